@@ -1,0 +1,71 @@
+# Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
+# pip's own configuration (index, proxy, cache) is honoured. Overridable: PYTHON, JOBS, DEMO, SHARED.
+
+PYTHON ?= python3
+JOBS ?= 2
+DEMO ?= demo
+SHARED ?= ../shared
+
+BIN := .venv/bin
+READY := .venv/.ready
+# JOBS processes of one thread each, since more threads than cores wait for each other; a file's
+# tests stay together, since they share what its fixtures build
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+.PHONY: help demo test test-slow test-all coverage lint bench demo-model fixtures docs clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "rsparse needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up .venv (once, some minutes)" >&2
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## Learn, attack, purify and classify the embedded photographs, into demo/
+	@$(BIN)/rsparse demo -o $(DEMO) --overwrite
+
+test: $(READY)  ## Run the tests that take seconds
+	@$(PYTEST) -m "not slow and not shared"
+
+test-slow: $(READY)  ## Run the other tests: minutes, and those on ../shared where it is
+	@$(PYTEST) -m "slow or shared"
+
+test-all: test test-slow  ## Run all tests
+
+coverage: $(READY)  ## Run all tests and say which lines they miss
+	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+lint: $(READY)  ## Check style, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: $(READY)  ## Run the measurements of docs/measurements.md (an hour; most want ../shared)
+	@$(BIN)/python benchmarks/coder.py
+	@if [ -d "$(SHARED)/models" ]; then set -e; \
+		$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"; \
+		$(BIN)/python benchmarks/gray_box.py --shared "$(SHARED)" --work bench-work/gray-box; \
+		$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
+			--work bench-work/inception; \
+	else echo "the other measurements need photographs and classifiers: make bench SHARED=folder"; fi
+
+demo-model: $(READY)  ## Train the embedded classifier again
+	@$(BIN)/python scripts/demo_model.py
+
+fixtures: $(READY)  ## Make the tests' fixtures again
+	@$(BIN)/python scripts/make_fixtures.py
+
+docs: $(READY)  ## Refresh the help texts and pictures in README.md and docs/
+	@$(BIN)/python scripts/update_docs.py
+	@$(BIN)/python scripts/docs_pictures.py
+
+clean:  ## Remove what the targets made, except .venv
+	@rm -rf demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
+	@find rsparse tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,121 @@
+"""The paper's Fig. 1 and Section III on Inception-v3: activation of attacked photographs by depth.
+
+Attacks photographs that the network gets right, measures eq. (7) in every layer, and purifies
+the attacked ones to see whether the activation falls back.
+
+    python benchmarks/inception_activations.py --shared ../shared --work bench-work/inception
+
+Prints a Markdown table of V_l(adversarial) / V_l(benign), means over groups of convolutions, and
+leaves ``act-*.png`` and the attention panels ``cams/`` in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from rsparse.attacks import parse_attack
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import (
+    ActivationParameters,
+    AttackRunParameters,
+    AttentionParameters,
+    ClassifyParameters,
+    LearnParameters,
+    LocalizeParameters,
+    PurifyParameters,
+)
+from rsparse.stages.activations import measure_activations
+from rsparse.stages.attack import attack_images
+from rsparse.stages.attention import explain_images
+from rsparse.stages.classify import classify_images
+from rsparse.stages.learn_dict import learn_dict
+from rsparse.stages.purify import purify_images
+from rsparse.store.folders import MANIFEST
+
+WANTS = SpecOptions(preset="inception-v3")
+STRIPS = ("conv_2", "mixed_1", "pool_3")
+GROUP = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
+    parser.add_argument("--photos", type=int, default=24, help="correctly classified ones")
+    parser.add_argument("--gamma", type=float, default=0.0)
+    options = parser.parse_args()
+    model, work = options.shared / "models" / "inception_v3_299.onnx", options.work
+    benign = _benign(options, model)
+    folders = {"benign": benign}
+    for spec in ("bim:eps=8", "fgsm:eps=8"):
+        folders[spec.split(":")[0]] = place = work / spec.split(":")[0]
+        if not (place / MANIFEST).exists():
+            attack_images(
+                [benign], model, parse_attack(spec), place, AttackRunParameters(), WANTS,
+                labels=work / "labels.csv",
+            )  # fmt: skip
+    if not (work / "dict.h5").exists():
+        learn_dict([options.shared / "train"], work / "dict.h5", LearnParameters())
+    folders["bim purified"] = purified = work / "bim-purified"
+    if not (purified / MANIFEST).exists():
+        purify_images(
+            [folders["bim"]], work / "dict.h5", purified, PurifyParameters(), LocalizeParameters()
+        )
+    for name, folder in folders.items():
+        outcome = classify_images(
+            [folder], model, None, ClassifyParameters(), WANTS, labels=work / "labels.csv"
+        )
+        print(f"{name}: {outcome.n_correct} of {outcome.n_labelled} right")
+    _print_ratios(options, model, folders)
+    explain_images(
+        [benign, folders["bim"], purified], model, work / "cams", AttentionParameters(), WANTS,
+        overwrite=True,
+    )  # fmt: skip
+
+
+def _benign(options: argparse.Namespace, model: Path) -> Path:
+    """A folder of the first photographs that the network gets right, and their labels."""
+    photos, chosen = options.shared / "photos", options.work / "benign"
+    labels = options.work / "labels.csv"
+    if labels.exists():
+        return chosen
+    outcome = classify_images(
+        [photos], model, None, ClassifyParameters(), WANTS, labels=photos / "labels.csv"
+    )
+    chosen.mkdir(parents=True, exist_ok=True)
+    right = [row for row in outcome.predictions or () if row.is_correct][: options.photos]
+    for row in right:
+        shutil.copy(photos / f"{row.name}.png", chosen)
+    labels.write_text("file,label\n" + "".join(f"{row.name}.png,{row.label}\n" for row in right))
+    return chosen
+
+
+def _print_ratios(options: argparse.Namespace, model: Path, folders: dict[str, Path]) -> None:
+    rows = {}
+    for name in ("bim", "fgsm", "bim purified"):
+        stem = options.work / f"act-{name.replace(' ', '-')}"
+        rows[name] = measure_activations(
+            folders["benign"], folders[name], model, stem.with_suffix(".h5"),
+            ActivationParameters(gamma=options.gamma), WANTS, layers=STRIPS,
+            plot=stem.with_suffix(".png"), overwrite=True,
+        )  # fmt: skip
+    first = rows["bim"]
+    convolutions = [i for i, layer in enumerate(first.layers) if layer.kind == "conv"]
+    starts = range(0, len(convolutions), GROUP)
+    named = {layer.name: i for i, layer in enumerate(first.layers)}
+    heads = [f"conv {s + 1}–{min(s + GROUP, len(convolutions))}" for s in starts]
+    print("\n| V adversarial / V benign |", " | ".join([*heads, *STRIPS]), "|")
+    print("|---" * (len(heads) + len(STRIPS) + 1) + "|")
+    for name, outcome in rows.items():
+        ratios = outcome.ratios
+        cells = [np.nanmean(ratios[convolutions[s : s + GROUP]]) for s in starts]
+        cells += [ratios[named[strip]] for strip in STRIPS]
+        print(f"| {name} |", " | ".join(f"{cell:.2f}" for cell in cells), "|")
+
+
+if __name__ == "__main__":
+    main()

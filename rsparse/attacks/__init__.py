@@ -1,0 +1,61 @@
+"""Foolbox's attacks as frozen parameter dataclasses, and the one function that runs them.
+
+``ATTACKS`` holds the paper's four with its parameters; any other gradient or decision attack of
+foolbox goes by its class name (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``). Importing this
+package imports neither torch nor foolbox; ``run_attack`` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rsparse.attacks.parameters import Attack, Bim, CwL2, Fgsm, MiFgsm
+from rsparse.specs import parse_spec, spec_text
+
+if TYPE_CHECKING:
+    from rsparse.attacks.running import AttackResult, run_attack
+
+ATTACKS: dict[str, type[Attack]] = {attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2)}
+
+__all__ = [
+    "ATTACKS", "Attack", "AttackResult", "Bim", "CwL2", "Fgsm", "MiFgsm", "attack_text",
+    "parse_attack", "run_attack",
+]  # fmt: skip
+
+
+def parse_attack(text: str) -> list[Attack]:
+    """The attacks that a spec string asks for (see ``rsparse.specs.parse_spec``).
+
+    A name with a capital letter is looked up among foolbox's classes, which imports foolbox.
+
+    Raises
+    ------
+    InputError
+        If a name, parameter or value is unknown, or the class needs more than plain numbers.
+    """
+
+    def find_class(name: str) -> type[Attack] | None:
+        from rsparse.attacks.foolbox_classes import foolbox_attack
+
+        return foolbox_attack(name) if name != name.lower() else None
+
+    def class_names() -> list[str]:
+        from rsparse.attacks.foolbox_classes import usable_names
+
+        return usable_names() if text != text.lower() else []
+
+    return parse_spec(text, ATTACKS, find_other=find_class, other_names=class_names)
+
+
+def attack_text(attack: Attack) -> str:
+    """The attack's canonical short name, used for its folder: ``bim-eps=8``."""
+    return spec_text(attack.name, attack)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what runs attacks, and torch with it, when it is first used."""
+    if name in ("AttackResult", "run_attack"):
+        from rsparse.attacks import running
+
+        return getattr(running, name)
+    raise AttributeError(f"module 'rsparse.attacks' has no attribute {name!r}")

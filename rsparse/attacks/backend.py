@@ -1,0 +1,66 @@
+"""The one place that imports foolbox, and says what to do where it is missing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rsparse.errors import InputError
+
+
+def require_foolbox() -> None:
+    """Import torch and foolbox.
+
+    Foolbox 3.3 imports a module that SciPy calls deprecated; that is nothing to a user.
+
+    Raises
+    ------
+    InputError
+        If either is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import foolbox
+            import torch
+    except ImportError as error:
+        raise InputError(
+            f"attacks need {error.name or 'foolbox'}, which is not installed: "
+            "pip install 'rsparse[attack]'"
+        ) from error
+    del foolbox, torch
+
+
+def choose_device(name: str) -> str:
+    """The torch device to compute on; ``auto`` is the first GPU, or the CPU without one.
+
+    Raises
+    ------
+    InputError
+        If torch knows no such device or cannot use it here.
+    """
+    require_foolbox()
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"device {name!r}: cannot be used here: {detail}") from error
+    return name
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Hold torch to one core of the CPU."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

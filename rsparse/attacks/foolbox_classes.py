@@ -1,0 +1,217 @@
+"""Any attack class of foolbox as a parameter dataclass, made from its constructor's signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any
+
+from rsparse.attacks.backend import require_foolbox
+from rsparse.attacks.parameters import Attack
+from rsparse.errors import InputError
+from rsparse.parameters import parameter
+
+if TYPE_CHECKING:
+    import torch
+    from foolbox.models import PyTorchModel
+
+_NORMS = {0: "l0", 1: "l1", 2: "l2", float("inf"): "linf"}
+_NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # its class says L1, its constructor this
+_NOT_NUMBERS = ("init_attack", "tensorboard", "distance", "channel_axis", "reduced_dims")
+_REFUSED = {
+    "BinarizationRefinementAttack": "it refines the result of another attack",
+    "DatasetAttack": "it needs a set of images to choose from",
+    "GenAttack": "it needs a class to aim at",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FoolboxAttack(Attack):
+    """An attack of foolbox under its own name and with its own arguments.
+
+    Beside the constructor's arguments, a subclass has the field ``eps`` (L∞) or ``d`` (L₁, L₂) if
+    the attack's change can be limited; an attack that seeks the smallest change is then cut back
+    to the limit, and one that does not needs it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the class by its name, since it is made and not found in a module."""
+        return _made_again, (self.name, dataclasses.asdict(self))
+
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Run the class; see ``FoolboxAttack`` on limits."""
+        attack = self._build()
+        if self.seeks_minimum:
+            return attack(model, x, y, epsilons=None)[0]
+        return self._use_up_limits(attack, model, x, y)
+
+    def limits(self, x: torch.Tensor) -> torch.Tensor | None:
+        """See ``Attack.limits``."""
+        values = {name: getattr(self, name, None) for name in ("eps", "d")}
+        if values["eps"] is not None:
+            return x.new_full((len(x),), values["eps"] / 255)
+        if values["d"] is not None:
+            return values["d"] * x.flatten(1).norm(p=1 if self.norm == "l1" else 2, dim=1)
+        return None
+
+    def _build(self) -> Any:
+        import foolbox.attacks
+
+        arguments = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in self.strengths
+        }
+        return getattr(foolbox.attacks, self.name)(**arguments)
+
+    def _use_up_limits(
+        self, attack: Any, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor
+    ) -> torch.Tensor:
+        """Foolbox takes one limit a call, so images whose limits differ are run one by one."""
+        import torch
+
+        limits = self.limits(x)
+        assert limits is not None  # such a class has eps or d without a None
+        if self.norm == "linf":
+            return attack(model, x, y, epsilons=limits[0].item())[1]
+        singles = zip(x.split(1), y.split(1), limits.tolist(), strict=True)
+        return torch.cat(
+            [attack(model, one, label, epsilons=limit)[1] for one, label, limit in singles]
+        )
+
+
+def _made_again(name: str, values: dict[str, Any]) -> FoolboxAttack:
+    kind = foolbox_attack(name)
+    assert kind is not None
+    return kind(**values)
+
+
+@functools.cache
+def foolbox_attack(name: str) -> type[FoolboxAttack] | None:
+    """The parameter dataclass of a foolbox attack class, or None if there is no such class.
+
+    Raises
+    ------
+    InputError
+        If the class cannot be built from plain numbers, or foolbox is not installed.
+    """
+    classes = _classes()
+    if name not in classes:
+        return None
+    if name in _REFUSED:
+        raise InputError(f"foolbox's {name} cannot be used here: {_REFUSED[name]}")
+    if _forgets_adam(classes[name]):
+        raise InputError(
+            f"foolbox's {name} never uses Adam and equals {name.replace('Adam', '')}; "
+            f"use that or {name.replace('BasicIterativeAttack', 'PGD')}"
+        )
+    return _dataclass_of(name, classes[name])
+
+
+def usable_names() -> list[str]:
+    """The names of all foolbox attacks that ``foolbox_attack`` accepts."""
+    return [
+        name for name, cls in _classes().items() if name not in _REFUSED and not _forgets_adam(cls)
+    ]
+
+
+def _classes() -> dict[str, type]:
+    require_foolbox()
+    import foolbox.attacks
+
+    return {
+        name: cls
+        for name, cls in sorted(vars(foolbox.attacks).items())
+        if inspect.isclass(cls)
+        and issubclass(cls, foolbox.attacks.Attack)
+        and not inspect.isabstract(cls)
+    }
+
+
+def _forgets_adam(cls: Any) -> bool:
+    """Two classes of foolbox 3.3 take Adam's parameters and run plain gradient descent."""
+    from foolbox.attacks.gradient_descent_base import BaseGradientDescent
+
+    return (
+        "Adam" in cls.__name__
+        and issubclass(cls, BaseGradientDescent)
+        and cls.get_optimizer is BaseGradientDescent.get_optimizer
+    )
+
+
+def _dataclass_of(name: str, cls: type) -> type[FoolboxAttack]:
+    from foolbox.attacks.base import FixedEpsilonAttack
+
+    norm = _norm_of(name, cls)
+    seeks_minimum = not issubclass(cls, FixedEpsilonAttack)
+    strength = _strength(norm, seeks_minimum)
+    made = dataclasses.make_dataclass(
+        name,
+        [*strength, *_arguments(cls)],
+        bases=(FoolboxAttack,),
+        frozen=True,
+        kw_only=True,
+        namespace={
+            "__doc__": (inspect.getdoc(cls) or name).splitlines()[0],
+            "__module__": __name__,
+            "name": name,
+            "norm": norm,
+            "strengths": tuple(field[0] for field in strength),
+            "seeks_minimum": seeks_minimum,
+        },
+    )
+    return typing.cast(type[FoolboxAttack], made)
+
+
+def _norm_of(name: str, cls: Any) -> str | None:
+    """The norm that a class limits or minimises; some tell it on an instance only."""
+    if name in _NORM_BY_DEFAULT:
+        return _NORM_BY_DEFAULT[name]
+    distance = getattr(cls, "distance", None)
+    if isinstance(distance, property):
+        try:
+            distance = cls().distance
+        except (AttributeError, ValueError):  # none, or any that one chooses
+            return None
+    return None if distance is None else _NORMS[distance.p]
+
+
+def _strength(norm: str | None, seeks_minimum: bool) -> list[tuple[str, str, Any]]:
+    annotation = "float | None" if seeks_minimum else "float"
+    if norm == "linf":
+        default = None if seeks_minimum else 8.0
+        return [("eps", annotation, parameter(default, "Grey levels.", minimum=0, maximum=255))]
+    if norm in ("l1", "l2"):
+        default = None if seeks_minimum else 0.05
+        text = f"Largest {norm.upper()} norm of the change, relative to the image's own."
+        return [("d", annotation, parameter(default, text, minimum=0, maximum=1))]
+    return []
+
+
+def _arguments(cls: type) -> list[tuple[str, str, Any]]:
+    """The constructor's arguments that are plain values, with their types and defaults."""
+    constructor = typing.cast(Any, cls).__init__
+    hints = typing.get_type_hints(constructor)
+    fields = []
+    for argument in inspect.signature(constructor).parameters.values():
+        if argument.name not in hints or argument.name in _NOT_NUMBERS:
+            continue
+        annotation, choices = _plain_type(hints[argument.name])
+        needed = argument.default is inspect.Parameter.empty
+        default = dataclasses.MISSING if needed else argument.default
+        fields.append((argument.name, annotation, parameter(default, choices=choices)))
+    return fields
+
+
+def _plain_type(hint: Any) -> tuple[str, tuple[str, ...] | None]:
+    """A type hint as ``field_type`` reads it, and the texts to choose from, if it lists them."""
+    members = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+    kinds = [member for member in members if member is not type(None)]
+    texts = tuple(
+        text for kind in kinds if typing.get_origin(kind) is typing.Literal
+        for text in typing.get_args(kind)
+    )  # fmt: skip
+    base = "str" if texts else kinds[0].__name__
+    return base + (" | None" if len(kinds) < len(members) else ""), texts or None

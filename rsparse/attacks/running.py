@@ -1,0 +1,196 @@
+"""Run an attack on a batch, and do not trust what comes back.
+
+Foolbox checks its input by bare asserts, returns black images where some attacks fail, and gives
+up a whole batch for one image that it cannot start from. All of that is met here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.attacks.backend import require_foolbox
+from rsparse.attacks.parameters import Attack
+from rsparse.errors import InputError
+
+require_foolbox()
+
+import torch  # noqa: E402
+from foolbox.models import PyTorchModel  # noqa: E402
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack made of a batch.
+
+    Attributes
+    ----------
+    x_adv : ndarray of shape (n, h, w, 3), float32 in [0, 1]
+        The adversarial images; the original where the attack failed.
+    failed : ndarray of shape (n,), bool
+        True where the attack found nothing or returned no image.
+    success : ndarray of shape (n,), bool
+        True where the model gives ``x_adv``, before any rounding, another class than the label.
+    """
+
+    x_adv: NDArray[np.float32]
+    failed: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+
+
+def run_attack(
+    twin: torch.nn.Module,
+    x: NDArray[np.float32],
+    y: NDArray[np.integer],
+    attack: Attack,
+    seed: int = 0,
+) -> AttackResult:
+    """Attack a batch of images with known labels.
+
+    Parameters
+    ----------
+    twin : torch.nn.Module
+        In evaluation mode; takes (n, 3, h, w) float32 RGB in [0, 1], returns logits
+        (n, n_classes) and can be differentiated.
+    x : ndarray of shape (n, h, w, 3), float32 in [0, 1]
+    y : ndarray of shape (n,), integer class indices
+        The classes to lead away from.
+    attack : Attack
+        Scaling to an average dissimilarity (``CwL2.d``) is left to the caller, who has all
+        images: see ``rsparse.attacks.scaling``.
+    seed : int
+        Seed of torch's and NumPy's random numbers during the attack; both are put back after it.
+
+    Returns
+    -------
+    AttackResult
+        Equal for equal arguments on the CPU. The grouping into batches is an argument too: it
+        shifts the model's rounding, the random numbers and where some attacks stop.
+
+    Raises
+    ------
+    InputError
+        If an array has another shape, type or range, or foolbox refuses the parameters.
+    """
+    _check_images(x)
+    if twin.training:
+        raise InputError("twin: is in training mode; call its eval() first")
+    with warnings.catch_warnings(), _random_state(seed):
+        warnings.simplefilter("ignore")  # foolbox's, on what ``failed`` tells
+        model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
+        originals = _to_tensor(x, model)
+        labels = _checked_labels(y, model, originals)
+        found = _perturb(attack, model, originals, labels)
+        failed = _failed(attack, model, originals, found, labels)
+        found = torch.where(failed.reshape(-1, 1, 1, 1), originals, found)
+        limits = attack.limits(originals) if attack.seeks_minimum else None
+        if limits is not None:
+            found = _cut_back(originals, found, limits, attack.norm)
+        found = found.clip(0, 1)
+        success = model(found).argmax(1) != labels
+    x_adv = np.ascontiguousarray(found.cpu().numpy().transpose(0, 2, 3, 1))
+    return AttackResult(x_adv, failed.cpu().numpy(), success.cpu().numpy())
+
+
+def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The attack's own result; images that it cannot start from stay as they are."""
+    try:
+        return attack.perturb(model, x, y).detach()
+    except (AssertionError, ValueError, NotImplementedError, TypeError) as error:
+        if not (attack.seeks_minimum and _found_no_start(error)):
+            detail = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{attack.name}: refused by foolbox: {detail}") from error
+        if len(x) == 1:
+            return x
+        return torch.cat(
+            [_perturb(attack, model, x[i : i + 1], y[i : i + 1]) for i in range(len(x))]
+        )
+
+
+def _found_no_start(error: Exception) -> bool:
+    """Decision attacks walk from a deceiving image, and assert or raise that they have one."""
+    return isinstance(error, AssertionError) or "init_attack failed" in str(error)
+
+
+def _failed(
+    attack: Attack,
+    model: PyTorchModel,
+    x: torch.Tensor,
+    found: torch.Tensor,
+    y: torch.Tensor,
+) -> torch.Tensor:
+    """Where there is no result, (n,): not numbers, a black image, or a search without success.
+
+    Black is foolbox's sign for "nothing found" (Carlini-Wagner, EAD), and often deceives.
+    """
+    failed = ~found.isfinite().flatten(1).all(1)
+    if attack.seeks_minimum:
+        failed |= (found == 0).flatten(1).all(1) & (x != 0).flatten(1).any(1)
+        failed |= model(found).argmax(1) == y
+    return failed
+
+
+def _cut_back(
+    x: torch.Tensor, x_adv: torch.Tensor, limits: torch.Tensor, norm: str | None
+) -> torch.Tensor:
+    """``x_adv`` moved towards ``x`` until its change has at most the norm ``limits`` (n,)."""
+    radii = limits.reshape(-1, 1, 1, 1)
+    change = x_adv - x
+    if norm == "linf":
+        return x + change.clip(-radii, radii)
+    norms = change.flatten(1).norm(p=1 if norm == "l1" else 2, dim=1).reshape(-1, 1, 1, 1)
+    return x + change * (radii / norms.clamp(min=1e-12)).clamp(max=1)
+
+
+def _check_images(x: NDArray[np.float32]) -> None:
+    if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != np.float32 or not len(x):
+        raise InputError(
+            f"x: expected float32 images (n, h, w, 3) with n of 1 or more, got {x.dtype} {x.shape}"
+        )
+    low, high = float(x.min()), float(x.max())
+    if not (low >= 0 and high <= 1):  # so that NaN is caught too
+        raise InputError(f"x: expected values from 0 to 1, got {low:g} to {high:g}")
+
+
+def _checked_labels(y: NDArray[np.integer], model: PyTorchModel, x: torch.Tensor) -> torch.Tensor:
+    y = np.asarray(y)
+    if y.shape != (len(x),) or y.dtype.kind not in "iu":
+        raise InputError(f"y: expected {len(x)} whole numbers, got {y.dtype} {y.shape}")
+    n_classes = model(x[:1]).shape[1]
+    if y.min() < 0 or y.max() >= n_classes:
+        raise InputError(
+            f"y: expected classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}"
+        )
+    return torch.as_tensor(y.astype(np.int64), device=x.device)
+
+
+def _to_tensor(x: NDArray[np.float32], model: PyTorchModel) -> torch.Tensor:
+    channels_first = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    return torch.from_numpy(channels_first).to(model.device)
+
+
+def _device_of(twin: torch.nn.Module) -> torch.device:
+    for tensor in (*twin.parameters(), *twin.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def _random_state(seed: int) -> Iterator[None]:
+    """Seed torch and NumPy, which foolbox draws from, and put their states back."""
+    state = np.random.get_state()  # noqa: NPY002 - foolbox draws from the old generator
+    deterministic = torch.backends.cudnn.deterministic
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+            torch.backends.cudnn.deterministic = deterministic

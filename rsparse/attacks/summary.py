@@ -1,0 +1,101 @@
+"""What an attack did to a folder, counted from the entries of its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class AttackSummary:
+    """Shares, means and maxima over a folder's images.
+
+    Attributes
+    ----------
+    attack : str
+        Its short name.
+    output : str
+        The folder.
+    images, resumed, nothing_found : int
+        Images attacked, of these in an earlier run, and those for which nothing was found.
+    accuracy_before, accuracy_float, accuracy : float
+        Share classified correctly: benign, attacked, and attacked and rounded to 8 bits.
+    success_float, success : float or None
+        Share of the correctly classified images that are not any more; None if there are none.
+    changed : int
+        Images that differ from the benign ones after rounding. Of these are the following.
+    mean_d, max_d, mean_l2, mean_linf, max_linf : float
+        Dissimilarity, L2 norm in [0, 1], L∞ norm in grey levels.
+    scaling : dict or None
+        The constant tau by which all perturbations were multiplied, the average dissimilarity
+        before (d_raw) and with it (d).
+    """
+
+    attack: str
+    output: str
+    images: int
+    resumed: int
+    nothing_found: int
+    accuracy_before: float
+    accuracy_float: float
+    accuracy: float
+    success_float: float | None
+    success: float | None
+    changed: int
+    mean_d: float
+    max_d: float
+    mean_l2: float
+    mean_linf: float
+    max_linf: float
+    scaling: Mapping[str, float] | None
+
+
+def summarize(
+    attack: str,
+    output: str,
+    entries: Iterable[Mapping[str, Any]],
+    resumed: int,
+    scaling: Mapping[str, float] | None,
+) -> AttackSummary:
+    """Count a manifest's entries."""
+    rows = [_row(entry) for entry in entries]
+    flags = np.array([row[:4] for row in rows], dtype=bool)
+    correct, fooled_float, fooled, nothing_found = flags.T
+    sizes = np.array([row[4:] for row in rows if row[6] > 0], dtype=float).reshape(-1, 3)
+    means = sizes.mean(axis=0) if len(sizes) else np.zeros(3)
+    maxima = sizes.max(axis=0) if len(sizes) else np.zeros(3)
+    return AttackSummary(
+        attack=attack,
+        output=output,
+        images=len(rows),
+        resumed=resumed,
+        nothing_found=int(nothing_found.sum()),
+        accuracy_before=float(correct.mean()),
+        accuracy_float=float(1 - fooled_float.mean()),
+        accuracy=float(1 - fooled.mean()),
+        success_float=float(fooled_float[correct].mean()) if correct.any() else None,
+        success=float(fooled[correct].mean()) if correct.any() else None,
+        changed=len(sizes),
+        mean_d=float(means[0]),
+        max_d=float(maxima[0]),
+        mean_l2=float(means[1]),
+        mean_linf=float(means[2]),
+        max_linf=float(maxima[2]),
+        scaling=scaling,
+    )
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[bool, bool, bool, bool, float, float, float]:
+    """One image's numbers; a change of a black image, whose d is infinite, counts as none."""
+    return (
+        entry["prediction_before"] == entry["label"],
+        entry["success_float"],
+        entry["success"],
+        entry["nothing_found"],
+        entry["d"] or 0.0,
+        entry["l2"],
+        entry["linf"],
+    )

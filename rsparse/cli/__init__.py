@@ -1,0 +1,8 @@
+"""The command line: the only code that prints, exits or imports typer.
+
+``app`` holds the commands; ``main`` is the console script.
+"""
+
+from rsparse.cli.app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,100 @@
+"""The command ``rsparse activations``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
+from rsparse.cli.model_options import Model, model_options
+from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option, parameter_options
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import ActivationParameters
+
+if TYPE_CHECKING:
+    from rsparse.stages.activations import ActivationOutcome
+
+_BANDS = 5
+
+
+@app.command(
+    epilog=examples(
+        "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --plot act.png",
+        "rsparse activations imgs/ adv/ --model m.onnx --preset inception-v3 -o act.h5 \\",
+        "    --plot act.png --layers conv_2,mixed_1,pool_3",
+        "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --gamma 0.5",
+    )
+)
+@model_options
+@parameter_options(parameters=ActivationParameters)
+def activations(
+    benign: Annotated[Path, typer.Argument(help="Folder of benign images.", show_default=False)],
+    adversarial: Annotated[
+        Path,
+        typer.Argument(help="Folder of attacked images, of the same names.", show_default=False),
+    ],
+    model: Model,
+    output: Annotated[Path, output_option("File for the activations (HDF5).")],
+    parameters: ActivationParameters,
+    wants: SpecOptions,
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also draw the ratio by layer and the chosen layers into this PNG."),
+    ] = None,
+    layers: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Layers whose detectors are kept and drawn one by one, with commas between; "
+            "the first, a middle and the last by default.",
+        ),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """See which layers of a model an attack excites.
+
+    For every convolution, concatenation and the global pooling of the model, the largest
+    response of each channel is taken, summed over the channels that exceed gamma (the paper's
+    equation 7), and compared between the attacked images and their originals.
+    """
+    from rsparse.stages.activations import measure_activations
+
+    watch = Stopwatch()
+    names = [name.strip() for name in layers.split(",")] if layers else []
+    with progress_bar() as progress:
+        outcome = measure_activations(
+            benign, adversarial, model, output, parameters, wants, layers=names, plot=plot,
+            jobs=jobs, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    table("activation, adversarial / benign", ("layers", "ratio"), list(_rows(outcome)))
+    summary(
+        "activations",
+        {
+            "images": count(outcome),
+            "predictions changed": str(outcome.changed),
+            "layers": str(len(outcome.layers)),
+            "time": str(watch),
+        },
+    )
+    finish(outcome, as_json)
+
+
+def _rows(outcome: ActivationOutcome) -> list[tuple[str, str]]:
+    """The chosen layers, and the convolutions in bands of depth."""
+    import numpy as np
+
+    rows = []
+    index = np.array([layer.index for layer in outcome.layers])
+    is_conv = np.array([layer.kind == "conv" for layer in outcome.layers])
+    for band in np.array_split(np.arange(1, 1 + index.max()), min(_BANDS, int(index.max()))):
+        chosen = is_conv & (index >= band[0]) & (index <= band[-1])
+        ratios = outcome.ratios[chosen]
+        known = ratios[~np.isnan(ratios)]
+        text = f"{known.mean():.3f}" if known.size else "–"
+        rows.append((f"convolutions {band[0]}–{band[-1]}, mean", text))
+    chosen = [(outcome.layers[k].name, f"{outcome.ratios[k]:.3f}") for k in outcome.chosen]
+    return rows + chosen

@@ -1,0 +1,140 @@
+"""The command ``rsparse attack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from rsparse.attacks import ATTACKS, Attack, parse_attack
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, finish, progress_bar, summary, table
+from rsparse.cli.model_options import Model, model_options
+from rsparse.cli.options import (
+    Images,
+    Jobs,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+)
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import AttackRunParameters
+
+if TYPE_CHECKING:
+    from rsparse.attacks.summary import AttackSummary
+    from rsparse.stages.attack import AttackOutcome
+
+
+@app.command(
+    epilog=examples(
+        "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
+        "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
+        "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
+        "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --float -o adv/",
+    )
+)
+@model_options
+@parameter_options(parameters=AttackRunParameters)
+def attack(
+    images: Images,
+    model: Model,
+    attacks: Annotated[
+        list[str],
+        typer.Option(
+            "--attack",
+            "-a",
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help=f"What to run: {', '.join(sorted(ATTACKS))}, or an attack class of foolbox by its "
+            "name. eps is in grey levels, d relative to the image's L2 norm. Several values of a "
+            "parameter (eps=2,10,22) and several --attack fill a subfolder of the output each.",
+        ),
+    ],
+    output: Annotated[Path, output_option("Folder for the adversarial images.")],
+    parameters: AttackRunParameters,
+    wants: SpecOptions,
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="CSV file with the columns file and label (class index or name). Without it, "
+            "labels come from the images' manifest, from subfolders named like classes, or from "
+            "the model's own predictions."
+        ),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Make adversarial images that lead a classifier away from the right class.
+
+    The gradients come from a torch twin of the ONNX graph. What an attack returns is clipped,
+    rounded to 8 bits, classified again and written as PNG, with a manifest that holds for each
+    image the predictions before, with and without the rounding, and the size of the change.
+    """
+    chosen = [attack for text in attacks for attack in parse_attack(text)]
+    from rsparse.stages.attack import attack_images
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = attack_images(
+            images, model, chosen, output, parameters, wants, labels=labels, jobs=jobs,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    _report(outcome, chosen, parameters, watch)
+    finish(outcome, as_json)
+
+
+def _report(
+    outcome: AttackOutcome,
+    attacks: list[Attack],
+    parameters: AttackRunParameters,
+    watch: Stopwatch,
+) -> None:
+    done = str(outcome.attacks[0].images)
+    if outcome.resumed:
+        done += f" ({outcome.resumed} results from an earlier run)"
+    if outcome.failed:
+        done += f", {len(outcome.failed)} failed"
+    values = {"images": done, "labels": outcome.label_origin}
+    if parameters.only_correct:
+        values["left out, not classified correctly"] = str(outcome.left_out)
+    for attack, row in zip(attacks, outcome.attacks, strict=True):
+        if row.scaling is not None:
+            values[row.attack] = _scaling_text(attack, row)
+    summary("attacked", {**values, "time": str(watch)})
+    table(
+        "Accuracy before → after → rounded to 8 bits; of what was right, fooled after → rounded",
+        ["attack", "accuracy %", "fooled %", "mean d", "max d", "L∞", "none"],
+        [_row(row) for row in outcome.attacks],
+    )
+
+
+def _row(row: AttackSummary) -> list[str]:
+    return [
+        row.attack,
+        _percents(row.accuracy_before, row.accuracy_float, row.accuracy),
+        _percents(row.success_float, row.success),
+        f"{row.mean_d:.4f}",
+        f"{row.max_d:.4f}",
+        f"{row.max_linf:.0f}",
+        str(row.nothing_found),
+    ]
+
+
+def _percents(*shares: float | None) -> str:
+    return " → ".join("–" if share is None else f"{100 * share:.0f}" for share in shares)
+
+
+def _scaling_text(attack: Attack, row: AttackSummary) -> str:
+    """What became of the wish for an average dissimilarity."""
+    scaling = row.scaling or {}
+    text = f"found at d = {scaling['d_raw']:.4f}, scaled by {scaling['tau']:.2f}"
+    wanted = attack.average_d or 0.0
+    if scaling["tau"] == 1:
+        return f"found at d = {scaling['d_raw']:.4f}, above {wanted:g} already: not scaled"
+    if scaling["d"] < 0.99 * wanted:
+        return f"{text} to no more than d = {scaling['d']:.4f}, since pixels end at black and white"
+    return f"{text} to d = {scaling['d']:.4f}"

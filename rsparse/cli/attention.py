@@ -1,0 +1,73 @@
+"""The command ``rsparse attention``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.model_options import Model, model_options
+from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option, parameter_options
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import AttentionParameters
+
+
+@app.command(
+    epilog=examples(
+        "rsparse attention imgs/ --model tagged.onnx -o cams/",
+        "rsparse attention imgs/ adv/ adv-purified/ --model tagged.onnx -o cams/",
+        "rsparse attention adv/ --model tagged.onnx -o cams/ --class label --labels labels.csv",
+    )
+)
+@model_options
+@parameter_options(parameters=AttentionParameters)
+def attention(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES",
+            help="One folder, or single images; or several folders to compare, joined by name.",
+            show_default=False,
+        ),
+    ],
+    model: Model,
+    output: Annotated[Path, output_option("Folder for the pictures.")],
+    parameters: AttentionParameters,
+    wants: SpecOptions,
+    explain: Annotated[
+        str,
+        typer.Option(
+            "--class", help="Class to explain: predicted, label, or one by number or name."
+        ),
+    ] = "predicted",
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV file with the columns file and label (class index or name)."),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Show where a model sees a class, by class activation maps.
+
+    Read from the graph: the last feature maps before global average pooling, weighted by the
+    classifier's row for the class (Zhou et al. 2016). One folder gives an overlay for each image;
+    several, such as benign, attacked and purified, give a panel for each name that all have.
+    """
+    from rsparse.stages.attention import explain_images
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = explain_images(
+            images, model, output, parameters, wants, explain=explain, labels=labels, jobs=jobs,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    values = {"images": count(outcome), "class": explain}
+    if outcome.columns:
+        values["columns"] = ", ".join(outcome.columns)
+        values["not in all folders"] = str(outcome.alone)
+    summary("explained", {**values, "time": str(watch)})
+    finish(outcome, as_json)

@@ -1,0 +1,127 @@
+"""The command ``rsparse classify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.model_options import Model, model_options
+from rsparse.cli.options import (
+    Images,
+    Jobs,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+)
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import ClassifyParameters
+
+if TYPE_CHECKING:
+    from rsparse.stages.classify import ClassifyOutcome
+
+
+@app.command(
+    epilog=examples(
+        "rsparse classify imgs/ --model tagged.onnx",
+        "rsparse classify imgs/ --model m.onnx --preset inception-v3 --labels labels.csv",
+        "rsparse classify adv-purified/ --model m.onnx -o pred.h5",
+        "rsparse classify cat.jpg --model m.onnx --json | jq .predictions[0].top[0]",
+    )
+)
+@model_options
+@parameter_options(parameters=ClassifyParameters)
+def classify(
+    images: Images,
+    model: Model,
+    parameters: ClassifyParameters,
+    wants: SpecOptions,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        output_option("File for the predictions, .h5 or .csv; standard output by default."),
+    ] = None,
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="CSV file with the columns file and label (class index or name). Without it, "
+            "labels come from the images' manifest, or from subfolders named like classes."
+        ),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Classify images with an ONNX model; tell the accuracy.
+
+    Images of any size are resized whole to the model's input. Without -o the predictions go to
+    standard output: a table on a terminal, CSV into a pipe.
+    """
+    from rsparse.stages.classify import classify_images
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = classify_images(
+            images, model, output, parameters, wants, labels=labels, jobs=jobs,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    summary(
+        "classified",
+        {
+            "images": count(outcome),
+            "accuracy": accuracy_text(outcome),
+            "labels": outcome.label_origin,
+            "time": str(watch),
+        },
+    )
+    finish(outcome, as_json, None if output is not None else _predictions_text(outcome))
+
+
+def accuracy_text(outcome: ClassifyOutcome) -> str:
+    """``85.5 % (171 of 200; 95 % interval 80.0–89.7 %)``."""
+    accuracy = outcome.accuracy()
+    if accuracy is None:
+        return "not known without labels"
+    value, low, high = (f"{100 * share:.1f}" for share in accuracy)
+    right = f"{outcome.n_correct} of {outcome.n_labelled}"
+    return f"{value} % ({right}; 95 % interval {low}–{high} %)"
+
+
+def _predictions_text(outcome: ClassifyOutcome) -> str:
+    """A table for a terminal, CSV for a pipe."""
+    if sys.stdout.isatty():
+        return _table_text(outcome)
+    from rsparse.store.predictions import csv_lines
+
+    return "".join(csv_lines(outcome.predictions or [], outcome.class_names)).rstrip("\n")
+
+
+def _table_text(outcome: ClassifyOutcome) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    sheet = Table(box=box.SIMPLE_HEAD)
+    for column in ("image", "label", "prediction", "probability"):
+        is_number = column == "probability"
+        sheet.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
+    names = outcome.class_names
+    for row in outcome.predictions or []:
+        label = "" if row.label is None else names[row.label]
+        style = {None: "", True: "green", False: "red"}[row.is_correct]
+        image = row.name
+        for index, probability in zip(row.classes, row.probabilities, strict=True):
+            cells = (escape(image), escape(label), Text(f"{names[index]} ({index})", style))
+            sheet.add_row(*cells, f"{probability:.1%}")
+            image = label = style = ""
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(sheet)
+    return captured.get().rstrip("\n")

@@ -1,0 +1,138 @@
+"""What people see on stderr, and what scripts read on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rsparse.errors import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rsparse.progress import Progress
+    from rsparse.runs import Outcome
+
+
+def stderr() -> Console:
+    """A rich console on stderr; plain text without colour when it is piped."""
+    from rich.console import Console
+
+    piped = not sys.stderr.isatty()
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=piped)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on stderr while the block runs; nothing where stderr is no terminal."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+    class Shown:
+        def __init__(self) -> None:
+            self.task: TaskID | None = None
+
+        def start(self, what: str, total: int, done: int = 0) -> None:
+            if self.task is not None:
+                bars.remove_task(self.task)
+            self.task = bars.add_task(what, total=total, completed=done)
+
+        def advance(self, items: int = 1) -> None:
+            if self.task is not None:
+                bars.advance(self.task, items)
+
+    with bars:
+        yield Shown()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stderr; the first column is text, the others are numbers."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table(
+        title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
+    )
+    for number, column in enumerate(columns):
+        sheet.add_column(
+            escape(column), justify="left" if number == 0 else "right", no_wrap=number > 0
+        )
+    for row in rows:
+        sheet.add_row(*map(escape, row))
+    stderr().print(sheet)
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __str__(self) -> str:
+        return f"{time.perf_counter() - self._start:.1f} s"
+
+
+def summary(title: str, values: Mapping[str, str]) -> None:
+    """What was done, as name and value in two columns, on stderr."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table.grid(padding=(0, 3))
+    for key, value in values.items():
+        sheet.add_row(f"  {escape(key)}", escape(value))
+    console = stderr()
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(sheet)
+
+
+def count(outcome: Outcome) -> str:
+    """How many images were done, and how many of them earlier, or failed."""
+    text = str(outcome.done + outcome.resumed)
+    if outcome.resumed:
+        text += f" ({outcome.resumed} from an earlier run)"
+    if outcome.failed:
+        text += f", {len(outcome.failed)} failed"
+    return text
+
+
+def finish(outcome: Outcome, as_json: bool, result: str | None = None) -> None:
+    """Report failed images, print the result, and exit with 1 if any failed.
+
+    The result is JSON where asked for, else ``result``, by default the artifact's path.
+    """
+    for entry in outcome.failed:
+        typer.echo(f"rsparse: skipped: {one_line(entry['error'])}", err=True)
+    typer.echo(to_json(outcome.as_json()) if as_json else result or str(outcome.output))
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def to_json(value: Any) -> str:
+    """JSON for scripts, readable by people."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""The command ``rsparse demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, progress_bar, stderr, table, to_json
+from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option
+
+
+@app.command(epilog=examples("rsparse demo", "rsparse demo -o try/ --overwrite"))
+def demo(
+    output: Annotated[Path, output_option("Folder for everything that is made.")] = Path("demo"),
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Run the whole pipeline on the embedded photographs and classifier.
+
+    Learns a dictionary, attacks photographs that the classifier has not seen, purifies them,
+    classifies them before and after, and draws what happened into one contact sheet. Needs the
+    extra `attack`.
+    """
+    from rsparse.demo import ATTACK, run_demo
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        results = run_demo(output, jobs=jobs, overwrite=overwrite, progress=progress)
+    table(
+        f"top-1 accuracy of the embedded classifier, attack {ATTACK}, {results[0].total} "
+        "photographs it has not seen",
+        ["photographs", "right", "accuracy", "95 % interval"],
+        [
+            [
+                result.name,
+                f"{result.correct}/{result.total}",
+                f"{result.accuracy:.0%}",
+                "{:.0%} to {:.0%}".format(*result.interval),
+            ]
+            for result in results
+        ],
+    )
+    console = stderr()
+    console.print(f"time {watch}; everything is in {output}, look at:", markup=False)
+    sheet = output / "contact-sheet.png"
+    for name in ("dict.png", "activations.png"):
+        console.print(f"  {output / name}", markup=False)
+    if as_json:
+        sets = {
+            result.name: {
+                "correct": result.correct,
+                "total": result.total,
+                "accuracy": result.accuracy,
+                "interval_95": list(result.interval),
+            }
+            for result in results
+        }
+        typer.echo(to_json({"output": str(output), "contact_sheet": str(sheet), "sets": sets}))
+    else:
+        typer.echo(str(sheet))

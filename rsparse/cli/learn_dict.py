@@ -1,0 +1,69 @@
+"""The command ``rsparse learn-dict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.options import (
+    Images,
+    Jobs,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+)
+from rsparse.parameters import LearnParameters
+
+
+@app.command(
+    epilog=examples(
+        "rsparse learn-dict imgs/ -o dict.h5",
+        "rsparse learn-dict imgs/ -o dict.h5 --preview dict.png",
+        "rsparse learn-dict imgs/ -o dict.h5 --n-atoms 1024 --patch-size 6",
+        "rsparse learn-dict imgs/ -o dict.h5 --no-smoothing --no-normalize",
+    )
+)
+@parameter_options(parameters=LearnParameters)
+def learn_dict(
+    images: Images,
+    output: Annotated[Path, output_option("Dictionary file to write (HDF5).")],
+    parameters: LearnParameters,
+    preview: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also draw the atoms into this PNG file."),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Learn a dictionary from benign images.
+
+    Images are smoothed by non-local means; random patches are standardised image by image and
+    handed to online dictionary learning; dead and near-duplicate atoms are replaced. Memory does
+    not grow with the folder.
+    """
+    from rsparse.stages.learn_dict import learn_dict as learn
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = learn(
+            images, output, parameters, preview=preview, jobs=jobs, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    errors = ", ".join(f"{error:.1%} (K={k})" for k, error in outcome.held_out_error.items())
+    summary(
+        "dictionary",
+        {
+            "images": count(outcome),
+            "atoms": f"{outcome.n_atoms} of {outcome.n_features} numbers",
+            "error on held-out patches": errors or "not measured",
+            "time": str(watch),
+        },
+    )
+    finish(outcome, as_json)

@@ -1,0 +1,66 @@
+"""The command ``rsparse localize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.options import (
+    Images,
+    Jobs,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+)
+from rsparse.parameters import LocalizeParameters
+
+
+@app.command(
+    epilog=examples(
+        "rsparse localize imgs/ -o masks/",
+        "rsparse localize imgs/ -o masks/ --overlay outlines/",
+        "rsparse localize imgs/ -o masks/ --otsu --difference horizontal",
+    )
+)
+@parameter_options(parameters=LocalizeParameters)
+def localize(
+    images: Images,
+    output: Annotated[Path, output_option("Folder for the masks.")],
+    parameters: LocalizeParameters,
+    overlay: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also write pictures with the outline drawn into this folder."),
+    ] = None,
+    jobs: Jobs = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Find the object region of images by the gradients of their grey levels.
+
+    Writes one-channel PNG masks, white on the object, of the images' sizes and names, with a
+    manifest that also tells the region's share of each image and whether anything was found.
+    """
+    from rsparse.stages.localize import localize_images
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = localize_images(
+            images, output, parameters, overlay=overlay, jobs=jobs, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    summary(
+        "localized",
+        {
+            "images": count(outcome),
+            "mean area": f"{outcome.mean_area:.0%}",
+            f"nothing found ({parameters.fallback})": str(outcome.not_found),
+            "time": str(watch),
+        },
+    )
+    finish(outcome, as_json)

@@ -1,0 +1,107 @@
+"""The commands ``rsparse model show`` and ``rsparse model tag``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import to_json
+from rsparse.cli.model_options import model_options
+from rsparse.cli.options import Json, Overwrite, examples, output_option
+from rsparse.models.spec import SpecOptions
+
+group = typer.Typer(
+    help="See what an ONNX classifier wants as input, and write it into the file.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(group, name="model")
+
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)
+]
+
+
+@group.command(
+    epilog=examples(
+        "rsparse model show m.onnx",
+        "rsparse model show m.onnx --preset mobilenet-v2",
+        "rsparse model show m.onnx --json | jq .input.mean.source",
+    )
+)
+@model_options
+def show(model: ModelFile, wants: SpecOptions, as_json: Json = False) -> None:
+    """Print what rsparse will do with a model, each value with its source.
+
+    Sources in the order of their strength: options, a preset, a sidecar m.onnx.json, metadata in
+    the file, what the graph fixes, defaults.
+    """
+    from rsparse.stages.model import describe_model
+
+    description = describe_model(model, wants)
+    if as_json:
+        typer.echo(to_json(description))
+    else:
+        _print_description(description)
+    if description["problem"]:
+        typer.echo(f"rsparse: not ready: {description['problem']}", err=True)
+
+
+def _print_description(description: dict[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table(box=box.SIMPLE_HEAD, title=escape(description["file"]), title_justify="left")
+    for column in ("input", "value", "source"):
+        sheet.add_column(column)
+    for name, said in description["input"].items():
+        sheet.add_row(name.replace("_", " "), escape(_spelled(name, said["value"])), said["source"])
+    sheet.add_section()
+    sheet.add_row("classes", str(description["classes"] or "–"), "")
+    for name, value in description["graph"].items():
+        sheet.add_row(name, escape(str(value)), "graph")
+    sheet.add_row("sha256", description["sha256"][:16] + "…", "")
+    Console(highlight=False).print(sheet)
+
+
+def _spelled(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name == "size":
+        return "×".join(str(side) for side in value)
+    if name in ("mean", "std"):
+        return ", ".join(f"{number:g}" for number in value)
+    if name == "labels":
+        return f"{len(value)}: {value[0]}, …"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@group.command(
+    epilog=examples(
+        "rsparse model tag m.onnx -o tagged.onnx --preset inception-v3",
+        "rsparse model tag m.onnx -o tagged.onnx --size 224 --mean 0.485,0.456,0.406 \\",
+        "    --std 0.229,0.224,0.225 --class-names imagenet_labels.txt",
+    )
+)
+@model_options
+def tag(
+    model: ModelFile,
+    output: Annotated[Path, output_option("The tagged copy (ONNX).")],
+    wants: SpecOptions,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a copy of a model that says how it wants its input.
+
+    Later commands then need no options. The graph and its weights stay as they are.
+    """
+    from rsparse.stages.model import tag_model
+
+    spec = tag_model(model, output, wants, overwrite=overwrite)
+    record = {"output": str(output), "input": spec.as_record()}
+    typer.echo(to_json(record) if as_json else str(output))

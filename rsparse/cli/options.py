@@ -1,0 +1,94 @@
+"""Options that several commands share, and options made from parameter dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from rsparse.parameters import Parameters, describe, field_type
+
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IMAGES",
+        help="Folders (searched recursively) or single images: PNG, JPEG, WebP, TIFF, BMP.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", min=0, help="Processes; 0 takes all cores where that pays.",
+    ),
+]  # fmt: skip
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that exists already.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def output_option(help_text: str) -> Any:
+    """The ``-o/--output`` option with the command's own words."""
+    return typer.Option("--output", "-o", help=help_text, show_default=False)
+
+
+def parameter_options(**groups: type[Parameters]) -> Callable[[Callable[..., Any]], Any]:
+    """Give a command an option for each field of the named parameter dataclasses.
+
+    ``@parameter_options(parameters=PurifyParameters)`` replaces the function's argument
+    ``parameters`` by the fields' options, and hands it the checked dataclass.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(**options: Any) -> Any:
+            for argument, kind in groups.items():
+                values = {f.name: options.pop(f.name) for f in dataclasses.fields(kind)}
+                options[argument] = kind(**values)
+            return function(**options)
+
+        signature = inspect.signature(function, eval_str=True)
+        kept = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in signature.parameters.values()
+            if parameter.name not in groups
+        ]
+        made = [_option(field) for kind in groups.values() for field in dataclasses.fields(kind)]
+        command.__signature__ = signature.replace(parameters=[*kept, *made])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in [*kept, *made]}
+        return command
+
+    return decorate
+
+
+def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
+    """A keyword parameter that typer turns into the field's option."""
+    kind = field_type(field)
+    names = [field.metadata["flag"]] if field.metadata.get("flag") else []
+    if not names:
+        dashed = field.name.replace("_", "-")
+        names = [f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}"]
+    help_text = field.metadata["help"]
+    if kind is not bool:
+        help_text += f" [{describe(field)}]"
+    annotation: Any = Optional[kind] if "None" in str(field.type) else kind  # noqa: UP045
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[annotation, typer.Option(*names, help=help_text)],
+    )
+
+
+def examples(*lines: str) -> str:
+    """The examples at the end of a command's help, one to a line.
+
+    A ``\\b`` line keeps the help formatter from filling them into a paragraph.
+    """
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,81 @@
+"""The command ``rsparse show``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import to_json
+from rsparse.cli.options import Json, examples
+from rsparse.errors import one_line
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+
+@app.command(
+    epilog=examples(
+        "rsparse show dict.h5",
+        "rsparse show adv-purified/",
+        "rsparse show adv-purified/ --json | jq .inputs",
+    )
+)
+def show(
+    artifact: Annotated[Path, typer.Argument(help="An HDF5 artifact, or a folder of images.")],
+    as_json: Json = False,
+) -> None:
+    """Print what made an artifact, from what, and how.
+
+    The record of its inputs is nested, so the tree goes back to the beginning.
+    """
+    from rsparse.stages.show import read_record
+
+    record = read_record(artifact)
+    if as_json:
+        typer.echo(to_json(record))
+        return
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 100_000  # lines are not broken in a pipe
+    console = Console(highlight=False, emoji=False, width=width)
+    console.print(_tree(artifact.absolute().name, record))
+
+
+def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree:
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    title = (
+        f"[bold]{escape(one_line(name))}[/bold]  "
+        f"{escape(str(record['format']))} {escape(str(record.get('format_version')))}, "
+        f"by {escape(record['stage'])} of {escape(record['generator'])}"
+    )
+    branch = Tree(title) if parent is None else parent.add(title)
+    for key, value in sorted(_flat(record.get("parameters", {})).items()):
+        branch.add(escape(f"{key} = {value}"))
+    for key, value in sorted(record.get("contents", {}).items()):
+        branch.add(escape(f"{key}: {value}"))
+    for source in record.get("inputs", ()):
+        if isinstance(source.get("record"), dict):
+            nested = _tree(source["name"], source["record"], branch)
+            nested.add(f"sha256 {escape(source['sha256'][:16])}…")
+        else:
+            branch.add(
+                f"[bold]{escape(one_line(source['name']))}[/bold]  "
+                f"sha256 {escape(source['sha256'][:16])}…"
+            )
+    return branch
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,151 @@
+"""Patches: where they lie, taking them out, putting them back, and eq. (17)'s z-score."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Pixel = TypeVar("Pixel", np.float32, np.uint8)
+
+
+def grid(length: int, patch_size: int, stride: int) -> NDArray[np.intp]:
+    """Starts of patches along one side: every ``stride`` pixels, and one at the very end.
+
+    >>> grid(10, 4, 3)
+    array([0, 3, 6])
+    >>> grid(11, 4, 3)
+    array([0, 3, 6, 7])
+    """
+    last = length - patch_size
+    return np.append(np.arange(0, last, stride), last)
+
+
+def positions(
+    shape: tuple[int, int], patch_size: int, stride: int, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
+    """Upper left corners of the patches that cover an image.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width, each at least ``patch_size``.
+    patch_size, stride : int
+    mask : bool array of shape (h, w), optional
+        Keep only the patches that touch a true pixel.
+
+    Returns
+    -------
+    int array of shape (n, 2)
+        Rows and columns, in reading order.
+    """
+    rows = grid(shape[0], patch_size, stride)
+    columns = grid(shape[1], patch_size, stride)
+    corners = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    if mask is None:
+        return corners
+    sums = np.zeros((shape[0] + 1, shape[1] + 1), dtype=np.int64)
+    sums[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
+    top, left = corners.T
+    bottom, right = top + patch_size, left + patch_size
+    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return corners[inside > 0]
+
+
+def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:
+    """The patches at ``corners`` as rows of ``b·b·c`` numbers (row, column, channel).
+
+    Parameters
+    ----------
+    image : array of shape (h, w, c)
+    corners : int array of shape (n, 2)
+    patch_size : int
+
+    Returns
+    -------
+    array of shape (n, b·b·c), of the image's type
+    """
+    windows = sliding_window_view(image, (patch_size, patch_size), axis=(0, 1))
+    patches = windows[corners[:, 0], corners[:, 1]]  # (n, c, b, b)
+    size = patch_size**2 * image.shape[2]
+    return np.ascontiguousarray(np.moveaxis(patches, 1, 3)).reshape(len(corners), size)
+
+
+class OverlapAverage:
+    """Puts patches back into an image, averaging where they overlap."""
+
+    def __init__(self, shape: tuple[int, int, int], patch_size: int) -> None:
+        self._shape = shape
+        self._patch_size = patch_size
+        self._sums = np.zeros((shape[0] * shape[1], shape[2]), dtype=np.float32)
+        self._counts = np.zeros(shape[0] * shape[1], dtype=np.float32)
+
+    def add(self, patches: Floats, corners: NDArray[np.intp]) -> None:
+        """Add patches (n, b·b·c) at distinct corners (n, 2)."""
+        width, channels = self._shape[1:]
+        pixels = patches.reshape(len(corners), -1, channels)
+        start = corners[:, 0] * width + corners[:, 1]
+        for offset in range(self._patch_size**2):  # distinct corners: no pixel twice in a turn
+            row, column = divmod(offset, self._patch_size)
+            place = start + (row * width + column)
+            self._sums[place] += pixels[:, offset]
+            self._counts[place] += 1
+
+    def image(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """The averages (h, w, c), zero where no patch lies, and where one lies (h, w)."""
+        covered = self._counts > 0
+        average = (self._sums / self._counts.clip(1)[:, None]).astype(np.float32, copy=False)
+        return average.reshape(self._shape), covered.reshape(self._shape[:2])
+
+
+def z_score(patches: Floats) -> Floats:
+    """Standardise each dimension over the patches of one image, eq. (17).
+
+    A dimension without variance becomes 0.
+
+    Parameters
+    ----------
+    patches : float array of shape (n, m)
+
+    Returns
+    -------
+    float array of shape (n, m)
+    """
+    mean = patches.mean(axis=0, dtype=np.float64)
+    deviation = patches.std(axis=0, dtype=np.float64)
+    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    return ((patches - mean) * scale).astype(np.float32)
+
+
+def patch_statistics(image: Floats, patch_size: int, stride: int) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each patch dimension over an image's grid of patches.
+
+    The same numbers as from the patches themselves, without making them: dimension (i, j) of
+    all patches is the image shifted by (i, j) and thinned to the grid.
+
+    Parameters
+    ----------
+    image : float array of shape (h, w, c)
+    patch_size, stride : int
+
+    Returns
+    -------
+    mean, deviation : float arrays of shape (b·b·c,)
+    """
+    rows = grid(image.shape[0], patch_size, stride)
+    columns = grid(image.shape[1], patch_size, stride)
+    by_row = np.empty((len(image), patch_size, image.shape[2]))  # sums along the rows, (h, b, c)
+    squares = np.empty_like(by_row)
+    for j in range(patch_size):
+        thinned = image[:, columns + j]
+        by_row[:, j] = thinned.sum(axis=1, dtype=np.float64)
+        squares[:, j] = np.square(thinned, dtype=np.float64).sum(axis=1)
+    count = len(rows) * len(columns)
+    index = rows[:, None] + np.arange(patch_size)  # (ny, b)
+    mean = by_row[index].sum(axis=0) / count  # (b, b, c)
+    variance = squares[index].sum(axis=0) / count - mean**2
+    deviation = np.sqrt(np.maximum(variance, 0))
+    return mean.ravel().astype(np.float32), deviation.ravel().astype(np.float32)

@@ -1,0 +1,1 @@
+"""ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph."""

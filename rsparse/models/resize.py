@@ -1,0 +1,60 @@
+"""The one resizing that all classifiers and their torch twins share.
+
+Area averaging where an axis shrinks, linear interpolation where it grows, each axis by itself,
+in float32 and without rounding. It is linear in the pixels, so the twin can apply the very same
+numbers as two matrix products and differentiate through them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize a whole image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (h, w, c), float32
+        Of any range.
+    size : (int, int)
+        Height and width of the result.
+
+    Returns
+    -------
+    ndarray of shape (*size, c), float32
+        ``image`` itself where it has that size already.
+    """
+    height, width = size
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return image
+    if (height <= rows) == (width <= columns) or rows == height or columns == width:
+        shrinks = height < rows or width < columns
+        return _resized(image, height, width, shrinks)
+    return _resized(_resized(image, height, columns, height < rows), height, width, width < columns)
+
+
+def _resized(
+    image: NDArray[np.float32], height: int, width: int, shrinks: bool
+) -> NDArray[np.float32]:
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=how)
+    return np.asarray(resized, np.float32).reshape(height, width, -1)
+
+
+@lru_cache(maxsize=16)
+def resize_matrix(n_from: int, n_to: int) -> NDArray[np.float32]:
+    """The matrix of shape (n_to, n_from) that ``resize`` applies along one axis.
+
+    Its columns are the resized unit vectors. Read-only, since it is cached.
+    """
+    unit = np.eye(n_from, dtype=np.float32)
+    how = cv2.INTER_AREA if n_to < n_from else cv2.INTER_LINEAR
+    matrix = np.asarray(cv2.resize(unit, (n_from, n_to), interpolation=how), np.float32)
+    matrix.flags.writeable = False
+    return matrix

@@ -1,0 +1,81 @@
+"""``dict.h5``: a learned dictionary on disk.
+
+======================  =================  ===================================================
+dataset                 shape, dtype       meaning
+======================  =================  ===================================================
+``atoms``               (k, m) float32     atoms as rows, norm 1; attributes ``patch_size``
+                                           (b), ``color`` and ``normalize``; m = b·b·3 or b·b
+``held_out/sparsity``   (s,) int64         K
+``held_out/error``      (s,) float64       relative squared error of OMP with K atoms
+``images/name``         (n,) UTF-8         the images learned from
+``images/sha256``       (n,) UTF-8         and their files' digests
+======================  =================  ===================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsparse.core.regionsparse import Dictionary
+from rsparse.errors import InputError
+from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
+from rsparse.store.records import DICTIONARY, Record
+
+
+def save_dictionary(
+    path: Path,
+    record: Record,
+    dictionary: Dictionary,
+    errors: Mapping[int, float],
+    images: Mapping[str, str],
+) -> None:
+    """Write ``dict.h5``; ``images`` maps the names of the images to their digests."""
+    with create_hdf5(path, record) as file:
+        atoms = file.create_dataset("atoms", data=dictionary.atoms)
+        atoms.attrs["patch_size"] = dictionary.patch_size
+        atoms.attrs["color"] = dictionary.color
+        atoms.attrs["normalize"] = dictionary.normalize
+        held_out = file.create_group("held_out")
+        held_out["sparsity"] = np.array(list(errors), dtype=np.int64)
+        held_out["error"] = np.array(list(errors.values()), dtype=np.float64)
+        learned_from = file.create_group("images")
+        learned_from["name"] = utf8(list(images))
+        learned_from["sha256"] = utf8(list(images.values()))
+
+
+def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
+    """Read ``dict.h5``.
+
+    Returns
+    -------
+    dictionary : Dictionary
+    record : dict
+
+    Raises
+    ------
+    InputError
+        If it is not a dictionary of ours, or its numbers make no sense.
+    """
+    with open_hdf5(path, DICTIONARY) as (file, record):
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+            atoms = read_array(file, "atoms", "f", 2).astype(np.float32)
+        patch_size = _attribute(file["atoms"], "patch_size", "iu")
+        color, normalize = (_attribute(file["atoms"], name, "b") for name in ("color", "normalize"))
+    try:
+        return Dictionary(atoms, patch_size, color, normalize), record
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _attribute(dataset: Any, name: str, kinds: str) -> Any:
+    """A number among a dataset's attributes; ``ValueError`` if it is something else."""
+    if name not in dataset.attrs:
+        raise ValueError(f"the attribute {name} of {dataset.name[1:]} is missing")
+    value = np.asarray(dataset.attrs[name])
+    if value.ndim or value.dtype.kind not in kinds:
+        raise ValueError(f"{dataset.name[1:]}: its attribute {name} makes no sense: {value}")
+    return value.item()

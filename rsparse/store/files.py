@@ -1,0 +1,132 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rsparse.errors import InputError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
+
+
+def sha256_of(content: bytes) -> str:
+    """The hex SHA-256 of ``content``."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, a folder, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+def sha256_of_file(path: Path) -> str:
+    """The hex SHA-256 of a file, read in blocks."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary sibling of ``path`` that takes its place when the block ends well.
+
+    The parents are made. ``durable`` forces the content to the disk before the renaming, which
+    one-file artifacts want and thousands of small images do not. Where the block fails, the
+    sibling is removed and ``path`` is left as it was.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written.
+    """
+    name = sha256_of(os.fsencode(path.name))[:16]  # short, however long the file's own name is
+    temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+    finally:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass  # the place itself is unusable, which has been reported
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a killed process left of ``atomic_path`` in a folder that nobody writes now."""
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            if _TEMPORARY.fullmatch(file):
+                Path(parent, file).unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write ``content`` to ``path``, whole or not at all (see ``atomic_path``)."""
+    with atomic_path(path, durable=durable) as temporary:
+        temporary.write_bytes(content)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Check that one output file may be written before any work is done.
+
+    Raises
+    ------
+    InputError
+        If it is there already and ``overwrite`` is false, if it is a folder, or if its folder
+        cannot be written.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is a device or the like; name a file")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path}: exists; choose another output or pass --overwrite")
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+    if not parent.is_dir():
+        raise InputError(f"{path}: cannot be written: {parent.name} is not a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written: no permission in {parent.name or parent}")
+
+
+def safe_join(folder: Path, relative: str) -> Path:
+    """``folder/relative`` for a path that was read from a file and is therefore not trusted.
+
+    Raises
+    ------
+    InputError
+        If it is absolute or leaves the folder.
+    """
+    joined = folder / relative
+    inside = "\0" not in relative and joined.resolve().is_relative_to(folder.resolve())
+    if not inside or not relative or Path(relative).is_absolute():
+        raise InputError(f"{folder}: names a file outside itself: {relative!r}")
+    return joined
+
+
+def reason(error: OSError) -> str:
+    """The operating system's reason, in its own words and without the path."""
+    return (error.strerror or str(error)).lower()

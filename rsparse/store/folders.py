@@ -1,0 +1,213 @@
+"""Folders of images as artifacts: ``manifest.json`` beside the images, a journal until then.
+
+``manifest.json`` is one JSON object: the record's keys, then ``images`` (one entry a line:
+``name``, ``file``, ``sha256`` of the file, ``source_sha256`` of the image it was made from,
+``label`` where known, and what the stage adds) and ``failed`` (``name``, ``error``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.store.files import (
+    atomic_path,
+    read_bytes,
+    reason,
+    remove_temporaries,
+    safe_join,
+)
+from rsparse.store.journal import Entry, Journal, to_line
+from rsparse.store.records import IMAGES, Record, check_record
+
+MANIFEST = "manifest.json"
+JOURNAL = ".rsparse-journal.jsonl"
+
+
+class OutputFolder:
+    """A folder that a stage fills with images and, last of all, a manifest."""
+
+    def __init__(self, path: Path, journal: Journal) -> None:
+        self.path = path
+        self.journal = journal
+
+    @classmethod
+    def open(
+        cls, path: Path, run: Mapping[str, Any], inputs: Iterable[Path], overwrite: bool
+    ) -> OutputFolder:
+        """Make the folder, or take up an interrupted run of the same command in it.
+
+        Parameters
+        ----------
+        path : Path
+        run : mapping
+            What identifies the run: stage, parameters, seed, and digests of its inputs.
+        inputs : iterable of Path
+            Folders or files that are read; the output must not lie inside one, nor hold one.
+        overwrite : bool
+            Remove a finished artifact, or the rest of another run, first. Only files that its
+            own manifest or journal names are removed; others that lie there stay.
+
+        Raises
+        ------
+        InputError
+            If the place is taken, lies inside an input, or cannot be written.
+        """
+        _refuse_overlap(path, inputs)
+        try:
+            if path.exists() and not path.is_dir():
+                raise InputError(f"{path}: is a file; name a folder")
+        except OSError as error:  # a name too long, say
+            raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+        if (path / MANIFEST).exists() and not overwrite:
+            raise InputError(f"{path}: exists; choose another output or pass --overwrite")
+        goes_on = Journal.is_of(path / JOURNAL, run)
+        cleared = overwrite and not goes_on and _clear(path)
+        try:
+            taken = path.is_dir() and any(path.iterdir()) and not (path / JOURNAL).exists()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+        if taken and not cleared:
+            raise InputError(f"{path}: holds other files; choose an empty or new folder")
+        journal = Journal.open(path / JOURNAL, run, path)
+        if goes_on:
+            remove_temporaries(path)
+        return cls(path, journal)
+
+    def finish(self, record: Record, failed: list[Entry]) -> None:
+        """Write the manifest and remove the journal: from here on the folder is an artifact."""
+        with atomic_path(self.path / MANIFEST) as temporary, temporary.open("wb") as file:
+            head = json.dumps(record.as_json(), sort_keys=True, indent=1, ensure_ascii=False)
+            file.write(head[:-2].encode() + b',\n "failed": ')
+            _write_array(file, map(_without_path, failed))
+            file.write(b',\n "images": ')
+            _write_array(file, self.journal.entries())
+            file.write(b"\n}\n")
+        self.journal.close(finished=True)
+
+    def abandon(self) -> None:
+        """Let go of a run that did nothing; the folder goes too if nothing is in it."""
+        finished = len(self.journal) == 0
+        self.journal.close(finished=finished)
+        if finished:
+            try:
+                self.path.rmdir()
+            except OSError:
+                pass  # other artifacts lie in it
+
+
+def _without_path(entry: Entry) -> Entry:
+    """A failed image as the manifest lists it: where it lay is no part of the record."""
+    return {"name": entry["name"], "error": entry["error"].removeprefix(f"{entry.get('path')}: ")}
+
+
+def _write_array(file: Any, entries: Iterable[Entry]) -> None:
+    separator = b"[\n  "
+    for entry in entries:
+        file.write(separator + to_line(entry)[:-1])
+        separator = b",\n  "
+    file.write(b"[]" if separator.startswith(b"[") else b"\n ]")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder of images, or None if it has none.
+
+    Raises
+    ------
+    InputError
+        If the folder's run was interrupted, or the manifest is not ours, damaged or newer.
+    """
+    if (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
+        raise InputError(
+            f"{folder}: is unfinished, its run was interrupted; "
+            "run the same command again to finish it"
+        )
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is not valid JSON: {error}") from error
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        return None  # somebody else's manifest.json
+    check_record(manifest, path, IMAGES)
+    entries = manifest.get("images") or [None]
+    if not all(map(_is_entry, entries)) or not isinstance(manifest.get("failed"), list):
+        raise InputError(f"{path}: is damaged or incomplete: images are not listed as expected")
+    return manifest
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(key), str) for key in ("name", "file", "sha256")
+    )
+
+
+def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The record in a manifest: everything but the lists of images."""
+    return {key: value for key, value in manifest.items() if key not in ("images", "failed")}
+
+
+def _refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
+    output = path.resolve()
+    for source in inputs:
+        folder = source.resolve()
+        if output == folder:
+            raise InputError(f"{path}: is the input itself; choose another output")
+        if output.is_relative_to(folder) and source.is_dir():
+            raise InputError(f"{path}: lies inside the input {source}; choose another output")
+        if folder.is_relative_to(output):
+            raise InputError(f"{path}: holds the input {source}; choose another output")
+
+
+def _clear(folder: Path) -> bool:
+    """Remove an artifact's own files, and the subfolders that this leaves empty.
+
+    False where ``folder`` is no artifact, finished or not.
+    """
+    if not (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
+        return False
+    Journal.refuse_running(folder / JOURNAL, folder)
+    own = [safe_join(folder, name) for name in _own_files(folder)]  # all, before one is removed
+    try:
+        for path in (*own, folder / JOURNAL, folder / MANIFEST):
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be overwritten: {reason(error)}") from error
+    remove_temporaries(folder)
+    for parent, _, _ in os.walk(folder, topdown=False):
+        if Path(parent) != folder:
+            try:
+                os.rmdir(parent)
+            except OSError:
+                pass  # not empty: holds files of the user
+    return True
+
+
+def _own_files(folder: Path) -> Iterator[str]:
+    if (folder / JOURNAL).exists():
+        with (folder / JOURNAL).open("rb") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    return
+                yield from _files_of(entry)
+    elif (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise InputError(f"{folder}: holds other files; choose an empty or new folder")
+        for entry in manifest["images"]:
+            yield from _files_of(entry)
+
+
+def _files_of(entry: Any) -> Iterator[str]:
+    for key in ("file", "float_file"):
+        if isinstance(entry, dict) and isinstance(entry.get(key), str):
+            yield entry[key]

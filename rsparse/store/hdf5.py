@@ -1,0 +1,137 @@
+"""HDF5 artifacts: the record in the root's attributes, numbers in datasets.
+
+Root attributes of every file: ``format`` and ``format_version`` (what h5py users look for first)
+and ``record`` (the whole record as JSON text).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.errors import InputError
+from rsparse.store.files import atomic_path
+from rsparse.store.records import Record, check_record
+
+if TYPE_CHECKING:
+    import h5py
+
+_KINDS = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers"}
+
+
+@contextmanager
+def create_hdf5(path: Path, record: Record) -> Iterator[h5py.File]:
+    """A new HDF5 file to fill with datasets; it takes its place at ``path`` when all is written.
+
+    Equal records and datasets, written in the same order, give equal bytes. Groups have to be
+    made by ``create_group`` or ``add_dataset``: one that h5py makes in passing, for
+    ``file["group/name"]``, holds the time.
+    """
+    import h5py
+
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+            content = record.as_json()
+            file.attrs["format"] = content["format"]
+            file.attrs["format_version"] = content["format_version"]
+            file.attrs["record"] = json.dumps(content, sort_keys=True)
+            yield file
+
+
+def add_dataset(file: h5py.File, name: str, values: Any) -> None:
+    """Store an array under a name with slashes in it, which become groups."""
+    *groups, last = name.split("/")
+    place: Any = file
+    for group in groups:
+        place = place.require_group(group)
+    place[last] = values
+
+
+@contextmanager
+def open_hdf5(
+    path: Path, expected: str | None = None
+) -> Iterator[tuple[h5py.File, dict[str, Any]]]:
+    """An artifact opened for reading, and its checked record.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not HDF5, not ours, of another format or newer. Damage that shows only
+        while a dataset is read becomes an ``InputError`` too.
+    """
+    import h5py
+
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, not an HDF5 file")
+        if not path.is_file():  # a pipe would be waited for
+            raise InputError(f"{path}: is not an HDF5 file")
+        with h5py.File(path, "r") as file:
+            yield file, check_record(_record_of(file), path, expected)
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        if not h5py.is_hdf5(path):
+            raise InputError(f"{path}: is not an HDF5 file") from error
+        detail = " ".join(str(error).split())
+        raise InputError(f"{path}: is damaged or incomplete: {detail}") from error
+
+
+def _record_of(file: h5py.File) -> Any:
+    text = file.attrs.get("record")
+    if not isinstance(text, str):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def read_array(file: h5py.File, name: str, kinds: str, ndim: int) -> NDArray[Any]:
+    """A dataset as an array, once it is known to be what is expected.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : str
+    kinds : str
+        NumPy's letters of the kinds of numbers that will do, such as ``"f"``.
+    ndim : int
+
+    Raises
+    ------
+    ValueError
+        If it is missing, lies in another file or is not all there, or holds something else.
+        ``open_hdf5`` makes that an ``InputError``.
+    """
+    import h5py
+
+    link = file.get(name, getlink=True)
+    if link is None:
+        raise ValueError(f"the dataset {name} is missing")
+    dataset = file[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise ValueError(f"{name} is not a dataset of this file itself")
+    if dataset.dtype.kind not in kinds or dataset.ndim != ndim:
+        raise ValueError(
+            f"{name}: expected {ndim}-d {' or '.join(_KINDS[kind] for kind in kinds)}, "
+            f"found {dataset.ndim}-d {dataset.dtype}"
+        )
+    if dataset.id.get_storage_size() < dataset.nbytes:
+        raise ValueError(f"{name}: its numbers are not all there")
+    return np.asarray(dataset[()])
+
+
+def utf8(texts: list[str]) -> Any:
+    """Texts as an array that h5py stores as variable-length UTF-8."""
+    import h5py
+
+    return np.array(texts, dtype=h5py.string_dtype("utf-8"))

@@ -1,0 +1,97 @@
+"""``pred.h5`` and ``pred.csv``: what a classifier says of a folder of images.
+
+One row per image, in the order of the names:
+
+======================  =================  ===================================================
+dataset                 shape, dtype       meaning
+======================  =================  ===================================================
+``name``                (n,) UTF-8         the image's name, the join key
+``sha256``              (n,) UTF-8         of its file
+``label``               (n,) int64         the right class, −1 where it is not known
+``top_class``           (n, k) int64       the k most probable classes, the first the prediction
+``top_probability``     (n, k) float32     their probabilities
+``class_name``          (c,) UTF-8         names of the classes
+======================  =================  ===================================================
+
+``pred.csv`` holds the same as text, the label's column only where labels are known, and the
+record lies beside it in ``pred.csv.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsparse.store.files import write_atomic
+from rsparse.store.hdf5 import create_hdf5, utf8
+from rsparse.store.records import Record
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable classes of one image, the first of them the prediction."""
+
+    name: str
+    sha256: str
+    label: int | None
+    classes: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def is_correct(self) -> bool | None:
+        """Whether the prediction is the label; ``None`` where no label is known."""
+        return None if self.label is None else self.classes[0] == self.label
+
+
+def save_predictions(
+    path: Path, record: Record, rows: Sequence[Prediction], class_names: Sequence[str]
+) -> None:
+    """Write ``pred.csv`` where the path ends so, ``pred.h5`` otherwise."""
+    if path.suffix.lower() == ".csv":
+        text = "".join(csv_lines(rows, class_names))
+        content = json.dumps(record.as_json(), indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomic(record_beside(path), content.encode() + b"\n")
+        write_atomic(path, text.encode())
+        return
+    with create_hdf5(path, record) as file:
+        file["name"] = utf8([row.name for row in rows])
+        file["sha256"] = utf8([row.sha256 for row in rows])
+        labels = [-1 if row.label is None else row.label for row in rows]
+        file["label"] = np.array(labels, dtype=np.int64)
+        file["top_class"] = np.array([row.classes for row in rows], dtype=np.int64)
+        file["top_probability"] = np.array([row.probabilities for row in rows], dtype=np.float32)
+        file["class_name"] = utf8(list(class_names))
+
+
+def record_beside(path: Path) -> Path:
+    """Where the record of a CSV artifact lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[str]:
+    """The predictions as lines of CSV, with a header."""
+    rows = list(rows)
+    labelled = any(row.label is not None for row in rows)
+    header = ["name", *(["label", "label_name"] if labelled else [])]
+    for rank in range(1, 1 + len(rows[0].classes) if rows else 1):
+        header += [f"class_{rank}", f"class_name_{rank}", f"probability_{rank}"]
+    yield _line(header)
+    for row in rows:
+        cells = [row.name]
+        if labelled:
+            cells += ["", ""] if row.label is None else [str(row.label), class_names[row.label]]
+        for index, probability in zip(row.classes, row.probabilities, strict=True):
+            cells += [str(index), class_names[index], f"{probability:.6f}"]
+        yield _line(cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()

@@ -1,0 +1,78 @@
+"""Refresh the help texts in README.md and docs/ from the program.
+
+A block starts with a comment that names the command (nothing stands for ``rsparse`` itself):
+
+    <!-- help: purify -->
+    ```text
+    ...
+    ```
+
+    python scripts/update_docs.py              # rewrites the files
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
+
+from rsparse.cli import app
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WIDTH = 98  # what a terminal of 100 columns or more shows
+
+CommandPath = tuple[str, ...]
+
+_BLOCK = re.compile(
+    r"^(?P<head><!-- help:(?P<command>[a-z -]*)-->\n\n?```text\n)(?P<text>.*?)(?P<end>^```$)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def documents() -> list[Path]:
+    """The files that may hold help texts."""
+    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def command_paths() -> list[CommandPath]:
+    """The program itself, its commands and their subcommands, in the order of the help."""
+    return [(), *_below(typer.main.get_command(app))]
+
+
+def _below(group: Any, path: CommandPath = ()) -> Iterator[CommandPath]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield (*path, name)
+        yield from _below(command, (*path, name))
+
+
+def documented(text: str) -> list[CommandPath]:
+    """The commands whose help a document shows."""
+    return [tuple(match["command"].split()) for match in _BLOCK.finditer(text)]
+
+
+def help_of(command: CommandPath) -> str:
+    """What ``rsparse COMMAND --help`` prints, whatever the terminal's width."""
+    result = CliRunner().invoke(
+        app, [*command, "--help"], prog_name="rsparse", terminal_width=WIDTH
+    )
+    if result.exit_code != 0:
+        raise ValueError(f"there is no command {' '.join(command)!r}")
+    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines()) + "\n"
+
+
+def refreshed(text: str) -> str:
+    """A document with all its help texts as they are now."""
+
+    def block(match: re.Match[str]) -> str:
+        return match["head"] + help_of(tuple(match["command"].split())) + match["end"]
+
+    return _BLOCK.sub(block, text)
+
+
+if __name__ == "__main__":
+    for path in documents():
+        path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")

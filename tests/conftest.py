@@ -1,0 +1,107 @@
+"""Fixtures for all tests: pictures made on the spot, a dictionary, the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from rsparse.core.regionsparse import Dictionary
+from rsparse.images import encode_png
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of photographs and classifiers; tests that use it are marked ``shared``."""
+    folder = Path(os.environ.get("RSPARSE_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "models").is_dir():
+        pytest.skip("no folder of photographs and classifiers (RSPARSE_SHARED)")
+    return folder
+
+
+def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
+    """A smooth random picture with a textured square, uint8 (h, w, 3)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width].astype(float)
+    waves = [
+        127
+        + 60 * np.sin(rows / rng.uniform(4, 12) + seed)
+        + 60 * np.cos(columns / rng.uniform(4, 9))
+        for _ in range(3)
+    ]
+    picture = np.stack(waves, axis=-1)
+    top, left = height // 4, width // 4
+    picture[top : top + height // 2, left : left + width // 2] += rng.normal(
+        0, 30, (height // 2, width // 2, 3)
+    )
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of three small PNG pictures, one in a subfolder: a, b, sub/c."""
+    folder = tmp_path / "imgs"
+    (folder / "sub").mkdir(parents=True)
+    for seed, name in enumerate(("a", "b", "sub/c")):
+        (folder / f"{name}.png").write_bytes(encode_png(make_picture(seed)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_dictionary() -> Dictionary:
+    """A seeded random dictionary: 4×4 colour patches, 64 atoms of norm 1."""
+    atoms = np.random.default_rng(0).standard_normal((64, 48)).astype(np.float32)
+    return Dictionary(atoms / np.linalg.norm(atoms, axis=1, keepdims=True), 4)
+
+
+@pytest.fixture
+def dict_file(tmp_path: Path, small_dictionary: Dictionary) -> Path:
+    """``dict.h5`` of ``small_dictionary``."""
+    from rsparse.store.dictionaries import save_dictionary
+    from rsparse.store.records import DICTIONARY, Record
+
+    path = tmp_path / "dict.h5"
+    save_dictionary(path, Record(DICTIONARY, "learn-dict", {}, 0), small_dictionary, {}, {})
+    return path
+
+
+@pytest.fixture
+def run_cli() -> Callable[..., Result]:
+    """Run the command line in this process; the result has exit_code, stdout and stderr."""
+    from rsparse.cli import app
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def assert_error(run_cli: Callable[..., Result]) -> Callable[..., None]:
+    """Check that a command ends with exit code 2 and exactly this line on stderr."""
+
+    def check(line: str, *arguments: object) -> None:
+        result = run_cli(*arguments)
+        assert result.stderr.splitlines() == [f"rsparse: error: {line}"]
+        assert result.exit_code == 2
+        assert result.stdout == ""
+
+    return check
+
+
+def tree_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content, to compare whole folders."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,36 @@
+"""The command line as a process of its own, to be watched, interrupted and killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rsparse.store.folders import JOURNAL
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """``python -m rsparse`` in a process group of its own, with its output piped."""
+    command = [sys.executable, "-m", "rsparse", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **{**pipes, "start_new_session": True, **options})
+
+
+def finished(*arguments: object, **options: Any) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a whole run."""
+    with start(*arguments, **options) as running:
+        stdout, stderr = running.communicate(timeout=100)
+    return running.returncode, stdout, stderr
+
+
+def when_done(running: subprocess.Popen[str], output: Path, items: int, signal: int) -> None:
+    """Send ``signal`` to the run's processes when it has noted so many items."""
+    journal, deadline = output / JOURNAL, time.monotonic() + 100
+    while not journal.exists() or journal.read_bytes().count(b"\n") < items + 1:
+        assert running.poll() is None, running.stderr and running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(running.pid, signal)

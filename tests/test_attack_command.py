@@ -1,0 +1,290 @@
+"""``rsparse attack``: what it writes, measures and says, on a classifier with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from rsparse.images import decode_image, encode_png
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.store.files import sha256_of_file
+from rsparse.store.folders import MANIFEST, read_manifest
+from tests.conftest import REPOSITORY, tree_of
+
+pytest.importorskip("torch")
+
+MODEL = REPOSITORY / "fixtures" / "colours.onnx"
+CLASSES = ("red", "green", "blue")
+MARGINS = {"blue/mid": 30, "green/near": 7, "red/far": 60, "red/near": 7}
+
+
+def picture(label: int, margin: float, size: tuple[int, int] = (16, 16)) -> np.ndarray:
+    """One colour is on average brighter by ``margin`` grey levels than both others."""
+    rng, n_pixels = np.random.default_rng([label, int(margin)]), size[0] * size[1]
+    grey = np.linspace(100, 155, n_pixels).astype(np.uint8)
+    channels = [rng.permutation(grey) for _ in CLASSES]
+    channels[label] += np.arange(n_pixels) < n_pixels * (margin % 1)
+    channels[label] += int(margin)
+    return np.stack(channels, axis=-1).reshape(*size, 3)
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(pixels))
+
+
+def read(path: Path) -> np.ndarray:
+    return decode_image(path.read_bytes(), path)
+
+
+def answer(x: np.ndarray) -> int:
+    """What the network itself says of an image (16, 16, 3) in [0, 1]."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(MODEL)
+    batch = np.ascontiguousarray(x.transpose(2, 0, 1)[None], dtype=np.float32)
+    return int(session.run(None, {"input": batch})[0].argmax())
+
+
+def entries_of(folder: Path) -> dict[str, dict]:
+    return {entry["name"]: entry for entry in read_manifest(folder)["images"]}
+
+
+def true_labels() -> dict[str, int]:
+    return {name: CLASSES.index(name.split("/")[0]) for name in MARGINS}
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Four pictures of 16×16 pixels in class subfolders, right by the known margins."""
+    for name, label in true_labels().items():
+        save(tmp_path / "imgs" / f"{name}.png", picture(label, MARGINS[name]))
+    return tmp_path / "imgs"
+
+
+def check_entries(benign: Path, folder: Path, labels: dict[str, int]) -> None:
+    """Compare a manifest, written with --float, with the files and the network."""
+    with h5py.File(folder / "float.h5") as floats:
+        for name, entry in entries_of(folder).items():
+            x, pixels = read(benign / f"{name}.png"), read(folder / entry["file"])
+            x_adv = floats[f"{name}.png"][()]
+            assert (x_adv.dtype, x_adv.shape) == (np.float32, x.shape)
+            np.testing.assert_array_equal(pixels, np.rint(x_adv.clip(0, 1) * np.float32(255)))
+            change = (pixels.astype(float) - x) / 255
+            before, found, rounded = answer(x / 255), answer(x_adv), answer(pixels / 255)
+            l2 = np.linalg.norm(change)
+            assert entry == {
+                "name": name, "file": f"{name}.png", "float_file": "float.h5",
+                "sha256": sha256_of_file(folder / f"{name}.png"),
+                "source_sha256": sha256_of_file(benign / f"{name}.png"),
+                "label": labels[name], "prediction_before": before, "prediction_float": found,
+                "prediction": rounded, "success_float": found != labels[name],
+                "success": rounded != labels[name], "nothing_found": entry["nothing_found"],
+                "linf": round(abs(change).max() * 255), "l2": pytest.approx(l2, abs=2e-6),
+                "d": pytest.approx(l2 / np.linalg.norm(x / 255), abs=2e-6), "tau": entry["tau"],
+            }  # fmt: skip
+
+
+def test_fgsm_in_closed_form(run_cli, colours, tmp_path):
+    """The right colour goes down by eps, both others go up, and margins below 2·eps are lost."""
+    out = tmp_path / "adv"
+    result = run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=8", "-o", out, "--float")
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n")
+    files = [f"{name}.png" for name in MARGINS]
+    assert list(tree_of(out)) == sorted([*files, "float.h5", MANIFEST])
+    check_entries(colours, out, true_labels())
+    for name, label in true_labels().items():
+        change = np.where(np.arange(3) == label, -8, 8)
+        expected = read(colours / f"{name}.png") + change
+        np.testing.assert_array_equal(read(out / f"{name}.png"), expected)
+        assert entries_of(out)[name]["success"] == (MARGINS[name] < 16)
+    lines = [line.split() for line in result.stderr.splitlines()]
+    assert lines[:3] == [["attacked"], ["images", "4"], ["labels", "class", "subfolders"]]
+    row = next(line for line in lines if line[:1] == ["fgsm-eps=8"])
+    assert row[1:9] == ["100", "→", "50", "→", "50", "50", "→", "50"]
+    assert row[-2:] == ["8", "0"]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["bim:eps=4", "mi-fgsm:eps=4", "LinfPGD:eps=4,steps=80", "mi-fgsm:d=0.02", "L2PGD:d=0.02",
+     "cw-l2:steps=50", "LinfDeepFoolAttack:eps=4"],
+)  # fmt: skip
+def test_limits_are_kept_and_results_measured(run_cli, colours, tmp_path, attack):
+    save(colours / "red/white.png", np.full((16, 16, 3), (255, 249, 0), np.uint8))
+    out = tmp_path / "adv"
+    run_cli("attack", colours, "-m", MODEL, "-a", attack, "-o", out, "--float")
+    check_entries(colours, out, {**true_labels(), "red/white": 0})
+    entries = entries_of(out).values()
+    assert sum(entry["success_float"] for entry in entries) >= 1
+    if "eps=4" in attack:
+        assert max(entry["linf"] for entry in entries) == 4
+    if "d=0.02" in attack:
+        with h5py.File(out / "float.h5") as floats:
+            for entry in entries:
+                x = read(colours / entry["file"]) / 255
+                change = np.linalg.norm(floats[entry["file"]][()] - x)
+                assert change <= 0.02001 * np.linalg.norm(x)
+
+
+def test_rounding_can_undo_an_attack(run_cli, tmp_path):
+    save(tmp_path / "imgs/red/a.png", picture(0, 0.5))
+    out = tmp_path / "adv"
+    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=0.4", "--float")
+    summary = json.loads(run_cli(*arguments, "-o", out, "--json").stdout)["attacks"][0]
+    check_entries(tmp_path / "imgs", out, {"red/a": 0})
+    entry = entries_of(out)["red/a"]
+    assert (entry["success_float"], entry["success"], entry["linf"]) == (True, False, 0)
+    np.testing.assert_array_equal(read(out / "red/a.png"), picture(0, 0.5))
+    assert (summary["success_float"], summary["success"], summary["changed"]) == (1, 0, 0)
+
+
+def test_a_search_that_finds_nothing_leaves_the_image(run_cli, colours, tmp_path):
+    out, attack = tmp_path / "adv", "cw-l2:initial_const=1e-6,retries=0,steps=4"
+    result = run_cli("attack", colours, "-m", MODEL, "-a", attack, "-o", out, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["attacks"][0]["nothing_found"] == 4
+    for name, entry in entries_of(out).items():
+        assert (entry["nothing_found"], entry["success"]) == (True, False)
+        np.testing.assert_array_equal(read(out / f"{name}.png"), read(colours / f"{name}.png"))
+
+
+def test_carlini_wagner_reaches_the_average_dissimilarity(run_cli, colours, tmp_path):
+    """Of the images that were right; τ is the same for all and in the record."""
+    save(colours / "red/wrong.png", picture(2, 20))
+    out = tmp_path / "adv"
+    arguments = ("attack", colours, "-m", MODEL, "-a", "cw-l2:d=0.2", "-o", out)
+    result = run_cli(*arguments, "--float", "--json")
+    check_entries(colours, out, {**true_labels(), "red/wrong": 0})
+    with h5py.File(out / "float.h5") as floats:
+        reached = []
+        for name in MARGINS:
+            x = read(colours / f"{name}.png") / 255
+            reached.append(np.linalg.norm(floats[f"{name}.png"][()] - x) / np.linalg.norm(x))
+    assert np.mean(reached) == pytest.approx(0.2, rel=1e-3)
+    scaling = read_manifest(out)["parameters"]["scaling"]
+    assert scaling == json.loads(result.stdout)["attacks"][0]["scaling"]
+    assert scaling["d"] == pytest.approx(0.2, rel=1e-3)
+    assert {entry["tau"] for entry in entries_of(out).values()} == {scaling["tau"]}
+    assert scaling["tau"] > 1 > scaling["d_raw"] > 0
+    assert f"found at d = {scaling['d_raw']:.4f}" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"imgs", "adv"}
+
+
+def test_several_attacks_fill_a_subfolder_each_and_json_counts_them(run_cli, colours, tmp_path):
+    out, attacks = tmp_path / "adv", ("-a", "fgsm:eps=2,8", "-a", "bim")
+    result = run_cli("attack", colours, "-m", MODEL, *attacks, "-o", out, "--json")
+    names = ["fgsm-eps=2", "fgsm-eps=8", "bim-eps=8"]
+    assert {path.name for path in out.iterdir()} == set(names)
+    for name in names:
+        assert read_manifest(out / name)["parameters"]["attack"]["name"] == name.split("-")[0]
+    outcome = json.loads(result.stdout)
+    rows = outcome.pop("attacks")
+    assert outcome == {
+        "output": str(out), "done": 12, "resumed": 0, "failed": [],
+        "labels": "class subfolders", "left_out": 0,
+    }  # fmt: skip
+    assert [row["attack"] for row in rows] == names
+    assert [row["output"] for row in rows] == [str(out / name) for name in names]
+    assert [row["success"] for row in rows] == [0, 0.5, 0.5]
+    assert [row["max_linf"] for row in rows] == [2, 8, 8]
+    assert [row["accuracy_before"] for row in rows] == [1, 1, 1]
+    d = [entry["d"] for entry in entries_of(out / "fgsm-eps=8").values()]
+    assert (rows[1]["mean_d"], rows[1]["max_d"]) == (pytest.approx(np.mean(d)), max(d))
+
+
+@pytest.mark.parametrize("source", ["labels.csv", "manifest", "class subfolders", "predictions"])
+def test_where_labels_come_from(run_cli, colours, tmp_path, source):
+    """Each source is said on stderr and in the record; the first that there is counts."""
+    imgs, options, labels, origin = colours, (), true_labels(), source
+    if source == "labels.csv":
+        rows = [f"{name}.png,{'green' if name == 'red/near' else i}" for name, i in labels.items()]
+        (tmp_path / source).write_text("\n".join(["file,label", *rows]) + "\n")
+        options, labels["red/near"] = ("--labels", tmp_path / source), 1
+    elif source == "manifest":
+        imgs = tmp_path / "weak"
+        run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4", "-o", imgs)
+    elif source == "predictions":
+        imgs = colours.rename(tmp_path / "flat")
+        for name in CLASSES:
+            (imgs / name).rename(imgs / f"{name}ish")
+        labels = {name.replace("/", "ish/"): label for name, label in labels.items()}
+        origin = "the model's own predictions"
+    out = tmp_path / "adv"
+    result = run_cli("attack", imgs, "-m", MODEL, "-a", "fgsm:eps=2", "-o", out, *options)
+    assert result.exit_code == 0
+    assert ["labels", *origin.split()] in [line.split() for line in result.stderr.splitlines()]
+    manifest = read_manifest(out)
+    assert manifest["parameters"]["labels"] == origin
+    assert {name: entry["label"] for name, entry in entries_of(out).items()} == labels
+    sources = [source["name"] for source in manifest["inputs"]]
+    assert sources == [imgs.name, "colours.onnx", *(["labels.csv"] if options else [])]
+
+
+def test_only_correct_leaves_out_what_was_wrong_already(run_cli, colours, tmp_path):
+    save(colours / "red/wrong.png", picture(2, 20))
+    out, arguments = tmp_path / "adv", ("attack", colours, "-m", MODEL, "-a", "bim:eps=8")
+    result = run_cli(*arguments, "-o", out, "--only-correct", "--json")
+    assert set(entries_of(out)) == set(MARGINS)
+    assert json.loads(result.stdout)["left_out"] == 1
+    assert "left out, not classified correctly   1" in result.stderr
+    run_cli(*arguments, "-o", tmp_path / "all")
+    wrong = entries_of(tmp_path / "all")["red/wrong"]
+    assert (wrong["label"], wrong["prediction_before"], wrong["success"]) == (0, 2, True)
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-size",)], ids=["model-size", "keep-size"])
+def test_the_size_at_which_images_are_attacked(run_cli, tmp_path, options):
+    original, out = picture(1, 9, (20, 24)), tmp_path / "adv"
+    save(tmp_path / "imgs/green/a.png", original)
+    save(tmp_path / "imgs/red/b.png", picture(0, 9))
+    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=8")
+    assert run_cli(*arguments, "-o", out, *options).exit_code == 0
+    benign = original if options else load_classifier(MODEL).fit_to_input(original)
+    expected = benign + np.array([8, -8, 8])
+    np.testing.assert_array_equal(read(out / "green/a.png"), expected)
+    entry = entries_of(out)["green/a"]
+    norm = np.linalg.norm(benign / 255)
+    assert entry["d"] == pytest.approx(8 / 255 * np.sqrt(benign.size) / norm, abs=2e-6)
+    assert (entry["linf"], entry["success"]) == (8, True)
+
+
+def test_equal_runs_give_equal_bytes(run_cli, colours, tmp_path, monkeypatch):
+    """Also from another folder. The grouping into batches is in the record, since it matters."""
+    tail = ("-m", MODEL, "-a", "LinfPGD:eps=4,steps=5", "--float", "--seed", 3)
+    run_cli("attack", colours, *tail, "-o", tmp_path / "one", "--jobs", 1)
+    monkeypatch.chdir(tmp_path)
+    run_cli("attack", "imgs", *tail, "-o", "two")
+    assert tree_of(tmp_path / "one") == tree_of(tmp_path / "two")
+    assert str(tmp_path) not in (tmp_path / "one" / MANIFEST).read_text()
+    run_cli("attack", "imgs", *tail, "-o", "three", "--batch-size", 2)
+    recorded = [read_manifest(Path(run))["parameters"]["batch_size"] for run in ("two", "three")]
+    assert recorded == [4, 2]
+    assert read_manifest(Path("two"))["seed"] == 3
+
+
+def test_classify_and_purify_take_the_labels_of_the_manifest(run_cli, colours, tmp_path):
+    """The folder names no classes: what is right is known from the manifest alone."""
+    adv, purified = tmp_path / "adv", tmp_path / "purified"
+    rows = [f"{name.replace('/', 'ish/')},{label}" for name, label in true_labels().items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]) + "\n")
+    for name in CLASSES:
+        (colours / name).rename(colours / f"{name}ish")
+    options = ("-m", MODEL, "--labels", tmp_path / "labels.csv", "-a", "fgsm:eps=8", "-o", adv)
+    assert run_cli("attack", colours, *options).exit_code == 0
+    run_cli("purify", adv, "--dict", REPOSITORY / "fixtures/dict.h5", "-o", purified)
+    for folder, lineage in ((adv, ["attack"]), (purified, ["purify", "attack"])):
+        found = json.loads(run_cli("classify", folder, "-m", MODEL, "--json").stdout)
+        assert found["labels"] == "manifest"
+        labels = [entry["label"] for entry in entries_of(folder).values()]
+        assert labels == list(true_labels().values())
+        record = read_manifest(folder)
+        for stage in lineage:
+            assert record["stage"] == stage
+            record = record["inputs"][0]["record"]
+        if folder == adv:
+            assert found["accuracy"]["value"] == 0.5

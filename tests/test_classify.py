@@ -1,0 +1,303 @@
+"""``rsparse classify``: predictions, accuracy, artifacts, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from rsparse.cli.classify import _table_text
+from rsparse.images import decode_image, encode_png
+from rsparse.models.onnx_classifier import load_classifier, softmax
+from rsparse.stages.classify import ClassifyOutcome, ClassifyStep
+from rsparse.store.predictions import Prediction
+from tests.onnx_models import ConvNet, linear_classifier
+
+UNIT = {"mean": [0, 0, 0], "std": [1, 1, 1]}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A network with four named classes."""
+    said = UNIT | {"labels": ["cat", "dog, hound", "emu", "fox"]}
+    return ConvNet(metadata={"rsparse.input": json.dumps(said)}).save(tmp_path / "m.onnx")
+
+
+@pytest.fixture
+def colors(tmp_path: Path) -> tuple[Path, Path]:
+    """Plain red, green and blue pictures, and a classifier that tells them apart."""
+    folder = tmp_path / "colors"
+    weights = np.repeat(np.eye(3), 4, axis=1)
+    linear_classifier(tmp_path / "colors.onnx", weights, (2, 2))
+    (tmp_path / "colors.onnx.json").write_text(json.dumps(UNIT | {"labels": ["r", "g", "b"]}))
+    for number, name in enumerate("rgb"):
+        (folder / name).mkdir(parents=True)
+        pixels = np.zeros((5, 7, 3), np.uint8)
+        pixels[..., number] = 200 + number
+        (folder / name / "plain.png").write_bytes(encode_png(pixels))
+    return folder, tmp_path / "colors.onnx"
+
+
+def logits_of(model: Path, folder: Path, names: list[str]) -> np.ndarray:
+    paths = [folder / f"{name}.png" for name in names]
+    return load_classifier(model).logits([decode_image(p.read_bytes(), p) for p in paths])
+
+
+def test_csv_on_standard_output(
+    run_cli: Callable[..., Result], pictures: Path, model: Path
+) -> None:
+    result = run_cli("classify", pictures, "--model", model, "--top", "2")
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == [
+        "name", "class_1", "class_name_1", "probability_1",
+        "class_2", "class_name_2", "probability_2",
+    ]  # fmt: skip
+    assert [row["name"] for row in rows] == ["a", "b", "sub/c"]
+    logits = logits_of(model, pictures, ["a", "b", "sub/c"])
+    probabilities = softmax(logits)
+    names = ("cat", "dog, hound", "emu", "fox")
+    for number, row in enumerate(rows):
+        best = int(logits[number].argmax())
+        assert int(row["class_1"]) == best
+        assert row["class_name_1"] == names[best]
+        assert float(row["probability_1"]) == pytest.approx(probabilities[number].max(), abs=1e-6)
+    assert "not known without labels" in result.stderr
+
+
+def test_accuracy_from_class_subfolders(
+    run_cli: Callable[..., Result], colors: tuple[Path, Path]
+) -> None:
+    folder, model = colors
+    result = run_cli("classify", folder, "-m", model)
+    assert "100.0 % (3 of 3; 95 % interval 43.9–100.0 %)" in result.stderr
+    assert "class subfolders" in result.stderr
+    assert result.stdout.splitlines()[1].startswith("b/plain,2,b,2,b,0.")
+
+
+def test_accuracy_from_a_csv_file(
+    run_cli: Callable[..., Result], colors: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, model = colors
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\nr/plain.png,0\ng/plain.png,g\nb/plain.png,0\n")
+    result = run_cli("classify", folder, "-m", model, "--labels", labels, "--json")
+    found = json.loads(result.stdout)
+    assert found["labels"] == "labels.csv"
+    assert found["accuracy"]["correct"] == 2
+    assert found["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert found["accuracy"]["interval_95"] == pytest.approx([0.2077, 0.9385], abs=1e-4)
+    assert found["predictions"][0]["name"] == "b/plain"
+    assert found["predictions"][0]["label_name"] == "r"
+    assert [entry["class"] for entry in found["predictions"][0]["top"]] == [2, 0, 1]
+    assert found["output"] is None
+
+
+def test_hdf5(run_cli: Callable[..., Result], colors: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, model = colors
+    output = tmp_path / "pred.h5"
+    result = run_cli("classify", folder, "-m", model, "-o", output, "--top", "2")
+    assert (result.exit_code, result.stdout) == (0, f"{output}\n")
+    logits = logits_of(model, folder, ["b/plain", "g/plain", "r/plain"])
+    with h5py.File(output) as file:
+        record = json.loads(file.attrs["record"])
+        assert (record["format"], record["stage"]) == ("rsparse-predictions", "classify")
+        assert record["parameters"]["top"] == 2
+        assert [source["name"] for source in record["inputs"]] == ["colors", "colors.onnx"]
+        assert list(file["name"].asstr()) == ["b/plain", "g/plain", "r/plain"]
+        assert list(file["class_name"].asstr()) == ["r", "g", "b"]
+        np.testing.assert_array_equal(file["label"], [2, 1, 0])
+        np.testing.assert_array_equal(file["top_class"][:, 0], [2, 1, 0])
+        expected = np.sort(softmax(logits), axis=1)[:, ::-1][:, :2]
+        np.testing.assert_array_equal(file["top_probability"], expected)
+        assert file["top_probability"].dtype == np.float32
+
+
+def test_csv_artifact(
+    run_cli: Callable[..., Result], colors: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, model = colors
+    output = tmp_path / "pred.csv"
+    printed = run_cli("classify", folder, "-m", model).stdout
+    assert run_cli("classify", folder, "-m", model, "-o", output).stdout == f"{output}\n"
+    assert output.read_text() == printed
+    record = json.loads((tmp_path / "pred.csv.json").read_text())
+    assert record["stage"] == "classify"
+    assert record["inputs"][1]["name"] == "colors.onnx"
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".csv"])
+def test_an_interrupted_run_goes_on(
+    run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path, suffix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from rsparse.runs import run_images
+
+    def one_at_a_time(*arguments: object, **options: object) -> object:
+        return run_images(*arguments, **options, batch_size=1)
+
+    monkeypatch.setattr("rsparse.stages.classify.run_images", one_at_a_time)
+    whole, output = tmp_path / f"whole{suffix}", tmp_path / f"pred{suffix}"
+    run_cli("classify", pictures, "-m", model, "-o", whole, "-j", "2")
+    classify = ClassifyStep.__call__
+
+    def interrupted(self: ClassifyStep, image: object) -> dict:
+        if image.name == "b":
+            raise KeyboardInterrupt
+        return classify(self, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifyStep, "__call__", interrupted)
+        assert run_cli("classify", pictures, "-m", model, "-o", output).exit_code == 130
+    assert not output.exists()
+    result = run_cli("classify", pictures, "-m", model, "-o", output)
+    assert "3 (1 from an earlier run)" in result.stderr
+    assert output.read_bytes() == whole.read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_bad_image_is_skipped(
+    run_cli: Callable[..., Result], pictures: Path, model: Path
+) -> None:
+    (pictures / "bad.png").write_text("no picture")
+    result = run_cli("classify", pictures, "-m", model)
+    assert result.exit_code == 1
+    line = f"rsparse: skipped: {pictures}/bad.png: is not a PNG, JPEG, WebP, TIFF or BMP image"
+    assert line in result.stderr.splitlines()
+    assert len(result.stdout.splitlines()) == 4
+
+
+def test_only_bad_images(
+    assert_error: Callable[..., None], pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "sub/c"):
+        (pictures / f"{name}.png").write_bytes(b"")
+    assert_error(
+        f"{pictures}/a.png: is an empty file (and 2 more failed)",
+        "classify", pictures, "-m", model, "-o", tmp_path / "pred.h5",
+    )  # fmt: skip
+    assert not [path for path in tmp_path.iterdir() if "pred" in path.name]
+
+
+def test_untagged_model(assert_error: Callable[..., None], pictures: Path, tmp_path: Path) -> None:
+    model = ConvNet().save(tmp_path / "m.onnx")
+    assert_error(
+        f"{model}: does not say how it wants its input; pass --preset (inception-v3, "
+        "mobilenet-v2, imagenet-torch, unit) or --mean, --std and --range, or write them into "
+        "the file once with 'rsparse model tag'",
+        "classify", pictures, "-m", model,
+    )  # fmt: skip
+
+
+def test_refusals(
+    assert_error: Callable[..., None], pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    missing, corrupt = tmp_path / "missing.onnx", tmp_path / "corrupt.onnx"
+    corrupt.write_bytes(b"\x08")
+    labels, output = tmp_path / "labels.csv", tmp_path / "pred.h5"
+    command = ("classify", pictures, "-m")
+    assert_error(f"{missing}: cannot be read: no such file or directory", *command, missing)
+    assert_error(f"{corrupt}: is not an ONNX model, or is cut off", *command, corrupt)
+    assert_error(
+        f"{tmp_path}/pred.txt: expected a file ending in .h5, .hdf5, .csv",
+        *command, model, "-o", tmp_path / "pred.txt",
+    )  # fmt: skip
+    labels.write_text("file,label\na.png,0\nb.png,4\nsub/c.png,0\n")
+    assert_error(
+        "labels.csv: label of 'b': expected a class from 0 to 3, got 4",
+        *command, model, "--labels", labels, "-o", output,
+    )  # fmt: skip
+    labels.write_text("file,label\na.png,0\n")
+    assert_error(f"{labels}: has no label for 'b'", *command, model, "--labels", labels)
+    assert_error(
+        "top: expected a whole number from 1 to 100000, got 0", *command, model, "--top", 0
+    )
+    assert_error(
+        "std: expected three numbers above 0, got [1.0, 0.0, 1.0]",
+        *command, model, "--std", "1,0,1",
+    )  # fmt: skip
+    assert_error(
+        f"{model}: takes 12×10 input, but --size says 224×224",
+        *command, model, "--size", "224",
+    )  # fmt: skip
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    assert_error(
+        f"{model}: has 4 classes, but 3 class names are given; with --class-offset 1 a leading "
+        "background class is left out",
+        *command, model, "--class-names", names,
+    )  # fmt: skip
+    assert not [path for path in tmp_path.iterdir() if "pred" in path.name]
+
+
+def test_existing_outputs(
+    run_cli: Callable[..., Result], assert_error: Callable[..., None], pictures: Path, model: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    output = tmp_path / "pred.csv"
+    (tmp_path / "pred.csv.json").write_text("mine")
+    assert_error(
+        f"{output}.json: exists; choose another output or pass --overwrite",
+        "classify", pictures, "-m", model, "-o", output,
+    )  # fmt: skip
+    assert (tmp_path / "pred.csv.json").read_text() == "mine"
+    command = ("classify", pictures, "-m", model, "-o", output, "--overwrite")
+    assert run_cli(*command).exit_code == 0
+    assert run_cli(*command, "--top", "1").exit_code == 0
+    assert output.read_text().startswith("name,class_1,class_name_1,probability_1\n")
+
+
+def test_labels_of_an_artifact(
+    run_cli: Callable[..., Result], colors: tuple[Path, Path], dict_file: Path, tmp_path: Path
+) -> None:
+    """Labels travel with the manifest of a folder, so that `$(rsparse purify …)` needs none."""
+    from rsparse.store.folders import OutputFolder
+    from rsparse.store.records import IMAGES, Record
+
+    folder, model = colors
+    artifact = tmp_path / "adv"
+    output = OutputFolder.open(artifact, {}, [], False)
+    pixels = decode_image((folder / "r" / "plain.png").read_bytes(), folder)
+    (artifact / "x.png").write_bytes(encode_png(pixels))
+    output.journal.add({"name": "x", "file": "x.png", "sha256": "0", "label": 2})
+    output.finish(Record(IMAGES, "attack", {}), [])
+    result = run_cli("classify", artifact, "-m", model, "--json")
+    found = json.loads(result.stdout)
+    assert (found["labels"], found["accuracy"]["correct"]) == ("manifest", 0)
+
+
+def test_table_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    rows = [
+        Prediction("a", "", 1, (1, 0), (0.75, 0.25)),
+        Prediction("[b]", "", None, (0, 1), (0.6, 0.4)),
+    ]
+    names = ("tench, Tinca tinca, a fish with a long name", "[i]")
+    outcome = ClassifyOutcome(Path("-"), class_names=names, predictions=rows)
+    lines = [line.rstrip() for line in _table_text(outcome).splitlines() if line.strip()]
+    assert lines[0].split() == ["image", "label", "prediction", "probability"]
+    assert lines[2].split() == ["a", "[i]", "[i]", "(1)", "75.0%"]
+    assert lines[3].endswith("25.0%")
+    assert "".join(lines[3:5]).replace(" ", "").startswith("tench,Tinca")
+    assert any(line.split()[0] == "[b]" and line.endswith("60.0%") for line in lines)
+
+
+@pytest.mark.shared
+def test_photographs(run_cli: Callable[..., Result], shared: Path) -> None:
+    models = shared / "models"
+    result = run_cli(
+        "classify", shared / "photos", "-m", models / "mobilenet_v1_075_192.onnx",
+        "--preset", "unit", "--labels", shared / "photos" / "labels.csv",
+        "--class-names", models / "imagenet_labels.txt",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "74.0 % (148 of 200; 95 % interval 67.5–79.6 %)" in result.stderr
+    assert "cv2" not in result.stderr
+    assert len(result.stdout.splitlines()) == 201

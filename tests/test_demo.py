@@ -1,0 +1,55 @@
+"""The demo keeps what the embedded default promises, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.images import decode_image
+from tests.conftest import tree_of
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory) -> Path:
+    from rsparse.demo import run_demo
+
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    results = {result.name: result for result in run_demo(folder)}
+    assert results["benign"].accuracy >= 0.95
+    assert results["attacked"].accuracy < 0.10
+    assert results["purified attacked"].accuracy >= 0.60
+    return folder
+
+
+def test_all_artifacts_are_there(demo_folder):
+    for name in ("dict.h5", "dict.png", "activations.h5", "activations.png", "contact-sheet.png"):
+        assert (demo_folder / name).is_file()
+    for name in ("adv", "masks", "adv-purified", "benign-purified", "attention-adv"):
+        assert (demo_folder / name / "manifest.json").is_file()
+    sheet = demo_folder / "contact-sheet.png"
+    pixels = decode_image(sheet.read_bytes(), sheet)
+    assert pixels.shape[0] > 1000
+    assert pixels.shape[1] > 1400
+
+
+def test_goes_on_with_what_is_missing(demo_folder, run_cli):
+    before = tree_of(demo_folder)
+    (demo_folder / "pred-adv-purified.csv").unlink()
+    (demo_folder / "pred-adv-purified.csv.json").unlink()
+    (demo_folder / "contact-sheet.png").unlink()
+    result = run_cli("demo", "-o", demo_folder, "--json")
+    assert result.exit_code == 0
+    assert tree_of(demo_folder) == before
+    told = json.loads(result.stdout)
+    assert told["contact_sheet"] == str(demo_folder / "contact-sheet.png")
+    interval = told["sets"]["attacked"]["interval_95"]
+    assert 0 <= interval[0] <= told["sets"]["attacked"]["accuracy"] <= interval[1] < 0.2
+
+
+def test_difference_on_the_sheet_is_the_attack(demo_folder):
+    manifest = json.loads((demo_folder / "adv" / "manifest.json").read_text())
+    assert max(entry["linf"] for entry in manifest["images"]) <= 8
+    assert np.mean([entry["success"] for entry in manifest["images"]]) > 0.9

@@ -1,0 +1,140 @@
+"""The documents say what the program does: help texts, formats, links, the pipeline."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+from typer.testing import Result
+from update_docs import command_paths, documented, documents, refreshed
+
+from rsparse import __version__
+from rsparse.data import demo_model, demo_photos
+from rsparse.store.records import FORMAT_VERSIONS
+from tests.conftest import REPOSITORY
+
+FIXTURES = REPOSITORY / "fixtures"
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FORMATS = (REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")
+MARKDOWN = sorted({*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")})
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_help_texts_are_the_programs(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text == refreshed(text), "run `make docs`"
+
+
+def test_every_command_is_documented() -> None:
+    shown = documented((REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(command_paths())
+
+
+def test_help_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert refreshed(README) == README
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = path.parent / file if file else path
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_changelog_starts_with_this_version() -> None:
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    first = re.search(r"^## (\S+)", changelog, re.MULTILINE)
+    assert first is not None
+    assert first[1] == __version__
+
+
+def test_every_format_is_documented() -> None:
+    rows = re.findall(r"^\| `(rsparse-\w+)` \|.*\| (\d+) \|$", FORMATS, re.MULTILINE)
+    assert {name: int(version) for name, version in rows} == FORMAT_VERSIONS
+
+
+def documented_datasets(heading: str) -> set[str]:
+    """The datasets in the tables of a section of formats.md."""
+    section = re.split(r"^## ", FORMATS.split(f"\n## {heading}", 1)[1], flags=re.MULTILINE)[0]
+    return set(re.findall(r"^\| `([\w/<>]+)` \| \(", section, re.MULTILINE))
+
+
+def datasets(path: Path) -> set[str]:
+    """The datasets of a file; those of the attacked version and of all but one layer left out."""
+    names: list[str] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
+    return {
+        re.sub(r"^peaks/\d+", "peaks/<k>", name)
+        for name in names
+        if not name.endswith("/adversarial")
+    }
+
+
+def test_dictionaries_are_as_documented() -> None:
+    assert datasets(FIXTURES / "dict.h5") == documented_datasets("Dictionaries")
+
+
+def test_predictions_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    output = tmp_path / "pred.h5"
+    images, model = FIXTURES / "images", FIXTURES / "colours.onnx"
+    assert run_cli("classify", images, "--model", model, "-o", output).exit_code == 0
+    assert datasets(output) == documented_datasets("Predictions")
+
+
+def test_activations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    output = tmp_path / "act.h5"
+    images, model = FIXTURES / "images", FIXTURES / "colours.onnx"
+    assert run_cli("activations", images, images, "--model", model, "-o", output).exit_code == 0
+    assert datasets(output) == documented_datasets("Activations")
+
+
+def code_after(marker: str) -> str:
+    """The code block that follows a comment in the README."""
+    match = re.search(rf"<!-- {marker} -->\n+```\w+\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert match is not None, marker
+    return match[1]
+
+
+@pytest.mark.slow
+def test_the_readmes_pipeline_runs(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox")
+    for label in ("brick", "cat", "rocket"):
+        shutil.copytree(demo_photos("train") / label, tmp_path / "benign" / label)
+        shutil.copytree(demo_photos("test") / label, tmp_path / "photos" / label)
+    shutil.copy(demo_model(), tmp_path / "classifier.onnx")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", code_after("pipeline")],
+        cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in re.findall(r"-o (\S+)", code_after("pipeline")):
+        assert (tmp_path / name).exists(), name
+
+
+@pytest.mark.slow
+def test_the_readmes_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("foolbox")
+    exec(compile(code_after("library"), "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) >= 0.5

@@ -1,0 +1,258 @@
+"""Decoding and encoding: every kind of file that is read, and what is said of the others."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from rsparse.errors import InputError
+from rsparse.images import decode_image, encode_png, to_pixels, to_unit
+from tests.conftest import make_picture
+from tests.image_files import LOSSLESS, SUFFIXES, bomb, encode, png, png_chunk
+from tests.refusals import refused
+
+PATH = Path("in/x.png")
+
+
+@pytest.fixture(autouse=True)
+def silent(capfd):
+    """Nothing is said on stderr, by C libraries neither."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return make_picture(1, 13, 17)
+
+
+def decode(content: bytes) -> np.ndarray:
+    pixels = decode_image(content, PATH)
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    return pixels
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_formats_are_read_exactly(kind, picture):
+    np.testing.assert_array_equal(decode(encode(picture, kind)), picture)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2}])
+def test_jpeg_is_read(options):
+    smooth = np.asarray(Image.fromarray(make_picture(1)).resize((8, 8)).resize((64, 48)))
+    again = decode(encode(smooth, "JPEG", **options))
+    assert np.abs(again.astype(int) - smooth).mean() < 4
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_compressed_tiff_is_read(compression, picture):
+    np.testing.assert_array_equal(decode(encode(picture, "TIFF", compression=compression)), picture)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
+def test_grey_is_repeated_for_each_channel(kind, picture):
+    grey = np.ascontiguousarray(picture[:, :, 0])
+    expected = np.repeat(grey[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(decode(encode(grey, kind)), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_one_bit_is_black_and_white(kind):
+    bits = np.random.default_rng(0).random((9, 11)) > 0.5
+    pixels = decode(encode(Image.fromarray(bits), kind))
+    np.testing.assert_array_equal(pixels[:, :, 1], bits * np.uint8(255))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_transparency_is_laid_on_white(kind, picture):
+    alpha = np.full((13, 17, 1), 255, dtype=np.uint8)
+    alpha[:4] = 0
+    alpha[4:8] = 51
+    pixels = decode(encode(np.concatenate([picture, alpha], axis=2), kind, exact=True))
+    assert (pixels[:4] == 255).all()
+    mixed = 0.2 * picture[4:8] + 0.8 * 255
+    np.testing.assert_allclose(pixels[4:8], mixed, atol=1.01)
+    np.testing.assert_array_equal(pixels[8:], picture[8:])
+
+
+def test_grey_with_transparency_is_laid_on_white():
+    image = Image.new("LA", (3, 2), (40, 0))
+    image.putpixel((1, 1), (40, 255))
+    pixels = decode(encode(image))
+    assert pixels[1, 1].tolist() == [40, 40, 40]
+    assert (np.delete(pixels.reshape(-1, 3), 4, axis=0) == 255).all()
+
+
+def test_a_palette_with_a_transparent_colour():
+    image = Image.new("P", (4, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    for place, index in enumerate((0, 1, 2, 1)):
+        image.putpixel((place, 0), index)
+    assert decode(encode(image))[0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 255, 0]]
+    with_hole = decode(encode(image, transparency=1))[0].tolist()
+    assert with_hole == [[255, 0, 0], [255, 255, 255], [0, 0, 255], [255, 255, 255]]
+
+
+def test_rgb_with_a_transparent_colour(picture):
+    picture = picture.copy()
+    picture[0, 0] = (1, 2, 3)
+    pixels = decode(encode(picture, transparency=(1, 2, 3)))
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    np.testing.assert_array_equal(pixels[1:], picture[1:])
+
+
+def test_cmyk_jpeg_is_read_in_the_right_sense():
+    cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # no cyan: red
+    red = decode(encode(cmyk, "JPEG"))
+    np.testing.assert_allclose(red[8, 8], (255, 0, 0), atol=4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_is_rounded_to_eight(kind):
+    levels = np.array([[0, 128, 129, 257, 32768, 65406, 65407, 65535]], dtype=np.uint16)
+    pixels = decode(encode(levels, kind))
+    assert pixels[0, :, 0].tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
+    assert (pixels[:, :, 1:] == pixels[:, :, :1]).all()
+
+
+def test_sixteen_bit_colour_png():
+    samples = [(0, 257 * 100, 65535), (257 * 7, 257 * 8, 257 * 9)]
+    row = b"\0" + b"".join(value.to_bytes(2, "big") for pixel in samples for value in pixel)
+    pixels = decode(png(2, 1, row, depth=16))
+    assert pixels[0].tolist() == [[0, 100, 255], [7, 8, 9]]
+
+
+def test_big_endian_sixteen_bit_tiff():
+    image = Image.fromarray(np.array([[257, 65535]], dtype=">u2"))
+    assert decode(encode(image, "TIFF"))[0, :, 0].tolist() == [1, 255]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_rotation_of_exif_is_applied(kind, orientation):
+    corners = np.zeros((32, 48, 3), dtype=np.uint8)
+    corners[:16, :24] = (255, 0, 0)
+    corners[16:, 24:] = (0, 0, 255)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = decode(encode(corners, kind, exif=exif))
+    reference = Image.fromarray(corners)
+    reference.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(reference))
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels.astype(int) - expected).mean() < 8
+    assert pixels.shape == ((32, 48, 3) if orientation < 5 else (48, 32, 3))
+
+
+def test_sixteen_bit_grey_is_rotated_too():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = decode(encode(np.array([[0, 65535]], dtype=np.uint16), "PNG", exif=exif))
+    assert pixels[:, :, 0].tolist() == [[0], [255]]
+
+
+def test_broken_exif_and_broken_colour_profiles_are_passed_over(picture):
+    for options in ({"exif": b"Exif\0\0garbage"}, {"icc_profile": b"no profile at all"}):
+        np.testing.assert_array_equal(decode(encode(picture, "PNG", **options)), picture)
+        assert decode(encode(picture, "JPEG", **options)).shape == picture.shape
+    for profile in (zlib.compress(b"not a profile"), b"not compressed"):
+        chunk = png_chunk(b"iCCP", b"x\0\0" + profile)
+        assert decode(png(1, 1, b"\0abc", chunks=chunk)).tolist() == [[[97, 98, 99]]]
+
+
+def test_the_first_of_several_frames_is_taken(picture):
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    for kind in ("PNG", "WEBP", "TIFF"):
+        content = encode(frames[0], kind, save_all=True, append_images=frames[1:])
+        np.testing.assert_array_equal(decode(content), picture)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is an empty file"),
+        (b"these are words\n", "is not a PNG, JPEG, WebP, TIFF or BMP image"),
+        (b"GIF89a" + b"\0" * 50, "is not a PNG, JPEG, WebP, TIFF or BMP image"),
+        (b"\x89PNG\r\n\x1a\n", "is not a PNG, JPEG, WebP, TIFF or BMP image"),
+        (bomb(), "has more than 100 million pixels; shrink it first"),
+        (encode(np.zeros((3, 3), np.float32), "TIFF"),
+         "cannot be decoded: floating-point pixels; save it with 8 or 16 bits"),
+        (encode(np.full((3, 3), 70_000, np.int32), "TIFF"),
+         "cannot be decoded: more than 16 bits a pixel"),
+        (png(20, 10, b"\0" * 10),
+         "cannot be decoded: image file is truncated (0 bytes not processed)"),
+    ],
+    ids=["empty", "text", "gif", "signature", "bomb", "float", "32-bit", "short"],
+)  # fmt: skip
+def test_what_is_no_usable_image_is_refused(content, message):
+    with refused(f"{PATH}: {message}"):
+        decode_image(content, PATH)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("kind", SUFFIXES)
+def test_a_truncated_file_is_refused(kind, share):
+    content = encode(make_picture(0, 60, 70), kind)
+    with pytest.raises(InputError, match=rf"\A{PATH}: cannot be decoded: |{PATH}: is not a PNG"):
+        decode_image(content[: int(share * len(content))], PATH)
+
+
+@pytest.mark.parametrize("kind", SUFFIXES)
+def test_mutated_files_are_decoded_or_refused_and_nothing_else(kind):
+    rng = random.Random(f"rsparse {kind}")
+    valid = [
+        encode(make_picture(2, 12, 15), kind),
+        encode(np.ascontiguousarray(make_picture(2, 12, 15)[:, :, 0]), kind),
+    ]
+    if kind == "TIFF":
+        valid += [encode(make_picture(2, 12, 15), kind, compression=name)
+                  for name in ("tiff_lzw", "jpeg", "tiff_adobe_deflate")]  # fmt: skip
+    messages = []
+    for turn in range(60 * len(valid) if kind == "TIFF" else 150):
+        content = bytearray(valid[turn % len(valid)])
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            place = rng.randrange(len(content)) if rng.random() < 0.6 else rng.randrange(40)
+            place = min(place, len(content) - 1)
+            match rng.randrange(4):
+                case 0:
+                    content[place] = rng.randrange(256)
+                case 1:
+                    content[place] ^= 1 << rng.randrange(8)
+                case 2:
+                    del content[place : place + rng.randrange(1, 9)]
+                case 3:
+                    content[place:place] = rng.randbytes(rng.randrange(1, 9))
+            if not content:
+                break
+        try:
+            decode(bytes(content))
+        except InputError as error:
+            messages.append(str(error))
+    assert len(messages) > 5
+    assert all(text.startswith(f"{PATH}: ") and "\n" not in text for text in messages)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (5, 7, 3), (5, 7)])
+def test_encoding_is_lossless_and_repeatable(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    content = encode_png(pixels)
+    assert content == encode_png(pixels)
+    again = decode(content)
+    np.testing.assert_array_equal(again if len(shape) == 3 else again[:, :, 0], pixels)
+    assert content[25] == (2 if len(shape) == 3 else 0)  # PNG's colour type: RGB or grey
+
+
+def test_unit_floats_and_back():
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    x = to_unit(every)
+    assert x.dtype == np.float32
+    assert (x.min(), x.max()) == (0, 1)
+    np.testing.assert_array_equal(to_pixels(x), every)
+    assert to_pixels(np.array([-3, 0.5, 7], dtype=np.float32)).tolist() == [0, 128, 255]

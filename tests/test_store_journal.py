@@ -1,0 +1,158 @@
+"""The journal: what is in it is not done again, what was torn off is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsparse.store.journal import Journal, to_line
+from tests.refusals import refused
+
+RUN = {"stage": "purify", "parameters": {"stride": 2, "feather": 2.0}}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "journal"
+
+
+@pytest.fixture
+def start():
+    """Opens journals, which are closed after the test."""
+    opened = []
+
+    def open_journal(path: Path, run: dict = RUN) -> Journal:
+        opened.append(Journal.open(path, run, path.parent))
+        return opened[-1]
+
+    yield open_journal
+    for journal in opened:
+        journal.close()
+
+
+def names(journal: Journal) -> list[str]:
+    return [entry["name"] for entry in journal.entries()]
+
+
+def test_entries_are_kept_sorted_by_name(path, start):
+    journal = start(path)
+    for name in ("b", "a", "ü/[c]\n", "10"):
+        journal.add({"name": name, "value": name * 2})
+    assert names(journal) == ["10", "a", "b", "ü/[c]\n"]
+    assert "b" in journal
+    assert "z" not in journal
+    assert journal["b"]["value"] == "bb"
+    assert len(journal) == 4
+    journal.close()
+    again = start(path)
+    assert names(again) == ["10", "a", "b", "ü/[c]\n"]
+    again.add({"name": "c"})
+    again.close()
+    assert len(start(path)) == 5
+
+
+def test_the_last_entry_of_a_name_counts_and_dropped_ones_do_not(path, start):
+    journal = start(path)
+    journal.add({"name": "a", "value": 1})
+    journal.add({"name": "b", "value": 1})
+    journal.add({"name": "a", "value": 2})
+    assert journal["a"]["value"] == 2
+    journal.drop("b")
+    journal.drop("never there")
+    assert names(journal) == ["a"]
+    journal.close()
+    again = start(path)
+    assert again["a"]["value"] == 2
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"name": "c", "val', b"\0\0\0\0", b"[1]\n", b'{"name": "c"}', b"\xff\xfe\n"]
+)
+def test_a_torn_line_is_cut_off_and_the_rest_is_kept(path, start, torn):
+    journal = start(path)
+    journal.add({"name": "a"})
+    journal.add({"name": "b"})
+    journal.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn)
+    again = start(path)
+    assert names(again) == ["a", "b"]
+    again.close()
+    assert path.read_bytes() == whole
+
+
+def test_at_whatever_byte_it_is_torn_whole_entries_stay(path, start):
+    journal = start(path)
+    for name in ("a", "b"):
+        journal.add({"name": name})
+    journal.close()
+    whole = path.read_bytes()
+    ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        journal = start(path)
+        assert len(journal) == max(0, sum(end <= length for end in ends) - 1)
+        journal.close()
+
+
+def test_another_run_is_refused(path, start):
+    start(path).close()
+    for other in ({}, {**RUN, "stage": "localize"}, {**RUN, "parameters": {"stride": 1}}):
+        with refused(
+            f"{path.parent}: holds an unfinished run with other inputs or parameters; "
+            "finish that one, or pass --overwrite to start anew"
+        ):
+            start(path, other)
+        assert not Journal.is_of(path, other)
+    assert Journal.is_of(path, RUN)
+    assert not Journal.is_of(path.parent / "gone", RUN)
+
+
+def test_a_journal_in_use_is_locked(path, start):
+    journal = start(path)
+    message = f"{path.parent}: is being written by another run"
+    with refused(message):
+        start(path)
+    with refused(message):
+        Journal.refuse_running(path, path.parent)
+    journal.close()
+    Journal.refuse_running(path, path.parent)
+    start(path).close()
+
+
+def test_the_lock_holds_between_processes_and_ends_with_them(path, start):
+    code = (
+        "import sys, pathlib; from rsparse.store.journal import Journal\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        f"journal = Journal.open(path, {RUN!r}, path.parent)\n"
+        "journal.add({'name': 'a'}); print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"ready\n"
+        with refused(f"{path.parent}: is being written by another run"):
+            start(path)
+        other.kill()
+        other.wait()
+        assert names(start(path)) == ["a"]
+
+
+def test_a_finished_journal_is_removed(path, start):
+    journal = start(path)
+    journal.add({"name": "a"})
+    journal.close(finished=True)
+    assert not path.exists()
+
+
+def test_it_cannot_be_written_below_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Exception, match=r"out: cannot be written: (not a directory|file exists)"):
+        Journal.open(tmp_path / "file/journal", RUN, Path("out"))
+
+
+def test_lines_are_sorted_utf8_json():
+    assert to_line({"b": "ü", "a": 1}) == '{"a": 1, "b": "ü"}\n'.encode()
