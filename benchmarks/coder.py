@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from sklearn.linear_model import orthogonal_mp_gram
 
+from rsparse.core.coding import sparse_code
+from rsparse.core.dictionary import Dictionary
 from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
-from rsparse.core.regionsparse import Dictionary, sparse_code
 from rsparse.data import demo_photos
 from rsparse.images import decode_image, find_images, to_unit
 from rsparse.parallel import one_thread

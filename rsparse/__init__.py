@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Attacked": "rsparse.library",
     "Classifier": "rsparse.models.onnx_classifier",
-    "Dictionary": "rsparse.core.regionsparse",
+    "Dictionary": "rsparse.core.dictionary",
     "InputError": "rsparse.errors",
     "LearnParameters": "rsparse.parameters",
     "LocalizeParameters": "rsparse.parameters",
@@ -31,7 +31,7 @@ _PUBLIC = {
     "RegionSparse": "rsparse.estimator",
     "activations": "rsparse.library",
     "attack": "rsparse.library",
-    "learn_dictionary": "rsparse.core.dictionary",
+    "learn_dictionary": "rsparse.core.learning",
     "load_classifier": "rsparse.models.onnx_classifier",
     "load_dictionary": "rsparse.store.dictionaries",
     "locate_object": "rsparse.core.localization",

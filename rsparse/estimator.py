@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from rsparse.core.dictionary import learn_dictionary
+from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.images import to_pixels, to_unit

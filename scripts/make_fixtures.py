@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from rsparse.core.regionsparse import Dictionary
+from rsparse.core.dictionary import Dictionary
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.records import DICTIONARY, Record
 

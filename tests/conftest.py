@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from rsparse.core.regionsparse import Dictionary
+from rsparse.core import engine
+from rsparse.core.dictionary import Dictionary
 from rsparse.images import encode_png
 
 REPOSITORY = Path(__file__).parent.parent
@@ -41,6 +43,15 @@ def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
         0, 30, (height // 2, width // 2, 3)
     )
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(params=["kernel", "lockstep"])
+def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The inner loops of sparse coding, compiled and in NumPy."""
+    module = importlib.import_module(f"rsparse.core.{request.param}")
+    for name in ("pursue", "gather", "add_patches"):
+        monkeypatch.setattr(engine, name, getattr(module, name))
+    return str(request.param)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from rsparse.core.dictionary import learn_dictionary
+from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import decode_image, find_images

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 from rsparse import InputError, RegionSparse
-from rsparse.core.dictionary import learn_dictionary
+from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.parameters import LearnParameters, LocalizeParameters, PurifyParameters
 from tests.conftest import make_picture

@@ -29,7 +29,7 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "foolbox", "onnx2torch", "threadpoolctl",
+    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks"},

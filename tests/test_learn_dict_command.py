@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rsparse.core.dictionary import DictionaryLearner, patch_rng, standardized, take_patches
+from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.images import decode_image
 from rsparse.parameters import LearnParameters
 from rsparse.stages.learn_dict import draw_atoms

@@ -14,6 +14,8 @@ from rsparse.core.patches import positions, take, z_score
 from rsparse.images import to_unit
 from tests.conftest import make_picture
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def unit(atoms: np.ndarray) -> np.ndarray:
     return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
@@ -182,7 +184,7 @@ def test_no_signals(overcomplete):
 def test_codes_do_not_depend_on_the_blocks(monkeypatch, patches, overcomplete, block):
     signals = patches[:200]
     atoms, coefficients = omp(signals, overcomplete, 5)
-    monkeypatch.setattr(omp_module, "_BLOCK", block)
+    monkeypatch.setattr(omp_module, "BLOCK", block)
     again = omp(signals, overcomplete, 5, gram_matrix(overcomplete))
     np.testing.assert_array_equal(again[0], atoms)
     np.testing.assert_allclose(again[1], coefficients, atol=1e-4)
@@ -195,3 +197,63 @@ def test_codes_are_the_same_at_any_order_and_are_repeatable(patches, overcomplet
     np.testing.assert_array_equal(first[1], second[1])
     turned = omp(patches[::-1].copy(), overcomplete, 5)
     assert (turned[0][::-1] == first[0]).all(axis=1).mean() > 0.999
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_codes_are_the_same_bytes_for_any_number_of_threads(patches, overcomplete, threads):
+    expected = omp(patches, overcomplete, 4)
+    found = omp(patches, overcomplete, 4, threads=threads)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 2.0, 1e9])
+def test_a_tolerance_takes_as_few_atoms_as_reach_it(patches, overcomplete, tolerance):
+    """The codes are those of K steps, cut where the residual is small enough."""
+    atoms, coefficients = omp(patches, overcomplete, 8, tolerance=tolerance)
+    counts = (coefficients != 0).sum(axis=1)
+    rest = [np.linalg.norm(patches, axis=1)]
+    for sparsity in range(1, 9):
+        codes = omp(patches, overcomplete, sparsity)
+        rest.append(np.linalg.norm(patches - reconstruct(*codes, overcomplete), axis=1))
+        cut = counts == sparsity
+        np.testing.assert_array_equal(atoms[cut, :sparsity], codes[0][cut])
+        np.testing.assert_allclose(coefficients[cut, :sparsity], codes[1][cut], atol=1e-4)
+    small = np.array(rest) <= tolerance
+    expected = np.where(small.any(axis=0), small.argmax(axis=0), 8)
+    assert (counts == expected).mean() > 0.999  # a norm may round across the tolerance
+    assert len(set(counts)) > 1 or tolerance == 1e9
+
+
+def test_a_tolerance_agrees_with_scikit_learn(patches, overcomplete):
+    exact = overcomplete.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    signals = patches[np.linalg.norm(patches, axis=1) > 2].astype(np.float64)
+    expected = orthogonal_mp_gram(
+        exact @ exact.T, exact @ signals.T, tol=4, norms_squared=np.square(signals).sum(axis=1)
+    ).T
+    atoms, coefficients = omp(signals.astype(np.float32), overcomplete, 48, tolerance=2)
+    same = [
+        set(chosen[weights != 0]) == set(np.flatnonzero(row))
+        for chosen, weights, row in zip(atoms, coefficients, expected, strict=True)
+    ]
+    assert np.mean(same) >= 0.999
+
+
+def test_of_equal_atoms_the_first_is_chosen():
+    dictionary = np.repeat(np.eye(20, dtype=np.float32), 3, axis=0)
+    signals = np.eye(20, dtype=np.float32) * np.array([[-1], [1]] * 10)
+    atoms, coefficients = omp(signals, dictionary, 2)
+    np.testing.assert_array_equal(atoms[:, 0], 3 * np.arange(20))
+    np.testing.assert_array_equal(coefficients[:, 0], [-1, 1] * 10)
+    assert (coefficients[:, 1] == 0).all()
+
+
+def test_nan_harms_its_own_signal_only(patches, overcomplete):
+    """Not that the stages let one through: but a kernel must not read past its arrays."""
+    poisoned = patches[:9].copy()
+    poisoned[4] = np.nan
+    atoms, coefficients = omp(poisoned, overcomplete, 3)
+    assert ((atoms >= 0) & (atoms < len(overcomplete))).all()
+    clean = np.arange(9) != 4
+    np.testing.assert_array_equal(coefficients[clean], omp(patches[:9], overcomplete, 3)[1][clean])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rsparse.core.patches import (
-    OverlapAverage,
     grid,
     patch_statistics,
     positions,
@@ -78,28 +77,6 @@ def test_take_reads_row_column_channel(x):
 
 def test_take_of_no_corners_is_empty(x):
     assert take(x, np.empty((0, 2), dtype=np.intp), 5).shape == (0, 75)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("b", "stride"), [(4, 1), (4, 3), (4, 4), (7, 2), (21, 9)])
-def test_putting_patches_back_gives_the_image(x, channels, b, stride):
-    image = np.ascontiguousarray(x[:, :, :channels])
-    average = OverlapAverage(image.shape, b)
-    corners = positions(image.shape[:2], b, stride)
-    for start in range(0, len(corners), 50):  # in several turns
-        block = corners[start : start + 50]
-        average.add(take(image, block, b), block)
-    again, covered = average.image()
-    assert covered.all()
-    np.testing.assert_allclose(again, image, atol=1e-6)
-
-
-def test_overlaps_are_averaged_and_gaps_are_zero():
-    average = OverlapAverage((2, 4, 1), 2)
-    average.add(np.array([[1, 1, 1, 1], [4, 4, 4, 4]], np.float32), np.array([[0, 0], [0, 1]]))
-    image, covered = average.image()
-    assert image[:, :, 0].tolist() == [[1, 2.5, 4, 0]] * 2
-    assert covered.tolist() == [[True, True, True, False]] * 2
 
 
 def test_z_score_has_mean_zero_and_deviation_one(x):

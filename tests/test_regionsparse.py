@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rsparse.core.coding import sparse_code
+from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import bilateral
 from rsparse.core.localization import locate_object
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take
-from rsparse.core.regionsparse import Dictionary, purify, sparse_code
+from rsparse.core.regionsparse import purify
 from rsparse.images import to_unit
 from rsparse.parameters import LocalizeParameters, PurifyParameters
 from tests.conftest import make_picture

@@ -49,10 +49,10 @@ def positions(
         return corners
     sums = np.zeros((shape[0] + 1, shape[1] + 1), dtype=np.int64)
     sums[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
-    top, left = corners.T
-    bottom, right = top + patch_size, left + patch_size
-    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return corners[inside > 0]
+    bottom, right = rows + patch_size, columns + patch_size
+    inside = sums[np.ix_(bottom, right)] - sums[np.ix_(rows, right)]
+    inside += sums[np.ix_(rows, columns)] - sums[np.ix_(bottom, columns)]
+    return corners[inside.ravel() > 0]
 
 
 def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:
@@ -72,33 +72,6 @@ def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> N
     patches = windows[corners[:, 0], corners[:, 1]]  # (n, c, b, b)
     size = patch_size**2 * image.shape[2]
     return np.ascontiguousarray(np.moveaxis(patches, 1, 3)).reshape(len(corners), size)
-
-
-class OverlapAverage:
-    """Puts patches back into an image, averaging where they overlap."""
-
-    def __init__(self, shape: tuple[int, int, int], patch_size: int) -> None:
-        self._shape = shape
-        self._patch_size = patch_size
-        self._sums = np.zeros((shape[0] * shape[1], shape[2]), dtype=np.float32)
-        self._counts = np.zeros(shape[0] * shape[1], dtype=np.float32)
-
-    def add(self, patches: Floats, corners: NDArray[np.intp]) -> None:
-        """Add patches (n, b·b·c) at distinct corners (n, 2)."""
-        width, channels = self._shape[1:]
-        pixels = patches.reshape(len(corners), -1, channels)
-        start = corners[:, 0] * width + corners[:, 1]
-        for offset in range(self._patch_size**2):  # distinct corners: no pixel twice in a turn
-            row, column = divmod(offset, self._patch_size)
-            place = start + (row * width + column)
-            self._sums[place] += pixels[:, offset]
-            self._counts[place] += 1
-
-    def image(self) -> tuple[Floats, NDArray[np.bool_]]:
-        """The averages (h, w, c), zero where no patch lies, and where one lies (h, w)."""
-        covered = self._counts > 0
-        average = (self._sums / self._counts.clip(1)[:, None]).astype(np.float32, copy=False)
-        return average.reshape(self._shape), covered.reshape(self._shape[:2])
 
 
 def z_score(patches: Floats) -> Floats:

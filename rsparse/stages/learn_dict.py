@@ -12,8 +12,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.dictionary import DictionaryLearner, patch_rng, standardized, take_patches
-from rsparse.core.regionsparse import Dictionary
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, encode_png
 from rsparse.parallel import one_thread

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsparse.core.regionsparse import Dictionary, purify
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
 from rsparse.parameters import LocalizeParameters, PurifyParameters

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rsparse.core.regionsparse import Dictionary
+from rsparse.core.dictionary import Dictionary
 from rsparse.errors import InputError
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
 from rsparse.store.records import DICTIONARY, Record

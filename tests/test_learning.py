@@ -7,18 +7,18 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rsparse.core import dictionary as dictionary_module
-from rsparse.core.dictionary import (
+from rsparse.core import learning
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.filters import non_local_means
+from rsparse.core.learning import (
     DictionaryLearner,
     learn_dictionary,
     patch_rng,
     standardized,
     take_patches,
 )
-from rsparse.core.filters import non_local_means
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
-from rsparse.core.regionsparse import Dictionary
 from rsparse.images import to_unit
 from rsparse.parameters import LearnParameters
 from tests.conftest import make_picture
@@ -160,7 +160,7 @@ def test_planted_duplicates_are_replaced():
 
 def test_a_small_last_pool_does_not_spoil_the_dictionary(monkeypatch):
     """One image more than fills the pools: its few patches are no ground to call atoms dead."""
-    monkeypatch.setattr(dictionary_module, "_POOL", 1000)
+    monkeypatch.setattr(learning, "_POOL", 1000)
     parameters = quick(n_atoms=48)
     errors = {}
     for n_images in (16, 17):  # 135 patches of each are learned from: 8 fill a pool
@@ -180,7 +180,7 @@ def test_flat_images_among_others_are_passed_over(images, normalize):
 
 
 def test_pools_of_flat_images_before_and_after_the_others(monkeypatch, images):
-    monkeypatch.setattr(dictionary_module, "_POOL", 300)
+    monkeypatch.setattr(learning, "_POOL", 300)
     flat = [np.full((40, 40, 3), 90, dtype=np.uint8)] * 5
     dictionary = learn_dictionary([*flat, *images, *flat], QUICK)
     np.testing.assert_allclose(np.linalg.norm(dictionary.atoms, axis=1), 1, atol=1e-5)
@@ -243,7 +243,7 @@ def test_held_out_patches_are_not_learned_from(images):
 
 def test_memory_does_not_grow_with_the_folder(monkeypatch):
     """After the pool has filled, what is kept grows by the held-out share only."""
-    monkeypatch.setattr(dictionary_module, "_POOL", 1000)
+    monkeypatch.setattr(learning, "_POOL", 1000)
     parameters = quick(patches_per_image=500, n_atoms=4, batch_size=2000, penalty=20)
     rng = np.random.default_rng(0)
     learner = DictionaryLearner(parameters)
@@ -260,7 +260,7 @@ def test_memory_does_not_grow_with_the_folder(monkeypatch):
 
 
 def test_the_held_out_patches_are_bounded(monkeypatch):
-    monkeypatch.setattr(dictionary_module, "_MAX_HELD_OUT", 40)
+    monkeypatch.setattr(learning, "_MAX_HELD_OUT", 40)
     learner = DictionaryLearner(QUICK)
     for seed in range(4):
         learner.partial_fit(samples(make_picture(seed), QUICK))

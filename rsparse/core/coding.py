@@ -1,0 +1,117 @@
+"""Sparse coding of a whole image: overlapping patches, z-scored, coded, put back, averaged."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core import engine
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.omp import BLOCK, in_threads
+from rsparse.core.patches import patch_statistics, positions
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_NONE = np.empty(0, dtype=np.float32)
+
+
+def sparse_code(
+    x: Floats,
+    dictionary: Dictionary,
+    sparsity: int,
+    stride: int,
+    mask: Mask | None = None,
+    threads: int = 1,
+) -> tuple[Floats, Mask]:
+    """Replace an image by the average of its sparsely coded, overlapping patches.
+
+    Each patch dimension is z-scored by its mean and deviation over this image's grid of patches,
+    coded with at most K atoms, and scaled back.
+
+    Parameters
+    ----------
+    x : float32 array of shape (h, w, 3), in [0, 1]
+    dictionary : Dictionary
+    sparsity : int
+        K.
+    stride : int
+        Pixels between neighbouring patches.
+    mask : bool array of shape (h, w), optional
+        Code only patches that touch a true pixel.
+    threads : int
+        The result is the same bytes for any number.
+
+    Returns
+    -------
+    coded : float32 array of shape (h, w, 3)
+        Not clipped; 0 where no patch lies.
+    covered : bool array of shape (h, w)
+    """
+    corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
+    counts = _patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
+    layers = [x] if dictionary.color else [x[:, :, [channel]] for channel in range(3)]
+    sums = [_code_layer(layer, dictionary, sparsity, stride, corners, threads) for layer in layers]
+    coded = np.concatenate(sums, axis=2)
+    average = np.divide(coded, np.maximum(counts, 1)[:, :, None], dtype=np.float32)
+    return average, counts > 0
+
+
+def _code_layer(
+    x: Floats,
+    dictionary: Dictionary,
+    sparsity: int,
+    stride: int,
+    corners: NDArray[np.intp],
+    threads: int,
+) -> Floats:
+    """The sum of all coded patches (h, w, c).
+
+    The z-score is folded into the dictionary: for a patch p the correlations with the atoms D are
+    D (p − μ)/σ = (D/σ) p − (D/σ) μ, and what a code c stands for is σ ⊙ Dᵀc + μ.
+    """
+    b, atoms, gram = dictionary.patch_size, dictionary.atoms, dictionary.gram
+    center = x.mean(axis=(0, 1)) if dictionary.normalize else np.zeros(x.shape[2], np.float32)
+    x = np.ascontiguousarray(x - center)  # or rounding in (D/σ) p would grow with μ/σ
+    mean = np.zeros(atoms.shape[1], dtype=np.float32)
+    deviation = np.ones_like(mean)
+    if dictionary.normalize:
+        mean, deviation = patch_statistics(x, b, stride)
+    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    encoder = np.ascontiguousarray((atoms * scale).T)
+    bias = mean @ encoder
+    decoder, offset = atoms * deviation, mean + np.tile(center, b * b)
+    steps = min(sparsity, *atoms.shape)
+
+    def code(start: int) -> tuple[int, Floats]:
+        block = corners[start : start + BLOCK]
+        patches = np.empty((len(block), atoms.shape[1]), dtype=np.float32)
+        engine.gather(x, block, b, patches)
+        correlations = patches @ encoder
+        correlations -= bias
+        chosen = np.zeros((len(block), steps), dtype=np.int32)
+        weights = np.zeros((len(block), steps), dtype=np.float32)
+        engine.pursue(correlations, gram, steps, _NONE, 0.0, chosen, weights)
+        top, bottom = int(block[0, 0]), int(block[-1, 0]) + b
+        strip = np.zeros((bottom - top, *x.shape[1:]), dtype=np.float32)
+        engine.add_patches(strip, top, block, b, chosen, weights, decoder, offset)
+        return top, strip
+
+    total = np.zeros(x.shape, dtype=np.float32)
+    for top, strip in in_threads(code, range(0, len(corners), BLOCK), threads):
+        total[top : top + len(strip)] += strip
+    return total
+
+
+def _patches_over_each_pixel(
+    corners: NDArray[np.intp], shape: tuple[int, int], patch_size: int
+) -> Floats:
+    hits = np.zeros(shape, dtype=np.float32)
+    hits[corners[:, 0], corners[:, 1]] = 1
+    last = patch_size - 1
+    counts = cv2.boxFilter(
+        hits, -1, (patch_size, patch_size), anchor=(last, last), normalize=False,
+        borderType=cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    return np.rint(counts).astype(np.float32, copy=False)

@@ -1,0 +1,22 @@
+"""The inner loops of sparse coding: compiled where numba is installed, in NumPy elsewhere.
+
+Both modules hold the same functions with the same arguments and results; ``lockstep`` documents
+them. Call them through this module, so that there is one place to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from rsparse.core import lockstep
+
+COMPILED = find_spec("numba") is not None  # numba follows a new Python or NumPy some weeks later
+
+pursue: Callable[..., None] = lockstep.pursue
+gather: Callable[..., None] = lockstep.gather
+add_patches: Callable[..., None] = lockstep.add_patches
+if COMPILED:
+    from rsparse.core import kernel
+
+    pursue, gather, add_patches = kernel.pursue, kernel.gather, kernel.add_patches

@@ -1,0 +1,208 @@
+"""The inner loops of sparse coding, compiled by numba; ``lockstep`` documents what they do.
+
+Written so that LLVM turns every loop over atoms into vector instructions: such a loop writes one
+array and indexes it in full (a slice would count references), and sums may be reordered.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from rsparse.core import lockstep
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int32]
+
+_INDEPENDENT = np.float32(lockstep.INDEPENDENT)
+_NEGLIGIBLE = np.float32(lockstep.NEGLIGIBLE)
+_MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign: ordered as integers
+_GROUP = 4  # signals that take a step together, since one alone waits for its own results
+_fast = njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+)
+
+
+@_fast
+def pursue(
+    correlations: Floats,
+    gram: Floats,
+    sparsity: int,
+    energies: Floats,
+    threshold: float,
+    atoms: Indices,
+    coefficients: Floats,
+) -> None:
+    """See ``lockstep.pursue``."""
+    n, k = correlations.shape
+    bits = correlations.view(np.int32)
+    basis = np.empty((_GROUP, sparsity, k), np.float32)
+    factor = np.empty((_GROUP, sparsity, sparsity), np.float32)
+    forward = np.empty((_GROUP, sparsity), np.float32)
+    chosen = np.empty(_GROUP, np.int32)
+    smallest = np.empty(_GROUP, np.float32)
+    left = np.empty(_GROUP, np.float32)
+    count = np.empty(_GROUP, np.int32)
+    stops = energies.size > 0
+    for first in range(0, n, _GROUP):
+        size = min(_GROUP, n - first)
+        count[:] = 0
+        for step in range(sparsity):
+            for g in range(size):
+                if count[g] == step:
+                    chosen[g] = _strongest(bits, first + g)
+            if step == 0:
+                for g in range(size):
+                    smallest[g] = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
+                    left[g] = energies[first + g] if stops else np.float32(0)
+            for g in range(size):
+                if count[g] != step:
+                    continue
+                best = chosen[g]
+                found = correlations[first + g, best]
+                pivot = gram[best, best]
+                for j in range(step):
+                    entry = basis[g, j, best]
+                    factor[g, step, j] = entry
+                    pivot -= entry * entry
+                if (
+                    abs(found) > smallest[g]
+                    and pivot > _INDEPENDENT
+                    and (not stops or left[g] > threshold)
+                ):
+                    diagonal = np.sqrt(pivot)
+                    factor[g, step, step] = diagonal
+                    forward[g, step] = found / diagonal
+                    left[g] -= forward[g, step] * forward[g, step]
+                    atoms[first + g, step] = best
+                    count[g] = step + 1
+            if step + 1 < sparsity:
+                for g in range(size):
+                    if count[g] == step + 1:
+                        _shrink(correlations, first + g, gram, chosen[g], basis, factor, g, step,
+                                forward[g, step])  # fmt: skip
+        for g in range(size):
+            for i in range(count[g] - 1, -1, -1):
+                rest = forward[g, i]
+                for j in range(i + 1, count[g]):
+                    rest -= factor[g, j, i] * coefficients[first + g, j]
+                coefficients[first + g, i] = rest / factor[g, i, i]
+
+
+@njit(inline="always", cache=True, nogil=True, error_model="numpy")
+def _strongest(bits: Indices, signal: int) -> int:
+    """Argmax of a signal's |correlations|, the first of equal ones, in two vector passes."""
+    k = bits.shape[1]
+    largest = np.int32(0)
+    for place in range(k):
+        largest = max(largest, bits[signal, place] & _MAGNITUDE)
+    found = np.int32(k)
+    for place in range(k):
+        here = np.int32(place) if (bits[signal, place] & _MAGNITUDE) == largest else np.int32(k)
+        found = min(found, here)
+    return min(found, k - 1)  # NaN only
+
+
+@_fast
+def _shrink(
+    correlations: Floats,
+    signal: int,
+    gram: Floats,
+    chosen: int,
+    basis: Floats,
+    factor: Floats,
+    g: int,
+    step: int,
+    weight: float,
+) -> None:
+    """Form v_step and take it from a signal's correlations; four vectors at a time."""
+    k = correlations.shape[1]
+    row = factor[g, step]
+    if step == 0:
+        for i in range(k):
+            basis[g, step, i] = gram[chosen, i]
+    elif step == 1:
+        a = row[0]
+        for i in range(k):
+            basis[g, step, i] = gram[chosen, i] - a * basis[g, 0, i]
+    elif step == 2:
+        a, b = row[0], row[1]
+        for i in range(k):
+            basis[g, step, i] = gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i]
+    elif step == 3:
+        a, b, c = row[0], row[1], row[2]
+        for i in range(k):
+            basis[g, step, i] = (
+                gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i] - c * basis[g, 2, i]
+            )
+    else:
+        a, b, c, d = row[0], row[1], row[2], row[3]
+        for i in range(k):
+            basis[g, step, i] = (
+                gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i]
+                - c * basis[g, 2, i] - d * basis[g, 3, i]
+            )  # fmt: skip
+        j = 4
+        while j + 4 <= step:
+            a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
+            for i in range(k):
+                basis[g, step, i] -= (
+                    a * basis[g, j, i] + b * basis[g, j + 1, i]
+                    + c * basis[g, j + 2, i] + d * basis[g, j + 3, i]
+                )  # fmt: skip
+            j += 4
+        while j < step:
+            a = row[j]
+            for i in range(k):
+                basis[g, step, i] -= a * basis[g, j, i]
+            j += 1
+    inverse = np.float32(1) / row[step]
+    scaled = weight * inverse
+    for i in range(k):
+        correlations[signal, i] -= scaled * basis[g, step, i]
+    for i in range(k):
+        basis[g, step, i] *= inverse
+
+
+@_fast
+def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Floats) -> None:
+    """See ``lockstep.gather``."""
+    height, width, channels = x.shape
+    rows = x.reshape(height, width * channels)
+    length = patch_size * channels
+    for number in range(len(corners)):
+        top, left = corners[number, 0], corners[number, 1] * channels
+        for row in range(patch_size):
+            for i in range(length):
+                patches[number, row * length + i] = rows[top + row, left + i]
+
+
+@_fast
+def add_patches(
+    canvas: Floats,
+    top: int,
+    corners: NDArray[np.intp],
+    patch_size: int,
+    atoms: Indices,
+    coefficients: Floats,
+    dictionary: Floats,
+    offset: Floats,
+) -> None:
+    """See ``lockstep.add_patches``."""
+    height, width, channels = canvas.shape
+    rows = canvas.reshape(height, width * channels)
+    length = patch_size * channels
+    patch = np.empty(patch_size * length, np.float32)
+    for number in range(len(corners)):
+        for i in range(patch.size):
+            patch[i] = offset[i]
+        for s in range(coefficients.shape[1]):
+            weight, atom = coefficients[number, s], atoms[number, s]
+            if weight != 0:
+                for i in range(patch.size):
+                    patch[i] += weight * dictionary[atom, i]
+        first, left = corners[number, 0] - top, corners[number, 1] * channels
+        for row in range(patch_size):
+            for i in range(length):
+                rows[first + row, left + i] += patch[row * length + i]

@@ -1,0 +1,137 @@
+"""The inner loops of sparse coding in NumPy: all signals of a block take a step together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int32]
+
+INDEPENDENT = 1e-5  # squared distance of an atom from the span of the chosen ones
+NEGLIGIBLE = 1e-6  # a correlation beside the largest of the first step
+
+
+def pursue(
+    correlations: Floats,
+    gram: Floats,
+    sparsity: int,
+    energies: Floats,
+    threshold: float,
+    atoms: Indices,
+    coefficients: Floats,
+) -> None:
+    """Choose atoms for a block of signals from their correlations with all atoms.
+
+    The correlations of the residual shrink by one vector a step. With L Lᵀ the Cholesky
+    factorisation of the chosen atoms' Gram matrix, that of step s is z_s v_s, where
+    v_s = (g_s − Σ_j L_sj v_j) / L_ss, g_s is the chosen atom's row of the Gram matrix, and
+    z = L⁻¹ (correlations of the chosen atoms). The row L_s is read off the earlier vectors:
+    L_sj is the chosen atom's entry of v_j. The coefficients solve Lᵀ c = z, once, at the end.
+
+    Parameters
+    ----------
+    correlations : float32 array of shape (n, k)
+        Overwritten.
+    gram : float32 array of shape (k, k)
+    sparsity : int
+        The largest number of atoms, at most k.
+    energies : float32 array of shape (n,) or (0,)
+        Squared norms of the signals; empty where the residual stops nothing.
+    threshold : float
+        Squared norm of the residual at which a signal is done.
+    atoms, coefficients : int32 and float32 arrays of shape (n, ≥ sparsity), filled with zeros
+        The results.
+    """
+    n, k = correlations.shape
+    everyone = np.arange(n)
+    basis = np.zeros((sparsity, n, k), dtype=np.float32)  # v_j
+    factor = np.zeros((n, sparsity, sparsity), dtype=np.float32)  # L
+    forward = np.zeros((n, sparsity), dtype=np.float32)  # z
+    active = np.ones(n, dtype=bool)
+    left = energies if len(energies) else np.full(n, np.inf)
+    limit = threshold if len(energies) else 0
+    smallest = NEGLIGIBLE * np.abs(correlations).max(axis=1)
+    for step in range(sparsity):
+        chosen = np.abs(correlations).argmax(axis=1)
+        found = correlations[everyone, chosen]
+        row = basis[:step, everyone, chosen].T
+        pivot = gram[chosen, chosen] - np.square(row).sum(axis=1)
+        active &= (np.abs(found) > smallest) & (pivot > INDEPENDENT) & (left > limit)
+        if not active.any():
+            break
+        diagonal = np.sqrt(np.where(active, pivot, 1))
+        weight = np.where(active, found / diagonal, 0)
+        atoms[:, step] = np.where(active, chosen, 0)
+        factor[:, step, :step] = np.where(active[:, None], row, 0)
+        factor[:, step, step] = diagonal
+        forward[:, step] = weight
+        left = left - weight**2
+        if step + 1 < sparsity:
+            new = gram[chosen]
+            for j in range(step):
+                new -= row[:, j, None] * basis[j]
+            new /= diagonal[:, None]
+            basis[step] = new
+            correlations -= weight[:, None] * new
+    for i in reversed(range(sparsity)):
+        inner = (factor[:, i + 1 :, i] * coefficients[:, i + 1 : sparsity]).sum(axis=1)
+        done = factor[:, i, i] > 0
+        np.divide(forward[:, i] - inner, factor[:, i, i], out=coefficients[:, i], where=done)
+
+
+def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Floats) -> None:
+    """Copy the patches of an image into rows of ``b·b·c`` numbers (row, column, channel).
+
+    Parameters
+    ----------
+    x : float32 array of shape (h, w, c)
+    corners : int array of shape (n, 2)
+    patch_size : int
+        b.
+    patches : float32 array of shape (n, b·b·c)
+        The result.
+    """
+    windows = sliding_window_view(x, (patch_size, patch_size), axis=(0, 1))
+    chosen = windows[corners[:, 0], corners[:, 1]]  # (n, c, b, b)
+    patches[:] = np.moveaxis(chosen, 1, 3).reshape(patches.shape)
+
+
+def add_patches(
+    canvas: Floats,
+    top: int,
+    corners: NDArray[np.intp],
+    patch_size: int,
+    atoms: Indices,
+    coefficients: Floats,
+    dictionary: Floats,
+    offset: Floats,
+) -> None:
+    """Add the patches that codes stand for to a strip of an image, at distinct corners.
+
+    Parameters
+    ----------
+    canvas : float32 array of shape (rows, w, c)
+        Added to; its first row is row ``top`` of the image.
+    top : int
+    corners : int array of shape (n, 2)
+    patch_size : int
+        b.
+    atoms, coefficients : arrays of shape (n, K)
+        Codes.
+    dictionary : float32 array of shape (k, b·b·c)
+        What an atom adds.
+    offset : float32 array of shape (b·b·c,)
+        What every patch adds.
+    """
+    width, channels = canvas.shape[1:]
+    patches = np.broadcast_to(offset, (len(atoms), len(offset))).copy()
+    for chosen, weight in zip(atoms.T, coefficients.T, strict=True):
+        patches += weight[:, None] * dictionary[chosen]
+    pixels = patches.reshape(len(corners), -1, channels)
+    flat = canvas.reshape(-1, channels)
+    start = (corners[:, 0] - top) * width + corners[:, 1]
+    for place in range(patch_size**2):  # distinct corners: no pixel twice in a turn
+        row, column = divmod(place, patch_size)
+        flat[start + (row * width + column)] += pixels[:, place]

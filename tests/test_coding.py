@@ -1,0 +1,114 @@
+"""Sparse coding of a whole image: as the steps one by one, by either engine, on any threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsparse.core.coding import sparse_code
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.engine import COMPILED
+from rsparse.core.omp import omp, reconstruct
+from rsparse.core.patches import positions, take, z_score
+from rsparse.images import to_unit
+from tests.conftest import make_picture
+
+pytestmark = pytest.mark.usefixtures("each_engine")
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    return to_unit(make_picture(4, 61, 70))
+
+
+def random_dictionary(b: int, channels: int, **how: bool) -> Dictionary:
+    atoms = np.random.default_rng(3).standard_normal((96, b * b * channels))
+    atoms = (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
+    return Dictionary(atoms, b, color=channels == 3, **how)
+
+
+def step_by_step(x, dictionary, sparsity, stride, mask=None):
+    """Patches, z-score, OMP, scaling back and averaging as they are written in the paper."""
+    b, (height, width, channels) = dictionary.patch_size, x.shape
+    every = take(x, positions((height, width), b, stride), b)
+    mean, deviation = every.mean(axis=0, dtype=float), every.std(axis=0, dtype=float)
+    signals = z_score(every)
+    coded = reconstruct(*omp(signals, dictionary.atoms, sparsity), dictionary.atoms)
+    sums, counts = np.zeros(x.shape), np.zeros((height, width))
+    touched = {tuple(corner) for corner in positions((height, width), b, stride, mask)}
+    corners = positions((height, width), b, stride)
+    for patch, corner in zip(coded * deviation + mean, corners, strict=True):
+        if tuple(corner) in touched:
+            where = np.s_[corner[0] : corner[0] + b, corner[1] : corner[1] + b]
+            sums[where] += patch.reshape(b, b, channels)
+            counts[where] += 1
+    return sums / np.maximum(counts, 1)[:, :, None], counts > 0
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("sparsity", [1, 2, 5, 9])
+def test_the_folded_z_score_is_the_z_score(x, stride, sparsity):
+    dictionary = random_dictionary(8, 3)
+    coded, covered = sparse_code(x, dictionary, sparsity, stride)
+    expected, expected_covered = step_by_step(x, dictionary, sparsity, stride)
+    np.testing.assert_array_equal(covered, expected_covered)
+    close = np.abs(coded - expected).max(axis=2) < 2e-4
+    assert close.mean() > 0.995  # a patch whose two best atoms are equally good may differ
+
+
+def test_only_patches_that_touch_the_mask_are_coded(x):
+    mask = np.zeros(x.shape[:2], dtype=bool)
+    mask[20:30, 41:55] = True
+    dictionary = random_dictionary(8, 3)
+    coded, covered = sparse_code(x, dictionary, 3, 2, mask)
+    expected, expected_covered = step_by_step(x, dictionary, 3, 2, mask)
+    np.testing.assert_array_equal(covered, expected_covered)
+    assert (coded[~covered] == 0).all()
+    np.testing.assert_allclose(coded, expected, atol=2e-4)
+
+
+def test_an_empty_mask_codes_nothing(x):
+    nothing = np.zeros(x.shape[:2], dtype=bool)
+    coded, covered = sparse_code(x, random_dictionary(8, 3), 3, 2, nothing)
+    assert (coded == 0).all()
+    assert not covered.any()
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_grey_atoms_code_each_channel_by_itself(x, normalize):
+    dictionary = random_dictionary(6, 1, normalize=normalize)
+    coded, _ = sparse_code(x, dictionary, 4, 3)
+    for channel in range(3):
+        alone = np.repeat(x[:, :, [channel]], 3, axis=2)
+        np.testing.assert_allclose(
+            sparse_code(alone, dictionary, 4, 3)[0][:, :, 0], coded[:, :, channel], atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("value", [0.0, 0.2, 1.0])
+def test_a_flat_image_is_given_back(value):
+    flat = np.full((30, 40, 3), value, dtype=np.float32)
+    flat[:, :, 1] = 1 - value
+    coded, _ = sparse_code(flat, random_dictionary(8, 3), 5, 2)
+    np.testing.assert_allclose(coded, flat, atol=1e-6)
+
+
+def test_a_faint_pattern_on_a_bright_image_survives(x):
+    """Deviations far below the mean: the folded z-score must not drown them in rounding."""
+    faint = (0.9 + 1e-3 * (x - 0.5)).astype(np.float32)
+    square = np.linalg.qr(np.random.default_rng(0).standard_normal((192, 192)))[0]
+    complete = Dictionary(square.astype(np.float32), 8)
+    coded, _ = sparse_code(faint, complete, 192, 4)
+    np.testing.assert_allclose(coded, faint, atol=2e-7 * 10)
+
+
+def test_any_number_of_threads_gives_the_same_bytes():
+    x = to_unit(make_picture(2, 150, 160))
+    dictionary = random_dictionary(8, 3)
+    one = sparse_code(x, dictionary, 3, 1)[0]
+    for threads in (2, 5):
+        np.testing.assert_array_equal(sparse_code(x, dictionary, 3, 1, threads=threads)[0], one)
+
+
+def test_numba_is_used_where_it_is_installed():
+    assert COMPILED
