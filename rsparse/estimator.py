@@ -31,7 +31,8 @@ class RegionSparse(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, penalty
+    patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
+    atoms_per_patch, penalty
         Dictionary learning; see ``rsparse.LearnParameters``.
     sparsity, stride, localize, background, bilateral_diameter, bilateral_sigma_color,
     bilateral_sigma_space, feather
@@ -68,6 +69,8 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         smoothing: bool = LearnParameters.smoothing,
         smoothing_h: float = LearnParameters.smoothing_h,
         normalize: bool = LearnParameters.normalize,
+        coder: str = LearnParameters.coder,
+        atoms_per_patch: int = LearnParameters.atoms_per_patch,
         penalty: float = LearnParameters.penalty,
         sparsity: int = PurifyParameters.sparsity,
         stride: int = PurifyParameters.stride,
@@ -88,6 +91,8 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         self.smoothing = smoothing
         self.smoothing_h = smoothing_h
         self.normalize = normalize
+        self.coder = coder
+        self.atoms_per_patch = atoms_per_patch
         self.penalty = penalty
         self.sparsity = sparsity
         self.stride = stride

@@ -153,13 +153,19 @@ class LearnParameters(Parameters):
     normalize: bool = parameter(
         True, "Standardise each dimension over the patches of one image (eq. 17)."
     )
-    penalty: float = parameter(
-        6.0,
-        "Weight β of the l1 norm while learning (eq. 20); larger suits a small sparsity K.",
-        above=0,
-        maximum=1e6,
+    coder: str = parameter(
+        "omp",
+        "How patches are coded while learning: omp, as purifying does; "
+        "lars or cd, under the l1 penalty of eq. (20), by scikit-learn, a hundred times slower.",
+        choices=("omp", "lars", "cd"),
     )
-    batch_size: int = parameter(1024, "Patches in one learning step.", minimum=1, maximum=1_000_000)
+    atoms_per_patch: int = parameter(
+        5, "Atoms K that code a patch while learning by omp.", minimum=1, maximum=64
+    )
+    penalty: float = parameter(
+        6.0, "Weight β of the l1 norm while learning by lars or cd.", above=0, maximum=1e6
+    )
+    batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
     passes: int = parameter(1, "Times the folder is gone through.", minimum=1, maximum=1000)
     max_coherence: float = parameter(
         0.98,

@@ -49,7 +49,7 @@ def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
 def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The inner loops of sparse coding, compiled and in NumPy."""
     module = importlib.import_module(f"rsparse.core.{request.param}")
-    for name in ("pursue", "gather", "add_patches"):
+    for name in ("pursue", "gather", "add_patches", "add_codes", "descend"):
         monkeypatch.setattr(engine, name, getattr(module, name))
     return str(request.param)
 

@@ -111,7 +111,8 @@ def test_equal_runs_give_equal_bytes_for_any_jobs(
 @pytest.mark.parametrize(
     "option",
     [("--seed", 1), ("--grey",), ("--no-smoothing",), ("--smoothing-h", 30), ("--no-normalize",),
-     ("--smoothing-template", 3), ("--smoothing-search", 5), ("--penalty", 2), ("--batch-size", 20),
+     ("--smoothing-template", 3), ("--smoothing-search", 5), ("--coder", "lars"), ("--coder", "cd"),
+     ("--atoms-per-patch", 2), ("--batch-size", 20),
      ("--passes", 2), ("--max-coherence", 0.3), ("--held-out", 0.5), ("--patches-per-image", 70),
      ("--n-atoms", 15), ("--patch-size", 5)],
     ids=lambda option: option[0],
@@ -119,6 +120,15 @@ def test_equal_runs_give_equal_bytes_for_any_jobs(
 def test_every_option_has_an_effect(learn, tmp_path, option):
     learn("-o", tmp_path / "standard.h5")
     learn("-o", tmp_path / "other.h5", *option)
+    (standard, _), (other, _) = (
+        load_dictionary(tmp_path / f"{name}.h5") for name in ("standard", "other")
+    )
+    assert standard.atoms.tobytes() != other.atoms.tobytes()
+
+
+def test_the_penalty_is_that_of_the_lasso(learn, tmp_path):
+    learn("-o", tmp_path / "standard.h5", "--coder", "lars")
+    learn("-o", tmp_path / "other.h5", "--coder", "lars", "--penalty", 2)
     (standard, _), (other, _) = (
         load_dictionary(tmp_path / f"{name}.h5") for name in ("standard", "other")
     )

@@ -18,6 +18,7 @@ from rsparse.core.learning import (
     take_patches,
 )
 from rsparse.core.omp import omp, reconstruct
+from rsparse.core.online import OmpLearner
 from rsparse.core.patches import positions, take, z_score
 from rsparse.images import to_unit
 from rsparse.parameters import LearnParameters
@@ -84,9 +85,7 @@ def test_an_image_smaller_than_a_patch_is_refused():
 @pytest.mark.parametrize(("color", "size"), [(True, 48), (False, 16)])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_atoms_are_rows_of_norm_one(images, color, normalize, size):
-    dictionary = learn_dictionary(
-        images, quick(color=color, normalize=normalize, penalty=6 if normalize else 0.5)
-    )
+    dictionary = learn_dictionary(images, quick(color=color, normalize=normalize))
     assert dictionary.atoms.shape == (24, size)
     assert dictionary.atoms.dtype == np.float32
     assert (dictionary.patch_size, dictionary.color) == (4, color)
@@ -97,7 +96,7 @@ def test_atoms_are_rows_of_norm_one(images, color, normalize, size):
 def test_a_planted_dictionary_is_found():
     rng = np.random.default_rng(0)
     planted = np.linalg.qr(rng.standard_normal((16, 16)))[0][:12]
-    learner = DictionaryLearner(quick(color=False, n_atoms=24, penalty=0.6, batch_size=32))
+    learner = DictionaryLearner(quick(color=False, n_atoms=24, atoms_per_patch=2, batch_size=32))
     for _ in range(10):
         codes = np.zeros((100, 12))
         for code in codes:
@@ -151,9 +150,9 @@ def test_planted_duplicates_are_replaced():
     atoms = pool[:24] / np.linalg.norm(pool[:24], axis=1, keepdims=True)
     atoms[5] = -atoms[2]
     atoms[9] = atoms[2]
-    learner._atoms = atoms.copy()
-    learner._clean(pool)
-    cleaned = learner._atoms
+    online = OmpLearner(atoms, 2)
+    learner._clean(online, pool)
+    cleaned = online.atoms
     assert np.abs(np.triu(cleaned @ cleaned.T, k=1)).max() <= 0.98
     np.testing.assert_array_equal(cleaned[2], atoms[2])  # the first of them stays
 
@@ -174,7 +173,7 @@ def test_a_small_last_pool_does_not_spoil_the_dictionary(monkeypatch):
 @pytest.mark.parametrize("normalize", [True, False])
 def test_flat_images_among_others_are_passed_over(images, normalize):
     flat = np.full((40, 40, 3), 90, dtype=np.uint8)
-    parameters = quick(normalize=normalize, penalty=0.5)
+    parameters = quick(normalize=normalize)
     dictionary = learn_dictionary([flat, images[0], flat, images[1], flat], parameters)
     assert np.isfinite(dictionary.atoms).all()
 
@@ -244,7 +243,7 @@ def test_held_out_patches_are_not_learned_from(images):
 def test_memory_does_not_grow_with_the_folder(monkeypatch):
     """After the pool has filled, what is kept grows by the held-out share only."""
     monkeypatch.setattr(learning, "_POOL", 1000)
-    parameters = quick(patches_per_image=500, n_atoms=4, batch_size=2000, penalty=20)
+    parameters = quick(patches_per_image=500, n_atoms=4, batch_size=2000)
     rng = np.random.default_rng(0)
     learner = DictionaryLearner(parameters)
     kept = []

@@ -16,7 +16,13 @@ COMPILED = find_spec("numba") is not None  # numba follows a new Python or NumPy
 pursue: Callable[..., None] = lockstep.pursue
 gather: Callable[..., None] = lockstep.gather
 add_patches: Callable[..., None] = lockstep.add_patches
+add_codes: Callable[..., None] = lockstep.add_codes
+descend: Callable[..., None] = lockstep.descend
 if COMPILED:
     from rsparse.core import kernel
 
-    pursue, gather, add_patches = kernel.pursue, kernel.gather, kernel.add_patches
+    pursue = kernel.pursue
+    gather = kernel.gather
+    add_patches = kernel.add_patches
+    add_codes = kernel.add_codes
+    descend = kernel.descend

@@ -6,6 +6,9 @@ array and indexes it in full (a slice would count references), and sums may be r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -19,12 +22,27 @@ _INDEPENDENT = np.float32(lockstep.INDEPENDENT)
 _NEGLIGIBLE = np.float32(lockstep.NEGLIGIBLE)
 _MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign: ordered as integers
 _GROUP = 4  # signals that take a step together, since one alone waits for its own results
-_fast = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
-)
+_VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@_fast
+def compiled(**options: Any) -> Callable[[Function], Function]:
+    """numba's ``njit``, the machine code kept on disk where a place for it can be written."""
+
+    def decorate(function: Function) -> Function:
+        for cache in (True, False):
+            try:
+                made = njit(cache=cache, nogil=True, error_model="numpy", **options)(function)
+                break
+            except RuntimeError:  # neither the package nor the user's cache can be written
+                continue
+        return cast(Function, made)
+
+    return decorate
+
+
+@compiled(fastmath=_VECTORISED)
 def pursue(
     correlations: Floats,
     gram: Floats,
@@ -90,7 +108,7 @@ def pursue(
                 coefficients[first + g, i] = rest / factor[g, i, i]
 
 
-@njit(inline="always", cache=True, nogil=True, error_model="numpy")
+@compiled(inline="always")
 def _strongest(bits: Indices, signal: int) -> int:
     """Argmax of a signal's |correlations|, the first of equal ones, in two vector passes."""
     k = bits.shape[1]
@@ -104,7 +122,7 @@ def _strongest(bits: Indices, signal: int) -> int:
     return min(found, k - 1)  # NaN only
 
 
-@_fast
+@compiled(fastmath=_VECTORISED)
 def _shrink(
     correlations: Floats,
     signal: int,
@@ -165,7 +183,7 @@ def _shrink(
         basis[g, step, i] *= inverse
 
 
-@_fast
+@compiled(fastmath=_VECTORISED)
 def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Floats) -> None:
     """See ``lockstep.gather``."""
     height, width, channels = x.shape
@@ -178,7 +196,7 @@ def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Float
                 patches[number, row * length + i] = rows[top + row, left + i]
 
 
-@_fast
+@compiled(fastmath=_VECTORISED)
 def add_patches(
     canvas: Floats,
     top: int,
@@ -206,3 +224,43 @@ def add_patches(
         for row in range(patch_size):
             for i in range(length):
                 rows[first + row, left + i] += patch[row * length + i]
+
+
+@compiled(fastmath=_VECTORISED)
+def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, b: Floats) -> None:
+    """See ``lockstep.add_codes``."""
+    m = signals.shape[1]
+    for number in range(len(signals)):
+        for s in range(coefficients.shape[1]):
+            weight, atom = coefficients[number, s], atoms[number, s]
+            if weight != 0:
+                for i in range(m):
+                    b[atom, i] += weight * signals[number, i]
+                for t in range(coefficients.shape[1]):
+                    a[atom, atoms[number, t]] += weight * coefficients[number, t]
+
+
+@compiled(fastmath=_VECTORISED)
+def descend(dictionary: Floats, a: Floats, b: Floats) -> None:
+    """See ``lockstep.descend``."""
+    k, m = dictionary.shape
+    change = np.empty(m, np.float32)
+    for j in range(k):
+        if a[j, j] <= 0:
+            continue
+        for i in range(m):
+            change[i] = b[j, i]
+        for other in range(k):
+            weight = a[j, other]
+            if weight != 0:
+                for i in range(m):
+                    change[i] -= weight * dictionary[other, i]
+        step = np.float32(1) / a[j, j]
+        energy = np.float32(0)
+        for i in range(m):
+            change[i] = dictionary[j, i] + step * change[i]
+            energy += change[i] * change[i]
+        if energy > 0:
+            scale = np.float32(1) / np.sqrt(energy)
+            for i in range(m):
+                dictionary[j, i] = scale * change[i]

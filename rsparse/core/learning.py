@@ -1,15 +1,13 @@
 """Robust global dictionary learning (Section IV-B).
 
-Online dictionary learning (Mairal et al. 2009, the paper's [26]) by scikit-learn, fed patches of
-one image after another, so that memory does not grow with the number of images. What is added
-here is what keeps a dictionary useful for OMP: dead and near-duplicate atoms are replaced.
+Online dictionary learning (Mairal et al. 2009, the paper's [26]), fed patches of one image after
+another, so that memory does not grow with the number of images. What is added here is what keeps
+a dictionary useful for OMP: dead and near-duplicate atoms are replaced.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import non_local_means
 from rsparse.core.omp import omp, reconstruct
+from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.core.patches import take, z_score
 from rsparse.errors import InputError
 from rsparse.parameters import LearnParameters
@@ -88,20 +87,20 @@ class DictionaryLearner:
     """Learns a dictionary from the patches of one image after another.
 
     ``partial_fit`` takes the patches of an image, ``finish`` cleans and returns the dictionary.
-    Equal patches in equal order and an equal seed give equal bytes.
+    Equal patches in equal order and an equal seed give equal bytes, on any number of threads.
     """
 
-    def __init__(self, parameters: LearnParameters) -> None:
+    def __init__(self, parameters: LearnParameters, threads: int = 1) -> None:
         self.parameters = parameters
+        self._threads = threads
         self._rng = np.random.default_rng(parameters.seed)
         self._pool: list[Floats] = []
         self._pooled = 0
-        self._recent: Any = None  # the last patches, as many as a pool holds
+        self._recent: Floats | None = None  # the last patches, as many as a pool holds
         self._held_out: list[Floats] = []
         self._n_held_out = 0
         self._n_pools = 0
-        self._atoms: Any = None
-        self._learner: Any = None
+        self._learner: OnlineLearner | None = None
 
     def partial_fit(self, patches: Floats, *, hold_out: bool = True) -> None:
         """Learn from the patches (n, b·b·c) of one image.
@@ -129,67 +128,53 @@ class DictionaryLearner:
         """
         if self._pooled or self._recent is None:
             self._learn_pool(last=True)
-        self._step(self._recent)
-        self._clean(self._recent)
+        assert self._learner is not None
+        assert self._recent is not None
+        self._step(self._learner, self._recent)
+        self._clean(self._learner, self._recent)
         p = self.parameters
-        dictionary = Dictionary(self._atoms, p.patch_size, p.color, p.normalize)
+        dictionary = Dictionary(self._learner.atoms, p.patch_size, p.color, p.normalize)
         return dictionary, self._errors(dictionary)
 
     def _learn_pool(self, *, last: bool = False) -> None:
         pool = np.concatenate(self._pool or [np.zeros((0, 1), np.float32)])
         pool = pool[self._rng.permutation(len(pool))]
-        if self._atoms is None:
+        if self._learner is None:
             usable = _distinct(pool)
             if len(usable) < self.parameters.n_atoms and not last:
                 self._pool, self._pooled = [usable], len(usable)  # wait for images less flat
                 return
-            self._atoms = _first_atoms(usable, self.parameters.n_atoms, self._rng)
+            self._learner = self._start(_first_atoms(usable, self.parameters.n_atoms, self._rng))
         self._pool, self._pooled = [], 0
         if self._recent is None or len(pool) >= _POOL:
             self._recent = pool
         else:  # the last pool may be of one image only: too few patches to judge atoms by
             self._recent = np.concatenate([self._recent, pool])[-_POOL:]
-        self._step(pool)
+        self._step(self._learner, pool)
         self._n_pools += 1
         if self._n_pools & (self._n_pools - 1) == 0:  # 1, 2, 4, … : ever rarer, as it forgets
-            self._clean(self._recent)
+            self._clean(self._learner, self._recent)
 
-    def _step(self, pool: Floats) -> None:
-        """One pass of scikit-learn's online learner over a pool, in mini-batches."""
-        from sklearn.decomposition import MiniBatchDictionaryLearning
-        from sklearn.exceptions import ConvergenceWarning
-
+    def _start(self, atoms: Floats) -> OnlineLearner:
         p = self.parameters
-        if self._learner is None:
-            self._learner = MiniBatchDictionaryLearning(
-                n_components=p.n_atoms,
-                alpha=p.penalty,
-                fit_algorithm="lars",
-                dict_init=self._atoms,
-                batch_size=p.batch_size,
-                random_state=int(self._rng.integers(2**31)),
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a later batch goes on from here
-            for start in range(0, len(pool), p.batch_size):
-                self._learner.partial_fit(pool[start : start + p.batch_size])
-        self._atoms = _unit(self._learner.components_)
+        if p.coder == "omp":
+            return OmpLearner(atoms, p.atoms_per_patch, self._threads)
+        return LassoLearner(atoms, p.penalty, p.coder, int(self._rng.integers(2**31)))
 
-    def _clean(self, pool: Floats) -> None:
-        """Replace dead and near-duplicate atoms by badly represented patches.
+    def _step(self, learner: OnlineLearner, pool: Floats) -> None:
+        """Go over a pool once, in mini-batches."""
+        for start in range(0, len(pool), self.parameters.batch_size):
+            learner.partial_fit(pool[start : start + self.parameters.batch_size])
 
-        The learner starts anew from the mended dictionary, without the statistics that made
-        those atoms.
-        """
+    def _clean(self, learner: OnlineLearner, pool: Floats) -> None:
+        """Replace dead and near-duplicate atoms by badly represented patches."""
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
+        limit = self.parameters.max_coherence
         for _ in range(_CLEANING_ROUNDS if len(pool) else 0):
-            bad = _bad_atoms(self._atoms, pool, self.parameters.max_coherence)
+            bad = _bad_atoms(learner.atoms, pool, limit)
             if not bad.any():
                 return
-            self._atoms = _replaced(
-                self._atoms, bad, pool, self.parameters.max_coherence, self._rng
-            )
-            self._learner = None
+            learner.replace(*_replacements(learner.atoms, bad, pool, limit, self._rng))
 
     def _errors(self, dictionary: Dictionary) -> dict[int, float]:
         if not self._held_out:
@@ -251,12 +236,7 @@ def _first_atoms(usable: Floats, n_atoms: int, rng: np.random.Generator) -> Floa
             f"only {len(usable)} usable patches for {n_atoms} atoms; "
             "give more images or patches per image, or ask for fewer atoms"
         )
-    return _unit(usable[rng.choice(len(usable), n_atoms, replace=False)])
-
-
-def _unit(atoms: Floats) -> Floats:
-    norms = np.linalg.norm(atoms, axis=1, keepdims=True)
-    return (atoms / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit(usable[rng.choice(len(usable), n_atoms, replace=False)])
 
 
 def _bad_atoms(atoms: Floats, pool: Floats, max_coherence: float) -> NDArray[np.bool_]:
@@ -268,30 +248,27 @@ def _bad_atoms(atoms: Floats, pool: Floats, max_coherence: float) -> NDArray[np.
     return np.asarray(~used | alike.any(axis=0))
 
 
-def _replaced(
+def _replacements(
     atoms: Floats,
     bad: NDArray[np.bool_],
     pool: Floats,
     max_coherence: float,
     rng: np.random.Generator,
-) -> Floats:
-    """``atoms`` with the bad ones exchanged for patches that the good ones represent worst.
+) -> tuple[NDArray[np.intp], Floats]:
+    """Places of bad atoms, and for each a patch that the good ones represent badly.
 
     A patch too like another atom replaces none; where patches run out, the rest of the bad atoms
     stay.
     """
     kept, places = atoms[~bad], np.flatnonzero(bad)
     rest = pool - reconstruct(*omp(pool, kept, 2), kept)
-    worst = np.argsort(np.linalg.norm(rest, axis=1))[::-1][: 4 * len(places)]
-    candidates = _unit(pool[rng.permutation(worst)])
-    alike = np.abs(candidates @ candidates.T) > max_coherence
+    order = np.argsort(np.linalg.norm(rest, axis=1))[::-1]
+    order[: 4 * len(places)] = rng.permutation(order[: 4 * len(places)])
+    candidates = unit(pool[order])
     free = ~(np.abs(candidates @ kept.T) > max_coherence).any(axis=1)
-    atoms = atoms.copy()
-    for place in places:
-        if not free.any():
-            break
-        chosen = int(free.argmax())
-        atoms[place] = candidates[chosen]
-        free &= ~alike[chosen]
-        free[chosen] = False
-    return atoms
+    taken: list[int] = []
+    while free.any() and len(taken) < len(places):
+        taken.append(int(free.argmax()))
+        free &= np.abs(candidates @ candidates[taken[-1]]) <= max_coherence
+        free[taken[-1]] = False
+    return places[: len(taken)], candidates[taken]

@@ -135,3 +135,43 @@ def add_patches(
     for place in range(patch_size**2):  # distinct corners: no pixel twice in a turn
         row, column = divmod(place, patch_size)
         flat[start + (row * width + column)] += pixels[:, place]
+
+
+def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, b: Floats) -> None:
+    """Add codes c of signals x to the learner's sums A = Σ c cᵀ and B = Σ c xᵀ.
+
+    Parameters
+    ----------
+    signals : float32 array of shape (n, m)
+    atoms, coefficients : arrays of shape (n, K)
+        Codes of the signals.
+    a : float32 array of shape (k, k)
+    b : float32 array of shape (k, m)
+        Added to.
+    """
+    codes = np.zeros((len(signals), len(a)), dtype=np.float32)
+    everyone = np.arange(len(signals))
+    for chosen, weight in zip(atoms.T, coefficients.T, strict=True):
+        codes[everyone, chosen] += weight
+    a += codes.T @ codes
+    b += codes.T @ signals
+
+
+def descend(dictionary: Floats, a: Floats, b: Floats) -> None:
+    """Improve the atoms one after another, each the best there is for the others as they are.
+
+    Block coordinate descent (Mairal et al. 2009, Algorithm 2): d_j ← d_j + (b_j − a_jᵀ D) / A_jj,
+    scaled to norm 1. Atoms that no code has used stay.
+
+    Parameters
+    ----------
+    dictionary : float32 array of shape (k, m)
+        Overwritten.
+    a : float32 array of shape (k, k)
+    b : float32 array of shape (k, m)
+    """
+    for j in np.flatnonzero(np.diagonal(a) > 0):
+        atom = dictionary[j] + (b[j] - a[j] @ dictionary) / a[j, j]
+        norm = np.linalg.norm(atom)
+        if norm > 0:
+            dictionary[j] = atom / norm

@@ -16,7 +16,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, encode_png
-from rsparse.parallel import one_thread
+from rsparse.parallel import choose_jobs, one_thread
 from rsparse.parameters import LearnParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
@@ -98,7 +98,8 @@ def learn_dict(
         failures = [failed[name] for name in sorted(failed)]
         refuse_all_failed(failures, done + resumed, None)
         try:
-            dictionary, errors = _learn(journal, turns, parameters, progress)
+            threads = choose_jobs(jobs, len(inputs.images), pays_from=16)
+            dictionary, errors = _learn(journal, turns, parameters, threads, progress)
         except InputError:  # too few patches, and as few next time
             journal.drop_all()
             raise
@@ -130,10 +131,11 @@ def _learn(
     journal: Journal,
     turns: Sequence[ImageInputs],
     parameters: LearnParameters,
+    threads: int,
     progress: Progress,
 ) -> tuple[Dictionary, dict[int, float]]:
     """Learn from the patches in the journal, image by image."""
-    learner = DictionaryLearner(parameters)
+    learner = DictionaryLearner(parameters, threads)
     progress.start("learn", len(journal))
     with one_thread():
         for number, turn in enumerate(turns):

@@ -1,0 +1,122 @@
+"""Online dictionary learning (Mairal et al. 2009), one mini-batch after another.
+
+``OmpLearner`` is ours: it codes by Orthogonal Matching Pursuit, as purifying does, so the
+dictionary is fitted to what it will be used for. ``LassoLearner`` is scikit-learn's, for the l1
+penalty of the paper's eq. (20).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core import engine
+from rsparse.core.omp import gram_matrix, omp
+
+Floats = NDArray[np.float32]
+
+
+class OnlineLearner(Protocol):
+    """A dictionary that mini-batches of patches improve."""
+
+    atoms: Floats
+
+    def partial_fit(self, batch: Floats) -> None:
+        """Learn from patches (n, m)."""
+
+    def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
+        """Exchange the atoms at ``places``, and forget what made them."""
+
+
+class OmpLearner:
+    """Sparse codes by OMP, then one turn of block coordinate descent over the atoms.
+
+    Past batches live on in A = Σ c cᵀ and B = Σ c xᵀ, of which older ones weigh less: before
+    batch t both are multiplied by 1 − 1/t.
+
+    Parameters
+    ----------
+    atoms : float32 array of shape (k, m)
+        The first dictionary; rows of norm 1.
+    sparsity : int
+        K while learning.
+    threads : int
+        For coding; the atoms are the same bytes for any number.
+    """
+
+    def __init__(self, atoms: Floats, sparsity: int, threads: int = 1) -> None:
+        self.atoms = atoms.copy()
+        self._sparsity = sparsity
+        self._threads = threads
+        self._batches = 0
+        self._a = np.zeros((len(atoms), len(atoms)), dtype=np.float32)
+        self._b = np.zeros(atoms.shape, dtype=np.float32)
+
+    def partial_fit(self, batch: Floats) -> None:
+        """Learn from patches (n, m)."""
+        gram = gram_matrix(self.atoms)
+        codes = omp(batch, self.atoms, self._sparsity, gram, threads=self._threads)
+        self._batches += 1
+        forgetting = np.float32(1 - 1 / self._batches)
+        self._a *= forgetting
+        self._b *= forgetting
+        engine.add_codes(batch, *codes, self._a, self._b)
+        engine.descend(self.atoms, self._a, self._b)
+
+    def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
+        """Exchange the atoms at ``places``, and forget what made them."""
+        self.atoms[places] = atoms
+        self._a[places] = 0
+        self._a[:, places] = 0
+        self._b[places] = 0
+
+
+class LassoLearner:
+    """scikit-learn's ``MiniBatchDictionaryLearning``.
+
+    Parameters
+    ----------
+    atoms : float32 array of shape (k, m)
+        The first dictionary; rows of norm 1.
+    penalty : float
+        β of eq. (20), the weight of the l1 norm.
+    algorithm : str
+        ``"lars"`` or ``"cd"``.
+    seed : int
+    """
+
+    def __init__(self, atoms: Floats, penalty: float, algorithm: str, seed: int) -> None:
+        self.atoms = atoms.copy()
+        self._penalty = penalty
+        self._algorithm = algorithm
+        self._seed = seed
+        self._learner: Any = None
+
+    def partial_fit(self, batch: Floats) -> None:
+        """Learn from patches (n, m)."""
+        from sklearn.decomposition import MiniBatchDictionaryLearning
+        from sklearn.exceptions import ConvergenceWarning
+
+        if self._learner is None:
+            self._learner = MiniBatchDictionaryLearning(
+                n_components=len(self.atoms), alpha=self._penalty, fit_algorithm=self._algorithm,
+                dict_init=self.atoms, batch_size=len(batch), random_state=self._seed,
+            )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a later batch goes on from here
+            self._learner.partial_fit(batch)
+        self.atoms = unit(self._learner.components_)
+
+    def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
+        """Exchange the atoms at ``places``, and forget what made all of them."""
+        self.atoms[places] = atoms
+        self._learner = None
+
+
+def unit(atoms: Floats) -> Floats:
+    """Atoms (k, m) scaled to norm 1, as float32."""
+    norms = np.linalg.norm(atoms, axis=1, keepdims=True)
+    return (atoms / np.maximum(norms, 1e-12)).astype(np.float32)
