@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 3  # items handed out a process: one in work, and some waiting so that none is idle
+_IDLE = 600  # seconds until a process without work ends
 
 
 def usable_cores() -> int:
@@ -52,7 +53,7 @@ def map_ordered(
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    executor = get_reusable_executor(max_workers=jobs, initializer=_ignore_interrupt)
+    executor = get_reusable_executor(jobs, timeout=_IDLE, initializer=_ignore_interrupt)
     work = _OneCore(function, os.getcwd())
     remaining = iter(items)
     waiting = deque(executor.submit(work, item) for item in islice(remaining, _AHEAD * jobs))
