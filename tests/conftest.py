@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.images import encode_png
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so is what a shell starts by `&`,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and so are its children
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """The inner loops of sparse coding, compiled by numba; ``lockstep`` documents what they do.
 
 Written so that LLVM turns every loop over atoms into vector instructions: such a loop writes one
-array and indexes it in full (a slice would count references), and sums may be reordered.
+array and indexes it in full (a slice would count references), and sums may be reordered. A
+function that another calls is put into it (``inline``): called, it exists twice, optimised in
+different ways, and which one runs differs between a fresh compilation and one from the cache.
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ def _strongest(bits: Indices, signal: int) -> int:
     return min(found, k - 1)  # NaN only
 
 
-@compiled(fastmath=_VECTORISED)
+@compiled(inline="always")
 def _shrink(
     correlations: Floats,
     signal: int,
