@@ -53,6 +53,7 @@ def pursue(correlations: Tensor, gram: Tensor, sparsity: int) -> tuple[Tensor, T
         for entry in row:
             pivot = pivot - entry.square()
         active &= (found.abs() > smallest) & (pivot > INDEPENDENT)
+        row *= active  # or what a finished signal goes on choosing would grow beyond bounds
         diagonal = torch.where(active, pivot, 1).sqrt_()
         new = coordinates[step]
         for j in range(step):
