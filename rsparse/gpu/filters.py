@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from rsparse.gpu.sending import sent
 
@@ -30,6 +31,8 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
     radius = max(diameter // 2, 1)
     rows, columns = (_mirrored(length, radius, images.device) for length in (height, width))
     padded = images[:, :, rows][:, :, :, columns]
+    squares = np.arange(radius**2 + 1, dtype=np.float32)
+    far = sent(-0.5 * squares / np.float32(sigma_space) ** 2, images.device)
     weighted, weights = torch.zeros_like(images), torch.zeros_like(images[:, :1])
     for i in range(2 * radius + 1):
         for j in range(2 * radius + 1):
@@ -37,9 +40,9 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
             if squared > radius**2:
                 continue
             neighbour = padded[:, :, i : i + height, j : j + width]
-            difference = (neighbour - images).abs_().sum(dim=1, keepdim=True)
-            exponent = difference.square_().mul_(-0.5 / sigma_color**2)
-            weight = exponent.sub_(0.5 * squared / sigma_space**2).exp_()
+            distance = vector_norm(neighbour - images, ord=1, dim=1, keepdim=True)
+            farness = far[squared].expand_as(distance)
+            weight = torch.addcmul(farness, distance, distance, value=-0.5 / sigma_color**2).exp_()
             weighted.addcmul_(weight, neighbour)
             weights += weight
     return weighted.div_(weights).round_()
