@@ -1,9 +1,10 @@
 """Images a second of purifying by torch, beside what the device's arithmetic and memory allow.
 
-    python benchmarks/gpu.py --device cuda
+    python benchmarks/gpu.py                                                # on a GPU
     python benchmarks/gpu.py --device torch-cpu --images 4 --batch-size 2   # anywhere
 
-The photographs that come along, made ``--side`` pixels large; colour patches of 8×8, 256 atoms.
+The photographs that come along, made ``--side`` pixels large; colour patches of 8×8, 256 learned
+atoms.
 Timed is what happens to a batch in memory, to the device and back; files and the object regions,
 which are found on the CPU, are not. Prints Markdown tables: images a second; then, for the whole
 image at stride 1 and K = 5, the steps with their operations and memory traffic as counted, the
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.learning import learn_dictionary
 from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
 from rsparse.core.regionsparse import object_region, purify
@@ -34,7 +36,7 @@ from rsparse.gpu.overlap import add_patches
 from rsparse.gpu.pursuit import pursue, weighted_rows
 from rsparse.gpu.regionsparse import float32_in_full, purify_together
 from rsparse.images import decode_image, find_images, to_unit
-from rsparse.parameters import PurifyParameters
+from rsparse.parameters import LearnParameters, PurifyParameters
 
 PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)
@@ -81,7 +83,7 @@ class Clock:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, torch-cpu")
+    parser.add_argument("--device", default="auto", help="auto, cuda, cuda:1, torch-cpu")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--side", type=int, default=299)
@@ -89,9 +91,10 @@ def main() -> None:
     options = parser.parse_args()
     name = purifying_device(options.device)
     if name is None:
-        parser.error("--device: name one that torch computes on")
+        print("There is no GPU here; --device torch-cpu measures torch on the CPU.")
+        return
     photos = load_photos(options.images, options.side)
-    dictionary = make_dictionary(photos)
+    dictionary = make_dictionary()
     clock = Clock(torch.device(name), options.runs)
     with torch.inference_mode(), float32_in_full():
         operations, traffic = ceilings(clock)
@@ -107,13 +110,12 @@ def load_photos(n: int, side: int) -> list[np.ndarray]:
     return [np.asarray(cv2.resize(pixels[i % len(pixels)], (side, side))) for i in range(n)]
 
 
-def make_dictionary(photos: list[np.ndarray]) -> Dictionary:
-    """Atoms that are patches of the photographs, as correlated as learned ones."""
-    rng = np.random.default_rng(0)
-    corners = positions(photos[0].shape[:2], PATCH, 1)
-    patches = [z_score(take(to_unit(photo), corners, PATCH)) for photo in photos[:4]]
-    atoms = rng.permutation(np.concatenate(patches))[:ATOMS]
-    return Dictionary(atoms / np.linalg.norm(atoms, axis=1, keepdims=True), PATCH)
+def make_dictionary() -> Dictionary:
+    """As ``rsparse learn-dict`` learns it, from other crops of the photographs."""
+    files = find_images([demo_photos("train")])[::3]
+    return learn_dictionary(
+        [decode_image(file.read(), file.path) for file in files], LearnParameters(n_atoms=ATOMS)
+    )
 
 
 def ceilings(clock: Clock) -> tuple[float, float]:

@@ -6,7 +6,6 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -15,8 +14,6 @@ from typing import Generic, TypeVar
 from rsparse.errors import InputError
 
 Item = TypeVar("Item")
-Ready = TypeVar("Ready")
-Made = TypeVar("Made")
 Result = TypeVar("Result")
 
 _AHEAD = 3  # items handed out a process: one in work, and some waiting so that none is idle
@@ -105,44 +102,6 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         cv2.setNumThreads(threads)
-
-
-@dataclass(frozen=True)
-class Overlapped(Generic[Item, Ready, Made, Result]):
-    """Work in three parts, so that one device does batches while the cores do the rest.
-
-    ``before`` and ``after`` take one item each and run in threads, ``work`` takes a batch and
-    runs in the thread that asks for the results.
-    """
-
-    before: Callable[[Item], Ready]
-    work: Callable[[Sequence[Ready]], Sequence[Made]]
-    after: Callable[[Made], Result]
-    threads: int
-
-    def map(self, batches: Iterable[Sequence[Item]]) -> Iterator[list[Result]]:
-        """The results of each batch, in order.
-
-        While a batch is in work, the next two are made ready and the last one is finished.
-        """
-        with one_thread(), ThreadPoolExecutor(self.threads) as pool:
-            remaining = iter(batches)
-            coming = deque(self._begun(pool, batch) for batch in islice(remaining, 2))
-            going: deque[list[Future[Result]]] = deque()
-            try:
-                while coming:
-                    ready = [future.result() for future in coming.popleft()]
-                    coming.extend(self._begun(pool, batch) for batch in islice(remaining, 1))
-                    going.append([pool.submit(self.after, made) for made in self.work(ready)])
-                    if len(going) > 1:
-                        yield [future.result() for future in going.popleft()]
-                for futures in going:
-                    yield [future.result() for future in futures]
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _begun(self, pool: ThreadPoolExecutor, batch: Sequence[Item]) -> list[Future[Ready]]:
-        return [pool.submit(self.before, item) for item in batch]
 
 
 def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
-from rsparse.parallel import Overlapped, choose_jobs, chunked, map_ordered
+from rsparse.parallel import choose_jobs, chunked, map_ordered
+from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder

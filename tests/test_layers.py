@@ -22,7 +22,7 @@ LAYERS = (
     {"stages"},
     {"library", "estimator", "runs", "plots", "sheet"},
     {"attacks", "models", "gpu"},
-    {"labels", "store", "images", "parallel", "progress", "devices"},
+    {"labels", "store", "images", "parallel", "pipeline", "progress", "devices"},
     {"core"},
     {"parameters", "specs", "errors", "data", "__init__"},
 )

@@ -12,8 +12,9 @@ from rsparse.core.regionsparse import Floats, Mask, object_region, purify
 from rsparse.devices import purifying_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
-from rsparse.parallel import Overlapped, usable_cores
+from rsparse.parallel import usable_cores
 from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
     OneByOne,
