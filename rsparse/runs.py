@@ -10,6 +10,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.parallel import choose_jobs, chunked, map_ordered
+from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
@@ -82,7 +83,7 @@ def save_png(folder: Path, name: str, pixels: Pixels) -> Entry:
 def run_images(
     inputs: ImageInputs,
     journal: Journal,
-    step: BatchStep,
+    step: BatchStep | Overlapped[ImageFile, Any, Any, Entry],
     *,
     what: str,
     jobs: int = 1,
@@ -98,9 +99,10 @@ def run_images(
     ----------
     inputs : ImageInputs
     journal : Journal
-    step : callable
+    step : callable or Overlapped
         Takes a batch of images, writes their files, returns an entry for each, which holds
-        ``source_sha256`` or, where the image could not be used, ``error``.
+        ``source_sha256`` or, where the image could not be used, ``error``. In three overlapping
+        parts it stays in this process.
     what : str
         The work's name beside the progress bar.
     jobs : int
@@ -125,7 +127,11 @@ def run_images(
     progress.start(what, len(inputs.images), resumed)
     done, failed = 0, []
     batches = chunked(pending, batch_size)
-    for entries in map_ordered(step, batches, choose_jobs(jobs, len(pending), pays_from)):
+    if isinstance(step, Overlapped):
+        results = step.map(batches)
+    else:
+        results = map_ordered(step, batches, choose_jobs(jobs, len(pending), pays_from))
+    for entries in results:
         for entry in entries:
             if "error" in entry:
                 failed.append(entry)

@@ -21,8 +21,8 @@ LAYERS = (
     {"demo"},
     {"stages"},
     {"library", "estimator", "runs", "plots", "sheet"},
-    {"attacks", "models"},
-    {"labels", "store", "images", "parallel", "progress"},
+    {"attacks", "models", "gpu"},
+    {"labels", "store", "images", "parallel", "pipeline", "progress", "devices"},
     {"core"},
     {"parameters", "specs", "errors", "data", "__init__"},
 )
@@ -32,7 +32,7 @@ HEAVY = frozenset({
     "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks"},
+    "torch": {"models", "attacks", "gpu", "devices"},
     "onnx2torch": {"models", "attacks"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},
