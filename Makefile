@@ -49,6 +49,7 @@ lint: $(READY)  ## Check style, format and types
 
 bench: $(READY)  ## Run the measurements of docs/measurements.md (an hour; most want ../shared)
 	@$(BIN)/python benchmarks/coder.py
+	@$(BIN)/python benchmarks/gpu.py
 	@if [ -d "$(SHARED)/models" ]; then set -e; \
 		$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"; \
 		$(BIN)/python benchmarks/gray_box.py --shared "$(SHARED)" --work bench-work/gray-box; \

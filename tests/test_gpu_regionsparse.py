@@ -78,6 +78,16 @@ def test_a_batch_never_waits_for_the_gpu(photos, learned):
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("parameters", CASES.values(), ids=CASES)
+def test_all_is_on_the_device_and_no_size_depends_on_its_numbers(photos, learned, parameters):
+    """torch's device without memory refuses operations across devices, and to look at numbers."""
+    regions = [object_region(photo, learned, parameters, WHERE) for photo in photos]
+    with torch.inference_mode():
+        clean = regionsparse.purified(photos, regions, learned, parameters, torch.device("meta"))
+    assert clean.device.type == "meta"
+    assert (clean.shape, clean.dtype) == (photos.shape, torch.uint8)
+
+
 def test_sizes_may_be_mixed_and_the_batch_changes_nothing(small_dictionary):
     images = [make_picture(seed, 20 + 7 * (seed % 3), 30) for seed in range(7)]
     images[3] = np.full((20, 30, 3), 77, dtype=np.uint8)

@@ -18,6 +18,9 @@ What it costs, in float32, for each patch of m numbers at sparsity K with k atom
   correlations, and putting patches back, takes another 25.5 m + 4 k bytes, 6 KB. For 1,000 images
   that is 2.8 TB at K = 5, and 1.2 TB at K = 2.
 
+- The bilateral filter moves 120 bytes a pixel and neighbour, 0.5 GB for an image of 299×299 and
+  the default diameter of 9: the larger part where little is coded.
+
 So memory traffic is the limit, not arithmetic: at 3.3 TB/s (an H100) no more than about 1,000
 images a second can pass at stride 1 and K = 5 if every operation runs at full speed, and fewer
 will; these figures are counted, not measured. At K = 2 it is a bit less than half the traffic, at

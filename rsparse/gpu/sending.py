@@ -15,7 +15,7 @@ def sent(array: NDArray[Any], device: torch.device) -> Tensor:
 
     From pinned memory: PyTorch sends other memory only after all work in hand is done.
     """
-    if device.type == "cuda":
+    if device.type == "cuda" and array.size:
         held = torch.from_numpy(np.require(array, requirements=("C", "W"))).pin_memory()
         return held.to(device, non_blocking=True)
-    return torch.from_numpy(np.array(array, order="C"))
+    return torch.from_numpy(np.array(array, order="C")).to(device)
