@@ -1,16 +1,9 @@
-"""What the benchmarks share: one core, interleaved medians, the machine's peak, Markdown.
-
-Import this module before NumPy: it holds BLAS to one thread.
-"""
+"""What the benchmarks share: one core, interleaved medians, the machine's peak, Markdown."""
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
+import os
 import platform
 import resource
 import statistics
@@ -22,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rsparse.parallel import usable_cores
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 VERSIONS = ("numpy", "numba", "scikit-learn", "opencv-python-headless", "scipy")
 
 
@@ -41,7 +35,9 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def pin() -> None:
-    """Hold this process and those it starts to one core, where the system can."""
+    """Hold this process and those it starts to one thread, and to one core where that can be."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    threadpool_limits(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
@@ -125,8 +121,6 @@ def target(what: str, measured: float, limit: float, *, at_least: bool, digits: 
 
 def machine() -> str:
     """The processor, the versions, and the peak of one core, in a paragraph."""
-    from threadpoolctl import threadpool_info
-
     blas = ", ".join(
         f"{library['internal_api']} {library['version']} ({library.get('architecture', '?')})"
         for library in threadpool_info() if library["user_api"] == "blas"

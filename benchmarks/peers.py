@@ -107,9 +107,10 @@ def scikit_codes(correlations: np.ndarray, gram: np.ndarray, sparsity: int) -> n
 
 
 def _scikit_pursue(
-    correlations: np.ndarray, gram: np.ndarray, sparsity: int, energies: np.ndarray,
-    threshold: float, atoms: np.ndarray, coefficients: np.ndarray,
+    correlations: np.ndarray, gram: np.ndarray, sparsity: int, _energies: np.ndarray,
+    _threshold: float, atoms: np.ndarray, coefficients: np.ndarray,
 ) -> None:  # fmt: skip
+    """The arguments of ``lockstep.pursue``, but K alone stops it."""
     codes = scikit_codes(correlations, gram, sparsity)
     rows, columns = np.nonzero(codes)
     order = np.concatenate([np.arange(count) for count in np.bincount(rows, minlength=len(codes))])

@@ -38,7 +38,7 @@ def source(shared: Path | None) -> str:
 
 
 def patches(images: Sequence[Pixels], count: int, *, color: bool, seed: int) -> NDArray[np.float32]:
-    """Random patches of 8×8, z-scored image by image as for learning, (count, 64·c) in any order."""
+    """Random patches of 8×8, z-scored image by image as for learning: (count, 64·c), shuffled."""
     each = -(-count // len(images))
     parameters = LearnParameters(smoothing=False, color=color, patches_per_image=each)
     rng = np.random.default_rng(seed)
