@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import cv2
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from rsparse.parallel import usable_cores
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 VERSIONS = ("numpy", "numba", "scikit-learn", "opencv-python-headless", "scipy")
 
 
@@ -38,6 +39,7 @@ def pin() -> None:
     """Hold this process and those it starts to one thread, and to one core where that can be."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
     threadpool_limits(1)
+    cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 

@@ -42,8 +42,7 @@ def main() -> None:
     images = photographs.photographs(options.shared, 200)
     dictionary = photographs.learned(images[:50], 256)
     whole_command(images, dictionary, options.work)
-    measure.pin()
-    print(f"### One image\n\nThe median over {IMAGES} of {photographs.source(options.shared)}, "
+    print(f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, "
           "uint8 in and out; ours by its defaults (colour patches of 8×8, k=256, K=2, stride 2, "
           "the object coded, the rest filtered) and the whole image coded.\n")  # fmt: skip
     defences(images[:: len(images) // IMAGES][:IMAGES], dictionary, options.work)
@@ -87,7 +86,7 @@ def defences(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
         worker.close()
     ours = seconds["purify"]
     rows = [
-        [name, f"{1000 * value / len(images):.1f}", f"{value / ours:.1f}×"]
+        [name, f"{1000 * value / len(images):.1f}", f"{value / ours:.2g}×"]
         for name, value in seconds.items()
     ]
     print(measure.table(["defence", "CPU ms an image", "/ purify"], rows))
@@ -109,6 +108,7 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
     shutil.rmtree(output, ignore_errors=True)
     command = measure.rsparse("purify", folder, "--dict", file, "-o", output, "--jobs", jobs)
     used, wall = measure.child_cpu(command)
+    measure.pin()
     parts = _parts(images[::5], dictionary)
     needed = sum(parts.values()) * COMMAND_IMAGES / jobs
     rows = [[name, f"{1000 * value:.1f}"] for name, value in parts.items()]
