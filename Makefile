@@ -48,7 +48,7 @@ lint: $(READY)  ## Check style, format and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(READY)  ## Measure speed and memory beside other programs, into docs/benchmarks.md (a quarter of an hour)
+bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.md (15 minutes)
 	@$(BIN)/python benchmarks/report.py $(if $(wildcard $(SHARED)/photos),--shared "$(SHARED)") $(BENCH)
 
 measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wants ../shared)
