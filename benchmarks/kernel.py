@@ -91,7 +91,9 @@ def pursuit(images: list[Pixels], work: Path) -> None:
             f"{each['lockstep'] / ours:.1f}×", beside, f"{each['scikit'] / ours:.0f}×",
             f"{each['scikit'] / floor:.0f}×",
         ])  # fmt: skip
-        targets.append(measure.target(f"scikit-learn / ours, {name}", each["scikit"] / ours, 50,
+        beaten, reach = each["scikit"] / ours, each["scikit"] / floor
+        note = "" if reach >= 50 else f" (the floor itself would be {reach:.0f})"
+        targets.append(measure.target(f"scikit-learn / ours, {name}{note}", beaten, 50,
                                       at_least=True, digits=0))  # fmt: skip
         if "spams" in each:
             targets.append(measure.target(f"SPAMS / ours, {name}", each["spams"] / ours,

@@ -102,6 +102,21 @@ def child_cpu(command: Sequence[str | Path]) -> tuple[float, float]:
     return used, wall
 
 
+def given_share(processes: int, seconds: float = 2.0) -> float:
+    """Share of a core that each of some processes gets which do nothing but count."""
+    code = (
+        "import sys, time\n"
+        "start, began = time.perf_counter(), time.process_time()\n"
+        f"while time.process_time() - began < {seconds}: sum(range(1000))\n"
+        "print((time.process_time() - began) / (time.perf_counter() - start))"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    return statistics.mean(float(process.communicate()[0]) for process in running)
+
+
 def rsparse(*arguments: str | Path | int) -> list[str]:
     """The command line of this checkout's ``rsparse``."""
     return [sys.executable, "-m", "rsparse", *map(str, arguments)]
