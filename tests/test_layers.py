@@ -29,7 +29,7 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl",
+    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "gpu", "devices"},
@@ -126,7 +126,12 @@ def commands() -> list[list[str]]:
         command.name or command.callback.__name__.replace("_", "-")
         for command in app.registered_commands
     ]
-    return [["--help"], ["--version"], *([name, "--help"] for name in names)]
+    return [
+        ["--help"],
+        ["--version"],
+        ["model", "tag", "--help"],
+        *([name, "--help"] for name in names),
+    ]
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
