@@ -9,7 +9,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
-from rsparse.parallel import choose_jobs, chunked, map_ordered
+from rsparse.parallel import Here, Workers, chunked
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
@@ -85,11 +85,12 @@ def run_images(
     step: BatchStep,
     *,
     what: str,
-    jobs: int = 1,
+    workers: Workers = Here(1),
     batch_size: int = 4,
     pays_from: int = 32,
     progress: Progress = SILENT,
     folder: Path | None = None,
+    sees: Sequence[Path] = (),
     holds: Callable[[Entry], bool] = lambda entry: True,
 ) -> tuple[int, int, list[Entry]]:
     """Do ``step`` for all images that the journal does not hold yet, and note each result.
@@ -103,15 +104,16 @@ def run_images(
         ``source_sha256`` or, where the image could not be used, ``error``.
     what : str
         The work's name beside the progress bar.
-    jobs : int
-        Processes; 0 chooses.
+    workers : Workers
     batch_size : int
         Images handed to ``step`` together.
     pays_from : int
-        Images from which starting processes pays, where ``jobs`` is 0.
+        Images from which starting processes pays, where that is left open.
     progress : Progress
     folder : Path, optional
         Where the entries' files lie; an entry whose file has gone or changed is done again.
+    sees : sequence of Path
+        What the step needs besides the images and ``folder``: masks, a model.
     holds : callable
         What else an entry of an earlier run has to fulfil, so that it is not done again.
 
@@ -125,7 +127,8 @@ def run_images(
     progress.start(what, len(inputs.images), resumed)
     done, failed = 0, []
     batches = chunked(pending, batch_size)
-    for entries in map_ordered(step, batches, choose_jobs(jobs, len(pending), pays_from)):
+    sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
+    for entries in workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees):
         for entry in entries:
             if "error" in entry:
                 failed.append(entry)

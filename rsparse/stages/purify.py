@@ -10,6 +10,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LocalizeParameters, PurifyParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
@@ -69,7 +70,7 @@ def purify_images(
     localization: LocalizeParameters,
     *,
     masks: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
@@ -103,8 +104,8 @@ def purify_images(
     named_masks = {mask.name: mask for mask in given.images} if given else None
     step = PurifyStep(dictionary, parameters, localization, named_masks, inputs.labels, output)
     done, resumed, failed = run_images(
-        inputs, folder.journal, OneByOne(step), what="purify", jobs=jobs, progress=progress,
-        folder=output, holds=step.has_same_mask,
+        inputs, folder.journal, OneByOne(step), what="purify", workers=workers, progress=progress,
+        folder=output, sees=read, holds=step.has_same_mask,
     )  # fmt: skip
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), dictionary_source]
