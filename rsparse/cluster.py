@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import pickle
 import re
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -27,7 +31,7 @@ _FEWEST = 8
 _RETRIES = 2
 _COUNT_EVERY = 5.0  # seconds; workers come and go
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
-_ADDRESS = re.compile(r"(?:[a-z]+://)?(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?!local:)(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 _LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado",
             "tornado.application", "asyncio")  # fmt: skip
 
@@ -129,6 +133,9 @@ class Cluster(Workers):
         from distributed import Client
 
         try:
+            if not self._local:
+                with ThreadPoolExecutor(1) as aside:  # of a loop that may be running here
+                    aside.submit(asyncio.run, _answer_of(target, self._timeout)).result()
             client = Client(target, timeout=self._timeout, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
@@ -231,16 +238,40 @@ def _scheduler_address(address: str) -> str:
     return address
 
 
+async def _answer_of(address: str, timeout: float) -> None:
+    """Ask the scheduler who it is; a client would wait for ever where something else listens."""
+    from distributed import rpc
+
+    async with asyncio.timeout(timeout), rpc(address, timeout=timeout) as scheduler:
+        await scheduler.identity()
+
+
 @contextmanager
 def _processes(n_workers: int) -> Iterator[Any]:
     """Processes of one thread on this machine, with a scheduler between them."""
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None,
-        worker_dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
-    ) as cluster:  # fmt: skip
+    with _interrupt_held_back():
+        cluster = LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None,
+            worker_dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
+        )  # fmt: skip
+    with cluster:
         yield cluster
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait, and keep it from the threads and processes that are started meanwhile.
+
+    It reaches all processes of a command, and is left to the one that waits for the others.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

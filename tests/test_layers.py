@@ -22,14 +22,14 @@ LAYERS = (
     {"stages"},
     {"library", "estimator", "runs", "plots", "sheet"},
     {"attacks", "models"},
-    {"labels", "store", "images", "parallel", "progress"},
+    {"labels", "store", "images", "parallel", "cluster", "remote", "progress"},
     {"core"},
     {"parameters", "specs", "errors", "data", "__init__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl",
+    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "distributed",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks"},
@@ -39,6 +39,7 @@ OWNERS = {
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "h5py": {"store"},
+    "distributed": {"cluster"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
