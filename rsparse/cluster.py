@@ -74,9 +74,7 @@ class Cluster(Workers):
         try:
             import distributed  # noqa: F401 - it sets its loggers up
         except ImportError as error:
-            raise InputError(
-                "--cluster needs the extra: pip install 'rsparse[cluster]'"
-            ) from error
+            raise InputError("--cluster needs the extra: pip install 'rsparse[cluster]'") from error
         with ExitStack() as stack:
             stack.enter_context(_silent())
             target = stack.enter_context(_processes(int(self._local[1]))) if self._local else None
@@ -160,9 +158,7 @@ class Cluster(Workers):
 class _Run:
     """One function's items on their way to the workers and back."""
 
-    def __init__(
-        self, cluster: Cluster, client: Client, function: Any, setting: Setting
-    ) -> None:
+    def __init__(self, cluster: Cluster, client: Client, function: Any, setting: Setting) -> None:
         self._cluster = cluster
         self._client = client
         self._setting = setting
@@ -254,7 +250,8 @@ def _processes(n_workers: int) -> Iterator[Any]:
     with _interrupt_held_back():
         cluster = LocalCluster(
             n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None,
-            worker_dashboard_address=None, memory_limit=0, silence_logs=logging.CRITICAL,
+            memory_limit=0, silence_logs=logging.CRITICAL,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port, not the usual one
         )  # fmt: skip
     with cluster:
         yield cluster

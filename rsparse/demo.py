@@ -19,6 +19,7 @@ from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import Pixels, decode_image, encode_png, find_images
+from rsparse.parallel import Here
 from rsparse.parameters import (
     ActivationParameters,
     AttackRunParameters,
@@ -28,7 +29,6 @@ from rsparse.parameters import (
     LocalizeParameters,
     PurifyParameters,
 )
-from rsparse.parallel import Here
 from rsparse.progress import SILENT, Progress
 from rsparse.sheet import Cell, contact_sheet
 from rsparse.store.files import read_bytes, write_atomic

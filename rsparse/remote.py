@@ -6,7 +6,7 @@ import pickle
 import platform
 import time
 from collections.abc import Callable
-from contextlib import chdir, suppress
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +44,7 @@ def unchanged(content: bytes) -> bytes:
 
 def work(content: bytes, setting: Setting, item: Any) -> Any:
     """The pickled function's result for an item, or a ``Refusal``."""
-    with _ALONE, suppress_missing(setting.folder):
+    with _ALONE, _entered(setting.folder):
         try:
             _check(setting)
             return _function(content)(item)
@@ -52,9 +52,9 @@ def work(content: bytes, setting: Setting, item: Any) -> Any:
             return Refusal(str(error))
 
 
-def suppress_missing(folder: Path) -> Any:
-    """Work in ``folder`` where there is one; without it only absolute paths can be found."""
-    return chdir(folder) if folder.is_dir() else suppress()
+def _entered(folder: Path) -> AbstractContextManager[None]:
+    """Work in ``folder`` where there is one; elsewhere only absolute paths can be found."""
+    return chdir(folder) if folder.is_dir() else nullcontext()
 
 
 @lru_cache(maxsize=2)

@@ -128,14 +128,18 @@ def run_images(
     done, failed = 0, []
     batches = chunked(pending, batch_size)
     sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
-    for entries in workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees):
-        for entry in entries:
-            if "error" in entry:
-                failed.append(entry)
-            else:
-                journal.add(entry)
-                done += 1
-        progress.advance(len(entries))
+    try:
+        for entries in workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees):
+            for entry in entries:
+                if "error" in entry:
+                    failed.append(entry)
+                else:
+                    journal.add(entry)
+                    done += 1
+            progress.advance(len(entries))
+    except BaseException:
+        journal.close()  # and its lock, so that the same run can go on
+        raise
     return done, resumed, failed
 
 

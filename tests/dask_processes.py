@@ -19,7 +19,15 @@ class DaskProcesses:
         self._log = (folder / "dask.log").open("wb")
         self.workers: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start(
-            "scheduler", "--port", 0, "--no-show", "--no-dashboard", "--scheduler-file", self.file
+            "scheduler",
+            "--port",
+            0,
+            "--no-show",
+            "--no-dashboard",
+            "--dashboard-address",
+            ":0",
+            "--scheduler-file",
+            self.file,
         )
         deadline = time.monotonic() + 60
         while not self.file.exists() or not self.file.read_text().endswith("}"):
@@ -45,9 +53,7 @@ class DaskProcesses:
         self.workers.append(worker)
         return worker
 
-    def _start(
-        self, name: str, *options: object, **environment: str
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, *options: object, **environment: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--host", "127.0.0.1"]
         paths = os.pathsep.join(filter(None, sys.path))
         return subprocess.Popen(

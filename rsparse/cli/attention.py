@@ -71,8 +71,8 @@ def attention(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = explain_images(
-            images, model, output, parameters, wants, explain=explain, labels=labels, workers=workers,
-            overwrite=overwrite, progress=progress,
+            images, model, output, parameters, wants, explain=explain, labels=labels,
+            workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     values = {"images": count(outcome), "class": explain}
     if outcome.columns:

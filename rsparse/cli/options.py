@@ -70,7 +70,7 @@ def worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def choose_workers(jobs: int, cluster: str | None) -> Workers:
-    """This machine, or the cluster that is named.
+    """The processes of this machine, or the cluster that is named.
 
     Raises
     ------
