@@ -19,6 +19,7 @@ from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import Pixels, decode_image, encode_png, find_images
+from rsparse.parallel import Here
 from rsparse.parameters import (
     ActivationParameters,
     AttackRunParameters,
@@ -104,8 +105,8 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
     benign, adv = demo_photos("test"), output / "adv"
     shown: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
     make("dict.h5", lambda place: learn_dict(
-        [demo_photos("train")], place, LearnParameters(), preview=output / "dict.png", jobs=jobs,
-        **shown,
+        [demo_photos("train")], place, LearnParameters(), preview=output / "dict.png",
+        workers=Here(jobs), **shown,
     ))  # fmt: skip
     make("adv", lambda place: attack_images(
         [benign], model, parse_attack(ATTACK), place, AttackRunParameters(), **shown
@@ -114,8 +115,8 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
 
     def purify(source: Path, name: str) -> None:
         make(name, lambda place: purify_images(
-            [source], dictionary, place, PurifyParameters(), LocalizeParameters(), jobs=jobs,
-            **shown,
+            [source], dictionary, place, PurifyParameters(), LocalizeParameters(),
+            workers=Here(jobs), **shown,
         ))  # fmt: skip
 
     def explain(source: Path, name: str) -> None:

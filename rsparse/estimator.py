@@ -15,7 +15,7 @@ from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.images import to_pixels, to_unit
-from rsparse.parallel import map_ordered
+from rsparse.parallel import Here
 from rsparse.parameters import LearnParameters, LocalizeParameters, Parameters, PurifyParameters
 
 P = TypeVar("P", bound=Parameters)
@@ -144,7 +144,8 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         step = _Purify(
             self.dictionary_, self._parameters(PurifyParameters), self.localization
         )  # fmt: skip
-        cleaned = list(map_ordered(step, as_pixels(X), self.n_jobs))
+        images = as_pixels(X)
+        cleaned = list(Here(self.n_jobs).map(step, images, len(images)))
         like = [
             pixels if np.asarray(image).dtype == np.uint8 else to_unit(pixels)
             for pixels, image in zip(cleaned, X, strict=True)

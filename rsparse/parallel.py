@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, Self, TypeVar
 
 from rsparse.errors import InputError
 
@@ -20,42 +23,118 @@ _AHEAD = 3  # items handed out a process: one in work, and some waiting so that 
 _IDLE = 600  # seconds until a process without work ends
 
 
+class Workers(ABC):
+    """Where the work on many images is done; stages map over it and do not know how.
+
+    Use it in a ``with`` block: some workers have to be found first and let go at the end.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @abstractmethod
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        size: int,
+        *,
+        pays_from: int = 32,
+        pays_after: float = 0.0,
+        sees: Sequence[Path] = (),
+    ) -> Iterator[Result]:
+        """``map(function, items)``, results in the order of the items and the same bytes anywhere.
+
+        An item is drawn as a result is taken, so neither grows with the length of the run.
+
+        Parameters
+        ----------
+        function : callable
+            Picklable; it computes on one core.
+        items : iterable
+        size : int
+            How many images the items are together.
+        pays_from : int
+            Images from which starting processes pays, where that is left open.
+        pays_after : float
+            Seconds of work from which it pays; the first item is measured. 0 does not measure.
+        sees : sequence of Path
+            Files and folders that the function reads or writes beside.
+
+        Raises
+        ------
+        InputError
+            If the workers, or what they have to see, are lost.
+        """
+
+    @abstractmethod
+    def cores(self, size: int, pays_from: int = 32) -> int:
+        """Cores of this machine for work on ``size`` images that is not handed out."""
+
+    def sharing_a_device(self) -> Workers:
+        """The workers for work that a machine's GPU does."""
+        return self
+
+
+@dataclass(frozen=True)
+class Here(Workers):
+    """``jobs`` processes of this machine; 0 takes all its cores where that pays."""
+
+    jobs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.jobs < 0:
+            raise InputError(f"jobs: expected a whole number of 0 or more, got {self.jobs}")
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        size: int,
+        *,
+        pays_from: int = 32,
+        pays_after: float = 0.0,
+        sees: Sequence[Path] = (),  # noqa: ARG002 - this machine sees what it sees
+    ) -> Iterator[Result]:
+        """``map(function, items)`` over processes; a killed one is an ``InputError``."""
+        remaining, jobs = iter(items), self.cores(size, pays_from)
+        if self.jobs == 0 and pays_after > 0:
+            start = time.perf_counter()
+            yield from map(OneCore(function), islice(remaining, 1))
+            left = (time.perf_counter() - start) * (size - 1)
+            jobs = jobs if left > pays_after else 1
+        if jobs == 1:
+            yield from map(OneCore(function), remaining)
+        else:
+            yield from _over_processes(function, remaining, jobs)
+
+    def cores(self, size: int, pays_from: int = 32) -> int:
+        """``jobs``, or for 0 all cores where ``size`` is enough to pay for starting processes."""
+        if self.jobs == 0:
+            return usable_cores() if size >= pays_from else 1
+        return min(self.jobs, max(1, size))
+
+    def sharing_a_device(self) -> Workers:
+        """One process: several would wait for each other at the GPU."""
+        return Here(1)
+
+
 def usable_cores() -> int:
     """The number of cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_jobs(jobs: int, n_items: int, pays_from: int = 32) -> int:
-    """``jobs``, or for 0 all cores where ``n_items`` are enough to pay for starting processes."""
-    if jobs < 0:
-        raise InputError(f"jobs: expected a whole number of 0 or more, got {jobs}")
-    if jobs == 0:
-        return usable_cores() if n_items >= pays_from else 1
-    return min(jobs, max(1, n_items))
-
-
-def map_ordered(
-    function: Callable[[Item], Result], items: Iterable[Item], jobs: int
+def _over_processes(
+    function: Callable[[Item], Result], remaining: Iterator[Item], jobs: int
 ) -> Iterator[Result]:
-    """``map(function, items)`` over ``jobs`` processes, results in the order of the items.
-
-    An item is drawn as a result is taken, so neither grows with the length of the run. One core a
-    process: results are the same bytes for any number of jobs.
-
-    Raises
-    ------
-    InputError
-        If a process was killed from outside.
-    """
-    if jobs == 1:
-        yield from map(_OneCore(function), items)
-        return
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     executor = get_reusable_executor(jobs, timeout=_IDLE, initializer=_set_up_worker)
-    work = _OneCore(function, os.getcwd())
-    remaining = iter(items)
+    work = OneCore(function, os.getcwd())
     waiting = deque(executor.submit(work, item) for item in islice(remaining, _AHEAD * jobs))
     try:
         while waiting:
@@ -84,7 +163,7 @@ def _set_up_worker() -> None:
 
 
 @dataclass(frozen=True)
-class _OneCore(Generic[Item, Result]):
+class OneCore(Generic[Item, Result]):
     """``function`` with the numeric libraries held to one thread, and paths as in ``folder``."""
 
     function: Callable[[Item], Result]

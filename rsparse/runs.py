@@ -9,7 +9,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
-from rsparse.parallel import choose_jobs, chunked, map_ordered
+from rsparse.parallel import Here, Workers, chunked
 from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
@@ -86,11 +86,12 @@ def run_images(
     step: BatchStep | Overlapped[ImageFile, Any, Any, Entry],
     *,
     what: str,
-    jobs: int = 1,
+    workers: Workers = Here(1),
     batch_size: int = 4,
     pays_from: int = 32,
     progress: Progress = SILENT,
     folder: Path | None = None,
+    sees: Sequence[Path] = (),
     holds: Callable[[Entry], bool] = lambda entry: True,
 ) -> tuple[int, int, list[Entry]]:
     """Do ``step`` for all images that the journal does not hold yet, and note each result.
@@ -105,15 +106,16 @@ def run_images(
         parts it stays in this process.
     what : str
         The work's name beside the progress bar.
-    jobs : int
-        Processes; 0 chooses.
+    workers : Workers
     batch_size : int
         Images handed to ``step`` together.
     pays_from : int
-        Images from which starting processes pays, where ``jobs`` is 0.
+        Images from which starting processes pays, where that is left open.
     progress : Progress
     folder : Path, optional
         Where the entries' files lie; an entry whose file has gone or changed is done again.
+    sees : sequence of Path
+        What the step needs besides the images and ``folder``: masks, a model.
     holds : callable
         What else an entry of an earlier run has to fulfil, so that it is not done again.
 
@@ -127,18 +129,23 @@ def run_images(
     progress.start(what, len(inputs.images), resumed)
     done, failed = 0, []
     batches = chunked(pending, batch_size)
+    sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
     if isinstance(step, Overlapped):
         results = step.map(batches)
     else:
-        results = map_ordered(step, batches, choose_jobs(jobs, len(pending), pays_from))
-    for entries in results:
-        for entry in entries:
-            if "error" in entry:
-                failed.append(entry)
-            else:
-                journal.add(entry)
-                done += 1
-        progress.advance(len(entries))
+        results = workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees)
+    try:
+        for entries in results:
+            for entry in entries:
+                if "error" in entry:
+                    failed.append(entry)
+                else:
+                    journal.add(entry)
+                    done += 1
+            progress.advance(len(entries))
+    except BaseException:
+        journal.close()  # and its lock, so that the same run can go on
+        raise
     return done, resumed, failed
 
 

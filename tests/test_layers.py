@@ -22,14 +22,24 @@ LAYERS = (
     {"stages"},
     {"library", "estimator", "runs", "plots", "sheet"},
     {"attacks", "models", "gpu"},
-    {"labels", "store", "images", "parallel", "pipeline", "progress", "devices"},
+    {
+        "labels",
+        "store",
+        "images",
+        "parallel",
+        "cluster",
+        "remote",
+        "pipeline",
+        "progress",
+        "devices",
+    },
     {"core"},
     {"parameters", "specs", "errors", "data", "__init__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic",
+    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "gpu", "devices"},
@@ -39,6 +49,7 @@ OWNERS = {
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "h5py": {"store"},
+    "distributed": {"cluster"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rsparse.errors import InputError
-from rsparse.parallel import choose_jobs, chunked, map_ordered, one_thread, usable_cores
+from rsparse.parallel import Here, chunked, one_thread, usable_cores
 from tests.refusals import refused
 
 KEPT: list[np.ndarray] = []
@@ -31,19 +31,24 @@ def refuse_seven(number: int) -> int:
     return number
 
 
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
 def die(number: int) -> None:
     os.kill(os.getpid(), 9)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_order(jobs):
-    assert list(map_ordered(square, iter(range(50)), jobs)) == [n * n for n in range(50)]
-    assert list(map_ordered(square, [], jobs)) == []
+    assert list(Here(jobs).map(square, iter(range(50)), 50)) == [n * n for n in range(50)]
+    assert list(Here(jobs).map(square, [], 0)) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_errors_of_the_function_arrive(jobs):
-    results = map_ordered(refuse_seven, range(20), jobs)
+    results = Here(jobs).map(refuse_seven, range(20), 20)
     with refused("seven: expected another number"):
         list(results)
 
@@ -57,7 +62,7 @@ def test_items_are_drawn_as_results_are_taken_and_the_rest_can_be_dropped(jobs):
             drawn.append(number)
             yield number
 
-    results = map_ordered(square, items(), jobs)
+    results = Here(jobs).map(square, items(), 1000)
     assert next(results) == 0
     assert len(drawn) <= 6
     assert next(results) == 1
@@ -71,7 +76,7 @@ def test_workers_see_the_folder_of_each_run_and_one_thread(tmp_path: Path, monke
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        seen = set(map_ordered(folder_and_threads, range(6), 2))
+        seen = set(Here(2).map(folder_and_threads, range(6), 6))
         assert seen == {(str(tmp_path / name), 1)}
 
 
@@ -83,9 +88,9 @@ def grow(_: int) -> int:
 
 
 def test_a_worker_that_has_grown_goes_on():
-    workers = set(map_ordered(grow, range(4), 2))
+    workers = set(Here(2).map(grow, range(4), 4))
     assert len(workers) <= 2
-    assert list(map_ordered(square, range(4), 2)) == [0, 1, 4, 9]
+    assert list(Here(2).map(square, range(4), 4)) == [0, 1, 4, 9]
 
 
 def test_a_killed_worker_is_told():
@@ -93,17 +98,26 @@ def test_a_killed_worker_is_told():
         "a worker process was killed, perhaps for want of memory; "
         "run the same command again to go on, with fewer --jobs"
     ):
-        list(map_ordered(die, range(4), 2))
+        list(Here(2).map(die, range(4), 4))
 
 
-def test_the_number_of_jobs():
-    assert choose_jobs(0, 31) == 1
-    assert choose_jobs(0, 32) == usable_cores() >= 1
-    assert choose_jobs(8, 3) == 3
-    assert choose_jobs(8, 0) == 1
-    assert choose_jobs(2, 100) == 2
+def test_the_number_of_processes():
+    assert Here().cores(31) == 1
+    assert Here().cores(32) == usable_cores() >= 1
+    assert Here(8).cores(3) == 3
+    assert Here(8).cores(0) == 1
+    assert Here(2).cores(100) == 2
+    assert Here(8).sharing_a_device() == Here(1)
     with refused("jobs: expected a whole number of 0 or more, got -1"):
-        choose_jobs(-1, 3)
+        Here(-1)
+
+
+def test_processes_are_started_where_the_first_item_shows_that_they_pay():
+    pids = list(Here().map(pid_after, [0.1, 0, 0], 3, pays_from=0, pays_after=9))
+    assert set(pids) == {os.getpid()}
+    pids = list(Here().map(pid_after, [0.1, 0, 0], 3, pays_from=0, pays_after=0.15))
+    assert pids[0] == os.getpid()
+    assert (pids[1] == os.getpid()) == (usable_cores() == 1)
 
 
 def test_threads_are_given_back():

@@ -10,8 +10,16 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
 from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option, parameter_options
+from rsparse.cli.options import (
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+    worker_options,
+)
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import ActivationParameters
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ _BANDS = 5
 )
 @model_options
 @parameter_options(parameters=ActivationParameters)
+@worker_options
 def activations(
     benign: Annotated[Path, typer.Argument(help="Folder of benign images.", show_default=False)],
     adversarial: Annotated[
@@ -51,7 +60,7 @@ def activations(
             "the first, a middle and the last by default.",
         ),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -68,7 +77,7 @@ def activations(
     with progress_bar() as progress:
         outcome = measure_activations(
             benign, adversarial, model, output, parameters, wants, layers=names, plot=plot,
-            jobs=jobs, overwrite=overwrite, progress=progress,
+            workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     table("activation, adversarial / benign", ("layers", "ratio"), list(_rows(outcome)))
     summary(

@@ -13,14 +13,15 @@ from rsparse.cli.console import Stopwatch, finish, progress_bar, summary, table
 from rsparse.cli.model_options import Model, model_options
 from rsparse.cli.options import (
     Images,
-    Jobs,
     Json,
     Overwrite,
     examples,
     output_option,
     parameter_options,
+    worker_options,
 )
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttackRunParameters
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 )
 @model_options
 @parameter_options(parameters=AttackRunParameters)
+@worker_options
 def attack(
     images: Images,
     model: Model,
@@ -64,7 +66,7 @@ def attack(
             "the model's own predictions."
         ),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +82,7 @@ def attack(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = attack_images(
-            images, model, chosen, output, parameters, wants, labels=labels, jobs=jobs,
+            images, model, chosen, output, parameters, wants, labels=labels, workers=workers,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
     _report(outcome, chosen, parameters, watch)

@@ -10,8 +10,16 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option, parameter_options
+from rsparse.cli.options import (
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+    worker_options,
+)
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttentionParameters
 
 
@@ -24,6 +32,7 @@ from rsparse.parameters import AttentionParameters
 )
 @model_options
 @parameter_options(parameters=AttentionParameters)
+@worker_options
 def attention(
     images: Annotated[
         list[Path],
@@ -47,7 +56,7 @@ def attention(
         Optional[Path],  # noqa: UP045
         typer.Option(help="CSV file with the columns file and label (class index or name)."),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -62,8 +71,8 @@ def attention(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = explain_images(
-            images, model, output, parameters, wants, explain=explain, labels=labels, jobs=jobs,
-            overwrite=overwrite, progress=progress,
+            images, model, output, parameters, wants, explain=explain, labels=labels,
+            workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     values = {"images": count(outcome), "class": explain}
     if outcome.columns:

@@ -13,14 +13,15 @@ from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.model_options import Model, model_options
 from rsparse.cli.options import (
     Images,
-    Jobs,
     Json,
     Overwrite,
     examples,
     output_option,
     parameter_options,
+    worker_options,
 )
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import ClassifyParameters
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 )
 @model_options
 @parameter_options(parameters=ClassifyParameters)
+@worker_options
 def classify(
     images: Images,
     model: Model,
@@ -53,7 +55,7 @@ def classify(
             "labels come from the images' manifest, or from subfolders named like classes."
         ),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +69,7 @@ def classify(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = classify_images(
-            images, model, output, parameters, wants, labels=labels, jobs=jobs,
+            images, model, output, parameters, wants, labels=labels, workers=workers,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
     summary(

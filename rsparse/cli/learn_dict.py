@@ -11,13 +11,14 @@ from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
     Images,
-    Jobs,
     Json,
     Overwrite,
     examples,
     output_option,
     parameter_options,
+    worker_options,
 )
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LearnParameters
 
 
@@ -30,6 +31,7 @@ from rsparse.parameters import LearnParameters
     )
 )
 @parameter_options(parameters=LearnParameters)
+@worker_options
 def learn_dict(
     images: Images,
     output: Annotated[Path, output_option("Dictionary file to write (HDF5).")],
@@ -38,7 +40,7 @@ def learn_dict(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also draw the atoms into this PNG file."),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +55,7 @@ def learn_dict(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = learn(
-            images, output, parameters, preview=preview, jobs=jobs, overwrite=overwrite,
+            images, output, parameters, preview=preview, workers=workers, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
     errors = ", ".join(f"{error:.1%} (K={k})" for k, error in outcome.held_out_error.items())

@@ -11,13 +11,14 @@ from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
     Images,
-    Jobs,
     Json,
     Overwrite,
     examples,
     output_option,
     parameter_options,
+    worker_options,
 )
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LocalizeParameters
 
 
@@ -29,6 +30,7 @@ from rsparse.parameters import LocalizeParameters
     )
 )
 @parameter_options(parameters=LocalizeParameters)
+@worker_options
 def localize(
     images: Images,
     output: Annotated[Path, output_option("Folder for the masks.")],
@@ -37,7 +39,7 @@ def localize(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also write pictures with the outline drawn into this folder."),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +53,7 @@ def localize(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = localize_images(
-            images, output, parameters, overlay=overlay, jobs=jobs, overwrite=overwrite,
+            images, output, parameters, overlay=overlay, workers=workers, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
     summary(

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from rsparse.errors import InputError
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import Parameters, describe, field_type
 
 Images = Annotated[
@@ -27,6 +29,14 @@ Jobs = Annotated[
         "--jobs", "-j", min=0, help="Processes; 0 takes all cores where that pays.",
     ),
 ]  # fmt: skip
+ClusterAddress = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--cluster", metavar="ADDRESS", show_default=False,
+        help="Work on a Dask cluster instead: its address, its scheduler file (.json), or local:N "
+        "for N processes here.",
+    ),
+]  # fmt: skip
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that exists already.")
 ]
@@ -36,6 +46,44 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 def output_option(help_text: str) -> Any:
     """The ``-o/--output`` option with the command's own words."""
     return typer.Option("--output", "-o", help=help_text, show_default=False)
+
+
+def worker_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--jobs`` and ``--cluster`` in place of its argument ``workers``."""
+
+    @functools.wraps(function)
+    def command(*, jobs: int, cluster: str | None, **options: Any) -> Any:
+        with choose_workers(jobs, cluster) as workers:
+            return function(**options, workers=workers)
+
+    made = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, default, kind in (("jobs", 0, Jobs), ("cluster", None, ClusterAddress))
+    ]
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += made if parameter.name == "workers" else kept
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {entry.name: entry.annotation for entry in parameters}
+    return command
+
+
+def choose_workers(jobs: int, cluster: str | None) -> Workers:
+    """The processes of this machine, or the cluster that is named.
+
+    Raises
+    ------
+    InputError
+        If both are asked for, or no cluster is named so.
+    """
+    if cluster is None:
+        return Here(jobs)
+    if jobs:
+        raise InputError("--jobs and --cluster exclude each other; give one of them")
+    from rsparse.cluster import Cluster
+
+    return Cluster(cluster)
 
 
 def parameter_options(**groups: type[Parameters]) -> Callable[[Callable[..., Any]], Any]:

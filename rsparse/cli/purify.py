@@ -11,14 +11,15 @@ from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
     Images,
-    Jobs,
     Json,
     Overwrite,
     examples,
     output_option,
     parameter_options,
+    worker_options,
 )
 from rsparse.errors import InputError
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
 
 
@@ -34,6 +35,7 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunPa
 @parameter_options(
     how=PurifyRunParameters, parameters=PurifyParameters, localization=LocalizeParameters
 )
+@worker_options
 def purify(
     images: Images,
     dictionary: Annotated[
@@ -50,7 +52,7 @@ def purify(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of masks (white: object) to use instead of localization."),
     ] = None,
-    jobs: Jobs = 0,
+    workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -66,7 +68,8 @@ def purify(
     with progress_bar() as progress:
         outcome = purify_images(
             images, dictionary, output or default_output(images, "purified"), parameters,
-            localization, masks=masks, how=how, jobs=jobs, overwrite=overwrite, progress=progress,
+            localization, masks=masks, how=how, workers=workers, overwrite=overwrite,
+            progress=progress,
         )  # fmt: skip
     summary(
         "purified",

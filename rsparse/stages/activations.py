@@ -17,6 +17,7 @@ from rsparse.models.graph import Layer, activation_layers
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.probes import PeakProbe
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import ActivationParameters
 from rsparse.plots import draw_activations
 from rsparse.progress import SILENT, Progress
@@ -91,7 +92,7 @@ def measure_activations(
     *,
     layers: Sequence[str] = (),
     plot: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ActivationOutcome:
@@ -113,7 +114,7 @@ def measure_activations(
         by default.
     plot : Path, optional
         Picture (PNG) of the ratios and of the chosen layers' detectors.
-    jobs, overwrite, progress
+    workers, overwrite, progress
         As for every stage.
 
     Raises
@@ -142,8 +143,8 @@ def measure_activations(
     step = ActivationStep(probe, chosen, parameters.gamma)
     with journal_beside(output, run, overwrite) as journal:
         done, resumed, failed = run_images(
-            joined, journal, OneByOne(step), what="measure", jobs=jobs, pays_from=50,
-            progress=progress,
+            joined, journal, OneByOne(step), what="measure", workers=workers, pays_from=50,
+            progress=progress, sees=[model],
         )  # fmt: skip
         missing = InputError(f"has no benign version of that name in {benign}")
         failed += [failure(image, missing) for image in alone]

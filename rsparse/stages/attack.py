@@ -7,7 +7,6 @@ dataset under its file's name, (h, w, 3) float32 in [0, 1], as it was before its
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from rsparse.errors import InputError
 from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import choose_jobs, chunked, map_ordered, usable_cores
+from rsparse.parallel import Here, Workers, chunked
 from rsparse.parameters import AttackRunParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome, failure, refuse_all_failed, save_png
@@ -78,7 +77,7 @@ def attack_images(
     wants: SpecOptions | None = None,
     *,
     labels: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> AttackOutcome:
@@ -99,7 +98,7 @@ def attack_images(
     labels : Path, optional
         CSV file of the right classes; else those that come with the images, else what the model
         says of each image before the attack.
-    jobs, overwrite, progress
+    workers, overwrite, progress
         As for every stage. On a GPU there is one job.
 
     Raises
@@ -111,7 +110,7 @@ def attack_images(
     finished = [] if overwrite else [a for a, p in places.items() if (p / MANIFEST).exists()]
     if len(finished) == len(places):
         raise _taken(places[finished[0]])
-    run = _Run(paths, model, wants, labels, parameters, jobs)
+    run = _Run(paths, model, wants, labels, parameters, workers)
     folders: dict[Attack, OutputFolder] = {}
     try:
         for attack in places:
@@ -179,12 +178,13 @@ class _Run:
         wants: SpecOptions | None,
         labels: Path | None,
         parameters: AttackRunParameters,
-        jobs: int,
+        workers: Workers,
     ) -> None:
         self.inputs = load_inputs(paths)
         self.parameters = parameters
         device = choose_device(parameters.device)
-        self._jobs = jobs if device == "cpu" else 1
+        self._workers = workers if device == "cpu" else workers.sharing_a_device()
+        self._sees = [*paths, model]
         classifier = load_classifier(model, wants).check()
         self.labels, told_by = find_labels(
             self.inputs, labels, classifier.class_names, classifier.n_classes
@@ -217,14 +217,14 @@ class _Run:
             )
         self.batches = make_batches(self.targets, self.parameters.batch_size)
 
-    def _map(self, step: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """``map_ordered``; where jobs are to be chosen, by the time that the first item takes."""
-        start, jobs = time.perf_counter(), self._jobs
-        if jobs == 0:
-            yield from map_ordered(step, items[:1], jobs=1)
-            left = (time.perf_counter() - start) * (len(items) - 1)
-            items, jobs = items[1:], usable_cores() if left > PROCESSES_PAY_FROM else 1
-        yield from map_ordered(step, items, choose_jobs(jobs, len(items)))
+    def _map(
+        self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
+    ) -> Iterator[Result]:
+        """The results of batches; images differ too much in cost for their number to tell it."""
+        sees = [*self._sees, *(folder.journal.path for folder in folders)]
+        return self._workers.map(
+            step, items, len(items), pays_from=0, pays_after=PROCESSES_PAY_FROM, sees=sees
+        )
 
     def take_over(self, attack: Attack, place: Path) -> AttackSummary:
         """The summary of an artifact that an interrupted run of this command has finished."""
@@ -252,7 +252,7 @@ class _Run:
             scaling = None
             if attack.average_d is not None:
                 progress.start(attack_text(unscaled), len(self.targets))
-                for n_images in self._map(Keeping(campaign), self.batches):
+                for n_images in self._map(Keeping(campaign), self.batches, folder):
                     progress.advance(n_images)
                 scaling = campaign.scaling_to(attack.average_d, self.batches)
             summaries[attack] = self.write(campaign, attack, folder, scaling, progress)
@@ -276,7 +276,7 @@ class _Run:
         progress.start(attack_text(attack), len(self.targets), resumed)
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
         step = _Writing(campaign, tau, folder.path, floats)
-        for entries in self._map(step, pending):
+        for entries in self._map(step, pending, folder):
             for entry in entries:
                 folder.journal.add(entry)
             progress.advance(len(entries))

@@ -17,6 +17,7 @@ from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
 from rsparse.models.probes import AttentionProbe
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttentionParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
@@ -137,7 +138,7 @@ def explain_images(
     *,
     explain: str = PREDICTED,
     labels: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> AttentionOutcome:
@@ -158,7 +159,7 @@ def explain_images(
         ``predicted``, ``label``, or a class by its number or name.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images, if any.
-    jobs, overwrite, progress
+    workers, overwrite, progress
         As for every stage.
 
     Raises
@@ -185,8 +186,8 @@ def explain_images(
     folder = OutputFolder.open(output, run, paths, overwrite)
     step = AttentionStep(probe, chosen, parameters, known, columns, output)
     done, resumed, failed = run_images(
-        first, folder.journal, OneByOne(step), what="explain", jobs=jobs, pays_from=100,
-        progress=progress, folder=output,
+        first, folder.journal, OneByOne(step), what="explain", workers=workers, pays_from=100,
+        progress=progress, folder=output, sees=[model],
     )  # fmt: skip
     refuse_all_failed(failed, done + resumed, folder)
     sources = _sources(inputs, folder.journal.entries())

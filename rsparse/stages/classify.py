@@ -15,6 +15,7 @@ from rsparse.images import ImageFile
 from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
 from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import ClassifyParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
@@ -109,7 +110,7 @@ def classify_images(
     wants: SpecOptions | None = None,
     *,
     labels: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ClassifyOutcome:
@@ -128,7 +129,7 @@ def classify_images(
         What the user says of the model's input.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images, if any.
-    jobs, overwrite, progress
+    workers, overwrite, progress
         As for every stage.
 
     Raises
@@ -153,8 +154,8 @@ def classify_images(
     step = ClassifyStep(classifier, top)
     with journal_beside(output, run, overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
-            inputs, journal, OneByOne(step), what="classify", jobs=jobs, pays_from=100,
-            progress=progress,
+            inputs, journal, OneByOne(step), what="classify", workers=workers, pays_from=100,
+            progress=progress, sees=[model],
         )  # fmt: skip
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, known) for entry in journal.entries()]

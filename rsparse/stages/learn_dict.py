@@ -16,7 +16,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, encode_png
-from rsparse.parallel import choose_jobs, one_thread
+from rsparse.parallel import Here, Workers, one_thread
 from rsparse.parameters import LearnParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
@@ -66,7 +66,7 @@ def learn_dict(
     parameters: LearnParameters,
     *,
     preview: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> LearnOutcome:
@@ -90,7 +90,7 @@ def learn_dict(
         done = resumed = 0
         for turn in turns:
             counts = run_images(
-                turn, journal, OneByOne(SampleStep(parameters)), what="smooth", jobs=jobs,
+                turn, journal, OneByOne(SampleStep(parameters)), what="smooth", workers=workers,
                 pays_from=16, progress=progress,
             )  # fmt: skip
             done, resumed = done + counts[0], resumed + counts[1]
@@ -98,7 +98,7 @@ def learn_dict(
         failures = [failed[name] for name in sorted(failed)]
         refuse_all_failed(failures, done + resumed, None)
         try:
-            threads = choose_jobs(jobs, len(inputs.images), pays_from=16)
+            threads = workers.cores(len(inputs.images), pays_from=16)
             dictionary, errors = _learn(journal, turns, parameters, threads, progress)
         except InputError:  # too few patches, and as few next time
             journal.drop_all()

@@ -11,6 +11,7 @@ import numpy as np
 from rsparse.core.localization import draw_outline, locate_object
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LocalizeParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
@@ -75,7 +76,7 @@ def localize_images(
     parameters: LocalizeParameters,
     *,
     overlay: Path | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> LocalizeOutcome:
@@ -100,8 +101,9 @@ def localize_images(
             raise
     step = LocalizeStep(parameters, inputs.labels, output, overlay)
     done, resumed, failed = run_images(
-        inputs, folder.journal, OneByOne(step), what="localize", jobs=jobs, batch_size=8,
+        inputs, folder.journal, OneByOne(step), what="localize", workers=workers, batch_size=8,
         pays_from=200, progress=progress, folder=output, holds=step.has_picture,
+        sees=[] if pictures is None else [pictures.journal.path],
     )  # fmt: skip
     if pictures is not None and done + resumed == 0:
         pictures.abandon()

@@ -12,7 +12,7 @@ from rsparse.core.regionsparse import Floats, Mask, object_region, purify
 from rsparse.devices import purifying_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
-from rsparse.parallel import usable_cores
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
 from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
@@ -93,9 +93,11 @@ class TorchStep:
     step: PurifyStep
     device: str
 
-    def overlapped(self, jobs: int) -> Overlapped[ImageFile, Ready | Entry, Ready | Entry, Entry]:
-        """The parts; ``jobs`` are threads, which also find the object regions."""
-        return Overlapped(self.load, self.purify, self.save, jobs or usable_cores())
+    def overlapped(
+        self, threads: int
+    ) -> Overlapped[ImageFile, Ready | Entry, Ready | Entry, Entry]:
+        """The parts; the threads also find the object regions."""
+        return Overlapped(self.load, self.purify, self.save, threads)
 
     def load(self, image: ImageFile) -> Ready | Entry:
         """Decode an image and find its object region."""
@@ -146,13 +148,13 @@ def purify_images(
     *,
     masks: Path | None = None,
     how: PurifyRunParameters | None = None,
-    jobs: int = 0,
+    workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Purify all images in ``paths`` into the folder ``output``.
 
-    On a GPU there is one process, and ``jobs`` are threads that decode, localize and encode.
+    On a GPU there is one process, and the workers' cores decode, localize and encode.
 
     Raises
     ------
@@ -163,6 +165,8 @@ def purify_images(
         raise InputError("--masks and --no-localize exclude each other; give one of them")
     how = how or PurifyRunParameters()
     device = purifying_device(how.device)
+    if device is not None and not isinstance(workers, Here):
+        raise InputError("--cluster and --device exclude each other; give one of them")
     dictionary, dictionary_record = load_dictionary(dictionary_path)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
@@ -183,11 +187,12 @@ def purify_images(
     folder = OutputFolder.open(output, run, read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
     step = PurifyStep(dictionary, parameters, localization, named_masks, inputs.labels, output)
-    batches = OneByOne(step) if device is None else TorchStep(step, device).overlapped(jobs)
+    threads = workers.cores(len(inputs.images), pays_from=0)
+    batches = OneByOne(step) if device is None else TorchStep(step, device).overlapped(threads)
     batching = {} if device is None else {"batch_size": how.batch_size}
     done, resumed, failed = run_images(
-        inputs, folder.journal, batches, what="purify", jobs=jobs, progress=progress,
-        folder=output, holds=step.has_same_mask, **batching,
+        inputs, folder.journal, batches, what="purify", workers=workers, progress=progress,
+        folder=output, sees=read, holds=step.has_same_mask, **batching,
     )  # fmt: skip
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), dictionary_source]

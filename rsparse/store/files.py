@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from rsparse.errors import InputError
 
@@ -55,7 +56,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     InputError
         If the place cannot be written.
     """
-    name = sha256_of(os.fsencode(path.name))[:16]  # short, however long the file's own name is
+    name = token_hex(8)  # short, and no other machine's that writes the same file
     temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

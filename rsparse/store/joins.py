@@ -23,7 +23,7 @@ def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageF
     Returns
     -------
     joined : ImageInputs
-        The first input, its images being ``JoinedImage``.
+        The first input, its images being ``JoinedImage``, its paths those of all inputs.
     alone : list of ImageFile
 
     Raises
@@ -45,4 +45,5 @@ def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageF
         places = " and ".join(str(path) for item in inputs for path in item.paths)
         example = " and ".join(repr(item.images[0].name) for item in inputs)
         raise InputError(f"{places}: have no image name in common; they hold {example}, for one")
-    return replace(first, images=joined), alone
+    paths = tuple(path for item in inputs for path in item.paths)
+    return replace(first, images=joined, paths=paths), alone

@@ -1,0 +1,146 @@
+"""What a long folder costs on one core, on two, and on a Dask cluster: time and memory an image.
+
+    python benchmarks/cluster.py                     # 2000 pictures of 64×64
+    python benchmarks/cluster.py --images 10000 --side 32
+
+Purifies a quarter of the pictures, then all of them; the difference gives the milliseconds an
+image costs (``c``), free of what a run costs once. Of these the command's own process, which finds
+the images, hands them out, takes results back and keeps the journal, computes ``s`` (CPU time; on
+``local:2`` the scheduler's share is in it). Prints a Markdown table, and what the model
+
+    T(n, W) = start + n · max(c₁ / W, s)
+
+says of n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the cluster.
+Storage is not in the model: W workers have to be able to read n / T images in a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import tracemalloc
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsparse.cluster import Cluster
+from rsparse.core.dictionary import Dictionary
+from rsparse.images import encode_png
+from rsparse.parallel import Here, Workers
+from rsparse.parameters import LocalizeParameters, PurifyParameters
+from rsparse.stages.purify import purify_images
+from rsparse.store.dictionaries import save_dictionary
+from rsparse.store.inputs import load_inputs
+from rsparse.store.records import DICTIONARY, Record
+
+PLACES = {"--jobs 1": Here(1), "--jobs 2": Here(2), "--cluster local:2": Cluster("local:2")}
+LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
+WORKERS = (1, 2, 10, 100, 1000)
+WARM = 16
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a run: once, for each image, and of these in the command's own process."""
+
+    start: float
+    image: float
+    own: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=2000, help="pictures, 100 to 10000")
+    parser.add_argument("--side", type=int, default=64, help="side of a picture in pixels")
+    given = parser.parse_args()
+    if not 100 <= given.images <= 10_000:
+        parser.error("--images: expected 100 to 10000")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sizes = (WARM, given.images // 4, given.images)
+        for size in sizes:
+            write_pictures(folder / f"{size}", size, given.side)
+        write_dictionary(folder / "dict.h5")
+        costs = {place: measure(folder, sizes, workers) for place, workers in PLACES.items()}
+        print_measured(costs)
+        print(f"\nMemory of the list of images: {memory(folder / f'{given.images}')} bytes each.\n")
+        print_model(costs["--jobs 1"], costs["--cluster local:2"])
+
+
+def write_pictures(folder: Path, count: int, side: int) -> None:
+    """Noise with a bright square, each picture different."""
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        place = folder / f"{number // 1000:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        picture = rng.integers(80, 120, (side, side, 3), dtype=np.uint8)
+        picture[side // 4 : side // 2, side // 4 : side // 2] += 100
+        (place / f"{number:06d}.png").write_bytes(encode_png(picture))
+
+
+def write_dictionary(path: Path) -> None:
+    atoms = np.random.default_rng(0).standard_normal((256, 192)).astype(np.float32)
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    save_dictionary(path, Record(DICTIONARY, "learn-dict", {}, 0), Dictionary(atoms, 8), {}, {})
+
+
+def measure(folder: Path, sizes: tuple[int, int, int], workers: Workers) -> Cost:
+    """The time of starting with a few images, then the slope between two lengths."""
+    begin = time.perf_counter()
+    with workers:
+        purified(folder, sizes[0], workers)
+        start = time.perf_counter() - begin
+        walls, owns = zip(*(purified(folder, size, workers) for size in sizes[1:]), strict=True)
+    n_images = sizes[2] - sizes[1]
+    return Cost(start, (walls[1] - walls[0]) / n_images, (owns[1] - owns[0]) / n_images)
+
+
+def purified(folder: Path, size: int, workers: Workers) -> tuple[float, float]:
+    """Wall and own CPU seconds of purifying the folder of so many pictures."""
+    wall, own = time.perf_counter(), time.process_time()
+    purify_images(
+        [folder / f"{size}"], folder / "dict.h5", folder / "out", PurifyParameters(),
+        LocalizeParameters(), workers=workers, overwrite=True,
+    )  # fmt: skip
+    return time.perf_counter() - wall, time.process_time() - own
+
+
+def memory(folder: Path) -> int:
+    """Bytes of each entry in the list of inputs."""
+    tracemalloc.start()
+    inputs = load_inputs([folder])
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return round(taken / len(inputs.images))
+
+
+def print_measured(costs: dict[str, Cost]) -> None:
+    print("| | start, s | an image, ms | own process, ms |")
+    print("|---|---|---|---|")
+    for place, cost in costs.items():
+        print(f"| `{place}` | {cost.start:.1f} | {1e3 * cost.image:.2f} | {1e3 * cost.own:.2f} |")
+
+
+def print_model(serial: Cost, cluster: Cost) -> None:
+    print(f"| images | {' | '.join(f'{w} workers' for w in WORKERS)} |")
+    print("|---" * (1 + len(WORKERS)) + "|")
+    for n_images in LENGTHS:
+        times = [
+            cluster.start + n_images * max(serial.image / workers, cluster.own)
+            for workers in WORKERS
+        ]
+        print(f"| {n_images:,} | {' | '.join(map(duration, times))} |")
+    useful = serial.image / cluster.own
+    print(f"\nMore than {useful:.0f} workers are of no use for images as cheap as these.")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""``--cluster``: a real scheduler and real workers, some of which are killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import platform
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rsparse.cluster import Cluster
+from rsparse.errors import InputError
+from rsparse.remote import Refusal, Setting, work
+from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
+from tests.conftest import tree_of
+from tests.dask_processes import DaskProcesses
+from tests.processes import finished, start, when_done
+from tests.refusals import refused
+from tests.test_parallel import die, folder_and_threads, refuse_seven, square
+from tests.test_purify_command import SLOW, many
+
+pytest.importorskip("distributed")
+
+__all__ = ["many"]  # the fixture
+
+LEARN = ("--n-atoms", 16, "--patch-size", 4, "--patches-per-image", 60)
+
+
+def dask(folder: Path) -> Iterator[DaskProcesses]:
+    """A scheduler and two workers."""
+    processes = DaskProcesses(folder)
+    try:
+        for _ in range(2):
+            processes.add_worker()
+        yield processes
+    finally:
+        processes.close()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
+    """Processes that no test harms."""
+    yield from dask(tmp_path_factory.mktemp("dask"))
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[DaskProcesses]:
+    """Processes to kill."""
+    (tmp_path / "dask").mkdir()
+    yield from dask(tmp_path / "dask")
+
+
+@pytest.fixture
+def workers(lasting: DaskProcesses) -> Iterator[Cluster]:
+    with Cluster(lasting.address) as cluster:
+        yield cluster
+
+
+def late_first(number: int) -> int:
+    time.sleep(0.3 if number == 0 else 0)
+    return number
+
+
+def divide(number: int) -> float:
+    return 1 / number
+
+
+def test_results_come_in_order(workers):
+    assert list(workers.map(late_first, iter(range(50)), 50)) == list(range(50))
+    assert list(workers.map(square, [], 0)) == []
+
+
+def test_errors_of_the_function_arrive(workers):
+    with refused("seven: expected another number"):
+        list(workers.map(refuse_seven, range(20), 20))
+    with pytest.raises(ZeroDivisionError):
+        list(workers.map(divide, [1, 0, 2], 3))
+
+
+def test_a_long_run_is_drawn_as_results_are_taken_and_the_rest_can_be_dropped(workers):
+    drawn = []
+
+    def items():
+        for number in range(1_000_000):
+            drawn.append(number)
+            yield number
+
+    results = workers.map(square, items(), 1_000_000)
+    assert next(results) == 0
+    assert len(drawn) == workers.window() == 8
+    assert next(results) == 1
+    time.sleep(0.2)  # workers done meanwhile draw no further ones
+    assert len(drawn) == 9
+    results.close()
+    assert len(drawn) == 9
+
+
+def test_workers_see_the_folder_of_the_command_and_one_thread(workers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert set(workers.map(folder_and_threads, range(6), 6)) == {(str(tmp_path), 1)}
+
+
+def test_equal_bytes_on_a_cluster(run_cli, lasting, many, dict_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(many.parent)
+    for name, where in (("one", ("--jobs", 1)), ("two", ("--cluster", lasting.file))):
+        result = run_cli("purify", "imgs", "--dict", dict_file, "-o", tmp_path / name, *where)
+        assert result.exit_code == 0, result.stderr
+        run_cli("learn-dict", "imgs", *LEARN, "-o", tmp_path / f"{name}.h5", *where)
+    assert tree_of(tmp_path / "one") == tree_of(tmp_path / "two")
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_bad_images_are_told_as_without_a_cluster(
+    run_cli, lasting, pictures, dict_file, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(pictures.parent)
+    (pictures / "empty.png").write_bytes(b"")
+    results = []
+    for where in (("--jobs", 1), ("--cluster", lasting.address)):
+        results.append(
+            run_cli("purify", "imgs", "--dict", dict_file, "-o", "out", "--overwrite", *where)
+        )
+        assert read_manifest(Path("out"))["failed"] == [
+            {"name": "empty", "error": "is an empty file"}
+        ]
+    assert [result.exit_code for result in results] == [1, 1]
+    line = "rsparse: skipped: imgs/empty.png: is an empty file"
+    assert [result.stderr.splitlines()[-1] for result in results] == [line, line]
+
+
+def test_a_killed_workers_images_are_done_by_another(run_cli, mortal, many, dict_file, tmp_path):
+    arguments = ("purify", many, "--dict", dict_file, *SLOW, "-o")
+    with start(*arguments, tmp_path / "out", "--cluster", mortal.address) as running:
+        when_done(running, tmp_path / "out", 4, 0)
+        mortal.workers[0].kill()
+        stdout, stderr = running.communicate(timeout=100)
+    assert (running.returncode, stdout) == (0, f"{tmp_path / 'out'}\n"), stderr
+    assert "Traceback" not in stderr
+    names = [entry["name"] for entry in read_manifest(tmp_path / "out")["images"]]
+    assert len(names) == len(set(names)) == 30
+    run_cli(*arguments, tmp_path / "whole")
+    assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
+
+
+def test_a_run_that_loses_its_scheduler_can_go_on_without(
+    run_cli, mortal, many, dict_file, tmp_path
+):
+    arguments = ("purify", many, "--dict", dict_file, *SLOW)
+    with start(*arguments, "-o", tmp_path / "out", "--cluster", mortal.address) as running:
+        when_done(running, tmp_path / "out", 4, 0)
+        mortal.scheduler.kill()
+        stdout, stderr = running.communicate(timeout=100)
+    assert (running.returncode, stdout) == (2, "")
+    assert stderr == (
+        f"rsparse: error: {mortal.address}: the scheduler has gone; "
+        "run the same command again to go on, with or without --cluster\n"
+    )
+    result = run_cli(*arguments, "-o", tmp_path / "out", "--json")
+    assert json.loads(result.stdout)["resumed"] >= 4
+    run_cli(*arguments, "-o", tmp_path / "whole")
+    assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "local", [pytest.param(True, marks=pytest.mark.slow), False], ids=["local", "remote"]
+)
+def test_ctrl_c_says_one_line_and_the_run_can_go_on(lasting, many, dict_file, tmp_path, local):
+    where = "local:2" if local else lasting.address
+    arguments = ("purify", many, "--dict", dict_file, *SLOW, "-o", tmp_path / "out")
+    with start(*arguments, "--cluster", where) as running:
+        when_done(running, tmp_path / "out", 4, signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stdout) == (130, "")
+    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+    code, stdout, stderr = finished(*arguments, "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["resumed"] >= 4
+
+
+@pytest.mark.slow
+def test_images_that_kill_their_workers_are_given_up():
+    with Cluster("local:2") as cluster:
+        with refused(
+            "local:2: workers were killed again and again on the same images, "
+            "perhaps for want of memory; run the same command again to go on"
+        ):
+            list(cluster.map(die, range(2), 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["localize", "attack", "classify", "activations", "attention"])
+def test_every_folder_command_runs_on_a_cluster(run_cli, lasting, tmp_path, monkeypatch, command):
+    from rsparse.data import demo_model, demo_photos
+
+    (tmp_path / "imgs").mkdir()
+    for path in sorted(demo_photos("test").rglob("*.png"))[::10]:
+        (tmp_path / "imgs" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    model = ("--model", os.path.relpath(demo_model()))
+    arguments = {
+        "localize": ("imgs", "--overlay", "OUT-overlay"),
+        "attack": ("imgs", *model, "-a", "cw-l2:d=0.1,steps=3", "--float", "--batch-size", 2),
+        "classify": ("imgs", *model),
+        "activations": ("imgs", "imgs", *model),
+        "attention": ("imgs", *model),
+    }[command]
+    suffix = {"classify": ".csv", "activations": ".h5"}.get(command, "")
+    for name, where in (("one", ("--jobs", 1)), ("two", ("--cluster", lasting.address))):
+        given = [str(argument).replace("OUT", f"{name}/of") for argument in arguments]
+        Path(name).mkdir()
+        result = run_cli(command, *given, "-o", f"{name}/out{suffix}", *where)
+        assert result.exit_code == 0, result.stderr
+    assert tree_of(Path("one")) == tree_of(Path("two"))
+    assert len(tree_of(Path("one"))) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
+def test_a_worker_that_cannot_see_the_output(assert_error, lasting, many, dict_file, tmp_path):
+    """The path leads through a descriptor that no other process has."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    os.dup2(descriptor, 250)
+    output = Path("/proc/self/fd/250/out")
+    try:
+        assert_error(
+            f"worker on {platform.node()}: cannot see {output / JOURNAL}; inputs and outputs have "
+            "to lie in folders that all workers share, under the same path",
+            "purify", many, "--dict", dict_file, "-o", output, "--cluster", lasting.address,
+        )  # fmt: skip
+    finally:
+        os.close(250)
+        os.close(descriptor)
+    assert not (tmp_path / "out" / MANIFEST).exists()
+
+
+def test_a_worker_of_another_version():
+    line = f"worker on {platform.node()}: runs rsparse "
+    refusal = work(pickle.dumps(square), Setting(Path.cwd(), (), "9.9"), 2)
+    assert isinstance(refusal, Refusal)
+    assert refusal.message.startswith(line)
+    assert refusal.message.endswith(", expected 9.9; install the same version everywhere")
+
+
+def test_a_worker_of_several_threads():
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=":0"
+    ) as threads:
+        with pytest.raises(InputError, match=r"has 2 threads; start workers of one thread each"):
+            Cluster(threads.scheduler_address).__enter__()
+
+
+@pytest.mark.parametrize("text", ["", "host", "local:0", "local:two", "tcp://:1", "a b:1"])
+def test_no_address(assert_error, pictures, dict_file, tmp_path, text):
+    assert_error(
+        "--cluster: expected an address such as tcp://host:8786, a scheduler file (.json) "
+        f"or local:N, got {text!r}",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--cluster", text,
+    )  # fmt: skip
+
+
+def test_a_file_that_is_no_scheduler_file(tmp_path):
+    file = tmp_path / "scheduler.json"
+    with refused(f"{file}: cannot be read: no such file or directory"):
+        Cluster(str(file))
+    file.write_text("[]")
+    with refused(f"{file}: is not a Dask scheduler file"):
+        Cluster(str(file))
+
+
+def test_no_scheduler_answers():
+    line = "no Dask scheduler answers within 0.5 s; is it running, and is this its address?"
+    with refused(f"tcp://127.0.0.1:1: {line}"):
+        Cluster("tcp://127.0.0.1:1", timeout=0.5).__enter__()
+
+
+def test_jobs_and_a_cluster(assert_error, pictures, dict_file, tmp_path):
+    assert_error(
+        "--jobs and --cluster exclude each other; give one of them",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out",
+        "--jobs", 2, "--cluster", "local:2",
+    )  # fmt: skip
+
+
+def test_the_extra_is_not_installed(assert_error, pictures, dict_file, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert_error(
+        "--cluster needs the extra: pip install 'rsparse[cluster]'",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--cluster", "local:2",
+    )  # fmt: skip
+    assert not (tmp_path / "out").exists()
