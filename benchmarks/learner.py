@@ -8,9 +8,6 @@ finished dictionary codes them by OMP, which is what purifying does with it.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +35,6 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     images = photographs.photographs(options.shared, 1000, "train")
     whole_command(images, options.work, real=options.shared is not None)
-    measure.pin()
     learners(images, options.work, options.shared)
 
 
@@ -129,18 +125,20 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
     """`rsparse learn-dict` on up to 1,000 photographs, and the CPU time of its parts."""
     count = len(images) if real else 100
     folder = photographs.folder_of(images, count, work / "learn")
-    start = time.perf_counter()
-    told = subprocess.run(
-        measure.rsparse("learn-dict", folder, "-o", work / "learn.h5", "--overwrite", "--json"),
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    wall = time.perf_counter() - start
-    assert json.loads(told)["done"] == count
+    jobs = usable_cores()
+    used, wall = measure.child_cpu(
+        measure.rsparse(
+            "learn-dict", folder, "-o", work / "learn.h5", "--overwrite", "--jobs", jobs
+        )
+    )
+    share = measure.given_share(jobs)
+    measure.pin()
     parts = _parts(images[:count])
     total = sum(parts.values())
-    print(f"### `rsparse learn-dict`\n\n{count:,} photographs of 299×299 by the defaults: "
-          f"{wall:.0f} s of wall time on {usable_cores()} cores. CPU time of an image, measured "
-          "apart:\n")  # fmt: skip
+    print(f"### `rsparse learn-dict`\n\n{count:,} photographs of 299×299 by the defaults, "
+          f"`--jobs {jobs}`: {wall:.0f} s of wall time and {used:.0f} CPU-s; just after, {jobs} "
+          f"processes that only count got {share:.0%} of a core each. CPU time of an image, "
+          "measured apart:\n")  # fmt: skip
     rows = [[name, f"{1000 * value:.1f}", f"{100 * value / total:.0f} %"]
             for name, value in parts.items()]  # fmt: skip
     print(measure.table(["part", "CPU ms an image", "share"], rows))
