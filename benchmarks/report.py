@@ -28,7 +28,7 @@ HEAD = """# Benchmarks
 
 Written by `make bench`{options}; every figure comes from that one run. Ratios are the
 point: both sides of each were measured in the same run, in turn, on one core, by CPU time, so that
-they hold beside whatever else the machine does, and on other machines. "× floor" counts from the arithmetic
+they hold beside whatever else the machine does, and on other machines. "Floor" is the arithmetic
 that a method cannot do without, at the speed of the machine's own matrix product in the same
 rounds. Times by themselves depend on the machine: {machine}
 
