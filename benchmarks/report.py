@@ -23,11 +23,12 @@ SECTIONS = {
     "memory": "Memory",
     "startup": "Start-up",
 }
+OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the BLAS is to know the real processor
 HEAD = """# Benchmarks
 
-Written by `make bench`{options}; every figure comes from that one run. Ratios are the point: both
-sides of each were measured in the same run, in turn, on one core, by CPU time, so that they hold
-beside whatever else the machine does, and on other machines. "× floor" counts from the arithmetic
+Written by `make bench`{options}; every figure comes from that one run. Ratios are the
+point: both sides of each were measured in the same run, in turn, on one core, by CPU time, so that
+they hold beside whatever else the machine does, and on other machines. "Floor" is the arithmetic
 that a method cannot do without, at the speed of the machine's own matrix product in the same
 rounds. Times by themselves depend on the machine: {machine}
 
@@ -42,13 +43,14 @@ def main() -> int:
     arguments = ["--work", str(options.work)]
     arguments += ["--shared", str(options.shared)] if options.shared else []
     arguments += ["--full"] if options.full else []
+    environment = {name: os.environ[name] for name in os.environ if name not in OVERRIDES}
     path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
     sections, failed = [], False
     for script, title in SECTIONS.items():
         print(f"{script} …", file=sys.stderr)
         done = subprocess.run(
             [sys.executable, str(HERE / f"{script}.py"), *arguments],
-            stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE, text=True, check=False, env={**environment, "PYTHONPATH": path},
         )  # fmt: skip
         failed |= done.returncode != 0
         broken = "\nThis benchmark failed before its end.\n" if done.returncode else ""
@@ -56,8 +58,12 @@ def main() -> int:
         print(sections[-1], flush=True)
     said = " ".join(name for name, given in (("--shared", options.shared),
                                              ("--full", options.full)) if given)  # fmt: skip
+    machine = subprocess.run(
+        [sys.executable, "-c", "import measure; print(measure.machine())"], cwd=HERE, check=True,
+        stdout=subprocess.PIPE, text=True, env={**environment, "PYTHONPATH": path},
+    ).stdout.strip()  # fmt: skip
     head = HEAD.format(
-        options=f" with `{said}`" if said else "", machine=measure.machine(),
+        options=f" with `{said}`" if said else "", machine=machine,
         verdict=_verdict("".join(sections)),
     )  # fmt: skip
     text = "\n".join([head, *sections])
