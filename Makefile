@@ -1,5 +1,6 @@
 # Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
-# pip's own configuration (index, proxy, cache) is honoured. Overridable: PYTHON, JOBS, DEMO, SHARED.
+# pip's own configuration (index, proxy, cache) is honoured. Overridable: PYTHON, JOBS, DEMO, SHARED,
+# and BENCH (make bench BENCH=--full).
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -12,7 +13,7 @@ READY := .venv/.ready
 # tests stay together, since they share what its fixtures build
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-slow test-all coverage lint bench demo-model fixtures docs clean
+.PHONY: help demo test test-slow test-all coverage lint bench measurements demo-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -47,14 +48,18 @@ lint: $(READY)  ## Check style, format and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(READY)  ## Run the measurements of docs/measurements.md (an hour; most want ../shared)
-	@$(BIN)/python benchmarks/coder.py
-	@if [ -d "$(SHARED)/models" ]; then set -e; \
-		$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"; \
-		$(BIN)/python benchmarks/gray_box.py --shared "$(SHARED)" --work bench-work/gray-box; \
-		$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
-			--work bench-work/inception; \
-	else echo "the other measurements need photographs and classifiers: make bench SHARED=folder"; fi
+bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.md (15 minutes)
+	@$(BIN)/python benchmarks/report.py $(if $(wildcard $(SHARED)/photos),--shared "$(SHARED)") $(BENCH)
+
+measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wants ../shared)
+	@if [ ! -d "$(SHARED)/models" ]; then \
+		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
+	@$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"
+	@$(BIN)/python benchmarks/gray_box.py --shared "$(SHARED)" --work bench-work/gray-box
+	@$(BIN)/python benchmarks/attacks.py --shared "$(SHARED)"
+	@$(BIN)/python benchmarks/gpu.py
+	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
+		--work bench-work/inception
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py

@@ -6,8 +6,10 @@ The map of the package; imports go downwards only:
 - ``stages``      one module per command: read inputs, call the layers below, write one artifact
 - ``attacks``     foolbox attacks as parameter dataclasses
 - ``models``      ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph
-- ``images``, ``labels``, ``parallel``, ``store``
-                  folders of images, ground truth, many cores, artifacts with their records
+- ``gpu``         purifying batches by torch
+- ``images``, ``labels``, ``parallel``, ``pipeline``, ``devices``, ``store``
+                  folders of images, ground truth, many cores, a GPU beside them, artifacts with
+                  their records
 - ``core``        the mathematics: arrays in, arrays out
 - ``parameters``, ``specs``, ``errors``
                   what can be set, how it is spelled, and what a user can mend

@@ -133,7 +133,7 @@ def _over_processes(
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    executor = get_reusable_executor(jobs, timeout=_IDLE, initializer=_ignore_interrupt)
+    executor = get_reusable_executor(jobs, timeout=_IDLE, initializer=_set_up_worker)
     work = OneCore(function, os.getcwd())
     waiting = deque(executor.submit(work, item) for item in islice(remaining, _AHEAD * jobs))
     try:
@@ -150,9 +150,16 @@ def _over_processes(
             future.cancel()
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C, which reaches all processes of a command, to the one that waits for them."""
+def _set_up_worker() -> None:
+    """Leave Ctrl-C, which reaches all processes of a command, to the one that waits for them.
+
+    And stay: where psutil is installed, loky takes a process that has grown by 300 MB, as torch
+    makes it, for leaking, and ends it with a warning.
+    """
+    from joblib.externals.loky import process_executor
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process_executor._USE_PSUTIL = False
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,21 @@ class PurifyParameters(Parameters):
 
 
 @dataclasses.dataclass(frozen=True)
+class PurifyRunParameters(Parameters):
+    """How a folder is purified, whatever the parameters."""
+
+    device: str = parameter(
+        "cpu",
+        "Where to compute: cpu; cuda, a GPU through torch (of the extra attack); auto, cuda where "
+        "there is one.",
+    )
+    batch_size: int = parameter(
+        16, "Images that a GPU purifies together; the CPU takes one at a time.", minimum=1,
+        maximum=65536,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassifyParameters(Parameters):
     """Classification by an ONNX model."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.parallel import Here, Workers, chunked
+from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
@@ -82,7 +83,7 @@ def save_png(folder: Path, name: str, pixels: Pixels) -> Entry:
 def run_images(
     inputs: ImageInputs,
     journal: Journal,
-    step: BatchStep,
+    step: BatchStep | Overlapped[ImageFile, Any, Any, Entry],
     *,
     what: str,
     workers: Workers = Here(1),
@@ -99,9 +100,10 @@ def run_images(
     ----------
     inputs : ImageInputs
     journal : Journal
-    step : callable
+    step : callable or Overlapped
         Takes a batch of images, writes their files, returns an entry for each, which holds
-        ``source_sha256`` or, where the image could not be used, ``error``.
+        ``source_sha256`` or, where the image could not be used, ``error``. In three overlapping
+        parts it stays in this process.
     what : str
         The work's name beside the progress bar.
     workers : Workers
@@ -128,8 +130,12 @@ def run_images(
     done, failed = 0, []
     batches = chunked(pending, batch_size)
     sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
+    if isinstance(step, Overlapped):
+        results = step.map(batches)
+    else:
+        results = workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees)
     try:
-        for entries in workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees):
+        for entries in results:
             for entry in entries:
                 if "error" in entry:
                     failed.append(entry)

@@ -21,18 +21,28 @@ LAYERS = (
     {"demo"},
     {"stages"},
     {"library", "estimator", "runs", "plots", "sheet"},
-    {"attacks", "models"},
-    {"labels", "store", "images", "parallel", "cluster", "remote", "progress"},
+    {"attacks", "models", "gpu"},
+    {
+        "labels",
+        "store",
+        "images",
+        "parallel",
+        "cluster",
+        "remote",
+        "pipeline",
+        "progress",
+        "devices",
+    },
     {"core"},
     {"parameters", "specs", "errors", "data", "__init__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "distributed",
+    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks"},
+    "torch": {"models", "attacks", "gpu", "devices"},
     "onnx2torch": {"models", "attacks"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},
@@ -127,7 +137,12 @@ def commands() -> list[list[str]]:
         command.name or command.callback.__name__.replace("_", "-")
         for command in app.registered_commands
     ]
-    return [["--help"], ["--version"], *([name, "--help"] for name in names)]
+    return [
+        ["--help"],
+        ["--version"],
+        ["model", "tag", "--help"],
+        *([name, "--help"] for name in names),
+    ]
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)

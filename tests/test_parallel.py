@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from rsparse.errors import InputError
 from rsparse.parallel import Here, chunked, one_thread, usable_cores
 from tests.refusals import refused
+
+KEPT: list[np.ndarray] = []
 
 
 def square(number: int) -> int:
@@ -75,6 +78,19 @@ def test_workers_see_the_folder_of_each_run_and_one_thread(tmp_path: Path, monke
         monkeypatch.chdir(tmp_path / name)
         seen = set(Here(2).map(folder_and_threads, range(6), 6))
         assert seen == {(str(tmp_path / name), 1)}
+
+
+def grow(_: int) -> int:
+    """Keep 400 MB, and wait long enough for loky to look at that once more."""
+    KEPT.append(np.ones(50_000_000))
+    time.sleep(1.2)
+    return os.getpid()
+
+
+def test_a_worker_that_has_grown_goes_on():
+    workers = set(Here(2).map(grow, range(4), 4))
+    assert len(workers) <= 2
+    assert list(Here(2).map(square, range(4), 4)) == [0, 1, 4, 9]
 
 
 def test_a_killed_worker_is_told():

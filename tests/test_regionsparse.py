@@ -241,3 +241,9 @@ UNIT = np.eye(48, dtype=np.float32)
 def test_an_impossible_dictionary_is_refused(atoms, patch_size, color, message):
     with refused(f"dictionary: {message}"):
         Dictionary(atoms, patch_size, color)
+
+
+def test_atoms_of_another_type_are_taken_as_float32(image, small_dictionary):
+    double = Dictionary(small_dictionary.atoms.astype(np.float64), 4)
+    assert double.atoms.dtype == np.float32
+    np.testing.assert_array_equal(purify(image, double), purify(image, small_dictionary))

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rsparse.devices import torch_device
 from rsparse.errors import InputError
 
 
@@ -33,24 +34,15 @@ def require_foolbox() -> None:
 
 
 def choose_device(name: str) -> str:
-    """The torch device to compute on; ``auto`` is the first GPU, or the CPU without one.
+    """The torch device to attack on; see ``torch_device``.
 
     Raises
     ------
     InputError
-        If torch knows no such device or cannot use it here.
+        If torch or foolbox is missing, or torch cannot use the device here.
     """
     require_foolbox()
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"device {name!r}: cannot be used here: {detail}") from error
-    return name
+    return torch_device(name)
 
 
 @contextmanager

@@ -17,7 +17,22 @@ from rsparse import __version__
 from rsparse.errors import InputError, one_line
 
 
-class ErrorBoundary(TyperGroup):
+class QuickGroup(TyperGroup):
+    """A group of commands that does not import pydantic to print a help text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the command.
+
+        typer's own switches default to None, and to check that it would import pydantic, which
+        takes as long as everything else in a ``--help``; False needs no check.
+        """
+        for option in self.get_params(ctx):
+            if getattr(option, "is_flag", False) and option.default is None:
+                option.default = False
+        return super().parse_args(ctx, args)
+
+
+class ErrorBoundary(QuickGroup):
     """Turns what a user can mend into one line and exit code 2; a bug keeps its traceback."""
 
     def invoke(self, ctx: Any) -> Any:

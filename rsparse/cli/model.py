@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.app import QuickGroup, app
 from rsparse.cli.console import to_json
 from rsparse.cli.model_options import model_options
 from rsparse.cli.options import Json, Overwrite, examples, output_option
 from rsparse.models.spec import SpecOptions
 
 group = typer.Typer(
+    cls=QuickGroup,
     help="See what an ONNX classifier wants as input, and write it into the file.",
     no_args_is_help=True,
     rich_markup_mode=None,

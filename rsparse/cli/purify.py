@@ -20,7 +20,7 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import InputError
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LocalizeParameters, PurifyParameters
+from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
 
 
 @app.command(
@@ -29,15 +29,19 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters
         "rsparse purify photo.jpg --dict dict.h5 -o clean/ --sparsity 1",
         "rsparse purify adv/ --dict dict.h5 --masks masks/ -o purified/",
         "rsparse purify adv/ --dict dict.h5 --no-localize --stride 1",
+        "rsparse purify adv/ --dict dict.h5 --device auto",
     )
 )
-@parameter_options(parameters=PurifyParameters, localization=LocalizeParameters)
+@parameter_options(
+    how=PurifyRunParameters, parameters=PurifyParameters, localization=LocalizeParameters
+)
 @worker_options
 def purify(
     images: Images,
     dictionary: Annotated[
         Path, typer.Option("--dict", "-d", help="Dictionary that learn-dict wrote.")
     ],
+    how: PurifyRunParameters,
     parameters: PurifyParameters,
     localization: LocalizeParameters,
     output: Annotated[
@@ -64,7 +68,8 @@ def purify(
     with progress_bar() as progress:
         outcome = purify_images(
             images, dictionary, output or default_output(images, "purified"), parameters,
-            localization, masks=masks, workers=workers, overwrite=overwrite, progress=progress,
+            localization, masks=masks, how=how, workers=workers, overwrite=overwrite,
+            progress=progress,
         )  # fmt: skip
     summary(
         "purified",

@@ -55,6 +55,8 @@ class Dictionary:
             raise InputError(
                 f"dictionary: expected atoms of norm 1, atom {worst} has {norms[worst]:.3g}"
             )
+        if self.atoms.dtype != np.float32:  # the pursuit reads the bits of float32
+            object.__setattr__(self, "atoms", self.atoms.astype(np.float32))
 
     @property
     def channels(self) -> int:

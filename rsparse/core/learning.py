@@ -180,13 +180,23 @@ class DictionaryLearner:
         if not self._held_out:
             return {}
         patches = np.concatenate(self._held_out)
-        energy = float(np.square(patches, dtype=np.float64).sum())
+        blocks = [patches[start : start + _POOL] for start in range(0, len(patches), _POOL)]
+        energy = sum(_energy(block) for block in blocks)
         errors = {}
         for sparsity in HELD_OUT_SPARSITY:
-            codes = omp(patches, dictionary.atoms, sparsity, dictionary.gram)
-            rest = patches - reconstruct(*codes, dictionary.atoms)
-            errors[sparsity] = float(np.square(rest, dtype=np.float64).sum() / max(energy, 1e-12))
+            left = sum(_energy(_rest(block, dictionary, sparsity)) for block in blocks)
+            errors[sparsity] = left / max(energy, 1e-12)
         return errors
+
+
+def _energy(patches: Floats) -> float:
+    return float(np.square(patches, dtype=np.float64).sum())
+
+
+def _rest(patches: Floats, dictionary: Dictionary, sparsity: int) -> Floats:
+    """What codes of K atoms leave of patches."""
+    codes = omp(patches, dictionary.atoms, sparsity, dictionary.gram)
+    return patches - reconstruct(*codes, dictionary.atoms)
 
 
 def learn_dictionary(

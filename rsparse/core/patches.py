@@ -45,14 +45,35 @@ def positions(
     rows = grid(shape[0], patch_size, stride)
     columns = grid(shape[1], patch_size, stride)
     corners = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-    if mask is None:
-        return corners
-    sums = np.zeros((shape[0] + 1, shape[1] + 1), dtype=np.int64)
+    return corners if mask is None else corners[touching(mask, rows, columns, patch_size).ravel()]
+
+
+def touching(
+    mask: NDArray[np.bool_],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    patch_size: int,
+) -> NDArray[np.bool_]:
+    """Which patches of a grid touch a true pixel.
+
+    Parameters
+    ----------
+    mask : bool array of shape (h, w)
+    rows, columns : int arrays of shape (ny,) and (nx,)
+        Starts of the patches along each side.
+    patch_size : int
+
+    Returns
+    -------
+    bool array of shape (ny, nx)
+    """
+    height, width = mask.shape
+    sums = np.zeros((height + 1, width + 1), dtype=np.int64)
     sums[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
     bottom, right = rows + patch_size, columns + patch_size
     inside = sums[np.ix_(bottom, right)] - sums[np.ix_(rows, right)]
     inside += sums[np.ix_(rows, columns)] - sums[np.ix_(bottom, columns)]
-    return corners[inside.ravel() > 0]
+    return np.asarray(inside > 0)
 
 
 def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:

@@ -48,12 +48,7 @@ def purify(
         If the image is smaller than a patch, or the mask has another size.
     """
     parameters = parameters or PurifyParameters()
-    b = dictionary.patch_size
-    height, width = image.shape[:2]
-    if min(height, width) < b:
-        raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
-    mask = _object_region(image, parameters, localization, mask)
-    theta = _soft(mask, parameters.feather)
+    mask, theta = object_region(image, dictionary, parameters, localization, mask)
     x_b = image
     if parameters.background and not mask.all():
         x_b = bilateral(
@@ -71,24 +66,42 @@ def purify(
     return np.rint(mixed).astype(np.uint8)
 
 
-def _object_region(
+def object_region(
     image: Pixels,
+    dictionary: Dictionary,
     parameters: PurifyParameters,
-    localization: LocalizeParameters | None,
-    mask: Mask | None,
-) -> Mask:
+    localization: LocalizeParameters | None = None,
+    mask: Mask | None = None,
+) -> tuple[Mask, Floats]:
+    """The object region of an image that is to be purified; the arguments are ``purify``'s.
+
+    Returns
+    -------
+    mask : bool array of shape (h, w)
+    theta : float32 array of shape (h, w), in [0, 1]
+        θ of eq. (19): 1 inside the region, 0 outside, a ramp across the border.
+
+    Raises
+    ------
+    InputError
+        If the image is smaller than a patch, or the mask has another size.
+    """
+    b = dictionary.patch_size
     height, width = image.shape[:2]
+    if min(height, width) < b:
+        raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
     if not parameters.localize:
-        return np.ones((height, width), dtype=bool)
-    if mask is None:
-        return locate_object(image, localization)[0]
-    if mask.shape != (height, width):
+        mask = np.ones((height, width), dtype=bool)
+    elif mask is None:
+        mask = locate_object(image, localization)[0]
+    elif mask.shape != (height, width):
         raise InputError(f"is {width}×{height} pixels, its mask {mask.shape[1]}×{mask.shape[0]}")
-    return mask.astype(bool)
+    mask = mask.astype(bool)
+    return mask, _soft(mask, parameters.feather)
 
 
 def _soft(mask: Mask, feather: float) -> Floats:
-    """θ for each pixel: 1 inside the region, 0 outside, a ramp across the border."""
+    """θ for each pixel."""
     theta = mask.astype(np.float32)
     if feather == 0 or mask.all():
         return theta

@@ -1,0 +1,176 @@
+"""Dictionary learning: ours beside scikit-learn's and SPAMS's, and where `learn-dict` spends time.
+
+    python benchmarks/learner.py [--shared ../shared] [--full]
+
+CPU time of one thread; the error is what is left of other patches, relative and squared, when the
+finished dictionary codes them by OMP, which is what purifying does with it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import measure
+import numpy as np
+import peers
+import photographs
+
+from rsparse.core.filters import non_local_means
+from rsparse.core.learning import DictionaryLearner, standardized, take_patches
+from rsparse.core.omp import omp, reconstruct
+from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
+from rsparse.images import Pixels, decode_image, encode_png
+from rsparse.parallel import usable_cores
+from rsparse.parameters import LearnParameters
+
+PATCHES, HELD_OUT, ATOMS = 100_000, 10_000, 256
+SPARSITIES = (1, 2, 5, 10)
+DEFAULTS = LearnParameters()
+
+
+def main() -> None:
+    options = measure.parser(__doc__).parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    images = photographs.photographs(options.shared, 1000, "train")
+    whole_command(images, options.work, real=options.shared is not None)
+    measure.pin()
+    learners(images, options.work, options.shared)
+
+
+def learners(images: list[Pixels], work: Path, shared: Path | None) -> None:
+    everything = photographs.patches(images, PATCHES + HELD_OUT, color=True, seed=1)
+    signals, held_out = everything[:PATCHES], everything[PATCHES:]
+    start = unit(signals[np.random.default_rng(0).permutation(PATCHES)[:ATOMS]])
+    batch, k, penalty = DEFAULTS.batch_size, DEFAULTS.atoms_per_patch, DEFAULTS.penalty
+    learned = {
+        **{f"ours, OMP with K={s}": _fit(OmpLearner(start, s), signals) for s in SPARSITIES},
+        f"scikit-learn, lasso (lars), β={penalty:g}":
+            _fit(LassoLearner(start, penalty, "lars", 0), signals),
+        **_spams(work, signals, start, {
+            f"SPAMS, at most K={k} atoms": {"mode": 3, "penalty": k},
+            f"SPAMS, lasso, β={penalty:g}": {"mode": 2, "penalty": penalty},
+        }),
+    }  # fmt: skip
+    ours, scikit, theirs = (
+        [name for name in learned if name.startswith(who)]
+        for who in (f"ours, OMP with K={k}", "scikit-learn", "SPAMS")
+    )
+    unit_of_time = learned[ours[0]][0]
+    errors = {name: _errors(atoms, held_out) for name, (_, atoms) in learned.items()}
+    rows = [
+        [name, f"{seconds:.2f}", f"{seconds / unit_of_time:.1f}×",
+         *(f"{100 * error:.2f}" for error in errors[name])]
+        for name, (seconds, _) in learned.items()
+    ]  # fmt: skip
+    print(f"### Learning from {PATCHES:,} patches\n\nColour patches of 8×8 of "
+          f"{photographs.source(shared)}, not smoothed, k={ATOMS}; one pass in batches of "
+          f"{batch}, all from the same first atoms; SPAMS draws its batches itself. The objective "
+          f"is in the first column. Error on {HELD_OUT:,} other patches, in % of their energy, by "
+          "the K of the coding.\n")  # fmt: skip
+    columns = ["learner and objective", "CPU-s", f"/ ours, K={k}", *(f"K={s}" for s in SPARSITIES)]
+    print(measure.table(columns, rows))
+    print(measure.target(f"scikit-learn / ours (K={k}), CPU time",
+                         learned[scikit[0]][0] / unit_of_time, 15, at_least=True,
+                         digits=0))  # fmt: skip
+    for place, s in enumerate(SPARSITIES):
+        ratio = errors[f"ours, OMP with K={s}"][place] / errors[scikit[0]][place]
+        print(measure.target(f"error at K={s}, ours learned with that K / scikit-learn's", ratio, 1,
+                             at_least=False, digits=3))  # fmt: skip
+    if theirs:
+        print(measure.target("SPAMS (at most K atoms) / ours at the same K, CPU time",
+                             learned[theirs[0]][0] / unit_of_time, 1, at_least=True))  # fmt: skip
+    print()
+
+
+def _fit(learner: OnlineLearner, signals: np.ndarray) -> tuple[float, np.ndarray]:
+    """CPU seconds and the atoms of one pass."""
+    batches = range(0, len(signals), DEFAULTS.batch_size)
+    if isinstance(learner, OmpLearner):  # the machine code is on disk from now on
+        OmpLearner(learner.atoms, 2).partial_fit(signals[:64])
+
+    def work() -> None:
+        for place in batches:
+            learner.partial_fit(signals[place : place + DEFAULTS.batch_size])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seconds = measure.cpu(work)()
+    return seconds, learner.atoms
+
+
+def _spams(
+    work: Path, signals: np.ndarray, start: np.ndarray, cases: dict[str, dict[str, float]]
+) -> dict[str, tuple[float, np.ndarray]]:
+    found = peers.spams_worker(work, signals=signals, dictionary=start)
+    if found is None:
+        return {}
+    worker, results, file = found[0], {}, work.absolute() / "spams-atoms.npy"
+    for name, case in cases.items():
+        seconds = worker("spams_learn", batch_size=DEFAULTS.batch_size, result=str(file), **case)
+        results[name] = (seconds, unit(np.load(file)))
+    worker.close()
+    return results
+
+
+def _errors(atoms: np.ndarray, patches: np.ndarray) -> list[float]:
+    energy = np.square(patches).sum()
+    codes = {k: omp(patches, atoms, k) for k in SPARSITIES}
+    return [
+        float(np.square(patches - reconstruct(*codes[k], atoms)).sum() / energy) for k in SPARSITIES
+    ]
+
+
+def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
+    """`rsparse learn-dict` on up to 1,000 photographs, and the CPU time of its parts."""
+    count = len(images) if real else 100
+    folder = photographs.folder_of(images, count, work / "learn")
+    start = time.perf_counter()
+    told = subprocess.run(
+        measure.rsparse("learn-dict", folder, "-o", work / "learn.h5", "--overwrite", "--json"),
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    wall = time.perf_counter() - start
+    assert json.loads(told)["done"] == count
+    parts = _parts(images[:count])
+    total = sum(parts.values())
+    print(f"### `rsparse learn-dict`\n\n{count:,} photographs of 299×299 by the defaults: "
+          f"{wall:.0f} s of wall time on {usable_cores()} cores. CPU time of an image, measured "
+          "apart:\n")  # fmt: skip
+    rows = [[name, f"{1000 * value:.1f}", f"{100 * value / total:.0f} %"]
+            for name, value in parts.items()]  # fmt: skip
+    print(measure.table(["part", "CPU ms an image", "share"], rows))
+
+
+def _parts(images: list[Pixels]) -> dict[str, float]:
+    """CPU seconds an image; the parts that are alike for all images from some of them."""
+    some = images[:30]
+    files = [encode_png(image) for image in some]
+    plain = LearnParameters(smoothing=False)
+    rng, learner = np.random.default_rng(0), DictionaryLearner(plain)
+    taken: list[np.ndarray] = []
+
+    def learn() -> None:
+        for patches in taken:
+            learner.partial_fit(patches)
+        learner.finish()
+
+    steps: dict[str, tuple[Callable[[], object], int]] = {
+        "decoding": (lambda: [decode_image(file, Path("a.png")) for file in files], len(some)),
+        "non-local means": (
+            lambda: [non_local_means(image, 10.0, 7, 21) for image in some], len(some)
+        ),
+        "patches": (lambda: taken.extend(
+            standardized(take_patches(image, plain, rng), plain) for image in images
+        ), len(images)),
+        "learning, with the machine code's loading": (learn, len(images)),
+    }  # fmt: skip
+    return {name: measure.cpu(step)() / count for name, (step, count) in steps.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Purifying: one image beside other defences, and the whole command beside its own arithmetic.
+
+    python benchmarks/purify.py [--shared ../shared] [--full]
+
+One image: CPU time of one thread held to one core, medians of interleaved runs. The command: wall
+time of a folder, beside the CPU time of decoding, purifying and encoding its images divided by
+the cores that worked.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import measure
+import numpy as np
+import peers
+import photographs
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.regionsparse import purify
+from rsparse.images import Pixels, decode_image, encode_png, to_unit
+from rsparse.parallel import usable_cores
+from rsparse.parameters import PurifyParameters
+from rsparse.store.dictionaries import save_dictionary
+from rsparse.store.records import DICTIONARY, Record
+
+IMAGES, COMMAND_IMAGES = 5, 1000
+ART = {
+    "ART JpegCompression, quality 75": ("JpegCompression", {"quality": 75}),
+    "ART SpatialSmoothing (median 3×3)": ("SpatialSmoothing", {"window_size": 3}),
+    "ART TotalVarMin": ("TotalVarMin", {}),
+}
+
+
+def main() -> None:
+    options = measure.parser(__doc__).parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    images = photographs.photographs(options.shared, 200)
+    dictionary = photographs.learned(images[:50], 256)
+    whole_command(images, dictionary, options.work)
+    print(f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, "
+          "uint8 in and out; ours by its defaults (colour patches of 8×8, k=256, K=2, stride 2, "
+          "the object coded, the rest filtered) and the whole image coded.\n")  # fmt: skip
+    defences(images[:: len(images) // IMAGES][:IMAGES], dictionary, options.work)
+
+
+def defences(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
+    whole = PurifyParameters(localize=False)
+
+    def each(function: Callable[[Pixels], object]) -> Callable[[], float]:
+        return measure.cpu(lambda: [function(image) for image in images])
+
+    def with_scikit() -> float:
+        with peers.scikit_engine():
+            return each(lambda image: purify(image, dictionary))()
+
+    often = {
+        "purify": each(lambda image: purify(image, dictionary)),
+        "purify, whole image": each(lambda image: purify(image, dictionary, whole)),
+        "OpenCV non-local means, colour": each(
+            lambda image: cv2.fastNlMeansDenoisingColored(image, None, 10, 10, 7, 21)
+        ),
+        "OpenCV bilateral, d=9": each(lambda image: cv2.bilateralFilter(image, 9, 50, 50)),
+    }
+    seldom = {
+        "purify with scikit-learn's OMP": with_scikit,
+        "scikit-image TV-Chambolle": each(_total_variation),
+    }
+    packages = peers.installed(peers.ART, work)
+    worker = None
+    if packages is not None:
+        file = work.absolute() / "images.npz"
+        np.savez(file, images=np.stack([to_unit(image) for image in images]))
+        worker = peers.Worker(packages, file)
+        seldom |= {
+            name: partial(worker, "art_defence", name=kind, **options)
+            for name, (kind, options) in ART.items()
+        }
+    seconds = measure.interleaved(often)
+    seconds |= measure.interleaved(seldom, rounds=2)
+    if worker is not None:
+        worker.close()
+    ours = seconds["purify"]
+    rows = [
+        [name, f"{1000 * value / len(images):.1f}", f"{value / ours:.2g}×"]
+        for name, value in seconds.items()
+    ]
+    print(measure.table(["defence", "CPU ms an image", "/ purify"], rows))
+    if packages is None:
+        print("The adversarial robustness toolbox (ART) could not be installed.\n")
+
+
+def _total_variation(image: Pixels) -> object:
+    from skimage.restoration import denoise_tv_chambolle
+
+    return denoise_tv_chambolle(image, weight=0.1, channel_axis=2)
+
+
+def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
+    folder = photographs.folder_of(images, COMMAND_IMAGES, work / "purify")
+    file, output = work / "purify.h5", work / "purified"
+    save_dictionary(file, Record(DICTIONARY, "learn-dict", {}, inputs=()), dictionary, {}, {})
+    jobs = min(2, usable_cores())
+    shutil.rmtree(output, ignore_errors=True)
+    command = measure.rsparse("purify", folder, "--dict", file, "-o", output, "--jobs", jobs)
+    before = measure.given_share(jobs)
+    used, wall = measure.child_cpu(command)
+    share = (before + measure.given_share(jobs)) / 2
+    measure.pin()
+    parts = _parts(images[::5], dictionary)
+    needed = sum(parts.values()) * COMMAND_IMAGES / jobs
+    rows = [[name, f"{1000 * value:.1f}"] for name, value in parts.items()]
+    rows.append(["sum", f"{1000 * sum(parts.values()):.1f}"])
+    rows.append(["the command, all its processes", f"{1000 * used / COMMAND_IMAGES:.1f}"])
+    print(f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299, by the "
+          f"defaults, `--jobs {jobs}`: {wall:.1f} s of wall time and {used:.1f} CPU-s; its images "
+          f"alone need {needed:.1f} s on as many cores. Just before and after, {jobs} processes "
+          f"that only count got {share:.0%} of a core each, by which the wall time is scaled "
+          "below.\n")  # fmt: skip
+    print(measure.table(["part", "CPU ms an image"], rows))
+    print(measure.target("wall time × the cores given / CPU time of the images",
+                         wall * share / needed, 1.3, at_least=False))  # fmt: skip
+    print(measure.target("CPU time of the command / of the images",
+                         used / (needed * jobs), 1.3, at_least=False), "\n")  # fmt: skip
+
+
+def _parts(images: list[Pixels], dictionary: Dictionary) -> dict[str, float]:
+    """CPU seconds an image, the machine code loaded before."""
+    files = [encode_png(image) for image in images]
+    clean = [purify(image, dictionary) for image in images]
+    seconds = measure.interleaved({
+        "decoding": measure.cpu(lambda: [decode_image(file, Path("a.png")) for file in files]),
+        "purifying": measure.cpu(lambda: [purify(image, dictionary) for image in images]),
+        "encoding": measure.cpu(lambda: [encode_png(image) for image in clean]),
+    }, rounds=3)  # fmt: skip
+    return {name: value / len(images) for name, value in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""RegionSparse on batches, by torch: ``core.regionsparse.purify`` for many images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.patches import touching
+from rsparse.errors import InputError
+from rsparse.gpu.coding import Grid, sparse_code
+from rsparse.gpu.filters import bilateral
+from rsparse.gpu.sending import sent
+from rsparse.parameters import PurifyParameters
+
+Pixels = NDArray[np.uint8]
+Region = tuple[NDArray[np.bool_], NDArray[np.float32]]
+
+
+def purify_together(
+    images: Sequence[Pixels],
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    device: str,
+) -> list[Pixels]:
+    """Purify images of any sizes, those of one size together.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays of shape (h, w, 3), RGB
+    regions : sequence of (mask, theta)
+        What ``core.regionsparse.object_region`` says of each image.
+    dictionary : Dictionary
+    parameters : PurifyParameters
+    device : str
+        torch's name of it.
+
+    Returns
+    -------
+    list of uint8 arrays of shape (h, w, 3)
+        An image's pixels do not depend on the others.
+
+    Raises
+    ------
+    InputError
+        If the device's memory is too small for even one image.
+    """
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for number, image in enumerate(images):
+        by_shape.setdefault(image.shape, []).append(number)
+    clean: dict[int, Pixels] = {}
+    for numbers in by_shape.values():
+        pixels = np.stack([images[number] for number in numbers])
+        own = [regions[number] for number in numbers]
+        results = purify_same_size(pixels, own, dictionary, parameters, device)
+        clean.update(zip(numbers, results, strict=True))
+    return [clean[number] for number in range(len(images))]
+
+
+def purify_same_size(
+    images: Pixels,
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    device: str,
+) -> Pixels:
+    """Purify images (n, h, w, 3) of one size; fewer at a time where memory is short."""
+    try:
+        with torch.inference_mode(), float32_in_full():
+            clean = purified(images, regions, dictionary, parameters, torch.device(device))
+            return np.asarray(clean.cpu().numpy(), dtype=np.uint8)
+    except torch.OutOfMemoryError:
+        pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+    half = len(images) // 2
+    if half == 0:
+        height, width = images.shape[1:3]
+        raise InputError(
+            f"is {width}×{height} pixels, too large for the memory of device {device!r}; "
+            "use a larger --stride, or --device cpu"
+        )
+    parts = (slice(half), slice(half, None))
+    return np.concatenate([
+        purify_same_size(images[part], regions[part], dictionary, parameters, device)
+        for part in parts
+    ])  # fmt: skip
+
+
+def purified(
+    images: Pixels,
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    device: torch.device,
+) -> Tensor:
+    """Eq. (19) for images (n, h, w, 3) of one size: on the device, perhaps not computed yet."""
+    height, width = images.shape[1:3]
+    where = Grid.over((height, width), dictionary.patch_size, parameters.stride)
+    places = [
+        np.flatnonzero(touching(theta > 0, where.rows, where.columns, dictionary.patch_size))
+        for _, theta in regions
+    ]
+    pixels = sent(images, device).float()
+    theta = sent(np.stack([theta for _, theta in regions]), device)
+    x_o, covered = sparse_code(pixels / 255, dictionary, parameters.sparsity, where, places)
+    weight = (theta * covered)[..., None]
+    mixed = weight * x_o.clamp_(0, 1) * 255
+    mixed += (1 - weight) * _background(pixels, regions, parameters)
+    return mixed.round_().to(torch.uint8)
+
+
+def _background(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
+    """x_b of images (n, h, w, 3): filtered where something lies outside the object region."""
+    filtered = [number for number, (mask, _) in enumerate(regions) if not mask.all()]
+    if not parameters.background or not filtered:
+        return pixels
+    some = sent(np.array(filtered), pixels.device)
+    smooth = bilateral(
+        pixels[some].permute(0, 3, 1, 2).contiguous(),
+        parameters.bilateral_diameter,
+        parameters.bilateral_sigma_color,
+        parameters.bilateral_sigma_space,
+    )
+    return pixels.index_copy(0, some, smooth.permute(0, 2, 3, 1))
+
+
+@contextmanager
+def float32_in_full() -> Iterator[None]:
+    """Keep TF32 off, whatever the program around has chosen: it picks other atoms."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,41 @@
+"""Benchmarks run, on something small, to the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+def printed(script: str, *options: object) -> str:
+    """What a benchmark prints, warnings being errors."""
+    command = [sys.executable, "-W", "error", REPOSITORY / "benchmarks" / script, *options]
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout
+
+
+def test_gpu_counts_and_measures_on_torchs_cpu():
+    pytest.importorskip("torch")
+    text = printed("gpu.py", "--device", "torch-cpu", "--images", 2, "--side", 40, "--runs", 1)
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
+    assert [row[0].strip("| ") for row in rows if "-" not in row[0][:5]] == [
+        "case", "whole image", "whole image, default stride and K",
+        "object region and filter, defaults", "step, at stride 1 and K = 5", "take patches",
+        "correlations", "pursuit", "put back", "bilateral filter",
+    ]  # fmt: skip
+    correlations = next(row for row in rows if row[0].endswith("correlations"))
+    assert float(correlations[1]) == pytest.approx(2 * 192 * 256 * 33**2 / 1e9, rel=0.01)
+    assert "the limit is" in text
+    assert "are within one grey level" in text
+
+
+def test_gpu_says_where_there_is_none():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        text = printed("gpu.py")
+        assert text == "There is no GPU here; --device torch-cpu measures torch on the CPU.\n"

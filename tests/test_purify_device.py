@@ -1,0 +1,218 @@
+"""``rsparse purify --device``: batches by torch, with all that a run has without it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rsparse.core.regionsparse import purify  # noqa: E402
+from rsparse.errors import InputError  # noqa: E402
+from rsparse.gpu import regionsparse  # noqa: E402
+from rsparse.images import decode_image, encode_png  # noqa: E402
+from rsparse.parameters import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.pipeline import Overlapped  # noqa: E402
+from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
+from tests.conftest import make_picture, tree_of  # noqa: E402
+from tests.processes import start, when_done  # noqa: E402
+from tests.refusals import refused  # noqa: E402
+
+TORCH = ("--device", "torch-cpu")
+
+
+def read(path: Path) -> np.ndarray:
+    return decode_image(path.read_bytes(), path)
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of twelve pictures of two sizes."""
+    folder = tmp_path_factory.mktemp("many") / "imgs"
+    folder.mkdir()
+    for seed in range(12):
+        picture = make_picture(seed, 48, 56 + 4 * (seed % 5 == 0))
+        (folder / f"{seed:02}.png").write_bytes(encode_png(picture))
+    return folder
+
+
+def test_the_images_are_those_of_the_cpu_within_a_grey_level(
+    run_cli, many, dict_file, small_dictionary, tmp_path
+):
+    result = run_cli("purify", many, "--dict", dict_file, *TORCH, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path / 'out'}\n"
+    for image in sorted(many.iterdir()):
+        clean = read(tmp_path / "out" / image.name).astype(int)
+        assert (np.abs(clean - purify(read(image), small_dictionary)) <= 1).mean() >= 0.999
+
+
+def test_batches_and_threads_change_no_byte(run_cli, many, dict_file, tmp_path):
+    trees = []
+    for number, (size, jobs) in enumerate([(1, 1), (5, 2), (16, 0), (16, 7)]):
+        out = tmp_path / str(number)
+        options = (*TORCH, "--batch-size", size, "--jobs", jobs, "-o", out)
+        assert run_cli("purify", many, "--dict", dict_file, *options).exit_code == 0
+        trees.append(tree_of(out))
+    assert trees[0] == trees[1] == trees[2] == trees[3]
+
+
+def test_the_record_names_torchs_device_and_nothing_else_new(
+    run_cli, pictures, dict_file, tmp_path
+):
+    run_cli("purify", pictures, "--dict", dict_file, *TORCH, "-o", tmp_path / "torch")
+    run_cli("purify", pictures, "--dict", dict_file, "--batch-size", 3, "-o", tmp_path / "cpu")
+    localization = {"localization": LocalizeParameters().as_record()}
+    expected = {**PurifyParameters().as_record(), **localization}
+    assert read_manifest(tmp_path / "cpu")["parameters"] == expected
+    expected["device"] = "torch-cpu"
+    assert read_manifest(tmp_path / "torch")["parameters"] == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_auto_without_a_gpu_gives_the_bytes_of_the_cpu(run_cli, pictures, dict_file, tmp_path):
+    for device in ("cpu", "auto"):
+        options = ("--device", device, "-o", tmp_path / device)
+        assert run_cli("purify", pictures, "--dict", dict_file, *options).exit_code == 0
+    assert tree_of(tmp_path / "cpu") == tree_of(tmp_path / "auto")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(assert_error, pictures, dict_file, tmp_path, monkeypatch):
+    def not_compiled(*arguments, **options):
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch, "zeros", not_compiled)
+    assert_error(
+        "device 'cuda': cannot be used here: Torch not compiled with CUDA enabled; "
+        "use cpu, or auto, which takes a GPU where there is one",
+        "purify", pictures, "--dict", dict_file, "--device", "cuda", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_nobody_knows(assert_error, pictures, dict_file):
+    assert_error(
+        "device: expected cpu, cuda, cuda:N or auto, got 'tpu'",
+        "purify", pictures, "--dict", dict_file, "--device", "tpu",
+    )  # fmt: skip
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(run_cli, many, dict_file, tmp_path):
+    slow = ("--stride", 1, "--sparsity", 30, "--no-localize", "--batch-size", 1)
+    arguments = ("purify", many, "--dict", dict_file, *slow, *TORCH)
+    with start(*arguments, "-o", tmp_path / "out") as running:
+        when_done(running, tmp_path / "out", 2, signal.SIGKILL)
+    assert not (tmp_path / "out" / MANIFEST).exists()
+    another = run_cli("purify", many, "--dict", dict_file, *slow, "-o", tmp_path / "out")
+    assert another.exit_code == 2  # its bytes would be mixed with others
+    assert "holds an unfinished run with other inputs or parameters" in another.stderr
+    outcome = json.loads(run_cli(*arguments, "-o", tmp_path / "out", "--json").stdout)
+    assert outcome["resumed"] >= 2
+    assert outcome["done"] == 12 - outcome["resumed"] > 0
+    run_cli(*arguments, "-o", tmp_path / "whole")
+    assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
+
+
+def test_ctrl_c_says_one_line(many, dict_file, tmp_path):
+    slow = ("--stride", 1, "--sparsity", 30, "--no-localize", "--batch-size", 1)
+    arguments = ("purify", many, "--dict", dict_file, *slow, *TORCH, "-o", tmp_path / "out")
+    with start(*arguments) as running:
+        when_done(running, tmp_path / "out", 1, signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stdout) == (130, "")
+    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+
+
+def test_a_bad_image_is_told_and_the_rest_of_its_batch_is_done(
+    run_cli, pictures, dict_file, tmp_path
+):
+    (pictures / "bad.png").write_bytes(b"")
+    (pictures / "tiny.png").write_bytes(encode_png(make_picture(0, 3, 9)))
+    out = tmp_path / "out"
+    result = run_cli("purify", pictures, "--dict", dict_file, *TORCH, "-o", out)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-2:] == [
+        f"rsparse: skipped: {pictures}/bad.png: is an empty file",
+        f"rsparse: skipped: {pictures}/tiny.png: is 9×3 pixels, smaller than a patch of 4×4",
+    ]
+    assert sorted(tree_of(out)) == ["a.png", "b.png", MANIFEST, "sub/c.png"]
+
+
+def test_an_image_too_large_for_the_device_spares_the_others(
+    run_cli, many, dict_file, tmp_path, monkeypatch
+):
+    real = regionsparse.purified
+
+    def short_of_memory(images, *arguments):
+        if images.shape[2] == 60:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(images, *arguments)
+
+    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    options = ("--dict", dict_file, *TORCH, "-o", tmp_path / "out", "--json")
+    outcome = json.loads(run_cli("purify", many, *options).stdout)
+    assert outcome["done"] == 9
+    assert [entry["name"] for entry in outcome["failed"]] == ["00", "05", "10"]
+    assert "is 60×48 pixels, too large for the memory of device" in outcome["failed"][0]["error"]
+
+
+def test_masks_take_the_place_of_localization(
+    run_cli, pictures, dict_file, small_dictionary, tmp_path
+):
+    masks = tmp_path / "masks"
+    assert run_cli("localize", pictures, "-o", masks, "--threshold", 20).exit_code == 0
+    half = np.zeros((48, 56), dtype=np.uint8)
+    half[:, :28] = 255
+    (masks / "a.png").write_bytes(encode_png(half))
+    (masks / "b.png").unlink()
+    out = tmp_path / "out"
+    options = ("--dict", dict_file, "--masks", masks, *TORCH, "-o", out)
+    result = run_cli("purify", pictures, *options)
+    assert result.stderr.splitlines()[-1] == (
+        f"rsparse: skipped: {pictures}/b.png: has no mask named 'b'"
+    )
+    expected = purify(read(pictures / "a.png"), small_dictionary, mask=half > 127)
+    assert np.abs(read(out / "a.png").astype(int) - expected).max() <= 1
+
+
+class TestOverlapped:
+    def test_results_come_in_order_and_work_stays_in_this_thread(self):
+        here = threading.get_ident()
+
+        def work(batch):
+            assert threading.get_ident() == here
+            return [-number for number in batch]
+
+        overlapped = Overlapped(lambda n: n + 1, work, str, 3)
+        batches = [[0, 1, 2], [3], [4, 5]]
+        assert list(overlapped.map(batches)) == [["-1", "-2", "-3"], ["-4"], ["-5", "-6"]]
+        assert list(overlapped.map([])) == []
+
+    def test_batches_are_drawn_as_results_are_taken(self):
+        drawn = []
+
+        def batches():
+            for number in range(100):
+                drawn.append(number)
+                yield [number]
+
+        results = Overlapped(int, list, int, 2).map(batches())
+        assert next(results) == [0]
+        assert len(drawn) <= 4
+        results.close()
+
+    def test_errors_arrive(self):
+        def refuse(number):
+            if number == 3:
+                raise InputError("three: expected another number")
+            return number
+
+        for parts in ((refuse, list, int), (int, lambda b: [refuse(n) for n in b], int)):
+            with refused("three: expected another number"):
+                list(Overlapped(*parts, 2).map([[1, 2], [3], [4]]))
