@@ -156,7 +156,7 @@ class LearnParameters(Parameters):
     coder: str = parameter(
         "omp",
         "How patches are coded while learning: omp, as purifying does; "
-        "lars or cd, under the l1 penalty of eq. (20), by scikit-learn, a hundred times slower.",
+        "lars or cd, under the l1 penalty of eq. (20), by scikit-learn, many times slower.",
         choices=("omp", "lars", "cd"),
     )
     atoms_per_patch: int = parameter(
