@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +121,12 @@ def tree_of(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+@pytest.fixture
+def one_torch_core() -> Iterator[None]:
+    """Torch's threads would only wait for each other on small networks."""
+    from rsparse.attacks.backend import one_torch_thread
+
+    with one_torch_thread():
+        yield
