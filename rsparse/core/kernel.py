@@ -59,7 +59,9 @@ def pursue(
     bits = correlations.view(np.int32)
     basis = np.empty((_GROUP, sparsity, k), np.float32)
     factor = np.empty((_GROUP, sparsity, sparsity), np.float32)
+    inverse = np.empty((_GROUP, sparsity), np.float32)  # 1 / L_ss; the basis holds L_ss v_s
     forward = np.empty((_GROUP, sparsity), np.float32)
+    weights = np.empty(sparsity, np.float32)
     chosen = np.empty(_GROUP, np.int32)
     smallest = np.empty(_GROUP, np.float32)
     left = np.empty(_GROUP, np.float32)
@@ -83,7 +85,7 @@ def pursue(
                 found = correlations[first + g, best]
                 pivot = gram[best, best]
                 for j in range(step):
-                    entry = basis[g, j, best]
+                    entry = basis[g, j, best] * inverse[g, j]
                     factor[g, step, j] = entry
                     pivot -= entry * entry
                 if (
@@ -91,23 +93,24 @@ def pursue(
                     and pivot > _INDEPENDENT
                     and (not stops or left[g] > threshold)
                 ):
-                    diagonal = np.sqrt(pivot)
-                    factor[g, step, step] = diagonal
-                    forward[g, step] = found / diagonal
+                    inverse[g, step] = np.float32(1) / np.sqrt(pivot)
+                    forward[g, step] = found * inverse[g, step]
                     left[g] -= forward[g, step] * forward[g, step]
                     atoms[first + g, step] = best
                     count[g] = step + 1
             if step + 1 < sparsity:
                 for g in range(size):
                     if count[g] == step + 1:
-                        _shrink(correlations, first + g, gram, chosen[g], basis, factor, g, step,
-                                forward[g, step])  # fmt: skip
+                        for j in range(step):
+                            weights[j] = factor[g, step, j] * inverse[g, j]
+                        weights[step] = forward[g, step] * inverse[g, step]
+                        _shrink(correlations, first + g, gram, chosen[g], basis, g, weights, step)
         for g in range(size):
             for i in range(count[g] - 1, -1, -1):
                 rest = forward[g, i]
                 for j in range(i + 1, count[g]):
                     rest -= factor[g, j, i] * coefficients[first + g, j]
-                coefficients[first + g, i] = rest / factor[g, i, i]
+                coefficients[first + g, i] = rest * inverse[g, i]
 
 
 @compiled(inline="always")
@@ -131,14 +134,16 @@ def _shrink(
     gram: Floats,
     chosen: int,
     basis: Floats,
-    factor: Floats,
     g: int,
+    row: Floats,
     step: int,
-    weight: float,
 ) -> None:
-    """Form v_step and take it from a signal's correlations; four vectors at a time."""
+    """Form L_ss v_s of the step and take it from a signal's correlations.
+
+    ``row`` holds how much of each earlier vector to take from the atom's row of the Gram matrix,
+    four at a time, and last, how much of the new one from the correlations.
+    """
     k = correlations.shape[1]
-    row = factor[g, step]
     if step == 0:
         for i in range(k):
             basis[g, step, i] = gram[chosen, i]
@@ -177,12 +182,9 @@ def _shrink(
             for i in range(k):
                 basis[g, step, i] -= a * basis[g, j, i]
             j += 1
-    inverse = np.float32(1) / row[step]
-    scaled = weight * inverse
+    a = row[step]
     for i in range(k):
-        correlations[signal, i] -= scaled * basis[g, step, i]
-    for i in range(k):
-        basis[g, step, i] *= inverse
+        correlations[signal, i] -= a * basis[g, step, i]
 
 
 @compiled(fastmath=_VECTORISED)
