@@ -26,12 +26,12 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of thirty pictures."""
+    """A folder of thirty pictures, large enough to interrupt the run over them."""
     folder = tmp_path_factory.mktemp("many") / "imgs"
     for seed in range(30):
         path = folder / f"{seed % 3}" / f"{seed}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_png(make_picture(seed)))
+        path.write_bytes(encode_png(make_picture(seed, 240, 250)))
     return folder
 
 
