@@ -20,8 +20,8 @@ LAYERS = (
     {"cli", "__main__"},
     {"demo"},
     {"stages"},
-    {"library", "estimator", "runs", "plots", "sheet"},
-    {"attacks", "models", "gpu"},
+    {"library", "estimator", "evaluation", "runs", "plots", "sheet"},
+    {"attacks", "defenses", "models", "gpu"},
     {
         "labels",
         "store",

@@ -1,0 +1,1 @@
+"""Judging defenses: the plan, the results, their statistics and the checklist."""

@@ -1,0 +1,163 @@
+"""What an evaluation found: every defense against every attack, image by image.
+
+An ``Evaluation`` is a table whose rows are images. Each ``Column`` holds what one attack did to
+them, each ``Cell`` what the classifier then said of them behind one defense. All numbers that a
+report prints are made from these by ``rsparse.evaluation.statistics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLEAN = "clean"
+GRAY_BOX = "gray-box"
+TRANSFER = "transfer"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One attack at one strength, or the clean images.
+
+    Attributes
+    ----------
+    scenario : str
+        ``gray-box``, ``transfer``, …; what the attacker knew.
+    source : str
+        Name of the model that was attacked; "" for the clean images.
+    attack : str
+        The attack's short name (``bim-eps=8``), or ``clean``.
+    family : str
+        The name of its kind (``bim``), or ``clean``.
+    strength_name : str
+        ``eps`` (grey levels), ``d`` (dissimilarity), or "" where the attack has no strength.
+    strength : float or None
+    parameters : mapping
+        All the attack's parameters.
+    linf, l2, d : float arrays of shape (n,)
+        The change really made to each image after rounding to 8 bits: grey levels, norm in units
+        of [0, 1], and relative to the image's norm. 0 for the clean images.
+    found : bool array of shape (n,)
+        False where an attack that seeks the least change found nothing; the image is then benign.
+    """
+
+    scenario: str
+    source: str
+    attack: str
+    family: str
+    strength_name: str
+    strength: float | None
+    parameters: Mapping[str, Any]
+    linf: NDArray[np.float64]
+    l2: NDArray[np.float64]
+    d: NDArray[np.float64]
+    found: NDArray[np.bool_]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells a column from all others."""
+        return self.scenario, self.source, self.attack
+
+
+@dataclass(frozen=True)
+class Defended:
+    """A defense that was judged.
+
+    Attributes
+    ----------
+    text : str
+        Its short name with its strengths (``jpeg-quality=40``, ``bilateral+jpeg-quality=40``).
+    kind : str
+        Its name without parameters (``jpeg``, ``regionsparse``, ``none``).
+    parameters : mapping
+    seconds : float or None
+        Mean time of one core for one image; ``None`` where it is not known.
+    """
+
+    text: str
+    kind: str
+    parameters: Mapping[str, Any]
+    seconds: float | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a defense other than ours and other than none."""
+        return self.kind not in ("none", "regionsparse")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the judged model says of all images of one column behind one defense.
+
+    ``prediction`` (n,) int64 holds class indices, ``probability`` (n,) float32 their softmax
+    probabilities. An image that could not be judged has prediction −1.
+    """
+
+    column: tuple[str, str, str]
+    defense: str
+    prediction: NDArray[np.int64]
+    probability: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One item of the checklist (Carlini et al. 2019) with its outcome and its evidence.
+
+    ``outcome`` is ``pass``, ``fail`` or ``not run``; ``detail`` tells the numbers, or why it was
+    not run.
+    """
+
+    name: str
+    scenario: str
+    defense: str
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Attributes
+    ----------
+    record : mapping
+        Its record (``rsparse.store.records``): parameters, seed, inputs with their records.
+    model : str
+        Name of the judged model.
+    names, labels : tuple of str; int64 array of shape (n,)
+        The images judged, and their right classes.
+    only_correct : bool
+        Whether only images that the undefended model gets right were judged, as in the paper.
+    left_out : int
+        Images that were left out for that reason.
+    class_names : tuple of str
+    columns, defenses, cells, checks
+        In the order of the plan; a cell for every column and defense.
+    """
+
+    record: Mapping[str, Any]
+    model: str
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    only_correct: bool
+    left_out: int
+    class_names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    defenses: tuple[Defended, ...]
+    cells: tuple[Cell, ...]
+    checks: tuple[Check, ...] = field(default=())
+
+    def cell(self, column: Column, defense: Defended) -> Cell:
+        """The cell of a column and a defense; ``KeyError`` where there is none."""
+        for cell in self.cells:
+            if cell.column == column.key and cell.defense == defense.text:
+                return cell
+        raise KeyError((column.key, defense.text))
+
+    def correct(self, column: Column, defense: Defended) -> NDArray[np.bool_]:
+        """Which images are classified rightly, (n,)."""
+        return self.cell(column, defense).prediction == self.labels
