@@ -28,12 +28,16 @@ class Dictionary:
         Colour patches (c = 3), or grey ones (c = 1), with which each channel is coded by itself.
     normalize : bool
         Whether patches are z-scored (eq. 17) before coding.
+    synthesis : float32 array of shape (n_atoms, b·b·c), optional
+        What each atom is put back as; the atoms themselves where there is none. Task-driven
+        learning (Mairal, Bach, Ponce 2012) fits it to a classifier, of any norm.
     """
 
     atoms: Floats
     patch_size: int
     color: bool = True
     normalize: bool = True
+    synthesis: Floats | None = None
 
     def __post_init__(self) -> None:
         if self.patch_size < 1:
@@ -57,6 +61,17 @@ class Dictionary:
             )
         if self.atoms.dtype != np.float32:  # the pursuit reads the bits of float32
             object.__setattr__(self, "atoms", self.atoms.astype(np.float32))
+
+        if self.synthesis is not None and self.synthesis.shape != self.atoms.shape:
+            raise InputError(
+                f"dictionary: expected a synthesis of shape {self.atoms.shape}, "
+                f"got {self.synthesis.shape}"
+            )
+
+    @property
+    def decoder(self) -> Floats:
+        """What codes are put back with (n_atoms, b·b·c)."""
+        return self.atoms if self.synthesis is None else self.synthesis
 
     @property
     def channels(self) -> int:
