@@ -1,0 +1,36 @@
+"""RegionSparse, the paper's method, as a defense among others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rsparse.defenses.base import Defense, Resources
+from rsparse.parameters import LocalizeParameters, PurifyParameters, parameter
+
+if TYPE_CHECKING:
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
+    """Sparse coding on the object, a bilateral filter around it (the paper's Section IV)."""
+
+    name: ClassVar[str] = "regionsparse"
+    strengths: ClassVar[tuple[str, ...]] = ("sparsity",)
+
+    dictionary: str = parameter("", "Name of the dictionary; without one, the unnamed one.")
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
+        from rsparse.core.regionsparse import purify
+
+        self.check(resources)
+        return purify(image, resources.dictionaries[self.dictionary], self, self, mask)
+
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        return (self.dictionary,)
+
+    @property
+    def takes_mask(self) -> bool:
+        return self.localize
