@@ -72,7 +72,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         coder: str = LearnParameters.coder,
         atoms_per_patch: int = LearnParameters.atoms_per_patch,
         penalty: float = LearnParameters.penalty,
-        sparsity: int = PurifyParameters.sparsity,
+        sparsity: int | None = PurifyParameters.sparsity,
         stride: int = PurifyParameters.stride,
         localize: bool = PurifyParameters.localize,
         background: bool = PurifyParameters.background,

@@ -24,11 +24,13 @@ def parameter(
     odd: bool = False,
     choices: Sequence[str] | None = None,
     flag: str | None = None,
+    none: str = "none",
 ) -> Any:
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
-    overrides the names of the command-line option (``"--color/--grey"``).
+    overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
+    of None is spelled.
     """
     metadata = {
         "help": help,
@@ -38,6 +40,7 @@ def parameter(
         "odd": odd,
         "choices": choices,
         "flag": flag,
+        "none": none,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -109,6 +112,11 @@ def _spelled(bound: float | None) -> str | None:
 
 def describe(field: dataclasses.Field[Any]) -> str:
     """What a field takes, in words: ``a whole number from 0 to 255``."""
+    none = field.metadata.get("none", "none")
+    return _described(field) + (f", or {none}" if none != "none" else "")
+
+
+def _described(field: dataclasses.Field[Any]) -> str:
     rules = field.metadata
     if rules.get("choices") is not None:
         return "one of " + ", ".join(rules["choices"])
@@ -153,6 +161,10 @@ class LearnParameters(Parameters):
     normalize: bool = parameter(
         True, "Standardise each dimension over the patches of one image (eq. 17)."
     )
+    training: bool = parameter(
+        True,
+        "Learn the atoms, or keep overcomplete cosines (DCT) that no image has taught.",
+    )
     coder: str = parameter(
         "omp",
         "How patches are coded while learning: omp, as purifying does; "
@@ -175,6 +187,12 @@ class LearnParameters(Parameters):
     )
     held_out: float = parameter(
         0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
+    )
+    levels: str = parameter(
+        "",
+        "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
+        "region:8<0.4,whole:2<1.6,whole:1 codes the object region with K = 8 below 0.4, the whole "
+        "image with K = 2 below 1.6, with K = 1 above.",
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
 
@@ -225,10 +243,14 @@ class LocalizeParameters(Parameters):
 class PurifyParameters(Parameters):
     """RegionSparse coding (the paper's Section IV-C)."""
 
-    sparsity: int = parameter(
-        2, "Atoms K per patch; fewer remove more, of the attack and of the image.", minimum=1,
+    sparsity: int | None = parameter(
+        None,
+        "Atoms K per patch; fewer remove more, of the attack and of the image. auto: by the noise "
+        "in each image, as the dictionary's levels say, or 2 where it has none.",
+        minimum=1,
         maximum=1024,
-    )  # fmt: skip
+        none="auto",
+    )
     stride: int = parameter(
         2, "Pixels between neighbouring patches; 1 is best and slowest.", minimum=1, maximum=64
     )

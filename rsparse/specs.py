@@ -93,7 +93,8 @@ def spec_text(name: str, parameters: Parameters) -> str:
         value = getattr(parameters, field.name)
         shown = field.name in strengths and value is not None
         if shown or value != field.default:
-            parts.append(f"{field.name}={_word(value)}")
+            word = field.metadata.get("none", "none") if value is None else _word(value)
+            parts.append(f"{field.name}={word}")
     return "-".join(parts)
 
 
@@ -142,7 +143,7 @@ def _parameter(key: str, known: Iterable[str]) -> str:
 
 def _value(field: dataclasses.Field[Any], word: str) -> bool | int | float | str | None:
     """``word`` in the type of the field; the field's range is checked by the dataclass itself."""
-    if word.lower() == "none" and "None" in str(field.type):
+    if word.lower() in ("none", field.metadata.get("none")) and "None" in str(field.type):
         return None
     kind = field_type(field)
     if kind is str:
@@ -155,6 +156,6 @@ def _value(field: dataclasses.Field[Any], word: str) -> bool | int | float | str
 
 def _word(value: Any) -> str:
     """A value as a spec spells it, without the ``.0`` of whole floats."""
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -154,12 +154,27 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
     if kind is not bool:
         help_text += f" [{describe(field)}]"
     annotation: Any = Optional[kind] if "None" in str(field.type) else kind  # noqa: UP045
+    none = field.metadata.get("none", "none")
+    if none == "none":
+        option = typer.Option(*names, help=help_text)
+    else:
+        option = typer.Option(
+            *names, help=help_text, metavar=f"<{kind.__name__}|{none}>", show_default=none,
+            parser=lambda word: None if word == none else _number(word, kind, field),
+        )  # fmt: skip
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=field.default,
-        annotation=Annotated[annotation, typer.Option(*names, help=help_text)],
+        annotation=Annotated[annotation, option],
     )
+
+
+def _number(word: str, kind: type, field: dataclasses.Field[Any]) -> Any:
+    try:
+        return kind(word)
+    except ValueError:
+        raise typer.BadParameter(f"expected {describe(field)}, got {word!r}") from None
 
 
 def examples(*lines: str) -> str:

@@ -93,7 +93,7 @@ def purify(
         )  # fmt: skip
     shown = {"images": count(outcome)}
     if spec is None:
-        shown["sparsity K"] = str(parameters.sparsity)
+        shown["sparsity K"] = str(parameters.sparsity or "auto")
     else:
         shown["defense"] = defense_text(defense)
     summary("purified", {**shown, "time": str(watch)})

@@ -81,7 +81,7 @@ def _code_layer(
     scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
     encoder = np.ascontiguousarray((atoms * scale).T)
     bias = mean @ encoder
-    decoder, offset = dictionary.decoder * deviation, mean + np.tile(center, b * b)
+    decoder, offset = atoms * deviation, mean + np.tile(center, b * b)
     steps = min(sparsity, *atoms.shape)
 
     def code(start: int) -> tuple[int, Floats]:

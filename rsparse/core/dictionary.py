@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.levels import Level, check_levels
 from rsparse.core.omp import gram_matrix
 from rsparse.errors import InputError
 
@@ -28,16 +29,15 @@ class Dictionary:
         Colour patches (c = 3), or grey ones (c = 1), with which each channel is coded by itself.
     normalize : bool
         Whether patches are z-scored (eq. 17) before coding.
-    synthesis : float32 array of shape (n_atoms, b·b·c), optional
-        What each atom is put back as; the atoms themselves where there is none. Task-driven
-        learning (Mairal, Bach, Ponce 2012) fits it to a classifier, of any norm.
+    levels : tuple of Level
+        How images are purified, by the noise in them; perhaps none.
     """
 
     atoms: Floats
     patch_size: int
     color: bool = True
     normalize: bool = True
-    synthesis: Floats | None = None
+    levels: tuple[Level, ...] = ()
 
     def __post_init__(self) -> None:
         if self.patch_size < 1:
@@ -61,17 +61,7 @@ class Dictionary:
             )
         if self.atoms.dtype != np.float32:  # the pursuit reads the bits of float32
             object.__setattr__(self, "atoms", self.atoms.astype(np.float32))
-
-        if self.synthesis is not None and self.synthesis.shape != self.atoms.shape:
-            raise InputError(
-                f"dictionary: expected a synthesis of shape {self.atoms.shape}, "
-                f"got {self.synthesis.shape}"
-            )
-
-    @property
-    def decoder(self) -> Floats:
-        """What codes are put back with (n_atoms, b·b·c)."""
-        return self.atoms if self.synthesis is None else self.synthesis
+        check_levels(self.levels)
 
     @property
     def channels(self) -> int:

@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import non_local_means
+from rsparse.core.levels import parse_levels
 from rsparse.core.omp import omp, reconstruct
-from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
+from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, Untrained, unit
 from rsparse.core.patches import take, z_score
 from rsparse.errors import InputError
 from rsparse.parameters import LearnParameters
@@ -92,6 +94,7 @@ class DictionaryLearner:
 
     def __init__(self, parameters: LearnParameters, threads: int = 1) -> None:
         self.parameters = parameters
+        parse_levels(parameters.levels)  # or its mistake would show only when all is learned
         self._threads = threads
         self._rng = np.random.default_rng(parameters.seed)
         self._pool: list[Floats] = []
@@ -133,7 +136,8 @@ class DictionaryLearner:
         self._step(self._learner, self._recent)
         self._clean(self._learner, self._recent)
         p = self.parameters
-        dictionary = Dictionary(self._learner.atoms, p.patch_size, p.color, p.normalize)
+        levels = parse_levels(p.levels)
+        dictionary = Dictionary(self._learner.atoms, p.patch_size, p.color, p.normalize, levels)
         return dictionary, self._errors(dictionary)
 
     def _learn_pool(self, *, last: bool = False) -> None:
@@ -157,6 +161,8 @@ class DictionaryLearner:
 
     def _start(self, atoms: Floats) -> OnlineLearner:
         p = self.parameters
+        if not p.training:
+            return Untrained(cosines(p.patch_size, 3 if p.color else 1, p.n_atoms))
         if p.coder == "omp":
             return OmpLearner(atoms, p.atoms_per_patch, self._threads)
         return LassoLearner(atoms, p.penalty, p.coder, int(self._rng.integers(2**31)))
@@ -168,6 +174,8 @@ class DictionaryLearner:
 
     def _clean(self, learner: OnlineLearner, pool: Floats) -> None:
         """Replace dead and near-duplicate atoms by badly represented patches."""
+        if not self.parameters.training:
+            return
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
         limit = self.parameters.max_coherence
         for _ in range(_CLEANING_ROUNDS if len(pool) else 0):

@@ -74,6 +74,24 @@ class OmpLearner:
         self._b[places] = 0
 
 
+class Untrained:
+    """Atoms that stay as they are.
+
+    Parameters
+    ----------
+    atoms : float32 array of shape (k, m)
+    """
+
+    def __init__(self, atoms: Floats) -> None:
+        self.atoms = atoms
+
+    def partial_fit(self, batch: Floats) -> None:
+        """Learn nothing."""
+
+    def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
+        """Exchange nothing."""
+
+
 class LassoLearner:
     """scikit-learn's ``MiniBatchDictionaryLearning``.
 

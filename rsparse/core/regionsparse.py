@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import bilateral
+from rsparse.core.levels import Level, level_for
 from rsparse.core.localization import locate_object
 from rsparse.errors import InputError
 from rsparse.parameters import LocalizeParameters, PurifyParameters
@@ -16,6 +19,18 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+
+
+class Region(NamedTuple):
+    """Where and how strongly an image is sparsely coded.
+
+    ``mask`` (h, w) is true on the object region; ``theta`` (h, w) float32 in [0, 1] is θ of
+    eq. (19): 1 inside the region, 0 outside, a ramp across the border.
+    """
+
+    mask: Mask
+    theta: Floats
+    level: Level
 
 
 def purify(
@@ -48,7 +63,7 @@ def purify(
         If the image is smaller than a patch, or the mask has another size.
     """
     parameters = parameters or PurifyParameters()
-    mask, theta = object_region(image, dictionary, parameters, localization, mask)
+    mask, theta, level = object_region(image, dictionary, parameters, localization, mask)
     x_b = image
     if parameters.background and not mask.all():
         x_b = bilateral(
@@ -60,7 +75,7 @@ def purify(
     if not mask.any():
         return x_b
     x = image.astype(np.float32) / np.float32(255)
-    x_o, covered = sparse_code(x, dictionary, parameters.sparsity, parameters.stride, theta > 0)
+    x_o, covered = sparse_code(x, dictionary, level.sparsity, parameters.stride, theta > 0)
     weight = np.where(covered, theta, 0)[:, :, None]
     mixed = weight * np.clip(x_o, 0, 1) * np.float32(255) + (1 - weight) * x_b
     return np.rint(mixed).astype(np.uint8)
@@ -72,14 +87,8 @@ def object_region(
     parameters: PurifyParameters,
     localization: LocalizeParameters | None = None,
     mask: Mask | None = None,
-) -> tuple[Mask, Floats]:
+) -> Region:
     """The object region of an image that is to be purified; the arguments are ``purify``'s.
-
-    Returns
-    -------
-    mask : bool array of shape (h, w)
-    theta : float32 array of shape (h, w), in [0, 1]
-        θ of eq. (19): 1 inside the region, 0 outside, a ramp across the border.
 
     Raises
     ------
@@ -90,14 +99,15 @@ def object_region(
     height, width = image.shape[:2]
     if min(height, width) < b:
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
-    if not parameters.localize:
+    level = level_for(image, dictionary.levels, parameters)
+    if not (parameters.localize and level.localize):
         mask = np.ones((height, width), dtype=bool)
     elif mask is None:
         mask = locate_object(image, localization)[0]
     elif mask.shape != (height, width):
         raise InputError(f"is {width}×{height} pixels, its mask {mask.shape[1]}×{mask.shape[0]}")
     mask = mask.astype(bool)
-    return mask, _soft(mask, parameters.feather)
+    return Region(mask, _soft(mask, parameters.feather), level)
 
 
 def _soft(mask: Mask, feather: float) -> Floats:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.patches import touching
+from rsparse.core.regionsparse import Region
 from rsparse.errors import InputError
 from rsparse.gpu.coding import Grid, sparse_code
 from rsparse.gpu.filters import bilateral
@@ -19,7 +20,6 @@ from rsparse.gpu.sending import sent
 from rsparse.parameters import PurifyParameters
 
 Pixels = NDArray[np.uint8]
-Region = tuple[NDArray[np.bool_], NDArray[np.float32]]
 
 
 def purify_together(
@@ -29,12 +29,12 @@ def purify_together(
     parameters: PurifyParameters,
     device: str,
 ) -> list[Pixels]:
-    """Purify images of any sizes, those of one size together.
+    """Purify images of any sizes and levels, those of one size and level together.
 
     Parameters
     ----------
     images : sequence of uint8 arrays of shape (h, w, 3), RGB
-    regions : sequence of (mask, theta)
+    regions : sequence of Region
         What ``core.regionsparse.object_region`` says of each image.
     dictionary : Dictionary
     parameters : PurifyParameters
@@ -51,11 +51,12 @@ def purify_together(
     InputError
         If the device's memory is too small for even one image.
     """
-    by_shape: dict[tuple[int, ...], list[int]] = {}
+    alike: dict[tuple[tuple[int, ...], float], list[int]] = {}
     for number, image in enumerate(images):
-        by_shape.setdefault(image.shape, []).append(number)
+        key = image.shape, regions[number].level.noise_below
+        alike.setdefault(key, []).append(number)
     clean: dict[int, Pixels] = {}
-    for numbers in by_shape.values():
+    for numbers in alike.values():
         pixels = np.stack([images[number] for number in numbers])
         own = [regions[number] for number in numbers]
         results = purify_same_size(pixels, own, dictionary, parameters, device)
@@ -70,7 +71,7 @@ def purify_same_size(
     parameters: PurifyParameters,
     device: str,
 ) -> Pixels:
-    """Purify images (n, h, w, 3) of one size; fewer at a time where memory is short."""
+    """Purify images (n, h, w, 3) of one size and level; fewer at a time if memory is short."""
     try:
         with torch.inference_mode(), float32_in_full():
             clean = purified(images, regions, dictionary, parameters, torch.device(device))
@@ -98,16 +99,17 @@ def purified(
     parameters: PurifyParameters,
     device: torch.device,
 ) -> Tensor:
-    """Eq. (19) for images (n, h, w, 3) of one size: on the device, perhaps not computed yet."""
+    """Eq. (19) for images (n, h, w, 3) of one size and level: on the device, perhaps not yet."""
     height, width = images.shape[1:3]
     where = Grid.over((height, width), dictionary.patch_size, parameters.stride)
     places = [
-        np.flatnonzero(touching(theta > 0, where.rows, where.columns, dictionary.patch_size))
-        for _, theta in regions
+        np.flatnonzero(touching(own.theta > 0, where.rows, where.columns, dictionary.patch_size))
+        for own in regions
     ]
     pixels = sent(images, device).float()
-    theta = sent(np.stack([theta for _, theta in regions]), device)
-    x_o, covered = sparse_code(pixels / 255, dictionary, parameters.sparsity, where, places)
+    theta = sent(np.stack([own.theta for own in regions]), device)
+    sparsity = regions[0].level.sparsity
+    x_o, covered = sparse_code(pixels / 255, dictionary, sparsity, where, places)
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
     mixed += (1 - weight) * _background(pixels, regions, parameters)
@@ -116,7 +118,7 @@ def purified(
 
 def _background(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
     """x_b of images (n, h, w, 3): filtered where something lies outside the object region."""
-    filtered = [number for number, (mask, _) in enumerate(regions) if not mask.all()]
+    filtered = [number for number, own in enumerate(regions) if not own.mask.all()]
     if not parameters.background or not filtered:
         return pixels
     some = sent(np.array(filtered), pixels.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.regionsparse import Floats, Mask, object_region
+from rsparse.core.regionsparse import Mask, Region, object_region
 from rsparse.defenses import Defense, RegionSparse, Resources
 from rsparse.devices import purifying_device, recorded_device
 from rsparse.errors import InputError
@@ -85,7 +85,7 @@ class Ready(NamedTuple):
 
     image: ImageFile
     pixels: Pixels
-    region: tuple[Mask, Floats]
+    region: Region
     entry: Entry
 
 

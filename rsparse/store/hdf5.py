@@ -22,7 +22,12 @@ from rsparse.store.records import Record, check_record
 if TYPE_CHECKING:
     import h5py
 
-_KINDS = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers"}
+_KINDS = {
+    "b": "truth values",
+    "f": "floating-point numbers",
+    "i": "whole numbers",
+    "u": "whole numbers",
+}
 
 
 @contextmanager

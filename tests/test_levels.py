@@ -1,0 +1,105 @@
+"""How strongly an image is purified, by the noise in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.levels import DEFAULT_SPARSITY, Level, level_for, noise_level
+from rsparse.core.regionsparse import object_region, purify
+from rsparse.errors import InputError
+from rsparse.parameters import PurifyParameters
+
+RNG = np.random.default_rng(0)
+AUTO = PurifyParameters(localize=False)
+
+
+def grey(height: int = 64, width: int = 64, value: float = 128) -> np.ndarray:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+def noisy(deviation: float) -> np.ndarray:
+    noise = RNG.normal(0, deviation, size=(64, 64, 1))
+    return np.clip(np.rint(grey() + noise), 0, 255).astype(np.uint8)
+
+
+def orthonormal(levels: tuple[Level, ...] = ()) -> Dictionary:
+    atoms = np.linalg.qr(RNG.normal(size=(48, 48)))[0].astype(np.float32)
+    return Dictionary(atoms, 4, levels=levels)
+
+
+class TestNoiseLevel:
+    def test_a_flat_image_has_none(self):
+        assert noise_level(grey()) == 0
+
+    def test_a_ramp_and_straight_edges_have_none(self):
+        ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
+        edges = grey()
+        edges[:, 32:] = 10
+        # the mirrored border of a ramp is a fold; a straight fold is no noise either
+        assert noise_level(ramp) == pytest.approx(0, abs=1e-3)
+        assert noise_level(edges) == pytest.approx(0, abs=1e-3)
+
+    @pytest.mark.parametrize("deviation", [2, 5, 10, 20])
+    def test_white_noise_is_measured_a_little_low_since_the_flattest_parts_count(self, deviation):
+        assert 0.6 * deviation < noise_level(noisy(deviation)) < deviation
+
+    def test_more_noise_is_more(self):
+        levels = [noise_level(noisy(deviation)) for deviation in (1, 2, 4, 8, 16, 32)]
+        assert levels == sorted(levels)
+
+    def test_texture_on_most_of_an_image_is_not_noise(self):
+        image = grey()
+        image[:, 8:] = RNG.integers(0, 256, size=(64, 56, 3))
+        assert noise_level(image) == 0
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+    def test_small_images_have_a_finite_level(self, shape):
+        assert noise_level(RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)) >= 0
+
+
+class TestLevelFor:
+    LEVELS = (Level(2.0, 4), Level(6.0, 2), Level(np.inf, 1, localize=False))
+
+    @pytest.mark.parametrize(("deviation", "sparsity"), [(0, 4), (5, 2), (30, 1)])
+    def test_noisier_images_get_fewer_atoms(self, deviation, sparsity):
+        assert level_for(noisy(deviation), self.LEVELS, AUTO).sparsity == sparsity
+
+    def test_a_given_sparsity_holds_for_every_image(self):
+        chosen = level_for(noisy(30), self.LEVELS, replace(AUTO, sparsity=7))
+        assert (chosen.sparsity, chosen.localize) == (7, True)
+
+    def test_without_levels_there_is_a_default(self):
+        assert level_for(noisy(30), (), AUTO).sparsity == DEFAULT_SPARSITY
+
+    def test_a_level_may_code_the_whole_image(self):
+        dictionary = orthonormal(self.LEVELS)
+        everywhere = object_region(noisy(30), dictionary, PurifyParameters())
+        assert everywhere.mask.all()
+        assert everywhere.level == self.LEVELS[-1]
+
+
+def test_auto_purifies_as_the_level_s_sparsity_does():
+    dictionary = orthonormal((Level(3.0, 5), Level(np.inf, 1)))
+    for image, sparsity in ((noisy(0.5), 5), (noisy(20), 1)):
+        expected = purify(image, dictionary, replace(AUTO, sparsity=sparsity))
+        assert np.array_equal(purify(image, dictionary, AUTO), expected)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        (Level(3.0, 1),),
+        (Level(3.0, 1), Level(2.0, 1), Level(np.inf, 1)),
+        (Level(0.0, 1), Level(np.inf, 1)),
+        (Level(float("nan"), 1), Level(np.inf, 1)),
+        (Level(np.inf, 0),),
+    ],
+    ids=["finite", "falling", "empty", "nan", "no-atoms"],
+)
+def test_levels_that_make_no_sense_are_refused(levels):
+    with pytest.raises(InputError, match="dictionary: "):
+        orthonormal(levels)
