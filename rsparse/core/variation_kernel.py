@@ -9,44 +9,87 @@ from rsparse.core.kernel import compiled
 
 Floats = NDArray[np.float32]
 
+_VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
 
-@compiled(fastmath={"reassoc", "contract", "nsz", "arcp"})
+
+@compiled(fastmath=_VECTORISED)
 def smooth(u: Floats, known: Floats, fidelity: Floats, tolerance: float, iterations: int) -> None:
     """See ``lockstep.smooth``."""
     height, width = known.shape
     coupling = np.float32(2) * fidelity.max()
+    share = coupling / (fidelity + np.float32(4) * coupling)
+    anchor = share * fidelity * known / coupling
     b_x, b_y = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     inflow = np.zeros((height, width), np.float32)
-    g_x, g_y = np.zeros(width + 1, np.float32), np.zeros(width, np.float32)
+    rows = np.zeros((5, width + 1), np.float32)
+    squares = np.zeros((2, width), np.float32)
+    squares[0, ::2], squares[1, 1::2] = 1, 1
     for _ in range(iterations):
         change = np.float32(0)
         for parity in range(2):
-            for row in range(height):
-                for column in range((row + parity) % 2, width, 2):
-                    r, c = row + 1, column + 1
-                    around = u[r - 1, c] + u[r + 1, c] + u[r, c - 1] + u[r, c + 1]
-                    weight = fidelity[row, column]
-                    new = coupling * (around + inflow[row, column]) + weight * known[row, column]
-                    new /= weight + np.float32(4) * coupling
-                    change += (new - u[r, c]) * (new - u[r, c])
-                    u[r, c] = new
-            for row in range(height):
-                u[row + 1, 0], u[row + 1, width + 1] = u[row + 1, 1], u[row + 1, width]
-            for column in range(width + 2):
-                u[0, column], u[height + 1, column] = u[1, column], u[height, column]
+            change += _solve(u, anchor, share, inflow, squares, rows, parity)
         if change <= np.float32(tolerance * tolerance) * height * width:
             break
-        g_y[:] = 0
-        for row in range(height):
-            for c in range(width):
-                t_x = u[row + 1, c + 2] - u[row + 1, c + 1] + b_x[row, c]
-                t_y = u[row + 2, c + 1] - u[row + 1, c + 1] + b_y[row, c]
-                length = coupling * np.sqrt(t_x * t_x + t_y * t_y)
-                kept = length / (length + np.float32(1))
-                b_x[row, c] = t_x - kept * t_x
-                b_y[row, c] = t_y - kept * t_y
-                g_x[c + 1] = kept * t_x - b_x[row, c]
-                inflow[row, c] = g_y[c]
-                g_y[c] = kept * t_y - b_y[row, c]
-            for c in range(width):
-                inflow[row, c] += g_x[c] - g_x[c + 1] - g_y[c]
+        _shrink(u, coupling, b_x, b_y, inflow, rows)
+
+
+@compiled(inline="always")
+def _solve(
+    u: Floats, anchor: Floats, share: Floats, inflow: Floats, squares: Floats, rows: Floats,
+    parity: int,
+) -> np.float32:  # fmt: skip
+    """Solve for the pixels of one colour of the chessboard; the sum of the squared changes."""
+    height, width = anchor.shape
+    change = np.float32(0)
+    for row in range(height):
+        r, first = row + 1, (row + parity) % 2
+        for c in range(width):
+            around = u[r - 1, c + 1] + u[r + 1, c + 1] + u[r, c] + u[r, c + 2]
+            new = anchor[row, c] + share[row, c] * (around + inflow[row, c])
+            rows[0, c] = squares[first, c] * (new - u[r, c + 1])
+        for c in range(width):
+            change += rows[0, c] * rows[0, c]
+        for c in range(width):
+            u[r, c + 1] += rows[0, c]
+        u[r, 0], u[r, width + 1] = u[r, 1], u[r, width]
+    for c in range(width + 2):
+        u[0, c] = u[1, c]
+    for c in range(width + 2):
+        u[height + 1, c] = u[height, c]
+    return change
+
+
+@compiled(inline="always")
+def _shrink(
+    u: Floats, coupling: np.float32, b_x: Floats, b_y: Floats, inflow: Floats, rows: Floats
+) -> None:
+    """Shrink ∇u + b, take what is left as b, and sum what flows into each pixel.
+
+    ``rows`` holds t_x, t_y, the share that shrinking keeps, and g = d − b along both axes.
+    """
+    height, width = b_x.shape
+    for c in range(width + 1):
+        rows[3, c] = 0
+    for c in range(width + 1):
+        rows[4, c] = 0
+    for row in range(height):
+        r = row + 1
+        for c in range(width):
+            rows[0, c] = u[r, c + 2] - u[r, c + 1] + b_x[row, c]
+        for c in range(width):
+            rows[1, c] = u[r + 1, c + 1] - u[r, c + 1] + b_y[row, c]
+        for c in range(width):
+            length = coupling * np.sqrt(rows[0, c] * rows[0, c] + rows[1, c] * rows[1, c])
+            rows[2, c] = length / (length + np.float32(1))
+        for c in range(width):
+            b_x[row, c] = rows[0, c] - rows[2, c] * rows[0, c]
+        for c in range(width):
+            b_y[row, c] = rows[1, c] - rows[2, c] * rows[1, c]
+        for c in range(width):
+            rows[3, c + 1] = rows[2, c] * rows[0, c] - b_x[row, c]
+        for c in range(width):
+            inflow[row, c] = rows[4, c] + rows[3, c] - rows[3, c + 1]
+        for c in range(width):
+            rows[4, c] = rows[2, c] * rows[1, c] - b_y[row, c]
+        for c in range(width):
+            inflow[row, c] -= rows[4, c]
