@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from rsparse.cli.app import app
-from rsparse.cli.console import Stopwatch, finish, progress_bar, stderr, summary, table, to_json
+from rsparse.cli.console import (
+    Stopwatch,
+    finish,
+    progress_bar,
+    stderr,
+    summary,
+    to_json,
+    wide_table,
+)
 from rsparse.cli.model_options import model_options
 from rsparse.cli.options import (
     Json,
@@ -298,9 +306,13 @@ def _print_table(found: Evaluation, scenario: str, source: str) -> None:
         values.append(share(worst_case(found, defense, columns)).value)
         values += [accuracy(found, c, defense).value for c in (clean_column(found), *columns)]
         rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
-    table(
+    heads = [
+        f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
+        for column in columns
+    ]
+    wide_table(
         f"top-1 %, {scenario}, attacks on {source}, judged {found.model}; {len(found.names)} "
         f"images, {_which(found.only_correct)}",
-        ["defense", "mean attacked", "worst case", "clean", *(c.attack for c in columns)],
+        ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
         rows,
     )
