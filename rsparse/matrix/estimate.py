@@ -128,7 +128,7 @@ def _pictures(matrix: Matrix) -> list[Pixels]:
 
 
 def _passes(column: Attacked) -> int:
-    return 0 if column.attack is None else getattr(column.attack, "passes", 1)
+    return 0 if column.attack is None else column.attack.passes
 
 
 def _attack_seconds(
@@ -147,7 +147,7 @@ def _attack_seconds(
             runs.setdefault(column.threat.model.name, set()).add(column.attack.unscaled())
     return sum(
         seconds_a_pass(matrix.attacked_models[name], pictures, device)
-        * sum(getattr(attack, "passes", 1) for attack in attacks)
+        * sum(attack.passes for attack in attacks)
         for name, attacks in runs.items()
     )
 
