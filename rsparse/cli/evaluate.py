@@ -29,6 +29,7 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.errors import InputError
+from rsparse.models.fields import flag_of
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import EvaluateParameters
@@ -177,7 +178,11 @@ def _plan_from_file(
         for field in dataclasses.fields(parameters)
         if getattr(parameters, field.name) != getattr(default, field.name)
     ]
-    said += [f"--{name}" for name in ["the model's input"] if wants != SpecOptions()]
+    said += [
+        f"--{flag_of(field.name)}"
+        for field in dataclasses.fields(wants)
+        if getattr(wants, field.name) is not None
+    ]
     if said:
         raise InputError(f"{said[0]} belongs into the plan {path}")
     return read_plan(path, output)
