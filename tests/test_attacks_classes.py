@@ -105,7 +105,8 @@ def test_foolbox_classes_by_name(name: str) -> None:
         ),
         (
             "LinfPDG:eps=8",
-            "unknown attack 'LinfPDG'; did you mean LinfPGD? Known: fgsm, bim, mi-fgsm, cw-l2",
+            "unknown attack 'LinfPDG'; did you mean LinfPGD? "
+            "Known: fgsm, bim, mi-fgsm, cw-l2, noise",
         ),
         (
             "LinfPGD:step=3",

@@ -126,7 +126,8 @@ class _Run:
         return self._save(evaluation)
 
     def _make(self, columns: Sequence[Attacked]) -> None:
-        """Attack and judge what is missing of some columns."""
+        """Attack and judge what is missing of some columns, once in a run."""
+        columns = [column for column in columns if column not in self.entries]
         for name in dict.fromkeys(c.threat.model.name for c in columns if c.threat):
             self._attack([c for c in columns if c.threat and c.threat.model.name == name])
         for column in columns:
@@ -145,7 +146,7 @@ class _Run:
         model = columns[0].threat.model if columns[0].threat else self.plan.model
         if missing:
             values = self.plan.parameters
-            outcome = attack_chosen(
+            attack_chosen(
                 self.plan.images, model.path, list(missing),
                 self.plan.output / "attacks" / model.name,
                 AttackRunParameters(
@@ -154,7 +155,6 @@ class _Run:
                 model.wants, self.selection.labels, workers=self.workers,
                 overwrite=self.overwrite, progress=self.progress,
             )  # fmt: skip
-            self.done.failed += outcome.failed
         for column in columns:
             self.entries[column] = self._checked_entries(column)
 
@@ -181,6 +181,7 @@ class _Run:
                 f"{place}: was made from other images, by another model, or with another seed or "
                 "batch size; choose another output or pass --overwrite"
             )
+        self.done.failed += manifest["failed"] if manifest else []
         return entries
 
     def _judge(self, column: Attacked) -> None:
