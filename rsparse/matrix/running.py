@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsparse.attacks import attack_text
 from rsparse.defenses import Defense, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation import statistics
-from rsparse.evaluation.checks import Evidence, all_checks
+from rsparse.evaluation.checks import all_checks
 from rsparse.evaluation.files import (
     load_timing,
     save_evaluation,
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.plan import Threat, strength_of
-from rsparse.evaluation.results import CLEAN, Cell, Column, Defended, Evaluation
+from rsparse.evaluation.plan import Threat
+from rsparse.evaluation.results import CLEAN, Evaluation
+from rsparse.matrix.assembly import Found
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttackRunParameters
@@ -29,7 +29,7 @@ from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome
 from rsparse.stages.attack import attack_chosen
 from rsparse.stages.judge import Folder, judge_images, read_cell
-from rsparse.stages.select import Selection, select_images
+from rsparse.stages.select import select_images
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.journal import Entry
@@ -98,41 +98,42 @@ class _Run:
         self.workers, self.overwrite, self.progress = workers, overwrite, progress
         self.done = Done()
         self.timing = load_timing(self.plan.output)
-        self.entries: dict[Attacked, dict[str, Entry]] = {}
-        self.cells: dict[tuple[Attacked, Defense], list[Prediction]] = {}
-        self.selection: Selection
-
-    def run(self) -> EvaluateOutcome:
-        """Select, attack, judge, check, save."""
-        plan, parameters = self.plan, self.plan.parameters
+        values = self.plan.parameters
         self.selection = select_images(
-            plan.images, self.matrix.classifier, plan.output / CLEAN, labels=plan.labels,
-            only_correct=parameters.only_correct, limit=parameters.limit, workers=self.workers,
-            overwrite=self.overwrite, progress=self.progress,
+            self.plan.images, matrix.classifier, self.plan.output / CLEAN, labels=self.plan.labels,
+            only_correct=values.only_correct, limit=values.limit, workers=workers,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
         self.done.failed += self.selection.failed
-        planned, threats = self.matrix.columns, plan.threats
+        self.found = Found(matrix, self.selection)
+
+    def run(self) -> EvaluateOutcome:
+        """Attack, judge, check, save."""
+        planned, threats = self.matrix.columns, self.plan.threats
         probes = {threat: self.matrix.probes(threat) for threat in threats}
-        everything = list(dict.fromkeys([*planned, *(c for t in threats for c in probes[t])]))
-        self._make(everything)
+        known = [*planned, *(column for threat in threats for column in probes[threat])]
+        self._make(known)
         doubled = {threat: self._doubled(threat) for threat in threats}
-        self._make([pair[1] for pair in doubled.values() if pair])
-        extra = [pair[1] for pair in doubled.values() if pair]
-        whole = self._results(dict.fromkeys([*everything, *extra]))
-        evidence = [self._evidence(threat, probes[threat], doubled[threat]) for threat in threats]
-        evaluation = replace(
-            self._results(planned), checks=all_checks(whole, evidence)
-        )  # fmt: skip
-        return self._save(evaluation)
+        more = [pair[1] for pair in doubled.values() if pair]
+        self._make(more)
+        whole = self.found.evaluation(dict.fromkeys([*known, *more]))
+        evidence = [
+            self.found.evidence([c for c in planned if c.threat == t], probes[t], doubled[t])
+            for t in threats
+        ]
+        checks = all_checks(whole, evidence)
+        return self._save(replace(self.found.evaluation(planned), checks=checks))
 
     def _make(self, columns: Sequence[Attacked]) -> None:
         """Attack and judge what is missing of some columns, once in a run."""
-        columns = [column for column in columns if column not in self.entries]
+        columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
         for name in dict.fromkeys(c.threat.model.name for c in columns if c.threat):
             self._attack([c for c in columns if c.threat and c.threat.model.name == name])
         for column in columns:
             if column.attack is None:
-                self.entries[column] = {entry["name"]: entry for entry in self.selection.entries}
+                self.found.entries[column] = {
+                    entry["name"]: entry for entry in self.selection.entries
+                }
             self._judge(column)
 
     def _attack(self, columns: Sequence[Attacked]) -> None:
@@ -156,7 +157,7 @@ class _Run:
                 overwrite=self.overwrite, progress=self.progress,
             )  # fmt: skip
         for column in columns:
-            self.entries[column] = self._checked_entries(column)
+            self.found.entries[column] = self._checked_entries(column)
 
     def _checked_entries(self, column: Attacked) -> dict[str, Entry]:
         """The entries of an attacked folder, by name; it is what this plan would make."""
@@ -188,7 +189,7 @@ class _Run:
         """Make the cells of a column that are missing, and read all."""
         place = self.matrix.folder_of(column)
         labels = self.selection.labels
-        entries = [{**e, "label": labels[e["name"]]} for e in self.entries[column].values()]
+        entries = [{**e, "label": labels[e["name"]]} for e in self.found.entries[column].values()]
         folder = Folder(place, entries)
         for defense in self.plan.defenses:
             path = self.matrix.cell_of(column, defense)
@@ -198,7 +199,7 @@ class _Run:
                 rows = self._make_cell(folder, defense, record, path, column)
             else:
                 self.done.resumed += 1
-            self.cells[column, defense] = rows
+            self.found.cells[column, defense] = rows
 
     def _make_cell(
         self, folder: Folder, defense: Defense, record: Record, path: Path, column: Attacked
@@ -226,77 +227,8 @@ class _Run:
         }
         if not doubled:
             return None
-        strongest = min(doubled, key=self._n_right)
+        strongest = min(doubled, key=self.found.n_right)
         return strongest, doubled[strongest]
-
-    def _n_right(self, column: Attacked) -> int:
-        return sum(
-            row.classes[0] == row.label
-            for defense in self.plan.defenses
-            for row in self.cells[column, defense]
-        )
-
-    def _evidence(
-        self, threat: Threat, probes: Sequence[Attacked], doubled: tuple[Attacked, Attacked] | None
-    ) -> Evidence:
-        planned = [c for c in self.matrix.columns if c.threat is threat or c.threat == threat]
-        return Evidence(
-            columns=[self._column(column) for column in planned],
-            floor=self._column(probes[0]) if probes else None,
-            noise=[self._column(column) for column in probes[1:]],
-            steps=None if doubled is None else (self._column(doubled[0]), self._column(doubled[1])),
-            rounding={self._column(column).key: self._rounding(column) for column in planned},
-        )
-
-    def _rounding(self, column: Attacked) -> tuple[Any, Any]:
-        entries = self.entries[column].values()
-        before = np.array([entry["success_float"] for entry in entries], bool)
-        return before, np.array([entry["success"] for entry in entries], bool)
-
-    def _column(self, column: Attacked) -> Column:
-        """What an attack did, image by image; an image it could not be run on is unchanged."""
-        names, entries = self._names(), self.entries[column]
-        sizes: dict[str, Any] = {
-            key: np.array([_size(entries.get(name), key) for name in names], np.float64)
-            for key in ("linf", "l2", "d")
-        }
-        if column.attack is None or column.threat is None:
-            everything = np.ones(len(names), bool)
-            return Column("", "", CLEAN, CLEAN, "", None, {}, **sizes, found=everything)
-        found = [name in entries and not entries[name]["nothing_found"] for name in names]
-        return Column(
-            column.threat.scenario.name, column.threat.model.name, attack_text(column.attack),
-            column.attack.name, *strength_of(column.attack), column.attack.as_record(), **sizes,
-            found=np.array(found, bool),
-        )  # fmt: skip
-
-    def _names(self) -> list[str]:
-        return [entry["name"] for entry in self.selection.entries]
-
-    def _results(self, columns: Iterable[Attacked]) -> Evaluation:
-        """The evaluation of some columns, all of whose cells are there."""
-        columns = list(columns)
-        names, labels = self._names(), self.selection.labels
-        made = {column: self._column(column) for column in columns}
-        cells = [
-            _cell(made[column], defense_text(defense), names, self.cells[column, defense])
-            for column in columns
-            for defense in self.plan.defenses
-        ]
-        return Evaluation(
-            record={},
-            model=self.plan.model.name,
-            names=tuple(names),
-            labels=np.array([labels[name] for name in names], np.int64),
-            only_correct=self.plan.parameters.only_correct,
-            left_out=self.selection.left_out,
-            class_names=tuple(self.matrix.classifier.class_names),
-            columns=tuple(made.values()),
-            defenses=tuple(
-                Defended(defense_text(d), d.kind, d.as_record()) for d in self.plan.defenses
-            ),
-            cells=tuple(cells),
-        )
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output
@@ -334,21 +266,3 @@ class _Run:
 def _named(entry: Entry, what: str) -> Entry:
     """A failed image with what failed, since it may go well elsewhere."""
     return {**entry, "error": f"{what}: {entry['error']}"}
-
-
-def _size(entry: Entry | None, key: str) -> float:
-    """How far an image was changed; the relative change of a black one has no number."""
-    if entry is None or key not in entry:
-        return 0.0
-    return float("inf") if entry[key] is None else float(entry[key])
-
-
-def _cell(column: Column, defense: str, names: Sequence[str], rows: Sequence[Prediction]) -> Cell:
-    by_name = {row.name: row for row in rows}
-    found = [by_name.get(name) for name in names]
-    return Cell(
-        column.key,
-        defense,
-        np.array([-1 if row is None else row.classes[0] for row in found], np.int64),
-        np.array([0.0 if row is None else row.probabilities[0] for row in found], np.float32),
-    )
