@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -51,16 +50,8 @@ def spams_learn(
     return learn
 
 
-def art_defence(given: dict[str, np.ndarray], name: str, **options: Any) -> Callable[[], object]:
-    from art.defences import preprocessor
-
-    defence = getattr(preprocessor, name)(clip_values=(0, 1), **options)
-    images = given["images"]
-    return lambda: [defence(image[None]) for image in images]
-
-
 TASKS: dict[str, Callable[..., Callable[[], object]]] = {
-    "spams_omp": spams_omp, "spams_learn": spams_learn, "art_defence": art_defence,
+    "spams_omp": spams_omp, "spams_learn": spams_learn,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The programs rsparse is measured against; none of them is a dependency of it.
 
-scikit-learn runs in the benchmark's own process. SPAMS (GPL) and the adversarial robustness
-toolbox are installed into a folder of their own and run in a process of their own.
+scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a folder of its own
+and runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from sklearn.linear_model import orthogonal_mp_gram
 from rsparse.core import engine
 
 SPAMS = ("spams-bin==2.6.14",)
-ART = ("adversarial-robustness-toolbox==1.20.1", "six", "tqdm")
 _CORETYPES = ("", "Haswell", "Zen", "SkylakeX")  # the OpenBLAS in SPAMS may not know a new CPU
 
 

@@ -1,4 +1,4 @@
-"""Purifying: one image beside other defences, and the whole command beside its own arithmetic.
+"""Purifying: one image, and the whole command beside its own arithmetic.
 
     python benchmarks/purify.py [--shared ../shared] [--full]
 
@@ -11,29 +11,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import cv2
 import measure
-import numpy as np
 import peers
 import photographs
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
-from rsparse.images import Pixels, decode_image, encode_png, to_unit
+from rsparse.images import Pixels, decode_image, encode_png
 from rsparse.parallel import usable_cores
 from rsparse.parameters import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.records import DICTIONARY, Record
 
 IMAGES, COMMAND_IMAGES = 5, 1000
-ART = {
-    "ART JpegCompression, quality 75": ("JpegCompression", {"quality": 75}),
-    "ART SpatialSmoothing (median 3×3)": ("SpatialSmoothing", {"window_size": 3}),
-    "ART TotalVarMin": ("TotalVarMin", {}),
-}
 
 
 def main() -> None:
@@ -45,10 +37,10 @@ def main() -> None:
     print(f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, "
           "uint8 in and out; ours by its defaults (colour patches of 8×8, k=256, K=2, stride 2, "
           "the object coded, the rest filtered) and the whole image coded.\n")  # fmt: skip
-    defences(images[:: len(images) // IMAGES][:IMAGES], dictionary, options.work)
+    one_image(images[:: len(images) // IMAGES][:IMAGES], dictionary)
 
 
-def defences(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
+def one_image(images: list[Pixels], dictionary: Dictionary) -> None:
     whole = PurifyParameters(localize=False)
 
     def each(function: Callable[[Pixels], object]) -> Callable[[], float]:
@@ -61,43 +53,15 @@ def defences(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
     often = {
         "purify": each(lambda image: purify(image, dictionary)),
         "purify, whole image": each(lambda image: purify(image, dictionary, whole)),
-        "OpenCV non-local means, colour": each(
-            lambda image: cv2.fastNlMeansDenoisingColored(image, None, 10, 10, 7, 21)
-        ),
-        "OpenCV bilateral, d=9": each(lambda image: cv2.bilateralFilter(image, 9, 50, 50)),
     }
-    seldom = {
-        "purify with scikit-learn's OMP": with_scikit,
-        "scikit-image TV-Chambolle": each(_total_variation),
-    }
-    packages = peers.installed(peers.ART, work)
-    worker = None
-    if packages is not None:
-        file = work.absolute() / "images.npz"
-        np.savez(file, images=np.stack([to_unit(image) for image in images]))
-        worker = peers.Worker(packages, file)
-        seldom |= {
-            name: partial(worker, "art_defence", name=kind, **options)
-            for name, (kind, options) in ART.items()
-        }
     seconds = measure.interleaved(often)
-    seconds |= measure.interleaved(seldom, rounds=2)
-    if worker is not None:
-        worker.close()
+    seconds |= measure.interleaved({"purify with scikit-learn's OMP": with_scikit}, rounds=2)
     ours = seconds["purify"]
     rows = [
         [name, f"{1000 * value / len(images):.1f}", f"{value / ours:.2g}×"]
         for name, value in seconds.items()
     ]
-    print(measure.table(["defence", "CPU ms an image", "/ purify"], rows))
-    if packages is None:
-        print("The adversarial robustness toolbox (ART) could not be installed.\n")
-
-
-def _total_variation(image: Pixels) -> object:
-    from skimage.restoration import denoise_tv_chambolle
-
-    return denoise_tv_chambolle(image, weight=0.1, channel_axis=2)
+    print(measure.table(["", "CPU ms an image", "/ purify"], rows))
 
 
 def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:

@@ -20,6 +20,7 @@ SECTIONS = {
     "kernel": "Sparse coding",
     "learner": "Dictionary learning",
     "purify": "Purifying",
+    "defenses": "Defenses",
     "memory": "Memory",
     "startup": "Start-up",
 }

@@ -33,6 +33,7 @@ _PUBLIC = {
     "RegionSparse": "rsparse.estimator",
     "activations": "rsparse.library",
     "attack": "rsparse.library",
+    "defend": "rsparse.library",
     "learn_dictionary": "rsparse.core.learning",
     "load_classifier": "rsparse.models.onnx_classifier",
     "load_dictionary": "rsparse.store.dictionaries",

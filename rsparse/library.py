@@ -6,7 +6,7 @@ a loaded ``Classifier`` or the path of an ONNX file that says how it wants its i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunPa
 if TYPE_CHECKING:
     from rsparse.attacks import Attack
     from rsparse.core.dictionary import Dictionary
+    from rsparse.defenses import Defense
     from rsparse.models.onnx_classifier import Classifier
 
 Pixels = NDArray[np.uint8]
@@ -169,6 +170,50 @@ def purify_batch(
     return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
 
 
+def defend(
+    images: Images,
+    defense: Defense | str,
+    dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
+    seed: int = 0,
+) -> Any:
+    """Clean each of a batch by any defense.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    defense : Defense or str
+        One defense, as on the command line: ``"jpeg:quality=40"``, ``"bilateral+jpeg"``.
+    dictionaries : Dictionary, or mapping of str to Dictionary, optional
+        What ``regionsparse`` codes with; in a mapping "" is the one without a name.
+    seed : int
+        Of the defenses that draw random numbers.
+
+    Returns
+    -------
+    An array (n, h, w, 3) for an array, else a list of images.
+
+    Raises
+    ------
+    InputError
+        If there is no such defense, it lacks a dictionary, or an image has an unusable size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> defend(np.full((1, 2, 2, 3), 130, dtype=np.uint8), "bit-depth:bits=1")[0, 0, 0].tolist()
+    [255, 255, 255]
+    """
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.defenses import Resources
+
+    chosen = _one_defense(defense)
+    given = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
+    resources = Resources(given, seed)
+    chosen.check(resources)
+    cleaned = [chosen.clean(image, resources) for image in images]
+    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
+
+
 def activations(
     images: Images, model: Classifier | Path | str, gamma: float = 0.0
 ) -> dict[str, NDArray[np.float64]]:
@@ -215,6 +260,15 @@ def _one_attack(attack: Attack | str) -> Attack:
     if len(attacks) != 1:
         raise InputError(f"attack: expected one, got {len(attacks)} from {attack!r}")
     return attacks[0]
+
+
+def _one_defense(defense: Defense | str) -> Defense:
+    from rsparse.defenses import parse_defense
+
+    defenses = parse_defense(defense) if isinstance(defense, str) else [defense]
+    if len(defenses) != 1:
+        raise InputError(f"defense: expected one, got {len(defenses)} from {defense!r}")
+    return defenses[0]
 
 
 def _same_size(images: Images) -> Pixels:

@@ -11,6 +11,7 @@ import pytest
 import rsparse
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import decode_image, find_images
+from tests.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,22 @@ def test_what_cannot_be_attacked(photos, change, message):
     arguments = {"images": photos, "labels": [0] * 4, "model": demo_model(), **change}
     with pytest.raises(rsparse.InputError, match=message):
         rsparse.attack(**arguments)
+
+
+@pytest.mark.parametrize("spec", ["slq", "regionsparse:sparsity=1+jpeg"])
+def test_defend_equals_the_command(photos, small_dictionary, dict_file, run_cli, tmp_path, spec):
+    files = [file.path for file in find_images([demo_photos("test")])[:2]]
+    options = ("--defense", spec, "--dict", dict_file, "--seed", 3, "-o", tmp_path / "out")
+    assert run_cli("purify", *files, *options).exit_code == 0
+    written = [file.path for file in find_images([tmp_path / "out"])]
+    cleaned = rsparse.defend(photos[:2], spec, small_dictionary, seed=3)
+    for path, clean in zip(written, cleaned, strict=True):
+        np.testing.assert_array_equal(decode_image(path.read_bytes(), path), clean)
+    assert isinstance(rsparse.defend(list(photos[:1]), spec, {"": small_dictionary}), list)
+
+
+def test_defend_takes_one_defense_and_what_it_needs(photos):
+    with refused("defense: expected one, got 2 from 'jpeg:quality=2,3'"):
+        rsparse.defend(photos, "jpeg:quality=2,3")
+    with refused("regionsparse needs a dictionary: --dict dict.h5"):
+        rsparse.defend(photos, "regionsparse")
