@@ -102,7 +102,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         (LEAST + "scenario = 'transfer'",
          "scenario transfer needs --source-model, the model to attack"),
         (LEAST + "dict = ['a.h5', 'b.h5']",
-         "two dictionaries without a name; name the second, as in --dict fine=fine.h5"),
+         "--dict: a dictionary without a name is given twice; write --dict NAME=b.h5"),
         (LEAST + "defense = ['median', 'median:size=3']",
          "the defense median-size=3 is named twice"),
     ],

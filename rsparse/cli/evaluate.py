@@ -21,6 +21,7 @@ from rsparse.cli.console import (
 )
 from rsparse.cli.model_options import model_options
 from rsparse.cli.options import (
+    Dictionaries,
     Json,
     Overwrite,
     examples,
@@ -33,6 +34,7 @@ from rsparse.models.fields import flag_of
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import EvaluateParameters
+from rsparse.specs import named_files
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
@@ -85,13 +87,7 @@ def evaluate(
             help="As for rsparse purify; none, the undefended model, is always among them.",
         ),
     ] = None,
-    dictionaries: Annotated[
-        _Texts,
-        typer.Option(
-            "--dict", "-d", metavar="[NAME=]FILE",
-            help="Dictionary for regionsparse; one with a name for regionsparse:dictionary=NAME.",
-        ),
-    ] = None,
+    dictionaries: Dictionaries = None,
     labels: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -200,7 +196,6 @@ def _plan_from_options(
         Plan,
         parse_attacks,
         parse_defenses,
-        parse_dictionaries,
     )
     from rsparse.evaluation.scenarios import find_scenario
 
@@ -220,7 +215,7 @@ def _plan_from_options(
         output=output,
         scenarios=tuple(map(find_scenario, texts("--scenario"))),
         sources=_sources(given["--source-model"] or [], texts("--source-preset")),
-        dictionaries=parse_dictionaries(texts("--dict")),
+        dictionaries=named_files(texts("--dict")),
         parameters=parameters,
     )
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rsparse.attacks import Attack, attack_text, parse_attack
-from rsparse.defenses import Defense, NoDefense, defense_text, parse_defense, parts_of
+from rsparse.defenses import Defense, NoDefense, defense_text, parse_defense
 from rsparse.errors import InputError
 from rsparse.evaluation.results import GRAY_BOX
 from rsparse.evaluation.scenarios import Scenario, find_scenario
@@ -124,33 +123,6 @@ def parse_attacks(texts: Sequence[str]) -> tuple[Attack, ...]:
 def parse_defenses(texts: Sequence[str]) -> tuple[Defense, ...]:
     """The defenses that specs ask for, in their order."""
     return tuple(defense for text in texts for defense in parse_defense(text))
-
-
-def parse_dictionaries(texts: Sequence[str], folder: Path = Path()) -> dict[str, Path]:
-    """``dict.h5`` as the default dictionary, ``fine=fine.h5`` as that named ``fine``.
-
-    Raises
-    ------
-    InputError
-        If two have the same name.
-    """
-    found: dict[str, Path] = {}
-    for text in texts:
-        name, equals, path = text.rpartition("=")
-        if name in found:
-            raise InputError(
-                f"two dictionaries are named {name!r}"
-                if equals
-                else "two dictionaries without a name; name the second, as in --dict fine=fine.h5"
-            )
-        found[name] = folder / path
-    return found
-
-
-def dictionary_names(defense: Defense, dictionaries: Mapping[str, Any]) -> tuple[str, ...]:
-    """The dictionaries that a defense uses, of those that there are."""
-    wanted = {getattr(part, "dictionary", None) for part in parts_of(defense)}
-    return tuple(name for name in sorted(dictionaries) if name in wanted)
 
 
 def strength_of(attack: Attack) -> tuple[str, float | None]:

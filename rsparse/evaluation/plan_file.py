@@ -14,13 +14,12 @@ from rsparse.evaluation.plan import (
     Plan,
     parse_attacks,
     parse_defenses,
-    parse_dictionaries,
 )
 from rsparse.evaluation.scenarios import find_scenario
 from rsparse.models.fields import parse_size, parse_triple, read_class_names
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import EvaluateParameters
-from rsparse.specs import nearest
+from rsparse.specs import named_files, nearest
 from rsparse.store.files import read_bytes
 
 _PARAMETERS = {field.name.replace("_", "-"): field.name
@@ -81,7 +80,7 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
             _model(source, folder, "source-model")
             for source in (sources if isinstance(sources, list) else [sources])
         ),
-        dictionaries=parse_dictionaries(_texts(said, "dict"), folder),
+        dictionaries=named_files(_texts(said, "dict"), folder),
         parameters=EvaluateParameters(
             **{field: said[key] for key, field in _PARAMETERS.items() if key in said}
         ),

@@ -10,14 +10,14 @@ from rsparse.attacks import Attack, Bim, Noise, attack_text
 from rsparse.defenses import Defense, Resources, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation.checks import HUGE_EPS
-from rsparse.evaluation.plan import ModelChoice, Plan, Threat, dictionary_names, strength_of
+from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.stages.judge import Court, Folder, cell_record
-from rsparse.store.dictionaries import load_dictionary
-from rsparse.store.files import reason, sha256_of, sha256_of_file
+from rsparse.store.dictionaries import load_dictionaries
+from rsparse.store.files import reason, sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
-from rsparse.store.records import Record, Source
+from rsparse.store.records import Record
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
@@ -56,12 +56,7 @@ class Matrix:
             self.attacked_models[threat.model.name] = (
                 self.classifier if own else _load_source(threat.model, self.classifier)
             )
-        loaded = {name: load_dictionary(path) for name, path in plan.dictionaries.items()}
-        sources = {
-            name: Source(path.name, sha256_of_file(path), loaded[name][1])
-            for name, path in plan.dictionaries.items()
-        }
-        dictionaries = {name: dictionary for name, (dictionary, _) in loaded.items()}
+        dictionaries, sources = load_dictionaries(plan.dictionaries)
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
@@ -105,8 +100,7 @@ class Matrix:
 
     def record_of_cell(self, folder: Folder, defense: Defense) -> Record:
         """What a cell is made from."""
-        used = dictionary_names(defense, self.court.dictionaries)
-        return cell_record(folder, self.court, defense, used)
+        return cell_record(folder, self.court, defense)
 
 
 def _load_source(choice: ModelChoice, judged: Classifier) -> Classifier:

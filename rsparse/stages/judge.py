@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rsparse.core.dictionary import Dictionary
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
@@ -92,17 +91,15 @@ class Folder:
         return self.inputs.sources(self.digests)
 
 
-def cell_record(
-    folder: Folder, court: Court, defense: Defense, dictionaries: tuple[str, ...]
-) -> Record:
-    """The record of a cell; ``dictionaries`` names those that the defense uses."""
+def cell_record(folder: Folder, court: Court, defense: Defense) -> Record:
+    """The record of a cell."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": court.classifier.input_record(),
     }
     if defense.codecs():
         values["codecs"] = defense.codecs()
-    used = tuple(court.dictionaries[name] for name in dictionaries)
+    used = tuple(court.dictionaries[name] for name in defense.dictionaries)
     seed = court.resources.seed if defense.is_random else None
     inputs = (*folder.sources, court.classifier.source(), *used)
     return Record(PREDICTIONS, "judge", values, seed, inputs)
@@ -141,10 +138,10 @@ def judge_images(
         If not one image could be judged.
     """
     run = {"record": record.as_json()}
-    court_step = JudgeStep(court.classifier, defense, _needed(court.resources, record, court))
+    step = JudgeStep(court.classifier, defense, _needed(court.resources, defense))
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
-            folder.inputs, journal, OneByOne(court_step), what=what, workers=workers,
+            folder.inputs, journal, OneByOne(step), what=what, workers=workers,
             progress=progress, sees=[folder.path, court.classifier.path],
         )  # fmt: skip
         refuse_all_failed(failed, done + resumed, None)
@@ -168,11 +165,7 @@ def judge_images(
     return JudgeOutcome(output, done, resumed, failed, seconds), rows
 
 
-def _needed(resources: Resources, record: Record, court: Court) -> Resources:
-    """The resources without the dictionaries that the cell does not use, to send less about."""
-    used: dict[str, Dictionary] = {
-        name: resources.dictionaries[name]
-        for name, source in court.dictionaries.items()
-        if source in record.inputs
-    }
+def _needed(resources: Resources, defense: Defense) -> Resources:
+    """The resources without the dictionaries that the defense does not use: less to send about."""
+    used = {name: resources.dictionaries[name] for name in defense.dictionaries}
     return Resources(used, resources.seed)
