@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # CONTRIBUTING's table, from the top down; modules of one row may import each other.
 LAYERS = (
     {"cli", "__main__"},
-    {"demo"},
+    {"demo", "matrix"},
     {"stages"},
     {"library", "estimator", "evaluation", "runs", "plots", "sheet"},
     {"attacks", "defenses", "models", "gpu"},

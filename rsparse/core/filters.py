@@ -1,10 +1,11 @@
-"""Smoothing of whole images by OpenCV: non-local means and the bilateral filter."""
+"""Smoothing of whole images, almost all by OpenCV."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 Pixels = NDArray[np.uint8]
 
@@ -43,3 +44,29 @@ def bilateral(image: Pixels, diameter: int, sigma_color: float, sigma_space: flo
     """
     filtered = cv2.bilateralFilter(image, diameter, sigma_color, sigma_space)
     return np.asarray(filtered, dtype=np.uint8)
+
+
+def median(image: Pixels, size: int) -> Pixels:
+    """Replace each pixel by the median of its neighbourhood, channel by channel.
+
+    The image is mirrored at its border, the outermost pixel included. In a window of even size,
+    which reaches further to the left and up, the larger of the two middle values is taken.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    size : int
+        Side of the square window in pixels.
+    """
+    if size % 2 == 0:
+        return median_filter(image, (size, size, 1), mode="reflect")
+    reach = size // 2
+    mirrored = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT)
+    height, width = image.shape[:2]
+    filtered = cv2.medianBlur(mirrored, size)[reach : reach + height, reach : reach + width]
+    return np.ascontiguousarray(filtered, dtype=np.uint8)
+
+
+def gaussian(image: Pixels, sigma: float) -> Pixels:
+    """Blur by a Gaussian of standard deviation ``sigma`` pixels, mirrored at the border."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)

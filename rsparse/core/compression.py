@@ -1,0 +1,80 @@
+"""Fewer bits an image: JPEG by Pillow, JPEG at random qualities, fewer bits a colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from rsparse.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+_LARGEST_JPEG = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+
+
+def jpeg(image: Pixels, quality: int) -> Pixels:
+    """Compress to JPEG and back, with the colours at half the resolution (4:2:0).
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    quality : int
+        libjpeg's, 1 to 100; less removes more.
+
+    Raises
+    ------
+    InputError
+        If a side is longer than a JPEG file can hold.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) > _LARGEST_JPEG:
+        raise InputError(f"is {width}×{height} pixels, larger than JPEG's {_LARGEST_JPEG} a side")
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+def jpeg_codec() -> dict[str, str]:
+    """Name and version of the library behind ``jpeg``; its results drift with the builds."""
+    turbo = features.version_feature("libjpeg_turbo")
+    if turbo:
+        return {"libjpeg-turbo": turbo}
+    return {"libjpeg": features.version_codec("jpg") or "unknown"}
+
+
+def local_quantization(
+    image: Pixels, qualities: Sequence[int], block: int, rng: np.random.Generator
+) -> Pixels:
+    """Take each block from the image compressed at one of the qualities, drawn at random.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    qualities : sequence of int
+        Of ``jpeg``.
+    block : int
+        Side of the blocks in pixels; those at the right and the bottom may be cut.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    InputError
+        As for ``jpeg``.
+    """
+    height, width = image.shape[:2]
+    versions = np.stack([jpeg(image, quality) for quality in qualities])
+    drawn = rng.integers(len(qualities), size=(-(-height // block), -(-width // block)))
+    chosen = drawn.repeat(block, axis=0)[:height].repeat(block, axis=1)[:, :width]
+    rows, columns = np.ogrid[:height, :width]
+    return versions[chosen, rows, columns]
+
+
+def reduce_bits(image: Pixels, bits: int) -> Pixels:
+    """Round every colour to ``bits`` bits: rint(x·(2ᵇ − 1)) / (2ᵇ − 1) for x in [0, 1]."""
+    levels = 2**bits - 1
+    table = np.rint(np.rint(np.arange(256) / 255 * levels) / levels * 255).astype(np.uint8)
+    return table[image]

@@ -1,0 +1,105 @@
+"""What every defense is: a frozen parameter set that cleans one image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsparse.parameters import Parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What defenses may need besides an image; it can be sent to other processes.
+
+    Attributes
+    ----------
+    dictionaries : mapping of str to Dictionary
+        By name; "" is the default one.
+    seed : int
+        Of the defenses that draw random numbers.
+    """
+
+    dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
+    seed: int = 0
+
+    def random(self, image: Pixels) -> np.random.Generator:
+        """The random numbers of an image, the same in any order and in any process.
+
+        They follow from the seed and from the image's pixels and size.
+        """
+        import numpy as np
+
+        digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+        return np.random.default_rng([self.seed, int.from_bytes(digest)])
+
+
+@dataclass(frozen=True)
+class Defense(Parameters):
+    """Base of all defenses.
+
+    Attributes
+    ----------
+    name : str
+        How a spec calls it.
+    strengths : tuple of str
+        The parameters that set how much it changes; they are always part of its short name.
+    is_random : bool
+        Whether it draws random numbers, so that a seed belongs to its result.
+    """
+
+    name: ClassVar[str]
+    strengths: ClassVar[tuple[str, ...]] = ()
+    is_random: ClassVar[bool] = False
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
+        """Clean one image.
+
+        Parameters
+        ----------
+        image : uint8 array of shape (h, w, 3), RGB
+            It is not written to.
+        resources : Resources
+        mask : bool array of shape (h, w), optional
+            True on the object region, for defenses that ask for one.
+
+        Returns
+        -------
+        uint8 array of shape (h, w, 3), RGB
+
+        Raises
+        ------
+        InputError
+            If the image is too small or too large for the defense, or something is missing.
+        """
+        raise NotImplementedError
+
+    def check(self, resources: Resources) -> None:
+        """See, before any image is read, that ``resources`` hold what the defense needs.
+
+        Raises
+        ------
+        InputError
+            If something is missing.
+        """
+
+    def codecs(self) -> dict[str, str]:
+        """Versions of the libraries whose results drift from one to the next, by name."""
+        return {}
+
+    @property
+    def kind(self) -> str:
+        """Its name; of a chain, the names of its parts joined by ``+``."""
+        return self.name
+
+    def as_record(self) -> dict[str, Any]:
+        """Name and values as plain JSON types."""
+        return {"name": self.kind, **super().as_record()}

@@ -1,0 +1,52 @@
+"""Defenses one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsparse.defenses.base import Defense, Resources
+
+if TYPE_CHECKING:
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class Chain(Defense):
+    """Several defenses, each cleaning what the one before has left.
+
+    Attributes
+    ----------
+    parts : tuple of Defense
+    """
+
+    name: ClassVar[str] = "chain"
+
+    parts: tuple[Defense, ...]
+
+    def __post_init__(self) -> None:
+        """Its parts have checked themselves."""
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
+        for part in self.parts:
+            image = part.clean(image, resources, mask)
+        return image
+
+    def check(self, resources: Resources) -> None:
+        for part in self.parts:
+            part.check(resources)
+
+    def codecs(self) -> dict[str, str]:
+        return {name: number for part in self.parts for name, number in part.codecs().items()}
+
+    @property
+    def kind(self) -> str:
+        return "+".join(part.kind for part in self.parts)
+
+    def as_record(self) -> dict[str, Any]:
+        return {"name": self.kind, "parts": [part.as_record() for part in self.parts]}
+
+
+def parts_of(defense: Defense) -> tuple[Defense, ...]:
+    """The parts of a chain; of any other defense, itself."""
+    return defense.parts if isinstance(defense, Chain) else (defense,)

@@ -1,0 +1,21 @@
+"""Doing nothing, which every other defense is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rsparse.defenses.base import Defense, Resources
+
+if TYPE_CHECKING:
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class NoDefense(Defense):
+    """The image as it is."""
+
+    name: ClassVar[str] = "none"
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
+        return image.copy()
