@@ -117,7 +117,7 @@ def make_evaluation(
         for text, _ in defenses:
             clean, decay = _SKILL.get(text, (0.8, 2.0))
             share = clean * math.exp(-decay * _relative(column) * power.get(column.source, 0.0))
-            right = ease < share + rng.normal(0, 0.03, n)
+            right = ease < share + rng.normal(0, 0.03, n) * (share < 1)
             wrong = (labels + 1 + rng.integers(0, len(CLASSES) - 1, n)) % len(CLASSES)
             prediction = np.where(right, labels, wrong)
             probability = rng.uniform(0.3, 1, n).astype(np.float32)

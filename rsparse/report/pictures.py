@@ -28,7 +28,6 @@ class Pair:
     """An attacked image and what a defense made of it, as data URLs."""
 
     name: str
-    label: str
     adversarial: str
     purified: str
     said: tuple[Said, Said]
