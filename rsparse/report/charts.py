@@ -34,7 +34,7 @@ INKS = {
 }
 MARKERS = {"ours": "o", "none": "X", "b1": "s", "b2": "^", "b3": "D", "b4": "v", "b5": "P"}
 BASELINE_STYLES = ("b1", "b2", "b3", "b4", "b5")
-_WIDTH = 3.7  # inches; 266 units of the SVG
+_WIDTH, _WIDE = 3.7, 5.0  # inches; of bars, of lines
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def _drawn(chart: Chart, title: str | None = None) -> Iterator[Any]:
         "text.parse_math": False,
     }
     with style.context(["default", settings]):
-        height = 0.32 * len(chart.rows) + 0.42 if isinstance(chart, Bars) else 2.6
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        height = 0.4 * len(chart.rows) + 0.42 if isinstance(chart, Bars) else 2.9
+        figure = Figure(figsize=(_WIDTH if isinstance(chart, Bars) else _WIDE, height), layout="constrained")
         FigureCanvasAgg(figure)
         figure.patch.set_alpha(0.0 if title is None else 1.0)
         axes = figure.add_subplot()
@@ -243,13 +243,13 @@ def _draw_bars(axes: Any, chart: Bars) -> None:
     for row, (label, style, estimate) in enumerate(chart.rows):
         value, low, high = (100 * share for share in estimate)
         ink = INKS[style]
-        axes.barh(row, value, height=0.34, color=ink, alpha=0.85, linewidth=0)
+        axes.barh(row, value, height=0.3, color=ink, alpha=0.85, linewidth=0)
         axes.plot([low, high], [row, row], color=INKS["none"], linewidth=1.1)
         axes.plot([low, high], [row, row], color=INKS["none"], linestyle="", marker="|",
                   markersize=5)  # fmt: skip
-        axes.text(0, row - 0.27, label, va="bottom", fontsize=8)
+        axes.text(0, row - 0.24, label, va="bottom", fontsize=8)
         axes.text(
-            101.5, row - 0.27, f"{percent(estimate.value)} %", va="bottom", ha="right", fontsize=8,
+            101.5, row - 0.24, f"{percent(estimate.value)} %", va="bottom", ha="right", fontsize=8,
             fontweight="bold",
         )  # fmt: skip
     axes.set_ylim(len(chart.rows) - 0.6, -0.85)

@@ -41,7 +41,8 @@ def mean_share(evaluation: Evaluation, defense: Defended, columns: Sequence[Colu
     an image's mean over several columns varies no more than one answer does.
     """
     values = per_image(evaluation, defense, columns)
-    return Estimate(float(values.mean()), *wilson_interval(min(float(values.sum()), len(values)), len(values)))
+    n = len(values)
+    return Estimate(float(values.mean()), *wilson_interval(min(float(values.sum()), n), n))
 
 
 def paired_difference(ours: Floats, other: Floats) -> Estimate:

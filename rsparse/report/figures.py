@@ -125,7 +125,8 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
     title = family.title if not strength else f"{family.title}, {strength}"
     n = len(evaluation.names)
     return Figure(
-        group, f"{group}-{family.key}", title, _describe_bars(drawn), Bars(tuple(drawn)),
+        group, f"{group}-{family.key.removeprefix(f'{group}-')}", title, _describe_bars(drawn),
+        Bars(tuple(drawn)),
         ("scenario", "source", "attack", "defense", "accuracy", "low", "high", "n"),
         tuple((*column.key, d.text, *estimate, n) for d, estimate in rows),
     )  # fmt: skip

@@ -169,7 +169,7 @@ def _value(value: Any) -> tables.Value:
 def _legends(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
     """Marker and label of the series in each section; bars carry their own labels."""
     styles = styles_of(subjects, subjects.main_scenario)
-    legends = {}
+    legends: dict[str, list[tuple[str, str]]] = {}
     for figure in charts:
         if isinstance(figure.chart, Lines | Ratios):
             series = {line.label: line.style for line in figure.chart.series}
@@ -194,14 +194,10 @@ def _template(name: str) -> str:
 
 
 def _environment() -> Any:
-    from jinja2 import BaseLoader, Environment, StrictUndefined
-
-    class Loader(BaseLoader):
-        def get_source(self, environment: Any, template: str) -> Any:
-            return _template(template), None, lambda: True
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        loader=Loader(), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
     )  # fmt: skip
     environment.filters["line"] = lambda text: one_line(str(text))

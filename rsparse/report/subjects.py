@@ -163,15 +163,14 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
     for column in attacked:
         rest = tuple(sorted((key, repr(value)) for key, value in _rest(column).items()))
         groups.setdefault((column.scenario, column.source, column.family, rest), []).append(column)
-    several_sources = {(c.scenario, c.source) for c in attacked}
-    found, keys = [], set()
+    attackers = {(c.scenario, c.source) for c in attacked}
+    found: list[Family] = []
+    keys: set[str] = set()
     for (scenario, source, name, _), columns in groups.items():
         alike = [g for g in groups.values() if g[0].key[:2] == (scenario, source)
                  and g[0].family == name]  # fmt: skip
         title = name + _difference(columns[0], [g[0] for g in alike])
-        if sum(scenario == other for other, _ in several_sources) > 1:
-            title += f", made on {source}"
-        elif scenario != GRAY_BOX and source:
+        if source and (scenario != GRAY_BOX or sum(s == scenario for s, _ in attackers) > 1):
             title += f", made on {source}"
         columns.sort(key=lambda column: column.strength or 0.0)
         key = _file_word(f"{scenario}-{title}", keys)
@@ -188,9 +187,7 @@ def _rest(column: Column) -> Mapping[str, Any]:
 def _difference(column: Column, alike: Sequence[Column]) -> str:
     """The parameters in which an attack differs from others of its name."""
     differing = [
-        key
-        for key in _rest(column)
-        if len({repr(_rest(other).get(key)) for other in alike}) > 1
+        key for key in _rest(column) if len({repr(_rest(other).get(key)) for other in alike}) > 1
     ]
     if not differing:
         return ""

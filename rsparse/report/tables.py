@@ -131,8 +131,10 @@ def attacks(subjects: Subjects) -> Table:
         found = float(np.mean(column.found))
         row.append(Value(percent(found, 0), found))
         rows.append(tuple(row))
-    header = ("scenario", "made on", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max")
-    header += ("d mean", "d max", "found %")
+    header = (
+        "scenario", "made on", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max", "d mean",
+        "d max", "found %",
+    )  # fmt: skip
     return Table(header, tuple(rows), (False, False, False, *[True] * 7))
 
 
