@@ -358,7 +358,7 @@ class ReportParameters(Parameters):
     """How much a report shows."""
 
     pictures: int = parameter(
-        6, "Images in each contact sheet, one sheet for each kind of attack.", minimum=1, maximum=60
+        8, "Images in each contact sheet, one sheet for each kind of attack.", minimum=1, maximum=60
     )
     panels: int = parameter(4, "Images whose attention is shown.", minimum=1, maximum=60)
     measured: int = parameter(

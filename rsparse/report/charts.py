@@ -34,7 +34,7 @@ INKS = {
 }
 MARKERS = {"ours": "o", "none": "X", "b1": "s", "b2": "^", "b3": "D", "b4": "v", "b5": "P"}
 BASELINE_STYLES = ("b1", "b2", "b3", "b4", "b5")
-_WIDTH, _WIDE = 3.7, 5.0  # inches; of bars, of lines
+_WIDTH, _WIDE = 3.7, 4.4  # inches; of bars, of lines
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,10 @@ def _drawn(chart: Chart, title: str | None = None) -> Iterator[Any]:
         "text.parse_math": False,
     }
     with style.context(["default", settings]):
-        height = 0.4 * len(chart.rows) + 0.42 if isinstance(chart, Bars) else 2.9
-        figure = Figure(figsize=(_WIDTH if isinstance(chart, Bars) else _WIDE, height), layout="constrained")
+        height = 0.4 * len(chart.rows) + 0.42 if isinstance(chart, Bars) else 2.7
+        figure = Figure(
+            figsize=(_WIDTH if isinstance(chart, Bars) else _WIDE, height), layout="constrained"
+        )
         FigureCanvasAgg(figure)
         figure.patch.set_alpha(0.0 if title is None else 1.0)
         axes = figure.add_subplot()

@@ -47,7 +47,8 @@ def verdicts(subjects: Subjects) -> list[Verdict]:
 
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
     first = _what_was_kept(subjects, scenario)
-    return [first, _against_the_best(subjects, scenario), _how_far_it_goes(subjects, scenario)]
+    sentences = [first, _against_the_best(subjects, scenario), _how_far_it_goes(subjects, scenario)]
+    return [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
 
 
 def describe_scenario(subjects: Subjects, scenario: str) -> str:
@@ -129,7 +130,8 @@ def _how_far_it_goes(subjects: Subjects, scenario: str) -> str:
     checks = Counter(check.outcome for check in evaluation.checks)
     if not checks:
         return text + "; none of the checks was run."
-    found = f"{checks['pass']} passed, {checks['fail']} failed and {checks['not run']} were not run"
+    left = f"{checks['not run']} {'was' if checks['not run'] == 1 else 'were'} not run"
+    found = f"{checks['pass']} passed, {checks['fail']} failed and {left}"
     return f"{text}; of {sum(checks.values())} checks {found}."
 
 
