@@ -16,7 +16,14 @@ from tests.evaluations import make_eval_folder, make_evaluation
 
 FIXTURES = REPOSITORY / "fixtures"
 HOSTILE = "<img src=x onerror=alert(1)>"
-NAMES = ("astronaut/00", "b'\"&rick", HOSTILE, "co\nffee", "flower/00", "z/</script><script>alert(2)")
+NAMES = (
+    "astronaut/00",
+    "b'\"&rick",
+    HOSTILE,
+    "co\nffee",
+    "flower/00",
+    "z/</script><script>alert(2)",
+)
 DEFENSES = (
     ("none", "none"),
     ("regionsparse-sparsity=2", "regionsparse"),
@@ -108,9 +115,7 @@ def test_the_slider_uncovers_the_other_picture(seen: Seen) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(
-    browser: Any, page_file: Path, scheme: str, width: int
-) -> None:
+def test_axe_finds_no_serious_fault(browser: Any, page_file: Path, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     seen = look(browser, page_file, scheme=scheme, width=width)
     seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
