@@ -92,6 +92,7 @@ def _register_commands() -> None:
         classify,
         activations,
         attention,
+        evaluate,
         model,
         report,
         show,

@@ -21,7 +21,7 @@ dataset                       shape, dtype       meaning
 ============================  =================  ===============================================
 
 Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
-equal bytes; times are in ``timing.json``, and in the column ``seconds`` of ``results.csv``.
+equal bytes; times are in ``timing.json``, and in the columns ``seconds`` of the CSV files.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 
 
 def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Path:
-    """Write ``evaluation.h5``, ``results.csv``, ``images.csv`` and ``checks.csv`` into ``folder``.
+    """Write ``evaluation.h5`` and the CSV files into ``folder``.
+
+    ``results.csv`` has a line for each cell, ``defenses.csv`` for each defense and scenario,
+    ``images.csv`` for each image and cell, ``checks.csv`` for each check.
 
     Parameters
     ----------
@@ -69,6 +72,7 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
         That of ``evaluation.h5``, which is written last.
     """
     _write_csv(folder / "results.csv", statistics.rows(evaluation))
+    _write_csv(folder / "defenses.csv", statistics.defense_rows(evaluation))
     _write_csv(folder / "images.csv", image_rows(evaluation))
     checks = [vars(check) for check in evaluation.checks]
     _write_csv(folder / "checks.csv", checks, _CHECK_TEXTS)

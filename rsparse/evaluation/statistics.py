@@ -146,6 +146,37 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [row for column in evaluation.columns for row in _rows_of_column(evaluation, column)]
 
 
+def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The lines of ``defenses.csv``: clean, mean and worst case of each defense and scenario."""
+    threats = dict.fromkeys((c.scenario, c.source) for c in attacked_columns(evaluation))
+    return [
+        _defense_row(evaluation, defense, *threat)
+        for threat in threats
+        for defense in evaluation.defenses
+    ]
+
+
+def _defense_row(
+    evaluation: Evaluation, defense: Defended, scenario: str, source: str
+) -> dict[str, Any]:
+    columns = attacked_columns(evaluation, scenario, source)
+    worst = share(worst_case(evaluation, defense, columns))
+    return {
+        "scenario": scenario,
+        "source": source,
+        "defense": defense.text,
+        "kind": defense.kind,
+        "n": worst.n,
+        "clean": accuracy(evaluation, clean_column(evaluation), defense).value,
+        "mean_attacked": mean_attacked(evaluation, defense, columns),
+        "worst_case": worst.value,
+        "worst_low": worst.low,
+        "worst_high": worst.high,
+        "seconds": defense.seconds,
+        "only_correct": evaluation.only_correct,
+    }
+
+
 def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, Any]]:
     best = best_baseline(evaluation, column)
     shared = {
@@ -155,8 +186,6 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
         "family": column.family,
         "strength_name": column.strength_name,
         "strength": column.strength,
-        **_distortion(column),
-        "only_correct": evaluation.only_correct,
     }
     lines = []
     for defense in evaluation.defenses:
@@ -174,7 +203,9 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
             "high": found.high,
             "best_baseline": None if best is None else best.text,
             "p": p,
+            **_distortion(column),
             "seconds": defense.seconds,
+            "only_correct": evaluation.only_correct,
         })  # fmt: skip
     return lines
 

@@ -188,7 +188,7 @@ def _read(choice: _Choice, output: Path) -> Selection:
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     usable = [image for image in inputs.images if image.name not in errors]
     digests = {image.name: sha256_of_file(image.path) for image in usable}
-    if to_line(choice.record(digests).as_json()) != to_line(record):
+    if _of_any_version(choice.record(digests).as_json()) != _of_any_version(record):
         raise InputError(
             f"{output.parent}: holds an evaluation of other images, labels, or another model; "
             "choose another output or pass --overwrite"
@@ -203,10 +203,8 @@ def _read(choice: _Choice, output: Path) -> Selection:
     return Selection(output, entries, record, choice.label_origin, left_out, failed)
 
 
-def count_images(paths: Sequence[Path], limit: int | None) -> int:
-    """How many images are selected from, for an estimate."""
-    n = len(load_inputs(paths).images)
-    return n if limit is None else min(n, limit)
+def _of_any_version(record: Mapping[str, Any]) -> bytes:
+    return to_line({key: value for key, value in record.items() if key != "generator"})
 
 
 def _spread(names: Sequence[str], limit: int | None) -> frozenset[str]:

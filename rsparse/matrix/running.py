@@ -1,53 +1,40 @@
-"""``rsparse evaluate``: every attack behind every defense, resumable, in one folder.
-
-Like the demo it joins stages through the artifacts that they leave:
-
-- ``clean/``: the images to judge, as the judged model sees them;
-- ``attacks/MODEL/ATTACK/``: those images attacked, at the attacked model's input size;
-- ``cells/MODEL/ATTACK/DEFENSE.h5``, ``cells/clean/DEFENSE.h5``: what the judged model says;
-- ``evaluation.h5``, ``results.csv``, ``images.csv``, ``checks.csv``, ``timing.json``.
-
-What is there already and was made from the same is not made again.
-"""
+"""Make what a plan's matrix lacks, and the evaluation from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsparse.attacks import Attack, Bim, Noise, attack_text
-from rsparse.defenses import Defense, Resources, defense_text
+from rsparse.attacks import attack_text
+from rsparse.defenses import Defense, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation import statistics
-from rsparse.evaluation.checks import HUGE_EPS, Evidence, all_checks
+from rsparse.evaluation.checks import Evidence, all_checks
 from rsparse.evaluation.files import (
     load_timing,
     save_evaluation,
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.plan import ModelChoice, Plan, Threat, dictionary_names, strength_of
+from rsparse.evaluation.plan import Threat, strength_of
 from rsparse.evaluation.results import CLEAN, Cell, Column, Defended, Evaluation
-from rsparse.models.onnx_classifier import Classifier, load_classifier
+from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttackRunParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome
 from rsparse.stages.attack import attack_chosen
-from rsparse.stages.judge import Court, Folder, cell_record, judge_images, read_cell
+from rsparse.stages.judge import Folder, judge_images, read_cell
 from rsparse.stages.select import Selection, select_images
-from rsparse.store.dictionaries import load_dictionary
-from rsparse.store.files import reason, sha256_of, sha256_of_file
-from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest, record_of
+from rsparse.store.files import sha256_of
+from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.journal import Entry
 from rsparse.store.predictions import Prediction
 from rsparse.store.records import EVALUATION, Record, Source
-
-_LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
 @dataclass
@@ -68,27 +55,9 @@ class EvaluateOutcome(Outcome):
             "left_out": found.left_out,
             "only_correct": found.only_correct,
             "results": statistics.rows(found),
-            "worst_case": {
-                defense.text: statistics.share(statistics.worst_case(found, defense)).value
-                for defense in found.defenses
-            },
+            "defenses": statistics.defense_rows(found),
             "checks": [vars(check) for check in found.checks],
         }
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """One column of the matrix: a threat and an attack, or neither for the clean images."""
-
-    threat: Threat | None = None
-    attack: Attack | None = None
-
-    @property
-    def place(self) -> Path:
-        """Its folder below ``attacks/``, or its cells' below ``cells/``."""
-        if self.threat is None or self.attack is None:
-            return Path(CLEAN)
-        return Path(self.threat.model.name, attack_text(self.attack))
 
 
 @dataclass
@@ -101,78 +70,22 @@ class Done:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-class Matrix:
-    """A plan with its models and dictionaries loaded, ready to be estimated and run.
+def run_matrix(
+    matrix: Matrix,
+    *,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> EvaluateOutcome:
+    """Make what is missing of a matrix, and the evaluation from it.
 
     Raises
     ------
     InputError
-        If a file cannot be used, a defense lacks its dictionary, or the output is taken.
+        If an input cannot be used, no image is left to judge, or what lies in the output was made
+        from something else.
     """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        _refuse_taken(plan.output)
-        self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
-        self.attacked_models: dict[str, Classifier] = {}
-        for threat in plan.threats:
-            own = threat.model is plan.model
-            self.attacked_models[threat.model.name] = (
-                self.classifier if own else _load_source(threat.model, self.classifier)
-            )
-        loaded = {name: load_dictionary(path) for name, path in plan.dictionaries.items()}
-        sources = {
-            name: Source(path.name, sha256_of_file(path), loaded[name][1])
-            for name, path in plan.dictionaries.items()
-        }
-        dictionaries = {name: dictionary for name, (dictionary, _) in loaded.items()}
-        resources = Resources(dictionaries, plan.parameters.seed)
-        for defense in plan.defenses:
-            defense.check(resources)
-        self.court = Court(self.classifier, resources, sources)
-
-    @property
-    def columns(self) -> list[Attacked]:
-        """The plan's columns, the clean one first."""
-        attacked = [Attacked(t, attack) for t in self.plan.threats for attack in self.plan.attacks]
-        return [Attacked(), *attacked]
-
-    def probes(self, threat: Threat) -> list[Attacked]:
-        """The extra columns of a threat that the checklist needs and that are known beforehand."""
-        if not self.plan.parameters.checks:
-            return []
-        largest: dict[str, float] = {}
-        for attack in self.plan.attacks:
-            name, value = strength_of(attack)
-            if name in ("eps", "d") and value is not None:
-                largest[name] = max(value, largest.get(name, 0.0))
-        noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
-        return [Attacked(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
-
-    def folder_of(self, column: Attacked) -> Path:
-        """Where the images of a column lie."""
-        if column.attack is None:
-            return self.plan.output / CLEAN
-        return self.plan.output / "attacks" / column.place
-
-    def cell_of(self, column: Attacked, defense: Defense) -> Path:
-        """The file of a cell."""
-        return self.plan.output / "cells" / column.place / f"{_file_name(defense)}.h5"
-
-    def record_of_cell(self, folder: Folder, defense: Defense) -> Record:
-        """What a cell is made from."""
-        used = dictionary_names(defense, self.court.dictionaries)
-        return cell_record(folder, self.court, defense, used)
-
-    def run(
-        self,
-        *,
-        workers: Workers = Here(),
-        overwrite: bool = False,
-        progress: Progress = SILENT,
-    ) -> EvaluateOutcome:
-        """Make what is missing, and the evaluation from it."""
-        return _Run(self, workers, overwrite, progress).run()
+    return _Run(matrix, workers, overwrite, progress).run()
 
 
 class _Run:
@@ -184,6 +97,7 @@ class _Run:
         self.matrix, self.plan = matrix, matrix.plan
         self.workers, self.overwrite, self.progress = workers, overwrite, progress
         self.done = Done()
+        self.timing = load_timing(self.plan.output)
         self.entries: dict[Attacked, dict[str, Entry]] = {}
         self.cells: dict[tuple[Attacked, Defense], list[Prediction]] = {}
         self.selection: Selection
@@ -212,7 +126,8 @@ class _Run:
         return self._save(evaluation)
 
     def _make(self, columns: Sequence[Attacked]) -> None:
-        """Attack and judge what is missing of some columns."""
+        """Attack and judge what is missing of some columns, once in a run."""
+        columns = [column for column in columns if column not in self.entries]
         for name in dict.fromkeys(c.threat.model.name for c in columns if c.threat):
             self._attack([c for c in columns if c.threat and c.threat.model.name == name])
         for column in columns:
@@ -231,7 +146,7 @@ class _Run:
         model = columns[0].threat.model if columns[0].threat else self.plan.model
         if missing:
             values = self.plan.parameters
-            outcome = attack_chosen(
+            attack_chosen(
                 self.plan.images, model.path, list(missing),
                 self.plan.output / "attacks" / model.name,
                 AttackRunParameters(
@@ -240,7 +155,6 @@ class _Run:
                 model.wants, self.selection.labels, workers=self.workers,
                 overwrite=self.overwrite, progress=self.progress,
             )  # fmt: skip
-            self.done.failed += outcome.failed
         for column in columns:
             self.entries[column] = self._checked_entries(column)
 
@@ -267,6 +181,7 @@ class _Run:
                 f"{place}: was made from other images, by another model, or with another seed or "
                 "batch size; choose another output or pass --overwrite"
             )
+        self.done.failed += manifest["failed"] if manifest else []
         return entries
 
     def _judge(self, column: Attacked) -> None:
@@ -297,22 +212,22 @@ class _Run:
         self.done.cells += 1
         self.done.failed += [_named(entry, what) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)
+        self.timing[text] = float(np.mean(self.done.seconds[text]))
+        save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
         return rows
 
     def _doubled(self, threat: Threat) -> tuple[Attacked, Attacked] | None:
         """The attack in steps that leaves least right over all defenses, and that of twice them."""
         if not self.plan.parameters.checks:
             return None
-        candidates = [
-            Attacked(threat, attack)
-            for attack in self.plan.attacks
-            if getattr(attack, "steps", 1) > 1
-        ]
-        if not candidates:
+        doubled = {
+            Attacked(threat, attack): Attacked(threat, twice)
+            for twice, attack in self.matrix.doubled_attacks().items()
+        }
+        if not doubled:
             return None
-        strongest = min(candidates, key=self._n_right)
-        attack: Any = strongest.attack
-        return strongest, Attacked(threat, replace(attack, steps=2 * attack.steps))
+        strongest = min(doubled, key=self._n_right)
+        return strongest, doubled[strongest]
 
     def _n_right(self, column: Attacked) -> int:
         return sum(
@@ -385,10 +300,8 @@ class _Run:
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output
-        timing = {**load_timing(output), **_means(self.done.seconds)}
-        save_timing(output, timing)
         record = self._record()
-        evaluation = replace(with_timing(evaluation, timing), record=record.as_json())
+        evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
         save_evaluation(output, record, evaluation)
         done = self.done
         return EvaluateOutcome(output, done.cells, done.resumed, done.failed, evaluation)
@@ -418,37 +331,6 @@ class _Run:
         return Record(EVALUATION, "evaluate", parameters, seed, tuple(sources))
 
 
-def _load_source(choice: ModelChoice, judged: Classifier) -> Classifier:
-    classifier = load_classifier(choice.path, choice.wants).check()
-    if classifier.n_classes != judged.n_classes:
-        raise InputError(
-            f"{choice.path}: has {classifier.n_classes} classes, the judged model "
-            f"{judged.n_classes}; labels have to mean the same for both"
-        )
-    return classifier
-
-
-def _refuse_taken(output: Path) -> None:
-    """Check that the folder is new, empty, or of an evaluation."""
-    try:
-        if output.exists() and not output.is_dir():
-            raise InputError(f"{output}: is a file; name a folder")
-        taken = output.is_dir() and any(output.iterdir())
-    except OSError as error:
-        raise InputError(f"{output}: cannot be read: {reason(error)}") from error
-    clean = output / CLEAN
-    if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
-        raise InputError(f"{output}: holds other files; choose an empty or new folder")
-
-
-def _file_name(defense: Defense) -> str:
-    """The defense's text, cut where a file's name would be too long."""
-    text = defense_text(defense)
-    if len(text) <= _LONGEST_NAME:
-        return text
-    return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"
-
-
 def _named(entry: Entry, what: str) -> Entry:
     """A failed image with what failed, since it may go well elsewhere."""
     return {**entry, "error": f"{what}: {entry['error']}"}
@@ -470,7 +352,3 @@ def _cell(column: Column, defense: str, names: Sequence[str], rows: Sequence[Pre
         np.array([-1 if row is None else row.classes[0] for row in found], np.int64),
         np.array([0.0 if row is None else row.probabilities[0] for row in found], np.float32),
     )
-
-
-def _means(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {text: float(np.mean(values)) for text, values in seconds.items()}
