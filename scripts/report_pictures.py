@@ -18,22 +18,22 @@ from playwright.sync_api import sync_playwright
 from rsparse.data import demo_model, demo_photos
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
-WIDTH, HEIGHT = 1280, 2000
+WIDTH, HEIGHT, LIMIT = 1280, 2000, 20
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-ATTACKS = ("fgsm:eps=2,6,10,16", "bim:eps=2,6,10,16", "mi-fgsm:d=.02,.05,.1")
-DEFENSES = ("none", "regionsparse:sparsity=1,4", "jpeg:quality=20,75", "median:size=3", "bilateral")
+ATTACKS = ("fgsm:eps=2,4,8,16", "bim:eps=2,4,8")
+DEFENSES = ("none", "regionsparse:sparsity=2,4", "jpeg:quality=20,75", "median:size=3")
 
 
 def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         model, dictionary = demo_model(), folder / "dict.h5"
-        run("learn-dict", demo_photos("train"), "-o", dictionary)
+        run("learn-dict", demo_photos("train"), "-o", dictionary, "--patches-per-image", 100)
         run(
             "evaluate", demo_photos("test"), "--model", model, "--dict", dictionary,
             *(word for attack in ATTACKS for word in ("--attack", attack)),
             *(word for defense in DEFENSES for word in ("--defense", defense)),
-            "-o", folder / "eval",
+            "--limit", LIMIT, "-o", folder / "eval",
         )  # fmt: skip
         run(
             "report", folder / "eval", "-o", folder / "report", "--dict", dictionary,

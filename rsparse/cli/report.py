@@ -10,7 +10,15 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import progress_bar, stderr, to_json
 from rsparse.cli.model_options import model_options
-from rsparse.cli.options import Json, Overwrite, examples, output_option, parameter_options
+from rsparse.cli.options import (
+    Dictionaries,
+    Json,
+    Overwrite,
+    examples,
+    named_files,
+    output_option,
+    parameter_options,
+)
 from rsparse.errors import one_line
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import ReportParameters
@@ -39,22 +47,13 @@ def report(
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             "--format",
+            metavar="FORMAT",
             show_default=False,
             help="html (with the data as CSV), md, png or csv; may be given several times. "
             "[default: html]",
         ),
     ] = None,
-    dictionaries: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--dict",
-            "-d",
-            metavar="[NAME=]FILE",
-            show_default=False,
-            help="The dictionary of the judged defense; without it the cleaned pictures of "
-            "RegionSparse are left out.",
-        ),
-    ] = None,
+    dictionaries: Dictionaries = None,
     model: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -68,6 +67,7 @@ def report(
         Optional[str],  # noqa: UP045
         typer.Option(
             "--defense",
+            metavar="NAME",
             show_default=False,
             help="The defense that the verdict is about, by its short name; the first "
             "RegionSparse of the plan by default.",
@@ -79,15 +79,14 @@ def report(
     """Write what an evaluation found: one page that opens anywhere, or tables and figures.
 
     The page holds everything it shows and loads nothing: verdict, figures with their data,
-    pictures, checks and provenance.
+    pictures, checks and provenance. Cleaned pictures of RegionSparse need its dictionary.
     """
-    from rsparse.evaluation.plan import parse_dictionaries
     from rsparse.stages.report import write_report
 
     with progress_bar() as progress:
         outcome = write_report(
             evaluation, output, parameters, formats=formats or ["html"],
-            dictionaries=parse_dictionaries(dictionaries or []), model=model, wants=wants,
+            dictionaries=named_files(dictionaries), model=model, wants=wants,
             judged=judged, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     for sentence in outcome.sentences:

@@ -17,7 +17,7 @@ from rsparse.report.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report.figures import Figure, styles_of, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects
-from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
+from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
 
 OUTCOMES = {"fail": "✕", "not run": "–", "pass": "✓"}
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{}'; "
@@ -68,7 +68,12 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         n_attacks=len(subjects.columns(subjects.main_scenario)),
         most_rows=tables.MOST_ROWS,
         gallery=gallery,
-        checks=sorted_checks(subjects.evaluation.checks),
+        checks=sorted_checks(checks_of_judged(subjects)),
+        other_checks=[
+            check
+            for check in sorted_checks(subjects.evaluation.checks)
+            if check not in checks_of_judged(subjects)
+        ],
         outcomes=OUTCOMES,
         files=_files(subjects),
         names_digest=names_digest(subjects),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column, Defended
+from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Check, Column, Defended
 from rsparse.evaluation.statistics import mcnemar, worst_case
 from rsparse.report.estimates import (
     Estimate,
@@ -127,12 +127,22 @@ def _how_far_it_goes(subjects: Subjects, scenario: str) -> str:
     else:
         text += ", all of them, whether or not the undefended model gets them right"
     text += _worst(subjects, scenario)
-    checks = Counter(check.outcome for check in evaluation.checks)
+    checks = Counter(check.outcome for check in checks_of_judged(subjects, scenario))
     if not checks:
         return text + "; none of the checks was run."
     left = f"{checks['not run']} {'was' if checks['not run'] == 1 else 'were'} not run"
     found = f"{checks['pass']} passed, {checks['fail']} failed and {left}"
-    return f"{text}; of {sum(checks.values())} checks {found}."
+    return f"{text}; of {sum(checks.values())} checks of it {found}."
+
+
+def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Check]:
+    """The checks of the judged defense and those of no defense, maybe of one scenario only."""
+    wanted = "" if subjects.judged is None else subjects.judged.text
+    return [
+        check
+        for check in subjects.evaluation.checks
+        if check.defense in ("", wanted) and (scenario is None or check.scenario in ("", scenario))
+    ]
 
 
 def _worst(subjects: Subjects, scenario: str) -> str:
