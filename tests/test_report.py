@@ -56,7 +56,7 @@ class TestVerdict:
             "jpeg-quality=75": [True] * 10 + [False] * 30,
         })  # fmt: skip
         (verdict,) = verdicts(find_subjects(evaluation))
-        first, second, third = (text.replace("\u00a0", " ") for text in verdict.sentences)
+        first, second, third = verdict.sentences
         assert first == (
             "Under 1 gray-box attack (the attacker knows mobilenet-v2 but not the defense), behind "
             "regionsparse-sparsity=2 75.0 % of the images are classified rightly on average "

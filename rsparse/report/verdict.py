@@ -47,8 +47,7 @@ def verdicts(subjects: Subjects) -> list[Verdict]:
 
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
     first = _what_was_kept(subjects, scenario)
-    sentences = [first, _against_the_best(subjects, scenario), _how_far_it_goes(subjects, scenario)]
-    return [sentence.replace(" %", "\N{NO-BREAK SPACE}%") for sentence in sentences]
+    return [first, _against_the_best(subjects, scenario), _how_far_it_goes(subjects, scenario)]
 
 
 def describe_scenario(subjects: Subjects, scenario: str) -> str:
