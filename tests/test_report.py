@@ -18,7 +18,7 @@ from rsparse.report.charts import INKS, svg
 from rsparse.report.estimates import mean_share, paired_difference, percent, points
 from rsparse.report.figures import figures_of, styles_of
 from rsparse.report.markdown import render_markdown
-from rsparse.report.page import render_page
+from rsparse.report.page import plain, render_page
 from rsparse.report.pictures import Gallery, data_url, evenly
 from rsparse.report.subjects import find_subjects
 from rsparse.report.verdict import verdicts
@@ -217,6 +217,12 @@ class TestFigures:
 
         with Image.open(io.BytesIO(b64decode(large.split(",")[1]))) as picture:
             assert picture.size == (240, 160)
+
+
+def test_parameters_are_written_plainly():
+    attacks = [{"name": "bim", "eps": 8.0, "step_size": None}, {"name": "fgsm", "eps": 2.5}]
+    assert plain(attacks) == "bim eps=8 step_size=–; fgsm eps=2.5"
+    assert (plain(True), plain([0.5, 1]), plain("")) == ("yes", "0.5, 1", "–")
 
 
 def test_the_page_names_what_is_missing():

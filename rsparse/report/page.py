@@ -207,6 +207,7 @@ def _environment() -> Any:
     )  # fmt: skip
     environment.filters["line"] = lambda text: one_line(str(text))
     environment.filters["flat"] = flat
+    environment.filters["plain"] = plain
     return environment
 
 
@@ -220,3 +221,19 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = value
     return found
+
+
+def plain(value: Any) -> str:
+    """A parameter's value as people write it: no brackets, yes and no, a dash for none."""
+    if isinstance(value, Mapping):
+        rest = [f"{key}={plain(value[key])}" for key in sorted(value) if key != "name"]
+        return " ".join([*([str(value["name"])] if "name" in value else []), *rest])
+    if isinstance(value, list | tuple):
+        return ("; " if any(isinstance(v, Mapping) for v in value) else ", ").join(
+            map(plain, value)
+        )
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

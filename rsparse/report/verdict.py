@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Check, Column, Defended
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Check, Column, Defended
 from rsparse.evaluation.statistics import mcnemar, worst_case
 from rsparse.report.estimates import (
     Estimate,
@@ -140,7 +140,8 @@ def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Ch
     return [
         check
         for check in subjects.evaluation.checks
-        if check.defense in ("", wanted) and (scenario is None or check.scenario in ("", scenario))
+        if check.defense in ("", wanted)
+        and (scenario is None or check.scenario in ("", CLEAN, scenario))
     ]
 
 
