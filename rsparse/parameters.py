@@ -354,3 +354,16 @@ class EvaluateParameters(Parameters):
     device: str = parameter(
         "auto", "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one."
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportParameters(Parameters):
+    """How much a report shows."""
+
+    pictures: int = parameter(
+        8, "Images in each contact sheet, one sheet for each kind of attack.", minimum=1, maximum=60
+    )
+    panels: int = parameter(4, "Images whose attention is shown.", minimum=1, maximum=60)
+    measured: int = parameter(
+        24, "Images whose activation by layer is measured.", minimum=1, maximum=100_000
+    )
