@@ -23,6 +23,11 @@ def demo_model() -> Path:
     return _HERE / "inception_small.onnx"
 
 
+def comdefend_model() -> Path:
+    """The networks of the ``comdefend`` defense, an ONNX file."""
+    return _HERE / "comdefend.onnx"
+
+
 def demo_photos(split: Literal["train", "test"]) -> Path:
     """The folder of the embedded photographs of a split, one subfolder a class."""
     return _HERE / "photos" / split
