@@ -27,9 +27,9 @@ import numpy as np
 
 from rsparse.cluster import Cluster
 from rsparse.core.dictionary import Dictionary
+from rsparse.defenses import RegionSparse
 from rsparse.images import encode_png
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LocalizeParameters, PurifyParameters
 from rsparse.stages.purify import purify_images
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.inputs import load_inputs
@@ -101,8 +101,8 @@ def purified(folder: Path, size: int, workers: Workers) -> tuple[float, float]:
     """Wall and own CPU seconds of purifying the folder of so many pictures."""
     wall, own = time.perf_counter(), time.process_time()
     purify_images(
-        [folder / f"{size}"], folder / "dict.h5", folder / "out", PurifyParameters(),
-        LocalizeParameters(), workers=workers, overwrite=True,
+        [folder / f"{size}"], RegionSparse(), folder / "out",
+        dictionaries={"": folder / "dict.h5"}, workers=workers, overwrite=True,
     )  # fmt: skip
     return time.perf_counter() - wall, time.process_time() - own
 

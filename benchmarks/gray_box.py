@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.attacks import attack_text, parse_attack
+from rsparse.defenses import RegionSparse
 from rsparse.images import decode_image, encode_png
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
@@ -26,8 +27,6 @@ from rsparse.parameters import (
     AttackRunParameters,
     ClassifyParameters,
     LearnParameters,
-    LocalizeParameters,
-    PurifyParameters,
 )
 from rsparse.stages.attack import attack_images
 from rsparse.stages.classify import classify_images
@@ -42,10 +41,10 @@ MODELS = {
     "mobilenet-v2": ("mobilenet_v2_224.onnx", SpecOptions(preset="mobilenet-v2")),
     "inception-v3": ("inception_v3_299.onnx", SpecOptions(preset="inception-v3")),
 }
-WHOLE = replace(PurifyParameters(), localize=False)
-DEFENSES: dict[str, PurifyParameters | None] = {
+WHOLE = replace(RegionSparse(), localize=False)
+DEFENSES: dict[str, RegionSparse | None] = {
     "none": None,
-    "RegionSparse (default)": PurifyParameters(),
+    "RegionSparse (default)": RegionSparse(),
     "whole image, K=1": replace(WHOLE, sparsity=1),
     "whole image, K=2": replace(WHOLE, sparsity=2),
     "whole image, K=4": replace(WHOLE, sparsity=4),
@@ -79,8 +78,8 @@ def main() -> None:
     clean = _chosen_photos(options, model_path, wants, clock)
     columns = _attack(options, model_path, wants, clean, clock)
     table = {
-        name: _judge(work, name, parameters, columns, model_path, wants, clock)
-        for name, parameters in DEFENSES.items()
+        name: _judge(work, name, defense, columns, model_path, wants, clock)
+        for name, defense in DEFENSES.items()
     }
     print(f"{options.model}, {len(list(clean.iterdir()))} photographs that it gets right\n")
     _print_accuracy(table)
@@ -140,7 +139,7 @@ def _attack(
 def _judge(
     work: Path,
     name: str,
-    parameters: PurifyParameters | None,
+    defense: RegionSparse | None,
     columns: dict[str, Path],
     model: Path,
     wants: SpecOptions,
@@ -150,11 +149,11 @@ def _judge(
     accuracies = {}
     for column, folder in columns.items():
         judged = folder
-        if parameters is not None:
+        if defense is not None:
             judged = work / "purified" / name.replace(" ", "-") / column
             if not (judged / MANIFEST).exists():
                 clock.run(f"purify, {name}", lambda i=folder, p=judged: purify_images(
-                    [i], work / "dict.h5", p, parameters, LocalizeParameters()
+                    [i], defense, p, dictionaries={"": work / "dict.h5"}
                 ))  # fmt: skip
         outcome = clock.run("classify", lambda j=judged: classify_images(
             [j], model, None, ClassifyParameters(), wants, labels=work / "labels.csv"

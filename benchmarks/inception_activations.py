@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from rsparse.attacks import parse_attack
+from rsparse.defenses import RegionSparse
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import (
     ActivationParameters,
@@ -25,8 +26,6 @@ from rsparse.parameters import (
     AttentionParameters,
     ClassifyParameters,
     LearnParameters,
-    LocalizeParameters,
-    PurifyParameters,
 )
 from rsparse.stages.activations import measure_activations
 from rsparse.stages.attack import attack_images
@@ -63,7 +62,7 @@ def main() -> None:
     folders["bim purified"] = purified = work / "bim-purified"
     if not (purified / MANIFEST).exists():
         purify_images(
-            [folders["bim"]], work / "dict.h5", purified, PurifyParameters(), LocalizeParameters()
+            [folders["bim"]], RegionSparse(), purified, dictionaries={"": work / "dict.h5"}
         )
     for name, folder in folders.items():
         outcome = classify_images(

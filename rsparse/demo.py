@@ -27,7 +27,6 @@ from rsparse.parameters import (
     ClassifyParameters,
     LearnParameters,
     LocalizeParameters,
-    PurifyParameters,
 )
 from rsparse.progress import SILENT, Progress
 from rsparse.sheet import Cell, contact_sheet
@@ -88,6 +87,7 @@ def run_demo(
 
 def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress) -> None:
     from rsparse.attacks import parse_attack
+    from rsparse.defenses import RegionSparse
     from rsparse.stages.activations import measure_activations
     from rsparse.stages.attack import attack_images
     from rsparse.stages.attention import explain_images
@@ -115,8 +115,8 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
 
     def purify(source: Path, name: str) -> None:
         make(name, lambda place: purify_images(
-            [source], dictionary, place, PurifyParameters(), LocalizeParameters(),
-            workers=Here(jobs), **shown,
+            [source], RegionSparse(), place, dictionaries={"": dictionary}, workers=Here(jobs),
+            **shown,
         ))  # fmt: skip
 
     def explain(source: Path, name: str) -> None:

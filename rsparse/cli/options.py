@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -37,6 +38,14 @@ ClusterAddress = Annotated[
         "for N processes here.",
     ),
 ]  # fmt: skip
+Dictionaries = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--dict", "-d", metavar="[NAME=]FILE", show_default=False,
+        help="Dictionary that learn-dict wrote, for regionsparse. Several are told apart by names: "
+        "--dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
+    ),
+]  # fmt: skip
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that exists already.")
 ]
@@ -46,6 +55,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 def output_option(help_text: str) -> Any:
     """The ``-o/--output`` option with the command's own words."""
     return typer.Option("--output", "-o", help=help_text, show_default=False)
+
+
+def named_files(words: Sequence[str] | None) -> dict[str, Path]:
+    """``[NAME=]FILE`` of several options as files by name; "" is that of the one without.
+
+    Raises
+    ------
+    InputError
+        If two have the same name.
+    """
+    files: dict[str, Path] = {}
+    for word in words or ():
+        named = re.fullmatch(r"([\w-]+)=(.+)", word)
+        name, file = named.groups() if named else ("", word)
+        if name in files:
+            which = f"the dictionary {name!r}" if name else "a dictionary without a name"
+            raise InputError(f"--dict: {which} is given twice; write --dict NAME={file}")
+        files[name] = Path(file)
+    return files
 
 
 def worker_options(function: Callable[..., Any]) -> Callable[..., Any]:

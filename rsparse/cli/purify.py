@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,17 +11,24 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
+    Dictionaries,
     Images,
     Json,
     Overwrite,
     examples,
+    named_files,
     output_option,
     parameter_options,
     worker_options,
 )
+from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
 from rsparse.errors import InputError
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.parameters import (
+    LocalizeParameters,
+    PurifyParameters,
+    PurifyRunParameters,
+)
 
 
 @app.command(
@@ -30,6 +38,8 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunPa
         "rsparse purify adv/ --dict dict.h5 --masks masks/ -o purified/",
         "rsparse purify adv/ --dict dict.h5 --no-localize --stride 1",
         "rsparse purify adv/ --dict dict.h5 --device auto",
+        "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
+        "rsparse purify adv/ --defense bilateral+jpeg -o both/",
     )
 )
 @parameter_options(
@@ -38,12 +48,21 @@ from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunPa
 @worker_options
 def purify(
     images: Images,
-    dictionary: Annotated[
-        Path, typer.Option("--dict", "-d", help="Dictionary that learn-dict wrote.")
-    ],
     how: PurifyRunParameters,
     parameters: PurifyParameters,
     localization: LocalizeParameters,
+    dictionaries: Dictionaries = None,
+    spec: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--defense",
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help=f"What to clean by instead: {', '.join(DEFENSES)}; or a chain of them, one after "
+            "another (bilateral+jpeg:quality=40). Their parameters default to their authors'; "
+            "those of regionsparse are the options below.",
+        ),
+    ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         output_option("Folder for the purified images; IMAGES-purified/ by default."),
@@ -56,26 +75,59 @@ def purify(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Clean images: sparse coding on the object, a mild filter around it.
+    """Clean images: sparse coding on the object, a mild filter around it; or another defense.
 
     Reads any sizes and writes PNG of the same size and name, with a manifest. Patches of the
     object region are z-scored, coded with at most K atoms of the dictionary by orthogonal
     matching pursuit, and averaged where they overlap; the rest is filtered bilaterally.
     """
+    defense = _defense(spec, parameters, localization)
+    files = named_files(dictionaries)
     from rsparse.stages.purify import purify_images
 
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = purify_images(
-            images, dictionary, output or default_output(images, "purified"), parameters,
-            localization, masks=masks, how=how, workers=workers, overwrite=overwrite,
-            progress=progress,
+            images, defense, output or default_output(images, "purified"), dictionaries=files,
+            masks=masks, how=how, workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    summary(
-        "purified",
-        {"images": count(outcome), "sparsity K": str(parameters.sparsity), "time": str(watch)},
-    )
+    shown = {"images": count(outcome)}
+    if spec is None:
+        shown["sparsity K"] = str(parameters.sparsity)
+    else:
+        shown["defense"] = defense_text(defense)
+    summary("purified", {**shown, "time": str(watch)})
     finish(outcome, as_json)
+
+
+def _defense(
+    spec: str | None, parameters: PurifyParameters, localization: LocalizeParameters
+) -> Defense:
+    """The one defense of this run: a spec's, or RegionSparse with the plain options.
+
+    Raises
+    ------
+    InputError
+        If the spec cannot be used or gives several, or both are set.
+    """
+    values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
+    if spec is None:
+        return RegionSparse(**values)
+    changed = [name for name in values if values[name] != _default(name)]
+    if changed:
+        option = changed[0].replace("_", "-")
+        raise InputError(
+            f"--{option} and --defense exclude each other; an option of regionsparse is written "
+            f"--defense regionsparse:{option}=…"
+        )
+    defenses = parse_defense(spec)
+    if len(defenses) > 1:
+        raise InputError(f"--defense {spec!r}: gives {len(defenses)} defenses, one run takes one")
+    return defenses[0]
+
+
+def _default(name: str) -> object:
+    return getattr(RegionSparse, name)
 
 
 def default_output(images: list[Path], suffix: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rsparse.errors import InputError
 from rsparse.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -52,13 +53,10 @@ class Defense(Parameters):
         How a spec calls it.
     strengths : tuple of str
         The parameters that set how much it changes; they are always part of its short name.
-    is_random : bool
-        Whether it draws random numbers, so that a seed belongs to its result.
     """
 
     name: ClassVar[str]
     strengths: ClassVar[tuple[str, ...]] = ()
-    is_random: ClassVar[bool] = False
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         """Clean one image.
@@ -90,6 +88,25 @@ class Defense(Parameters):
         InputError
             If something is missing.
         """
+        for name in self.dictionaries:
+            if name not in resources.dictionaries:
+                wanted = f" named {name!r}: --dict {name}=dict.h5" if name else ": --dict dict.h5"
+                raise InputError(f"{self.kind} needs a dictionary{wanted}")
+
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        """Names of the dictionaries that it needs; "" is the default one."""
+        return ()
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a mask of the object region changes what it does."""
+        return False
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers, so that a seed belongs to its result."""
+        return False
 
     def codecs(self) -> dict[str, str]:
         """Versions of the libraries whose results drift from one to the next, by name."""

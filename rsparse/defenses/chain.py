@@ -32,6 +32,18 @@ class Chain(Defense):
             image = part.clean(image, resources, mask)
         return image
 
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.dictionaries))
+
+    @property
+    def takes_mask(self) -> bool:
+        return any(part.takes_mask for part in self.parts)
+
+    @property
+    def is_random(self) -> bool:
+        return any(part.is_random for part in self.parts)
+
     def check(self, resources: Resources) -> None:
         for part in self.parts:
             part.check(resources)

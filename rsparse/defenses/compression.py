@@ -24,7 +24,7 @@ class _JpegCodec:
 
 @dataclass(frozen=True)
 class Jpeg(_JpegCodec, Defense):
-    """JPEG at the quality of Guo et al. (2018); SHIELD's and Dziugaite et al.'s also differ.
+    """JPEG, there and back.
 
     References
     ----------
@@ -54,7 +54,6 @@ class LocalQuantization(_JpegCodec, Defense):
     """
 
     name: ClassVar[str] = "slq"
-    is_random: ClassVar[bool] = True
     QUALITIES: ClassVar[tuple[int, ...]] = (20, 40, 60, 80)
 
     block: int = parameter(8, "Side of the blocks in pixels.", minimum=1, maximum=256)
@@ -63,6 +62,10 @@ class LocalQuantization(_JpegCodec, Defense):
         from rsparse.core.compression import local_quantization
 
         return local_quantization(image, self.QUALITIES, self.block, resources.random(image))
+
+    @property
+    def is_random(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.defenses.base import Defense, Resources
-from rsparse.errors import InputError
 from rsparse.parameters import LocalizeParameters, PurifyParameters, parameter
 
 if TYPE_CHECKING:
@@ -28,11 +27,10 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         self.check(resources)
         return purify(image, resources.dictionaries[self.dictionary], self, self, mask)
 
-    def check(self, resources: Resources) -> None:
-        if self.dictionary in resources.dictionaries:
-            return
-        if self.dictionary:
-            wanted = f"a dictionary named {self.dictionary!r}: --dict {self.dictionary}=dict.h5"
-        else:
-            wanted = "a dictionary: --dict dict.h5"
-        raise InputError(f"{self.name} needs {wanted}")
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        return (self.dictionary,)
+
+    @property
+    def takes_mask(self) -> bool:
+        return self.localize

@@ -1,22 +1,30 @@
-"""``rsparse purify``: attacked images and a dictionary in, cleaned images out."""
+"""``rsparse purify``: attacked images and a defense in, cleaned images out."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.regionsparse import Floats, Mask, object_region, purify
+from rsparse.core.regionsparse import Floats, Mask, object_region
+from rsparse.defenses import Defense, RegionSparse, Resources
 from rsparse.devices import purifying_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.parameters import (
+    LocalizeParameters,
+    Parameters,
+    PurifyParameters,
+    PurifyRunParameters,
+)
 from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
+    BatchStep,
     OneByOne,
     Outcome,
     failure,
@@ -26,7 +34,7 @@ from rsparse.runs import (
     save_png,
     source_digests,
 )
-from rsparse.store.dictionaries import load_dictionary
+from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.inputs import load_inputs
@@ -36,19 +44,17 @@ from rsparse.store.records import IMAGES, Record, Source
 
 @dataclass(frozen=True)
 class PurifyStep:
-    """Purifies one image and writes it."""
+    """Cleans one image by a defense and writes it."""
 
-    dictionary: Dictionary
-    parameters: PurifyParameters
-    localization: LocalizeParameters
+    defense: Defense
+    resources: Resources
     masks: Mapping[str, ImageFile] | None
     labels: Mapping[str, int]
     output: Path
 
     def __call__(self, image: ImageFile) -> Entry:
         pixels, mask, entry = self.load(image)
-        clean = purify(pixels, self.dictionary, self.parameters, self.localization, mask)
-        return self.save(image, clean, entry)
+        return self.save(image, self.defense.clean(pixels, self.resources, mask), entry)
 
     def load(self, image: ImageFile) -> tuple[Pixels, Mask | None, Entry]:
         """The pixels of an image, the mask given for it, and what its entry says of both."""
@@ -85,13 +91,19 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True)
 class TorchStep:
-    """Purifies batches by torch, in the parts that ``Overlapped`` puts together.
+    """Purifies batches by torch, with RegionSparse, in the parts that ``Overlapped`` puts together.
 
     An image that cannot be used goes on as its failure's entry.
     """
 
     step: PurifyStep
+    defense: RegionSparse
     device: str
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """Ψ."""
+        return self.step.resources.dictionaries[self.defense.dictionary]
 
     def overlapped(
         self, threads: int
@@ -101,12 +113,9 @@ class TorchStep:
 
     def load(self, image: ImageFile) -> Ready | Entry:
         """Decode an image and find its object region."""
-        step = self.step
         try:
-            pixels, mask, entry = step.load(image)
-            region = object_region(
-                pixels, step.dictionary, step.parameters, step.localization, mask
-            )
+            pixels, mask, entry = self.step.load(image)
+            region = object_region(pixels, self.dictionary, self.defense, self.defense, mask)
         except InputError as error:
             return failure(image, error)
         return Ready(image, pixels, region, entry)
@@ -129,9 +138,8 @@ class TorchStep:
         from rsparse.gpu.regionsparse import purify_together
 
         images, regions = [item.pixels for item in batch], [item.region for item in batch]
-        dictionary, parameters = self.step.dictionary, self.step.parameters
         try:
-            clean = purify_together(images, regions, dictionary, parameters, self.device)
+            clean = purify_together(images, regions, self.dictionary, self.defense, self.device)
         except InputError as error:
             if len(batch) == 1:
                 return [failure(batch[0].image, error)]
@@ -141,63 +149,125 @@ class TorchStep:
 
 def purify_images(
     paths: Sequence[Path],
-    dictionary_path: Path,
+    defense: Defense,
     output: Path,
-    parameters: PurifyParameters,
-    localization: LocalizeParameters,
     *,
+    dictionaries: Mapping[str, Path] | None = None,
     masks: Path | None = None,
     how: PurifyRunParameters | None = None,
     workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Purify all images in ``paths`` into the folder ``output``.
+    """Clean all images in ``paths`` by one defense into the folder ``output``.
 
-    On a GPU there is one process, and the workers' cores decode, localize and encode.
+    Parameters
+    ----------
+    paths : sequence of Path
+    defense : Defense
+    output : Path
+    dictionaries : mapping of str to Path, optional
+        Files by the names that ``defense`` may ask for; "" is the default one. Those that it
+        does not ask for are not read.
+    masks : Path, optional
+        Folder of masks that take the place of localization.
+    how : PurifyRunParameters, optional
+        On a GPU there is one process, and the workers' cores decode, localize and encode.
+    workers, overwrite, progress
+        As for all stages.
 
     Raises
     ------
     InputError
-        If an input cannot be used, the output is taken, or no image could be purified.
+        If an input cannot be used, the defense lacks something, the output is taken, or no image
+        could be cleaned.
     """
-    if masks is not None and not parameters.localize:
-        raise InputError("--masks and --no-localize exclude each other; give one of them")
     how = how or PurifyRunParameters()
-    device = purifying_device(how.device)
-    if device is not None and not isinstance(workers, Here):
-        raise InputError("--cluster and --device exclude each other; give one of them")
-    dictionary, dictionary_record = load_dictionary(dictionary_path)
+    device = _device(defense, how, masks, workers)
+    resources, used = _resources(defense, dictionaries or {}, how.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
-    dictionary_source = Source(
-        dictionary_path.name, sha256_of_file(dictionary_path), dictionary_record
-    )
-    values = {**parameters.as_record(), **recorded_device(device)}
-    if parameters.localize and given is None:
-        values["localization"] = localization.as_record()
+    values = {**_values(defense, used, given is not None), **recorded_device(device)}
+    seed = how.seed if defense.is_random else None
     run = {
         "stage": "purify",
         "parameters": values,
-        "dictionary": dictionary_source.sha256,
+        "seed": seed,
+        "dictionaries": {name: source.sha256 for name, source in used.items()},
         "images": inputs.names_digest(),
         "masks": given.names_digest() if given else None,
     }
     read = [*paths, *([masks] if masks is not None else [])]
     folder = OutputFolder.open(output, run, read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
-    step = PurifyStep(dictionary, parameters, localization, named_masks, inputs.labels, output)
-    threads = workers.cores(len(inputs.images), pays_from=0)
-    batches = OneByOne(step) if device is None else TorchStep(step, device).overlapped(threads)
-    batching = {} if device is None else {"batch_size": how.batch_size}
+    step = PurifyStep(defense, resources, named_masks, inputs.labels, output)
+    batches, batching = _batches(step, device, how, workers.cores(len(inputs.images), pays_from=0))
     done, resumed, failed = run_images(
         inputs, folder.journal, batches, what="purify", workers=workers, progress=progress,
         folder=output, sees=read, holds=step.has_same_mask, **batching,
     )  # fmt: skip
     refuse_all_failed(failed, done + resumed, folder)
-    sources = [*inputs.sources(source_digests(folder.journal)), dictionary_source]
+    sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
     if given is not None:
-        used = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
-        sources += given.sources(used)
-    folder.finish(Record(IMAGES, "purify", values, inputs=tuple(sources)), failed)
+        masked = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
+        sources += given.sources(masked)
+    folder.finish(Record(IMAGES, "purify", values, seed, tuple(sources)), failed)
     return Outcome(output, done, resumed, failed)
+
+
+def _device(
+    defense: Defense, how: PurifyRunParameters, masks: Path | None, workers: Workers
+) -> str | None:
+    """Torch's device, or ``None``; refuses options that do not go together."""
+    if masks is not None and not defense.takes_mask:
+        if defense.dictionaries:
+            raise InputError("--masks and --no-localize exclude each other; give one of them")
+        raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
+    if how.device != "cpu" and not isinstance(defense, RegionSparse):
+        raise InputError(f"--device: {defense.kind} works on the cpu; regionsparse also on a GPU")
+    device = purifying_device(how.device)
+    if device is not None and not isinstance(workers, Here):
+        raise InputError("--cluster and --device exclude each other; give one of them")
+    return device
+
+
+def _resources(
+    defense: Defense, paths: Mapping[str, Path], seed: int
+) -> tuple[Resources, dict[str, Source]]:
+    """What the defense needs, and the sources of it."""
+    asked_for = {name: paths[name] for name in defense.dictionaries if name in paths}
+    dictionaries, sources = load_dictionaries(asked_for)
+    resources = Resources(dictionaries, seed)
+    defense.check(resources)
+    return resources, sources
+
+
+def _values(defense: Defense, used: Mapping[str, Source], has_masks: bool) -> dict[str, Any]:
+    """The record's parameters: RegionSparse's own ones plainly, those of others as a defense."""
+    if isinstance(defense, RegionSparse):
+        values = _fields(PurifyParameters, defense)
+        if defense.localize and not has_masks:
+            values["localization"] = _fields(LocalizeParameters, defense)
+    else:
+        values = {"defense": defense.as_record()}
+    named = {name: source.sha256 for name, source in used.items() if name}
+    codecs = defense.codecs()
+    return {
+        **values,
+        **({"dictionaries": named} if named else {}),
+        **({"codecs": codecs} if codecs else {}),
+    }
+
+
+def _fields(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
+    return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
+
+
+def _batches(
+    step: PurifyStep, device: str | None, how: PurifyRunParameters, threads: int
+) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, int]]:
+    """The step for batches, and their size where it is not left open."""
+    if device is None or not isinstance(step.defense, RegionSparse):
+        return OneByOne(step), {}
+    torch_step = TorchStep(step, step.defense, device)
+    return torch_step.overlapped(threads), {"batch_size": how.batch_size}

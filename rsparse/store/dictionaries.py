@@ -22,8 +22,9 @@ import numpy as np
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.errors import InputError
+from rsparse.store.files import sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
-from rsparse.store.records import DICTIONARY, Record
+from rsparse.store.records import DICTIONARY, Record, Source
 
 
 def save_dictionary(
@@ -69,6 +70,24 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
         return Dictionary(atoms, patch_size, color, normalize), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def load_dictionaries(
+    paths: Mapping[str, Path],
+) -> tuple[dict[str, Dictionary], dict[str, Source]]:
+    """Read several dictionaries, and what a record says of each, both by the names of ``paths``.
+
+    Raises
+    ------
+    InputError
+        As for ``load_dictionary``.
+    """
+    loaded = {name: load_dictionary(path) for name, path in paths.items()}
+    sources = {
+        name: Source(paths[name].name, sha256_of_file(paths[name]), record)
+        for name, (_, record) in loaded.items()
+    }
+    return {name: dictionary for name, (dictionary, _) in loaded.items()}, sources
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:
