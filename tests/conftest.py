@@ -56,6 +56,8 @@ def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     module = importlib.import_module(f"rsparse.core.{request.param}")
     for name in ("pursue", "gather", "add_patches", "add_codes", "descend"):
         monkeypatch.setattr(engine, name, getattr(module, name))
+    if request.param == "lockstep":
+        monkeypatch.setattr(engine, "smooth", module.smooth)
     return str(request.param)
 
 

@@ -133,7 +133,7 @@ def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_f
     assert run_cli(*arguments).exit_code == 1
     whole = read_manifest(out)
     run = {"stage": "purify", "parameters": whole["parameters"],
-           "dictionary": whole["inputs"][1]["sha256"]}  # fmt: skip
+           "seed": None, "dictionaries": {"": whole["inputs"][1]["sha256"]}}  # fmt: skip
     from rsparse.store.inputs import load_inputs
     from rsparse.store.journal import to_line
 

@@ -1,6 +1,6 @@
-"""The inner loops of sparse coding: compiled where numba is installed, in NumPy elsewhere.
+"""The inner loops of coding and total variation: compiled by numba, or in NumPy without it.
 
-Both modules hold the same functions with the same arguments and results; ``lockstep`` documents
+Both sides hold the same functions with the same arguments and results; ``lockstep`` documents
 them. Call them through this module, so that there is one place to choose.
 """
 
@@ -18,11 +18,13 @@ gather: Callable[..., None] = lockstep.gather
 add_patches: Callable[..., None] = lockstep.add_patches
 add_codes: Callable[..., None] = lockstep.add_codes
 descend: Callable[..., None] = lockstep.descend
+smooth: Callable[..., None] = lockstep.smooth
 if COMPILED:
-    from rsparse.core import kernel
+    from rsparse.core import kernel, variation_kernel
 
     pursue = kernel.pursue
     gather = kernel.gather
     add_patches = kernel.add_patches
     add_codes = kernel.add_codes
     descend = kernel.descend
+    smooth = variation_kernel.smooth

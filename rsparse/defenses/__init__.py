@@ -16,6 +16,7 @@ from rsparse.defenses.compression import BitDepth, Jpeg, LocalQuantization
 from rsparse.defenses.plain import NoDefense
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.defenses.smoothing import Bilateral, FeatureSqueezing, Gaussian, Median, NonLocalMeans
+from rsparse.defenses.variation import MaskedTotalVariation, TotalVariation
 from rsparse.specs import parse_spec, spec_text
 
 DEFENSES: dict[str, type[Defense]] = {
@@ -27,6 +28,8 @@ DEFENSES: dict[str, type[Defense]] = {
         BitDepth,
         Median,
         FeatureSqueezing,
+        MaskedTotalVariation,
+        TotalVariation,
         NonLocalMeans,
         Bilateral,
         Gaussian,
