@@ -5,13 +5,14 @@ a compressor and a reconstructor of nine 3x3 convolutions each, trained together
 to a small squared error, with noise on the code, so that only its signs carry anything.
 
 This training sees patches of the photographs in a folder and of the embedded demonstration's
-training crops.  Two ramps at its start make it learn in minutes on a CPU what the plain recipe
-takes days for: the noise grows from nothing to the authors' deviation of 20, and the sigmoid of
-the code hardens by a factor, which is folded into the compressor's last layer in the end.  The
-learning rate falls to zero in the last ``COOLDOWN`` steps; before them nothing depends on the
-number of steps, so an interrupted or finished run can be taken up with another one.
+training crops.  Two ramps at its start keep it from getting stuck: the noise grows from nothing
+to the authors' deviation of 20, and the sigmoid of the code hardens by a factor, which is folded
+into the compressor's last layer in the end.  The learning rate then falls to zero.  An interrupted
+run goes on from its last checkpoint and ends with the same weights.
 
-    python scripts/comdefend_model.py ../shared/train --steps 7500    # ~45 min on a core
+    python scripts/comdefend_model.py ../shared/train --stop-after 6750    # half an hour of a core
+
+made the shipped networks; without ``--stop-after`` it goes on to the end, which may gain a little.
 
 Runs on one thread with fixed seeds, in bfloat16 where the processor has it: the same machine and
 packages give the same bytes.  Prints the clean PSNR on held-out photographs as it goes.
@@ -39,6 +40,7 @@ BATCH, PATCH = 8, 24
 LEARNING_RATE = 5e-4
 WARM_UP = 50  # steps
 RAMP = 300  # steps
+STEPS = 7500
 COOLDOWN = 5250  # steps
 NOISE = 20.0
 HARDNESS = 60.0
@@ -136,8 +138,8 @@ def has_bfloat16() -> bool:
 # --- Training ------------------------------------------------------------------------------------
 
 
-def learning_rate(step: int, steps: int) -> float:
-    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP, (steps - step) / COOLDOWN)
+def learning_rate(step: int) -> float:
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP, (STEPS - step) / COOLDOWN)
 
 
 def train(images: Images, steps: int, checkpoint: Path) -> Iterator[tuple[int, ComDefend]]:
@@ -149,7 +151,7 @@ def train(images: Images, steps: int, checkpoint: Path) -> Iterator[tuple[int, C
     optimizer = torch.optim.Adam(network.parameters())
     first = load(checkpoint, network, optimizer) if checkpoint.exists() else 0
     for step in range(first, steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, steps)
+        optimizer.param_groups[0]["lr"] = learning_rate(step)
         loss = network.loss(batch_of(images, step), step)
         optimizer.zero_grad()
         loss.backward()
@@ -159,7 +161,7 @@ def train(images: Images, steps: int, checkpoint: Path) -> Iterator[tuple[int, C
             save(checkpoint, step + 1, network, optimizer)
         if (step + 1) % LOG == 0:
             yield step + 1, network
-    yield steps, network
+    yield max(first, steps), network
 
 
 def save(path: Path, step: int, network: ComDefend, optimizer: torch.optim.Adam) -> None:
@@ -195,14 +197,14 @@ def load(path: Path, network: ComDefend, optimizer: torch.optim.Adam) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path, help="folder of photographs to learn from")
-    parser.add_argument("--steps", type=int, default=7500)
+    parser.add_argument("--stop-after", type=int, default=STEPS, metavar="STEP")
     parser.add_argument("--checkpoint", type=Path, default=Path("comdefend-training.npz"))
     parser.add_argument("--output", type=Path, default=comdefend_model())
     options = parser.parse_args()
     images, held_out = split(options.images)
     print(f"{len(images)} photographs to learn from, {len(held_out)} held out", flush=True)
     started = time.monotonic()
-    for step, network in train(images, options.steps, options.checkpoint):
+    for step, network in train(images, options.stop_after, options.checkpoint):
         graph = export(network.arrays(step))
         psnr = measured_psnr(graph, [image[:96, :96] for image in held_out[::3]])
         print(f"step {step:5d}  {time.monotonic() - started:5.0f} s  {psnr:.2f} dB", flush=True)

@@ -68,8 +68,7 @@ def test_the_graph_is_the_network_that_was_trained() -> None:
 
 
 def test_the_learning_rate_falls_to_nothing() -> None:
-    steps = 2 * training.COOLDOWN
-    rates = [training.learning_rate(step, steps) for step in range(steps)]
+    rates = [training.learning_rate(step) for step in range(training.STEPS)]
     assert max(rates) == training.LEARNING_RATE == rates[training.WARM_UP]
-    assert rates[training.COOLDOWN] == training.LEARNING_RATE
+    assert rates[training.STEPS - training.COOLDOWN] == training.LEARNING_RATE
     assert 0 < rates[-1] < 1e-3 * training.LEARNING_RATE
