@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from rsparse.attacks import parse_attack
+from rsparse.attacks.attacker import Attacker, make_batches
+from rsparse.data import demo_model, demo_photos
+from rsparse.images import find_images, to_unit
+from rsparse.models.onnx_classifier import load_classifier
 
 torch = pytest.importorskip("torch")
 
@@ -98,3 +102,31 @@ def test_the_pixels_are_those_of_foolbox_s_public_call(
         theirs, _ = foolbox_result(net, x, y, getattr(foolbox.attacks, name)(**arguments), epsilon)
     np.testing.assert_array_equal(found.x_adv, theirs)
     assert (found.x_adv != x).any()
+
+
+def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that an attack or the rounding left as it was keeps its class."""
+    from rsparse.attacks import attacker as module
+    from rsparse.attacks.running import AttackResult
+
+    photos = find_images([demo_photos("test")])[:3]
+    attacker = Attacker(load_classifier(demo_model()), "cpu", keep_size=False, seed=0)
+    targets, _ = attacker.aim(photos, {})
+    (batch,) = make_batches(targets, 3)
+    pixels = attacker.load(batch)
+    x_adv = to_unit(pixels)
+    x_adv[1] = to_unit(255 - pixels[1])  # rounding leaves it so
+    x_adv[2] = np.clip(x_adv[2] + np.float32(0.3 / 255), 0, 1)  # rounding undoes it
+    expected = [[t.prediction for t in targets], module.predictions(attacker.classifier, x_adv)]
+    counts = []
+
+    def counted(classifier, images):
+        counts.append(len(images))
+        return predictions(classifier, images)
+
+    predictions = module.predictions
+    monkeypatch.setattr(module, "predictions", counted)
+    found = attacker.measure(batch, AttackResult(x_adv, np.array([True, False, False])), 1.0)
+    assert sum(counts) == 1 + 1
+    assert [item.measured["prediction_float"] for item in found] == expected[1].tolist()
+    assert [item.measured["prediction"] for item in found[::2]] == expected[0][::2]
