@@ -15,13 +15,13 @@ from rsparse.cli.options import (
     Json,
     Overwrite,
     examples,
-    named_files,
     output_option,
     parameter_options,
 )
 from rsparse.errors import one_line
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import ReportParameters
+from rsparse.specs import named_files
 
 
 @app.command(
