@@ -13,13 +13,13 @@ READY := .venv/.ready
 # tests stay together, since they share what its fixtures build
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-slow test-all coverage lint bench measurements demo-model fixtures docs clean
+.PHONY: help demo test test-slow test-all coverage lint bench measurements demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | \
-		awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+		awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -63,6 +63,9 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wa
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py
+
+comdefend-model: $(READY)  ## Train ComDefend's networks again (45 minutes; wants ../shared)
+	@$(BIN)/python scripts/comdefend_model.py "$(SHARED)/train"
 
 fixtures: $(READY)  ## Make the tests' fixtures again
 	@$(BIN)/python scripts/make_fixtures.py

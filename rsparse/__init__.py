@@ -5,6 +5,7 @@ The map of the package; imports go downwards only:
 - ``cli``         one command per module; the only code that prints, exits or imports typer
 - ``stages``      one module per command: read inputs, call the layers below, write one artifact
 - ``attacks``     foolbox attacks as parameter dataclasses
+- ``defenses``    RegionSparse and the baselines as parameter dataclasses, each of which cleans
 - ``models``      ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph
 - ``gpu``         purifying batches by torch
 - ``images``, ``labels``, ``parallel``, ``pipeline``, ``devices``, ``store``

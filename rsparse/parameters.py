@@ -349,3 +349,43 @@ class AttackRunParameters(Parameters):
     device: str = parameter(
         "auto", "Where torch computes: cpu, cuda, mps; auto is cuda where there is one."
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateParameters(Parameters):
+    """How an evaluation is made, whatever is judged."""
+
+    only_correct: bool = parameter(
+        True,
+        "Judge only the images that the undefended model gets right, as the paper does, or all.",
+        flag="--only-correct/--all-images",
+    )
+    limit: int | None = parameter(
+        None, "At most so many images, evenly from the list of their names.", minimum=1,
+        maximum=1_000_000_000,
+    )  # fmt: skip
+    checks: bool = parameter(
+        True, "Also run the extra attacks that the checklist needs: noise, a huge eps, more steps."
+    )
+    batch_size: int = parameter(
+        4, "Images attacked together; more suit a GPU.", minimum=1, maximum=65536
+    )
+    seed: int = parameter(
+        0, "Seed of attacks and defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
+    )
+    device: str = parameter(
+        "auto", "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportParameters(Parameters):
+    """How much a report shows."""
+
+    pictures: int = parameter(
+        8, "Images in each contact sheet, one sheet for each kind of attack.", minimum=1, maximum=60
+    )
+    panels: int = parameter(4, "Images whose attention is shown.", minimum=1, maximum=60)
+    measured: int = parameter(
+        24, "Images whose activation by layer is measured.", minimum=1, maximum=100_000
+    )

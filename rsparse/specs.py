@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rsparse.errors import InputError
@@ -96,6 +98,25 @@ def spec_text(name: str, parameters: Parameters) -> str:
             word = field.metadata.get("none", "none") if value is None else _word(value)
             parts.append(f"{field.name}={word}")
     return "-".join(parts)
+
+
+def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
+    """``[NAME=]FILE`` of several options as files in ``folder`` by name; "" is that without.
+
+    Raises
+    ------
+    InputError
+        If two have the same name.
+    """
+    files: dict[str, Path] = {}
+    for word in words or ():
+        named = re.fullmatch(r"([\w-]+)=(.+)", word)
+        name, file = named.groups() if named else ("", word)
+        if name in files:
+            which = f"the dictionary {name!r}" if name else "a dictionary without a name"
+            raise InputError(f"--dict: {which} is given twice; write --dict NAME={file}")
+        files[name] = folder / file
+    return files
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

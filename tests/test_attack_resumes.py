@@ -165,7 +165,7 @@ def test_all_images_bad_leave_nothing(assert_error, tmp_path, attack):
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 
 
-KNOWN = "Known: fgsm, bim, mi-fgsm, cw-l2"
+KNOWN = "Known: fgsm, bim, mi-fgsm, cw-l2, noise"
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,10 @@ def test_conformance(attack: Attack) -> None:
     assert found.x_adv.dtype == np.float32
     assert found.x_adv.min() >= 0
     assert found.x_adv.max() <= 1
-    assert found.failed.shape == found.success.shape == (len(x),)
-    assert found.failed.dtype == found.success.dtype == np.bool_
-    np.testing.assert_array_equal(classify(net, found.x_adv) != y, found.success)
+    assert found.failed.shape == (len(x),)
+    assert found.failed.dtype == np.bool_
     np.testing.assert_array_equal(found.x_adv[found.failed], x[found.failed])
-    assert not (attack.seeks_minimum and (found.failed & found.success).any())
+    assert not (attack.seeks_minimum and (classify(net, found.x_adv) != y)[found.failed].any())
     eps, d = getattr(attack, "eps", None), getattr(attack, "d", None)
     if eps is not None:
         assert (255 * linf_distance(x, found.x_adv) <= eps * (1 + 1e-4)).all()
@@ -106,7 +105,8 @@ def test_foolbox_classes_by_name(name: str) -> None:
         ),
         (
             "LinfPDG:eps=8",
-            "unknown attack 'LinfPDG'; did you mean LinfPGD? Known: fgsm, bim, mi-fgsm, cw-l2",
+            "unknown attack 'LinfPDG'; did you mean LinfPGD? "
+            "Known: fgsm, bim, mi-fgsm, cw-l2, noise",
         ),
         (
             "LinfPGD:step=3",

@@ -108,6 +108,21 @@ def test_activations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Re
     assert datasets(output) == documented_datasets("Activations")
 
 
+def test_evaluations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    pytest.importorskip("foolbox")
+    images, model = FIXTURES / "images", FIXTURES / "colours.onnx"
+    labels = tmp_path / "labels.csv"
+    names = [path.name for path in sorted(images.iterdir())]
+    labels.write_text("file,label\n" + "".join(f"{name},red\n" for name in names))
+    output = tmp_path / "eval"
+    done = run_cli(
+        "evaluate", images, "-m", model, "-a", "noise", "--labels", labels, "--all-images",
+        "--limit", 2, "--no-checks", "-o", output,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert datasets(output / "evaluation.h5") == documented_datasets("Evaluations")
+
+
 def code_after(marker: str) -> str:
     """The code block that follows a comment in the README."""
     match = re.search(rf"<!-- {marker} -->\n+```\w+\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)

@@ -18,9 +18,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # CONTRIBUTING's table, from the top down; modules of one row may import each other.
 LAYERS = (
     {"cli", "__main__"},
-    {"demo"},
+    {"demo", "matrix"},
     {"stages"},
-    {"library", "estimator", "evaluation", "runs", "plots", "sheet"},
+    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report"},
     {"attacks", "defenses", "models", "gpu"},
     {
         "labels",
@@ -40,6 +40,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
+    "jinja2",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "gpu", "devices"},
@@ -50,6 +51,7 @@ OWNERS = {
     "onnxruntime": {"models"},
     "h5py": {"store"},
     "distributed": {"cluster"},
+    "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

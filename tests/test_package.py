@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FIXTURES = REPOSITORY / "fixtures"
+TEMPLATES = ("macros.html", "page.html", "page.js", "style.css")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "rsparse/py.typed",
         "rsparse/data/LICENSES.md",
         "rsparse/data/photos/crops.csv",
+        *(f"rsparse/report/templates/{name}" for name in TEMPLATES),
     } <= names
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/rsparse/data/LICENSES.md"} <= names
     shipped = demo_photos("test").parent.rglob("*.png")

@@ -61,9 +61,9 @@ def test_every_type_of_value() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bmi", "unknown attack 'bmi'; did you mean bim? Known: fgsm, bim, mi-fgsm, cw-l2"),
-        ("", "unknown attack ''; Known: fgsm, bim, mi-fgsm, cw-l2"),
-        ("xyz:eps=3", "unknown attack 'xyz'; Known: fgsm, bim, mi-fgsm, cw-l2"),
+        ("bmi", "unknown attack 'bmi'; did you mean bim? Known: fgsm, bim, mi-fgsm, cw-l2, noise"),
+        ("", "unknown attack ''; Known: fgsm, bim, mi-fgsm, cw-l2, noise"),
+        ("xyz:eps=3", "unknown attack 'xyz'; Known: fgsm, bim, mi-fgsm, cw-l2, noise"),
         (
             "bim:esp=8",
             "attack 'bim:esp=8': unknown parameter 'esp'; did you mean eps? "

@@ -1,24 +1,26 @@
 """Foolbox's attacks as frozen parameter dataclasses, and the one function that runs them.
 
-``ATTACKS`` holds the paper's four with its parameters; any other gradient or decision attack of
-foolbox goes by its class name (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``). Importing this
-package imports neither torch nor foolbox; ``run_attack`` does.
+``ATTACKS`` holds the paper's four with its parameters, and noise; any other gradient or decision
+attack of foolbox goes by its class name (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``).
+Importing this package imports neither torch nor foolbox; ``run_attack`` does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rsparse.attacks.parameters import Attack, Bim, CwL2, Fgsm, MiFgsm
+from rsparse.attacks.parameters import Attack, Bim, CwL2, Fgsm, MiFgsm, Noise
 from rsparse.specs import parse_spec, spec_text
 
 if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult, run_attack
 
-ATTACKS: dict[str, type[Attack]] = {attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2)}
+ATTACKS: dict[str, type[Attack]] = {
+    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, Noise)
+}
 
 __all__ = [
-    "ATTACKS", "Attack", "AttackResult", "Bim", "CwL2", "Fgsm", "MiFgsm", "attack_text",
+    "ATTACKS", "Attack", "AttackResult", "Bim", "CwL2", "Fgsm", "MiFgsm", "Noise", "attack_text",
     "parse_attack", "run_attack",
 ]  # fmt: skip
 

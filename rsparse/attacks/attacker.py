@@ -176,8 +176,9 @@ class Attacker:
         x = to_unit(pixels)
         x_adv = scaled(x, result.x_adv, tau)
         rounded = to_pixels(x_adv)
-        before = predictions(self.classifier, x_adv)
-        after = predictions(self.classifier, rounded)
+        benign = np.array([target.prediction for target in batch.targets])
+        after = self._predicted(rounded, pixels, benign)
+        before = self._predicted(x_adv, to_unit(rounded), after)
         d = dissimilarity(x, to_unit(rounded))
         l2 = l2_distance(x, to_unit(rounded))
         linf = np.abs(rounded.astype(np.int64) - pixels).max(axis=(1, 2, 3))
@@ -202,6 +203,15 @@ class Attacker:
             )
             for i, target in enumerate(batch.targets)
         ]
+
+    def _predicted(
+        self, images: NDArray[Any], others: NDArray[Any], known: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The classes of ``images``, (n,); those equal to one of ``others`` have its ``known``."""
+        differ = (images != others).any(axis=(1, 2, 3))
+        classes = known.copy()
+        classes[differ] = predictions(self.classifier, images[differ])
+        return classes
 
 
 @dataclass(frozen=True)

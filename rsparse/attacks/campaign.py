@@ -92,12 +92,12 @@ class KeptResults:
         """Keep the result of a batch."""
         with atomic_path(self._path(batch), durable=False) as temporary:
             with temporary.open("wb") as file:
-                np.savez(file, x_adv=result.x_adv, failed=result.failed, success=result.success)
+                np.savez(file, x_adv=result.x_adv, failed=result.failed)
 
     def load(self, batch: int) -> AttackResult:
         """The kept result of a batch."""
         with np.load(self._path(batch)) as arrays:
-            return AttackResult(arrays["x_adv"], arrays["failed"], arrays["success"])
+            return AttackResult(arrays["x_adv"], arrays["failed"])
 
     def remove(self) -> None:
         """Remove the folder; what was kept is not needed any more."""

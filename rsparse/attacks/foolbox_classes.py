@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import typing
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _NORMS = {0: "l0", 1: "l1", 2: "l2", float("inf"): "linf"}
 _NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # its class says L1, its constructor this
 _NOT_NUMBERS = ("init_attack", "tensorboard", "distance", "channel_axis", "reduced_dims")
+_SEARCHES_OF_ALL_STEPS = ("L2CarliniWagnerAttack", "EADAttack")
 _REFUSED = {
     "BinarizationRefinementAttack": "it refines the result of another attack",
     "DatasetAttack": "it needs a set of images to choose from",
@@ -42,10 +44,20 @@ class FoolboxAttack(Attack):
 
     def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Run the class; see ``FoolboxAttack`` on limits."""
+        from rsparse.attacks.foolbox_calls import least_change
+
         attack = self._build()
         if self.seeks_minimum:
-            return attack(model, x, y, epsilons=None)[0]
+            return least_change(attack, model, x, y)
         return self._use_up_limits(attack, model, x, y)
+
+    @property
+    def passes(self) -> int:
+        """See ``Attack.passes``; some classes stop earlier, some take more than one a step."""
+        counts = ["steps", "repeats", "directions"]
+        if self.name in _SEARCHES_OF_ALL_STEPS:
+            counts.append("binary_search_steps")
+        return math.prod(getattr(self, name, 1) for name in counts)
 
     def limits(self, x: torch.Tensor) -> torch.Tensor | None:
         """See ``Attack.limits``."""
@@ -72,13 +84,15 @@ class FoolboxAttack(Attack):
         """Foolbox takes one limit a call, so images whose limits differ are run one by one."""
         import torch
 
+        from rsparse.attacks.foolbox_calls import changed_within
+
         limits = self.limits(x)
         assert limits is not None  # such a class has eps or d without a None
         if self.norm == "linf":
-            return attack(model, x, y, epsilons=limits[0].item())[1]
+            return changed_within(attack, model, x, y, limits[0].item())
         singles = zip(x.split(1), y.split(1), limits.tolist(), strict=True)
         return torch.cat(
-            [attack(model, one, label, epsilons=limit)[1] for one, label, limit in singles]
+            [changed_within(attack, model, one, label, limit) for one, label, limit in singles]
         )
 
 

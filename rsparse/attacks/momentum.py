@@ -18,6 +18,8 @@ from foolbox.attacks.gradient_descent_base import normalize_lp_norms
 from foolbox.devutils import atleast_kd, flatten
 from foolbox.models import PyTorchModel
 
+from rsparse.attacks.foolbox_calls import changed_within
+
 
 def momentum_attack(
     model: PyTorchModel,
@@ -49,7 +51,7 @@ def momentum_attack(
     """
     if norm == "linf":
         linf = Linf(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
-        return linf(model, x, y, epsilons=limit)[1]
+        return changed_within(linf, model, x, y, limit)
     l2 = L2(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
     radii = limit * x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
     return l2.run(model, x, y, epsilon=ep.astensor(radii))

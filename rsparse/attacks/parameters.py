@@ -56,6 +56,11 @@ class Attack(Parameters):
         return None
 
     @property
+    def passes(self) -> int:
+        """About how many passes through the model an image takes, forward and back: its cost."""
+        return 1
+
+    @property
     def average_d(self) -> float | None:
         """The average dissimilarity to which the results of a whole set are to be scaled."""
         return None
@@ -89,7 +94,9 @@ class Fgsm(Attack):
         """Run foolbox's ``LinfFastGradientAttack``."""
         from foolbox.attacks import LinfFastGradientAttack
 
-        return LinfFastGradientAttack()(model, x, y, epsilons=self.eps / 255)[1]
+        from rsparse.attacks.foolbox_calls import changed_within
+
+        return changed_within(LinfFastGradientAttack(), model, x, y, self.eps / 255)
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,19 @@ class Bim(Attack):
         """Run foolbox's ``LinfBasicIterativeAttack``."""
         from foolbox.attacks import LinfBasicIterativeAttack
 
+        from rsparse.attacks.foolbox_calls import changed_within
+
         attack = LinfBasicIterativeAttack(
             rel_stepsize=RELATIVE_STEP,
             abs_stepsize=None if self.step_size is None else self.step_size / 255,
             steps=self.steps,
         )
-        return attack(model, x, y, epsilons=self.eps / 255)[1]
+        return changed_within(attack, model, x, y, self.eps / 255)
+
+    @property
+    def passes(self) -> int:
+        """See ``Attack.passes``."""
+        return self.steps
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,11 @@ class MiFgsm(Attack):
             model, x, y, norm, limit, steps=self.steps, rel_stepsize=relative,
             momentum=self.momentum,
         )  # fmt: skip
+
+    @property
+    def passes(self) -> int:
+        """See ``Attack.passes``."""
+        return self.steps
 
 
 @dataclass(frozen=True)
@@ -224,6 +243,8 @@ class CwL2(Attack):
     ) -> torch.Tensor:
         from foolbox.attacks import L2CarliniWagnerAttack
 
+        from rsparse.attacks.foolbox_calls import least_change
+
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
             steps=self.steps,
@@ -232,7 +253,12 @@ class CwL2(Attack):
             initial_const=weight,
             abort_early=False,
         )
-        return attack(model, x, y, epsilons=None)[0]
+        return least_change(attack, model, x, y)
+
+    @property
+    def passes(self) -> int:
+        """See ``Attack.passes``; retries, which few images need, are left out."""
+        return self.steps * self.binary_search_steps
 
     @property
     def average_d(self) -> float | None:
@@ -242,3 +268,43 @@ class CwL2(Attack):
     def unscaled(self) -> Attack:
         """See ``Attack.unscaled``."""
         return replace(self, d=None)
+
+
+@dataclass(frozen=True)
+class Noise(Attack):
+    """Every pixel's channels up or down at random: what a change of that size does by itself.
+
+    An attack that is not stronger than noise of the same norm does not work (Carlini et al. 2019,
+    Section 5.3). ``eps`` sets the norm in L∞, ``d`` in L₂; without either it is eps = 8.
+    """
+
+    name: ClassVar[str] = "noise"
+    strengths: ClassVar[tuple[str, ...]] = ("eps", "d")
+
+    eps: float | None = _eps(None)
+    d: float | None = parameter(
+        None, "L2 norm of the change, relative to the image's own norm.", minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eps is not None and self.d is not None:
+            raise InputError("eps and d exclude each other: eps sets the L∞ norm, d the L2 norm")
+        if self.eps is None and self.d is None:
+            object.__setattr__(self, "eps", 8.0)
+
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Add ±size to each number; the random numbers are drawn on the CPU."""
+        import torch
+
+        signs = (2 * torch.randint(0, 2, x.shape) - 1).to(x)
+        if self.eps is not None:
+            return (x + signs * (self.eps / 255)).clip(0, 1)
+        assert self.d is not None  # by __post_init__
+        sizes = self.d * x.flatten(1).norm(dim=1) / x[0].numel() ** 0.5
+        return (x + signs * sizes.reshape(-1, 1, 1, 1)).clip(0, 1)
+
+    @property
+    def passes(self) -> int:
+        """It asks the model nothing."""
+        return 0

@@ -26,7 +26,7 @@ from foolbox.models import PyTorchModel  # noqa: E402
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What an attack made of a batch.
+    """What an attack made of a batch. Whether it deceives is for a classifier to say.
 
     Attributes
     ----------
@@ -34,13 +34,10 @@ class AttackResult:
         The adversarial images; the original where the attack failed.
     failed : ndarray of shape (n,), bool
         True where the attack found nothing or returned no image.
-    success : ndarray of shape (n,), bool
-        True where the model gives ``x_adv``, before any rounding, another class than the label.
     """
 
     x_adv: NDArray[np.float32]
     failed: NDArray[np.bool_]
-    success: NDArray[np.bool_]
 
 
 def run_attack(
@@ -84,7 +81,7 @@ def run_attack(
         warnings.simplefilter("ignore")  # foolbox's, on what ``failed`` tells
         model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
         originals = _to_tensor(x, model)
-        labels = _checked_labels(y, model, originals)
+        labels = _checked_labels(y, _n_classes(twin, model, originals), originals)
         found = _perturb(attack, model, originals, labels)
         failed = _failed(attack, model, originals, found, labels)
         found = torch.where(failed.reshape(-1, 1, 1, 1), originals, found)
@@ -92,9 +89,8 @@ def run_attack(
         if limits is not None:
             found = _cut_back(originals, found, limits, attack.norm)
         found = found.clip(0, 1)
-        success = model(found).argmax(1) != labels
     x_adv = np.ascontiguousarray(found.cpu().numpy().transpose(0, 2, 3, 1))
-    return AttackResult(x_adv, failed.cpu().numpy(), success.cpu().numpy())
+    return AttackResult(x_adv, failed.cpu().numpy())
 
 
 def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -157,11 +153,16 @@ def _check_images(x: NDArray[np.float32]) -> None:
         raise InputError(f"x: expected values from 0 to 1, got {low:g} to {high:g}")
 
 
-def _checked_labels(y: NDArray[np.integer], model: PyTorchModel, x: torch.Tensor) -> torch.Tensor:
+def _n_classes(twin: torch.nn.Module, model: PyTorchModel, x: torch.Tensor) -> int:
+    """A twin knows how many classes it tells apart; any other module is asked."""
+    known = getattr(twin, "n_classes", None)
+    return model(x[:1]).shape[1] if known is None else known
+
+
+def _checked_labels(y: NDArray[np.integer], n_classes: int, x: torch.Tensor) -> torch.Tensor:
     y = np.asarray(y)
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise InputError(f"y: expected {len(x)} whole numbers, got {y.dtype} {y.shape}")
-    n_classes = model(x[:1]).shape[1]
     if y.min() < 0 or y.max() >= n_classes:
         raise InputError(
             f"y: expected classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}"

@@ -92,7 +92,9 @@ def _register_commands() -> None:
         classify,
         activations,
         attention,
+        evaluate,
         model,
+        report,
         show,
         demo,
     )

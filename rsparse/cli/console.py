@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from rsparse.runs import Outcome
 
 
-def stderr() -> Console:
-    """A rich console on stderr; plain text without colour when it is piped."""
+def stderr(width: int | None = None) -> Console:
+    """A rich console on stderr, as wide as the terminal; plain text when it is piped."""
     from rich.console import Console
 
     piped = not sys.stderr.isatty()
-    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=piped)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=piped, width=width)
 
 
 @contextmanager
@@ -70,7 +70,31 @@ def progress_bar() -> Iterator[Progress]:
         yield Shown()
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """``table`` with all of its columns whole: in several, where the terminal is too narrow.
+
+    The first column is in each of them, and piped text has no width.
+    """
+    limit = stderr().width if sys.stderr.isatty() else sys.maxsize
+    widths = [
+        max(len(line) for text in texts for line in text.split("\n")) + 2
+        for texts in zip(columns, *rows, strict=True)
+    ]
+    start = 1
+    while start < len(columns):
+        end, width = start + 1, widths[0] + widths[start]
+        while end < len(columns) and width + widths[end] < limit:
+            width += widths[end]
+            end += 1
+        chosen = [0, *range(start, end)]
+        parts = [[texts[place] for place in chosen] for texts in (columns, *rows)]
+        table(title if start == 1 else "", parts[0], parts[1:], max(width + 2, len(title) + 1))
+        start = end
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+) -> None:
     """A table on stderr; the first column is text, the others are numbers."""
     from rich import box
     from rich.markup import escape
@@ -85,7 +109,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         )
     for row in rows:
         sheet.add_row(*map(escape, row))
-    stderr().print(sheet)
+    stderr(width).print(sheet)
 
 
 class Stopwatch:

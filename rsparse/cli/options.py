@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -55,25 +54,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 def output_option(help_text: str) -> Any:
     """The ``-o/--output`` option with the command's own words."""
     return typer.Option("--output", "-o", help=help_text, show_default=False)
-
-
-def named_files(words: Sequence[str] | None) -> dict[str, Path]:
-    """``[NAME=]FILE`` of several options as files by name; "" is that of the one without.
-
-    Raises
-    ------
-    InputError
-        If two have the same name.
-    """
-    files: dict[str, Path] = {}
-    for word in words or ():
-        named = re.fullmatch(r"([\w-]+)=(.+)", word)
-        name, file = named.groups() if named else ("", word)
-        if name in files:
-            which = f"the dictionary {name!r}" if name else "a dictionary without a name"
-            raise InputError(f"--dict: {which} is given twice; write --dict NAME={file}")
-        files[name] = Path(file)
-    return files
 
 
 def worker_options(function: Callable[..., Any]) -> Callable[..., Any]:

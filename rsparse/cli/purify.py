@@ -16,7 +16,6 @@ from rsparse.cli.options import (
     Json,
     Overwrite,
     examples,
-    named_files,
     output_option,
     parameter_options,
     worker_options,
@@ -29,6 +28,7 @@ from rsparse.parameters import (
     PurifyParameters,
     PurifyRunParameters,
 )
+from rsparse.specs import named_files
 
 
 @app.command(

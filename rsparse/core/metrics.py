@@ -59,13 +59,15 @@ def dissimilarity(x: Images, x_adv: Images) -> NDArray[np.float64]:
     return ratios
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval in which a share lies of which ``successes`` in ``n`` trials were seen.
 
     Parameters
     ----------
-    successes, n : int
-        0 ≤ successes ≤ n. With n = 0 nothing is known: (0, 1).
+    successes : float
+        0 ≤ successes ≤ n; a fraction where a trial is a mean over several.
+    n : int
+        Trials. With n = 0 nothing is known: (0, 1).
     confidence : float
         How sure the interval is; larger is wider.
 

@@ -12,6 +12,7 @@ import re
 
 from rsparse.defenses.base import Defense, Resources
 from rsparse.defenses.chain import Chain, parts_of
+from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.compression import BitDepth, Jpeg, LocalQuantization
 from rsparse.defenses.plain import NoDefense
 from rsparse.defenses.regionsparse import RegionSparse
@@ -33,13 +34,14 @@ DEFENSES: dict[str, type[Defense]] = {
         NonLocalMeans,
         Bilateral,
         Gaussian,
+        ComDefend,
         NoDefense,
     )
 }
 
 __all__ = [
-    "DEFENSES", "Chain", "Defense", "NoDefense", "RegionSparse", "Resources", "defense_text",
-    "parse_defense", "parts_of",
+    "DEFENSES", "Chain", "ComDefend", "Defense", "NoDefense", "RegionSparse", "Resources",
+    "defense_text", "parse_defense", "parts_of",
 ]  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class Twin(nn.Module):
         self.network = network
         self.spec = spec
         self.batch = classifier.batch
+        self.n_classes = classifier.n_classes
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 

@@ -45,6 +45,7 @@ Result = TypeVar("Result")
 FLOAT_FILE = "float.h5"
 PROCESSES_PAY_FROM = 20.0  # seconds; each needs about four to import torch and load the model
 OWN_PREDICTIONS = "the model's own predictions"
+CHOSEN = "chosen"
 
 
 @dataclass
@@ -107,16 +108,53 @@ def attack_images(
         If an input cannot be used, an output is taken, or there is no image to attack.
     """
     places = _places(attacks, output)
-    finished = [] if overwrite else [a for a, p in places.items() if (p / MANIFEST).exists()]
-    if len(finished) == len(places):
-        raise _taken(places[finished[0]])
+    if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
+        raise _taken(next(iter(places.values())))
     run = _Run(paths, model, wants, labels, parameters, workers)
+    return _attack_into(places, run, output, overwrite, progress)
+
+
+def attack_chosen(
+    paths: Sequence[Path],
+    model: Path,
+    attacks: Sequence[Attack],
+    output: Path,
+    parameters: AttackRunParameters,
+    wants: SpecOptions | None,
+    chosen: Mapping[str, int],
+    *,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> AttackOutcome:
+    """``attack_images`` for some of the images, whose labels are known; each in a subfolder.
+
+    Parameters
+    ----------
+    paths, model, attacks, output, parameters, wants, workers, overwrite, progress
+        As for ``attack_images``.
+    chosen : mapping of str to int
+        The labels of the images to attack, by name.
+    """
+    places = {attack: output / attack_text(attack) for attack in attacks}
+    run = _Run(paths, model, wants, None, parameters, workers, chosen)
+    return _attack_into(places, run, output, overwrite, progress)
+
+
+def _attack_into(
+    places: Mapping[Attack, Path],
+    run: _Run,
+    output: Path,
+    overwrite: bool,
+    progress: Progress,
+) -> AttackOutcome:
+    finished = [] if overwrite else [a for a, p in places.items() if (p / MANIFEST).exists()]
     folders: dict[Attack, OutputFolder] = {}
     try:
         for attack in places:
             if attack not in finished:
                 folders[attack] = OutputFolder.open(
-                    places[attack], run.origin.identity(attack), paths, overwrite
+                    places[attack], run.origin.identity(attack), run.inputs.paths, overwrite
                 )
         run.aim(progress)
         summaries = {attack: run.take_over(attack, places[attack]) for attack in finished}
@@ -179,6 +217,7 @@ class _Run:
         labels: Path | None,
         parameters: AttackRunParameters,
         workers: Workers,
+        chosen: Mapping[str, int] | None = None,
     ) -> None:
         self.inputs = load_inputs(paths)
         self.parameters = parameters
@@ -186,9 +225,12 @@ class _Run:
         self._workers = workers if device == "cpu" else workers.sharing_a_device()
         self._sees = [*paths, model]
         classifier = load_classifier(model, wants).check()
-        self.labels, told_by = find_labels(
-            self.inputs, labels, classifier.class_names, classifier.n_classes
-        )
+        if chosen is None:
+            self.labels, told_by = find_labels(
+                self.inputs, labels, classifier.class_names, classifier.n_classes
+            )
+        else:
+            self.inputs, self.labels, told_by = self.inputs.only(chosen), dict(chosen), CHOSEN
         self.label_origin = told_by if self.labels else OWN_PREDICTIONS
         self.origin = Origin(
             self.inputs, classifier, parameters, device, self.labels, self.label_origin, labels

@@ -57,7 +57,7 @@ class OutputFolder:
         InputError
             If the place is taken, lies inside an input, or cannot be written.
         """
-        _refuse_overlap(path, inputs)
+        refuse_overlap(path, inputs)
         try:
             if path.exists() and not path.is_dir():
                 raise InputError(f"{path}: is a file; name a folder")
@@ -153,7 +153,8 @@ def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in ("images", "failed")}
 
 
-def _refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
+def refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that is an input, lies inside one, or holds one."""
     output = path.resolve()
     for source in inputs:
         folder = source.resolve()

@@ -135,6 +135,22 @@ def read_array(file: h5py.File, name: str, kinds: str, ndim: int) -> NDArray[Any
     return np.asarray(dataset[()])
 
 
+def read_texts(file: h5py.File, name: str) -> list[str]:
+    """A dataset of UTF-8 texts.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or holds something else; ``open_hdf5`` makes that an ``InputError``.
+    """
+    import h5py
+
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None:
+        raise ValueError(f"the texts {name} are missing")
+    return [str(text) for text in dataset.asstr()[()]]
+
+
 def utf8(texts: list[str]) -> Any:
     """Texts as an array that h5py stores as variable-length UTF-8."""
     import h5py

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class ImageInputs:
     def have_records(self) -> bool:
         """Whether every image comes from a folder with a manifest."""
         return all(record is not None for record in self._records.values())
+
+    def only(self, names: Container[str]) -> ImageInputs:
+        """The inputs without the images that bear other names."""
+        kept = [image for image in self.images if image.name in names]
+        return replace(self, images=kept)
 
     def sources(self, digests: Mapping[str, str]) -> tuple[Source, ...]:
         """The input records, given the SHA-256 of each image that was used, by name."""

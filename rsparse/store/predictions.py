@@ -25,12 +25,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rsparse.store.files import write_atomic
-from rsparse.store.hdf5 import create_hdf5, utf8
-from rsparse.store.records import Record
+from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
+from rsparse.store.records import PREDICTIONS, Record
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,33 @@ def save_predictions(
         file["top_class"] = np.array([row.classes for row in rows], dtype=np.int64)
         file["top_probability"] = np.array([row.probabilities for row in rows], dtype=np.float32)
         file["class_name"] = utf8(list(class_names))
+
+
+def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
+    """The rows of a ``pred.h5``, and its record.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, or no such file.
+    """
+    with open_hdf5(path, PREDICTIONS) as (file, record):
+        names, digests = read_texts(file, "name"), read_texts(file, "sha256")
+        labels = read_array(file, "label", "i", 1)
+        classes = read_array(file, "top_class", "i", 2)
+        probabilities = read_array(file, "top_probability", "f", 2)
+        rows = [
+            Prediction(name, digest, None if label < 0 else int(label), top, shares)
+            for name, digest, label, top, shares in zip(
+                names,
+                digests,
+                labels,
+                map(tuple, classes.tolist()),
+                map(tuple, probabilities.tolist()),
+                strict=True,
+            )
+        ]
+    return rows, record
 
 
 def record_beside(path: Path) -> Path:

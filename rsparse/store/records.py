@@ -19,8 +19,11 @@ IMAGES = "rsparse-images"
 PREDICTIONS = "rsparse-predictions"
 ACTIVATIONS = "rsparse-activations"
 FLOATS = "rsparse-floats"
+EVALUATION = "rsparse-evaluation"
 
-FORMAT_VERSIONS = {DICTIONARY: 1, IMAGES: 1, PREDICTIONS: 1, ACTIVATIONS: 1, FLOATS: 1}
+FORMAT_VERSIONS = dict.fromkeys(
+    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, EVALUATION), 1
+)
 
 GENERATOR = f"rsparse {__version__}"
 

@@ -1,0 +1,318 @@
+"""The command ``rsparse evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import (
+    Stopwatch,
+    finish,
+    progress_bar,
+    stderr,
+    summary,
+    to_json,
+    wide_table,
+)
+from rsparse.cli.model_options import model_options
+from rsparse.cli.options import (
+    Dictionaries,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+    worker_options,
+)
+from rsparse.errors import InputError
+from rsparse.models.fields import flag_of
+from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
+from rsparse.parameters import EvaluateParameters
+from rsparse.specs import named_files
+
+if TYPE_CHECKING:
+    from rsparse.evaluation.plan import ModelChoice, Plan
+    from rsparse.evaluation.results import Evaluation
+    from rsparse.matrix.estimate import Estimate
+
+_Paths = Optional[list[Path]]  # noqa: UP045 - typer reads it at run time
+_Texts = Optional[list[str]]  # noqa: UP045
+
+
+@app.command(
+    epilog=examples(
+        "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
+        "  -a cw-l2:d=.05 --defense regionsparse --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
+        "rsparse evaluate plan.toml --dry-run",
+        "rsparse evaluate plan.toml --jobs 2",
+        "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
+        "  --scenario transfer --source-model other.onnx -o eval/",
+    )
+)
+@model_options
+@parameter_options(parameters=EvaluateParameters)
+@worker_options
+def evaluate(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES|PLAN",
+            help="Folders or images to judge; or a plan, a file ending in .toml with the same "
+            "options as keys.",
+            show_default=False,
+        ),
+    ],
+    parameters: EvaluateParameters,
+    wants: SpecOptions,
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--model", "-m", help="The classifier to judge, an ONNX file."),
+    ] = None,
+    attacks: Annotated[
+        _Texts,
+        typer.Option(
+            "--attack", "-a", metavar="NAME:PARAMETER=VALUE,…", help="As for rsparse attack."
+        ),
+    ] = None,
+    defenses: Annotated[
+        _Texts,
+        typer.Option(
+            "--defense", metavar="NAME:PARAMETER=VALUE,…",
+            help="As for rsparse purify; none, the undefended model, is always among them.",
+        ),
+    ] = None,
+    dictionaries: Dictionaries = None,
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="CSV file with the columns file and label (class index or name). Without it, "
+            "labels come from the images' manifest, or from subfolders named like classes."
+        ),
+    ] = None,
+    scenarios: Annotated[
+        _Texts,
+        typer.Option(
+            "--scenario", metavar="NAME", show_default="gray-box",
+            help="gray-box: attack the undefended model; transfer: attack the source models.",
+        ),
+    ] = None,
+    source_models: Annotated[
+        _Paths,
+        typer.Option(
+            "--source-model", metavar="FILE", help="Model to attack in scenario transfer."
+        ),
+    ] = None,
+    source_presets: Annotated[
+        _Texts,
+        typer.Option(
+            "--source-preset", metavar="NAME",
+            help="--preset of the source model; of several, one for each in their order.",
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        output_option("Folder for the evaluation and everything that it is made from."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")
+    ] = False,
+    workers: Workers = Here(),
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Judge defenses: every attack behind every defense, with intervals, tests and checks.
+
+    Attacks the images, cleans them by each defense, classifies them, and compares. What is in the
+    output already is not done again, so an interrupted run goes on, and an added defense reuses
+    the attacks.
+    """
+    given = {
+        "--model": model, "--attack": attacks, "--defense": defenses, "--dict": dictionaries,
+        "--labels": labels, "--scenario": scenarios, "--source-model": source_models,
+        "--source-preset": source_presets,
+    }  # fmt: skip
+    if len(images) == 1 and images[0].suffix.lower() == ".toml":
+        plan = _plan_from_file(images[0], output, parameters, wants, given)
+    else:
+        plan = _plan_from_options(images, output, parameters, wants, given)
+    from rsparse.matrix.estimate import estimate
+    from rsparse.matrix.layout import Matrix
+    from rsparse.matrix.running import run_matrix
+
+    watch, matrix = Stopwatch(), Matrix(plan)
+    cost = estimate(matrix, workers, overwrite)
+    _print_plan(plan, cost)
+    if dry_run:
+        typer.echo(to_json(cost.as_json()) if as_json else str(plan.output))
+        return
+    with progress_bar() as progress:
+        outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
+    assert outcome.evaluation is not None
+    _print_results(outcome.evaluation, watch)
+    finish(outcome, as_json)
+
+
+def _plan_from_file(
+    path: Path,
+    output: Path | None,
+    parameters: EvaluateParameters,
+    wants: SpecOptions,
+    given: Mapping[str, Any],
+) -> Plan:
+    from rsparse.evaluation.plan_file import read_plan
+
+    default = EvaluateParameters()
+    said = [name for name, value in given.items() if value]
+    said += [
+        f"--{field.name.replace('_', '-')}"
+        for field in dataclasses.fields(parameters)
+        if getattr(parameters, field.name) != getattr(default, field.name)
+    ]
+    said += [
+        f"--{flag_of(field.name)}"
+        for field in dataclasses.fields(wants)
+        if getattr(wants, field.name) is not None
+    ]
+    if said:
+        raise InputError(f"{said[0]} belongs into the plan {path}")
+    return read_plan(path, output)
+
+
+def _plan_from_options(
+    images: list[Path],
+    output: Path | None,
+    parameters: EvaluateParameters,
+    wants: SpecOptions,
+    given: Mapping[str, Any],
+) -> Plan:
+    from rsparse.evaluation.plan import (
+        ModelChoice,
+        Plan,
+        parse_attacks,
+        parse_defenses,
+    )
+    from rsparse.evaluation.scenarios import find_scenario
+
+    def texts(name: str) -> list[str]:
+        return list(given[name] or [])
+
+    if given["--model"] is None:
+        raise InputError("name the classifier with --model, or give a plan (.toml)")
+    if output is None:
+        raise InputError("name the output folder with -o")
+    return Plan(
+        images=tuple(images),
+        labels=given["--labels"],
+        model=ModelChoice(given["--model"], wants),
+        attacks=parse_attacks(texts("--attack")),
+        defenses=parse_defenses(texts("--defense")),
+        output=output,
+        scenarios=tuple(map(find_scenario, texts("--scenario"))),
+        sources=_sources(given["--source-model"] or [], texts("--source-preset")),
+        dictionaries=named_files(texts("--dict")),
+        parameters=parameters,
+    )
+
+
+def _sources(paths: list[Path], presets: list[str]) -> tuple[ModelChoice, ...]:
+    """The source models, each with its preset; one preset is for all."""
+    from rsparse.evaluation.plan import ModelChoice
+
+    if len(presets) not in (0, 1, len(paths)):
+        raise InputError(
+            f"--source-preset: expected one, or one for each of {len(paths)} --source-model, "
+            f"got {len(presets)}"
+        )
+    said: list[str | None] = [*presets] if len(presets) > 1 else [*presets] * len(paths)
+    options = [SpecOptions(preset=preset) for preset in said or [None] * len(paths)]
+    return tuple(map(ModelChoice, paths, options))
+
+
+def _print_plan(plan: Plan, cost: Estimate) -> None:
+    attacked = cost.attacks * cost.threats
+    columns = f"clean and {attacked} attacked"
+    if cost.threats > 1:
+        columns += f" ({cost.attacks} attacks × {cost.threats} attacked models)"
+    if cost.extra:
+        columns += f"; {cost.extra} more for the checks"
+    judged = (attacked + 1 + cost.extra) * cost.defenses * cost.images
+    most = "" if cost.is_exact else "at most "
+    seconds = cost.attack_seconds + cost.judge_seconds
+    cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
+    summary(
+        "plan",
+        {
+            "images": f"{most}{cost.images}, {_which(plan.parameters.only_correct)}",
+            "scenarios": ", ".join(scenario.name for scenario in plan.scenarios),
+            "columns": columns,
+            "defenses": str(cost.defenses),
+            "cells": f"{cost.cells}, {most}{judged:,} images to classify",
+            "to do": f"{cost.attacks_left} attacks, {cost.cells_left} cells",
+            "estimated": f"{_duration(seconds)} {cores}: attacks "
+            f"{_duration(cost.attack_seconds)}, the rest {_duration(cost.judge_seconds)}",
+            "output": str(plan.output),
+        },
+    )
+
+
+def _which(only_correct: bool) -> str:
+    return "those the model gets right" if only_correct else "right or wrong before the attack"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _print_results(found: Evaluation, watch: Stopwatch) -> None:
+    from rsparse.evaluation.checks import counted, failures
+    from rsparse.evaluation.statistics import attacked_columns
+
+    for scenario, source in dict.fromkeys(
+        (column.scenario, column.source) for column in attacked_columns(found)
+    ):
+        _print_table(found, scenario, source)
+    counts = counted(found.checks)
+    console = stderr()
+    for check in failures(found.checks):
+        place = " · ".join(part for part in (check.scenario, check.defense) if part)
+        console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    console.print(f"checks: {told} (checks.csv); time {watch}", markup=False)
+
+
+def _print_table(found: Evaluation, scenario: str, source: str) -> None:
+    """Top-1 in percent: rows are defenses, columns attacks."""
+    from rsparse.evaluation.statistics import (
+        accuracy,
+        attacked_columns,
+        clean_column,
+        mean_attacked,
+        share,
+        worst_case,
+    )
+
+    columns = attacked_columns(found, scenario, source)
+    rows = []
+    for defense in found.defenses:
+        values = [mean_attacked(found, defense, columns)]
+        values.append(share(worst_case(found, defense, columns)).value)
+        values += [accuracy(found, c, defense).value for c in (clean_column(found), *columns)]
+        rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
+    heads = [
+        f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
+        for column in columns
+    ]
+    wide_table(
+        f"top-1 %, {scenario}, attacks on {source}, judged {found.model}; {len(found.names)} "
+        f"images, {_which(found.only_correct)}",
+        ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
+        rows,
+    )

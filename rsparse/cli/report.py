@@ -1,0 +1,96 @@
+"""The command ``rsparse report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import progress_bar, stderr, to_json
+from rsparse.cli.model_options import model_options
+from rsparse.cli.options import (
+    Dictionaries,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+)
+from rsparse.errors import one_line
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import ReportParameters
+from rsparse.specs import named_files
+
+
+@app.command(
+    epilog=examples(
+        "rsparse report eval/ -o report/",
+        "rsparse report eval/ -o report/ --dict dict.h5 --model m.onnx --preset inception-v3",
+        "rsparse report eval/ -o tables/ --format md --format csv",
+    )
+)
+@model_options
+@parameter_options(parameters=ReportParameters)
+def report(
+    evaluation: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EVAL", help="A folder that rsparse evaluate has filled.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, output_option("Folder for the report.")],
+    parameters: ReportParameters,
+    wants: SpecOptions,
+    formats: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            show_default=False,
+            help="html (with the data as CSV), md, png or csv; may be given several times. "
+            "[default: html]",
+        ),
+    ] = None,
+    dictionaries: Dictionaries = None,
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--model",
+            "-m",
+            show_default=False,
+            help="The judged classifier; without it attention and activation are left out.",
+        ),
+    ] = None,
+    judged: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--defense",
+            metavar="NAME",
+            show_default=False,
+            help="The defense that the verdict is about, by its short name; the first "
+            "RegionSparse of the plan by default.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write what an evaluation found: one page that opens anywhere, or tables and figures.
+
+    The page holds everything it shows and loads nothing: verdict, figures with their data,
+    pictures, checks and provenance. Cleaned pictures of RegionSparse need its dictionary.
+    """
+    from rsparse.stages.report import write_report
+
+    with progress_bar() as progress:
+        outcome = write_report(
+            evaluation, output, parameters, formats=formats or ["html"],
+            dictionaries=named_files(dictionaries), model=model, wants=wants,
+            judged=judged, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    for sentence in outcome.sentences:
+        stderr().print(one_line(sentence), markup=False)
+    for reason in outcome.left_out:
+        stderr().print(one_line(reason), markup=False)
+    typer.echo(to_json(outcome.as_json()) if as_json else str(outcome.main))

@@ -1,0 +1,46 @@
+"""A defense by networks that squeeze an image through few bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rsparse.defenses.base import Defense, Resources
+
+if TYPE_CHECKING:
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class ComDefend(Defense):
+    """Compression of each pixel to 12 bits and reconstruction, by two networks: the paper's [13].
+
+    The networks have the authors' architecture and loss; the weights are our own, trained by
+    ``scripts/comdefend_model.py``, since the authors' carry no licence. The noise on the code
+    belongs to the training: here a bit is 1 where the compressor's output is positive.
+
+    References
+    ----------
+    Jia, Wei, Cao, Foroosh (2019), "ComDefend: An efficient image compression model to defend
+    adversarial examples".
+    """
+
+    name: ClassVar[str] = "comdefend"
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
+        from rsparse.data import comdefend_model
+        from rsparse.models.autoencoder import load_autoencoder
+
+        return load_autoencoder(comdefend_model()).restored(image)
+
+    def codecs(self) -> dict[str, str]:
+        """The runtime, and the weights by the beginning of their SHA-256."""
+        from importlib.metadata import version
+
+        from rsparse.data import comdefend_model
+        from rsparse.store.files import sha256_of_file
+
+        return {
+            "comdefend.onnx": sha256_of_file(comdefend_model())[:12],
+            "onnxruntime": version("onnxruntime"),
+        }

@@ -1,0 +1,257 @@
+"""An evaluation on disk: ``evaluation.h5`` with every prediction, and CSV files for people.
+
+With n images, m columns and k defenses ``evaluation.h5`` holds, beside its record:
+
+============================  =================  ===============================================
+dataset                       shape, dtype       meaning
+============================  =================  ===============================================
+``name``, ``label``           (n,) UTF-8, int64  the images judged, and their right classes
+``class_name``                (c,) UTF-8         names of the classes
+``column/scenario``, …        (m,) UTF-8         what an attack was: ``scenario``, ``source``,
+                                                 ``attack``, ``family``, ``strength_name``
+``column/strength``           (m,) float64       NaN where it has none
+``column/parameters``         (m,) UTF-8         JSON
+``column/linf``, …            (m, n) float64     the change made: ``linf``, ``l2``, ``d``
+``column/found``              (m, n) uint8       0 where an attack found nothing
+``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
+``prediction``                (m, k, n) int64    −1 where an image could not be judged
+``probability``               (m, k, n) float32  of the predicted class
+``check/name``, …             (…,) UTF-8         ``name``, ``scenario``, ``defense``,
+                                                 ``outcome``, ``detail``
+============================  =================  ===============================================
+
+Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
+equal bytes; times are in ``timing.json``, and in the columns ``seconds`` of the CSV files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rsparse.errors import InputError
+from rsparse.evaluation import statistics
+from rsparse.evaluation.results import Cell, Check, Column, Defended, Evaluation
+from rsparse.store.files import read_bytes, write_atomic
+from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
+from rsparse.store.records import EVALUATION, Record
+
+if TYPE_CHECKING:
+    import h5py
+
+EVALUATION_FILE = "evaluation.h5"
+TIMING_FILE = "timing.json"
+_COLUMN_TEXTS = ("scenario", "source", "attack", "family", "strength_name")
+_SIZES = ("linf", "l2", "d")
+_CHECK_TEXTS = tuple(field.name for field in fields(Check))
+
+
+def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Path:
+    """Write ``evaluation.h5`` and the CSV files into ``folder``.
+
+    ``results.csv`` has a line for each cell, ``defenses.csv`` for each defense and scenario,
+    ``images.csv`` for each image and cell, ``checks.csv`` for each check.
+
+    Parameters
+    ----------
+    folder : Path
+    record : Record
+        What made the evaluation; it is written in place of ``evaluation.record``.
+    evaluation : Evaluation
+
+    Returns
+    -------
+    Path
+        That of ``evaluation.h5``, which is written last.
+    """
+    _write_csv(folder / "results.csv", statistics.rows(evaluation))
+    _write_csv(folder / "defenses.csv", statistics.defense_rows(evaluation))
+    _write_csv(folder / "images.csv", image_rows(evaluation))
+    checks = [vars(check) for check in evaluation.checks]
+    _write_csv(folder / "checks.csv", checks, _CHECK_TEXTS)
+    path = folder / EVALUATION_FILE
+    with create_hdf5(path, record) as file:
+        for name in ("model", "only_correct", "left_out"):
+            file.attrs[name] = getattr(evaluation, name)
+        file["name"] = utf8(list(evaluation.names))
+        file["label"] = evaluation.labels.astype(np.int64)
+        file["class_name"] = utf8(list(evaluation.class_names))
+        _write_columns(file.create_group("column"), evaluation.columns)
+        _write_texts(file.create_group("defense"), ("text", "kind"), evaluation.defenses)
+        file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
+        _write_texts(file.create_group("check"), _CHECK_TEXTS, evaluation.checks)
+        _write_cells(file, evaluation)
+    return path
+
+
+def _write_columns(group: Any, columns: Sequence[Column]) -> None:
+    _write_texts(group, _COLUMN_TEXTS, columns)
+    strengths = [np.nan if c.strength is None else c.strength for c in columns]
+    group["strength"] = np.array(strengths, np.float64)
+    group["parameters"] = utf8([_json(column.parameters) for column in columns])
+    for name in _SIZES:
+        group[name] = np.stack([getattr(column, name) for column in columns]).astype(np.float64)
+    group["found"] = np.stack([column.found for column in columns]).astype(np.uint8)
+
+
+def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None:
+    for name in names:
+        group[name] = utf8([getattr(item, name) for item in items])
+
+
+def _write_cells(file: Any, evaluation: Evaluation) -> None:
+    cells = [[evaluation.cell(c, d) for d in evaluation.defenses] for c in evaluation.columns]
+    file["prediction"] = np.array([[x.prediction for x in row] for row in cells], np.int64)
+    file["probability"] = np.array([[x.probability for x in row] for row in cells], np.float32)
+
+
+def load_evaluation(folder: Path) -> Evaluation:
+    """The evaluation in a folder; the defenses' seconds come from its ``timing.json``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none, or it is damaged or newer than this version reads.
+    """
+    path = folder / EVALUATION_FILE
+    if not path.exists():
+        raise InputError(f"{folder}: holds no finished evaluation ({EVALUATION_FILE})")
+    with open_hdf5(path, EVALUATION) as (file, record):
+        columns = tuple(_read_columns(file))
+        defenses = tuple(_read_defenses(file, load_timing(folder)))
+        checks = zip(*(read_texts(file, f"check/{name}") for name in _CHECK_TEXTS), strict=True)
+        return Evaluation(
+            record=record,
+            model=str(file.attrs["model"]),
+            names=tuple(read_texts(file, "name")),
+            labels=read_array(file, "label", "i", 1),
+            only_correct=bool(file.attrs["only_correct"]),
+            left_out=int(file.attrs["left_out"]),
+            class_names=tuple(read_texts(file, "class_name")),
+            columns=columns,
+            defenses=defenses,
+            cells=tuple(_read_cells(file, columns, defenses)),
+            checks=tuple(Check(*texts) for texts in checks),
+        )
+
+
+def _read_columns(file: h5py.File) -> Iterator[Column]:
+    texts: dict[str, Any] = {name: read_texts(file, f"column/{name}") for name in _COLUMN_TEXTS}
+    parameters = read_texts(file, "column/parameters")
+    strengths = read_array(file, "column/strength", "f", 1)
+    sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
+    found = read_array(file, "column/found", "u", 2).astype(bool)
+    for i, strength in enumerate(strengths):
+        told: dict[str, Any] = {name: values[i] for name, values in (texts | sizes).items()}
+        yield Column(
+            **told,
+            strength=None if np.isnan(strength) else float(strength),
+            parameters=json.loads(parameters[i]),
+            found=found[i],
+        )
+
+
+def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[Defended]:
+    names = ("text", "kind", "parameters")
+    for text, kind, parameters in zip(
+        *(read_texts(file, f"defense/{name}") for name in names), strict=True
+    ):
+        yield Defended(text, kind, json.loads(parameters), timing.get(text))
+
+
+def _read_cells(
+    file: h5py.File, columns: Sequence[Column], defenses: Sequence[Defended]
+) -> Iterator[Cell]:
+    prediction = read_array(file, "prediction", "i", 3)
+    probability = read_array(file, "probability", "f", 3)
+    if prediction.shape[:2] != (len(columns), len(defenses)):
+        raise ValueError("prediction: has another number of columns or defenses")
+    for i, column in enumerate(columns):
+        for j, defense in enumerate(defenses):
+            yield Cell(column.key, defense.text, prediction[i, j], probability[i, j])
+
+
+def load_timing(folder: Path) -> dict[str, float]:
+    """Seconds an image by defense, as far as ``timing.json`` in ``folder`` tells them."""
+    path = folder / TIMING_FILE
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(read_bytes(path))
+        return {str(text): float(value) for text, value in content["seconds_an_image"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is damaged; remove it") from error
+
+
+def save_timing(folder: Path, seconds_an_image: Mapping[str, float]) -> None:
+    """Write ``timing.json``."""
+    content = {"seconds_an_image": dict(sorted(seconds_an_image.items()))}
+    write_atomic(folder / TIMING_FILE, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def with_timing(evaluation: Evaluation, timing: Mapping[str, float]) -> Evaluation:
+    """The evaluation with the defenses' seconds from ``load_timing``."""
+    timed = tuple(replace(d, seconds=timing.get(d.text)) for d in evaluation.defenses)
+    return replace(evaluation, defenses=timed)
+
+
+def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    """The lines of ``images.csv``, one an image and cell."""
+    names = evaluation.class_names
+    for column in evaluation.columns:
+        for defense in evaluation.defenses:
+            cell = evaluation.cell(column, defense)
+            for i, name in enumerate(evaluation.names):
+                label, found = int(evaluation.labels[i]), int(cell.prediction[i])
+                yield {
+                    "name": name,
+                    "label": label,
+                    "label_name": names[label],
+                    "scenario": column.scenario,
+                    "source": column.source,
+                    "attack": column.attack,
+                    "defense": defense.text,
+                    "prediction": found,
+                    "prediction_name": names[found] if found >= 0 else "",
+                    "probability": f"{cell.probability[i]:.6f}",
+                    "correct": found == label,
+                    "d": column.d[i],
+                    "l2": column.l2[i],
+                    "linf": column.linf[i],
+                    "found": bool(column.found[i]),
+                }
+
+
+def _write_csv(
+    path: Path, lines: Iterable[Mapping[str, Any]], header: Sequence[str] | None = None
+) -> None:
+    """Write dictionaries of equal keys as CSV; None is an empty cell, switches are yes and no."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    for number, line in enumerate(lines):
+        if number == 0:
+            header = list(line)
+            writer.writerow(header)
+        writer.writerow([_spelled(value) for value in line.values()])
+    if not buffer.tell() and header is not None:
+        writer.writerow(header)
+    write_atomic(path, buffer.getvalue().encode())
+
+
+def _spelled(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,143 @@
+"""``plan.toml``: the options of ``rsparse evaluate`` as keys, with paths relative to its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.evaluation.plan import (
+    ModelChoice,
+    Plan,
+    parse_attacks,
+    parse_defenses,
+)
+from rsparse.evaluation.scenarios import find_scenario
+from rsparse.models.fields import parse_size, parse_triple, read_class_names
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import EvaluateParameters
+from rsparse.specs import named_files, nearest
+from rsparse.store.files import read_bytes
+
+_PARAMETERS = {field.name.replace("_", "-"): field.name
+               for field in dataclasses.fields(EvaluateParameters)}  # fmt: skip
+_KEYS = (
+    "images", "labels", "model", "attack", "defense", "dict", "scenario", "source-model",
+    "output", *_PARAMETERS,
+)  # fmt: skip
+_MODEL_KEYS = (
+    "file", "preset", "size", "mean", "std", "range", "channels", "layout", "class-offset",
+    "class-names",
+)  # fmt: skip
+
+
+def read_plan(path: Path, output: Path | None = None) -> Plan:
+    """The plan in a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+    output : Path, optional
+        Goes before the plan's own.
+
+    Raises
+    ------
+    InputError
+        If it is no TOML file, a key is unknown (the nearest one is named) or missing, or a value
+        cannot be used.
+    """
+    try:
+        content = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: is not valid TOML: {error}") from error
+    try:
+        return _plan(_checked_keys(content, _KEYS), path.parent, output)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
+    for key in ("images", "model", "attack"):
+        if key not in said:
+            raise InputError(f"lacks {key}")
+    if output is None and "output" not in said:
+        raise InputError("lacks output; add it, or name the folder with -o")
+    sources = said.get("source-model", [])
+    return Plan(
+        images=tuple(folder / text for text in _texts(said, "images")),
+        labels=folder / _text(said, "labels") if "labels" in said else None,
+        model=_model(said["model"], folder, "model"),
+        attacks=parse_attacks(_texts(said, "attack")),
+        defenses=parse_defenses(_texts(said, "defense")),
+        output=output if output is not None else folder / _text(said, "output"),
+        scenarios=tuple(map(find_scenario, _texts(said, "scenario"))),
+        sources=tuple(
+            _model(source, folder, "source-model")
+            for source in (sources if isinstance(sources, list) else [sources])
+        ),
+        dictionaries=named_files(_texts(said, "dict"), folder),
+        parameters=EvaluateParameters(
+            **{field: said[key] for key, field in _PARAMETERS.items() if key in said}
+        ),
+    )
+
+
+def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """The table with dashes in its keys, all of which are known."""
+    names, found = list(known), {}
+    for key, value in table.items():
+        name = key.replace("_", "-")
+        if name not in names:
+            guess = nearest(name, names)
+            hint = f"did you mean {guess}? " if guess else ""
+            raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(names)}")
+        found[name] = value
+    return found
+
+
+def _text(said: Mapping[str, Any], key: str) -> str:
+    if not isinstance(said[key], str):
+        raise InputError(f"{key}: expected a text, got {said[key]!r}")
+    return str(said[key])
+
+
+def _texts(said: Mapping[str, Any], key: str) -> list[str]:
+    """One text, or a list of them; none where the key is missing."""
+    value = said.get(key, [])
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in values):
+        raise InputError(f"{key}: expected a text or a list of texts, got {value!r}")
+    return values
+
+
+def _model(value: Any, folder: Path, key: str) -> ModelChoice:
+    """A model by its file's name, or by a table of that and of how it wants its input."""
+    if isinstance(value, str):
+        return ModelChoice(folder / value)
+    if not isinstance(value, dict):
+        raise InputError(f"{key}: expected a file or a table, got {value!r}")
+    try:
+        said = _checked_keys(value, _MODEL_KEYS)
+        if "file" not in said:
+            raise InputError("lacks file")
+        return ModelChoice(folder / _text(said, "file"), _wants(said, folder))
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
+def _wants(said: Mapping[str, Any], folder: Path) -> SpecOptions | None:
+    values = {key.replace("-", "_"): value for key, value in said.items() if key != "file"}
+    if isinstance(values.get("size"), int | str):
+        values["size"] = parse_size(str(values["size"]))
+    for name in ("mean", "std"):
+        if isinstance(values.get(name), int | float | str):
+            values[name] = parse_triple(name, str(values[name]))
+    if "class_names" in values:
+        names = folder / _text({"class-names": values.pop("class_names")}, "class-names")
+        values["labels"] = read_class_names(names)
+    return SpecOptions(**values) if values else None

@@ -1,0 +1,219 @@
+"""The numbers that are told of an evaluation, all computed from its per-image predictions.
+
+An image that could not be judged counts as not classified correctly, so that every share of a
+column is of the same images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.metrics import wilson_interval
+from rsparse.errors import InputError
+from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Share:
+    """``correct`` of ``n`` images, with the 95 % Wilson interval of their share."""
+
+    correct: int
+    n: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The share itself, in [0, 1]; NaN where there are no images."""
+        return self.correct / self.n if self.n else math.nan
+
+
+def share(flags: Flags) -> Share:
+    """How many flags (n,) are set."""
+    correct = int(np.count_nonzero(flags))
+    return Share(correct, len(flags), *wilson_interval(correct, len(flags)))
+
+
+def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Share:
+    """Top-1 accuracy of one cell."""
+    return share(evaluation.correct(column, defense))
+
+
+def clean_column(evaluation: Evaluation) -> Column:
+    """The column of the benign images.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    for column in evaluation.columns:
+        if column.family == CLEAN:
+            return column
+    raise KeyError(CLEAN)
+
+
+def attacked_columns(
+    evaluation: Evaluation, scenario: str | None = None, source: str | None = None
+) -> list[Column]:
+    """All columns but the clean one, or those of a scenario, or of one attacked model in it."""
+    return [
+        column
+        for column in evaluation.columns
+        if column.family != CLEAN
+        and scenario in (None, column.scenario)
+        and source in (None, column.source)
+    ]
+
+
+def mean_attacked(
+    evaluation: Evaluation, defense: Defended, columns: Sequence[Column] | None = None
+) -> float:
+    """Mean top-1 accuracy over attacked columns, by default all; NaN where there are none.
+
+    It compares defenses; what an attacker leaves right is told by ``worst_case``.
+    """
+    chosen = attacked_columns(evaluation) if columns is None else columns
+    values = [accuracy(evaluation, column, defense).value for column in chosen]
+    return float(np.mean(values)) if values else math.nan
+
+
+def worst_case(
+    evaluation: Evaluation, defense: Defended, columns: Sequence[Column] | None = None
+) -> Flags:
+    """Which images are right under every attack of ``columns``, by default all, and clean, (n,).
+
+    The attacker chooses the attack for each image anew (Carlini et al. 2019, Section 4.3).
+    """
+    chosen = attacked_columns(evaluation) if columns is None else columns
+    right = evaluation.correct(clean_column(evaluation), defense)
+    for column in chosen:
+        right = right & evaluation.correct(column, defense)
+    return right
+
+
+def best_baseline(evaluation: Evaluation, column: Column) -> Defended | None:
+    """The most accurate baseline of a column, of equal ones the first; None without baselines."""
+    baselines = [defense for defense in evaluation.defenses if defense.is_baseline]
+    if not baselines:
+        return None
+    return max(baselines, key=lambda defense: accuracy(evaluation, column, defense).correct)
+
+
+def mcnemar(a: Flags, b: Flags) -> float:
+    """Exact two-sided p of McNemar's test that two defenses are right equally often.
+
+    Only images that one gets right and the other wrong tell them apart; each such image would go
+    either way with probability ½.
+
+    Parameters
+    ----------
+    a, b : bool arrays of shape (n,)
+        Which of the same images each gets right.
+
+    Returns
+    -------
+    float in (0, 1]
+        1 where they never differ.
+
+    Raises
+    ------
+    InputError
+        If they are not of the same images.
+
+    Notes
+    -----
+    McNemar (1947); the exact form is a binomial test of the discordant pairs.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"expected flags of the same images, got {a.shape} and {b.shape}")
+    only_a, only_b = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
+    n = only_a + only_b
+    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The lines of ``results.csv``, one a cell, in the order of the plan."""
+    return [row for column in evaluation.columns for row in _rows_of_column(evaluation, column)]
+
+
+def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The lines of ``defenses.csv``: clean, mean and worst case of each defense and scenario."""
+    threats = dict.fromkeys((c.scenario, c.source) for c in attacked_columns(evaluation))
+    return [
+        _defense_row(evaluation, defense, *threat)
+        for threat in threats
+        for defense in evaluation.defenses
+    ]
+
+
+def _defense_row(
+    evaluation: Evaluation, defense: Defended, scenario: str, source: str
+) -> dict[str, Any]:
+    columns = attacked_columns(evaluation, scenario, source)
+    worst = share(worst_case(evaluation, defense, columns))
+    return {
+        "scenario": scenario,
+        "source": source,
+        "defense": defense.text,
+        "kind": defense.kind,
+        "n": worst.n,
+        "clean": accuracy(evaluation, clean_column(evaluation), defense).value,
+        "mean_attacked": mean_attacked(evaluation, defense, columns),
+        "worst_case": worst.value,
+        "worst_low": worst.low,
+        "worst_high": worst.high,
+        "seconds": defense.seconds,
+        "only_correct": evaluation.only_correct,
+    }
+
+
+def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, Any]]:
+    best = best_baseline(evaluation, column)
+    shared = {
+        "scenario": column.scenario,
+        "source": column.source,
+        "attack": column.attack,
+        "family": column.family,
+        "strength_name": column.strength_name,
+        "strength": column.strength,
+    }
+    lines = []
+    for defense in evaluation.defenses:
+        right = evaluation.correct(column, defense)
+        found = share(right)
+        p = None if best is None else mcnemar(right, evaluation.correct(column, best))
+        lines.append({
+            **shared,
+            "defense": defense.text,
+            "kind": defense.kind,
+            "n": found.n,
+            "correct": found.correct,
+            "top1": found.value,
+            "low": found.low,
+            "high": found.high,
+            "best_baseline": None if best is None else best.text,
+            "p": p,
+            **_distortion(column),
+            "seconds": defense.seconds,
+            "only_correct": evaluation.only_correct,
+        })  # fmt: skip
+    return lines
+
+
+def _distortion(column: Column) -> dict[str, float]:
+    """Means and maxima of the change really made, and the share of images it was found for."""
+    sizes = {"d": column.d, "l2": column.l2, "linf": column.linf}
+    finite = {name: values[np.isfinite(values)] for name, values in sizes.items()}
+    means = {f"mean_{name}": float(x.mean()) if len(x) else 0.0 for name, x in finite.items()}
+    maxima = {f"max_{name}": float(x.max(initial=0.0)) for name, x in finite.items()}
+    return {**means, **maxima, "found": float(column.found.mean()) if len(column.found) else 1.0}

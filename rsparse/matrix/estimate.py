@@ -1,0 +1,172 @@
+"""What a plan comes to, and how long the part of it that is missing will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rsparse.attacks import Attack
+from rsparse.defenses import Defense
+from rsparse.images import ImageFile, Pixels, decode_image
+from rsparse.matrix.layout import Attacked, Matrix
+from rsparse.parallel import Here, Workers, one_thread
+from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.inputs import load_inputs
+
+MEASURED = 2  # images
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A plan in numbers.
+
+    Attributes
+    ----------
+    images : int
+        To judge; an upper bound until it is known which the model gets right.
+    is_exact : bool
+    attacks, threats, defenses, extra : int
+        Attacks in the plan, scenarios with their models, defenses, and columns for the checks.
+    cells, cells_left, attacks_left : int
+        Of all columns, those for the checks included.
+    attack_seconds, judge_seconds : float
+        What is left will take, on ``cores``.
+    """
+
+    images: int
+    is_exact: bool
+    attacks: int
+    threats: int
+    defenses: int
+    extra: int
+    cells: int
+    cells_left: int
+    attacks_left: int
+    attack_seconds: float
+    judge_seconds: float
+    cores: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return dataclasses.asdict(self)
+
+
+def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False) -> Estimate:
+    """Count what there is to do, and measure on an image or two how long it takes.
+
+    Nothing is written.
+
+    Raises
+    ------
+    InputError
+        If an image or a model cannot be used.
+    """
+    plan, columns = matrix.plan, matrix.columns
+    extra = _extra(matrix)
+    everything = list(dict.fromkeys([*columns, *extra]))
+    n, is_exact = _count_images(matrix)
+    left = [c for c in everything if c.attack and (overwrite or not _is_attacked(matrix, c))]
+    cells = [
+        (column, defense)
+        for column in everything
+        for defense in plan.defenses
+        if overwrite or not matrix.cell_of(column, defense).exists()
+    ]
+    cores = workers.cores(n, pays_from=0)
+    pictures = _pictures(matrix)
+    return Estimate(
+        n,
+        is_exact,
+        len(plan.attacks),
+        len(plan.threats),
+        len(plan.defenses),
+        len(everything) - len(columns),
+        len(everything) * len(plan.defenses),
+        len(cells),
+        len(left),
+        _attack_seconds(matrix, left, pictures) * n / cores,
+        _judge_seconds(matrix, [defense for _, defense in cells], pictures) * n / cores,
+        cores,
+    )
+
+
+def _extra(matrix: Matrix) -> list[Attacked]:
+    """The columns for the checks; of the attack whose steps are doubled, one that may be it."""
+    found: list[Attacked] = []
+    for threat in matrix.plan.threats if matrix.plan.parameters.checks else ():
+        found += matrix.probes(threat)
+        doubled = [Attacked(threat, attack) for attack in matrix.doubled_attacks()]
+        made = [column for column in doubled if _is_attacked(matrix, column)]
+        found += (made or sorted(doubled, key=_passes, reverse=True))[:1]
+    return found
+
+
+def _count_images(matrix: Matrix) -> tuple[int, bool]:
+    folder = matrix.folder_of(Attacked())
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        return len(manifest["images"]) if manifest else 0, True
+    n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.limit
+    n = n if limit is None else min(n, limit)
+    return n, not matrix.plan.parameters.only_correct
+
+
+def _is_attacked(matrix: Matrix, column: Attacked) -> bool:
+    return (matrix.folder_of(column) / MANIFEST).exists()
+
+
+def _pictures(matrix: Matrix) -> list[Pixels]:
+    """Some of the images, at the judged model's input size."""
+    images: Sequence[ImageFile] = load_inputs(matrix.plan.images).images
+    return [
+        matrix.classifier.fit_to_input(decode_image(image.read(), image.path))
+        for image in images[:MEASURED]
+    ]
+
+
+def _passes(column: Attacked) -> int:
+    return 0 if column.attack is None else column.attack.passes
+
+
+def _attack_seconds(
+    matrix: Matrix, columns: Sequence[Attacked], pictures: Sequence[Pixels]
+) -> float:
+    """For one image, on one core; attacks that differ by their scaling alone are run once."""
+    if not any(map(_passes, columns)):
+        return 0.0
+    from rsparse.attacks.backend import choose_device
+    from rsparse.attacks.cost import seconds_a_pass
+
+    device = choose_device(matrix.plan.parameters.device)
+    runs: dict[str, set[Attack]] = {}
+    for column in columns:
+        if column.threat is not None and column.attack is not None:
+            runs.setdefault(column.threat.model.name, set()).add(column.attack.unscaled())
+    return sum(
+        seconds_a_pass(matrix.attacked_models[name], pictures, device)
+        * sum(attack.passes for attack in attacks)
+        for name, attacks in runs.items()
+    )
+
+
+def _judge_seconds(
+    matrix: Matrix, defenses: Iterable[Defense], pictures: Sequence[Pixels]
+) -> float:
+    """For one image of each cell, on one core."""
+    wanted = list(defenses)
+    seconds = {defense: _seconds(matrix, defense, pictures) for defense in dict.fromkeys(wanted)}
+    return sum(seconds[defense] for defense in wanted)
+
+
+def _seconds(matrix: Matrix, defense: Defense, pictures: Sequence[Pixels]) -> float:
+    """Cleaning and classifying the last picture; those before it prepare."""
+    taken = 0.0
+    with one_thread():
+        for picture in pictures if len(pictures) > 1 else [*pictures, *pictures]:
+            start = time.perf_counter()
+            matrix.classifier.logits([defense.clean(picture, matrix.court.resources)])
+            taken = time.perf_counter() - start
+    return taken

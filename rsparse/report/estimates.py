@@ -1,0 +1,80 @@
+"""Numbers with their intervals, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.metrics import wilson_interval
+from rsparse.evaluation.results import Column, Defended, Evaluation
+from rsparse.evaluation.statistics import accuracy
+
+Floats = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A share, or a difference of shares, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(evaluation: Evaluation, column: Column, defense: Defended) -> Estimate:
+    """Accuracy in one column, with Wilson's interval."""
+    found = accuracy(evaluation, column, defense)
+    return Estimate(found.value, found.low, found.high)
+
+
+def per_image(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Floats:
+    """For each image the share of columns in which it is classified rightly, (n,)."""
+    return np.mean([evaluation.correct(column, defense) for column in columns], axis=0)
+
+
+def mean_share(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Estimate:
+    """Mean accuracy over columns.
+
+    The interval is Wilson's for as many answers as there are images. That is on the safe side:
+    an image's mean over several columns varies no more than one answer does.
+    """
+    values = per_image(evaluation, defense, columns)
+    n = len(values)
+    return Estimate(float(values.mean()), *wilson_interval(min(float(values.sum()), n), n))
+
+
+def paired_difference(ours: Floats, other: Floats) -> Estimate:
+    """Mean of ``ours - other`` over images, with Student's interval of the paired differences.
+
+    The interval is NaN for fewer than two images.
+    """
+    from scipy.special import stdtrit
+
+    difference = ours - other
+    n, mean = len(difference), float(difference.mean())
+    if n < 2:
+        return Estimate(mean, np.nan, np.nan)
+    half = float(stdtrit(n - 1, 0.975) * difference.std(ddof=1) / np.sqrt(n))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share in per cent without the sign: ``81.3``; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def interval(estimate: Estimate, digits: int = 1) -> str:
+    """An interval in per cent: ``76.0–85.7``."""
+    return f"{percent(estimate.low, digits)}–{percent(estimate.high, digits)}"
+
+
+def points(value: float) -> str:
+    """A difference in percentage points with its sign."""
+    return "–" if np.isnan(value) else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def number(value: float) -> str:
+    """A strength as short as it can be written."""
+    return f"{value:g}"

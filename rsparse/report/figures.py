@@ -1,0 +1,235 @@
+"""The figures of a report: what each shows, its numbers as a table, and its chart."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.evaluation.results import TRANSFER, Column, Defended
+from rsparse.report.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
+from rsparse.report.estimates import Estimate, mean_share, number, percent, share
+from rsparse.report.subjects import Family, Subjects
+
+ACCURACY, ABLATION, ACROSS, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
+STRENGTHS = {"eps": "ε, grey levels (L∞)", "d": "dissimilarity d (L2)"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart with its data.
+
+    ``group`` is the section of the page it belongs to; ``key`` names its files and its
+    identifiers in the page; ``header`` and ``rows`` are its data, as in its CSV file.
+    """
+
+    group: str
+    key: str
+    title: str
+    description: str
+    chart: Chart
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def csv(self) -> str:
+        """The data as CSV."""
+        return to_csv(self.header, self.rows)
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as CSV; shares with six digits, a missing number as an empty cell."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[_spelled(value) for value in row] for row in rows])
+    return buffer.getvalue()
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
+    """The style of each defense that is shown in colour, by its short name."""
+    styles: dict[str, str] = {}
+    left = list(BASELINE_STYLES)
+    for defense in subjects.featured(scenario):
+        if defense is subjects.judged:
+            styles[defense.text] = "ours"
+        elif defense is subjects.undefended:
+            styles[defense.text] = "none"
+        elif left:
+            styles[defense.text] = left.pop(0)
+    return styles
+
+
+def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
+    """Accuracy against strength, one figure for each kind of attack (the paper's Fig. 5)."""
+    scenario = subjects.main_scenario
+    for family in subjects.families_of(scenario):
+        strengths = [column.strength for column in family.columns]
+        if None in strengths or len(set(strengths)) < 2:
+            yield _bars(subjects, family.strongest, family, ACCURACY)
+        else:
+            yield _against_strength(subjects, family)
+
+
+def _against_strength(subjects: Subjects, family: Family) -> Figure:
+    evaluation = subjects.evaluation
+    styles = styles_of(subjects, family.scenario)
+    clean = [] if subjects.clean is None else [(0.0, subjects.clean)]
+    columns = [*clean, *((column.strength or 0.0, column) for column in family.columns)]
+    series, rows = [], []
+    for defense in evaluation.defenses:
+        estimates = [share(evaluation, column, defense) for _, column in columns]
+        x = tuple(strength for strength, _ in columns)
+        style = styles.get(defense.text, "faint")
+        series.append(Series(defense.text, style, x, tuple(estimates)))
+        for strength, estimate in zip(x, estimates, strict=True):
+            rows.append((defense.text, strength, *estimate, len(evaluation.names)))
+    series.sort(key=lambda line: list(styles).index(line.label) if line.label in styles else 99)
+    label = STRENGTHS.get(family.strength_name, family.strength_name or "strength")
+    header = ("defense", family.strength_name or "strength", "accuracy", "low", "high", "n")
+    described = _describe(series, label)
+    return Figure(
+        ACCURACY, f"{ACCURACY}-{family.key}", family.title, described,
+        Lines(label, tuple(series)), header, tuple(rows),
+    )  # fmt: skip
+
+
+def _describe(series: Sequence[Series], label: str) -> str:
+    shown = [line for line in series if line.style != "faint"]
+    parts = [
+        f"{line.label}: {percent(line.y[0].value)} % at {number(line.x[0])}, "
+        f"{percent(line.y[-1].value)} % at {number(line.x[-1])}"
+        for line in shown
+    ]
+    return f"Top-1 accuracy against {label}. " + "; ".join(parts) + "."
+
+
+def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Figure:
+    """Bars of one column, for the defenses that are shown in colour."""
+    evaluation = subjects.evaluation
+    styles = styles_of(subjects, subjects.main_scenario)
+    rows = [(d, share(evaluation, column, d)) for d in evaluation.defenses]
+    drawn = [(d.text, styles[d.text], estimate) for d, estimate in rows if d.text in styles]
+    drawn.sort(key=lambda row: list(styles).index(row[0]))
+    strength = "" if column.strength is None else f"{column.strength_name} = {column.strength:g}"
+    title = family.title if not strength else f"{family.title}, {strength}"
+    n = len(evaluation.names)
+    return Figure(
+        group, f"{group}-{family.key.removeprefix(f'{group}-')}", title, _describe_bars(drawn),
+        Bars(tuple(drawn)),
+        ("scenario", "source", "attack", "defense", "accuracy", "low", "high", "n"),
+        tuple((*column.key, d.text, *estimate, n) for d, estimate in rows),
+    )  # fmt: skip
+
+
+def _describe_bars(rows: Sequence[tuple[str, str, Estimate]]) -> str:
+    shown = "; ".join(f"{label}: {percent(estimate.value)} %" for label, _, estimate in rows)
+    return f"Top-1 accuracy. {shown}."
+
+
+def ablation_figures(subjects: Subjects) -> Iterator[Figure]:
+    """RegionSparse as judged beside its other settings (Fig. 4); none where there is only one."""
+    if len(subjects.ablations) < 2:
+        return
+    families = subjects.families_of(subjects.main_scenario)
+    groups = [] if subjects.clean is None else [("clean", "clean images", [subjects.clean])]
+    everything = subjects.columns(subjects.main_scenario)
+    if len(families) > 1:
+        groups.append(("all", f"mean of all {len(everything)} attacked columns", everything))
+    for family in families:
+        several = "" if len(family.columns) == 1 else f", mean of {len(family.columns)} strengths"
+        groups.append((family.key, family.title + several, list(family.columns)))
+    for key, title, columns in groups:
+        yield _ablation(subjects, key, title, columns)
+
+
+def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column]) -> Figure:
+    evaluation = subjects.evaluation
+    ordered = sorted(subjects.ablations, key=lambda defense: defense is not subjects.judged)
+    rows = [(d, mean_share(evaluation, d, columns)) for d in ordered]
+    drawn = [(d.text, "ours" if d is subjects.judged else "b1", e) for d, e in rows]
+    n = len(evaluation.names)
+    return Figure(
+        ABLATION, f"{ABLATION}-{key}", title, _describe_bars(drawn), Bars(tuple(drawn)),
+        ("defense", "accuracy", "low", "high", "columns", "n"),
+        tuple((d.text, *estimate, len(columns), n) for d, estimate in rows),
+    )  # fmt: skip
+
+
+def transfer_figures(subjects: Subjects) -> Iterator[Figure]:
+    """Attacks made on other models, each at its largest strength (Fig. 8).
+
+    Also those of any other scenario than the main one.
+    """
+    for scenario in subjects.scenarios:
+        if scenario == subjects.main_scenario and scenario != TRANSFER:
+            continue
+        for family in subjects.families_of(scenario):
+            yield _bars(subjects, family.strongest, family, ACROSS)
+
+
+def activation_figure(
+    family: Family, depth: NDArray[np.int64], ratios: Sequence[tuple[str, NDArray[np.float64]]]
+) -> Figure:
+    """Total activation by depth, relative to the benign images (the paper's Section III).
+
+    Parameters
+    ----------
+    family : Family
+        The attack, at its middle strength.
+    depth : int array of shape (n_layers,)
+    ratios : sequence of (label, float array of shape (n_images, n_layers))
+        What each version of the images activates over what the benign one does; NaN where that
+        is nothing.
+    """
+    series, rows = [], []
+    for (label, values), style in zip(ratios, ("none", "ours", "b1"), strict=False):
+        estimates = [_quartiles(column) for column in values.T]
+        series.append(Series(label, style, tuple(map(float, depth)), tuple(estimates)))
+        rows += [(label, int(d), *e, len(values)) for d, e in zip(depth, estimates, strict=True)]
+    last = "; ".join(f"{line.label}: {line.y[-1].value:.2f} in the last layer" for line in series)
+    return Figure(
+        ACTIVATION, f"{ACTIVATION}-{family.key}", f"{family.title}, {_strength(family.middle)}",
+        f"Median ratio to the benign images' total activation by depth. {last}.",
+        Ratios("depth (convolutions from the input)", tuple(series)),
+        ("version", "depth", "median", "first_quartile", "third_quartile", "n"), tuple(rows),
+    )  # fmt: skip
+
+
+def _quartiles(values: NDArray[np.float64]) -> Estimate:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return Estimate(np.nan, np.nan, np.nan)
+    low, middle, high = np.percentile(known, (25, 50, 75))
+    return Estimate(float(middle), float(low), float(high))
+
+
+def _strength(column: Column) -> str:
+    if column.strength is None:
+        return column.attack
+    return f"{column.strength_name} = {column.strength:g}"
+
+
+def figures_of(subjects: Subjects) -> list[Figure]:
+    """All figures that need nothing but the evaluation."""
+    return [
+        *accuracy_figures(subjects),
+        *ablation_figures(subjects),
+        *transfer_figures(subjects),
+    ]
+
+
+def matrix(subjects: Subjects, columns: Sequence[Column]) -> list[tuple[Defended, list[Estimate]]]:
+    """The accuracy of every defense in every column."""
+    evaluation = subjects.evaluation
+    return [(d, [share(evaluation, c, d) for c in columns]) for d in evaluation.defenses]

@@ -1,0 +1,153 @@
+"""The pictures of a report, made of the images that were judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.activation import activation_ratio
+from rsparse.core.attention import overlay_map, stretch_to_unit
+from rsparse.evaluation.results import Column, Defended
+from rsparse.models.graph import Layer
+from rsparse.report.figures import Figure, activation_figure
+from rsparse.report.pictures import Pair, Panel, Pixels, Said, Sheet, Version, data_url, evenly
+from rsparse.report.subjects import Family, Subjects
+from rsparse.report.tables import class_name
+
+Maps = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Where the versions of an image come from.
+
+    Attributes
+    ----------
+    load : callable
+        The pixels of an image, by column and name.
+    clean : callable
+        What the judged defense makes of pixels.
+    """
+
+    load: Callable[[Column, str], Pixels]
+    clean: Callable[[Pixels], Pixels]
+
+
+def make_sheets(subjects: Subjects, versions: Versions, n: int) -> tuple[Sheet, ...]:
+    """Attacked images beside cleaned ones: ``n`` of each kind of attack at its middle strength."""
+    judged = subjects.judged
+    assert judged is not None
+    return tuple(
+        Sheet(family.key, title_of(family), judged.text,
+              tuple(_pair(subjects, versions, family.middle, i)
+                    for i in evenly(subjects.evaluation.names, n)))
+        for family in subjects.families_of(subjects.main_scenario)
+    )  # fmt: skip
+
+
+def title_of(family: Family) -> str:
+    """A kind of attack at its middle strength."""
+    column = family.middle
+    if column.strength is None:
+        return family.title
+    return f"{family.title}, {column.strength_name} = {column.strength:g}"
+
+
+def _pair(subjects: Subjects, versions: Versions, column: Column, i: int) -> Pair:
+    name = subjects.evaluation.names[i]
+    adversarial = versions.load(column, name)
+    said = (_said(subjects, column, subjects.undefended, i),
+            _said(subjects, column, subjects.judged, i))  # fmt: skip
+    return Pair(name, data_url(adversarial), data_url(versions.clean(adversarial)), said)
+
+
+def _said(subjects: Subjects, column: Column, defense: Defended | None, i: int) -> Said:
+    if defense is None:
+        return Said("not judged", False)
+    return _named(subjects, int(subjects.evaluation.cell(column, defense).prediction[i]), i)
+
+
+def _named(subjects: Subjects, index: int, i: int) -> Said:
+    right = index == int(subjects.evaluation.labels[i])
+    return Said(class_name(subjects, index), right)
+
+
+def make_panels(
+    subjects: Subjects,
+    versions: Versions,
+    attend: Callable[[Sequence[Pixels]], Maps],
+    n: int,
+) -> tuple[Panel, ...]:
+    """Where the model looks in benign, attacked and cleaned images, each under another attack.
+
+    Parameters
+    ----------
+    subjects : Subjects
+    versions : Versions
+    attend : callable
+        Attention maps (k, h, w) of k images, and the classes that they explain (k,).
+    n : int
+        How many images.
+    """
+    clean, families = subjects.clean, subjects.families_of(subjects.main_scenario)
+    assert clean is not None
+    panels = []
+    for rank, i in enumerate(evenly(subjects.evaluation.names, n)):
+        family, name = families[rank % len(families)], subjects.evaluation.names[i]
+        adversarial = versions.load(family.middle, name)
+        pictures = [versions.load(clean, name), adversarial, versions.clean(adversarial)]
+        maps, classes = attend(pictures)
+        drawn = [
+            Version(heading, data_url(pixels, 160),
+                    data_url(overlay_map(pixels, stretch_to_unit(map_)), 160),
+                    _named(subjects, int(index), i))
+            for heading, pixels, map_, index in zip(
+                ("benign", "adversarial", "purified"), pictures, maps, classes, strict=True)
+        ]  # fmt: skip
+        label = class_name(subjects, int(subjects.evaluation.labels[i]))
+        panels.append(Panel(name, f"{label}; {title_of(family)}", tuple(drawn)))
+    return tuple(panels)
+
+
+def make_activations(
+    subjects: Subjects,
+    versions: Versions,
+    measure: Callable[[Sequence[Pixels]], tuple[list[Layer], NDArray[np.float64]]],
+    n: int,
+) -> list[Figure]:
+    """Total activation by depth of attacked and cleaned images, relative to the benign ones.
+
+    Parameters
+    ----------
+    subjects : Subjects
+    versions : Versions
+    measure : callable
+        The layers, and the total activation of each for k images, (k, n_layers).
+    n : int
+        How many images.
+    """
+    clean, judged = subjects.clean, subjects.judged
+    assert clean is not None
+    assert judged is not None
+    figures = []
+    for family in subjects.families_of(subjects.main_scenario):
+        totals = []
+        for i in evenly(subjects.evaluation.names, n):
+            name = subjects.evaluation.names[i]
+            adversarial = versions.load(family.middle, name)
+            layers, measured = measure(
+                [versions.load(clean, name), adversarial, versions.clean(adversarial)]
+            )
+            totals.append(measured)
+        benign, *others = np.stack(totals, axis=1)
+        kept = [number for number, layer in enumerate(layers) if layer.kind == "conv"]
+        depth = np.array([layers[number].index for number in kept])
+        ratios = [
+            (label, activation_ratio(other, benign)[:, kept])
+            for label, other in zip(("adversarial", f"behind {judged.text}"), others, strict=True)
+        ]
+        figures.append(activation_figure(family, depth, ratios))
+    return figures

@@ -1,0 +1,78 @@
+"""The tables of a report as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rsparse.errors import one_line
+from rsparse.report import tables
+from rsparse.report.page import OUTCOMES, basis, names_digest, sorted_checks
+from rsparse.report.subjects import Subjects
+from rsparse.report.verdict import verdicts
+
+
+def render_markdown(subjects: Subjects) -> str:
+    """The verdict, all tables but that of the images, and the checks. Equal inputs, equal text."""
+    return "\n".join(_lines(subjects)) + "\n"
+
+
+def _lines(subjects: Subjects) -> Iterator[str]:
+    evaluation = subjects.evaluation
+    yield f"# {_cell(evaluation.model)} under attack"
+    for verdict in verdicts(subjects):
+        yield from ("", " ".join(_cell(sentence) for sentence in verdict.sentences))
+    for scenario in subjects.scenarios:
+        yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, of {basis(subjects)}.")
+        yield from _table(tables.overview(subjects, scenario))
+    for family in subjects.families:
+        clean = [] if subjects.clean is None else [subjects.clean]
+        heads = ["clean"] * len(clean) + [tables.strength_head(c) for c in family.columns]
+        title = f"{family.title}, {family.scenario}"
+        yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
+        yield from _table(tables.by_column(subjects, [*clean, *family.columns], heads))
+    yield from _heading("Checks", "" if evaluation.checks else "None was run.")
+    if evaluation.checks:
+        yield from _rows(
+            ("outcome", "check", "scenario", "defense", "evidence"),
+            [
+                (f"{OUTCOMES[c.outcome]} {c.outcome}", c.name, c.scenario, c.defense, c.detail)
+                for c in sorted_checks(evaluation.checks)
+            ],
+            [False] * 5,
+        )
+    yield from _heading(
+        "Attacks as carried out", f"After rounding to 8 bits, of {basis(subjects)}."
+    )
+    yield from _table(tables.attacks(subjects))
+    yield from _heading("Provenance", f"By {evaluation.record['generator']}.")
+    yield f"SHA-256 of the images' names, one a line: `{names_digest(subjects)}`"
+
+
+def _heading(title: str, text: str) -> Iterator[str]:
+    yield from ("", f"## {_cell(title)}", "")
+    if text:
+        yield from (text, "")
+
+
+def _table(table: tables.Table) -> Iterator[str]:
+    rows = [[_value(value) for value in row] for row in table.rows]
+    yield from _rows(table.header, rows, table.numeric)
+
+
+def _rows(
+    header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]
+) -> Iterator[str]:
+    yield "| " + " | ".join(map(_cell, header)) + " |"
+    yield "|" + "|".join("--:" if right else "---" for right in numeric) + "|"
+    for row in rows:
+        yield "| " + " | ".join(map(_cell, row)) + " |"
+
+
+def _value(value: tables.Value) -> str:
+    return f"{value.text} ({value.note})" if value.note else value.text
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is, and that leaves a table's rows alone."""
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in one_line(text))
+    return escaped.replace("&", "&amp;")

@@ -1,0 +1,239 @@
+"""The page: one HTML file that holds everything it shows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from rsparse.errors import one_line
+from rsparse.evaluation.results import Check
+from rsparse.report import figures as shown
+from rsparse.report import tables
+from rsparse.report.charts import Lines, Ratios, marker_svg, svg
+from rsparse.report.figures import Figure, styles_of, to_csv
+from rsparse.report.pictures import Gallery
+from rsparse.report.subjects import Subjects
+from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
+
+OUTCOMES = {"fail": "✕", "not run": "–", "pass": "✓"}
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{}'; "
+_POLICY += "base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as the page shows it."""
+
+    figure: Figure
+    svg: str
+    csv_url: str
+    table: tables.Table
+
+
+def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) -> str:
+    """The whole page. Equal inputs give equal text.
+
+    Parameters
+    ----------
+    subjects : Subjects
+    charts : sequence of Figure
+        In the order in which their sections show them.
+    gallery : Gallery
+    """
+    script = _template("page.js")
+    drawn: dict[str, list[Drawn]] = {}
+    for figure in charts:
+        drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
+    return _environment().get_template("page.html").render(
+        style=_template("style.css"),
+        script=script,
+        policy=_POLICY.format(_digest(script)),
+        generator=subjects.evaluation.record["generator"],
+        evaluation=subjects.evaluation,
+        subjects=subjects,
+        verdicts=verdicts(subjects),
+        numbers=key_numbers(subjects),
+        scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
+        overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
+        groups=drawn,
+        sections=_sections(drawn),
+        basis=basis(subjects),
+        legends=_legends(subjects, charts),
+        attacks=tables.attacks(subjects),
+        images=tables.images(subjects),
+        n_attacks=len(subjects.columns(subjects.main_scenario)),
+        most_rows=tables.MOST_ROWS,
+        gallery=gallery,
+        checks=sorted_checks(checks_of_judged(subjects)),
+        other_checks=[
+            check
+            for check in sorted_checks(subjects.evaluation.checks)
+            if check not in checks_of_judged(subjects)
+        ],
+        outcomes=OUTCOMES,
+        files=_files(subjects),
+        names_digest=names_digest(subjects),
+    )  # fmt: skip
+
+
+def _sections(drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, str]:
+    """Key and title of the sections that the page has, in their order."""
+    titles = {
+        "defenses": "All defenses",
+        "strength": "Accuracy against strength" if shown.ACCURACY in drawn else "",
+        "ablation": "Ablation" if shown.ABLATION in drawn else "",
+        "transfer": "Transfer" if shown.ACROSS in drawn else "",
+        "attention": "Where the model looks",
+        "activation": "Activation by layer",
+        "pictures": "Attacked and cleaned",
+        "images": "Image by image",
+        "checks": "Checks",
+        "attacks": "Attacks as carried out",
+        "provenance": "Provenance",
+    }
+    return {key: title for key, title in titles.items() if title}
+
+
+def basis(subjects: Subjects) -> str:
+    """Which images all numbers are of; it stands at every table."""
+    evaluation = subjects.evaluation
+    text = f"{len(evaluation.names)} images"
+    if not evaluation.only_correct:
+        return f"{text}, all, whether or not the undefended model gets them right"
+    return f"{text}, only such as the undefended model gets right ({evaluation.left_out} left out)"
+
+
+def names_digest(subjects: Subjects) -> str:
+    """SHA-256 of the judged images' names, one a line."""
+    return hashlib.sha256("\n".join(subjects.evaluation.names).encode()).hexdigest()
+
+
+def sorted_checks(checks: Sequence[Check]) -> list[Check]:
+    """The failed ones first, then those that were not run."""
+    return sorted(checks, key=lambda check: list(OUTCOMES).index(check.outcome))
+
+
+def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:
+    """Every figure's and table's data as CSV, by file name."""
+    found = {f"{figure.key}.csv": figure.csv() for figure in charts}
+    return {**found, **{name: text for name, _, text in _tables_as_csv(subjects)}}
+
+
+def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
+    described = [
+        ("images.csv", "image by image", tables.images(subjects)),
+        ("attacks.csv", "distortion really used", tables.attacks(subjects)),
+        *(
+            (f"overview-{number}.csv" if number else "overview.csv", f"all defenses, {scenario}",
+             tables.overview(subjects, scenario))
+            for number, scenario in enumerate(subjects.scenarios)
+        ),
+    ]  # fmt: skip
+    return [
+        (name, title, to_csv(table.header, [[_raw(v) for v in row] for row in table.rows]))
+        for name, title, table in described
+    ]
+
+
+def _raw(value: tables.Value) -> Any:
+    return value.order if isinstance(value.order, float) else value.text
+
+
+def _files(subjects: Subjects) -> list[tuple[str, str, str]]:
+    return [(name, title, _csv_url(text)) for name, title, text in _tables_as_csv(subjects)]
+
+
+def _draw(subjects: Subjects, figure: Figure) -> Drawn:
+    drawn = svg(figure.chart, figure.key, figure.title, figure.description)
+    return Drawn(figure, drawn, _csv_url(figure.csv()), _table_of(subjects, figure))
+
+
+def _table_of(subjects: Subjects, figure: Figure) -> tables.Table:
+    """A figure's numbers for readers: defenses by strengths, else its rows."""
+    for family in subjects.families:
+        if figure.key == f"{shown.ACCURACY}-{family.key}" and isinstance(figure.chart, Lines):
+            clean = [] if subjects.clean is None else [subjects.clean]
+            columns = [*clean, *family.columns]
+            heads = ["clean", *map(tables.strength_head, family.columns)][1 - len(clean) :]
+            return tables.by_column(subjects, columns, heads)
+    numeric = tuple(isinstance(value, int | float) for value in figure.rows[0])
+    rows = [tuple(_value(value) for value in row) for row in figure.rows]
+    return tables.Table(figure.header, tuple(rows), numeric)
+
+
+def _value(value: Any) -> tables.Value:
+    if isinstance(value, float):
+        return tables.Value(f"{value:.3f}", value)
+    return tables.Value(str(value), value)
+
+
+def _legends(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
+    """Marker and label of the series in each section; bars carry their own labels."""
+    styles = styles_of(subjects, subjects.main_scenario)
+    legends: dict[str, list[tuple[str, str]]] = {}
+    for figure in charts:
+        if isinstance(figure.chart, Lines | Ratios):
+            series = {line.label: line.style for line in figure.chart.series}
+            marked = [(marker_svg(s), label) for label, s in series.items() if s != "faint"]
+            if "faint" in series.values():
+                marked.append((marker_svg("faint"), f"{len(series) - len(styles)} others"))
+            legends.setdefault(figure.group, marked)
+    return legends
+
+
+def _csv_url(text: str) -> str:
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+
+
+def _digest(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
+
+
+def _template(name: str) -> str:
+    return (files("rsparse.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )  # fmt: skip
+    environment.filters["line"] = lambda text: one_line(str(text))
+    environment.filters["flat"] = flat
+    environment.filters["plain"] = plain
+    return environment
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as one level: ``localization.theta``; sorted by name."""
+    found: dict[str, Any] = {}
+    for key in sorted(values):
+        value = values[key]
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def plain(value: Any) -> str:
+    """A parameter's value as people write it: no brackets, yes and no, a dash for none."""
+    if isinstance(value, Mapping):
+        rest = [f"{key}={plain(value[key])}" for key in sorted(value) if key != "name"]
+        return " ".join([*([str(value["name"])] if "name" in value else []), *rest])
+    if isinstance(value, list | tuple):
+        return ("; " if any(isinstance(v, Mapping) for v in value) else ", ").join(
+            map(plain, value)
+        )
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

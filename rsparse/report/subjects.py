@@ -1,0 +1,205 @@
+"""What a report talks about: the defense it judges, the baselines beside it, the attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Defended, Evaluation
+from rsparse.report.estimates import per_image
+from rsparse.specs import nearest
+
+UNDEFENDED, OURS = "none", "regionsparse"
+MOST_FEATURED = 7
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of attack by one attacker, at its strengths in rising order.
+
+    ``key`` can be part of a file name; ``columns`` holds one column where it has no strength.
+    """
+
+    key: str
+    title: str
+    scenario: str
+    source: str
+    strength_name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def middle(self) -> Column:
+        """The (lower) median of its strengths."""
+        return self.columns[(len(self.columns) - 1) // 2]
+
+    @property
+    def strongest(self) -> Column:
+        """The column of the largest strength."""
+        return self.columns[-1]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The parts of an evaluation under the names that a report calls them by.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+    clean : Column or None
+    scenarios : tuple of str
+        Gray-box first where it was run, else in the order of the plan.
+    families : tuple of Family
+    judged : Defended or None
+        The defense the verdict is about: the first RegionSparse of the plan, else the first
+        other defense, else none.
+    ablations : tuple of Defended
+        All RegionSparse settings.
+    undefended : Defended or None
+    """
+
+    evaluation: Evaluation
+    clean: Column | None
+    scenarios: tuple[str, ...]
+    families: tuple[Family, ...]
+    judged: Defended | None
+    ablations: tuple[Defended, ...]
+    undefended: Defended | None
+
+    @property
+    def main_scenario(self) -> str:
+        """The one that the verdict is about."""
+        return self.scenarios[0]
+
+    def columns(self, scenario: str) -> list[Column]:
+        """The attacked columns of a scenario."""
+        return [column for column in self.evaluation.columns if _is_of(column, scenario)]
+
+    def families_of(self, scenario: str) -> list[Family]:
+        """The kinds of attacks of a scenario."""
+        return [family for family in self.families if family.scenario == scenario]
+
+    def mean(self, defense: Defended, scenario: str) -> float:
+        """Mean accuracy over the attacked columns of a scenario."""
+        return float(per_image(self.evaluation, defense, self.columns(scenario)).mean())
+
+    def best_baseline(self, scenario: str) -> Defended | None:
+        """The baseline with the largest mean over a scenario; the first of several."""
+        baselines = self._baselines()
+        if not baselines:
+            return None
+        return max(baselines, key=lambda defense: self.mean(defense, scenario))
+
+    def featured(self, scenario: str) -> list[Defended]:
+        """The defenses that a chart shows in colour: ours, none, the best of each other kind."""
+        best: dict[str, Defended] = {}
+        for defense in sorted(
+            self._baselines(), key=lambda defense: self.mean(defense, scenario), reverse=True
+        ):
+            best.setdefault(defense.kind, defense)
+        first = [defense for defense in (self.judged, self.undefended) if defense is not None]
+        others = [defense for defense in best.values() if defense not in first]
+        return [*first, *others][:MOST_FEATURED]
+
+    def _baselines(self) -> list[Defended]:
+        return [
+            defense
+            for defense in self.evaluation.defenses
+            if defense.is_baseline and defense is not self.judged
+        ]
+
+
+def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects:
+    """Sort an evaluation's columns and defenses.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    judged : str, optional
+        Short name of the defense that the verdict is to be about.
+
+    Raises
+    ------
+    InputError
+        If there is no such defense, or the evaluation holds no attack.
+    """
+    attacked = [column for column in evaluation.columns if column.family != CLEAN]
+    if not attacked:
+        raise InputError("the evaluation holds no attack, so there is nothing to report")
+    scenarios = list(dict.fromkeys(column.scenario for column in attacked))
+    scenarios.sort(key=lambda scenario: scenario != GRAY_BOX)
+    clean = next((column for column in evaluation.columns if column.family == CLEAN), None)
+    defenses = evaluation.defenses
+    return Subjects(
+        evaluation,
+        clean,
+        tuple(scenarios),
+        tuple(_families(attacked)),
+        _judged(defenses, judged),
+        tuple(defense for defense in defenses if defense.kind == OURS),
+        next((defense for defense in defenses if defense.kind == UNDEFENDED), None),
+    )
+
+
+def _is_of(column: Column, scenario: str) -> bool:
+    return column.scenario == scenario and column.family != CLEAN
+
+
+def _judged(defenses: Sequence[Defended], wanted: str | None) -> Defended | None:
+    named = {defense.text: defense for defense in defenses}
+    if wanted is not None:
+        if wanted not in named:
+            guess = nearest(wanted, named)
+            hint = f"; did you mean {guess}?" if guess else ""
+            raise InputError(f"the evaluation has no defense {wanted!r}{hint}")
+        return named[wanted]
+    ranked = sorted(defenses, key=lambda defense: defense.kind != OURS)
+    return next((defense for defense in ranked if defense.kind != UNDEFENDED), None)
+
+
+def _families(attacked: Sequence[Column]) -> list[Family]:
+    groups: dict[tuple[Any, ...], list[Column]] = {}
+    for column in attacked:
+        rest = tuple(sorted((key, repr(value)) for key, value in _rest(column).items()))
+        groups.setdefault((column.scenario, column.source, column.family, rest), []).append(column)
+    attackers = {(c.scenario, c.source) for c in attacked}
+    found: list[Family] = []
+    keys: set[str] = set()
+    for (scenario, source, name, _), columns in groups.items():
+        alike = [g for g in groups.values() if g[0].key[:2] == (scenario, source)
+                 and g[0].family == name]  # fmt: skip
+        title = name + _difference(columns[0], [g[0] for g in alike])
+        if source and (scenario != GRAY_BOX or sum(s == scenario for s, _ in attackers) > 1):
+            title += f", made on {source}"
+        columns.sort(key=lambda column: column.strength or 0.0)
+        key = _file_word(f"{scenario}-{title}", keys)
+        found.append(Family(key, title, scenario, source, columns[0].strength_name, tuple(columns)))
+    return found
+
+
+def _rest(column: Column) -> Mapping[str, Any]:
+    """An attack's parameters without its strength, which it may hold under another name."""
+    strengths = {column.strength_name, "eps", "d", "average_d"}
+    return {key: value for key, value in column.parameters.items() if key not in strengths}
+
+
+def _difference(column: Column, alike: Sequence[Column]) -> str:
+    """The parameters in which an attack differs from others of its name."""
+    differing = [
+        key for key in _rest(column) if len({repr(_rest(other).get(key)) for other in alike}) > 1
+    ]
+    if not differing:
+        return ""
+    return " (" + ", ".join(f"{key}={_rest(column)[key]}" for key in differing) + ")"
+
+
+def _file_word(text: str, taken: set[str]) -> str:
+    """``text`` as part of a file name, unlike those taken before."""
+    word = "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
+    word = "-".join(part for part in word.split("-") if part)[:80] or "attack"
+    unique, number = word, 2
+    while unique.lower() in taken:
+        unique, number = f"{word}-{number}", number + 1
+    taken.add(unique.lower())
+    return unique

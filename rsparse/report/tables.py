@@ -1,0 +1,200 @@
+"""The tables of a report: defenses over all attacks, the attacks themselves, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rsparse.evaluation.results import Column, Defended
+from rsparse.report.estimates import (
+    Estimate,
+    interval,
+    mean_share,
+    number,
+    paired_difference,
+    per_image,
+    percent,
+    points,
+    share,
+)
+from rsparse.report.subjects import Subjects
+from rsparse.report.verdict import worst_flags
+
+MOST_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell of a table: its text, what it is sorted by, and what else there is to say of it."""
+
+    text: str
+    order: float | str
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column is text.
+
+    ``numeric`` tells of each column whether it holds numbers; ``marked`` of each row whether it
+    is that of the judged defense.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    numeric: tuple[bool, ...]
+    marked: tuple[bool, ...] = ()
+
+
+def _share_value(estimate: Estimate) -> Value:
+    return Value(percent(estimate.value), estimate.value, f"{interval(estimate)} %")
+
+
+def _with_best(rows: list[list[Value]], columns: Sequence[int]) -> list[tuple[Value, ...]]:
+    """Mark the largest number of each of the columns."""
+    for place in columns:
+        numbers = [row[place].order for row in rows if isinstance(row[place].order, float)]
+        known = [value for value in numbers if isinstance(value, float) and not np.isnan(value)]
+        for row in rows:
+            value = row[place]
+            if known and value.order == max(known):
+                row[place] = Value(value.text, value.order, value.note, True)
+    return [tuple(row) for row in rows]
+
+
+def overview(subjects: Subjects, scenario: str) -> Table:
+    """All defenses: clean, mean under attack, worst case, gap to the best baseline, time."""
+    evaluation, columns = subjects.evaluation, subjects.columns(scenario)
+    best = subjects.best_baseline(scenario)
+    reference = None if best is None else per_image(evaluation, best, columns)
+    rows = []
+    for defense in evaluation.defenses:
+        worst = float(worst_flags(subjects, defense, scenario).mean())
+        row = [Value(defense.text, defense.text)]
+        if subjects.clean is not None:
+            row.append(_share_value(share(evaluation, subjects.clean, defense)))
+        row.append(_share_value(mean_share(evaluation, defense, columns)))
+        row.append(Value(percent(worst), worst))
+        if reference is not None:
+            row.append(_gap(per_image(evaluation, defense, columns), reference, defense is best))
+        row.append(_seconds(defense))
+        rows.append(row)
+    header = ["defense", *(["clean"] if subjects.clean is not None else []), "mean, attacked"]
+    header += ["worst case", *(["to best baseline"] if best is not None else []), "ms an image"]
+    shares = range(1, header.index("worst case") + 1)
+    return Table(
+        tuple(header), tuple(_with_best(rows, shares)), (False, *[True] * (len(header) - 1)),
+        tuple(defense is subjects.judged for defense in evaluation.defenses),
+    )  # fmt: skip
+
+
+def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:
+    if is_reference:
+        return Value("reference", 0.0)
+    gap = paired_difference(ours, reference)
+    return Value(points(gap.value), gap.value, f"{points(gap.low)} to {points(gap.high)}")
+
+
+def _seconds(defense: Defended) -> Value:
+    if defense.seconds is None:
+        return Value("–", -1.0)
+    return Value(f"{1000 * defense.seconds:.3g}", defense.seconds)
+
+
+def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str]) -> Table:
+    """Top-1 accuracy of every defense in each of ``columns``."""
+    evaluation = subjects.evaluation
+    rows = [
+        [Value(d.text, d.text), *(_share_value(share(evaluation, c, d)) for c in columns)]
+        for d in evaluation.defenses
+    ]
+    return Table(
+        ("defense", *heads), tuple(_with_best(rows, range(1, len(heads) + 1))),
+        (False, *[True] * len(heads)),
+        tuple(defense is subjects.judged for defense in evaluation.defenses),
+    )  # fmt: skip
+
+
+def attacks(subjects: Subjects) -> Table:
+    """What each attack really did to the images, after rounding to 8 bits."""
+    columns = [c for scenario in subjects.scenarios for c in subjects.columns(scenario)]
+    rows = []
+    for column in columns:
+        row = [Value(column.scenario, column.scenario), Value(column.source, column.source)]
+        row.append(Value(column.attack, column.attack))
+        for sizes, digits in ((column.linf, 3), (column.l2, 3), (column.d, 3)):
+            row += [_size(float(np.mean(sizes)), digits), _size(float(np.max(sizes)), digits)]
+        found = float(np.mean(column.found))
+        row.append(Value(percent(found, 0), found))
+        rows.append(tuple(row))
+    header = (
+        "scenario", "made on", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max", "d mean",
+        "d max", "found %",
+    )  # fmt: skip
+    return Table(header, tuple(rows), (False, False, False, *[True] * 7))
+
+
+def _size(value: float, digits: int) -> Value:
+    return Value(f"{value:.{digits}g}" if value < 1000 else f"{value:.0f}", value)
+
+
+def images(subjects: Subjects) -> Table:
+    """Image by image: the label, and under how many attacks of the main scenario it is right.
+
+    At most ``MOST_ROWS`` images.
+    """
+    evaluation, scenario = subjects.evaluation, subjects.main_scenario
+    columns = subjects.columns(scenario)
+    defenses = _compared(subjects, scenario)
+    counts = {
+        d.text: np.rint(per_image(evaluation, d, columns) * len(columns)).astype(int)
+        for d in defenses
+    }
+    worst = {d.text: worst_flags(subjects, d, scenario) for d in defenses}
+    rows = []
+    for i, name in enumerate(evaluation.names[:MOST_ROWS]):
+        label = class_name(subjects, int(evaluation.labels[i]))
+        row = [Value(name, name), Value(label, label)]
+        if subjects.clean is not None and subjects.judged is not None:
+            row.append(_prediction(subjects, subjects.clean, subjects.judged, i))
+        for d in defenses:
+            count = int(counts[d.text][i])
+            row.append(Value(f"{count}", float(count), "every attack" * bool(worst[d.text][i])))
+        rows.append(tuple(row))
+    clean = ["clean, defended"] * (subjects.clean is not None and subjects.judged is not None)
+    header = ("image", "label", *clean, *(d.text for d in defenses))
+    numeric = (False, False, *[False] * len(clean), *[True] * len(defenses))
+    return Table(header, tuple(rows), numeric)
+
+
+def _compared(subjects: Subjects, scenario: str) -> list[Defended]:
+    """The judged defense, the best baseline and none, as far as they are there."""
+    wanted = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
+    return [defense for defense in wanted if defense is not None]
+
+
+def _prediction(subjects: Subjects, column: Column, defense: Defended, i: int) -> Value:
+    cell = subjects.evaluation.cell(column, defense)
+    found = int(cell.prediction[i])
+    right = found == int(subjects.evaluation.labels[i])
+    name = class_name(subjects, found)
+    return Value(f"{'✓' if right else '✕'} {name}", f"{int(right)} {name}")
+
+
+def class_name(subjects: Subjects, index: int) -> str:
+    """The first of a class's names; "not judged" for −1."""
+    names = subjects.evaluation.class_names
+    if index < 0:
+        return "not judged"
+    return names[index].split(",")[0] if index < len(names) else f"class {index}"
+
+
+def strength_head(column: Column) -> str:
+    """How a column is headed among others of its kind."""
+    if column.strength is None:
+        return column.attack
+    return f"{column.strength_name} {number(column.strength)}"

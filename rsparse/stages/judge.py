@@ -1,0 +1,171 @@
+"""One cell of an evaluation: a folder of images behind one defense, judged by a classifier.
+
+The purified pixels are not written. They are uint8, so the predictions are those of the images
+that ``rsparse purify`` would write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rsparse.defenses import Defense, Resources
+from rsparse.errors import InputError
+from rsparse.images import ImageFile
+from rsparse.models.onnx_classifier import Classifier, softmax
+from rsparse.parallel import Here, Workers
+from rsparse.progress import SILENT, Progress
+from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.journal import Entry, journal_beside, to_line
+from rsparse.store.predictions import Prediction, load_predictions, save_predictions
+from rsparse.store.records import PREDICTIONS, Record, Source
+
+
+@dataclass(frozen=True)
+class JudgeStep:
+    """Cleans one image in memory and classifies it."""
+
+    classifier: Classifier
+    defense: Defense
+    resources: Resources
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        start = time.perf_counter()
+        clean = self.defense.clean(pixels, self.resources)
+        seconds = time.perf_counter() - start
+        shares = softmax(self.classifier.logits([clean]))[0]
+        predicted = int(shares.argmax())
+        return {
+            "name": image.name,
+            "source_sha256": digest,
+            "class": predicted,
+            "probability": float(shares[predicted]),
+            "seconds": seconds,
+        }
+
+
+@dataclass
+class JudgeOutcome(Outcome):
+    """Also tells the mean seconds that the defense took for an image."""
+
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Court:
+    """Who judges, and what the defenses need.
+
+    ``dictionaries`` are the resources' dictionaries as inputs of a record.
+    """
+
+    classifier: Classifier
+    resources: Resources
+    dictionaries: Mapping[str, Source]
+
+
+class Folder:
+    """Attacked or benign images, with the digests and labels of their manifest."""
+
+    def __init__(self, path: Path, entries: list[Entry]) -> None:
+        self.path = path
+        self.digests = {entry["name"]: entry["sha256"] for entry in entries}
+        self.labels = {entry["name"]: entry["label"] for entry in entries}
+
+    @cached_property
+    def inputs(self) -> ImageInputs:
+        """The images; looked for when they are needed first."""
+        inputs = load_inputs([self.path]).only(self.digests)
+        if len(inputs.images) < len(self.digests):
+            raise InputError(f"{self.path}: lacks images of its manifest; pass --overwrite")
+        return inputs
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """What the record of a cell tells of them."""
+        return self.inputs.sources(self.digests)
+
+
+def cell_record(folder: Folder, court: Court, defense: Defense) -> Record:
+    """The record of a cell."""
+    values: dict[str, Any] = {
+        "defense": defense.as_record(),
+        "input": court.classifier.input_record(),
+    }
+    if defense.codecs():
+        values["codecs"] = defense.codecs()
+    used = tuple(court.dictionaries[name] for name in defense.dictionaries)
+    seed = court.resources.seed if defense.is_random else None
+    inputs = (*folder.sources, court.classifier.source(), *used)
+    return Record(PREDICTIONS, "judge", values, seed, inputs)
+
+
+def read_cell(path: Path, record: Record, folder: Folder) -> list[Prediction] | None:
+    """The predictions of a finished cell; None where it is missing, lacks images or is another."""
+    if not path.exists():
+        return None
+    try:
+        rows, found = load_predictions(path)
+    except InputError:
+        return None
+    whole = {row.name: row.sha256 for row in rows} == folder.digests
+    return rows if whole and to_line(found) == to_line(record.as_json()) else None
+
+
+def judge_images(
+    folder: Folder,
+    court: Court,
+    defense: Defense,
+    record: Record,
+    output: Path,
+    *,
+    what: str,
+    workers: Workers = Here(),
+    progress: Progress = SILENT,
+) -> tuple[JudgeOutcome, list[Prediction]]:
+    """Classify all images of a folder behind a defense, into the file ``output``.
+
+    A cell that is there is replaced; an interrupted one is taken up.
+
+    Raises
+    ------
+    InputError
+        If not one image could be judged.
+    """
+    run = {"record": record.as_json()}
+    step = JudgeStep(court.classifier, defense, _needed(court.resources, defense))
+    with journal_beside(output, run, overwrite=True) as journal:
+        done, resumed, failed = run_images(
+            folder.inputs, journal, OneByOne(step), what=what, workers=workers,
+            progress=progress, sees=[folder.path, court.classifier.path],
+        )  # fmt: skip
+        refuse_all_failed(failed, done + resumed, None)
+        entries = list(journal.entries())
+        for entry in entries:
+            if entry["source_sha256"] != folder.digests[entry["name"]]:
+                changed = folder.path / f"{entry['name']}.png"
+                raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
+        rows = [
+            Prediction(
+                entry["name"],
+                entry["source_sha256"],
+                folder.labels[entry["name"]],
+                (entry["class"],),
+                (entry["probability"],),
+            )
+            for entry in entries
+        ]
+        save_predictions(output, record, rows, court.classifier.class_names)
+    seconds = sum(entry["seconds"] for entry in entries) / len(entries)
+    return JudgeOutcome(output, done, resumed, failed, seconds), rows
+
+
+def _needed(resources: Resources, defense: Defense) -> Resources:
+    """The resources without the dictionaries that the defense does not use: less to send about."""
+    used = {name: resources.dictionaries[name] for name in defense.dictionaries}
+    return Resources(used, resources.seed)

@@ -1,0 +1,132 @@
+"""What attacks cost: no pass through the model that their results do not need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsparse.attacks import parse_attack
+from rsparse.attacks.attacker import Attacker, make_batches
+from rsparse.data import demo_model, demo_photos
+from rsparse.images import find_images, to_unit
+from rsparse.models.onnx_classifier import load_classifier
+
+torch = pytest.importorskip("torch")
+
+from rsparse.attacks import run_attack  # noqa: E402
+from tests.toy_networks import foolbox_result, smooth_problem  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_torch_core")
+
+
+class Counting(torch.nn.Module):
+    """A network that knows how many classes it tells apart, and counts the images it sees."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network, self.n_classes, self.seen = network, 4, 0
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += len(x)
+        return self.network(x)
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("fgsm:eps=4", 1),
+        ("bim:eps=4,steps=7", 7),
+        ("mi-fgsm:eps=4,steps=6", 6),
+        ("mi-fgsm:d=0.1,steps=6", 6),
+        ("LinfPGD:eps=4,steps=5", 5),
+        ("L2PGD:d=0.1,steps=3", 3),
+    ],
+)
+def test_every_pass_is_a_step(text: str, passes: int) -> None:
+    net, x, y = smooth_problem()
+    counting = Counting(net)
+    (attack,) = parse_attack(text)
+    run_attack(counting, x, y, attack)
+    assert attack.passes == passes
+    assert counting.seen == passes * len(x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cw-l2:steps=9,binary_search_steps=2,initial_const=10",
+        "L2CarliniWagnerAttack:steps=9,binary_search_steps=2,initial_const=10,abort_early=no",
+    ],
+)
+def test_a_search_is_classified_once_more(text: str) -> None:
+    """Foolbox's own word on what it found is not to be trusted."""
+    net, x, y = smooth_problem()
+    counting = Counting(net)
+    (attack,) = parse_attack(text)
+    run_attack(counting, x, y, attack)
+    assert attack.passes == 2 * 9
+    assert counting.seen == (attack.passes + 1) * len(x)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "arguments", "epsilon"),
+    [
+        ("fgsm:eps=8", "LinfFastGradientAttack", {}, 8 / 255),
+        (
+            "bim:eps=8",
+            "LinfBasicIterativeAttack",
+            {"rel_stepsize": 0.2, "steps": 10},
+            8 / 255,
+        ),
+        ("LinfPGD:eps=8,steps=4", "LinfPGD", {"steps": 4}, 8 / 255),
+        (
+            "LinfRepeatedAdditiveUniformNoiseAttack:eps=90,repeats=4",
+            "LinfRepeatedAdditiveUniformNoiseAttack",
+            {"repeats": 4},
+            90 / 255,
+        ),
+        ("L2DeepFoolAttack", "L2DeepFoolAttack", {}, None),
+    ],
+)
+def test_the_pixels_are_those_of_foolbox_s_public_call(
+    text: str, name: str, arguments: dict, epsilon: float | None
+) -> None:
+    import foolbox.attacks
+
+    net, x, y = smooth_problem()
+    (attack,) = parse_attack(text)
+    found = run_attack(net, x, y, attack, seed=5)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        theirs, _ = foolbox_result(net, x, y, getattr(foolbox.attacks, name)(**arguments), epsilon)
+    np.testing.assert_array_equal(found.x_adv, theirs)
+    assert (found.x_adv != x).any()
+
+
+def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that an attack or the rounding left as it was keeps its class."""
+    from rsparse.attacks import attacker as module
+    from rsparse.attacks.running import AttackResult
+
+    photos = find_images([demo_photos("test")])[:3]
+    attacker = Attacker(load_classifier(demo_model()), "cpu", keep_size=False, seed=0)
+    targets, _ = attacker.aim(photos, {})
+    (batch,) = make_batches(targets, 3)
+    pixels = attacker.load(batch)
+    x_adv = to_unit(pixels)
+    x_adv[1] = to_unit(255 - pixels[1])  # rounding leaves it so
+    x_adv[2] = np.clip(x_adv[2] + np.float32(0.3 / 255), 0, 1)  # rounding undoes it
+    expected = [[t.prediction for t in targets], module.predictions(attacker.classifier, x_adv)]
+    counts = []
+
+    def counted(classifier, images):
+        counts.append(len(images))
+        return predictions(classifier, images)
+
+    predictions = module.predictions
+    monkeypatch.setattr(module, "predictions", counted)
+    found = attacker.measure(batch, AttackResult(x_adv, np.array([True, False, False])), 1.0)
+    assert sum(counts) == 1 + 1
+    assert [item.measured["prediction_float"] for item in found] == expected[1].tolist()
+    assert [item.measured["prediction"] for item in found[::2]] == expected[0][::2]

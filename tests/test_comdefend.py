@@ -1,0 +1,153 @@
+"""ComDefend: the authors' architecture, the shipped weights, tiles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from rsparse.data import comdefend_model, demo_photos
+from rsparse.defenses import Resources, parse_defense
+from rsparse.images import decode_image, find_images
+from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
+from rsparse.models.session import Session
+from tests.conftest import make_picture
+
+COMPRESSOR = (3, 16, 32, 64, 128, 256, 128, 64, 32, 12)
+RECONSTRUCTOR = (12, 32, 64, 128, 256, 128, 64, 32, 16, 3)
+FLOOR = 25.0
+"""dB; see ``test_clean_psnr``."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> onnx.ModelProto:
+    return onnx.load(comdefend_model())
+
+
+def arrays_of(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+
+
+def psnr(image: np.ndarray, other: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.mean((image.astype(float) - other) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("network", "widths"), [("compressor", COMPRESSOR), ("reconstructor", RECONSTRUCTOR)]
+)
+def test_layers(graph, network, widths):
+    convolutions = [
+        node
+        for node in graph.graph.node
+        if node.op_type == "Conv" and node.name.startswith(network)
+    ]
+    arrays = arrays_of(graph)
+    shapes = [arrays[f"{node.input[1]}.half"].shape for node in convolutions]
+    assert shapes == [(fan_out, fan_in, 3, 3) for fan_in, fan_out in pairwise(widths)]
+    for node in convolutions:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        assert attributes == {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    own = [array for name, array in arrays.items() if name.startswith(network)]
+    assert {array.dtype for array in own} == {np.dtype(np.float16)}
+    assert sum(array.size for array in own) // 1000 == 783
+    assert sum(n.op_type == "Elu" for n in graph.graph.node if network in n.output[0]) == 8
+
+
+def test_the_file_is_small():
+    assert comdefend_model().stat().st_size < 4e6
+
+
+def test_the_code_is_twelve_bits_a_pixel(graph):
+    variant = onnx.ModelProto()
+    variant.CopyFrom(graph)
+    code = helper.make_tensor_value_info(
+        "code", onnx.TensorProto.FLOAT, ["batch", 12, "height", "width"]
+    )
+    variant.graph.output.append(code)
+    x = np.random.default_rng(0).random((1, 3, 20, 23), dtype=np.float32)
+    _, code = Session(variant, comdefend_model()).run(x)
+    assert code.shape == (1, 12, 20, 23)
+    assert set(np.unique(code)) == {0, 1}
+
+
+def test_the_graph_computes_what_numpy_does(graph):
+    """Convolutions with a border of zeros, ELU, signs, a sigmoid: each written down again."""
+    arrays = {name: array.astype(float) for name, array in arrays_of(graph).items()}
+    image = make_picture(1, 7, 6)
+
+    def convolved(x: np.ndarray, name: str) -> np.ndarray:
+        weight, bias = arrays[f"{name}.weight.half"], arrays[f"{name}.bias.half"]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2)
+        )
+        return np.einsum("oikl,ihwkl->ohw", weight, windows) + bias[:, None, None]
+
+    def through(x: np.ndarray, network: str) -> np.ndarray:
+        for layer in range(0, 16, 2):
+            x = convolved(x, f"{network}.{layer}")
+            x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        return convolved(x, f"{network}.16")
+
+    code = (through(image.transpose(2, 0, 1) / 255 - 0.5, "compressor") > 0).astype(float)
+    expected = 255 / (1 + np.exp(-through(code, "reconstructor")))
+    restored = load_autoencoder(comdefend_model()).restored(image)
+    assert np.abs(restored.transpose(2, 0, 1) - expected).max() < 0.51
+
+
+def test_clean_psnr():
+    """Of the crops that its training did not see, a fifth, to be quick."""
+    (defense,) = parse_defense("comdefend")
+    photos = find_images([demo_photos("test")])[::5]
+    images = [decode_image(photo.read(), photo.path) for photo in photos]
+    values = [psnr(image, defense.clean(image, Resources())) for image in images]
+    assert np.mean(values) > FLOOR
+    assert min(values) > FLOOR - 5
+
+
+@pytest.mark.parametrize("tile", [48, 25])
+def test_tiles_make_no_difference(tile):
+    image = make_picture(2, 61, 83)
+    whole = Autoencoder(comdefend_model()).restored(image)
+    np.testing.assert_array_equal(Autoencoder(comdefend_model(), tile).restored(image), whole)
+
+
+def test_tiles_see_no_more_than_they_must():
+    """A pixel reaches as far as that, and no farther."""
+    image = make_picture(2, 5, 90)
+    changed = image.copy()
+    changed[:, 60:] = 255 - changed[:, 60:]
+    networks = Autoencoder(comdefend_model())
+    differ = (networks.restored(image) != networks.restored(changed)).any(axis=(0, 2))
+    assert not differ[: 60 - REACH].any()
+    assert differ[60 - REACH // 2 :].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (17, 2)])
+def test_any_size(shape):
+    (defense,) = parse_defense("comdefend")
+    assert defense.clean(make_picture(0, *shape), Resources()).shape == (*shape, 3)
+
+
+def test_the_record_tells_weights_and_runtime(graph):
+    (defense,) = parse_defense("comdefend")
+    assert set(defense.codecs()) == {"comdefend.onnx", "onnxruntime"}
+
+
+def test_torch_is_not_imported(tmp_path: Path):
+    code = """
+import json, sys
+import numpy as np
+from rsparse.defenses import Resources, parse_defense
+image = np.full((8, 9, 3), 77, np.uint8)
+parse_defense("comdefend")[0].clean(image, Resources())
+print(json.dumps("torch" in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) is False

@@ -1,0 +1,208 @@
+"""The statistics of an evaluation against hand-made ones, and its files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.core.metrics import wilson_interval
+from rsparse.errors import InputError
+from rsparse.evaluation import statistics
+from rsparse.evaluation.files import (
+    load_evaluation,
+    load_timing,
+    save_evaluation,
+    save_timing,
+    with_timing,
+)
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, Cell, Check, Column, Defended, Evaluation
+from rsparse.store.records import EVALUATION, Record
+
+N = 6
+RIGHT = {  # by attack and defense: which of six images are right
+    ("clean", "none"): "111111",
+    ("clean", "jpeg-quality=75"): "111110",
+    ("clean", "median-size=3"): "111100",
+    ("clean", "regionsparse-sparsity=1"): "111111",
+    ("fgsm-eps=2", "none"): "000001",
+    ("fgsm-eps=2", "jpeg-quality=75"): "110001",
+    ("fgsm-eps=2", "median-size=3"): "111000",
+    ("fgsm-eps=2", "regionsparse-sparsity=1"): "111110",
+    ("cw-l2-d=0.05", "none"): "000000",
+    ("cw-l2-d=0.05", "jpeg-quality=75"): "000011",
+    ("cw-l2-d=0.05", "median-size=3"): "000000",
+    ("cw-l2-d=0.05", "regionsparse-sparsity=1"): "011111",
+}
+
+
+def column(attack: str, family: str, strength_name: str = "", strength: float | None = None):
+    clean = family == CLEAN
+    size = np.zeros(N) if clean else np.arange(1.0, N + 1)
+    return Column(
+        "" if clean else GRAY_BOX, "" if clean else "m", attack, family, strength_name, strength,
+        {"name": family}, linf=size, l2=size / 10, d=size / 100,
+        found=np.array([True] * 5 + [clean]),
+    )  # fmt: skip
+
+
+def make_evaluation() -> Evaluation:
+    columns = (
+        column("clean", CLEAN),
+        column("fgsm-eps=2", "fgsm", "eps", 2.0),
+        column("cw-l2-d=0.05", "cw-l2", "d", 0.05),
+    )
+    defenses = tuple(
+        Defended(text, text.split("-")[0], {"name": text.split("-")[0]}, seconds)
+        for text, seconds in (
+            ("none", 0.0), ("median-size=3", 0.5), ("jpeg-quality=75", None),
+            ("regionsparse-sparsity=1", 0.25),
+        )
+    )  # fmt: skip
+    labels = np.arange(N)
+    cells = []
+    for c in columns:
+        for d in defenses:
+            right = np.array([flag == "1" for flag in RIGHT[c.attack, d.text]])
+            prediction = np.where(right, labels, (labels + 1) % N)
+            cells.append(Cell(c.key, d.text, prediction, np.full(N, 0.5, np.float32)))
+    return Evaluation(
+        Record(EVALUATION, "evaluate", {}).as_json(), "m", tuple("abcdef"), labels, True, 2,
+        tuple(f"class {i}" for i in range(N)), columns, defenses, tuple(cells),
+        (Check("monotone", GRAY_BOX, "none", "pass", "100 → 17 %"),),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    return make_evaluation()
+
+
+def flags(text: str) -> np.ndarray:
+    return np.array([letter == "1" for letter in text])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "p"),
+    [
+        ("1111", "1111", 1.0),
+        ("1100", "0011", 1.0),  # 2 against 2
+        ("1000", "0000", 1.0),  # one coin: 2 · ½
+        ("111110", "000000", 0.0625),  # 2 · (1/2)^5
+        ("1111111110", "0000000001", 2 * (1 + 10) / 2**10),
+    ],
+)
+def test_mcnemar_by_hand(a, b, p):
+    assert statistics.mcnemar(flags(a), flags(b)) == pytest.approx(p, rel=1e-12)
+    assert statistics.mcnemar(flags(b), flags(a)) == pytest.approx(p, rel=1e-12)
+
+
+def test_mcnemar_agrees_with_scipys_binomial_test():
+    from scipy.stats import binomtest
+
+    rng = np.random.default_rng(0)
+    a, b = rng.random(3000) < 0.5, rng.random(3000) < 0.53
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    expected = binomtest(only_a, only_a + only_b, 0.5).pvalue
+    assert statistics.mcnemar(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_mcnemar_refuses_other_images():
+    with pytest.raises(InputError, match="same images"):
+        statistics.mcnemar(flags("11"), flags("111"))
+
+
+def test_accuracy_has_wilsons_interval(evaluation):
+    fgsm, jpeg = evaluation.columns[1], evaluation.defenses[2]
+    found = statistics.accuracy(evaluation, fgsm, jpeg)
+    assert (found.correct, found.n, found.value) == (3, 6, 0.5)
+    assert (found.low, found.high) == wilson_interval(3, 6)
+
+
+def test_an_image_that_could_not_be_judged_is_not_right(evaluation):
+    first = evaluation.cells[0]
+    unjudged = replace(first, prediction=np.full(N, -1))
+    changed = replace(evaluation, cells=(unjudged, *evaluation.cells[1:]))
+    found = statistics.accuracy(changed, changed.columns[0], changed.defenses[0])
+    assert (found.correct, found.n) == (0, 6)
+
+
+def test_worst_case_is_by_image_and_mean_by_column(evaluation):
+    ours = evaluation.defenses[3]
+    assert statistics.worst_case(evaluation, ours).tolist() == flags("011110").tolist()
+    assert statistics.mean_attacked(evaluation, ours) == pytest.approx(5 / 6)
+    fgsm = [evaluation.columns[1]]
+    assert statistics.worst_case(evaluation, ours, fgsm).tolist() == flags("111110").tolist()
+    assert statistics.attacked_columns(evaluation, "transfer") == []
+    assert np.isnan(statistics.mean_attacked(evaluation, ours, []))
+
+
+def test_the_best_baseline_is_neither_ours_nor_none(evaluation):
+    best = [statistics.best_baseline(evaluation, column) for column in evaluation.columns]
+    assert [defense.kind for defense in best] == ["jpeg", "median", "jpeg"]
+    alone = replace(evaluation, defenses=(evaluation.defenses[0], evaluation.defenses[3]))
+    assert statistics.best_baseline(alone, alone.columns[0]) is None
+    assert statistics.rows(alone)[0]["p"] is None
+
+
+def test_rows_tell_every_cell(evaluation):
+    rows = statistics.rows(evaluation)
+    assert len(rows) == 12
+    (row,) = [r for r in rows if (r["family"], r["kind"]) == ("cw-l2", "regionsparse")]
+    assert (row["n"], row["correct"], row["best_baseline"]) == (6, 5, "jpeg-quality=75")
+    assert row["p"] == 0.25  # 3 images that only ours gets right: 2 / 2³
+    assert (row["mean_linf"], row["max_linf"], row["found"]) == (3.5, 6, 5 / 6)
+    assert (row["strength"], row["seconds"], row["only_correct"]) == (0.05, 0.25, True)
+
+
+def test_an_evaluation_comes_back_from_its_files(evaluation, tmp_path: Path):
+    record = Record(EVALUATION, "evaluate", {"seed": 0})
+    save_timing(tmp_path, {"none": 0.0, "median-size=3": 0.5, "regionsparse-sparsity=1": 0.25})
+    path = save_evaluation(tmp_path, record, evaluation)
+    found = load_evaluation(tmp_path)
+    assert found.record == record.as_json()
+    for name in ("model", "names", "only_correct", "left_out", "class_names", "defenses", "checks"):
+        assert getattr(found, name) == getattr(evaluation, name), name
+    for a, b in zip(found.columns, evaluation.columns, strict=True):
+        np.testing.assert_equal(vars(a), vars(b))
+    for a, b in zip(found.cells, evaluation.cells, strict=True):
+        np.testing.assert_equal(vars(a), vars(b))
+    before = path.read_bytes()
+    slower = with_timing(evaluation, {"none": 9.0})
+    assert save_evaluation(tmp_path, record, slower).read_bytes() == before
+
+
+def test_the_tables_hold_a_line_for_each_cell_and_image(evaluation, tmp_path: Path):
+    save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
+
+    def read(name: str) -> list[dict[str, str]]:
+        with (tmp_path / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    assert len(read("results.csv")) == 12
+    assert len(read("images.csv")) == 12 * N
+    assert read("results.csv")[4]["top1"] == "0.166667"
+    assert read("results.csv")[0]["strength"] == ""
+    assert read("images.csv")[0]["correct"] == "yes"
+    assert read("checks.csv")[0]["detail"] == "100 → 17 %"
+
+
+def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path):
+    with pytest.raises(InputError) as caught:
+        load_evaluation(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: holds no finished evaluation (evaluation.h5)"
+
+
+def test_damaged_files_are_refused(evaluation, tmp_path: Path):
+    path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
+    (tmp_path / "timing.json").write_text("[]")
+    with pytest.raises(InputError) as caught:
+        load_timing(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'timing.json'}: is damaged; remove it"
+    (tmp_path / "timing.json").unlink()
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"evaluation\.h5: is "):
+        load_evaluation(tmp_path)

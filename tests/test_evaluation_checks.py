@@ -1,0 +1,135 @@
+"""The checklist on evaluations whose answers are set by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsparse.evaluation.checks import Evidence, all_checks, counted
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Cell, Column, Defended, Evaluation
+
+N = 40
+
+
+def column(attack: str, eps: float | None = None, steps: int = 1, scenario: str = GRAY_BOX):
+    family = attack.split("-eps")[0]
+    clean = family == CLEAN
+    size = np.full(N, eps or 0.0)
+    return Column(
+        "" if clean else scenario, "" if clean else "m", attack, family, "eps" if eps else "",
+        eps, {"name": family, "eps": eps, **({"steps": steps} if steps > 1 else {})},
+        size, size, size, np.ones(N, bool),
+    )  # fmt: skip
+
+
+CLEAN_COLUMN = column(CLEAN)
+FGSM, FGSM_8 = column("fgsm-eps=2", 2.0), column("fgsm-eps=8", 8.0)
+BIM = column("bim-eps=8", 8.0, 10)
+DOUBLED = column("bim-eps=8-steps=20", 8.0, 20)
+NOISE = column("noise-eps=8", 8.0)
+FLOOR = column("bim-eps=128", 128.0, 10)
+MOVED = column("bim-eps=8", 8.0, 10, TRANSFER)
+
+
+GOOD = [
+    (CLEAN_COLUMN, 40), (FGSM, 30), (FGSM_8, 20), (BIM, 4), (DOUBLED, 3), (NOISE, 38), (FLOOR, 2),
+]  # fmt: skip
+
+
+def checked(changed=None, evidence=None, more=(), classes=10):
+    """Outcome and detail of every check by name; of a column the first so many are right."""
+    pairs = [(c, (changed or {}).get(c.attack, n)) for c, n in (*GOOD, *more)]
+    labels = np.zeros(N, np.int64)
+    cells = tuple(
+        Cell(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
+        for c, n in pairs
+    )
+    results = Evaluation(
+        {}, "m", tuple(map(str, range(N))), labels, True, 3, tuple(map(str, range(classes))),
+        tuple(c for c, _ in pairs), (Defended("none", "none", {}),), cells,
+    )  # fmt: skip
+    usual = [Evidence([FGSM, FGSM_8, BIM], FLOOR, [NOISE], (BIM, DOUBLED))]
+    return {c.name: (c.outcome, c.detail) for c in all_checks(results, evidence or usual)}
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("images judged", "40 images: only images that the undefended model gets right; 3 left "
+         "out"),
+        ("clean accuracy", "100 % undefended, 100 % with it"),
+        ("steps beat one step", "bim-eps=8 10 %, fgsm-eps=8 50 %"),
+        ("accuracy falls with strength", "3 pairs; closest: fgsm-eps=8 50 %, fgsm-eps=2 75 %"),
+        ("a huge change reaches chance", "bim-eps=128: 5 % (1 %–17 %); chance is 10.0 %"),
+        ("noise of the same norm is weaker", "2 pairs; closest: fgsm-eps=8 50 %, noise-eps=8 95 %"),
+        ("doubled steps gain nothing", "bim-eps=8 10 %, bim-eps=8-steps=20 8 %"),
+        ("distortion within its limit", "L∞ at most 8 levels"),
+        ("attacks survive rounding to 8 bits", "none loses by it"),
+    ],
+)  # fmt: skip
+def test_what_passes(name, detail):
+    assert checked()[name] == ("pass", detail)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "detail"),
+    [
+        ({"bim-eps=8": 30}, "steps beat one step",
+         "bim-eps=8 75 %, fgsm-eps=8 50 % (p = 0.002)"),
+        ({"fgsm-eps=8": 38}, "accuracy falls with strength",
+         "fgsm-eps=8 95 %, fgsm-eps=2 75 % (p = 0.0078)"),
+        ({"bim-eps=128": 20}, "a huge change reaches chance",
+         "bim-eps=128: 50 % (35 %–65 %); chance is 10.0 %"),
+        ({"noise-eps=8": 8}, "noise of the same norm is weaker",
+         "fgsm-eps=8 50 %, noise-eps=8 20 % (p = 0.00049)"),
+        ({"bim-eps=8": 14}, "doubled steps gain nothing",
+         "bim-eps=8 35 %, bim-eps=8-steps=20 8 % (p = 0.00098)"),
+    ],
+)  # fmt: skip
+def test_what_fails(changed, name, detail):
+    assert checked(changed)[name] == ("fail", detail)
+
+
+def test_a_rise_that_may_be_chance_is_no_failure():
+    """Five images of forty more: 2 · (1/2)⁵ = 0.0625."""
+    assert checked({"fgsm-eps=8": 35})["accuracy falls with strength"] == (
+        "pass", "3 pairs; closest: fgsm-eps=8 88 %, fgsm-eps=2 75 %"
+    )  # fmt: skip
+
+
+def test_what_was_not_run_is_said():
+    found = checked(evidence=[Evidence([FGSM])])
+    assert found["steps beat one step"][0] == "not run"
+    assert found["a huge change reaches chance"] == ("not run", "--no-checks was given")
+    assert found["noise of the same norm is weaker"][0] == "not run"
+    assert found["doubled steps gain nothing"][0] == "not run"
+    assert found["gradients beat attacks without them"][0] == "not run"
+    assert found["transfer is weaker than gray-box"] == (
+        "not run", "needs both scenarios in the plan"
+    )  # fmt: skip
+    outcome, detail = found["adaptive attacks are strongest"]
+    assert outcome == "not run"
+    assert detail.endswith("so gray-box accuracy is not robustness")
+
+
+def test_rounding_that_undoes_an_attack():
+    fooled = np.ones(N, bool)
+    after = np.arange(N) < 10
+    evidence = Evidence([FGSM], rounding={FGSM.key: (fooled, after)})
+    assert checked(evidence=[evidence])["attacks survive rounding to 8 bits"] == (
+        "fail", "fooled before → after: fgsm-eps=2 100 % → 25 %"
+    )  # fmt: skip
+
+
+def test_transfer_against_gray_box():
+    both = [Evidence([BIM]), Evidence([MOVED])]
+    found = checked(more=((MOVED, 0),), changed={"bim-eps=8": 30}, evidence=both)
+    assert found["transfer is weaker than gray-box"][0] == "pass"  # both columns at 30
+    assert found["steps beat one step"][0] == "not run"
+
+
+def test_counting():
+    from rsparse.evaluation.results import Check
+
+    made = [Check("a", "", "", outcome, "") for outcome in ("pass", "pass", "not run")]
+    assert counted(made) == {"pass": 2, "fail": 0, "not run": 1}

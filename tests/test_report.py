@@ -1,0 +1,337 @@
+"""Reports: what they say, what they write, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
+from rsparse.parameters import ReportParameters
+from rsparse.report.charts import INKS, svg
+from rsparse.report.estimates import mean_share, paired_difference, percent, points
+from rsparse.report.figures import figures_of, styles_of
+from rsparse.report.markdown import render_markdown
+from rsparse.report.page import plain, render_page
+from rsparse.report.pictures import Gallery, data_url, evenly
+from rsparse.report.subjects import find_subjects
+from rsparse.report.verdict import verdicts
+from rsparse.stages.report import defense_of, write_report
+from tests.conftest import REPOSITORY, tree_of
+from tests.evaluations import make_eval_folder, make_evaluation
+from tests.refusals import refused
+
+FIXTURES = REPOSITORY / "fixtures"
+DICTIONARY, MODEL = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
+FEW = (("none", "none"), ("regionsparse-sparsity=2", "regionsparse"), ("jpeg-quality=75", "jpeg"))
+
+
+def with_flags(flags: dict[str, list[bool]]) -> Evaluation:
+    """An evaluation of one attack, in which each defense gets the flagged images right."""
+    n = len(next(iter(flags.values())))
+    whole = make_evaluation(n, defenses=FEW, transfer=False)
+    columns = (whole.columns[0], whole.columns[1])
+    cells = [
+        replace(
+            whole.cell(column, defense),
+            prediction=np.where(np.array(flags[defense.text]), whole.labels, -1),
+        )
+        for column in columns
+        for defense in whole.defenses
+    ]
+    return replace(whole, columns=columns, cells=tuple(cells))
+
+
+class TestVerdict:
+    def test_tells_scenario_images_baseline_and_interval(self):
+        evaluation = with_flags({
+            "none": [False] * 40,
+            "regionsparse-sparsity=2": [True] * 30 + [False] * 10,
+            "jpeg-quality=75": [True] * 10 + [False] * 30,
+        })  # fmt: skip
+        (verdict,) = verdicts(find_subjects(evaluation))
+        first, second, third = verdict.sentences
+        assert first == (
+            "Under 1 gray-box attack (the attacker knows mobilenet-v2 but not the defense), behind "
+            "regionsparse-sparsity=2 75.0 % of the images are classified rightly on average "
+            "(59.8–85.8 %), and 75.0 % before any attack; without a defense it is 0.0 %."
+        )
+        assert second == (
+            "The best baseline by that mean, chosen after the fact, is jpeg-quality=75 with "
+            "25.0 %: the difference is +50.0 points (95 % interval +33.8 to +66.2), significantly "
+            "in favour of regionsparse-sparsity=2."
+        )
+        assert third == (
+            "This rests on 40 images, only such as the undefended model gets right (7 left out "
+            "for that); 75.0 % stay right whichever of the attacks is chosen, 25.0 % behind "
+            "jpeg-quality=75 (McNemar p < 0.001); of 3 checks of it 1 passed, 1 failed and 1 "
+            "was not run."
+        )
+
+    def test_says_what_may_be_chance(self):
+        evaluation = with_flags({
+            "none": [False] * 10,
+            "regionsparse-sparsity=2": [True] * 5 + [False] * 5,
+            "jpeg-quality=75": [False] + [True] * 3 + [False] * 6,
+        })  # fmt: skip
+        assert (
+            "not significant: it may be chance"
+            in verdicts(find_subjects(evaluation))[0].sentences[1]
+        )
+
+    def test_says_when_ours_loses(self):
+        evaluation = with_flags({
+            "none": [False] * 40,
+            "regionsparse-sparsity=2": [False] * 40,
+            "jpeg-quality=75": [True] * 30 + [False] * 10,
+        })  # fmt: skip
+        sentence = verdicts(find_subjects(evaluation))[0].sentences[1]
+        assert sentence.endswith("significantly in favour of jpeg-quality=75.")
+
+    def test_says_when_all_images_were_judged(self):
+        evaluation = replace(make_evaluation(10, defenses=FEW), only_correct=False, checks=())
+        third = verdicts(find_subjects(evaluation))[0].sentences[2]
+        assert "10 images, all of them, whether or not" in third
+        assert third.endswith("none of the checks was run.")
+
+    @pytest.mark.parametrize("kept", [("none",), ("none", "jpeg"), ("regionsparse",), ("jpeg",)])
+    def test_holds_whatever_was_judged(self, kept):
+        few = tuple(pair for pair in FEW if pair[1] in kept)
+        subjects = find_subjects(make_evaluation(6, defenses=few))
+        assert [len(verdict.sentences) for verdict in verdicts(subjects)] == [3, 3]
+        assert render_page(subjects, figures_of(subjects), Gallery()).startswith("<!doctype html>")
+        assert render_markdown(subjects)
+
+    def test_holds_without_clean_images_and_for_one_image(self):
+        whole = make_evaluation(1, defenses=FEW)
+        columns = tuple(column for column in whole.columns if column.family != CLEAN)
+        subjects = find_subjects(replace(whole, columns=columns))
+        assert "single image" in verdicts(subjects)[0].sentences[1]
+        assert render_page(subjects, figures_of(subjects), Gallery())
+
+
+class TestSubjects:
+    def test_gray_box_comes_first_and_the_first_regionsparse_is_judged(self):
+        subjects = find_subjects(make_evaluation())
+        assert subjects.scenarios == (GRAY_BOX, TRANSFER)
+        assert subjects.judged.text == "regionsparse-sparsity=2"
+        assert len(subjects.families_of(GRAY_BOX)) == 4
+        assert subjects.families_of(GRAY_BOX)[0].middle.strength == 10
+
+    def test_an_unknown_defense_is_refused_and_a_known_one_taken(self):
+        evaluation = make_evaluation(defenses=FEW)
+        assert find_subjects(evaluation, "jpeg-quality=75").judged.kind == "jpeg"
+        with refused(
+            "the evaluation has no defense 'jpeg-quality=70'; did you mean jpeg-quality=75?"
+        ):
+            find_subjects(evaluation, "jpeg-quality=70")
+
+    def test_one_setting_of_each_kind_is_in_colour(self):
+        subjects = find_subjects(make_evaluation())
+        styles = styles_of(subjects, GRAY_BOX)
+        assert list(styles.values()) == ["ours", "none", "b1", "b2", "b3", "b4", "b5"]
+        assert len({text.split("-quality")[0] for text in styles}) == len(styles)
+
+    def test_attacks_that_differ_otherwise_make_charts_of_their_own(self):
+        whole = make_evaluation(defenses=FEW, transfer=False)
+        other = [
+            replace(c, attack=f"{c.attack}-steps=20", parameters={**c.parameters, "steps": 20})
+            for c in whole.columns
+            if c.family == "bim"
+        ]
+        cells = [
+            replace(cell, column=o.key)
+            for o in other
+            for cell in whole.cells
+            if cell.column[2] == o.attack.removesuffix("-steps=20")
+        ]
+        subjects = find_subjects(
+            replace(whole, columns=(*whole.columns, *other), cells=(*whole.cells, *cells))
+        )
+        titles = [family.title for family in subjects.families]
+        assert titles == ["fgsm", "bim (steps=10)", "mi-fgsm", "cw-l2", "bim (steps=20)"]
+        assert len({figure.key for figure in figures_of(subjects)}) == len(figures_of(subjects))
+
+
+class TestEstimates:
+    def test_a_mean_over_columns_is_no_surer_than_one_column(self):
+        evaluation = make_evaluation(50, defenses=FEW)
+        defense = evaluation.defenses[1]
+        one = mean_share(evaluation, defense, evaluation.columns[1:2])
+        twice = mean_share(evaluation, defense, [evaluation.columns[1]] * 2)
+        assert one == twice
+
+    def test_a_paired_difference_of_known_spread(self):
+        found = paired_difference(np.array([1.0, 0, 1, 0]), np.zeros(4))
+        half = 3.182446 * np.sqrt(1 / 3) / 2  # Student's t of 3 degrees of freedom
+        assert found == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+
+    def test_numbers_are_written_as_people_write_them(self):
+        assert percent(0.8126) == "81.3"
+        assert (points(-0.031), points(0.031), points(np.nan)) == ("−3.1", "+3.1", "–")
+
+    def test_images_are_spread_evenly(self):
+        assert evenly("abcdefghij", 2) == [2, 7]
+        assert evenly("abc", 5) == [0, 1, 2]
+
+
+class TestFigures:
+    def test_each_csv_is_what_the_statistics_say(self):
+        evaluation = make_evaluation(30)
+        figure = next(f for f in figures_of(find_subjects(evaluation)) if f.key.endswith("x-bim"))
+        rows = list(csv.DictReader(io.StringIO(figure.csv())))
+        assert list(rows[0]) == ["defense", "eps", "accuracy", "low", "high", "n"]
+        chosen = next(r for r in rows if r["defense"] == "tvm" and r["eps"] == "6")
+        column = next(c for c in evaluation.columns if c.attack == "bim-eps=6")
+        defense = next(d for d in evaluation.defenses if d.text == "tvm")
+        assert float(chosen["accuracy"]) == pytest.approx(
+            evaluation.correct(column, defense).mean(), abs=1e-6
+        )
+        assert float(chosen["low"]) <= float(chosen["accuracy"]) <= float(chosen["high"])
+
+    def test_an_svg_takes_the_pages_colours_and_repeats_no_identifier(self):
+        figures = figures_of(find_subjects(make_evaluation(12)))
+        drawn = [svg(f.chart, f.key, "<&>", f.description) for f in figures]
+        identifiers = [name for text in drawn for name in re.findall(r'\bid="([^"]+)"', text)]
+        assert len(identifiers) == len(set(identifiers))
+        assert "<title" in drawn[0]
+        assert "&lt;&amp;&gt;" in drawn[0]
+        assert not [ink for ink in INKS.values() if any(ink in text for text in drawn)]
+        used = {name for text in drawn for name in re.findall(r"url\(#([^)]+)\)", text)}
+        assert used <= set(identifiers)
+
+    def test_axes_are_whole(self):
+        figures = figures_of(find_subjects(make_evaluation(12)))
+        drawn = [svg(f.chart, f.key, f.title, f.description) for f in figures]
+        assert all(">100 %<" in text and ">0<" in text for text in drawn)
+
+    def test_a_picture_is_no_larger_than_it_is_shown(self):
+        large = data_url(np.zeros((600, 900, 3), np.uint8), 240)
+        from base64 import b64decode
+
+        with Image.open(io.BytesIO(b64decode(large.split(",")[1]))) as picture:
+            assert picture.size == (240, 160)
+
+
+def test_parameters_are_written_plainly():
+    attacks = [{"name": "bim", "eps": 8.0, "step_size": None}, {"name": "fgsm", "eps": 2.5}]
+    assert plain(attacks) == "bim eps=8 step_size=–; fgsm eps=2.5"
+    assert (plain(True), plain([0.5, 1]), plain("")) == ("yes", "0.5, 1", "–")
+
+
+def test_the_page_names_what_is_missing():
+    subjects = find_subjects(make_evaluation(6, defenses=FEW))
+    gallery = Gallery((), (), "no sheets here", "no panels here", "no activation here")
+    page = render_page(subjects, figures_of(subjects), gallery)
+    assert all(text in page for text in ("no sheets here", "no panels here", "no activation here"))
+
+
+def test_a_defense_comes_back_from_its_record():
+    from rsparse.defenses import defense_text, parse_defense
+
+    for text in ("jpeg:quality=20", "bilateral+jpeg:quality=40", "regionsparse:sparsity=3", "none"):
+        (defense,) = parse_defense(text)
+        assert defense_of(defense.as_record()) == defense
+        assert defense_text(defense_of(defense.as_record())) == defense_text(defense)
+    with refused("the defense {'name': 'magic'} is unknown here"):
+        defense_of({"name": "magic"})
+
+
+@pytest.fixture
+def eval_folder(tmp_path: Path) -> Path:
+    evaluation = make_evaluation(3, defenses=FEW, transfer=False)
+    return make_eval_folder(tmp_path / "eval", evaluation, [DICTIONARY, MODEL])
+
+
+class TestCommand:
+    def test_equal_inputs_give_equal_bytes(self, eval_folder, tmp_path, run_cli):
+        for name in ("one", "two"):
+            result = run_cli(
+                "report", eval_folder, "-o", tmp_path / name, "--dict", DICTIONARY, "--model",
+                MODEL, "--format", "html", "--format", "md", "--format", "png", "--pictures", 2,
+                "--panels", 1, "--measured", 1,
+            )  # fmt: skip
+            assert result.exit_code == 0
+            assert result.stdout == f"{tmp_path / name / 'index.html'}\n"
+        assert tree_of(tmp_path / "one") == tree_of(tmp_path / "two")
+        folders = {Path(name).parent.name for name in tree_of(tmp_path / "one")}
+        assert folders == {"", "data", "figures"}
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["eval", "one", "two"]
+
+    def test_without_dictionary_and_model_it_says_what_is_missing(
+        self, eval_folder, tmp_path, run_cli
+    ):
+        result = run_cli("report", eval_folder, "-o", tmp_path / "report")
+        assert "Left out: regionsparse needs a dictionary: --dict dict.h5." in result.stderr
+        page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+        assert page.count("Left out: regionsparse needs a dictionary") == 3
+
+    def test_without_the_images_it_says_so(self, tmp_path, run_cli):
+        from shutil import rmtree
+
+        folder = make_eval_folder(
+            tmp_path / "eval", make_evaluation(3, defenses=FEW, transfer=False), [DICTIONARY]
+        )
+        rmtree(folder / "attacks")
+        result = run_cli("report", folder, "-o", tmp_path / "report", "--dict", DICTIONARY)
+        assert "the images that were judged are not in the evaluation's folder." in result.stderr
+        assert result.exit_code == 0
+
+    def test_tables_alone_need_no_pictures(self, eval_folder, tmp_path, run_cli):
+        result = run_cli("report", eval_folder, "-o", tmp_path / "t", "--format", "md")
+        assert result.stdout == f"{tmp_path / 't' / 'report.md'}\n"
+        assert list(tree_of(tmp_path / "t")) == ["report.md"]
+        text = (tmp_path / "t" / "report.md").read_text(encoding="utf-8")
+        assert "## All defenses, gray-box" in text
+        assert "3 images, only such as the undefended model gets right" in text
+
+    def test_a_taken_output_is_refused(self, eval_folder, tmp_path, run_cli, assert_error):
+        command = ("report", eval_folder, "-o", tmp_path / "r", "--format", "md")
+        assert run_cli(*command).exit_code == 0
+        assert_error(
+            f"{tmp_path / 'r'}: exists; choose another output or pass --overwrite", *command
+        )
+        assert run_cli(*command, "--overwrite").exit_code == 0
+        (tmp_path / "r" / "mine.txt").write_text("mine")
+        line = f"{tmp_path / 'r'}: holds other files; choose an empty or new folder"
+        assert_error(line, *command, "--overwrite")
+        assert (tmp_path / "r" / "mine.txt").exists()
+
+    def test_a_folder_without_an_evaluation_is_refused(self, pictures, tmp_path, assert_error):
+        line = f"{pictures}: holds no finished evaluation (evaluation.h5)"
+        assert_error(line, "report", pictures, "-o", tmp_path / "r")
+        assert not (tmp_path / "r").exists()
+
+    def test_an_output_inside_the_evaluation_is_refused(self, eval_folder, assert_error):
+        output = eval_folder / "report"
+        line = f"{output}: lies inside the input {eval_folder}; choose another output"
+        assert_error(line, "report", eval_folder, "-o", output)
+
+    def test_another_dictionary_is_refused(self, eval_folder, dict_file, tmp_path, assert_error):
+        assert_error(
+            f"{dict_file}: is not the one that the evaluation was made with",
+            "report", eval_folder, "-o", tmp_path / "r", "--dict", dict_file,
+        )  # fmt: skip
+
+    def test_an_unknown_format_is_refused(self, eval_folder, tmp_path, assert_error):
+        assert_error(
+            "format: expected one of html, md, png, csv, got 'pdf'",
+            "report", eval_folder, "-o", tmp_path / "r", "--format", "pdf",
+        )  # fmt: skip
+
+    def test_a_failure_leaves_nothing_behind(
+        self, eval_folder, tmp_path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def fail(*arguments: object) -> str:
+            raise RuntimeError("no")
+
+        monkeypatch.setattr("rsparse.stages.report.render_markdown", fail)
+        with pytest.raises(RuntimeError):
+            write_report(eval_folder, tmp_path / "r", ReportParameters(), formats=["md"])
+        assert [path.name for path in tmp_path.iterdir()] == ["eval"]

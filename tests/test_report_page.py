@@ -1,0 +1,146 @@
+"""The report's page in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsparse.parameters import ReportParameters
+from rsparse.stages.report import write_report
+from tests.browser import Seen, chromium, look
+from tests.conftest import REPOSITORY
+from tests.evaluations import make_eval_folder, make_evaluation
+
+FIXTURES = REPOSITORY / "fixtures"
+HOSTILE = "<img src=x onerror=alert(1)>"
+NAMES = (
+    "astronaut/00",
+    "b'\"&rick",
+    HOSTILE,
+    "co\nffee",
+    "flower/00",
+    "z/</script><script>alert(2)",
+)
+DEFENSES = (
+    ("none", "none"),
+    ("regionsparse-sparsity=2", "regionsparse"),
+    ("regionsparse-localize=no", "regionsparse"),
+    ("jpeg-quality=75", "jpeg"),
+    ("median-size=3", "median"),
+)
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with pictures, attention and activation, whose images have hostile names."""
+    folder = tmp_path_factory.mktemp("report")
+    dictionary, model = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
+    evaluation = make_evaluation(names=NAMES, defenses=DEFENSES)
+    make_eval_folder(folder / "eval", evaluation, [dictionary, model])
+    outcome = write_report(
+        folder / "eval", folder / "report", ReportParameters(pictures=6, panels=2, measured=2),
+        dictionaries={"": dictionary}, model=model,
+    )  # fmt: skip
+    assert outcome.left_out == []
+    return outcome.main
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def seen(browser: Any, page_file: Path) -> Iterator[Seen]:
+    seen = look(browser, page_file)
+    yield seen
+    seen.page.close()
+
+
+def test_it_loads_nothing_and_complains_of_nothing(seen: Seen, page_file: Path) -> None:
+    assert [url for url in seen.requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert seen.complaints == []
+
+
+def test_hostile_names_are_only_text(seen: Seen) -> None:
+    assert seen.page.locator("img[src='x'], img[onerror]").count() == 0
+    assert seen.page.locator("script").count() == 1
+    assert seen.page.locator("#image-table").get_by_text(HOSTILE, exact=True).count() == 1
+
+
+def column_of(seen: Seen, place: int) -> list[str]:
+    cells = f"#image-table tbody tr > :nth-child({place + 1})"
+    return seen.page.locator(cells).evaluate_all("cells => cells.map(c => c.dataset.order)")
+
+
+def test_the_table_sorts_by_mouse_and_keyboard(seen: Seen) -> None:
+    heads = seen.page.locator("#image-table thead th")
+    number = heads.nth(heads.count() - 1)
+    number.locator("button").click()
+    found = [float(order) for order in column_of(seen, heads.count() - 1)]
+    assert found == sorted(found)
+    assert number.get_attribute("aria-sort") == "ascending"
+    number.locator("button").focus()
+    seen.page.keyboard.press("Enter")
+    assert [float(o) for o in column_of(seen, heads.count() - 1)] == sorted(found, reverse=True)
+    assert number.get_attribute("aria-sort") == "descending"
+    heads.nth(0).locator("button").click()
+    assert column_of(seen, 0) == sorted(column_of(seen, 0))
+    assert number.get_attribute("aria-sort") == "none"
+
+
+def test_the_table_filters(seen: Seen) -> None:
+    seen.page.get_by_label("Filter").fill("onerror")
+    assert seen.page.locator("#image-table tbody tr:visible").count() == 1
+    assert seen.page.locator("#image-table-count").text_content() == "1 of 6 images"
+    seen.page.get_by_label("Filter").fill("")
+    assert seen.page.locator("#image-table tbody tr:visible").count() == 6
+
+
+def test_the_slider_uncovers_the_other_picture(seen: Seen) -> None:
+    first = seen.page.locator(".compare").first
+    slider, frame = first.locator("input"), first.locator(".frame")
+    shots = []
+    for key in ("Home", "End"):
+        slider.focus()
+        seen.page.keyboard.press(key)
+        shots.append(frame.screenshot())
+    assert shots[0] != shots[1]
+    assert slider.get_attribute("aria-valuetext") == "100 % adversarial"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(browser: Any, page_file: Path, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    seen = look(browser, page_file, scheme=scheme, width=width)
+    seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    found = axe.Axe().run(seen.page).response["violations"]
+    seen.page.close()
+    serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+    assert [(f["id"], f["nodes"][0]["html"], len(f["nodes"])) for f in serious] == []
+
+
+@pytest.mark.parametrize(("width", "media"), [(390, "screen"), (320, "screen"), (718, "print")])
+def test_nothing_is_wider_than_the_page(
+    browser: Any, page_file: Path, width: int, media: str
+) -> None:
+    seen = look(browser, page_file, width=width)
+    seen.page.emulate_media(media=media)
+    seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    wide = seen.page.evaluate("document.documentElement.scrollWidth")
+    seen.page.close()
+    assert wide <= width
+
+
+def test_dark_is_dark_and_paper_is_white(browser: Any, page_file: Path) -> None:
+    seen = look(browser, page_file, scheme="dark")
+    color = "getComputedStyle(document.body).backgroundColor"
+    assert seen.page.evaluate(color) == "rgb(20, 22, 26)"
+    seen.page.emulate_media(media="print")
+    assert seen.page.evaluate(color) == "rgb(255, 255, 255)"
+    seen.page.close()
