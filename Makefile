@@ -64,8 +64,8 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wa
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py
 
-comdefend-model: $(READY)  ## Train ComDefend's networks again (45 minutes; wants ../shared)
-	@$(BIN)/python scripts/comdefend_model.py "$(SHARED)/train"
+comdefend-model: $(READY)  ## Train ComDefend's networks again (30 minutes; wants ../shared)
+	@$(BIN)/python scripts/comdefend_model.py "$(SHARED)/train" --stop-after 6750
 
 fixtures: $(READY)  ## Make the tests' fixtures again
 	@$(BIN)/python scripts/make_fixtures.py

@@ -22,8 +22,8 @@ from tests.conftest import make_picture
 
 COMPRESSOR = (3, 16, 32, 64, 128, 256, 128, 64, 32, 12)
 RECONSTRUCTOR = (12, 32, 64, 128, 256, 128, 64, 32, 16, 3)
-FLOOR = 25.0
-"""dB; see ``test_clean_psnr``."""
+FLOOR = 28.5
+"""dB; 29.1 were measured, and 24.0 for the worst of the ten."""
 
 
 @pytest.fixture(scope="module")
