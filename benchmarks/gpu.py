@@ -149,7 +149,7 @@ def print_rates(
     for name, parameters in CASES.items():
         regions = [object_region(photo, dictionary, parameters) for photo in photos]
         coded = [
-            len(positions(theta.shape, b, parameters.stride, theta > 0)) for _, theta in regions
+            len(positions(own.theta.shape, b, parameters.stride, own.theta > 0)) for own in regions
         ]
 
         def work(parameters=parameters, regions=regions) -> None:

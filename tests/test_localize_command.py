@@ -130,7 +130,7 @@ class TestShow:
         assert result.stderr == ""
         lines = result.stdout.splitlines()
         assert lines[0] == "out  rsparse-images 1, by purify of rsparse 0.1.0"
-        assert "├── sparsity = 2" in lines
+        assert "├── sparsity = None" in lines
         assert "├── localization.threshold = 90" in lines
         assert "├── images: 3" in lines
         assert "├── failed: 0" in lines
