@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import re
 
-from rsparse.defenses.base import Defense, Resources
 from rsparse.defenses.chain import Chain, parts_of
 from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.compression import BitDepth, Jpeg, LocalQuantization
+from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.plain import NoDefense
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.defenses.smoothing import Bilateral, FeatureSqueezing, Gaussian, Median, NonLocalMeans

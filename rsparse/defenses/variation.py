@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsparse.defenses.base import Defense, Resources
+from rsparse.defenses.defense import Defense, Resources
 from rsparse.parameters import parameter
 
 if TYPE_CHECKING:

@@ -180,7 +180,8 @@ def _legends(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, list[tup
             series = {line.label: line.style for line in figure.chart.series}
             marked = [(marker_svg(s), label) for label, s in series.items() if s != "faint"]
             if "faint" in series.values():
-                marked.append((marker_svg("faint"), f"{len(series) - len(styles)} others"))
+                rest = len(series) - len(styles)
+                marked.append((marker_svg("faint"), f"{rest} other{'s' if rest > 1 else ''}"))
             legends.setdefault(figure.group, marked)
     return legends
 

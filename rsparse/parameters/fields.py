@@ -1,0 +1,131 @@
+"""The fields of a parameter set: their ranges, their checks, how they are told in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from rsparse.errors import InputError
+
+
+def parameter(
+    default: Any = dataclasses.MISSING,
+    help: str = "",
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    odd: bool = False,
+    choices: Sequence[str] | None = None,
+    flag: str | None = None,
+    none: str = "none",
+) -> Any:
+    """A dataclass field with its range, its help text and, for a switch, its option names.
+
+    ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
+    overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
+    of None is spelled.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "odd": odd,
+        "choices": choices,
+        "flag": flag,
+        "none": none,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Base of all parameter sets: checks every field when it is made.
+
+    Raises
+    ------
+    InputError
+        If a value is of the wrong type or outside its range.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _checked(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    def as_record(self) -> dict[str, Any]:
+        """The values as plain JSON types, for an artifact's record."""
+        return dataclasses.asdict(self)
+
+
+def field_type(field: dataclasses.Field[Any]) -> type:
+    """The plain type (bool, int, float or str) behind a field's annotation."""
+    annotation = str(field.type)
+    for name, kind in (("bool", bool), ("int", int), ("float", float), ("str", str)):
+        if annotation.split(" | ")[0] == name:
+            return kind
+    raise TypeError(f"{field.name}: {annotation} cannot be a parameter")
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """``value`` in the field's type, or an ``InputError`` that says what was expected."""
+    if value is None and "None" in str(field.type):
+        return None
+    kind = field_type(field)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    name = field.name.replace("_", "-")
+    right_type = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not right_type or not _in_range(field, value):
+        raise InputError(f"{name}: expected {describe(field)}, got {value!r}")
+    return value
+
+
+def _in_range(field: dataclasses.Field[Any], value: Any) -> bool:
+    rules = field.metadata
+    if rules.get("choices") is not None and value not in rules["choices"]:
+        return False
+    if isinstance(value, (bool, str)):
+        return True
+    return (
+        value == value
+        and abs(value) != float("inf")
+        and (rules.get("minimum") is None or value >= rules["minimum"])
+        and (rules.get("maximum") is None or value <= rules["maximum"])
+        and (rules.get("above") is None or value > rules["above"])
+        and (not rules.get("odd") or value % 2 == 1)
+    )
+
+
+def _spelled(bound: float | None) -> str | None:
+    if bound is None or isinstance(bound, int):
+        return None if bound is None else str(bound)
+    return f"{bound:g}"
+
+
+def describe(field: dataclasses.Field[Any]) -> str:
+    """What a field takes, in words: ``a whole number from 0 to 255``."""
+    none = field.metadata.get("none", "none")
+    return _described(field) + (f", or {none}" if none != "none" else "")
+
+
+def _described(field: dataclasses.Field[Any]) -> str:
+    rules = field.metadata
+    if rules.get("choices") is not None:
+        return "one of " + ", ".join(rules["choices"])
+    kinds: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+    text = kinds.get(field_type(field), "a text")
+    if rules.get("odd"):
+        text = "an odd whole number"
+    low, high, above = (_spelled(rules.get(key)) for key in ("minimum", "maximum", "above"))
+    if above is not None:
+        return f"{text} above {above}" + (f" up to {high}" if high is not None else "")
+    if low is not None and high is not None:
+        return f"{text} from {low} to {high}"
+    if low is not None:
+        return f"{text} of {low} or more"
+    if high is not None:
+        return f"{text} of {high} or less"
+    return text
