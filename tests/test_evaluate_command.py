@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -164,6 +165,28 @@ def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, run_cli):
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["resumed"] >= 4
     assert untimed(output) == untimed(whole / "eval")
+
+
+def test_what_a_killed_run_was_writing_goes(copied, run_cli):
+    torn = [copied / "eval" / f".0123456789abcdef.{number}.tmp" for number in (1, 2)]
+    torn[1] = copied / "eval" / "cells" / torn[1].name
+    for path in torn:
+        path.write_bytes(b"half")
+    own = copied / "eval" / "notes.tmp"
+    own.write_bytes(b"a user's")
+    assert run_cli(*arguments(copied / "imgs", copied / "eval")).exit_code == 0
+    assert [path.exists() for path in torn] == [False, False]
+    assert own.exists()
+
+
+def test_two_runs_do_not_write_one_evaluation(copied, run_cli):
+    place = os.open(copied / "eval", os.O_RDONLY)
+    fcntl.flock(place, fcntl.LOCK_EX)
+    result = run_cli(*arguments(copied / "imgs", copied / "eval"))
+    os.close(place)
+    line = f"rsparse: error: {copied / 'eval'}: is being written by another run"
+    assert result.stderr.splitlines()[-1] == line  # below the plan
+    assert (result.exit_code, result.stdout) == (2, "")
 
 
 def test_an_added_defense_reuses_everything(copied, run_cli):

@@ -31,7 +31,7 @@ from rsparse.stages.attack import attack_chosen
 from rsparse.stages.judge import Folder, judge_images, read_cell
 from rsparse.stages.select import select_images
 from rsparse.store.files import sha256_of
-from rsparse.store.folders import MANIFEST, read_manifest, record_of
+from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
 from rsparse.store.journal import Entry
 from rsparse.store.predictions import Prediction
 from rsparse.store.records import EVALUATION, Record, Source
@@ -82,10 +82,11 @@ def run_matrix(
     Raises
     ------
     InputError
-        If an input cannot be used, no image is left to judge, or what lies in the output was made
-        from something else.
+        If an input cannot be used, no image is left to judge, what lies in the output was made
+        from something else, or another run is writing there.
     """
-    return _Run(matrix, workers, overwrite, progress).run()
+    with sole_writer(matrix.plan.output):
+        return _Run(matrix, workers, overwrite, progress).run()
 
 
 class _Run:

@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,41 @@ class OutputFolder:
                 self.path.rmdir()
             except OSError:
                 pass  # other artifacts lie in it
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder that holds many artifacts, and clear what a killed one left.
+
+    The folder is made; where the block leaves it empty, it goes again. A file system that locks
+    no folders is written without a lock, and nothing is cleared there.
+
+    Raises
+    ------
+    InputError
+        If another run is writing it now, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {reason(error)}") from error
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_temporaries(folder)
+    except BlockingIOError as error:
+        os.close(place)
+        raise InputError(f"{folder}: is being written by another run") from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(place)
+        try:
+            folder.rmdir()
+        except OSError:
+            pass  # it holds something
 
 
 def _without_path(entry: Entry) -> Entry:
