@@ -24,6 +24,8 @@ CASES = {
     "hard cut": PurifyParameters(feather=0, stride=3),
     "gaps": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
     "no background": PurifyParameters(background=False, feather=9),
+    "filtered before": PurifyParameters(prefilter=True, localize=False),
+    "filtered before, no background": PurifyParameters(prefilter=True, background=False),
 }
 
 

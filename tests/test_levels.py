@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.filters import bilateral
 from rsparse.core.levels import DEFAULT_SPARSITY, Level, level_for, noise_level
 from rsparse.core.regionsparse import object_region, purify
 from rsparse.errors import InputError
@@ -89,6 +90,36 @@ def test_auto_purifies_as_the_level_s_sparsity_does():
         assert np.array_equal(purify(image, dictionary, AUTO), expected)
 
 
+def test_a_level_without_atoms_leaves_images_as_they_are():
+    image = noisy(20)
+    for localize in (True, False):
+        kept = purify(image, orthonormal((Level(np.inf, 0),)), PurifyParameters(localize=localize))
+        assert np.array_equal(kept, image)
+        assert kept is not image
+
+
+@pytest.mark.parametrize("where", [PurifyParameters(), AUTO], ids=["region", "whole"])
+def test_a_filter_before_the_whole_image_is_coded(where):
+    image, dictionary = noisy(20), orthonormal()
+    filtered = bilateral(image, 9, 80, 80)
+    expected = purify(filtered, dictionary, replace(AUTO, sparsity=3))
+    coded = purify(image, dictionary, replace(AUTO, sparsity=3, prefilter=True))
+    assert np.array_equal(coded, expected)
+    by_level = replace(dictionary, levels=(Level(np.inf, 3, localize=False, prefilter=True),))
+    assert np.array_equal(purify(image, by_level, where), expected)
+
+
+def test_a_filter_before_the_region_is_coded_and_the_background_as_it_is():
+    image, dictionary = noisy(20), orthonormal()
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[16:48, 16:48] = True
+    parameters = PurifyParameters(sparsity=3, prefilter=True, background=False, feather=0)
+    clean = purify(image, dictionary, parameters, mask=mask)
+    whole = purify(image, dictionary, replace(AUTO, sparsity=3, prefilter=True))
+    assert np.array_equal(clean[~mask], image[~mask])
+    assert np.array_equal(clean[20:44, 20:44], whole[20:44, 20:44])
+
+
 @pytest.mark.parametrize(
     "levels",
     [
@@ -96,9 +127,9 @@ def test_auto_purifies_as_the_level_s_sparsity_does():
         (Level(3.0, 1), Level(2.0, 1), Level(np.inf, 1)),
         (Level(0.0, 1), Level(np.inf, 1)),
         (Level(float("nan"), 1), Level(np.inf, 1)),
-        (Level(np.inf, 0),),
+        (Level(np.inf, -1),),
     ],
-    ids=["finite", "falling", "empty", "nan", "no-atoms"],
+    ids=["finite", "falling", "empty", "nan", "negative"],
 )
 def test_levels_that_make_no_sense_are_refused(levels):
     with pytest.raises(InputError, match="dictionary: "):

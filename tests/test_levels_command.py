@@ -37,15 +37,17 @@ def noisy_and_flat(folder):
 
 
 def test_levels_are_kept_in_the_dictionary(learned):
-    path = learned("--levels", "region:8<0.5,whole:2<3,whole:1")
+    path = learned("--levels", "keep<0.2,region:8<0.5,whole:2<3,bilateral+whole:1")
     dictionary, record = load_dictionary(path)
     assert dictionary.levels == (
-        Level(0.5, 8), Level(3.0, 2, localize=False), Level(np.inf, 1, localize=False)
+        Level(0.2, 0), Level(0.5, 8), Level(3.0, 2, localize=False),
+        Level(np.inf, 1, localize=False, prefilter=True),
     )  # fmt: skip
-    assert record["parameters"]["levels"] == "region:8<0.5,whole:2<3,whole:1"
+    assert record["parameters"]["levels"] == "keep<0.2,region:8<0.5,whole:2<3,bilateral+whole:1"
     with h5py.File(path) as file:
         assert {name: str(data.dtype) for name, data in file["levels"].items()} == {
             "noise_below": "float64", "sparsity": "int64", "localize": "bool",
+            "prefilter": "bool",
         }  # fmt: skip
 
 
@@ -72,9 +74,10 @@ def test_purify_goes_by_the_noise_of_each_image(run_cli, learned, tmp_path):
     assert results["k1"]["noisy.png"] != results["k6"]["noisy.png"]
 
 
-def test_torch_takes_images_of_several_levels_together(run_cli, learned, tmp_path):
+@pytest.mark.parametrize("levels", ["whole:6<3,whole:1", "keep<3,bilateral+region:2"])
+def test_torch_takes_images_of_several_levels_together(run_cli, learned, tmp_path, levels):
     images = noisy_and_flat(tmp_path / "both")
-    auto = learned("--levels", "whole:6<3,whole:1")
+    auto = learned("--levels", levels)
     trees = []
     for device in ("cpu", "torch-cpu"):
         out = tmp_path / device
@@ -92,9 +95,11 @@ def test_torch_takes_images_of_several_levels_together(run_cli, learned, tmp_pat
          "a limit"),
         ("whole:2<3,whole:1<2,whole:1", "levels 'whole:2<3,whole:1<2,whole:1': its levels do not "
          "rise from above 0 to one without a limit"),
-        ("all:2", "levels: expected region:K<noise or whole:K<noise, the last without <noise, "
-         "got 'all:2'"),
-        ("whole:0", "levels 'whole:0': a level has sparsity 0"),
+        ("keep<1,bilateral+region:2", None),
+        ("all:2", "levels: expected keep<noise, region:K<noise, whole:K<noise or the latter two "
+         "after bilateral+, the last without <noise, got 'all:2'"),
+        ("whole:0", "levels: expected keep<noise, region:K<noise, whole:K<noise or the latter two "
+         "after bilateral+, the last without <noise, got 'whole:0'"),
     ],
 )  # fmt: skip
 def test_how_levels_are_spelled(run_cli, assert_error, pictures, tmp_path, levels, message):

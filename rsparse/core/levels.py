@@ -3,14 +3,14 @@
 No single K wins at every strength of an attack: few atoms remove strong perturbations and, with
 them, what the classifier needs of a clean image. The strength shows in the flattest parts of an
 image, where only noise is left. A dictionary may hold levels for rising noise, each with its own
-K, with or without localization.
+K, with or without localization, with or without a filter before.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,14 +40,17 @@ class Level:
     noise_below : float
         It is for images whose ``noise_level`` is less; infinite in the last level.
     sparsity : int
-        K.
+        K; 0 leaves the image as it is.
     localize : bool
         Code the object region only, or the whole image.
+    prefilter : bool
+        Filter the whole image as the background before it is coded.
     """
 
     noise_below: float
     sparsity: int
     localize: bool = True
+    prefilter: bool = False
 
 
 def noise_level(image: Pixels) -> float:
@@ -80,19 +83,19 @@ def check_levels(levels: Sequence[Level]) -> None:
     Raises
     ------
     InputError
-        If they do not rise up to infinity, or one has no atoms.
+        If they do not rise up to infinity, or one has a negative number of atoms.
     """
     bounds = [level.noise_below for level in levels]
     rising = all(low < high for low, high in zip([0.0, *bounds], bounds, strict=False))
     if levels and not (rising and bounds[-1] == np.inf):
         raise InputError("dictionary: its levels do not rise from above 0 to one without a limit")
     for level in levels:
-        if level.sparsity < 1:
+        if level.sparsity < 0:
             raise InputError(f"dictionary: a level has sparsity {level.sparsity}")
 
 
 def parse_levels(text: str) -> tuple[Level, ...]:
-    """The levels that ``region:8<0.4,whole:2<1.6,whole:1`` spells; none for an empty text.
+    """The levels that ``keep<0.4,region:2<1.6,bilateral+whole:1`` spells; none for an empty text.
 
     Raises
     ------
@@ -101,8 +104,8 @@ def parse_levels(text: str) -> tuple[Level, ...]:
 
     Examples
     --------
-    >>> parse_levels("region:8<0.4,whole:1")[0]
-    Level(noise_below=0.4, sparsity=8, localize=True)
+    >>> parse_levels("keep<0.4,bilateral+whole:1")[1]
+    Level(noise_below=inf, sparsity=1, localize=False, prefilter=True)
     """
     levels = tuple(_parse_level(word) for word in text.split(",")) if text else ()
     try:
@@ -113,14 +116,18 @@ def parse_levels(text: str) -> tuple[Level, ...]:
 
 
 def _parse_level(word: str) -> Level:
-    match = re.fullmatch(r"\s*(region|whole):(\d{1,4})(?:<(\d+(?:\.\d+)?))?\s*", word)
+    match = re.fullmatch(
+        r"\s*(?:keep|(bilateral\+)?(region|whole):0*([1-9]\d{0,3}))(?:<(\d+(?:\.\d+)?))?\s*", word
+    )
     if match is None:
         raise InputError(
-            f"levels: expected region:K<noise or whole:K<noise, the last without <noise, "
-            f"got {word!r}"
+            "levels: expected keep<noise, region:K<noise, whole:K<noise or the latter two after "
+            f"bilateral+, the last without <noise, got {word!r}"
         )
-    place, sparsity, noise = match.groups()
-    return Level(float(noise) if noise else np.inf, int(sparsity), place == "region")
+    prefilter, place, sparsity, noise = match.groups()
+    return Level(
+        float(noise) if noise else np.inf, int(sparsity or 0), place != "whole", bool(prefilter)
+    )
 
 
 def level_for(image: Pixels, levels: Sequence[Level], parameters: PurifyParameters) -> Level:
@@ -132,9 +139,10 @@ def level_for(image: Pixels, levels: Sequence[Level], parameters: PurifyParamete
     levels : sequence of Level
         The dictionary's, perhaps none.
     parameters : PurifyParameters
-        Its ``sparsity`` is used where it says one.
+        Its ``sparsity`` is used where it says one; its ``prefilter`` holds at every level.
     """
-    if parameters.sparsity is not None or not levels:
-        return Level(np.inf, parameters.sparsity or DEFAULT_SPARSITY)
-    noise = noise_level(image)
-    return next(level for level in levels if noise < level.noise_below)
+    level = Level(np.inf, parameters.sparsity or DEFAULT_SPARSITY)
+    if parameters.sparsity is None and levels:
+        noise = noise_level(image)
+        level = next(level for level in levels if noise < level.noise_below)
+    return replace(level, prefilter=level.prefilter or parameters.prefilter)

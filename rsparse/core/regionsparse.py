@@ -64,17 +64,20 @@ def purify(
     """
     parameters = parameters or PurifyParameters()
     mask, theta, level = object_region(image, dictionary, parameters, localization, mask)
-    x_b = image
-    if parameters.background and not mask.all():
-        x_b = bilateral(
+    if level.sparsity == 0:
+        return image.copy()
+    filtered = image
+    if level.prefilter or (parameters.background and not mask.all()):
+        filtered = bilateral(
             image,
             parameters.bilateral_diameter,
             parameters.bilateral_sigma_color,
             parameters.bilateral_sigma_space,
         )
+    x_b = filtered if parameters.background else image
     if not mask.any():
         return x_b
-    x = image.astype(np.float32) / np.float32(255)
+    x = (filtered if level.prefilter else image).astype(np.float32) / np.float32(255)
     x_o, covered = sparse_code(x, dictionary, level.sparsity, parameters.stride, theta > 0)
     weight = np.where(covered, theta, 0)[:, :, None]
     mixed = weight * np.clip(x_o, 0, 1) * np.float32(255) + (1 - weight) * x_b

@@ -57,8 +57,11 @@ def purify_together(
         alike.setdefault(key, []).append(number)
     clean: dict[int, Pixels] = {}
     for numbers in alike.values():
-        pixels = np.stack([images[number] for number in numbers])
         own = [regions[number] for number in numbers]
+        if own[0].level.sparsity == 0:
+            clean.update((number, images[number].copy()) for number in numbers)
+            continue
+        pixels = np.stack([images[number] for number in numbers])
         results = purify_same_size(pixels, own, dictionary, parameters, device)
         clean.update(zip(numbers, results, strict=True))
     return [clean[number] for number in range(len(images))]
@@ -107,21 +110,25 @@ def purified(
         for own in regions
     ]
     pixels = sent(images, device).float()
+    level = regions[0].level
+    filtered = _filtered(pixels, regions, parameters)
     theta = sent(np.stack([own.theta for own in regions]), device)
-    sparsity = regions[0].level.sparsity
-    x_o, covered = sparse_code(pixels / 255, dictionary, sparsity, where, places)
+    x = filtered if level.prefilter else pixels
+    x_o, covered = sparse_code(x / 255, dictionary, level.sparsity, where, places)
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
-    mixed += (1 - weight) * _background(pixels, regions, parameters)
+    mixed += (1 - weight) * (filtered if parameters.background else pixels)
     return mixed.round_().to(torch.uint8)
 
 
-def _background(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
-    """x_b of images (n, h, w, 3): filtered where something lies outside the object region."""
-    filtered = [number for number, own in enumerate(regions) if not own.mask.all()]
-    if not parameters.background or not filtered:
+def _filtered(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
+    """Images (n, h, w, 3), those behind the bilateral filter of which it is used for anything."""
+    before = regions[0].level.prefilter
+    outside = [parameters.background and not own.mask.all() for own in regions]
+    numbers = [number for number, used in enumerate(outside) if before or used]
+    if not numbers:
         return pixels
-    some = sent(np.array(filtered), pixels.device)
+    some = sent(np.array(numbers), pixels.device)
     smooth = bilateral(
         pixels[some].permute(0, 3, 1, 2).contiguous(),
         parameters.bilateral_diameter,

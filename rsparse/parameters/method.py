@@ -62,8 +62,9 @@ class LearnParameters(Parameters):
     levels: str = parameter(
         "",
         "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
-        "region:8<0.4,whole:2<1.6,whole:1 codes the object region with K = 8 below 0.4, the whole "
-        "image with K = 2 below 1.6, with K = 1 above.",
+        "keep<0.4,region:2<1.6,bilateral+whole:1 leaves images with less than 0.4 as they are, "
+        "codes the object region with K = 2 below 1.6, above that the whole image with K = 1 "
+        "after a bilateral filter.",
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
 
@@ -126,6 +127,9 @@ class PurifyParameters(Parameters):
         2, "Pixels between neighbouring patches; 1 is best and slowest.", minimum=1, maximum=64
     )
     localize: bool = parameter(True, "Code the object region only, or the whole image.")
+    prefilter: bool = parameter(
+        False, "Filter the whole image, as the background is, before it is coded."
+    )
     background: bool = parameter(
         True, "Filter what is outside the object region, or leave it as it is."
     )

@@ -9,7 +9,8 @@ dataset                 shape, dtype       meaning
 ``held_out/error``      (s,) float64       relative squared error of OMP with K atoms
 ``levels/noise_below``  (l,) float64       how images are purified by the noise in them: up to
 ``levels/sparsity``     (l,) int64         this many grey levels (the last is infinite), with this
-``levels/localize``     (l,) bool          K, on the object region or on the whole image
+``levels/localize``     (l,) bool          K (0: left as they are), on the object region or on
+``levels/prefilter``    (l,) bool          the whole image, after a bilateral filter or not
 ``images/name``         (n,) UTF-8         the images learned from
 ``images/sha256``       (n,) UTF-8         and their files' digests
 ======================  =================  ===================================================
@@ -101,16 +102,21 @@ def _save_levels(group: Any, levels: Sequence[Level]) -> None:
     group["noise_below"] = np.array([level.noise_below for level in levels], dtype=np.float64)
     group["sparsity"] = np.array([level.sparsity for level in levels], dtype=np.int64)
     group["localize"] = np.array([level.localize for level in levels], dtype=bool)
+    group["prefilter"] = np.array([level.prefilter for level in levels], dtype=bool)
 
 
 def _load_levels(file: Any) -> tuple[Level, ...]:
     noise_below = read_array(file, "levels/noise_below", "f", 1)
     sparsity = read_array(file, "levels/sparsity", "iu", 1)
     localize = read_array(file, "levels/localize", "b", 1)
-    if not len(noise_below) == len(sparsity) == len(localize):
+    prefilter = read_array(file, "levels/prefilter", "b", 1)
+    columns = (noise_below, sparsity, localize, prefilter)
+    if len(set(map(len, columns))) > 1:
         raise ValueError("levels: its datasets differ in length")
-    columns = zip(noise_below, sparsity, localize, strict=True)
-    return tuple(Level(float(n), int(k), bool(region)) for n, k, region in columns)
+    return tuple(
+        Level(float(noise), int(k), bool(region), bool(before))
+        for noise, k, region, before in zip(*columns, strict=True)
+    )
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:
