@@ -13,7 +13,7 @@ READY := .venv/.ready
 # tests stay together, since they share what its fixtures build
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-slow test-all coverage lint bench measurements demo-model comdefend-model fixtures docs clean
+.PHONY: help demo test test-slow test-all coverage lint bench measurements results levels demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -55,11 +55,19 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wa
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"
-	@$(BIN)/python benchmarks/gray_box.py --shared "$(SHARED)" --work bench-work/gray-box
 	@$(BIN)/python benchmarks/attacks.py --shared "$(SHARED)"
 	@$(BIN)/python benchmarks/gpu.py
 	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
 		--work bench-work/inception
+
+results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 hours; wants ../shared)
+	@if [ ! -d "$(SHARED)/models" ]; then \
+		echo "needs photographs and classifiers: make results SHARED=folder" >&2; exit 1; fi
+	@$(BIN)/python benchmarks/results.py --shared "$(SHARED)" --work bench-work/results \
+		--jobs $(JOBS)
+
+levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
+	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py

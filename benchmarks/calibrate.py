@@ -19,29 +19,26 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from plans import ATOMS, model
 
 from rsparse.core.levels import noise_level
+from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.files import load_evaluation
-from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import Column, Evaluation
 from rsparse.images import decode_image
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.matrix.running import run_matrix
-from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here
 from rsparse.parameters import EvaluateParameters, LearnParameters
 from rsparse.stages.learn_dict import learn_dict
 
-MODELS = {
-    "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
-    "inception-v3": ("inception_v3_299.onnx", "inception-v3"),
-}
 ATTACKS = (
     "fgsm:eps=2,6,14,22", "bim:eps=2,6,14,22", "mi-fgsm:d=0.01,0.05,0.1,0.2",
     "cw-l2:d=0.01,0.05,0.1,0.2,steps=30",
 )  # fmt: skip
-DICTIONARIES = {  # b, k
-    "": (8, 1024), "k256": (8, 256), "b6": (6, 1024), "b12": (12, 1024),
+DICTIONARIES = {
+    "": {}, "k256": {"n_atoms": 256}, "b6": {"patch_size": 6}, "b12": {"patch_size": 12},
 }  # fmt: skip
 WHOLE, FIRST = "regionsparse:localize=no", "regionsparse:localize=no,prefilter=yes"
 REGION = "regionsparse"
@@ -114,7 +111,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
-    parser.add_argument("--model", choices=sorted(MODELS), default="mobilenet-v2")
+    parser.add_argument("--model", choices=("mobilenet-v2", "inception-v3"), default="mobilenet-v2")
     parser.add_argument("--every", type=int, default=8, help="take every n-th photograph")
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_args()
@@ -130,12 +127,11 @@ def _judged(options: argparse.Namespace) -> tuple[Evaluation, Floats]:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    file, preset = MODELS[options.model]
     train = options.shared / "train"
     return Plan(
         images=tuple(sorted(train.glob("*.jpg"))[:: options.every]),
         labels=train / "labels.csv",
-        model=ModelChoice(options.shared / "models" / file, SpecOptions(preset=preset)),
+        model=model(options.shared, options.model),
         attacks=parse_attacks(list(ATTACKS)),
         defenses=parse_defenses([*CANDIDATES.values(), *TRIED, *BASELINES]),
         output=options.work / options.model,
@@ -147,8 +143,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 def _dictionary(options: argparse.Namespace, name: str) -> Path:
     path: Path = options.work / f"dict{name and '-'}{name}.h5"
     if not path.exists():
-        b, k = DICTIONARIES[name]
-        parameters = LearnParameters(patch_size=b, n_atoms=k, patches_per_image=600, levels="")
+        parameters = LearnParameters(**{**ATOMS, **DICTIONARIES[name]}, levels="")
         learn_dict([options.shared / "train"], path, parameters, workers=Here(options.jobs))
     return path
 
@@ -159,8 +154,6 @@ def _noise(matrix: Matrix, column: Attacked, name: str) -> float:
 
 
 def _text(spec: str) -> str:
-    from rsparse.defenses import defense_text, parse_defense
-
     return defense_text(parse_defense(spec)[0])
 
 

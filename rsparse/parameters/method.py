@@ -60,11 +60,11 @@ class LearnParameters(Parameters):
         0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
     )
     levels: str = parameter(
-        "",
+        "keep<0.5,bilateral+whole:4<1.6,bilateral+whole:1",
         "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
-        "keep<0.4,region:2<1.6,bilateral+whole:1 leaves images with less than 0.4 as they are, "
-        "codes the object region with K = 2 below 1.6, above that the whole image with K = 1 "
-        "after a bilateral filter.",
+        "keep<0.5,bilateral+whole:4<1.6,region:1 leaves images with less than 0.5 as they are, "
+        "codes the whole image with K = 4 after a bilateral filter below 1.6, above that the "
+        "object region with K = 1. Empty: K = 2 on the object region for all.",
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
 

@@ -23,13 +23,13 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         yield from ("", " ".join(_cell(sentence) for sentence in verdict.sentences))
     for scenario in subjects.scenarios:
         yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, of {basis(subjects)}.")
-        yield from _table(tables.overview(subjects, scenario))
+        yield from table_lines(tables.overview(subjects, scenario))
     for family in subjects.families:
         clean = [] if subjects.clean is None else [subjects.clean]
         heads = ["clean"] * len(clean) + [tables.strength_head(c) for c in family.columns]
         title = f"{family.title}, {family.scenario}"
         yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
-        yield from _table(tables.by_column(subjects, [*clean, *family.columns], heads))
+        yield from table_lines(tables.by_column(subjects, [*clean, *family.columns], heads))
     yield from _heading("Checks", "" if evaluation.checks else "None was run.")
     if evaluation.checks:
         yield from _rows(
@@ -43,7 +43,7 @@ def _lines(subjects: Subjects) -> Iterator[str]:
     yield from _heading(
         "Attacks as carried out", f"After rounding to 8 bits, of {basis(subjects)}."
     )
-    yield from _table(tables.attacks(subjects))
+    yield from table_lines(tables.attacks(subjects))
     yield from _heading("Provenance", f"By {evaluation.record['generator']}.")
     yield f"SHA-256 of the images' names, one a line: `{names_digest(subjects)}`"
 
@@ -54,7 +54,8 @@ def _heading(title: str, text: str) -> Iterator[str]:
         yield from (text, "")
 
 
-def _table(table: tables.Table) -> Iterator[str]:
+def table_lines(table: tables.Table) -> Iterator[str]:
+    """The lines of one table."""
     rows = [[_value(value) for value in row] for row in table.rows]
     yield from _rows(table.header, rows, table.numeric)
 

@@ -1,0 +1,112 @@
+"""The evaluations on real classifiers that docs/results.md tells of, as plans of ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.scenarios import find_scenario
+from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here
+from rsparse.parameters import EvaluateParameters, LearnParameters
+from rsparse.stages.learn_dict import learn_dict
+
+MODELS = {  # file, and how it wants its input
+    "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
+    "mobilenet-v1": ("mobilenet_v1_075_192.onnx", "unit"),
+    "inception-v3": ("inception_v3_299.onnx", "inception-v3"),
+}
+ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
+DICTIONARIES: Mapping[str, LearnParameters] = {
+    "": LearnParameters(**ATOMS),
+    "noTR": LearnParameters(**ATOMS, training=False),
+    "noIS": LearnParameters(**ATOMS, smoothing=False),
+    "noPN": LearnParameters(**ATOMS, normalize=False),
+}
+OURS = "regionsparse"
+ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
+    "RegionSparse": "regionsparse:sparsity=2",
+    "noTR": "regionsparse:sparsity=2,dictionary=noTR",
+    "noIS": "regionsparse:sparsity=2,dictionary=noIS",
+    "noPN": "regionsparse:sparsity=2,dictionary=noPN",
+    "noBS": "regionsparse:sparsity=2,background=no",
+    "noOL": "regionsparse:sparsity=2,localize=no",
+}
+BASELINES = (
+    "jpeg:quality=10,15,20,40,75", "slq", "median:size=3,5,7", "bit-depth:bits=3,5",
+    "feature-squeezing", "tvm:weight=0.03,0.1,0.3", "tv:weight=0.03,0.1,0.3", "nlm:h=4,20",
+    "bilateral:sigma-color=30,80", "gaussian:sigma=1,2", "comdefend",
+)  # fmt: skip
+CW = "cw-l2:d={},steps=30"
+
+
+def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
+    """The dictionary of that name, learned from ``train/`` where it is missing."""
+    path = work / f"dict{name and '-'}{name}.h5"
+    if not path.exists():
+        learn_dict([shared / "train"], path, DICTIONARIES[name], workers=Here(jobs))
+    return path
+
+
+def model(shared: Path, name: str) -> ModelChoice:
+    """A classifier of ``models/``."""
+    file, preset = MODELS[name]
+    return ModelChoice(shared / "models" / file, SpecOptions(preset=preset))
+
+
+def mobilenet_v2(shared: Path, work: Path) -> Plan:
+    """The whole matrix, gray-box."""
+    strengths, d = "2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2"
+    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
+    return _judged("mobilenet-v2", shared, work, attacks, (*ABLATIONS.values(), *BASELINES))
+
+
+def inception_v3(shared: Path, work: Path) -> Plan:
+    """The strengths of the paper's Table II, gray-box."""
+    strengths, d = "2,14,22", "0.01,0.14,0.2"
+    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
+    return _judged("inception-v3", shared, work, attacks, (*ABLATIONS.values(), *BASELINES))
+
+
+def transfer(shared: Path, work: Path) -> Plan:
+    """Attacks made on other classifiers, at the strengths of the paper's Fig. 8 and weak ones."""
+    attacks = ("fgsm:eps=2,22", "bim:eps=2,22", "mi-fgsm:d=0.1", CW.format("0.1"))
+    baselines = ("jpeg:quality=20,75", "median:size=3", "tvm")
+    return _judged(
+        "transfer", shared, work, attacks, baselines, judged="mobilenet-v2",
+        sources=("mobilenet-v1", "inception-v3"),
+    )  # fmt: skip
+
+
+def _judged(
+    output: str,
+    shared: Path,
+    work: Path,
+    attacks: tuple[str, ...],
+    others: tuple[str, ...],
+    *,
+    judged: str = "",
+    sources: tuple[str, ...] = (),
+) -> Plan:
+    photos = shared / "photos"
+    needed = {spec.partition("dictionary=")[2] for spec in others}
+    return Plan(
+        images=(photos,),
+        labels=photos / "labels.csv",
+        model=model(shared, judged or output),
+        attacks=parse_attacks(attacks),
+        defenses=parse_defenses([OURS, *others]),
+        output=work / output,
+        scenarios=(find_scenario("transfer" if sources else "gray-box"),),
+        sources=tuple(model(shared, source) for source in sources),
+        dictionaries={name: dictionary(shared, work, name) for name in sorted(needed | {""})},
+        parameters=EvaluateParameters(),
+    )
+
+
+PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {
+    "mobilenet-v2": mobilenet_v2,
+    "inception-v3": inception_v3,
+    "transfer": transfer,
+}

@@ -1,0 +1,65 @@
+"""Every defense against every attack on real classifiers, into ``docs/results.md``.
+
+    python benchmarks/results.py --shared ../shared --work bench-work/results [--dry-run]
+
+Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
+work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
+to do and how long it will take, and ``--only`` names the plans to run. Both leave the report alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import measure
+import results_text
+from plans import PLANS
+
+from rsparse.cli.console import progress_bar
+from rsparse.evaluation.files import load_evaluation
+from rsparse.matrix.estimate import estimate
+from rsparse.matrix.layout import Matrix
+from rsparse.matrix.running import run_matrix
+from rsparse.parallel import Here
+
+REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
+
+
+def main() -> int:
+    options = _options()
+    workers, seconds, failed = Here(options.jobs), 0.0, False
+    for name in options.only or PLANS:
+        matrix = Matrix(PLANS[name](options.shared, options.work))
+        cost = estimate(matrix, workers)
+        left = cost.attack_seconds + cost.judge_seconds
+        seconds += left
+        print(
+            f"{name}: {cost.attacks_left} attacks and {cost.cells_left} of {cost.cells} cells to "
+            f"do, about {left / 60:.0f} min on {cost.cores} cores", file=sys.stderr,
+        )  # fmt: skip
+        if not options.dry_run:
+            with progress_bar() as progress:
+                outcome = run_matrix(matrix, workers=workers, progress=progress)
+            failed |= bool(outcome.failed)
+    print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
+    if not (options.dry_run or options.only):
+        found = {name: load_evaluation(options.work / name) for name in PLANS}
+        options.output.write_text(results_text.render(found, measure.machine()), encoding="utf-8")
+    return int(failed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the evaluations")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=PLANS, help="these plans, and no report")
+    parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")
+    parser.add_argument("-o", "--output", type=Path, default=REPORT, help="the report")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
