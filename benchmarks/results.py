@@ -4,7 +4,8 @@
 
 Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
-to do and how long it will take, and ``--only`` names the plans to run. Both leave the report alone.
+to do and how long it will take, and stops. ``--only`` names the plans to run; the report then says
+of the others what the work folder holds, or that they have not been run.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rsparse.matrix.layout import Matrix
 from rsparse.matrix.running import run_matrix
 from rsparse.parallel import Here
 
+EVALUATION = "evaluation.h5"
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
@@ -44,8 +46,12 @@ def main() -> int:
                 outcome = run_matrix(matrix, workers=workers, progress=progress)
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
-    if not (options.dry_run or options.only):
-        found = {name: load_evaluation(options.work / name) for name in PLANS}
+    if not options.dry_run:
+        found = {
+            name: load_evaluation(options.work / name)
+            for name in PLANS
+            if (options.work / name / EVALUATION).exists()
+        }
         options.output.write_text(results_text.render(found, measure.machine()), encoding="utf-8")
     return int(failed)
 
@@ -55,7 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the evaluations")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", nargs="+", choices=PLANS, help="these plans, and no report")
+    parser.add_argument("--only", nargs="+", choices=PLANS, help="run these plans")
     parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")
     parser.add_argument("-o", "--output", type=Path, default=REPORT, help="the report")
     return parser.parse_args()

@@ -32,10 +32,10 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
-    atoms_per_patch, penalty
+    atoms_per_patch, penalty, levels
         Dictionary learning; see ``rsparse.LearnParameters``.
-    sparsity, stride, localize, background, bilateral_diameter, bilateral_sigma_color,
-    bilateral_sigma_space, feather
+    sparsity, stride, localize, prefilter, background, bilateral_diameter,
+    bilateral_sigma_color, bilateral_sigma_space, feather
         Purifying; see ``rsparse.PurifyParameters``.
     localization : LocalizeParameters, optional
         How the object region is found.
@@ -72,9 +72,11 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         coder: str = LearnParameters.coder,
         atoms_per_patch: int = LearnParameters.atoms_per_patch,
         penalty: float = LearnParameters.penalty,
+        levels: str = LearnParameters.levels,
         sparsity: int | None = PurifyParameters.sparsity,
         stride: int = PurifyParameters.stride,
         localize: bool = PurifyParameters.localize,
+        prefilter: bool = PurifyParameters.prefilter,
         background: bool = PurifyParameters.background,
         bilateral_diameter: int = PurifyParameters.bilateral_diameter,
         bilateral_sigma_color: float = PurifyParameters.bilateral_sigma_color,
@@ -94,9 +96,11 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         self.coder = coder
         self.atoms_per_patch = atoms_per_patch
         self.penalty = penalty
+        self.levels = levels
         self.sparsity = sparsity
         self.stride = stride
         self.localize = localize
+        self.prefilter = prefilter
         self.background = background
         self.bilateral_diameter = bilateral_diameter
         self.bilateral_sigma_color = bilateral_sigma_color

@@ -52,7 +52,7 @@ def test_levels_are_kept_in_the_dictionary(learned):
 
 
 def test_without_levels_there_is_no_such_group(learned):
-    with h5py.File(learned()) as file:
+    with h5py.File(learned("--levels", "")) as file:
         assert "levels" not in file
 
 
