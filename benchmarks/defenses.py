@@ -36,7 +36,8 @@ def main() -> None:
     dictionary = photographs.learned(images, 256)
     chosen = images[:: len(images) // IMAGES][:IMAGES]
     print(f"### One image\n\nThe mean of {IMAGES} of {photographs.source(options.shared)}; every "
-          "defense by its defaults. The last column is how many times the peer takes what ours of "
+          "defense by its defaults, regionsparse by a dictionary without levels "
+          "(K=2). The last column is how many times the peer takes what ours of "
           "the same kind takes.\n")  # fmt: skip
     ours = _ours(chosen, dictionary)
     peers = {**_art(chosen), **_scikit_image(chosen)}

@@ -42,8 +42,8 @@ PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)
 CASES = {
     "whole image": WHOLE,
-    "whole image, default stride and K": PurifyParameters(localize=False),
-    "object region and filter, defaults": PurifyParameters(),
+    "whole image, stride 2, K = 2": PurifyParameters(localize=False),
+    "object region and filter, K = 2": PurifyParameters(),
 }
 
 
@@ -114,7 +114,8 @@ def make_dictionary() -> Dictionary:
     """As ``rsparse learn-dict`` learns it, from other crops of the photographs."""
     files = find_images([demo_photos("train")])[::3]
     return learn_dictionary(
-        [decode_image(file.read(), file.path) for file in files], LearnParameters(n_atoms=ATOMS)
+        [decode_image(file.read(), file.path) for file in files],
+        LearnParameters(n_atoms=ATOMS, levels=""),
     )
 
 

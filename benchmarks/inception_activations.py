@@ -62,7 +62,10 @@ def main() -> None:
     folders["bim purified"] = purified = work / "bim-purified"
     if not (purified / MANIFEST).exists():
         purify_images(
-            [folders["bim"]], RegionSparse(), purified, dictionaries={"": work / "dict.h5"}
+            [folders["bim"]],
+            RegionSparse(sparsity=2),
+            purified,
+            dictionaries={"": work / "dict.h5"},
         )
     for name, folder in folders.items():
         outcome = classify_images(

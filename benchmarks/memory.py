@@ -61,7 +61,9 @@ def commands(folder: Path, output: Path) -> dict[str, list[str]]:
     jobs = ("--jobs", usable_cores())
     return {
         "learn-dict": measure.rsparse("learn-dict", folder, "-o", atoms, *jobs),
-        "purify": measure.rsparse("purify", folder, "--dict", atoms, "-o", output / "clean", *jobs),
+        "purify": measure.rsparse(
+            "purify", folder, "--dict", atoms, "--sparsity", 2, "-o", output / "clean", *jobs
+        ),
         "localize": measure.rsparse("localize", folder, "-o", output / "masks", *jobs),
         "classify": measure.rsparse(
             "classify", folder, "--model", model, "-o", output / "pred.csv", *jobs

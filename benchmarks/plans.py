@@ -34,9 +34,10 @@ ABLATIONS = {  # the paper's names by what they are; all with the paper's region
     "noOL": "regionsparse:sparsity=2,localize=no",
 }
 BASELINES = (
-    "jpeg:quality=10,20,40,75", "slq", "median:size=3,5,7", "bit-depth:bits=3,5",
-    "feature-squeezing", "tvm", "tv", "nlm:h=4,20", "bilateral:sigma-color=30,80",
-    "gaussian:sigma=1,2", "comdefend",
+    "jpeg:quality=10,15,20,30,40,75", "slq", "median:size=3,5,7", "bit-depth:bits=3,5",
+    "feature-squeezing", "tvm:weight=0.03,0.1,0.3", "tv:weight=0.03,0.1,0.3",
+    "nlm:h=4,10,15,20,30", "bilateral:sigma-color=30,80,150", "gaussian:sigma=1,1.5,2",
+    "comdefend",
 )  # fmt: skip
 FEWER_BASELINES = (  # at 299×299, where judging takes ten times as long
     "jpeg:quality=10,20,75", "slq", "median:size=3,5", "bit-depth:bits=3", "feature-squeezing",

@@ -35,7 +35,8 @@ def main() -> None:
     dictionary = photographs.learned(images[:50], 256)
     whole_command(images, dictionary, options.work)
     print(f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, "
-          "uint8 in and out; ours by its defaults (colour patches of 8×8, k=256, K=2, stride 2, "
+          "uint8 in and out; ours by a dictionary without levels (colour patches of 8×8, k=256, "
+          "K=2, stride 2, "
           "the object coded, the rest filtered) and the whole image coded.\n")  # fmt: skip
     one_image(images[:: len(images) // IMAGES][:IMAGES], dictionary)
 
@@ -80,10 +81,10 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
     rows = [[name, f"{1000 * value:.1f}"] for name, value in parts.items()]
     rows.append(["sum", f"{1000 * sum(parts.values()):.1f}"])
     rows.append(["the command, all its processes", f"{1000 * used / COMMAND_IMAGES:.1f}"])
-    print(f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299, by the "
-          f"defaults, `--jobs {jobs}`: {wall:.1f} s of wall time and {used:.1f} CPU-s; its images "
-          f"alone need {needed:.1f} s on as many cores. Just before and after, {jobs} processes "
-          f"that only count got {share:.0%} of a core each, by which the wall time is scaled "
+    print(f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299, by a "
+          f"dictionary without levels (K=2), `--jobs {jobs}`: {wall:.1f} s of wall time and "
+          f"{used:.1f} CPU-s; its images alone need {needed:.1f} s on as many cores. Just before "
+          f"and after, {jobs} processes that only count got {share:.0%} of a core each, by which the wall time is scaled "
           "below.\n")  # fmt: skip
     print(measure.table(["part", "CPU ms an image"], rows))
     print(measure.target("wall time × the cores given / CPU time of the images",

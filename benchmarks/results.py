@@ -5,13 +5,15 @@
 Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
 to do and how long it will take, and stops. ``--only`` names the plans to run; the report then says
-of the others what the work folder holds, or that they have not been run.
+of the others what the work folder holds, or that they have not been run. ``--without comdefend``
+leaves out a kind of defense, and the report says so.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import measure
@@ -33,7 +35,9 @@ def main() -> int:
     options = _options()
     workers, seconds, failed = Here(options.jobs), 0.0, False
     for name in options.only or PLANS:
-        matrix = Matrix(PLANS[name](options.shared, options.work))
+        plan = PLANS[name](options.shared, options.work)
+        kept = tuple(d for d in plan.defenses if d.name not in options.without)
+        matrix = Matrix(replace(plan, defenses=kept))
         cost = estimate(matrix, workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
@@ -52,7 +56,9 @@ def main() -> int:
             for name in PLANS
             if (options.work / name / EVALUATION).exists()
         }
-        options.output.write_text(results_text.render(found, measure.machine()), encoding="utf-8")
+        options.output.write_text(
+            results_text.render(found, measure.machine(), options.without), encoding="utf-8"
+        )
     return int(failed)
 
 
@@ -62,6 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for the evaluations")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=PLANS, help="run these plans")
+    parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="leave it out")
     parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")
     parser.add_argument("-o", "--output", type=Path, default=REPORT, help="the report")
     return parser.parse_args()

@@ -31,10 +31,9 @@ parameters that stand there; nothing here was typed by hand but the words. Machi
 
 **Photographs**: 200 of the NIPS 2017 competition's development set; of them those that the
 undefended model gets right ({counts}), as the paper does. So "none" has 100 % clean by choice.
-Nothing was tuned on them: RegionSparse's levels come from 1,000 other photographs
-([levels.md](levels.md)), and so do its dictionary's atoms (1,024 of 8×8 pixels, 600 patches from
-each photograph). **Models**: MobileNet-v2 at 224×224 with its published weights; Inception-v3 at
-299×299 whose last two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1,
+RegionSparse's levels were fitted to others ([levels.md](levels.md), which also says what was known
+of these), and its dictionary's atoms to 1,000 others (1,024 of 8×8 pixels, 600 patches from each).
+**Models**: MobileNet-v2 at 224×224 with its published weights; Inception-v3 at 299×299 whose last two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1,
 so that its figures say less. **Attacks**: by foolbox; BIM and MI-FGSM in 10 steps, CW-L2 in 30
 steps, scaled to the average d; all rounded to 8 bits. eps is in grey levels, d relative to the
 image's L₂ norm.
@@ -50,18 +49,18 @@ McNemar's p and each image's prediction are in the evaluations' CSV files, and
 """
 
 
-def render(found: Mapping[str, Evaluation], machine: str) -> str:
-    """The whole page."""
-    return "\n".join(_page(found, machine)) + "\n"
+def render(found: Mapping[str, Evaluation], machine: str, without: Sequence[str] = ()) -> str:
+    """The whole page, and which kinds of defenses were left out of it."""
+    return "\n".join(_page(found, machine, without)) + "\n"
 
 
-def _page(found: Mapping[str, Evaluation], machine: str) -> Iterator[str]:
+def _page(found: Mapping[str, Evaluation], machine: str, without: Sequence[str]) -> Iterator[str]:
     main = found["mobilenet-v2"]
     counts = ", ".join(f"{len(e.names)} for {e.model}" for e in found.values())
     n = len(main.names)
     yield HEAD.format(machine=machine, counts=counts, n=n, half=round(196 * (0.25 / n) ** 0.5))
-    if all(defense.kind != "comdefend" for defense in main.defenses):
-        yield "ComDefend has not been run yet for this page.\n"
+    if without:
+        yield f"**Left out here, not run**: {', '.join(without)}.\n"
     yield "## Gray-box on MobileNet-v2"
     yield from _targets(main)
     yield from _whole(main)
@@ -82,8 +81,7 @@ def _whole(evaluation: Evaluation) -> Iterator[str]:
     yield "\n### All defenses\n"
     yield (
         'Means are over the attacked columns; "worst case" is the share of photographs that are '
-        "right clean and under every attack; times are one core's, taken beside other work:\n"
-        "compare those of docs/benchmarks.md instead.\n"
+        "right clean and under every attack; the time is one core's.\n"
     )
     ours = {_text(spec) for spec in ABLATIONS.values()}
     table = tables.overview(subjects, subjects.main_scenario)
