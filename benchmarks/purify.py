@@ -84,8 +84,8 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
     print(f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299, by a "
           f"dictionary without levels (K=2), `--jobs {jobs}`: {wall:.1f} s of wall time and "
           f"{used:.1f} CPU-s; its images alone need {needed:.1f} s on as many cores. Just before "
-          f"and after, {jobs} processes that only count got {share:.0%} of a core each, by which the wall time is scaled "
-          "below.\n")  # fmt: skip
+          f"and after, {jobs} processes that only count got {share:.0%} of a core each, by which "
+          "the wall time is scaled below.\n")  # fmt: skip
     print(measure.table(["part", "CPU ms an image"], rows))
     print(measure.target("wall time × the cores given / CPU time of the images",
                          wall * share / needed, 1.3, at_least=False))  # fmt: skip

@@ -33,10 +33,10 @@ parameters that stand there; nothing here was typed by hand but the words. Machi
 undefended model gets right ({counts}), as the paper does. So "none" has 100 % clean by choice.
 RegionSparse's levels were fitted to others ([levels.md](levels.md), which also says what was known
 of these), and its dictionary's atoms to 1,000 others (1,024 of 8×8 pixels, 600 patches from each).
-**Models**: MobileNet-v2 at 224×224 with its published weights; Inception-v3 at 299×299 whose last two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1,
-so that its figures say less. **Attacks**: by foolbox; BIM and MI-FGSM in 10 steps, CW-L2 in 30
-steps, scaled to the average d; all rounded to 8 bits. eps is in grey levels, d relative to the
-image's L₂ norm.
+**Models**: MobileNet-v2 at 224×224 with its published weights; Inception-v3 at 299×299 whose last
+two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1, so that its figures
+say less. **Attacks**: by foolbox; BIM and MI-FGSM in 10 steps, CW-L2 in 30 steps, scaled to the
+average d; all rounded to 8 bits. eps is in grey levels, d relative to the image's L₂ norm.
 
 **Threat model**: gray-box and transfer. The attacker does not know the defense. Nothing here is
 robustness against one who does: a purifier of this kind gives way to attacks through it.
