@@ -21,13 +21,12 @@ import results_text
 from plans import PLANS
 
 from rsparse.cli.console import progress_bar
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
 from rsparse.matrix.estimate import estimate
 from rsparse.matrix.layout import Matrix
 from rsparse.matrix.running import run_matrix
 from rsparse.parallel import Here
 
-EVALUATION = "evaluation.h5"
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
@@ -54,7 +53,7 @@ def main() -> int:
         found = {
             name: load_evaluation(options.work / name)
             for name in PLANS
-            if (options.work / name / EVALUATION).exists()
+            if (options.work / name / EVALUATION_FILE).exists()
         }
         options.output.write_text(
             results_text.render(found, measure.machine(), options.without), encoding="utf-8"

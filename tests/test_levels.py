@@ -109,6 +109,16 @@ def test_a_filter_before_the_whole_image_is_coded(where):
     assert np.array_equal(purify(image, by_level, where), expected)
 
 
+def test_a_given_mask_holds_at_levels_that_code_whole_images():
+    image, plain = noisy(20), orthonormal()
+    dictionary = replace(plain, levels=(Level(np.inf, 3, localize=False),))
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[16:48, 16:48] = True
+    expected = purify(image, plain, PurifyParameters(sparsity=3), mask=mask)
+    assert np.array_equal(purify(image, dictionary, PurifyParameters(), mask=mask), expected)
+    assert object_region(image, dictionary, AUTO, None, mask)[0].all()
+
+
 def test_a_filter_before_the_region_is_coded_and_the_background_as_it_is():
     image, dictionary = noisy(20), orthonormal()
     mask = np.zeros((64, 64), dtype=bool)

@@ -75,11 +75,13 @@ def purify(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Clean images: sparse coding on the object, a mild filter around it; or another defense.
+    """Clean images by sparse coding, as strongly as the noise in each asks; or another defense.
 
-    Reads any sizes and writes PNG of the same size and name, with a manifest. Patches of the
-    object region are z-scored, coded with at most K atoms of the dictionary by orthogonal
-    matching pursuit, and averaged where they overlap; the rest is filtered bilaterally.
+    Reads any sizes and writes PNG of the same size and name, with a manifest. Patches are
+    z-scored, coded with at most K atoms of the dictionary by orthogonal matching pursuit, and
+    averaged where they overlap. By default the dictionary's levels say by the noise in an image
+    whether it is coded, whole or on its object, and with which K. With --sparsity K, as in the
+    paper, the object region is coded and the rest is filtered bilaterally.
     """
     defense = _defense(spec, parameters, localization)
     files = named_files(dictionaries)

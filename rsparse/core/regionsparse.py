@@ -51,7 +51,7 @@ def purify(
     localization : LocalizeParameters, optional
         How the object region is found where no mask is given.
     mask : bool array of shape (h, w), optional
-        True on the object region.
+        True on the object region. It holds at every level, also at those that code whole images.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def object_region(
     if min(height, width) < b:
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
     level = level_for(image, dictionary.levels, parameters)
-    if not (parameters.localize and level.localize):
+    if not (parameters.localize and (level.localize or mask is not None)):
         mask = np.ones((height, width), dtype=bool)
     elif mask is None:
         mask = locate_object(image, localization)[0]
