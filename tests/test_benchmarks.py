@@ -24,8 +24,8 @@ def test_gpu_counts_and_measures_on_torchs_cpu():
     text = printed("gpu.py", "--device", "torch-cpu", "--images", 2, "--side", 40, "--runs", 1)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
     assert [row[0].strip("| ") for row in rows if "-" not in row[0][:5]] == [
-        "case", "whole image", "whole image, default stride and K",
-        "object region and filter, defaults", "step, at stride 1 and K = 5", "take patches",
+        "case", "whole image", "whole image, stride 2, K = 2",
+        "object region and filter, K = 2", "step, at stride 1 and K = 5", "take patches",
         "correlations", "pursuit", "put back", "bilateral filter",
     ]  # fmt: skip
     correlations = next(row for row in rows if row[0].endswith("correlations"))
