@@ -62,17 +62,19 @@ def _told(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
     else:
         place = "downloaded" if weights.downloaded else "from the cache"
         origin = {
-            "weights": f"{model.repository}, {place}, SHA-256 {weights.sha256[:16]}…",
-            "licence of the weights": model.license or "not told",
+            "weights": f"{model.repository}, {place}",
+            "SHA-256": f"{weights.sha256[:16]}…, as the hub tells",
+            "licence": model.license or "not told",
         }
     height, width = model.spec.size
     return {
         "model": model.name,
         **origin,
-        "input": f"{height}×{width}, mean {_three(model.spec.mean)}, std {_three(model.spec.std)}",
+        "input": f"{height}×{width}",
+        "mean, std": f"{_three(model.spec.mean)}; {_three(model.spec.std)}",
         "classes": f"{model.n_classes}, {'named' if model.spec.labels else 'without names'}",
-        "onnxruntime and torch": f"logits differ by {fetched.difference:.1g}, "
-        f"over a range of {fetched.spread:.2g}",
+        "parity": f"torch's logits to {fetched.difference:.1g}, over a range of "
+        f"{fetched.spread:.2g}",
     }
 
 

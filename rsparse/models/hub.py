@@ -50,13 +50,12 @@ def fetch_weights(repository: str) -> Weights:
         if expected is not None and sha256_of_file(path) == expected:
             return Weights(path, expected, downloaded=False)
     with _hub_errors_told(hub, repository), _quiet(hub):
-        url = hub.hf_hub_url(repository, WEIGHTS_FILE)
-        told = hub.get_hf_file_metadata(url, timeout=TIMEOUT)
-        again = isinstance(cached, str)
+        told = hub.get_hf_file_metadata(hub.hf_hub_url(repository, WEIGHTS_FILE), timeout=TIMEOUT)
+        expected = told.etag
+        if not _SHA256.fullmatch(expected or ""):
+            raise InputError("the hub does not tell its SHA-256, so it cannot be checked")
+        again = isinstance(cached, str) and sha256_of_file(Path(cached)) != expected
         path = Path(hub.hf_hub_download(repository, WEIGHTS_FILE, force_download=again))
-    expected = told.etag or ""
-    if not _SHA256.fullmatch(expected):
-        raise InputError(f"{_place(hub, repository)}: is given without its SHA-256, unchecked")
     if sha256_of_file(path) != expected:
         path.resolve().unlink(missing_ok=True)
         raise InputError(
@@ -97,6 +96,8 @@ def _hub_errors_told(hub: Any, repository: str) -> Iterator[None]:
     """Turn what goes wrong on the way into one line."""
     try:
         yield
+    except InputError as error:
+        raise InputError(f"{_place(hub, repository)}: {error}") from None
     except Exception as error:  # of the hub, of its HTTP library, of the disk
         told = _explained(hub.errors, error)
         raise InputError(f"{_place(hub, repository)}: {told}") from error
@@ -110,7 +111,9 @@ def _explained(errors: Any, error: Exception) -> str:
     if isinstance(error, (errors.RepositoryNotFoundError, errors.EntryNotFoundError)):
         return "the hub does not have it"
     if isinstance(error, errors.HfHubHTTPError):
-        return f"the hub answered with status {error.response.status_code}; try again later"
+        status = error.response.status_code
+        later = "; try again later" if status == 429 or status >= 500 else ""
+        return f"the hub answered with status {status}{later}"
     if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
         return f"cannot be stored in the cache: {reason(error)}; HF_HOME names another place"
     return (
