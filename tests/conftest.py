@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,3 +133,13 @@ def one_torch_core() -> Iterator[None]:
 
     with one_torch_thread():
         yield
+
+
+@pytest.fixture(scope="session")
+def timm() -> Any:
+    """The package timm, also where torchvision's compiled part is missing."""
+    pytest.importorskip("torch")
+    from tests.torchvision_operators import import_torchvision
+
+    import_torchvision()
+    return pytest.importorskip("timm")

@@ -40,7 +40,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
-    "jinja2",
+    "jinja2", "timm", "huggingface_hub", "safetensors",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "gpu", "devices"},
@@ -49,6 +49,8 @@ OWNERS = {
     "eagerpy": {"attacks"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
+    "timm": {"models"},
+    "huggingface_hub": {"models"},
     "h5py": {"store"},
     "distributed": {"cluster"},
     "jinja2": {"report"},

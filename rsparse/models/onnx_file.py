@@ -98,7 +98,11 @@ def load_onnx(path: Path) -> OnnxFile:
         If the file cannot be read, is no ONNX model, keeps weights outside its folder, or has
         other inputs and outputs than one float32 image and one row of class scores.
     """
-    content = read_bytes(path)
+    return read_onnx(read_bytes(path), path)
+
+
+def read_onnx(content: bytes, path: Path) -> OnnxFile:
+    """``load_onnx`` for the content of a file that lies at ``path``, or is going to."""
     digest = hashlib.sha256(content)
     try:
         model = onnx.load_model_from_string(content)

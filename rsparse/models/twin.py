@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import onnx
 
 from rsparse.errors import InputError
 from rsparse.models.onnx_classifier import Classifier
+from rsparse.models.parity import disagreement, probe_images
 from rsparse.models.resize import resize_matrix
 from rsparse.models.torch_converter import import_onnx2torch
 
@@ -17,9 +17,6 @@ convert, get_converter = import_onnx2torch()
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
-
-PARITY_TOLERANCE = 1e-3
-"""Largest difference from onnxruntime's logits, relative to their range, that is accepted."""
 
 
 class Twin(nn.Module):
@@ -142,7 +139,7 @@ def _is_known(node: onnx.NodeProto, versions: dict[str, int]) -> bool:
 
 
 def _check_parity(classifier: Classifier, twin: Twin) -> None:
-    images = _probe_images(classifier.spec.size)
+    images = probe_images(classifier.spec.size)
     expected = classifier.logits(images)
     device = next(twin.buffers()).device
     x = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(device)
@@ -152,20 +149,8 @@ def _check_parity(classifier: Classifier, twin: Twin) -> None:
     except Exception as error:  # a converted graph may fail in any way
         detail = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{classifier.path}: its torch twin does not run: {detail}") from error
-    same_shape = found.shape == expected.shape
-    difference = float(np.abs(found - expected).max()) if same_shape else float("inf")
-    scale = max(float(np.ptp(expected)), 1e-6)
-    if not difference <= PARITY_TOLERANCE * scale:
+    different = disagreement(found, expected)
+    if different:
         raise InputError(
-            f"{classifier.path}: its torch twin's logits differ from onnxruntime's by "
-            f"{difference:.2g}, with logits over a range of {scale:.2g}"
+            f"{classifier.path}: its torch twin's logits differ from onnxruntime's by {different}"
         )
-
-
-def _probe_images(size: tuple[int, int]) -> list[Any]:
-    """Two images to compare logits on: noise, and smooth waves."""
-    height, width = size
-    noise = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
-    down, along = np.mgrid[0 : 2 * np.pi : height * 1j, 0 : 2 * np.pi : width * 1j]
-    waves = [np.sin(down), np.sin(along + 1), np.sin(down + along + 2)]
-    return [noise, (np.stack(waves, axis=-1) / 2 + 0.5).astype(np.float32)]

@@ -27,6 +27,7 @@ from rsparse.parameters.method import (
     PurifyParameters,
     PurifyRunParameters,
 )
+from rsparse.parameters.models import FetchParameters
 
 __all__ = [
     "ActivationParameters",
@@ -34,6 +35,7 @@ __all__ = [
     "AttentionParameters",
     "ClassifyParameters",
     "EvaluateParameters",
+    "FetchParameters",
     "LearnParameters",
     "LocalizeParameters",
     "Parameters",

@@ -1,0 +1,93 @@
+"""The command ``rsparse fetch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, summary, to_json
+from rsparse.cli.options import Json, Overwrite, examples, output_option, parameter_options
+from rsparse.parameters import FetchParameters
+
+if TYPE_CHECKING:
+    from rsparse.stages.fetch import Fetched
+
+
+@app.command(
+    epilog=examples(
+        "rsparse fetch inception_v3.tf_in1k -o inception_v3.onnx",
+        "rsparse fetch inception_v3.tf_adv_in1k -o inception_v3_adv.onnx",
+        "rsparse fetch inception_v4.tf_in1k -o inception_v4.onnx",
+        "rsparse fetch inception_resnet_v2.tf_in1k -o inception_resnet_v2.onnx",
+        "rsparse fetch resnet50.a1_in1k -o random.onnx --no-pretrained --seed 1",
+    )
+)
+@parameter_options(parameters=FetchParameters)
+def fetch(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", show_default=False,
+            help="A classifier of timm by its name, architecture.tag; the examples below are the "
+            "paper's.",
+        ),
+    ],
+    output: Annotated[Path, output_option("The classifier (ONNX).")],
+    parameters: FetchParameters,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Get a classifier by its name, as an ONNX file that the other commands take as it is.
+
+    The network is built by timm and its weights come from the Hugging Face hub: from its cache
+    (HF_HOME), or downloaded, and either way checked by their SHA-256. The file says how it wants
+    its input and, for ImageNet, what the classes are called. It is written once onnxruntime gives
+    the same logits for it as torch. Needs the extra `models`.
+    """
+    from rsparse.stages.fetch import fetch_model
+
+    watch = Stopwatch()
+    fetched = fetch_model(model, output, parameters, overwrite=overwrite)
+    summary("fetched", {**_told(fetched, parameters), "time": str(watch)})
+    typer.echo(to_json(_as_json(fetched)) if as_json else str(output))
+
+
+def _told(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
+    model, weights = fetched.model, fetched.weights
+    if weights is None:
+        origin = {"weights": f"random, seed {parameters.seed}"}
+    else:
+        place = "downloaded" if weights.downloaded else "from the cache"
+        origin = {
+            "weights": f"{model.repository}, {place}",
+            "SHA-256": f"{weights.sha256[:16]}…, as the hub tells",
+            "licence": model.license or "not told",
+        }
+    height, width = model.spec.size
+    return {
+        "model": model.name,
+        **origin,
+        "input": f"{height}×{width}",
+        "mean, std": f"{_three(model.spec.mean)}; {_three(model.spec.std)}",
+        "classes": f"{model.n_classes}, {'named' if model.spec.labels else 'without names'}",
+        "parity": f"torch's logits to {fetched.difference:.1g}, over a range of "
+        f"{fetched.spread:.2g}",
+    }
+
+
+def _three(numbers: tuple[float, ...]) -> str:
+    return ", ".join(f"{number:g}" for number in dict.fromkeys(numbers))
+
+
+def _as_json(fetched: Fetched) -> dict[str, Any]:
+    weights = fetched.weights
+    return {
+        "output": str(fetched.output),
+        "sha256": fetched.sha256,
+        "model": fetched.model.name,
+        "input": fetched.model.spec.as_record(),
+        "weights": weights and {"sha256": weights.sha256, "license": fetched.model.license},
+    }

@@ -1,0 +1,35 @@
+"""Whether two runtimes give a network the same logits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+PARITY_TOLERANCE = 1e-3
+"""Largest difference between logits, relative to their range, that is accepted."""
+
+
+def probe_images(size: tuple[int, int]) -> list[Floats]:
+    """Two images (h, w, 3) in [0, 1] to compare logits on: noise, and smooth waves."""
+    height, width = size
+    noise = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+    down, along = np.mgrid[0 : 2 * np.pi : height * 1j, 0 : 2 * np.pi : width * 1j]
+    waves = [np.sin(down), np.sin(along + 1), np.sin(down + along + 2)]
+    return [noise, (np.stack(waves, axis=-1) / 2 + 0.5).astype(np.float32)]
+
+
+def disagreement(found: Floats, expected: Floats) -> str | None:
+    """By how much logits differ, in words, or ``None`` where ``PARITY_TOLERANCE`` allows it."""
+    difference, scale = difference_of(found, expected)
+    if difference <= PARITY_TOLERANCE * scale:
+        return None
+    return f"{difference:.2g}, with logits over a range of {scale:.2g}"
+
+
+def difference_of(found: Floats, expected: Floats) -> tuple[float, float]:
+    """The largest difference, infinite where shapes differ, and the range of what is expected."""
+    if found.shape != expected.shape:
+        return float("inf"), max(float(np.ptp(expected)), 1e-6)
+    return float(np.abs(found - expected).max()), max(float(np.ptp(expected)), 1e-6)

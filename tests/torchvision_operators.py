@@ -1,0 +1,28 @@
+"""torchvision beside a torch that its compiled part was not built for."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+_declared: list[Any] = []  # the operators live as long as their library object
+
+
+def import_torchvision() -> None:
+    """Import torchvision, its operators declared by name only where they are missing."""
+    import torch
+
+    try:
+        import torchvision
+    except RuntimeError:
+        found = importlib.util.find_spec("torchvision")
+        assert found is not None
+        assert found.origin is not None
+        text = Path(found.origin).with_name("_meta_registrations.py").read_text(encoding="utf-8")
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in sorted(set(re.findall(r'register_meta\("(\w+)"\)|torchvision::(\w+)', text))):
+            library.define(f"{''.join(name)}(Tensor x) -> Tensor")
+        _declared.append(library)
+        import torchvision  # noqa: F401
