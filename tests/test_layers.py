@@ -18,9 +18,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # CONTRIBUTING's table, from the top down; modules of one row may import each other.
 LAYERS = (
     {"cli", "__main__"},
-    {"demo", "matrix"},
+    {"demo", "matrix", "retraining"},
     {"stages"},
-    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report"},
+    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report", "training"},
     {"attacks", "defenses", "models", "gpu"},
     {
         "labels",
@@ -40,10 +40,11 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
-    "jinja2",
+    "jinja2", "safetensors",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks", "gpu", "devices"},
+    "torch": {"models", "attacks", "gpu", "devices", "training"},
+    "safetensors": {"training"},
     "onnx2torch": {"models", "attacks"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},

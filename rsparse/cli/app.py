@@ -93,6 +93,7 @@ def _register_commands() -> None:
         activations,
         attention,
         evaluate,
+        train,
         model,
         report,
         show,

@@ -27,6 +27,7 @@ from rsparse.parameters.method import (
     PurifyParameters,
     PurifyRunParameters,
 )
+from rsparse.parameters.training import TrainParameters
 
 __all__ = [
     "ActivationParameters",
@@ -40,6 +41,7 @@ __all__ = [
     "PurifyParameters",
     "PurifyRunParameters",
     "ReportParameters",
+    "TrainParameters",
     "describe",
     "field_type",
     "parameter",
