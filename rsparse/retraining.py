@@ -18,7 +18,7 @@ from rsparse.parallel import Here, Workers
 from rsparse.parameters import PurifyRunParameters, TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images
-from rsparse.stages.train import TrainOutcome, train_model
+from rsparse.stages.train import TrainOutcome, check_training, train_model
 from rsparse.store.files import refuse_existing, sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
@@ -67,6 +67,8 @@ def train_on(
     if cache is not None and not defenses:
         raise InputError("--cache: keeps what --defense makes; name a defense")
     refuse_existing(output, overwrite)
+    if defenses:
+        check_training(paths, model, parameters, wants, labels)
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
     for defense in defenses:

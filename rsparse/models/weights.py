@@ -202,6 +202,8 @@ class Trainable:
     ----------
     twin : Twin
         In evaluation mode but for the batch normalisations that are trained.
+    layers : list of Layer
+        Those that are trained.
     parameters : dict of str to Parameter
         What has a gradient, by the name under which the graph stores it.
     statistics : dict of str to Tensor
@@ -209,7 +211,7 @@ class Trainable:
     """
 
     def __init__(self, twin: Twin, layers: list[Layer], chosen: list[Layer]) -> None:
-        self.twin = twin
+        self.twin, self.layers = twin, chosen
         self._everywhere: dict[str, list[Place]] = defaultdict(list)
         for place in (place for layer in layers for place in layer.places):
             self._everywhere[place.stored].append(place)

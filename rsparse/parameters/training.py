@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from rsparse.errors import InputError
 from rsparse.parameters.fields import Parameters, parameter
 
 
@@ -72,11 +71,11 @@ class TrainParameters(Parameters):
         above=0, maximum=1,
     )  # fmt: skip
     batch_size: int = parameter(32, "Images in one step.", minimum=1, maximum=65536)
-    shard_size: int = parameter(
-        8,
-        "Images that are computed together: a core does one such part of a batch, and memory "
-        "follows it. 32 or more suit a GPU.",
-        minimum=1, maximum=65536,
+    shard_size: int | None = parameter(
+        None,
+        "Images that are computed together, a part of a batch for each core: memory follows it. "
+        "auto is 4, and the whole batch on a GPU or where batch normalisations are trained.",
+        minimum=1, maximum=65536, none="auto",
     )  # fmt: skip
     precision: str = parameter(
         "auto", "Precision of the forward pass; auto is bf16 on a GPU.",
@@ -88,13 +87,6 @@ class TrainParameters(Parameters):
     device: str = parameter(
         "auto", "Where torch computes: cpu, cuda, mps; auto is cuda where there is one."
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.on != "clean" and self.clean_share == 1:
-            raise InputError(
-                f"clean-share: expected less than 1, got 1.0; --on {self.on} would see none of them"
-            )
 
     @property
     def is_purified(self) -> bool:

@@ -28,7 +28,6 @@ from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
     OneByOne,
     Outcome,
-    load_image,
     refuse_all_failed,
     run_images,
     source_digests,
@@ -38,8 +37,9 @@ from rsparse.store.folders import refuse_overlap
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, Journal, journal_beside, to_line
 from rsparse.store.records import MODEL, Record, Source
-from rsparse.training.backend import require_training
+from rsparse.training.checks import refuse_contradictions, require_training
 from rsparse.training.curve import draw_curve
+from rsparse.training.reading import ReadingStep
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 
@@ -72,30 +72,6 @@ class TrainOutcome(Outcome):
             "best_epoch": self.best_epoch,
             "epochs": self.history,
         }
-
-
-@dataclass(frozen=True)
-class ReadingStep:
-    """Sees that an image and its purified versions can be read, and notes their digests."""
-
-    versions: Mapping[str, Mapping[str, ImageFile]]
-
-    def __call__(self, image: ImageFile) -> Entry:
-        entry: Entry = {"name": image.name, "source_sha256": load_image(image)[1], "versions": {}}
-        for version, files in self.versions.items():
-            if image.name not in files:
-                raise InputError(f"is not among the {version} images")
-            entry["versions"][version] = load_image(files[image.name])[1]
-        return entry
-
-    def holds(self, entry: Entry) -> bool:
-        """Whether the versions are those that an entry tells."""
-        found = {
-            version: sha256_of_file(files[entry["name"]].path)
-            for version, files in self.versions.items()
-            if entry["name"] in files
-        }
-        return found == entry["versions"]
 
 
 def train_model(
@@ -138,7 +114,6 @@ def train_model(
     InputError
         If an input cannot be used, the model cannot be retrained, or the output is taken.
     """
-    require_training()
     for path in (output, *([plot] if plot is not None else [])):
         refuse_existing(path, overwrite)
         refuse_overlap(path, [model, *paths, *(purified or {}).values()])
@@ -152,9 +127,30 @@ def train_model(
         outcome = run.train(output, journal, progress)
         if plot is not None:
             title = f"{model.name} retrained on {parameters.on} images"
-            write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title))
+            right = "answers as the original's, %" if parameters.distill else "accuracy, %"
+            write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
     checkpoint_beside(output).unlink(missing_ok=True)
     return outcome
+
+
+def check_training(
+    paths: Sequence[Path],
+    model: Path,
+    parameters: TrainParameters,
+    wants: SpecOptions | None = None,
+    labels: Path | None = None,
+) -> None:
+    """See what can be seen before any image is purified: options, labels, the model's layers.
+
+    Raises
+    ------
+    InputError
+        As ``train_model`` does.
+    """
+    from rsparse.training.retrained import open_trainable
+
+    run = _Run(paths, model, parameters, wants, {}, labels, Here(1))
+    open_trainable(run.classifier, parameters, run.device)
 
 
 def checkpoint_beside(output: Path) -> Path:
@@ -175,6 +171,8 @@ class _Run:
         labels: Path | None,
         workers: Workers,
     ) -> None:
+        require_training()
+        refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
         self.device = torch_device(parameters.device)
         on_gpu = self.device.startswith("cuda")
@@ -291,7 +289,7 @@ class _Run:
         for version, inputs in self.purified.items():
             digests = {entry["name"]: entry["versions"][version] for entry in journal.entries()}
             sources += inputs.sources(digests)
-        if self.label_file is not None and not self.parameters.distill:
+        if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
         return Record(MODEL, "train", self.values(), self.parameters.seed, tuple(sources))
 

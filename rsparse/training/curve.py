@@ -9,7 +9,9 @@ from typing import Any
 COLOURS = ("#4477aa", "#cc3311", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#222222")
 
 
-def draw_curve(history: Sequence[dict[str, Any]], best: int, title: str) -> bytes:
+def draw_curve(
+    history: Sequence[dict[str, Any]], best: int, title: str, right: str = "accuracy, %"
+) -> bytes:
     """The picture of a training.
 
     Parameters
@@ -19,6 +21,8 @@ def draw_curve(history: Sequence[dict[str, Any]], best: int, title: str) -> byte
     best : int
         The epoch whose weights are kept.
     title : str
+    right : str
+        What the accuracy is called.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def draw_curve(history: Sequence[dict[str, Any]], best: int, title: str) -> byte
         _draw_lines(axes, history, name, scale)
         axes.axvline(best, color="#999999", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch (0: before training)")
-        axes.set_ylabel(name if scale == 1 else f"{name}, %")
+        axes.set_ylabel(name if scale == 1 else right)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="#eeeeee")
         axes.set_axisbelow(True)

@@ -29,6 +29,9 @@ from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
 SAVE_EVERY = 64
 """Steps between two checkpoints within an epoch."""
 
+SHARD_SIZE = 4
+"""Images that a core computes together; more are slower, since they do not stay in its cache."""
+
 
 class Training:
     """A training on a split of images.
@@ -134,11 +137,17 @@ class Training:
         return scores
 
     def _read(self, batches: Iterator[Sequence[Showing]]) -> Iterator[list[Shard]]:
-        size = self.parameters.shard_size
+        size = self.parameters.shard_size or self._shard_size()
         parts = (list(chunked(batch, size)) for batch in batches)
         needs_clean = self.parameters.distill
         read: Callable[[Any], Shard] = lambda part: load_shard(part, self.classifier, needs_clean)  # noqa: E731
         return read_ahead(read, parts, self.threads)
+
+    def _shard_size(self) -> int:
+        """The whole batch where it has to be, or better is, seen at once."""
+        learner = self.learner
+        whole = learner.trainable.has_statistics or learner.device.type != "cpu"
+        return self.parameters.batch_size if whole else SHARD_SIZE
 
     def _note(self, trained: Score | None, validated: dict[str, Score]) -> None:
         """Add an epoch's figures, keep its weights if they are the best, and save."""

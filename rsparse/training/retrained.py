@@ -75,11 +75,7 @@ def retrain(
     InputError
         If the graph cannot be trained, or onnxruntime gives other logits for it afterwards.
     """
-    twin = load_twin(classifier, device)
-    layers = find_layers(classifier, twin)
-    where = str(classifier.path)
-    chosen = choose_layers(layers, parameters.layers, parameters.batch_norm, where)
-    trainable = Trainable(twin, layers, chosen)
+    trainable = open_trainable(classifier, parameters, device)
     with one_torch_thread(), one_thread():
         learner = Learner(trainable, parameters, precision, threads)
         versions = versions_shown(parameters, purified)
@@ -93,7 +89,22 @@ def retrain(
     trainable.let_statistics_follow(False)
     model = with_weights(file.model, trainable.weights())
     _check(classifier, dataclasses.replace(file, model=model), trainable)
-    return Retrained(model, history, len(chosen), training.resumed)
+    return Retrained(model, history, len(trainable.layers), training.resumed)
+
+
+def open_trainable(classifier: Classifier, parameters: TrainParameters, device: str) -> Trainable:
+    """The classifier's twin with the weights of the chosen layers free.
+
+    Raises
+    ------
+    InputError
+        If it has no twin, or no such layers.
+    """
+    twin = load_twin(classifier, device)
+    layers = find_layers(classifier, twin)
+    where = str(classifier.path)
+    chosen = choose_layers(layers, parameters.layers, parameters.batch_norm, where)
+    return Trainable(twin, layers, chosen)
 
 
 def _check(classifier: Classifier, file: OnnxFile, trainable: Trainable) -> None:
