@@ -40,22 +40,25 @@ def logits_of(path: Path, model: Any, images: np.ndarray) -> np.ndarray:
     return load_classifier(path, UNIT).logits(list(images))
 
 
+CONVOLUTIONS = ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]
+
+
 @pytest.mark.parametrize(
     ("kwargs", "names"),
     [
-        ({}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
-        ({"head": "Gemm-plain"}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
-        ({"head": "MatMul"}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
-        ({"head": "Conv", "background": True}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
-        ({"layout": "NHWC", "tail": "Softmax"}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
+        ({}, CONVOLUTIONS),
+        ({"head": "Gemm-plain"}, CONVOLUTIONS),
+        ({"head": "MatMul"}, CONVOLUTIONS),
+        ({"head": "Conv", "background": True}, CONVOLUTIONS),
+        ({"layout": "NHWC", "tail": "Softmax"}, CONVOLUTIONS),
+        ({"activation": "hard-swish"}, CONVOLUTIONS),
         (
             {"activation": "batch-norm"},
-            ["conv.w", "conv.b", "scale", "shift", "mean", "variance", "left.w", "right.w", "w", "b"],
+            [*CONVOLUTIONS[:2], "scale", "shift", "mean", "variance", *CONVOLUTIONS[2:]],
         ),
-        ({"activation": "hard-swish"}, ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
     """All weights and nothing else; unchanged they leave the same file, changed they arrive."""
     path = ConvNet(**kwargs).save(tmp_path / "m.onnx")
