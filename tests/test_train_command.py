@@ -99,6 +99,12 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
     _, record = load_predictions(tmp_path / "pred.h5")
     (model,) = [source for source in record["inputs"] if source["name"] == "new.onnx"]
     assert model["record"]["stage"] == "train"
+    shown = run_cli("show", out)
+    assert shown.stdout.startswith("new.onnx  rsparse-model 1, by train of rsparse ")
+    assert "colours.onnx  sha256 " in shown.stdout
+    assert run_cli("show", MODEL).stderr == (
+        f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata hold no record\n"
+    )
     result = run_cli(
         "train", colours, "-m", out, "--distill", "--on", "adversarial", "--epochs", 1,
         "-o", tmp_path / "newer.onnx",
@@ -366,7 +372,7 @@ class TestRefused:
 
         monkeypatch.setattr(
             retrained, "with_weights",
-            lambda model, weights: with_weights(model, {n: 2 * w for n, w in weights.items()}),
+            lambda file, weights: with_weights(file, {n: 2 * w for n, w in weights.items()}),
         )  # fmt: skip
         result = run_cli(*labelled, "--on", "clean", "-o", tmp_path / "new.onnx")
         assert result.exit_code == 2

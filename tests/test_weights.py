@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.models.onnx_file import load_onnx
+from rsparse.models.onnx_file import OnnxFile, load_onnx
 from rsparse.models.spec import SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
@@ -35,8 +35,8 @@ def opened(path: Path, wanted: str = "all", batch_norm: bool = False) -> tuple[C
     return classifier, Trainable(twin, layers, choose_layers(layers, wanted, batch_norm, "m.onnx"))
 
 
-def logits_of(path: Path, model: Any, images: np.ndarray) -> np.ndarray:
-    path.write_bytes(model.SerializeToString())
+def logits_of(path: Path, file: OnnxFile, images: np.ndarray) -> np.ndarray:
+    path.write_bytes(file.with_metadata({}))
     return load_classifier(path, UNIT).logits(list(images))
 
 
@@ -65,8 +65,9 @@ def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
     _, trainable = opened(path, batch_norm=True)
     weights = trainable.weights()
     assert list(weights) == names
-    model = load_onnx(path).model
-    assert with_weights(model, weights).SerializeToString() == model.SerializeToString()
+    file = load_onnx(path)
+    unchanged = with_weights(file, weights).model
+    assert unchanged.SerializeToString() == file.model.SerializeToString()
     rng = np.random.default_rng(0)
     changed = {
         name: tensor + torch.from_numpy(rng.uniform(0, 0.1, tensor.shape)).float()
@@ -77,8 +78,8 @@ def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
     images = rng.random((3, 12, 10, 3), dtype=np.float32)
     with torch.no_grad():
         expected = trainable.twin(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
-    found = logits_of(tmp_path / "n.onnx", with_weights(model, trainable.weights()), images)
-    before = logits_of(tmp_path / "o.onnx", model, images)
+    found = logits_of(tmp_path / "n.onnx", with_weights(file, trainable.weights()), images)
+    before = logits_of(tmp_path / "o.onnx", file, images)
     if kwargs.get("tail"):
         expected, found, before = (x - x.mean(1, keepdims=True) for x in (expected, found, before))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
@@ -197,4 +198,4 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     path = linear_classifier(tmp_path / "m.onnx", np.ones((2, 12)), (2, 2))
     broken = np.full((2, 12), np.nan, np.float32)
     with refused("weights 'w' are no finite numbers any more"):
-        with_weights(load_onnx(path).model, {"w": broken})
+        with_weights(load_onnx(path), {"w": broken})

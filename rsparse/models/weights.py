@@ -6,6 +6,7 @@ follows from its node. That is not taken on trust: each pair is compared when it
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from torch import fx, nn
 
 from rsparse.errors import InputError
 from rsparse.models.onnx_classifier import Classifier
+from rsparse.models.onnx_file import OnnxFile
 from rsparse.models.twin import Twin
 from rsparse.models.wiring import Wiring, attribute, title
 
@@ -264,23 +266,23 @@ class Trainable:
         return {name: place.as_stored() for name, place in self._first.items()}
 
 
-def with_weights(model: onnx.ModelProto, weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
-    """A copy of a model with other values in some of its stored tensors.
+def with_weights(file: OnnxFile, weights: Mapping[str, NDArray[Any]]) -> OnnxFile:
+    """The same model with other values in some of its stored tensors.
 
-    Those that do not change keep their bytes.
+    Those that do not change keep their bytes. ``sha256`` stays that of the file it was read from.
 
     Raises
     ------
     InputError
         If a value is no finite number.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for tensor in copy.graph.initializer:
+    model = onnx.ModelProto()
+    model.CopyFrom(file.model)
+    for tensor in model.graph.initializer:
         new = weights.get(tensor.name)
         if new is None or np.array_equal(new, numpy_helper.to_array(tensor)):
             continue
         if not np.isfinite(new).all():
             raise InputError(f"weights {tensor.name!r} are no finite numbers any more")
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new), tensor.name))
-    return copy
+    return dataclasses.replace(file, model=model)

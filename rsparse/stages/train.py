@@ -7,7 +7,6 @@ epoch (``rsparse.training``).
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -278,7 +277,7 @@ class _Run:
             checkpoint=checkpoint_beside(outcome.output),
             run=sha256_of(b"".join(map(to_line, identity))), progress=progress,
         )  # fmt: skip
-        self.file = dataclasses.replace(self.file, model=found.model)
+        self.file = found.file
         outcome.history, outcome.resumed_epochs = found.history, found.resumed
         outcome.best_epoch = best_epoch([e["validation"]["loss"] for e in found.history])
         outcome.shown, outcome.held_out = map(len, parts)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import onnx
 
 from rsparse.attacks.backend import one_torch_thread
 from rsparse.errors import InputError
@@ -31,7 +28,7 @@ class Retrained:
     ``layers`` were trained; ``resumed`` entries of the ``history`` are an earlier run's.
     """
 
-    model: onnx.ModelProto
+    file: OnnxFile
     history: list[dict[str, Any]]
     layers: int
     resumed: int
@@ -87,9 +84,9 @@ def retrain(
         finally:
             learner.close()
     trainable.let_statistics_follow(False)
-    model = with_weights(file.model, trainable.weights())
-    _check(classifier, dataclasses.replace(file, model=model), trainable)
-    return Retrained(model, history, len(trainable.layers), training.resumed)
+    changed = with_weights(file, trainable.weights())
+    _check(classifier, changed, trainable)
+    return Retrained(changed, history, len(trainable.layers), training.resumed)
 
 
 def open_trainable(classifier: Classifier, parameters: TrainParameters, device: str) -> Trainable:
