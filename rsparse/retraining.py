@@ -19,7 +19,7 @@ from rsparse.parameters import PurifyRunParameters, TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images
 from rsparse.stages.train import TrainOutcome, check_training, train_model
-from rsparse.store.files import refuse_existing, sha256_of_file
+from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
@@ -66,9 +66,10 @@ def train_on(
         raise InputError(f"{option}: --on {parameters.on} shows no purified images")
     if cache is not None and not defenses:
         raise InputError("--cache: keeps what --defense makes; name a defense")
-    refuse_existing(output, overwrite)
     if defenses:
-        check_training(paths, model, parameters, wants, labels)
+        check_training(
+            paths, model, output, parameters, wants, labels=labels, plot=plot, overwrite=overwrite
+        )
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
     for defense in defenses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.onnx_file import load_onnx
 from rsparse.models.provenance import RECORD_KEY
 from rsparse.models.spec import SpecOptions
+from rsparse.parameters import TrainParameters
+from rsparse.stages.train import train_model
 from rsparse.store.folders import read_manifest
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of
@@ -191,6 +194,35 @@ def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
     load_classifier(tmp_path / "new.onnx").check()  # tagged now
 
 
+def test_progress_tells_loss_and_accuracy(colours, tmp_path):
+    class Told:
+        def __init__(self) -> None:
+            self.texts, self.total, self.done = [], [], []
+
+        def start(self, what, total, done=0):
+            self.texts.append(what)
+            self.total.append(total)
+            self.done.append(done)
+
+        def advance(self, items=1):
+            self.done[-1] += items
+
+        def tell(self, what):
+            self.texts.append(what)
+
+    told = Told()
+    parameters = TrainParameters(on="clean", epochs=2, batch_size=8)
+    train_model(
+        [colours], MODEL, tmp_path / "new.onnx", parameters, labels=tmp_path / "labels.csv",
+        progress=told,
+    )  # fmt: skip
+    assert told.total == told.done == [12, 1, 12, 12]  # reading, and 11 + 1 of each epoch
+    assert told.texts[:2] == ["read", "validate"]
+    epochs = [text for text in told.texts if re.fullmatch(r"epoch \d of 2", text)]
+    assert epochs == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert re.fullmatch(r"epoch 2 of 2: loss \d\.\d{3}, accuracy \d+ %", told.texts[-1])
+
+
 class TestPurifiedImages:
     def test_they_are_made_once(self, run_cli, labelled, tmp_path):
         """What a cache holds is an artifact of purify, and the next training takes it."""
@@ -324,7 +356,11 @@ class TestRefused:
         inside = colours / "new.onnx"
         assert_error(
             f"{inside}: lies inside the input {colours}; choose another output",
-            *labelled, "--on", "clean", "-o", inside,
+            *labelled, "--defense", "median", "-o", inside,
+        )  # fmt: skip
+        assert_error(
+            f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
+            "--on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
         )  # fmt: skip
         copy = tmp_path / "copy.onnx"
         shutil.copy(MODEL, copy)

@@ -31,12 +31,11 @@ from rsparse.runs import (
     run_images,
     source_digests,
 )
-from rsparse.store.files import refuse_existing, sha256_of, sha256_of_file, write_atomic
-from rsparse.store.folders import refuse_overlap
+from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, Journal, journal_beside, to_line
 from rsparse.store.records import MODEL, Record, Source
-from rsparse.training.checks import refuse_contradictions, require_training
+from rsparse.training.checks import check_outputs, refuse_contradictions, require_training
 from rsparse.training.curve import draw_curve
 from rsparse.training.reading import ReadingStep
 from rsparse.training.samples import CLEAN, Sample, split
@@ -113,9 +112,7 @@ def train_model(
     InputError
         If an input cannot be used, the model cannot be retrained, or the output is taken.
     """
-    for path in (output, *([plot] if plot is not None else [])):
-        refuse_existing(path, overwrite)
-        refuse_overlap(path, [model, *paths, *(purified or {}).values()])
+    check_outputs(output, plot, [model, *paths, *(purified or {}).values()], overwrite)
     if parameters.is_purified and not purified:
         raise InputError(
             f"--on {parameters.on} needs purified images: --defense SPEC makes them, "
@@ -123,11 +120,12 @@ def train_model(
         )
     run = _Run(paths, model, parameters, wants, purified or {}, labels, workers)
     with journal_beside(output, run.identity(), overwrite) as journal:
-        outcome = run.train(output, journal, progress)
+        outcome, content = run.train(output, journal, progress)
         if plot is not None:
             title = f"{model.name} retrained on {parameters.on} images"
             right = "answers as the original's, %" if parameters.distill else "accuracy, %"
             write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
+        write_atomic(output, content)
     checkpoint_beside(output).unlink(missing_ok=True)
     return outcome
 
@@ -135,11 +133,15 @@ def train_model(
 def check_training(
     paths: Sequence[Path],
     model: Path,
+    output: Path,
     parameters: TrainParameters,
     wants: SpecOptions | None = None,
+    *,
     labels: Path | None = None,
+    plot: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """See what can be seen before any image is purified: options, labels, the model's layers.
+    """See what can be seen before any image is purified: outputs, options, labels, layers.
 
     Raises
     ------
@@ -148,6 +150,7 @@ def check_training(
     """
     from rsparse.training.retrained import open_trainable
 
+    check_outputs(output, plot, [model, *paths], overwrite)
     run = _Run(paths, model, parameters, wants, {}, labels, Here(1))
     open_trainable(run.classifier, parameters, run.device)
 
@@ -223,8 +226,10 @@ class _Run:
             "known_labels": sha256_of(to_line(self.labels)),
         }
 
-    def train(self, output: Path, journal: Journal, progress: Progress) -> TrainOutcome:
-        """Read all images once, train, and write the model."""
+    def train(
+        self, output: Path, journal: Journal, progress: Progress
+    ) -> tuple[TrainOutcome, bytes]:
+        """Read all images once and train; also gives what is to be written."""
         files = {name: _by_name(inputs) for name, inputs in self.purified.items()}
         step = ReadingStep(files)
         folders = [path for inputs in self.purified.values() for path in inputs.paths]
@@ -245,8 +250,7 @@ class _Run:
             RECORD_KEY: json.dumps(self._record(journal).as_json(), ensure_ascii=False),
             TRAINING_KEY: json.dumps(outcome.history),
         }
-        write_atomic(output, self.file.with_metadata(said))
-        return outcome
+        return outcome, self.file.with_metadata(said)
 
     def _learn(
         self,
