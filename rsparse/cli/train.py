@@ -98,9 +98,9 @@ def train(
     """Retrain a classifier on clean, purified or adversarial images.
 
     What comes out is the same graph with other weights, checked by onnxruntime, which every
-    other command reads. The weights with the lowest validation loss are kept, over clean images
-    and all that is trained on. An interrupted training goes on where it stopped; the same images
-    and seed give the same file on a CPU, for any number of --jobs.
+    other command reads. The weights with the lowest validation loss are kept; clean and other
+    images count in it as they do in training. An interrupted training goes on where it stopped;
+    the same images and seed give the same file on a CPU, for any number of --jobs.
     """
     chosen = [defense for text in defenses or [] for defense in parse_defense(text)]
     files = named_files(dictionaries)

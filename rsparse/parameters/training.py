@@ -49,7 +49,7 @@ class TrainParameters(Parameters):
     )
     optimizer: str = parameter("adamw", "Optimiser.", choices=("adamw", "sgd"))
     learning_rate: float = parameter(
-        1e-4, "Learning rate at its peak; it falls to 0 as a cosine.", above=0, maximum=100
+        3e-5, "Learning rate at its peak; it falls to 0 as a cosine.", above=0, maximum=100
     )
     warmup: float = parameter(
         0.05, "Share of the steps in which the learning rate rises to its peak.",

@@ -153,7 +153,8 @@ class Training:
         """Add an epoch's figures, keep its weights if they are the best, and save."""
         state = self.state
         by_version = {version: figures_of(score) for version, score in validated.items()}
-        loss = sum(figures["loss"] for figures in by_version.values()) / len(by_version)
+        shares = shares_of(self.versions, self.parameters)
+        loss = sum(shares[version] * by_version[version]["loss"] for version in self.versions)
         if not math.isfinite(loss):
             self.checkpoint.unlink(missing_ok=True)  # there is no going on from here
             raise InputError(
@@ -185,6 +186,21 @@ def versions_shown(parameters: TrainParameters, purified: Sequence[str]) -> list
     """What is shown of each image, the clean version first."""
     adversarial = [ADVERSARIAL] if parameters.is_adversarial else []
     return [CLEAN, *purified, *adversarial]
+
+
+def shares_of(versions: Sequence[str], parameters: TrainParameters) -> dict[str, float]:
+    """How much of what is trained on each version makes up, and so counts in validation.
+
+    Examples
+    --------
+    >>> shares_of(["clean", "jpeg", "median"], TrainParameters(clean_share=0.5))
+    {'clean': 0.5, 'jpeg': 0.25, 'median': 0.25}
+    """
+    others = len(versions) - 1
+    if others == 0:
+        return {versions[0]: 1.0}
+    share = (1 - parameters.clean_share) / others
+    return {versions[0]: parameters.clean_share, **dict.fromkeys(versions[1:], share)}
 
 
 def losses_of(history: Sequence[dict[str, Any]]) -> list[float]:
