@@ -177,9 +177,8 @@ class _Run:
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
         self.device = torch_device(parameters.device)
-        on_gpu = self.device.startswith("cuda")
-        precision = {"auto": "bf16" if on_gpu else "float32"}
-        self.precision = precision.get(parameters.precision, parameters.precision)
+        auto = "bf16" if self.device.startswith("cuda") else "float32"
+        self.precision = auto if parameters.precision == "auto" else parameters.precision
         self.inputs = load_inputs(paths)
         self.purified = {name: load_inputs([path]) for name, path in purified.items()}
         self.file = load_onnx(model)
