@@ -32,14 +32,11 @@ if TYPE_CHECKING:
 
 @app.command(
     epilog=examples(
-        "rsparse train imgs/ --model m.onnx --distill --defense regionsparse --dict dict.h5 "
-        "-o adapted.onnx",
-        "rsparse train imgs/ --model m.onnx --labels labels.csv --defense jpeg -o j.onnx",
-        "rsparse train imgs/ --model m.onnx --on adversarial --eps 16 -o hardened.onnx",
-        "rsparse train imgs/ --model m.onnx --on both --purified imgs-purified/ --layers head "
-        "-o b.onnx",
-        "rsparse train imgs/ --model m.onnx --distill --purified clean-purified/ "
-        "--purified adv-purified/ -o a.onnx --plot curve.png",
+        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse --dict dict.h5 -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
     )
 )
 @model_options
