@@ -8,6 +8,7 @@ The map of the package; imports go downwards only:
 - ``defenses``    RegionSparse and the baselines as parameter dataclasses, each of which cleans
 - ``models``      ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph
 - ``gpu``         purifying batches by torch
+- ``training``    retraining a classifier: what is shown, what is learned, checkpoints
 - ``images``, ``labels``, ``parallel``, ``pipeline``, ``devices``, ``store``
                   folders of images, ground truth, many cores, a GPU beside them, artifacts with
                   their records

@@ -14,6 +14,9 @@ class Progress(Protocol):
     def advance(self, items: int = 1) -> None:
         """So many more items are finished."""
 
+    def tell(self, what: str) -> None:
+        """The piece of work is called so from now on: how it goes has changed."""
+
 
 class Silent:
     """Progress that nobody looks at."""
@@ -22,6 +25,9 @@ class Silent:
         """Ignore it."""
 
     def advance(self, items: int = 1) -> None:
+        """Ignore it."""
+
+    def tell(self, what: str) -> None:
         """Ignore it."""
 
 

@@ -18,9 +18,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # CONTRIBUTING's table, from the top down; modules of one row may import each other.
 LAYERS = (
     {"cli", "__main__"},
-    {"demo", "matrix"},
+    {"demo", "matrix", "retraining"},
     {"stages"},
-    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report"},
+    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report", "training"},
     {"attacks", "defenses", "models", "gpu"},
     {
         "labels",
@@ -43,7 +43,8 @@ HEAVY = frozenset({
     "jinja2", "timm", "huggingface_hub", "safetensors",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks", "gpu", "devices"},
+    "torch": {"models", "attacks", "gpu", "devices", "training"},
+    "safetensors": {"training"},
     "onnx2torch": {"models", "attacks"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},

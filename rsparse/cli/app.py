@@ -94,6 +94,7 @@ def _register_commands() -> None:
         attention,
         evaluate,
         fetch,
+        train,
         model,
         report,
         show,

@@ -66,6 +66,10 @@ def progress_bar() -> Iterator[Progress]:
             if self.task is not None:
                 bars.advance(self.task, items)
 
+        def tell(self, what: str) -> None:
+            if self.task is not None:
+                bars.update(self.task, description=what)
+
     with bars:
         yield Shown()
 

@@ -139,7 +139,8 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
         option = typer.Option(*names, help=help_text)
     else:
         option = typer.Option(
-            *names, help=help_text, metavar=f"<{kind.__name__}|{none}>", show_default=none,
+            *names, help=help_text, metavar=f"<{kind.__name__}|{none}>",
+            show_default=none if field.default is None else True,
             parser=lambda word: None if word == none else _number(word, kind, field),
         )  # fmt: skip
     return inspect.Parameter(

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     epilog=examples(
         "rsparse show dict.h5",
         "rsparse show adv-purified/",
+        "rsparse show retrained.onnx",
         "rsparse show adv-purified/ --json | jq .inputs",
     )
 )
 def show(
-    artifact: Annotated[Path, typer.Argument(help="An HDF5 artifact, or a folder of images.")],
+    artifact: Annotated[
+        Path, typer.Argument(help="An HDF5 artifact, a folder of images, or a retrained model.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Print what made an artifact, from what, and how.

@@ -14,6 +14,7 @@ from rsparse.errors import InputError
 from rsparse.images import to_pixels, to_unit
 from rsparse.models.graph import without_softmax
 from rsparse.models.onnx_file import OnnxFile, load_onnx
+from rsparse.models.provenance import record_in
 from rsparse.models.resize import resize
 from rsparse.models.session import Session
 from rsparse.models.spec import InputSpec, SpecOptions, resolve_input_spec
@@ -53,6 +54,7 @@ class Classifier:
         self.sources: dict[str, str] = {}
         self._file = file or load_onnx(self.path)
         self.sha256 = self._file.sha256
+        self.record = record_in(self._file.metadata, self.path)
         self.batch = self._file.batch
         self.graph = without_softmax(self._file.model)
         fixed = {"layout": spec.layout, "size": spec.size} | self._file.fixed_input(spec.layout)
@@ -88,7 +90,7 @@ class Classifier:
 
     def source(self) -> Source:
         """The model as an input in an artifact's record."""
-        return Source(self.path.name, self.sha256)
+        return Source(self.path.name, self.sha256, self.record)
 
     def input_record(self) -> dict[str, Any]:
         """How the model's input is prepared, for an artifact's record; without class names."""

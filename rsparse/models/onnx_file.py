@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ class OnnxFile:
         """Images in one forward pass, ``None`` where the graph leaves it open."""
         return self.input_dims[0]
 
-    def with_metadata(self, key: str, text: str) -> bytes:
-        """A file of the same model that says one thing more of itself, weights included.
+    def with_metadata(self, said: Mapping[str, str]) -> bytes:
+        """A file of the same model that says more of itself, weights included.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class OnnxFile:
         """
         copy = onnx.ModelProto()
         copy.CopyFrom(self.model)
-        onnx.helper.set_model_props(copy, {**self.metadata, key: text})
+        onnx.helper.set_model_props(copy, {**self.metadata, **said})
         try:
             return bytes(copy.SerializeToString(deterministic=True))
         except ValueError as error:  # protobuf's limit of 2 GB

@@ -111,7 +111,7 @@ def load_twin(classifier: Classifier, device: str = "cpu") -> Twin:
         tensor.requires_grad_(False)
         if tensor.dim() == 4 and device == "cpu":
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-    _check_parity(classifier, twin)
+    check_parity(classifier, twin)
     return twin
 
 
@@ -138,7 +138,14 @@ def _is_known(node: onnx.NodeProto, versions: dict[str, int]) -> bool:
     return True
 
 
-def _check_parity(classifier: Classifier, twin: Twin) -> None:
+def check_parity(classifier: Classifier, twin: Twin) -> None:
+    """See that a twin gives onnxruntime's logits.
+
+    Raises
+    ------
+    InputError
+        If they differ by more than ``PARITY_TOLERANCE`` of their range.
+    """
     images = probe_images(classifier.spec.size)
     expected = classifier.logits(images)
     device = next(twin.buffers()).device

@@ -28,6 +28,7 @@ from rsparse.parameters.method import (
     PurifyRunParameters,
 )
 from rsparse.parameters.models import FetchParameters
+from rsparse.parameters.training import TrainParameters
 
 __all__ = [
     "ActivationParameters",
@@ -42,6 +43,7 @@ __all__ = [
     "PurifyParameters",
     "PurifyRunParameters",
     "ReportParameters",
+    "TrainParameters",
     "describe",
     "field_type",
     "parameter",

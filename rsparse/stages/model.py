@@ -98,5 +98,5 @@ def tag_model(
     file = load_onnx(path)
     spec, _ = resolve_input_spec(file, wants)
     Classifier(path, spec, file=file).check()
-    write_atomic(output, file.with_metadata(METADATA_KEY, spec.to_json()))
+    write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
     return spec

@@ -18,6 +18,8 @@ def read_record(artifact: Path) -> dict[str, Any]:
     InputError
         If it is missing, not ours, damaged or newer.
     """
+    if artifact.suffix.lower() == ".onnx":
+        return _record_of_model(artifact)
     if not artifact.is_dir():
         with open_hdf5(artifact) as (file, record):
             contents: dict[str, str] = {}
@@ -28,6 +30,21 @@ def read_record(artifact: Path) -> dict[str, Any]:
         raise InputError(f"{artifact}: is not an rsparse artifact: it holds no manifest.json")
     contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
     return {**record_of(manifest), "contents": contents}
+
+
+def _record_of_model(path: Path) -> dict[str, Any]:
+    from rsparse.models.onnx_file import load_onnx
+    from rsparse.models.provenance import record_in
+
+    file = load_onnx(path)
+    record = record_in(file.metadata, path)
+    if record is None:
+        raise InputError(f"{path}: was not made by rsparse train: its metadata hold no record")
+    contents = {
+        "nodes": f"{len(file.model.graph.node)}",
+        "weights": f"{len(file.model.graph.initializer)}",
+    }
+    return {**record, "contents": contents}
 
 
 def _shape(name: str, item: Any) -> dict[str, str]:

@@ -20,9 +20,10 @@ PREDICTIONS = "rsparse-predictions"
 ACTIVATIONS = "rsparse-activations"
 FLOATS = "rsparse-floats"
 EVALUATION = "rsparse-evaluation"
+MODEL = "rsparse-model"
 
 FORMAT_VERSIONS = dict.fromkeys(
-    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, EVALUATION), 1
+    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, EVALUATION, MODEL), 1
 )
 
 GENERATOR = f"rsparse {__version__}"

@@ -1,0 +1,146 @@
+"""The command ``rsparse train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
+from rsparse.cli.model_options import Model, model_options
+from rsparse.cli.options import (
+    Dictionaries,
+    Images,
+    Json,
+    Overwrite,
+    examples,
+    output_option,
+    parameter_options,
+    worker_options,
+)
+from rsparse.defenses import parse_defense
+from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
+from rsparse.parameters import TrainParameters
+from rsparse.specs import named_files
+
+if TYPE_CHECKING:
+    from rsparse.stages.train import TrainOutcome
+
+
+@app.command(
+    epilog=examples(
+        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse --dict dict.h5 -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
+    )
+)
+@model_options
+@parameter_options(parameters=TrainParameters)
+@worker_options
+def train(
+    images: Images,
+    model: Model,
+    output: Annotated[Path, output_option("File for the retrained classifier (ONNX).")],
+    parameters: TrainParameters,
+    wants: SpecOptions,
+    defenses: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--defense",
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help="How images are purified for --on purified and both, as in purify; several make "
+            "a version each.",
+        ),
+    ] = None,
+    dictionaries: Dictionaries = None,
+    purified: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Purified versions of the images that are there already, joined by name: what "
+            "purify wrote, of clean or of attacked images.",
+        ),
+    ] = None,
+    cache: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Where the purified images stay, for other trainings; without it they go when "
+            "the training is done.",
+        ),
+    ] = None,
+    labels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="CSV file with the columns file and label (class index or name). Without it, "
+            "labels come from the images' manifest, or from subfolders named like classes."
+        ),
+    ] = None,
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also draw loss and accuracy by epoch into this PNG file."),
+    ] = None,
+    workers: Workers = Here(),
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Retrain a classifier on clean, purified or adversarial images.
+
+    What comes out is the same graph with other weights, checked by onnxruntime, which every
+    other command reads. The weights with the lowest validation loss are kept; clean and other
+    images count in it as they do in training. An interrupted training goes on where it stopped;
+    the same images and seed give the same file on a CPU, for any number of --jobs.
+    """
+    chosen = [defense for text in defenses or [] for defense in parse_defense(text)]
+    files = named_files(dictionaries)
+    from rsparse.retraining import train_on
+
+    watch = Stopwatch()
+    with progress_bar() as progress:
+        outcome = train_on(
+            images, model, output, parameters, wants, defenses=chosen, dictionaries=files,
+            purified=purified or [], cache=cache, labels=labels, plot=plot, workers=workers,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    _report(outcome, watch)
+    finish(outcome, as_json)
+
+
+def _report(outcome: TrainOutcome, watch: Stopwatch) -> None:
+    epochs = str(len(outcome.history) - 1)
+    if outcome.resumed_epochs:
+        epochs += f" ({max(outcome.resumed_epochs - 1, 0)} in an earlier run)"
+    best = outcome.best_epoch
+    summary(
+        "retrained",
+        {
+            "images": count(outcome),
+            "to train on, to validate on": f"{outcome.shown}, {outcome.held_out}",
+            "targets": outcome.label_origin,
+            "layers": str(outcome.layers),
+            "epochs": epochs,
+            "kept": f"epoch {best}" if best else "the weights as they were: no epoch was better",
+            "time": str(watch),
+        },
+    )
+    before, after = (outcome.history[n]["validation"]["versions"] for n in (0, best))
+    table(
+        "Validation, before → after",
+        ["images", "loss", "accuracy %"],
+        [
+            [
+                version,
+                f"{before[version]['loss']:.3f} → {after[version]['loss']:.3f}",
+                f"{100 * before[version]['accuracy']:.1f} → {100 * after[version]['accuracy']:.1f}",
+            ]
+            for version in before
+        ],
+    )

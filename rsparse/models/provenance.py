@@ -1,0 +1,31 @@
+"""The record inside an ONNX file: what made the model, from what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.store.records import MODEL, check_record
+
+RECORD_KEY = "rsparse.record"
+"""The metadata that hold it."""
+
+
+def record_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any] | None:
+    """The record of a model, ``None`` for one that rsparse did not make.
+
+    Raises
+    ------
+    InputError
+        If the metadata that tell it are damaged.
+    """
+    if RECORD_KEY not in metadata:
+        return None
+    try:
+        record = json.loads(metadata[RECORD_KEY])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: metadata {RECORD_KEY}: is not JSON") from error
+    return check_record(record, path, MODEL)

@@ -1,0 +1,99 @@
+"""What can be set in retraining a classifier."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rsparse.parameters.fields import Parameters, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainParameters(Parameters):
+    """Retraining of a classifier (the paper's Sections V-E, V-F and V-H)."""
+
+    on: str = parameter(
+        "purified",
+        "What it is trained on beside clean images: purified ones, adversarial ones (FGSM on the "
+        "weights as they change), both, or nothing else.",
+        choices=("clean", "purified", "adversarial", "both"),
+    )
+    distill: bool = parameter(
+        False,
+        "Learn what the model itself says of the clean image instead of labels.",
+        flag="--distill",
+    )
+    clean_share: float = parameter(
+        0.3, "Share of the images that are shown clean.", minimum=0, maximum=1
+    )
+    eps: float = parameter(
+        16.0, "Largest change by FGSM, in grey levels; each image draws its own up to it.",
+        above=0, maximum=255,
+    )  # fmt: skip
+    layers: str = parameter(
+        "all",
+        "Layers that are trained: all, head (the last one), or names with * and ?, "
+        "separated by commas.",
+    )
+    batch_norm: bool = parameter(
+        False, "Also train batch normalisations and let them follow the new images' statistics.",
+        flag="--train-batch-norm/--freeze-batch-norm",
+    )  # fmt: skip
+    epochs: int = parameter(
+        10, "How often all images are gone through at most.", minimum=1, maximum=100_000
+    )
+    patience: int | None = parameter(
+        4, "Stop after so many epochs without a lower validation loss.", minimum=1, none="off"
+    )
+    validation: float = parameter(
+        0.1, "Share of the images that is kept to validate.", above=0, maximum=0.9
+    )
+    optimizer: str = parameter("adamw", "Optimiser.", choices=("adamw", "sgd"))
+    learning_rate: float = parameter(
+        3e-5, "Learning rate at its peak; it falls to 0 as a cosine.", above=0, maximum=100
+    )
+    warmup: float = parameter(
+        0.05, "Share of the steps in which the learning rate rises to its peak.",
+        minimum=0, maximum=1,
+    )  # fmt: skip
+    momentum: float = parameter(0.9, "Momentum of sgd.", minimum=0, maximum=0.9999)
+    weight_decay: float = parameter(
+        0.01, "Decay of weights; biases and normalisations have none.", minimum=0, maximum=1
+    )
+    label_smoothing: float = parameter(
+        0.1, "Share of a label that is spread over all classes.", minimum=0, maximum=0.9
+    )
+    temperature: float = parameter(
+        2.0, "Temperature of the softmax when distilling.", above=0, maximum=100
+    )
+    flip: bool = parameter(True, "Mirror half of the images.")
+    crop: float = parameter(
+        0.7, "Smallest share of an image that a random crop keeps; 1 crops none.",
+        above=0, maximum=1,
+    )  # fmt: skip
+    batch_size: int = parameter(32, "Images in one step.", minimum=1, maximum=65536)
+    shard_size: int | None = parameter(
+        None,
+        "Images that are computed together, a part of a batch for each core: memory follows it. "
+        "auto is 4, and the whole batch on a GPU or where batch normalisations are trained.",
+        minimum=1, maximum=65536, none="auto",
+    )  # fmt: skip
+    precision: str = parameter(
+        "auto", "Precision of the forward pass; auto is bf16 on a GPU.",
+        choices=("auto", "float32", "bf16"),
+    )  # fmt: skip
+    seed: int = parameter(
+        0, "Seed of the split, the order and the augmentation.", minimum=0, maximum=2**32 - 1
+    )
+    device: str = parameter(
+        "auto", "Where torch computes: cpu, cuda, mps; auto is cuda where there is one."
+    )
+
+    @property
+    def is_purified(self) -> bool:
+        """Whether purified images are shown."""
+        return self.on in ("purified", "both")
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether adversarial images are made and shown."""
+        return self.on in ("adversarial", "both")

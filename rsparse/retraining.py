@@ -1,0 +1,147 @@
+"""``rsparse train`` with its purified images: each defense's made by the purify stage, and kept.
+
+They lie in a folder for each defense, an artifact as ``rsparse purify`` writes it: below the
+cache where one is named, so that other trainings take them up, else hidden beside the output
+until the training is done.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rsparse.defenses import Defense, defense_text
+from rsparse.errors import InputError
+from rsparse.models.spec import SpecOptions
+from rsparse.parallel import Here, Workers
+from rsparse.parameters import PurifyRunParameters, TrainParameters
+from rsparse.progress import SILENT, Progress
+from rsparse.stages.purify import purify_images
+from rsparse.stages.train import TrainOutcome, check_training, train_model
+from rsparse.store.files import sha256_of_file
+from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry
+
+
+def train_on(
+    paths: Sequence[Path],
+    model: Path,
+    output: Path,
+    parameters: TrainParameters,
+    wants: SpecOptions | None = None,
+    *,
+    defenses: Sequence[Defense] = (),
+    dictionaries: Mapping[str, Path] | None = None,
+    purified: Sequence[Path] = (),
+    cache: Path | None = None,
+    labels: Path | None = None,
+    plot: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> TrainOutcome:
+    """Purify the images by each defense, once, and retrain a classifier on all versions.
+
+    Parameters
+    ----------
+    paths, model, output, parameters, wants, labels, plot, workers, overwrite, progress
+        As for ``train_model``.
+    defenses : sequence of Defense
+    dictionaries : mapping of str to Path, optional
+        Files by the names that the defenses ask for; "" is the default one.
+    purified : sequence of Path
+        Folders of purified images that are there already.
+    cache : Path, optional
+        Folder in which the purified images stay.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, options contradict each other, or an output is taken.
+    """
+    if (defenses or purified) and not parameters.is_purified:
+        option = "--defense" if defenses else "--purified"
+        raise InputError(f"{option}: --on {parameters.on} shows no purified images")
+    if cache is not None and not defenses:
+        raise InputError("--cache: keeps what --defense makes; name a defense")
+    if defenses:
+        check_training(
+            paths, model, output, parameters, wants, labels=labels, plot=plot, overwrite=overwrite
+        )
+    hidden = output.with_name(f".{output.name}.rsparse-purified")
+    made, failed = {}, {}
+    for defense in defenses:
+        text = defense_text(defense)
+        place = (cache or hidden) / text
+        made[text] = place
+        for entry in _purify(
+            paths, defense, place, dictionaries or {}, parameters.seed, workers,
+            overwrite or cache is None, progress,
+        ):  # fmt: skip
+            failed[entry["name"]] = entry
+    outcome = train_model(
+        paths, model, output, parameters, wants, purified=_all(made, purified), labels=labels,
+        plot=plot, workers=workers, overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
+    shutil.rmtree(hidden, ignore_errors=True)
+    return outcome
+
+
+def _purify(
+    paths: Sequence[Path],
+    defense: Defense,
+    place: Path,
+    dictionaries: Mapping[str, Path],
+    seed: int,
+    workers: Workers,
+    overwrite: bool,
+    progress: Progress,
+) -> list[Entry]:
+    """Make a folder of purified images where it is not there yet; the images that failed."""
+    if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, seed):
+        return []
+    outcome = purify_images(
+        paths, defense, place, dictionaries=dictionaries, how=PurifyRunParameters(seed=seed),
+        workers=workers, overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    return outcome.failed
+
+
+def _is_of(
+    place: Path,
+    paths: Sequence[Path],
+    defense: Defense,
+    dictionaries: Mapping[str, Path],
+    seed: int,
+) -> bool:
+    """Whether a finished folder was made from these images, as they are, and this dictionary."""
+    manifest = read_manifest(place)
+    if manifest is None:
+        return False
+    entries = {entry["name"]: entry for entry in (*manifest["images"], *manifest["failed"])}
+    images = load_inputs(paths).images
+    used = {source["sha256"] for source in manifest["inputs"]}
+    needed = [sha256_of_file(dictionaries[n]) for n in defense.dictionaries if n in dictionaries]
+    return (
+        manifest["stage"] == "purify"
+        and (not defense.is_random or manifest["seed"] == seed)
+        and set(needed) <= used
+        and {image.name for image in images} == set(entries)
+        and all(
+            entries[i.name].get("source_sha256") in (None, sha256_of_file(i.path)) for i in images
+        )
+    )
+
+
+def _all(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[str, Path]:
+    """All purified versions by what they are called: a defense's text, a folder's name."""
+    versions = dict(made)
+    for folder in purified:
+        name = folder.resolve().name
+        if name in versions or name in ("clean", "adversarial"):
+            raise InputError(f"{folder}: another version is called {name!r}; rename the folder")
+        versions[name] = folder
+    return versions

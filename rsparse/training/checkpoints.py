@@ -1,0 +1,134 @@
+"""The state of a training on disk: safetensors, in which nothing can be run.
+
+Tensors: ``now/NAME`` and ``best/NAME`` for each weight that changes, by its name in the graph, and
+``optimizer/KEY/NAME`` for what the optimiser keeps of it. All else is JSON in the header.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rsparse.errors import InputError
+from rsparse.models.weights import Trainable
+from rsparse.store.files import read_bytes, write_atomic
+from rsparse.training.learner import Score
+
+Tensors = dict[str, torch.Tensor]
+_HEADER = "rsparse"
+
+
+@dataclass
+class State:
+    """How far a training is.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        What is next: epochs count from 0, batches within one.
+    score : Score
+        Of this epoch's batches so far.
+    history : list of dict
+        The finished epochs' figures, the first of them those before any training.
+    best : dict of str to Tensor
+        The weights after the epoch of the lowest validation loss.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    score: Score = field(default_factory=Score)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: Tensors = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: Path, run: str, state: State, trainable: Trainable, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write a checkpoint, whole or not at all; ``run`` tells which training it belongs to."""
+    from safetensors.torch import save
+
+    tensors = {f"now/{name}": tensor for name, tensor in trainable.tensors().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in state.best.items()}
+    for name, parameter in trainable.parameters.items():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"optimizer/{key}/{name}"] = value
+    header = {
+        "run": run,
+        "epoch": state.epoch,
+        "batch": state.batch,
+        "score": asdict(state.score),
+        "history": state.history,
+    }
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, save(plain, {_HEADER: json.dumps(header)}))
+
+
+def load_checkpoint(
+    path: Path, run: str, trainable: Trainable, optimizer: torch.optim.Optimizer
+) -> State | None:
+    """Take up the checkpoint of a training; ``None`` where there is none, or one of another run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if not path.exists():
+        return None
+    header, tensors = _read(path)
+    if header.get("run") != run:
+        return None
+    parts = _by_part(tensors)
+    trainable.load(parts["now"])
+    for name, parameter in trainable.parameters.items():
+        kept = {key: part[name] for key, part in parts.items() if name in part}
+        state = {
+            key.removeprefix("optimizer/"): _like(value, parameter)
+            for key, value in kept.items()
+            if key.startswith("optimizer/")
+        }
+        if state:
+            optimizer.state[parameter] = state
+    best = {
+        name: _like(tensor, trainable.tensors()[name])
+        for name, tensor in parts.get("best", {}).items()
+    }
+    return State(
+        header["epoch"], header["batch"], Score(**header["score"]), header["history"], best
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+        return header, load(read_bytes(path))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: is a damaged checkpoint; remove it to start anew") from error
+
+
+def _by_part(tensors: Tensors) -> dict[str, Tensors]:
+    """``{"now": {…}, "best": {…}, "optimizer/exp_avg": {…}}``."""
+    parts: dict[str, Tensors] = {}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        if part == "optimizer":
+            kind, _, name = name.partition("/")
+            part = f"{part}/{kind}"
+        parts.setdefault(part, {})[name] = tensor
+    return parts
+
+
+def _like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """A tensor where and how ``other`` lies; a counter stays on the CPU, as optimisers want it."""
+    if value.dim() == 0:
+        return value
+    return torch.empty_like(other, dtype=value.dtype).copy_(value)

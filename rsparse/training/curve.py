@@ -1,0 +1,70 @@
+"""The picture of a training: loss and accuracy by epoch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+COLOURS = ("#4477aa", "#cc3311", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#222222")
+
+
+def draw_curve(
+    history: Sequence[dict[str, Any]], best: int, title: str, right: str = "accuracy, %"
+) -> bytes:
+    """The picture of a training.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        The figures by epoch, the first of them before any training.
+    best : int
+        The epoch whose weights are kept.
+    title : str
+    right : str
+        What the accuracy is called.
+
+    Returns
+    -------
+    bytes
+        A PNG file, the same for the same numbers.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    panels = figure.subplots(1, 2)
+    for axes, name, scale in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
+        _draw_lines(axes, history, name, scale)
+        axes.axvline(best, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("epoch (0: before training)")
+        axes.set_ylabel(name if scale == 1 else right)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(color="#eeeeee")
+        axes.set_axisbelow(True)
+    panels[1].set_ylim(0, 100)
+    panels[0].set_ylim(bottom=0)
+    panels[0].legend(fontsize=8, frameon=False)
+    buffer = io.BytesIO()
+    canvas.print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _draw_lines(axes: Any, history: Sequence[dict[str, Any]], name: str, scale: float) -> None:
+    """One line for the training and one for each version that is validated."""
+    trained = [entry for entry in history if entry["training"] is not None]
+    axes.plot(
+        [entry["epoch"] for entry in trained], [scale * e["training"][name] for e in trained],
+        "o--", color="#999999", markersize=3, linewidth=1, label="training, augmented",
+    )  # fmt: skip
+    versions = list(history[0]["validation"]["versions"])
+    for number, version in enumerate(versions):
+        values = [entry["validation"]["versions"][version][name] for entry in history]
+        axes.plot(
+            [entry["epoch"] for entry in history], [scale * value for value in values], "o-",
+            color=COLOURS[number % len(COLOURS)], markersize=3, linewidth=1.2,
+            label=f"validation, {version}",
+        )  # fmt: skip

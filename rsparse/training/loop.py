@@ -1,0 +1,214 @@
+"""Epochs of steps, a validation after each, the best weights kept; it can stop anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.models.onnx_classifier import Classifier
+from rsparse.parallel import chunked
+from rsparse.parameters import TrainParameters
+from rsparse.progress import Progress
+from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
+from rsparse.training.learner import Learner, Score, read_ahead
+from rsparse.training.samples import (
+    ADVERSARIAL,
+    CLEAN,
+    Sample,
+    Shard,
+    Showing,
+    draw,
+    epoch_order,
+    load_shard,
+)
+from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
+
+SAVE_EVERY = 64
+"""Steps between two checkpoints within an epoch."""
+
+SHARD_SIZE = 4
+"""Images that a core computes together; more are slower, since they do not stay in its cache."""
+
+
+class Training:
+    """A training on a split of images.
+
+    Parameters
+    ----------
+    learner : Learner
+    classifier : Classifier
+        It tells how images are fitted to the network.
+    parts : two sequences of Sample
+        To train on, and to validate on.
+    versions : sequence of str
+        What is shown, the clean version first.
+    parameters : TrainParameters
+    checkpoint : Path
+        Where the state is kept.
+    run : str
+        What tells this training from others.
+    threads : int
+        Cores that read images.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        classifier: Classifier,
+        parts: tuple[Sequence[Sample], Sequence[Sample]],
+        versions: Sequence[str],
+        parameters: TrainParameters,
+        checkpoint: Path,
+        run: str,
+        threads: int,
+    ) -> None:
+        self.learner, self.classifier = learner, classifier
+        self.shown, self.held_out = parts
+        self.versions, self.parameters = versions, parameters
+        self.checkpoint, self.run_name, self.threads = checkpoint, run, threads
+        self.n_batches = math.ceil(len(self.shown) / parameters.batch_size)
+        found = load_checkpoint(checkpoint, run, learner.trainable, learner.optimizer)
+        self.state = found or State()
+        self.resumed = len(self.state.history)
+
+    def run(self, progress: Progress) -> list[dict[str, Any]]:
+        """Train to the end, and leave the best weights in the twin; the figures by epoch."""
+        state = self.state
+        if not state.history:
+            progress.start("validate", len(self.held_out) * len(self.versions))
+            self._note(None, self._validate(progress))
+        while state.epoch < self.parameters.epochs and not is_stuck(
+            losses_of(state.history), self.parameters.patience
+        ):
+            self._train_epoch(progress)
+            self._note(state.score, self._validate(progress))
+        self.learner.trainable.load(state.best)
+        return state.history
+
+    def _train_epoch(self, progress: Progress) -> None:
+        """The batches of an epoch that are still to do."""
+        state, values = self.state, self.parameters
+        n_validated = len(self.held_out) * len(self.versions)
+        done = state.batch * values.batch_size
+        progress.start(self._told(), len(self.shown) + n_validated, done)
+        for shards in self._read(self._batches(state.epoch, state.batch)):
+            step = state.epoch * self.n_batches + state.batch
+            rate = learning_rate(
+                step, values.epochs * self.n_batches, values.learning_rate, values.warmup
+            )
+            score = self.learner.step(shards, rate)
+            state.score += score
+            state.batch += 1
+            progress.advance(score.images)
+            progress.tell(self._told())
+            if state.batch % SAVE_EVERY == 0 and state.batch < self.n_batches:
+                self._save()
+
+    def _told(self) -> str:
+        """``epoch 3 of 10: loss 1.234, accuracy 71 %``."""
+        state = self.state
+        text = f"epoch {state.epoch + 1} of {self.parameters.epochs}"
+        if not state.score.images:
+            return text
+        figures = figures_of(state.score)
+        return f"{text}: loss {figures['loss']:.3f}, accuracy {100 * figures['accuracy']:.0f} %"
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Sequence[Showing]]:
+        """How the images of an epoch's batches are shown, from the batch ``start`` on."""
+        values = self.parameters
+        order = epoch_order(len(self.shown), values.seed, epoch)
+        for numbers in list(chunked(order.tolist(), values.batch_size))[start:]:
+            yield [draw(self.shown[n], self.versions, values, epoch) for n in numbers]
+
+    def _validate(self, progress: Progress) -> dict[str, Score]:
+        """The scores of all versions of what is held out, whole and attacked with all of eps."""
+        scores = {}
+        for version in self.versions:
+            eps = self.parameters.eps if version == ADVERSARIAL else 0.0
+            showings = [Showing(sample, version, eps=eps) for sample in self.held_out]
+            scores[version] = Score()
+            for shards in self._read(chunked(showings, self.parameters.batch_size)):
+                score = self.learner.scores(shards)
+                scores[version] += score
+                progress.advance(score.images)
+        return scores
+
+    def _read(self, batches: Iterator[Sequence[Showing]]) -> Iterator[list[Shard]]:
+        size = self.parameters.shard_size or self._shard_size()
+        parts = (list(chunked(batch, size)) for batch in batches)
+        needs_clean = self.parameters.distill
+        read: Callable[[Any], Shard] = lambda part: load_shard(part, self.classifier, needs_clean)  # noqa: E731
+        return read_ahead(read, parts, self.threads)
+
+    def _shard_size(self) -> int:
+        """The whole batch where it has to be, or better is, seen at once."""
+        learner = self.learner
+        whole = learner.trainable.has_statistics or learner.device.type != "cpu"
+        return self.parameters.batch_size if whole else SHARD_SIZE
+
+    def _note(self, trained: Score | None, validated: dict[str, Score]) -> None:
+        """Add an epoch's figures, keep its weights if they are the best, and save."""
+        state = self.state
+        by_version = {version: figures_of(score) for version, score in validated.items()}
+        shares = shares_of(self.versions, self.parameters)
+        loss = sum(shares[version] * by_version[version]["loss"] for version in self.versions)
+        if not math.isfinite(loss):
+            self.checkpoint.unlink(missing_ok=True)  # there is no going on from here
+            raise InputError(
+                f"the validation loss is no finite number after epoch {len(state.history)}; "
+                "try a lower --learning-rate"
+            )
+        state.history.append({
+            "epoch": len(state.history),
+            "training": None if trained is None else figures_of(trained),
+            "validation": {"loss": loss, "versions": by_version},
+        })  # fmt: skip
+        if best_epoch(losses_of(state.history)) == len(state.history) - 1:
+            state.best = self._weights()
+        if trained is not None:
+            state.epoch, state.batch, state.score = state.epoch + 1, 0, Score()
+        self._save()
+
+    def _weights(self) -> Tensors:
+        return {name: t.clone() for name, t in self.learner.trainable.tensors().items()}
+
+    def _save(self) -> None:
+        learner = self.learner
+        save_checkpoint(
+            self.checkpoint, self.run_name, self.state, learner.trainable, learner.optimizer
+        )
+
+
+def versions_shown(parameters: TrainParameters, purified: Sequence[str]) -> list[str]:
+    """What is shown of each image, the clean version first."""
+    adversarial = [ADVERSARIAL] if parameters.is_adversarial else []
+    return [CLEAN, *purified, *adversarial]
+
+
+def shares_of(versions: Sequence[str], parameters: TrainParameters) -> dict[str, float]:
+    """How much of what is trained on each version makes up, and so counts in validation.
+
+    Examples
+    --------
+    >>> shares_of(["clean", "jpeg", "median"], TrainParameters(clean_share=0.5))
+    {'clean': 0.5, 'jpeg': 0.25, 'median': 0.25}
+    """
+    others = len(versions) - 1
+    if others == 0:
+        return {versions[0]: 1.0}
+    share = (1 - parameters.clean_share) / others
+    return {versions[0]: parameters.clean_share, **dict.fromkeys(versions[1:], share)}
+
+
+def losses_of(history: Sequence[dict[str, Any]]) -> list[float]:
+    """The validation losses by epoch."""
+    return [entry["validation"]["loss"] for entry in history]
+
+
+def figures_of(score: Score) -> dict[str, float]:
+    """Mean loss and accuracy."""
+    n = max(score.images, 1)
+    return {"loss": score.loss / n, "accuracy": score.right / n}

@@ -1,0 +1,50 @@
+"""What is minimised, and the attack on the weights as they change."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+
+def label_loss(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Cross-entropy with labels (n,), a share of which is spread over all classes; (n,)."""
+    return functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+
+
+def distillation_loss(
+    logits: torch.Tensor, targets: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """T²·KL(softmax(targets / T) ‖ softmax(logits / T)) of (n, classes), (n,).
+
+    Hinton et al. 2015; the factor keeps gradients of one size for any temperature.
+    """
+    found = functional.log_softmax(logits / temperature, dim=1)
+    wanted = functional.log_softmax(targets / temperature, dim=1)
+    divergence = (wanted.exp() * (wanted - found)).sum(1)
+    return temperature**2 * divergence
+
+
+def fgsm(network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """Images one step of FGSM away, clipped and rounded to 8 bits as a file would be.
+
+    The step leads away from what the network says itself: with the label, the change would tell
+    the label to the network (Kurakin et al. 2017, "label leaking").
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    x : Tensor of shape (n, 3, h, w), float32 in [0, 1]
+    eps : Tensor of shape (n,)
+        In grey levels.
+
+    Returns
+    -------
+    Tensor like ``x``, without a gradient
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        logits = network(x).float()
+        loss = functional.cross_entropy(logits, logits.argmax(1).detach(), reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
+    change = (eps / 255).reshape(-1, 1, 1, 1) * gradient.sign()
+    return ((x.detach() + change).clamp(0, 1) * 255).round() / 255

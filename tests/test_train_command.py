@@ -1,0 +1,444 @@
+"""``rsparse train``: a classifier in, the same graph with other weights out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from rsparse.images import encode_png
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx_file import load_onnx
+from rsparse.models.provenance import RECORD_KEY
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import TrainParameters
+from rsparse.stages.train import train_model
+from rsparse.store.folders import read_manifest
+from rsparse.store.predictions import load_predictions
+from tests.conftest import REPOSITORY, tree_of
+from tests.onnx_models import ConvNet
+
+pytest.importorskip("torch")
+
+from rsparse.models.weights import with_weights
+
+MODEL = REPOSITORY / "fixtures" / "colours.onnx"
+FAST = ("--epochs", 2, "--learning-rate", 0.02, "--jobs", 1)
+
+
+def save_colours(folder: Path, n: int = 12) -> Path:
+    """Noise with one stronger channel, the class; ``labels.csv`` beside the folder tells it."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = ["file,label"]
+    for number in range(n):
+        pixels = rng.integers(60, 150, (20, 22, 3))
+        pixels[..., number % 3] += 40
+        (folder / f"{number:02d}.png").write_bytes(encode_png(pixels.astype(np.uint8)))
+        rows.append(f"{number:02d}.png,{number % 3}")
+    (folder.parent / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    return save_colours(tmp_path / "imgs")
+
+
+@pytest.fixture
+def labelled(colours: Path) -> tuple[object, ...]:
+    """What every training with labels begins with."""
+    return ("train", colours, "-m", MODEL, "--labels", colours.parent / "labels.csv", *FAST)
+
+
+def weights_of(path: Path) -> dict[str, np.ndarray]:
+    graph = onnx.load(path).graph
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def test_on_purified_images(run_cli, labelled, colours, tmp_path):
+    """The graph, its names and its metadata stay; the weights change; the record tells it all."""
+    out, plot = tmp_path / "new.onnx", tmp_path / "curve.png"
+    result = run_cli(*labelled, "--defense", "jpeg:quality=40", "-o", out, "--plot", plot)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{out}\n"
+    assert "epoch 2" in result.stderr
+    assert "jpeg-quality=40" in result.stderr
+    before, after = onnx.load(MODEL), onnx.load(out)
+    assert list(after.graph.node) == list(before.graph.node)
+    assert list(after.graph.input) == list(before.graph.input)
+    assert list(after.graph.output) == list(before.graph.output)
+    old, new = weights_of(MODEL), weights_of(out)
+    assert old.keys() == new.keys()
+    assert all(not np.array_equal(old[name], new[name]) for name in old)
+    with Image.open(plot) as picture:
+        assert picture.size == (1000, 400)
+    metadata = load_onnx(out).metadata
+    assert load_classifier(out).spec == load_classifier(MODEL).spec
+    record = json.loads(metadata[RECORD_KEY])
+    assert (record["format"], record["stage"], record["seed"]) == ("rsparse-model", "train", 0)
+    assert record["parameters"]["labels"] == "labels.csv"
+    names = [source["name"] for source in record["inputs"]]
+    assert names == ["imgs", "colours.onnx", "jpeg-quality=40", "labels.csv"]
+    made = record["inputs"][2]["record"]
+    assert made["parameters"]["defense"] == {"name": "jpeg", "quality": 40}
+    history = json.loads(metadata["rsparse.training"])
+    assert [entry["epoch"] for entry in history] == [0, 1, 2]
+    assert set(history[2]["validation"]["versions"]) == {"clean", "jpeg-quality=40"}
+    assert {p.name for p in tmp_path.iterdir()} == {"imgs", "labels.csv", out.name, plot.name}
+
+
+def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, tmp_path):
+    out = tmp_path / "new.onnx"
+    run_cli(*labelled, "--on", "clean", "-o", out)
+    result = run_cli("classify", colours, "-m", out, "-o", tmp_path / "pred.h5")
+    assert result.exit_code == 0, result.stderr
+    _, record = load_predictions(tmp_path / "pred.h5")
+    (model,) = [source for source in record["inputs"] if source["name"] == "new.onnx"]
+    assert model["record"]["stage"] == "train"
+    shown = run_cli("show", out)
+    assert shown.stdout.startswith("new.onnx  rsparse-model 1, by train of rsparse ")
+    assert "colours.onnx  sha256 " in shown.stdout
+    assert run_cli("show", MODEL).stderr == (
+        f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata hold no record\n"
+    )
+    result = run_cli(
+        "train", colours, "-m", out, "--distill", "--on", "adversarial", "--epochs", 1,
+        "-o", tmp_path / "newer.onnx",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(load_onnx(tmp_path / "newer.onnx").metadata[RECORD_KEY])
+    assert [source["record"] is None for source in record["inputs"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--on", "adversarial", "--eps", 4),
+        ("--on", "both", "--defense", "median", "--defense", "jpeg:quality=30,60"),
+        ("--on", "clean", "--optimizer", "sgd", "--precision", "bf16"),
+    ],
+    ids=lambda options: options[1],
+)
+def test_the_same_bytes_for_any_jobs(run_cli, labelled, tmp_path, options):
+    common = (*labelled, *options, "--batch-size", 5, "--shard-size", 2)
+    for jobs in (1, 3):
+        assert run_cli(*common, "-o", tmp_path / f"{jobs}.onnx", "--jobs", jobs).exit_code == 0
+    assert (tmp_path / "1.onnx").read_bytes() == (tmp_path / "3.onnx").read_bytes()
+    assert run_cli(*common, "-o", tmp_path / "seed.onnx", "--seed", 1).exit_code == 0
+    assert (tmp_path / "1.onnx").read_bytes() != (tmp_path / "seed.onnx").read_bytes()
+
+
+def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
+    """Of colours swapped by its defense, a network learns to say what it says of the clean ones."""
+    swapped = tmp_path / "swapped"
+    swapped.mkdir()
+    for path in colours.iterdir():
+        pixels = np.asarray(Image.open(path))
+        (swapped / path.name).write_bytes(encode_png(np.ascontiguousarray(pixels[..., ::-1])))
+    result = run_cli(
+        "train", colours, "-m", MODEL, "--distill", "--purified", swapped, "--clean-share", 0,
+        "--epochs", 30, "--learning-rate", 0.1, "--patience", "off", "--validation", 0.3,
+        "-o", tmp_path / "new.onnx", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    outcome = json.loads(result.stdout)
+    assert outcome["labels"] == "the original model's logits"
+    assert (outcome["training_images"], outcome["validation_images"]) == (8, 4)
+    first = outcome["epochs"][0]["validation"]["versions"]
+    assert first["clean"] == {"loss": 0.0, "accuracy": 1.0}
+    assert first["swapped"]["accuracy"] < 0.8
+    kept = outcome["epochs"][outcome["best_epoch"]]["validation"]
+    assert kept["loss"] < 0.8 * outcome["epochs"][0]["validation"]["loss"]
+    losses = [epoch["validation"]["loss"] for epoch in outcome["epochs"]]
+    assert min(losses) == kept["loss"] == kept["versions"]["swapped"]["loss"]  # no clean share
+
+
+def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
+    """A rate that spoils everything leaves the weights as they were, and stops early."""
+    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2)
+    result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
+    assert result.exit_code == 0, result.stderr
+    outcome = json.loads(result.stdout)
+    assert (outcome["best_epoch"], len(outcome["epochs"])) == (0, 3)
+    assert "the weights as they were: no epoch was better" in result.stderr
+    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
+    assert all(old[name].tobytes() == new[name].tobytes() for name in old)
+
+
+def test_chosen_layers_only(run_cli, labelled, tmp_path):
+    run_cli(*labelled, "--on", "clean", "--layers", "head", "-o", tmp_path / "new.onnx")
+    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
+    assert np.array_equal(old["conv.weight"], new["conv.weight"])
+    assert not np.array_equal(old["weight"], new["weight"])
+
+
+def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
+    """A softmax at the end stays; trained batch normalisations agree with onnxruntime."""
+    model = ConvNet(activation="batch-norm", tail="Softmax", classes=3).save(tmp_path / "m.onnx")
+    result = run_cli(
+        "train", colours, "-m", model, "--preset", "unit", "--labels",
+        tmp_path / "labels.csv", "--on", "clean", "--train-batch-norm", "--epochs", 2,
+        "-o", tmp_path / "new.onnx",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert onnx.load(tmp_path / "new.onnx").graph.node[-1].op_type == "Softmax"
+    old, new = weights_of(model), weights_of(tmp_path / "new.onnx")
+    assert all(not np.array_equal(old[name], new[name]) for name in ("mean", "variance", "scale"))
+    load_classifier(tmp_path / "new.onnx").check()  # tagged now
+
+
+def test_progress_tells_loss_and_accuracy(colours, tmp_path):
+    class Told:
+        def __init__(self) -> None:
+            self.texts, self.total, self.done = [], [], []
+
+        def start(self, what, total, done=0):
+            self.texts.append(what)
+            self.total.append(total)
+            self.done.append(done)
+
+        def advance(self, items=1):
+            self.done[-1] += items
+
+        def tell(self, what):
+            self.texts.append(what)
+
+    told = Told()
+    parameters = TrainParameters(on="clean", epochs=2, batch_size=8)
+    train_model(
+        [colours], MODEL, tmp_path / "new.onnx", parameters, labels=tmp_path / "labels.csv",
+        progress=told,
+    )  # fmt: skip
+    assert told.total == told.done == [12, 1, 12, 12]  # reading, and 11 + 1 of each epoch
+    assert told.texts[:2] == ["read", "validate"]
+    epochs = [text for text in told.texts if re.fullmatch(r"epoch \d of 2", text)]
+    assert epochs == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert re.fullmatch(r"epoch 2 of 2: loss \d\.\d{3}, accuracy \d+ %", told.texts[-1])
+
+
+class TestPurifiedImages:
+    def test_they_are_made_once(self, run_cli, labelled, tmp_path):
+        """What a cache holds is an artifact of purify, and the next training takes it."""
+        cache, options = tmp_path / "cache", ("--defense", "median", "--layers", "head")
+        run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "a.onnx")
+        made = tree_of(cache)
+        assert read_manifest(cache / "median-size=3")["stage"] == "purify"
+        stamps = {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")}
+        run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "b.onnx")
+        assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")} == stamps
+        assert tree_of(cache) == made
+        run_cli(*labelled, *options, "-o", tmp_path / "c.onnx")
+        contents = {(tmp_path / f"{name}.onnx").read_bytes() for name in "abc"}
+        assert len(contents) == 1
+
+    def test_those_of_other_images_are_refused(self, assert_error, run_cli, labelled, tmp_path):
+        cache = tmp_path / "cache"
+        common = (*labelled, "--defense", "median", "--cache", cache)
+        run_cli(*common, "-o", tmp_path / "a.onnx")
+        changed = tmp_path / "imgs" / "03.png"
+        shutil.copy(tmp_path / "imgs" / "04.png", changed)
+        place = cache / "median-size=3"
+        assert_error(
+            f"{place}: exists; choose another output or pass --overwrite", *common,
+            "-o", tmp_path / "b.onnx",
+        )  # fmt: skip
+        result = run_cli(*common, "-o", tmp_path / "b.onnx", "--overwrite")
+        assert result.exit_code == 0, result.stderr
+
+    def test_with_a_dictionary(self, assert_error, run_cli, labelled, dict_file, tmp_path):
+        """What another dictionary made is not taken for this one's."""
+        cache = tmp_path / "cache"
+        common = (*labelled, "--defense", "regionsparse:sparsity=1", "--cache", cache)
+        result = run_cli(*common, "--dict", dict_file, "-o", tmp_path / "a.onnx")
+        assert result.exit_code == 0, result.stderr
+        assert_error(
+            f"{cache / 'regionsparse-sparsity=1'}: exists; choose another output or pass "
+            "--overwrite",
+            *common, "--dict", REPOSITORY / "fixtures" / "dict.h5", "-o", tmp_path / "b.onnx",
+        )  # fmt: skip
+
+
+def test_one_bad_image_does_not_stop_it(run_cli, labelled, colours, tmp_path):
+    (colours / "05.png").write_bytes(b"no image")
+    out = tmp_path / "new.onnx"
+    result = run_cli(*labelled, "--defense", "median", "-o", out)
+    assert result.exit_code == 1
+    message = f"{colours / '05.png'}: is not a PNG, JPEG, WebP, TIFF or BMP image"
+    assert result.stderr.splitlines()[-1] == f"rsparse: skipped: {message}"
+    assert result.stdout == f"{out}\n"
+    record = json.loads(load_onnx(out).metadata[RECORD_KEY])
+    assert record["inputs"][0]["name"] == "imgs"
+
+
+def test_an_image_without_its_purified_version(run_cli, labelled, colours, tmp_path):
+    purified = tmp_path / "purified"
+    shutil.copytree(colours, purified)
+    (purified / "07.png").unlink()
+    result = run_cli(*labelled, "--purified", purified, "-o", tmp_path / "new.onnx", "--json")
+    assert result.exit_code == 1
+    outcome = json.loads(result.stdout)
+    assert outcome["done"] == 11
+    assert [entry["name"] for entry in outcome["failed"]] == ["07"]
+    assert outcome["failed"][0]["error"].endswith("is not among the purified images")
+
+
+class TestRefused:
+    @pytest.fixture
+    def refuses(self, assert_error, colours, tmp_path):
+        """Check the one line of a training that is refused, and that nothing is left."""
+
+        def check(line: str, *options: object, model: Path = MODEL, labelled: bool = True) -> None:
+            labels = ("--labels", tmp_path / "labels.csv") if labelled else ()
+            names = {path.name for path in tmp_path.iterdir()}
+            arguments = ("train", colours, "-m", model, *labels, *options)
+            assert_error(line, *arguments, "-o", tmp_path / "new.onnx")
+            assert {path.name for path in tmp_path.iterdir()} == names
+
+        return check
+
+    def test_options_that_contradict_each_other(self, refuses):
+        refuses(
+            "--on purified needs purified images: --defense SPEC makes them, "
+            "--purified FOLDER takes what purify wrote"
+        )
+        refuses("--defense: --on clean shows no purified images", "--on", "clean", "--defense",
+                "jpeg")  # fmt: skip
+        refuses("--cache: keeps what --defense makes; name a defense", "--cache", "cache")
+        refuses(
+            "--labels and --distill exclude each other; give one of them", "--distill", "--defense",
+            "jpeg",
+        )  # fmt: skip
+        refuses(
+            "--distill: a model has nothing to learn of itself from --on clean", "--distill",
+            "--on", "clean", labelled=False,
+        )  # fmt: skip
+        refuses(
+            "--clean-share 1 shows no other image; --on adversarial wants some", "--on",
+            "adversarial", "--clean-share", 1,
+        )  # fmt: skip
+
+    def test_images_without_labels(self, refuses):
+        refuses(
+            "the images have no labels; name them with --labels labels.csv, or learn what the "
+            "model itself says with --distill",
+            "--on", "clean", labelled=False,
+        )  # fmt: skip
+
+    def test_layers_and_devices(self, refuses):
+        refuses(
+            "layers: expected all, head or names of layers, got 'conv_7'; the last layers of "
+            f"{MODEL} are conv, scores",
+            "--defense", "jpeg", "--layers", "conv_7",
+        )  # fmt: skip
+        refuses("layers: expected all, head or names of layers, got ''; the last layers of "
+                f"{MODEL} are conv, scores", "--on", "clean", "--layers", "")  # fmt: skip
+
+    def test_a_rate_that_leads_nowhere(self, refuses):
+        refuses(
+            "the validation loss is no finite number after epoch 1; try a lower --learning-rate",
+            "--on", "clean", "--learning-rate", 100, "--optimizer", "sgd", "--momentum", 0.99,
+            "--warmup", 0, "--epochs", 99, "--batch-size", 1, "--weight-decay", 1,
+        )  # fmt: skip
+
+    def test_the_output(self, assert_error, labelled, colours, tmp_path):
+        out = tmp_path / "new.onnx"
+        out.write_bytes(b"")
+        assert_error(
+            f"{out}: exists; choose another output or pass --overwrite", *labelled, "-o", out
+        )
+        inside = colours / "new.onnx"
+        assert_error(
+            f"{inside}: lies inside the input {colours}; choose another output",
+            *labelled, "--defense", "median", "-o", inside,
+        )  # fmt: skip
+        assert_error(
+            f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
+            "--on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
+        )  # fmt: skip
+        copy = tmp_path / "copy.onnx"
+        shutil.copy(MODEL, copy)
+        assert_error(
+            f"{copy}: is the input itself; choose another output", "train", colours, "-m", copy,
+            "--on", "adversarial", "--distill", "-o", copy, "--overwrite",
+        )  # fmt: skip
+
+    def test_two_versions_of_one_name(self, refuses, colours):
+        refuses(
+            f"{colours}: another version is called 'imgs'; rename the folder", "--purified",
+            colours, "--purified", colours,
+        )  # fmt: skip
+
+    def test_one_image(self, assert_error, colours, tmp_path):
+        assert_error(
+            "training needs at least 2 images, one of them to validate on", "train",
+            colours / "01.png", "-m", MODEL, "--distill", "--on", "adversarial", "-o",
+            tmp_path / "new.onnx",
+        )  # fmt: skip
+        assert {path.name for path in tmp_path.iterdir()} == {"imgs", "labels.csv"}
+
+    def test_damaged_record_of_a_model(self, assert_error, colours, tmp_path):
+        model = load_onnx(MODEL)
+        broken = tmp_path / "m.onnx"
+        broken.write_bytes(model.with_metadata({RECORD_KEY: "{"}))
+        assert_error(
+            f"{broken}: metadata {RECORD_KEY}: is not JSON", "classify", colours, "-m", broken
+        )
+        broken.write_bytes(model.with_metadata({RECORD_KEY: "{}"}))
+        assert_error(f"{broken}: is not an rsparse artifact", "classify", colours, "-m", broken)
+
+    def test_what_is_not_installed(self, refuses, monkeypatch):
+        from rsparse.training import checks
+
+        monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "safetensors" else 1)
+        refuses(
+            "training needs safetensors, which is not installed: pip install 'rsparse[train]'",
+            "--on", "clean",
+        )  # fmt: skip
+
+    def test_a_graph_that_comes_out_different(self, run_cli, monkeypatch, labelled, tmp_path):
+        """Should weights be put back wrongly, onnxruntime tells, and nothing is written."""
+        from rsparse.training import retrained
+
+        monkeypatch.setattr(
+            retrained, "with_weights",
+            lambda file, weights: with_weights(file, {n: 2 * w for n, w in weights.items()}),
+        )  # fmt: skip
+        result = run_cli(*labelled, "--on", "clean", "-o", tmp_path / "new.onnx")
+        assert result.exit_code == 2
+        assert result.stderr.startswith(
+            f"rsparse: error: the retrained model is not written: {MODEL}: its torch twin's "
+            "logits differ from onnxruntime's by "
+        )
+        assert not (tmp_path / "new.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_last_layers_of_a_real_classifier(run_cli, shared, tmp_path):
+    """A short distillation brings a MobileNet nearer to itself on strongly compressed photos."""
+    photos = tmp_path / "imgs"
+    photos.mkdir()
+    for path in sorted((shared / "train").glob("*.jpg"))[:1000:25]:
+        shutil.copy(path, photos)
+    model = shared / "models" / "mobilenet_v2_224.onnx"
+    result = run_cli(
+        "train", photos, "-m", model, "--preset", "mobilenet-v2", "--distill",
+        "--defense", "jpeg:quality=10", "--layers", "*expanded_conv_16*,*.Conv_1.*,*.Logits.*",
+        "--epochs", 2, "--validation", 0.3, "-o", tmp_path / "new.onnx", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    outcome = json.loads(result.stdout)
+    first, best = (outcome["epochs"][n]["validation"] for n in (0, outcome["best_epoch"]))
+    assert outcome["best_epoch"] > 0
+    assert (
+        best["versions"]["jpeg-quality=10"]["loss"] < first["versions"]["jpeg-quality=10"]["loss"]
+    )
+    classifier = load_classifier(tmp_path / "new.onnx")
+    assert classifier.spec == load_classifier(model, SpecOptions(preset="mobilenet-v2")).spec

@@ -1,0 +1,374 @@
+"""What is learned, by closed forms; what is shown, by its draws; what is kept, by its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.images import ImageFile, encode_png, to_unit
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import TrainParameters
+from rsparse.store.files import sha256_of
+from rsparse.training.samples import (
+    ADVERSARIAL,
+    CLEAN,
+    Box,
+    Sample,
+    Shard,
+    Showing,
+    draw,
+    draw_box,
+    epoch_order,
+    load_shard,
+    split,
+)
+from rsparse.training.schedule import is_stuck, learning_rate
+from tests.conftest import make_picture
+from tests.onnx_models import ConvNet, linear_classifier
+from tests.refusals import refused
+
+torch = pytest.importorskip("torch")
+
+from rsparse.training.checkpoints import State, load_checkpoint, save_checkpoint  # noqa: E402
+from rsparse.training.learner import Learner, Score  # noqa: E402
+from rsparse.training.objective import distillation_loss, fgsm  # noqa: E402
+from rsparse.training.retrained import open_trainable  # noqa: E402
+
+UNIT = SpecOptions(preset="unit")
+PLAIN = TrainParameters(
+    on="clean", optimizer="sgd", momentum=0, weight_decay=0, label_smoothing=0, learning_rate=0.5
+)
+
+
+@pytest.fixture(autouse=True)
+def one_core(one_torch_core: None) -> None:
+    """Torch's threads would only wait for each other."""
+
+
+@pytest.fixture
+def learners() -> Iterator[object]:
+    """Makes learners, and lets their cores go."""
+    made: list[Learner] = []
+
+    def make(path: Path, parameters: TrainParameters, threads: int = 1, **kwargs: str) -> Learner:
+        trainable = open_trainable(load_classifier(path, UNIT), parameters, "cpu")
+        made.append(Learner(trainable, parameters, kwargs.get("precision", "float32"), threads))
+        return made[-1]
+
+    yield make
+    for learner in made:
+        learner.close()
+
+
+def shard_of(images: np.ndarray, labels: list[int], eps: float = 0.0) -> Shard:
+    return Shard(
+        images, images, np.array(labels, np.int64), np.full(len(images), eps, np.float32)
+    )  # fmt: skip
+
+
+def noise(n: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, *size, 3), dtype=np.uint8)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+class TestStep:
+    weights = np.random.default_rng(0).normal(size=(3, 12))
+
+    def gradient(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Of the mean cross-entropy of a linear map: (p − wanted)ᵀ x / n."""
+        found = softmax(x @ self.weights.T)
+        return (found - wanted).T @ x / len(x)
+
+    def flat(self, images: np.ndarray) -> np.ndarray:
+        return to_unit(images).transpose(0, 3, 1, 2).reshape(len(images), -1).astype(float)
+
+    @pytest.mark.parametrize("parts", [[5], [2, 2, 1]], ids=repr)
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_sgd_on_a_linear_map(self, tmp_path, learners, parts, threads):
+        """However the batch is cut: w − rate · (softmax − onehot)ᵀ x / n."""
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
+        learner = learners(path, PLAIN, threads)
+        images, labels = noise(5, (2, 2)), [0, 1, 2, 1, 0]
+        ends = np.cumsum(parts)
+        shards = [
+            shard_of(images[end - n : end], labels[end - n : end])
+            for n, end in zip(parts, ends, strict=True)
+        ]
+        score = learner.step(shards, 0.5)
+        x, wanted = self.flat(images), np.eye(3)[labels]
+        gradient = self.gradient(x, wanted)
+        found = learner.trainable.weights()
+        np.testing.assert_allclose(found["w"], self.weights - 0.5 * gradient, atol=2e-6)
+        bias = (softmax(x @ self.weights.T) - wanted).mean(0)
+        np.testing.assert_allclose(found["b"], -0.5 * bias, atol=2e-6)
+        log_p = np.log(softmax(x @ self.weights.T))
+        assert score.images == 5
+        assert score.loss == pytest.approx(-(log_p * wanted).sum(), rel=1e-5)
+        assert score.right == (log_p.argmax(1) == labels).sum()
+
+    def test_label_smoothing_and_decay(self, tmp_path, learners):
+        """Targets 1 − s + s/c and s/c; weights decay, the bias does not."""
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2), np.ones(3))
+        learner = learners(path, replace(PLAIN, label_smoothing=0.3, weight_decay=0.1))
+        images = noise(2, (2, 2))
+        learner.step([shard_of(images, [2, 0])], 0.5)
+        wanted = 0.7 * np.eye(3)[[2, 0]] + 0.1
+        gradient = self.gradient(self.flat(images), wanted) + 0.1 * self.weights
+        found = learner.trainable.weights()
+        np.testing.assert_allclose(found["w"], self.weights - 0.5 * gradient, atol=2e-6)
+        assert found["b"].sum() == pytest.approx(3, abs=1e-5)  # gradients of a bias sum to 0
+
+    def test_adversarial_images_are_learned(self, tmp_path, learners):
+        """The gradient is that of the images one step of FGSM away."""
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
+        learner = learners(path, PLAIN)
+        images = noise(2, (2, 2))
+        learner.step([shard_of(images, [2, 0], eps=8)], 0.5)
+        x = self.flat(images)
+        found = softmax(x @ self.weights.T)
+        away = (found - np.eye(3)[found.argmax(1)]) @ self.weights
+        moved = np.clip(x + 8 / 255 * np.sign(away), 0, 1)
+        gradient = self.gradient(moved, np.eye(3)[[2, 0]])
+        np.testing.assert_allclose(
+            learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
+        )
+
+    def test_a_model_has_nothing_to_learn_of_itself(self, tmp_path, learners):
+        path = ConvNet().save(tmp_path / "m.onnx")
+        learner = learners(path, replace(PLAIN, distill=True, on="purified"))
+        before = learner.trainable.weights()
+        score = learner.step([shard_of(noise(4, (12, 10)), [-1] * 4)], 0.5)
+        assert score == Score(0.0, 4, 4)
+        for name, value in learner.trainable.weights().items():
+            np.testing.assert_allclose(value, before[name], atol=1e-7)
+
+    def test_distillation_follows_the_clean_image(self, tmp_path, learners):
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
+        learner = learners(path, replace(PLAIN, distill=True, on="purified", temperature=2))
+        clean, changed = noise(3, (2, 2)), noise(3, (2, 2), seed=1)
+        learner.step([replace(shard_of(changed, [-1] * 3), clean=clean)], 0.5)
+        x, targets = self.flat(changed), softmax(self.flat(clean) @ self.weights.T / 2)
+        found = softmax(x @ self.weights.T / 2)
+        gradient = 2 * (found - targets).T @ x / 3  # T² · 1/T
+        np.testing.assert_allclose(
+            learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
+        )
+
+    def test_only_chosen_layers_change(self, tmp_path, learners):
+        learner = learners(ConvNet().save(tmp_path / "m.onnx"), replace(PLAIN, layers="head"))
+        before = {name: p.clone() for name, p in learner.twin.named_parameters()}
+        learner.step([shard_of(noise(4, (12, 10)), [0, 1, 2, 3])], 0.5)
+        changed = {n for n, p in learner.twin.named_parameters() if not torch.equal(p, before[n])}
+        assert changed == {"network.classify.weight", "network.classify.bias"}
+
+    @pytest.mark.parametrize("train", [False, True])
+    def test_batch_norm(self, tmp_path, learners, train):
+        """Trained, it uses and gathers the statistics of its batch: 0.9 of the old, 0.1 new."""
+        path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
+        learner = learners(path, replace(PLAIN, batch_norm=train))
+        seen = []
+        conv = learner.twin.network.get_submodule("conv")
+        conv.register_forward_hook(lambda module, given, result: seen.append(result))
+        learner.step([shard_of(noise(4, (12, 10)), [0, 1, 2, 3], eps=8)], 0.0)
+        learner.scores([shard_of(noise(4, (12, 10), seed=1), [0, 1, 2, 3])])
+        assert learner.trainable.has_statistics == train
+        if train:
+            batch = seen[1].detach()  # the first pass is the attack's
+            found = learner.trainable.weights()
+            np.testing.assert_allclose(found["mean"], 0.1 * batch.mean((0, 2, 3)), atol=1e-5)
+            variance = 0.9 + 0.1 * batch.var((0, 2, 3))
+            np.testing.assert_allclose(found["variance"], variance, rtol=1e-5)
+
+    def test_half_precision_is_near(self, tmp_path, learners):
+        path = ConvNet().save(tmp_path / "m.onnx")
+        shard = shard_of(noise(4, (12, 10)), [0, 1, 2, 3])
+        exact = learners(path, PLAIN).scores([shard])
+        half = learners(path, PLAIN, precision="bf16")
+        assert half.scores([shard]).loss == pytest.approx(exact.loss, rel=0.05)
+        half.step([shard], 0.1)
+        assert {w.dtype for w in half.trainable.weights().values()} == {np.dtype(np.float32)}
+
+
+class TestObjective:
+    def test_distillation(self):
+        wanted, found = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 0.0]])
+        p, q = softmax(wanted.numpy() / 2), softmax(found.numpy() / 2)
+        expected = 4 * (p * np.log(p / q)).sum()
+        assert distillation_loss(found, wanted, 2).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_fgsm_moves_each_image_by_its_own_eps(self):
+        """Away from what the network says; nowhere with 0; no further than black and white."""
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, bias=False))
+        signs = torch.tensor([1.0, -1.0] * 6)
+        network[1].weight.data = torch.stack([signs, -signs])
+        x = torch.full((3, 3, 2, 2), 100 / 255)
+        x[:, 0, 0, 0] = 101 / 255  # class 0, that signs point to
+        x[2, 0, 0, 1] = 1.0
+        found = fgsm(network, x, torch.tensor([0.0, 5.0, 5.0])) * 255
+        step = -5 * signs.reshape(3, 2, 2)
+        np.testing.assert_allclose(found[0], 255 * x[0], atol=1e-4)
+        np.testing.assert_allclose(found[1], 255 * x[1] + step, atol=1e-4)
+        assert found[2, 0, 0, 1] == 255 if x[2].flatten() @ signs > 0 else 250
+        assert not found.requires_grad
+
+
+class TestSchedule:
+    def test_it_rises_and_falls(self):
+        rates = [learning_rate(step, 100, 2.0, 0.1) for step in range(100)]
+        assert rates[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
+        assert rates[10] == 2
+        assert rates[55] == pytest.approx(1)
+        assert 0 < rates[99] < 0.001
+
+    def test_all_warmup_and_none(self):
+        assert learning_rate(3, 4, 1.0, 1.0) == 1
+        assert learning_rate(0, 1, 1.0, 0.0) == 1
+
+    def test_patience(self):
+        assert not is_stuck([1.0] * 9, None)
+        assert not is_stuck([3.0, 2.0, 4.0], 2)
+        assert is_stuck([3.0, 2.0, 4.0, 2.0], 2)
+
+
+def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:
+    files, digests = {}, {}
+    for version, pixels in versions.items():
+        path = folder / f"{version}-{name}.png"
+        path.write_bytes(encode_png(pixels))
+        files[version] = ImageFile(name, path, folder)
+        digests[version] = sha256_of(path.read_bytes())
+    return Sample(name, files, digests, 1)
+
+
+class TestSamples:
+    def bare(self, n: int) -> list[Sample]:
+        return [Sample(f"{number:03d}", {}, {}, 0) for number in range(n)]
+
+    def test_split(self):
+        """Parts of their size; another image does not change the part of most others."""
+        shown, held = split(self.bare(100), TrainParameters(validation=0.2))
+        assert (len(shown), len(held)) == (80, 20)
+        assert {s.name for s in shown} | {s.name for s in held} == {s.name for s in self.bare(100)}
+        _, more = split(self.bare(101), TrainParameters(validation=0.2))
+        assert len({s.name for s in held} & {s.name for s in more}) >= 19
+        _, other = split(self.bare(100), TrainParameters(validation=0.2, seed=1))
+        assert {s.name for s in other} != {s.name for s in held}
+        assert [len(part) for part in split(self.bare(2), TrainParameters())] == [1, 1]
+        assert [len(part) for part in split(self.bare(2), TrainParameters(validation=0.9))] == [
+            1,
+            1,
+        ]
+
+    def test_one_image_cannot_be_split(self):
+        with refused("training needs at least 2 images, one of them to validate on"):
+            split(self.bare(1), TrainParameters())
+
+    def test_an_order_for_each_epoch(self):
+        first, second = epoch_order(50, 0, 0), epoch_order(50, 0, 1)
+        assert sorted(first) == sorted(second) == list(range(50))
+        assert list(first) != list(second)
+        assert list(first) == list(epoch_order(50, 0, 0))
+
+    def test_draws(self):
+        """The wanted shares; the same draw for the same epoch; the clean version is whole."""
+        parameters = TrainParameters(clean_share=0.2, eps=10)
+        versions = (CLEAN, "jpeg", ADVERSARIAL)
+        drawn = [draw(s, versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn == [draw(s, versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn != [draw(s, versions, parameters, 4) for s in self.bare(1000)]
+        shares = [np.mean([one.version == version for one in drawn]) for version in versions]
+        np.testing.assert_allclose(shares, [0.2, 0.4, 0.4], atol=0.05)
+        assert np.mean([one.mirrored for one in drawn]) == pytest.approx(0.5, abs=0.06)
+        eps = [one.eps for one in drawn if one.version == ADVERSARIAL]
+        assert 0 < min(eps) < 0.5 < 9.5 < max(eps) < 10
+        assert {one.eps for one in drawn if one.version != ADVERSARIAL} == {0.0}
+
+    def test_without_augmentation(self):
+        parameters = TrainParameters(crop=1, flip=False)
+        assert draw(self.bare(1)[0], (CLEAN,), parameters, 0) == Showing(
+            self.bare(1)[0], CLEAN, Box(), False, 0.0
+        )
+
+    def test_boxes_stay_inside_and_keep_their_share(self):
+        rng = np.random.default_rng(0)
+        for box in (draw_box(rng, 0.4) for _ in range(500)):
+            assert 0 <= box.top <= box.top + box.height <= 1 + 1e-9
+            assert 0 <= box.left <= box.left + box.width <= 1 + 1e-9
+            assert 0.4 * 0.74 <= box.height * box.width <= 1 + 1e-9
+        picture = make_picture(0, 40, 30)
+        assert Box().cut(picture).shape == (40, 30, 3)
+        np.testing.assert_array_equal(Box(0.5, 0.1, 0.25, 0.5).cut(picture), picture[20:30, 3:18])
+        assert Box(0.999, 0.999, 0.001, 0.001).cut(picture).shape == (1, 1, 3)
+
+    def test_versions_are_cut_alike(self, tmp_path):
+        """The clean image for a teacher shows the same part, mirrored the same way."""
+        classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
+        picture = make_picture(0, 40, 30)
+        sample = sample_of(tmp_path, "a", clean=picture, darker=picture // 2)
+        showing = Showing(sample, "darker", Box(0.2, 0.3, 0.5, 0.6), mirrored=True)
+        shard = load_shard([showing], classifier, needs_clean=True)
+        assert shard.images.shape == (1, 12, 10, 3)
+        np.testing.assert_allclose(shard.images[0], shard.clean[0] // 2, atol=2)
+        part = classifier.fit_to_input(picture[8:28, 9:27])
+        np.testing.assert_array_equal(shard.clean[0], part[:, ::-1])
+        assert (shard.labels.tolist(), shard.eps.tolist()) == ([1], [0.0])
+
+    def test_a_file_that_changes_is_noticed(self, tmp_path):
+        sample = sample_of(tmp_path, "a", clean=make_picture(0))
+        path = sample.files["clean"].path
+        path.write_bytes(encode_png(make_picture(1)))
+        with refused(f"{path}: changed during the run"):
+            sample.load("clean")
+
+
+class TestCheckpoint:
+    @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+    def test_going_on_is_as_if_nothing_had_happened(self, tmp_path, learners, optimizer):
+        """Two steps, a checkpoint and a step make the weights of three steps, bit for bit."""
+        path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
+        parameters = replace(PLAIN, optimizer=optimizer, momentum=0.9, batch_norm=True)
+        shards = [shard_of(noise(4, (12, 10), seed), [0, 1, 2, 3], 4.0) for seed in range(3)]
+        whole = learners(path, parameters)
+        for shard in shards:
+            whole.step([shard], 0.01)
+        first = learners(path, parameters)
+        for shard in shards[:2]:
+            first.step([shard], 0.01)
+        best = {name: tensor.clone() for name, tensor in first.trainable.tensors().items()}
+        state = State(1, 2, Score(3.5, 2, 8), [{"epoch": 0, "loss": 0.1}], best)
+        place = tmp_path / "c.safetensors"
+        save_checkpoint(place, "run", state, first.trainable, first.optimizer)
+        second = learners(path, parameters)
+        found = load_checkpoint(place, "run", second.trainable, second.optimizer)
+        assert found is not None
+        assert (found.epoch, found.batch, found.score) == (1, 2, Score(3.5, 2, 8))
+        assert found.history == state.history
+        for name, tensor in first.trainable.tensors().items():
+            assert torch.equal(found.best[name], tensor)
+        second.step([shards[2]], 0.01)
+        for name, value in whole.trainable.weights().items():
+            np.testing.assert_array_equal(second.trainable.weights()[name], value)
+
+    def test_of_another_run(self, tmp_path, learners):
+        learner = learners(ConvNet().save(tmp_path / "m.onnx"), PLAIN)
+        place = tmp_path / "c.safetensors"
+        assert load_checkpoint(place, "run", learner.trainable, learner.optimizer) is None
+        save_checkpoint(place, "run", State(), learner.trainable, learner.optimizer)
+        assert load_checkpoint(place, "other", learner.trainable, learner.optimizer) is None
+
+    @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"\x80\x04."])
+    def test_damaged(self, tmp_path, learners, content):
+        learner = learners(ConvNet().save(tmp_path / "m.onnx"), PLAIN)
+        place = tmp_path / "c.safetensors"
+        place.write_bytes(content)
+        with refused(f"{place}: is a damaged checkpoint; remove it to start anew"):
+            load_checkpoint(place, "run", learner.trainable, learner.optimizer)
