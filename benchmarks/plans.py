@@ -34,9 +34,9 @@ ABLATIONS = {  # the paper's names by what they are; all with the paper's region
     "noOL": "regionsparse:sparsity=2,localize=no",
 }
 BASELINES = (
-    "jpeg:quality=10,15,20,30,40,75", "slq", "median:size=3,5,7", "bit-depth:bits=3,5",
-    "feature-squeezing", "tvm:weight=0.03,0.1,0.3", "tv:weight=0.03,0.1,0.3",
-    "nlm:h=4,10,15,20,30", "bilateral:sigma-color=30,80,150", "gaussian:sigma=1,1.5,2",
+    "jpeg:quality=10,15,20,30,40,75", "slq", "median:size=3,5,7,9", "bit-depth:bits=3,5",
+    "feature-squeezing", "tvm:weight=0.03,0.1,0.3,0.5,1", "tv:weight=0.03,0.1,0.3",
+    "nlm:h=4,10,15,20,30,40,60", "bilateral:sigma-color=30,80,150", "gaussian:sigma=1,1.5,2",
     "comdefend",
 )  # fmt: skip
 FEWER_BASELINES = (  # at 299×299, where judging takes ten times as long

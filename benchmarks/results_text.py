@@ -69,10 +69,19 @@ def _page(found: Mapping[str, Evaluation], machine: str, without: Sequence[str])
     yield "\n## Gray-box on Inception-v3, beside the paper"
     inception = found.get("inception-v3")
     yield from [NOT_RUN] if inception is None else _beside_the_paper(inception)
-    yield from [] if inception is None else _whole(inception)
+    yield from [] if inception is None else [*_not_judged(inception, main), *_whole(inception)]
     yield "\n## Transferred attacks on MobileNet-v2"
     transfer = found.get("transfer")
     yield from [NOT_RUN] if transfer is None else _transfer(transfer)
+    yield from [] if transfer is None else _not_judged(transfer, main)
+
+
+def _not_judged(evaluation: Evaluation, main: Evaluation) -> Iterator[str]:
+    """The kinds of defenses that were judged on MobileNet-v2 only."""
+    judged = {defense.kind for defense in evaluation.defenses}
+    missing = dict.fromkeys(d.kind for d in main.defenses if d.kind not in judged)
+    if missing:
+        yield f"\nNot run here: {', '.join(missing)}."
 
 
 def _whole(evaluation: Evaluation) -> Iterator[str]:
