@@ -205,6 +205,13 @@ class TestObjective:
         expected = 4 * (p * np.log(p / q)).sum()
         assert distillation_loss(found, wanted, 2).item() == pytest.approx(expected, rel=1e-5)
 
+    def test_distillation_is_never_below_nothing(self):
+        """Rounding alone would put some of these below 0, as if they were better than equal."""
+        wanted = torch.randn(4096, 10, generator=torch.Generator().manual_seed(0))
+        nearly = wanted + 1e-6 * torch.randn(4096, 10, generator=torch.Generator().manual_seed(1))
+        assert distillation_loss(wanted, wanted, 1).abs().max() == 0
+        assert distillation_loss(nearly, wanted, 1).min() == 0
+
     def test_fgsm_moves_each_image_by_its_own_eps(self):
         """Away from what the network says; nowhere with 0; no further than black and white."""
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, bias=False))

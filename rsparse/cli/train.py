@@ -110,11 +110,11 @@ def train(
             purified=purified or [], cache=cache, labels=labels, plot=plot, workers=workers,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    _report(outcome, watch)
+    _report(outcome, parameters.score, watch)
     finish(outcome, as_json)
 
 
-def _report(outcome: TrainOutcome, watch: Stopwatch) -> None:
+def _report(outcome: TrainOutcome, score: str, watch: Stopwatch) -> None:
     epochs = str(len(outcome.history) - 1)
     if outcome.resumed_epochs:
         epochs += f" ({max(outcome.resumed_epochs - 1, 0)} in an earlier run)"
@@ -134,7 +134,7 @@ def _report(outcome: TrainOutcome, watch: Stopwatch) -> None:
     before, after = (outcome.history[n]["validation"]["versions"] for n in (0, best))
     table(
         "Validation, before → after",
-        ["images", "loss", "accuracy %"],
+        ["images", "loss", f"{score} %"],
         [
             [
                 version,

@@ -89,6 +89,11 @@ class TrainParameters(Parameters):
     )
 
     @property
+    def score(self) -> str:
+        """What the share of right answers is: against labels, or against the original model."""
+        return "agreement" if self.distill else "accuracy"
+
+    @property
     def is_purified(self) -> bool:
         """Whether purified images are shown."""
         return self.on in ("purified", "both")

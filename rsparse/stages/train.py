@@ -123,7 +123,7 @@ def train_model(
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
             title = f"{model.name} retrained on {parameters.on} images"
-            right = "answers as the original's, %" if parameters.distill else "accuracy, %"
+            right = f"{parameters.score}, %"
             write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
         write_atomic(output, content)
     checkpoint_beside(output).unlink(missing_ok=True)

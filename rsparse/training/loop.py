@@ -108,13 +108,14 @@ class Training:
                 self._save()
 
     def _told(self) -> str:
-        """``epoch 3 of 10: loss 1.234, accuracy 71 %``."""
+        """``epoch 3 of 10: loss 1.234, accuracy 71 %``; with ``distill``, agreement."""
         state = self.state
         text = f"epoch {state.epoch + 1} of {self.parameters.epochs}"
         if not state.score.images:
             return text
         figures = figures_of(state.score)
-        return f"{text}: loss {figures['loss']:.3f}, accuracy {100 * figures['accuracy']:.0f} %"
+        share = f"{self.parameters.score} {100 * figures['accuracy']:.0f} %"
+        return f"{text}: loss {figures['loss']:.3f}, {share}"
 
     def _batches(self, epoch: int, start: int) -> Iterator[Sequence[Showing]]:
         """How the images of an epoch's batches are shown, from the batch ``start`` on."""

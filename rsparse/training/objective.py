@@ -16,12 +16,13 @@ def distillation_loss(
 ) -> torch.Tensor:
     """T²·KL(softmax(targets / T) ‖ softmax(logits / T)) of (n, classes), (n,).
 
-    Hinton et al. 2015; the factor keeps gradients of one size for any temperature.
+    Hinton et al. 2015; the factor keeps gradients of one size for any temperature. Never below 0,
+    not by rounding either: weights that say the same are not beaten by others that do.
     """
     found = functional.log_softmax(logits / temperature, dim=1)
     wanted = functional.log_softmax(targets / temperature, dim=1)
     divergence = (wanted.exp() * (wanted - found)).sum(1)
-    return temperature**2 * divergence
+    return temperature**2 * divergence.clamp_min(0)
 
 
 def fgsm(network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
