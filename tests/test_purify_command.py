@@ -17,7 +17,7 @@ from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from tests.conftest import make_picture, tree_of
 from tests.processes import finished, start, when_done
 
-SLOW = ("--stride", 1, "--sparsity", 10, "--no-localize")
+SLOW = ("--stride", 1, "--sparsity", 16, "--no-localize")
 
 
 def read(path: Path) -> np.ndarray:
