@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
-from rsparse.evaluation.scenarios import find_scenario
+from rsparse.evaluation.scenarios import SOURCE, find_scenario
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here
 from rsparse.parameters import EvaluateParameters, LearnParameters
@@ -105,7 +105,7 @@ def _judged(
         defenses=parse_defenses([OURS, *others]),
         output=work / output,
         scenarios=(find_scenario("transfer" if sources else "gray-box"),),
-        sources=tuple(model(shared, source) for source in sources),
+        others={SOURCE: tuple(model(shared, source) for source in sources)},
         dictionaries={name: dictionary(shared, work, name) for name in sorted(needed | {""})},
         parameters=EvaluateParameters(limit=limit),
     )

@@ -11,7 +11,10 @@ import numpy as np
 
 from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    BLACK_BOX,
     CLEAN,
+    EXTENDED_GRAY_BOX,
     GRAY_BOX,
     TRANSFER,
     Cell,
@@ -25,6 +28,15 @@ from rsparse.store.files import sha256_of_file
 from rsparse.store.records import EVALUATION, Record, Source
 from tests.conftest import make_picture
 
+MODEL, RETRAINED, ADVERSARIAL = "mobilenet-v2", "retrained", "adversarial"
+_POWER = {  # of the attacks on one model before another
+    (GRAY_BOX, MODEL, MODEL): 1.0,
+    (TRANSFER, "mobilenet-v1", MODEL): 0.4,
+    (TRANSFER, "inception-v3", MODEL): 0.3,
+    (BLACK_BOX, MODEL, RETRAINED): 0.6,
+    (EXTENDED_GRAY_BOX, RETRAINED, RETRAINED): 0.8,
+    (ADVERSARIAL_TRAINING, ADVERSARIAL, ADVERSARIAL): 0.2,
+}
 CLASSES = ("astronaut", "brick", "cat", "coffee", "flower")
 DEFENSES = (
     ("none", "none"),
@@ -104,27 +116,35 @@ def make_evaluation(
     names: tuple[str, ...] | None = None,
     defenses: tuple[tuple[str, str], ...] = DEFENSES,
     transfer: bool = True,
+    trained: bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """An evaluation of ``n`` images, every defense, four attacks and, if wanted, transfer."""
+    """``n`` images, every defense, four attacks, and maybe transfer and trained models."""
     rng = np.random.default_rng(seed)
     names = names or tuple(f"{CLASSES[i % 5]}/{i // 5:02d}" for i in range(n))
     n = len(names)
     labels = np.arange(n) % len(CLASSES)
     ease = rng.permutation((np.arange(n) + 0.5) / n)  # how robust each image is
-    columns = [_column(CLEAN, "", CLEAN, "", None, n, 0.0)]
-    scenarios = [(GRAY_BOX, "mobilenet-v2", 1.0)]
-    scenarios += [(TRANSFER, "mobilenet-v1", 0.4), (TRANSFER, "inception-v3", 0.3)] * transfer
-    for scenario, source, _ in scenarios:
+    columns = [_column("", "", MODEL, CLEAN, "", None, n, 0.0)]
+    if trained:
+        columns += [_column("", "", m, CLEAN, "", None, n, 0.0) for m in (RETRAINED, ADVERSARIAL)]
+    scenarios = [(GRAY_BOX, MODEL, MODEL)]
+    scenarios += [(TRANSFER, m, MODEL) for m in ("mobilenet-v1", "inception-v3")] * transfer
+    scenarios += [
+        (BLACK_BOX, MODEL, RETRAINED), (EXTENDED_GRAY_BOX, RETRAINED, RETRAINED),
+        (ADVERSARIAL_TRAINING, ADVERSARIAL, ADVERSARIAL),
+    ] * trained  # fmt: skip
+    for scenario, source, judged in scenarios:
         for family, strength_name, strengths, _ in _FAMILIES:
-            wanted = strengths if scenario == GRAY_BOX else strengths[-1:]
-            columns += [_column(scenario, source, family, strength_name, s, n, s) for s in wanted]
-    power = {scenario[1]: scenario[2] for scenario in scenarios}
+            wanted = strengths[-1:] if scenario == TRANSFER else strengths
+            columns += [
+                _column(scenario, source, judged, family, strength_name, s, n, s) for s in wanted
+            ]
     cells = []
     for column in columns:
         for text, _ in defenses:
             clean, decay = _SKILL.get(text, (0.8, 2.0))
-            share = clean * math.exp(-decay * _relative(column) * power.get(column.source, 0.0))
+            share = clean * math.exp(-decay * _relative(column) * _POWER.get(column.threat, 0.0))
             right = ease < share + rng.normal(0, 0.03, n) * (share < 1)
             wrong = (labels + 1 + rng.integers(0, len(CLASSES) - 1, n)) % len(CLASSES)
             prediction = np.where(right, labels, wrong)
@@ -132,7 +152,7 @@ def make_evaluation(
             cells.append(Cell(column.key, text, prediction.astype(np.int64), probability))
     return Evaluation(
         record=RECORD,
-        model="mobilenet-v2",
+        model=MODEL,
         names=names,
         labels=labels.astype(np.int64),
         only_correct=True,
@@ -160,15 +180,15 @@ def _relative(column: Column) -> float:
 
 
 def _column(
-    scenario: str, source: str, family: str, strength_name: str, strength: float | None, n: int,
-    size: float,
+    scenario: str, source: str, judged: str, family: str, strength_name: str,
+    strength: float | None, n: int, size: float,
 ) -> Column:  # fmt: skip
     parameters = {} if strength is None else {strength_name: strength, "steps": 10}
     attack = family if strength is None else f"{family}-{strength_name}={strength:g}"
     linf = size if strength_name == "eps" else 300 * size
     d = size if strength_name == "d" else size / 140
     return Column(
-        scenario, source, attack, family, strength_name, strength, parameters,
+        scenario, source, judged, attack, family, strength_name, strength, parameters,
         np.full(n, float(round(linf))), np.full(n, 200 * d), np.full(n, d), np.ones(n, bool),
     )  # fmt: skip
 
@@ -181,7 +201,8 @@ def make_eval_folder(
     record = Record(EVALUATION, "evaluate", {"only_correct": True}, 0, sources)
     save_evaluation(folder, record, evaluation)
     for column in evaluation.columns:
-        place = Path(CLEAN) if column.family == CLEAN else Path("attacks", *column.key[1:])
+        attacked = Path("attacks", column.source, column.attack)
+        place = Path(CLEAN) if column.family == CLEAN else attacked
         for i, name in enumerate(evaluation.names):
             pixels = make_picture(i, side, side).astype(float)
             noise = np.random.default_rng(i).choice((-1, 1), pixels.shape) * column.linf[i] / 2

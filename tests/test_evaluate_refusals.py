@@ -10,6 +10,7 @@ import pytest
 from rsparse.attacks import Bim, Fgsm
 from rsparse.defenses import defense_text
 from rsparse.evaluation.plan_file import read_plan
+from rsparse.evaluation.scenarios import SOURCE
 from rsparse.models.spec import SpecOptions
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
@@ -69,8 +70,8 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     assert found.model.wants == SpecOptions(
         size=(299, 299), mean=(0.5,) * 3, std=(0.1, 0.2, 0.3), labels=("cat", "dog")
     )
-    assert found.sources[0].wants == SpecOptions(preset="inception-v3")
-    assert [(t.scenario.name, t.model.name) for t in found.threats] == [
+    assert found.models_of(SOURCE)[0].wants == SpecOptions(preset="inception-v3")
+    assert [(t.scenario.name, t.attacked.name) for t in found.threats] == [
         ("gray-box", "m"), ("transfer", "s"),
     ]  # fmt: skip
     parameters = found.parameters
@@ -82,7 +83,8 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     [
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
-         "labels, model, attack, defense, dict, scenario, source-model, output, only-correct, "
+         "labels, model, attack, defense, dict, scenario, source-model, retrained, "
+         "adversarial-training, output, only-correct, "
          "limit, checks, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "lacks attack"),
         (LEAST.replace('output = "eval"', ""),
@@ -92,13 +94,27 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         (LEAST + "defense = [1]", "defense: expected a text or a list of texts, got [1]"),
         (LEAST + "defense = 'jpg'", None),
         (LEAST + "scenario = 'grey-box'",
-         "unknown scenario 'grey-box'; did you mean gray-box? Known: gray-box, transfer"),
+         "unknown scenario 'grey-box'; did you mean gray-box? Known: gray-box, transfer, "
+         "black-box, extended-gray-box, adversarial-training"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\npreset = 'unit'", "model: lacks file"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
          "model: unknown key 'maen'; did you mean mean? Known: file, preset, size, mean, std, "
          "range, channels, layout, class-offset, class-names"),
         (LEAST + "source-model = 's.onnx'",
-         "--source-model is attacked only with --scenario transfer"),
+         "--source-model is used only with --scenario transfer"),
+        (LEAST + "scenario = 'black-box'",
+         "scenario black-box needs --retrained, the model retrained on purified images"),
+        (LEAST + "retrained = 'r.onnx'",
+         "--retrained is used only with --scenario black-box or extended-gray-box"),
+        (LEAST + "scenario = 'black-box'\nretrained = ['r.onnx', 'r.onnx']",
+         "--retrained: {folder}/r.onnx is named twice"),
+        (LEAST + "scenario = 'black-box'\nretrained = 'm.onnx'",
+         "--retrained: {folder}/m.onnx is named twice"),
+        (LEAST + "scenario = 'black-box'\nretrained = 'new/m.onnx'",
+         "{folder}/new/m.onnx and {folder}/m.onnx would both be named 'm'; rename a copy of one"),
+        (LEAST + "scenario = 'adversarial-training'",
+         "scenario adversarial-training needs --adversarial-training, the adversarially trained "
+         "model"),
         (LEAST + "scenario = 'transfer'",
          "scenario transfer needs --source-model, the model to attack"),
         (LEAST + "dict = ['a.h5', 'b.h5']",
@@ -113,7 +129,7 @@ def test_a_plan_is_refused(tmp_path, text, message):
         with pytest.raises(Exception, match=rf"{path}: unknown defense 'jpg'; did you mean jpeg\?"):
             read_plan(path)
     else:
-        with refused(f"{path}: {message}"):
+        with refused(f"{path}: {message.format(folder=tmp_path)}"):
             read_plan(path)
 
 

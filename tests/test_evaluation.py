@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -43,8 +45,8 @@ def column(attack: str, family: str, strength_name: str = "", strength: float | 
     clean = family == CLEAN
     size = np.zeros(N) if clean else np.arange(1.0, N + 1)
     return Column(
-        "" if clean else GRAY_BOX, "" if clean else "m", attack, family, strength_name, strength,
-        {"name": family}, linf=size, l2=size / 10, d=size / 100,
+        "" if clean else GRAY_BOX, "" if clean else "m", "m", attack, family, strength_name,
+        strength, {"name": family}, linf=size, l2=size / 10, d=size / 100,
         found=np.array([True] * 5 + [clean]),
     )  # fmt: skip
 
@@ -173,6 +175,42 @@ def test_an_evaluation_comes_back_from_its_files(evaluation, tmp_path: Path):
     before = path.read_bytes()
     slower = with_timing(evaluation, {"none": 9.0})
     assert save_evaluation(tmp_path, record, slower).read_bytes() == before
+
+
+def test_a_file_of_version_1_has_one_judge(evaluation, tmp_path: Path):
+    path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
+    with h5py.File(path, "r+") as file:
+        del file["column/judged"]
+        record = json.loads(file.attrs["record"]) | {"format_version": 1}
+        file.attrs["record"] = json.dumps(record)
+        file.attrs["format_version"] = 1
+    assert [column.key for column in load_evaluation(tmp_path).columns] == [
+        column.key for column in evaluation.columns
+    ]
+
+
+def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
+    """The other judge gets image 0 wrong before any attack, and all others right."""
+    other = [
+        replace(c, judged="other", scenario="" if c.family == CLEAN else "black-box")
+        for c in evaluation.columns
+    ]
+    wrong = np.where(np.arange(N) == 0, -1, np.arange(N))
+    cells = [
+        replace(evaluation.cells[0], column=c.key, defense=d.text, prediction=wrong)
+        for c in other
+        for d in evaluation.defenses
+    ]
+    both = replace(
+        evaluation, columns=(*evaluation.columns, *other), cells=(*evaluation.cells, *cells)
+    )
+    ours = both.defenses[3]
+    columns = statistics.attacked_columns(both, "black-box")
+    assert statistics.worst_case(both, ours, columns).tolist() == flags("011111").tolist()
+    assert statistics.worst_case(both, ours).tolist() == flags("011110").tolist()
+    assert statistics.threats(both) == [(GRAY_BOX, "m", "m"), ("black-box", "m", "other")]
+    rows = [row for row in statistics.defense_rows(both) if row["judged"] == "other"]
+    assert [row["clean"] for row in rows] == [5 / 6] * 4
 
 
 def test_the_tables_hold_a_line_for_each_cell_and_image(evaluation, tmp_path: Path):

@@ -6,18 +6,32 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation.checks import Evidence, all_checks, counted
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Cell, Column, Defended, Evaluation
+from rsparse.evaluation.results import (
+    BLACK_BOX,
+    CLEAN,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+    TRANSFER,
+    Cell,
+    Column,
+    Defended,
+    Evaluation,
+)
 
 N = 40
 
 
-def column(attack: str, eps: float | None = None, steps: int = 1, scenario: str = GRAY_BOX):
+def column(
+    attack: str, eps: float | None = None, steps: int = 1, scenario: str = GRAY_BOX,
+    source: str = "m", judged: str = "m",
+):  # fmt: skip
     family = attack.split("-eps")[0]
     clean = family == CLEAN
     size = np.full(N, eps or 0.0)
     return Column(
-        "" if clean else scenario, "" if clean else "m", attack, family, "eps" if eps else "",
-        eps, {"name": family, "eps": eps, **({"steps": steps} if steps > 1 else {})},
+        "" if clean else scenario, "" if clean else source, judged, attack, family,
+        "eps" if eps else "", eps,
+        {"name": family, "eps": eps, **({"steps": steps} if steps > 1 else {})},
         size, size, size, np.ones(N, bool),
     )  # fmt: skip
 
@@ -28,7 +42,7 @@ BIM = column("bim-eps=8", 8.0, 10)
 DOUBLED = column("bim-eps=8-steps=20", 8.0, 20)
 NOISE = column("noise-eps=8", 8.0)
 FLOOR = column("bim-eps=128", 128.0, 10)
-MOVED = column("bim-eps=8", 8.0, 10, TRANSFER)
+MOVED = column("bim-eps=8", 8.0, 10, TRANSFER, source="other")
 
 
 GOOD = [
@@ -126,6 +140,37 @@ def test_transfer_against_gray_box():
     found = checked(more=((MOVED, 0),), changed={"bim-eps=8": 30}, evidence=both)
     assert found["transfer is weaker than gray-box"][0] == "pass"  # both columns at 30
     assert found["steps beat one step"][0] == "not run"
+
+
+def test_black_box_against_extended_gray_box():
+    """Each pair has one judge; two judges are never compared."""
+    extended = [column("bim-eps=8", 8.0, 10, EXTENDED_GRAY_BOX, j, j) for j in ("new", "newer")]
+    black = [column("bim-eps=8", 8.0, 10, BLACK_BOX, "m", j) for j in ("new", "newer")]
+    cleans = [column(CLEAN, judged=judged) for judged in ("new", "newer")]
+    evidence = [Evidence([c]) for c in (*extended, *black)]
+
+    def outcome(right: list[int]) -> tuple[str, str]:
+        labels = np.zeros(N, np.int64)
+        columns = [CLEAN_COLUMN, *cleans, *extended, *black]
+        cells = tuple(
+            Cell(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
+            for c, n in zip(columns, [40, 40, 40, *right], strict=True)
+        )
+        results = Evaluation(
+            {}, "m", tuple(map(str, range(N))), labels, True, 0, ("a", "b"), tuple(columns),
+            (Defended("none", "none", {}),), cells,
+        )  # fmt: skip
+        found = {(c.name, c.scenario): c for c in all_checks(results, evidence)}
+        assert ("clean accuracy", "clean: newer") in found
+        assert found["steps beat one step", "black-box: new"].outcome == "not run"
+        check = found["black-box is weaker than extended-gray-box", BLACK_BOX]
+        return check.outcome, check.detail
+
+    assert outcome([0, 20, 10, 30])[0] == "pass"
+    assert outcome([0, 20, 10, 19])[0] == "pass"
+    assert outcome([30, 0, 10, 30]) == (
+        "fail", "bim-eps=8 75 %, bim-eps=8 from m 25 % (p = 1.9e-06)"
+    )  # fmt: skip
 
 
 def test_counting():

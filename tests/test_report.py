@@ -149,7 +149,7 @@ class TestSubjects:
             replace(cell, column=o.key)
             for o in other
             for cell in whole.cells
-            if cell.column[2] == o.attack.removesuffix("-steps=20")
+            if cell.column[-1] == o.attack.removesuffix("-steps=20")
         ]
         subjects = find_subjects(
             replace(whole, columns=(*whole.columns, *other), cells=(*whole.cells, *cells))

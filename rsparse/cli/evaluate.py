@@ -38,7 +38,7 @@ from rsparse.specs import named_files
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
-    from rsparse.evaluation.results import Evaluation
+    from rsparse.evaluation.results import Evaluation, ThreatKey
     from rsparse.matrix.estimate import Estimate
 
 _Paths = Optional[list[Path]]  # noqa: UP045 - typer reads it at run time
@@ -53,6 +53,9 @@ _Texts = Optional[list[str]]  # noqa: UP045
         "rsparse evaluate plan.toml --jobs 2",
         "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
         "  --scenario transfer --source-model other.onnx -o eval/",
+        "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --defense regionsparse -d dict.h5 \\",
+        "  --scenario gray-box --scenario black-box --scenario extended-gray-box \\",
+        "  --retrained retrained.onnx --adversarial-training adversarial.onnx -o eval/",
     )
 )
 @model_options
@@ -99,7 +102,9 @@ def evaluate(
         _Texts,
         typer.Option(
             "--scenario", metavar="NAME", show_default="gray-box",
-            help="gray-box: attack the undefended model; transfer: attack the source models.",
+            help="gray-box: attack the undefended model; transfer: attack the source models; "
+            "black-box: attack the model, judge the retrained ones; extended-gray-box: attack "
+            "and judge the retrained ones.",
         ),
     ] = None,
     source_models: Annotated[
@@ -113,6 +118,22 @@ def evaluate(
         typer.Option(
             "--source-preset", metavar="NAME",
             help="--preset of the source model; of several, one for each in their order.",
+        ),
+    ] = None,
+    retrained: Annotated[
+        _Paths,
+        typer.Option(
+            metavar="FILE",
+            help="Model that rsparse train made of the judged one, for the scenarios black-box "
+            "and extended-gray-box. Its input is told by its tag.",
+        ),
+    ] = None,
+    adversarial_training: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE",
+            help="Adversarially trained model; adds the scenario adversarial-training, in which "
+            "it is attacked and judged.",
         ),
     ] = None,
     output: Annotated[
@@ -135,7 +156,8 @@ def evaluate(
     given = {
         "--model": model, "--attack": attacks, "--defense": defenses, "--dict": dictionaries,
         "--labels": labels, "--scenario": scenarios, "--source-model": source_models,
-        "--source-preset": source_presets,
+        "--source-preset": source_presets, "--retrained": retrained,
+        "--adversarial-training": adversarial_training,
     }  # fmt: skip
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         plan = _plan_from_file(images[0], output, parameters, wants, given)
@@ -197,7 +219,7 @@ def _plan_from_options(
         parse_attacks,
         parse_defenses,
     )
-    from rsparse.evaluation.scenarios import find_scenario
+    from rsparse.evaluation.scenarios import ADVERSARIAL, RETRAINED, SOURCE, find_scenario
 
     def texts(name: str) -> list[str]:
         return list(given[name] or [])
@@ -214,7 +236,13 @@ def _plan_from_options(
         defenses=parse_defenses(texts("--defense")),
         output=output,
         scenarios=tuple(map(find_scenario, texts("--scenario"))),
-        sources=_sources(given["--source-model"] or [], texts("--source-preset")),
+        others={
+            SOURCE: _sources(given["--source-model"] or [], texts("--source-preset")),
+            RETRAINED: tuple(map(ModelChoice, given["--retrained"] or [])),
+            ADVERSARIAL: tuple(
+                map(ModelChoice, [path for path in [given["--adversarial-training"]] if path])
+            ),
+        },
         dictionaries=named_files(texts("--dict")),
         parameters=parameters,
     )
@@ -238,10 +266,10 @@ def _print_plan(plan: Plan, cost: Estimate) -> None:
     attacked = cost.attacks * cost.threats
     columns = f"clean and {attacked} attacked"
     if cost.threats > 1:
-        columns += f" ({cost.attacks} attacks × {cost.threats} attacked models)"
+        columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
     if cost.extra:
         columns += f"; {cost.extra} more for the checks"
-    judged = (attacked + 1 + cost.extra) * cost.defenses * cost.images
+    judged = cost.cells * cost.images
     most = "" if cost.is_exact else "at most "
     seconds = cost.attack_seconds + cost.judge_seconds
     cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
@@ -251,6 +279,7 @@ def _print_plan(plan: Plan, cost: Estimate) -> None:
             "images": f"{most}{cost.images}, {_which(plan.parameters.only_correct)}",
             "scenarios": ", ".join(scenario.name for scenario in plan.scenarios),
             "columns": columns,
+            "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
             "defenses": str(cost.defenses),
             "cells": f"{cost.cells}, {most}{judged:,} images to classify",
             "to do": f"{cost.attacks_left} attacks, {cost.cells_left} cells",
@@ -273,12 +302,10 @@ def _duration(seconds: float) -> str:
 
 def _print_results(found: Evaluation, watch: Stopwatch) -> None:
     from rsparse.evaluation.checks import counted, failures
-    from rsparse.evaluation.statistics import attacked_columns
+    from rsparse.evaluation.statistics import threats
 
-    for scenario, source in dict.fromkeys(
-        (column.scenario, column.source) for column in attacked_columns(found)
-    ):
-        _print_table(found, scenario, source)
+    for threat in threats(found):
+        _print_table(found, threat)
     counts = counted(found.checks)
     console = stderr()
     for check in failures(found.checks):
@@ -288,7 +315,7 @@ def _print_results(found: Evaluation, watch: Stopwatch) -> None:
     console.print(f"checks: {told} (checks.csv); time {watch}", markup=False)
 
 
-def _print_table(found: Evaluation, scenario: str, source: str) -> None:
+def _print_table(found: Evaluation, threat: ThreatKey) -> None:
     """Top-1 in percent: rows are defenses, columns attacks."""
     from rsparse.evaluation.statistics import (
         accuracy,
@@ -299,19 +326,20 @@ def _print_table(found: Evaluation, scenario: str, source: str) -> None:
         worst_case,
     )
 
-    columns = attacked_columns(found, scenario, source)
+    scenario, source, judged = threat
+    columns, clean = attacked_columns(found, threat=threat), clean_column(found, judged)
     rows = []
     for defense in found.defenses:
         values = [mean_attacked(found, defense, columns)]
         values.append(share(worst_case(found, defense, columns)).value)
-        values += [accuracy(found, c, defense).value for c in (clean_column(found), *columns)]
+        values += [accuracy(found, c, defense).value for c in (clean, *columns)]
         rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
     heads = [
         f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
         for column in columns
     ]
     wide_table(
-        f"top-1 %, {scenario}, attacks on {source}, judged {found.model}; {len(found.names)} "
+        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(found.names)} "
         f"images, {_which(found.only_correct)}",
         ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
         rows,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from rsparse.core import engine
 
@@ -107,9 +108,20 @@ def reconstruct(atoms: Indices, coefficients: Floats, dictionary: Floats) -> Flo
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """``map`` over threads, BLAS held to one in each; results in the order of the items."""
-    if threads == 1:
-        yield from map(function, items)
-        return
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(function, items)
+    """``map`` over threads; results in the order of the items.
+
+    BLAS is held to one thread in each, for a single one too: some of its kernels sum in another
+    order when several share a product.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        if threads == 1:
+            yield from map(function, items)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(function, items)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; to look for them takes longer than to code an image."""
+    return ThreadpoolController()

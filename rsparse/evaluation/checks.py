@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Check, Column, Defended
+from rsparse.evaluation.results import (
+    BLACK_BOX,
+    CLEAN,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+    TRANSFER,
+    Check,
+    Column,
+    ColumnKey,
+    Defended,
+)
 from rsparse.evaluation.results import Evaluation as Results
 from rsparse.evaluation.scenarios import SCENARIOS
 from rsparse.evaluation.statistics import Flags, accuracy, clean_column, mcnemar, share
@@ -26,6 +36,7 @@ GRADIENT_FREE = (
     "BoundaryAttack", "HopSkipJumpAttack", "SpatialAttack", "PointwiseAttack",
     "LinearSearchBlendedUniformNoiseAttack",
 )  # fmt: skip
+_KNOWLEDGE = ((GRAY_BOX, TRANSFER), (EXTENDED_GRAY_BOX, BLACK_BOX))  # of the judged model, or not
 
 
 @dataclass(frozen=True)
@@ -51,13 +62,16 @@ class Evidence:
     floor: Column | None = None
     noise: Sequence[Column] = ()
     steps: tuple[Column, Column] | None = None
-    rounding: Mapping[tuple[str, str, str], tuple[Flags, Flags]] = field(default_factory=dict)
+    rounding: Mapping[ColumnKey, tuple[Flags, Flags]] = field(default_factory=dict)
 
     @property
     def scenario(self) -> str:
-        """Its name, with the attacked model's where that is another than the judged one."""
+        """Its name, with that of the other model than the evaluation's which it is about."""
         first = self.columns[0]
-        return first.scenario if first.scenario == GRAY_BOX else f"{first.scenario}: {first.source}"
+        if first.scenario == GRAY_BOX:
+            return first.scenario
+        other = first.source if first.scenario == TRANSFER else first.judged
+        return f"{first.scenario}: {other}"
 
 
 def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, ...]:
@@ -70,7 +84,9 @@ def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, .
     evidence : iterable of Evidence
         One for each scenario and attacked model.
     """
-    found = [_images(results), *(_clean(results, defense) for defense in results.defenses)]
+    cleans = [column for column in results.columns if column.family == CLEAN]
+    found = [_images(results)]
+    found += [_clean(results, c, defense) for c in cleans for defense in results.defenses]
     everything = list(evidence)
     for each in everything:
         found += [_threat(each), _distortion(each), _rounding(each)]
@@ -84,7 +100,10 @@ def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, .
                 _gradient_free(results, each, defense),
             ]
         found.append(_adaptive(each))
-    found += [_transfer(results, everything, defense) for defense in results.defenses]
+    columns = [column for each in everything for column in each.columns]
+    for more, less in _KNOWLEDGE:
+        if less == TRANSFER or any(column.scenario == less for column in columns):
+            found += [_knows_less(results, columns, more, less, d) for d in results.defenses]
     return tuple(found)
 
 
@@ -98,18 +117,19 @@ def _images(results: Results) -> Check:
     return Check("images judged", "", "", PASS, f"{n} images: {chosen}")
 
 
-def _clean(results: Results, defense: Defended) -> Check:
-    column = clean_column(results)
+def _clean(results: Results, column: Column, defense: Defended) -> Check:
     undefended = next(other for other in results.defenses if other.kind == "none")
     with_it, without = (accuracy(results, column, d) for d in (defense, undefended))
     detail = f"{_percent(without.value)} undefended, {_percent(with_it.value)} with it"
-    return Check("clean accuracy", CLEAN, defense.text, PASS, detail)
+    scenario = CLEAN if column.judged == results.model else f"{CLEAN}: {column.judged}"
+    return Check("clean accuracy", scenario, defense.text, PASS, detail)
 
 
 def _threat(evidence: Evidence) -> Check:
     first = evidence.columns[0]
     knows = SCENARIOS[first.scenario].knows
     detail = f"{knows}; {len(evidence.columns)} untargeted attacks on {first.source}"
+    detail += f", judged by {first.judged}" * (first.source != first.judged)
     return Check("threat model", evidence.scenario, "", PASS, detail)
 
 
@@ -144,7 +164,7 @@ def _rounding(evidence: Evidence) -> Check:
 
 def _iterative(results: Results, evidence: Evidence, defense: Defended) -> Check:
     name = "steps beat one step"
-    if SCENARIOS[evidence.columns[0].scenario].attacks_sources:
+    if not SCENARIOS[evidence.columns[0].scenario].attacks_the_judged:
         reason = "it holds on the attacked model; one step often transfers better"
         return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
     pairs = [
@@ -173,7 +193,7 @@ def _monotone(results: Results, evidence: Evidence, defense: Defended) -> Check:
     for columns in series.values():
         ordered = sorted(columns, key=lambda column: column.strength or 0.0)
         pairs += [(later, earlier) for earlier, later in pairwise(ordered)]
-        pairs.append((ordered[0], clean_column(results)))
+        pairs.append((ordered[0], clean_column(results, ordered[0].judged)))
     if not pairs:
         reason = "no attack of the plan has a strength"
         return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
@@ -237,20 +257,22 @@ def _adaptive(evidence: Evidence) -> Check:
     return Check("adaptive attacks are strongest", evidence.scenario, "", NOT_RUN, reason)
 
 
-def _transfer(results: Results, evidence: Sequence[Evidence], defense: Defended) -> Check:
-    name = "transfer is weaker than gray-box"
-    columns = [column for each in evidence for column in each.columns]
+def _knows_less(
+    results: Results, columns: Sequence[Column], more: str, less: str, defense: Defended
+) -> Check:
+    """An attacker who knows another model is weaker before the same judge."""
+    name = f"{less} is weaker than {more}"
     pairs = [
-        (own, transferred)
+        (own, other)
         for own in columns
-        for transferred in columns
-        if (own.scenario, transferred.scenario) == (GRAY_BOX, TRANSFER)
-        and own.attack == transferred.attack
+        for other in columns
+        if (own.scenario, other.scenario) == (more, less)
+        and (own.judged, own.attack) == (other.judged, other.attack)
     ]
     if not pairs:
         reason = "needs both scenarios in the plan"
-        return Check(name, TRANSFER, defense.text, NOT_RUN, reason)
-    return _compared(results, name, TRANSFER, defense, pairs)
+        return Check(name, less, defense.text, NOT_RUN, reason)
+    return _compared(results, name, less, defense, pairs)
 
 
 def _compared(
@@ -280,7 +302,8 @@ def _compared(
 
 def _label(column: Column) -> str:
     """An attack's name, with the attacked model's where that is not the judged one."""
-    return f"{column.attack} from {column.source}" if column.scenario == TRANSFER else column.attack
+    elsewhere = column.source not in ("", column.judged)
+    return f"{column.attack} from {column.source}" if elsewhere else column.attack
 
 
 def _percent(value: float) -> str:

@@ -8,7 +8,8 @@ dataset                       shape, dtype       meaning
 ``name``, ``label``           (n,) UTF-8, int64  the images judged, and their right classes
 ``class_name``                (c,) UTF-8         names of the classes
 ``column/scenario``, …        (m,) UTF-8         what an attack was: ``scenario``, ``source``,
-                                                 ``attack``, ``family``, ``strength_name``
+                                                 ``judged``, ``attack``, ``family``,
+                                                 ``strength_name``
 ``column/strength``           (m,) float64       NaN where it has none
 ``column/parameters``         (m,) UTF-8         JSON
 ``column/linf``, …            (m, n) float64     the change made: ``linf``, ``l2``, ``d``
@@ -21,7 +22,8 @@ dataset                       shape, dtype       meaning
 ============================  =================  ===============================================
 
 Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
-equal bytes; times are in ``timing.json``, and in the columns ``seconds`` of the CSV files.
+equal bytes. Files of version 1 have no ``column/judged``: the model judged all. Times are in
+``timing.json``, and in the columns ``seconds`` of the CSV files.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 EVALUATION_FILE = "evaluation.h5"
 TIMING_FILE = "timing.json"
-_COLUMN_TEXTS = ("scenario", "source", "attack", "family", "strength_name")
+_COLUMN_TEXTS = ("scenario", "source", "judged", "attack", "family", "strength_name")
 _SIZES = ("linf", "l2", "d")
 _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 
@@ -143,8 +145,13 @@ def load_evaluation(folder: Path) -> Evaluation:
 
 
 def _read_columns(file: h5py.File) -> Iterator[Column]:
-    texts: dict[str, Any] = {name: read_texts(file, f"column/{name}") for name in _COLUMN_TEXTS}
     parameters = read_texts(file, "column/parameters")
+    texts: dict[str, Any] = {
+        name: read_texts(file, f"column/{name}")
+        for name in _COLUMN_TEXTS
+        if name != "judged" or file.attrs["format_version"] > 1
+    }
+    texts.setdefault("judged", [str(file.attrs["model"])] * len(parameters))
     strengths = read_array(file, "column/strength", "f", 1)
     sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
     found = read_array(file, "column/found", "u", 2).astype(bool)
@@ -216,6 +223,7 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                     "label_name": names[label],
                     "scenario": column.scenario,
                     "source": column.source,
+                    "judged": column.judged,
                     "attack": column.attack,
                     "defense": defense.text,
                     "prediction": found,

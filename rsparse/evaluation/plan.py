@@ -9,8 +9,15 @@ from pathlib import Path
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.defenses import Defense, NoDefense, defense_text, parse_defense
 from rsparse.errors import InputError
-from rsparse.evaluation.results import GRAY_BOX
-from rsparse.evaluation.scenarios import Scenario, find_scenario
+from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
+from rsparse.evaluation.scenarios import (
+    ADVERSARIAL,
+    OTHER_ROLES,
+    SCENARIOS,
+    Role,
+    Scenario,
+    find_scenario,
+)
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import EvaluateParameters
 
@@ -30,10 +37,11 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Threat:
-    """A scenario with the model that is attacked in it."""
+    """A scenario with the model that is attacked in it and the one that judges."""
 
     scenario: Scenario
-    model: ModelChoice
+    attacked: ModelChoice
+    judged: ModelChoice
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,14 @@ class Plan:
     images : tuple of Path
     labels : Path or None
     model : ModelChoice
-        The judged one.
+        The one that is judged undefended to choose the images, and in most scenarios.
     attacks, defenses
         Every attack in every scenario, behind every defense. ``none`` is always the first defense.
     output : Path
     scenarios : tuple of Scenario
-    sources : tuple of ModelChoice
-        The models attacked in the scenarios that attack others than the judged one.
+        An adversarially trained model adds the scenario of that name.
+    others : mapping of Role to tuple of ModelChoice
+        The models that scenarios need beside ``model``.
     dictionaries : mapping of str to Path
         By name; "" is the default one.
     parameters : EvaluateParameters
@@ -69,44 +78,71 @@ class Plan:
     defenses: tuple[Defense, ...]
     output: Path
     scenarios: tuple[Scenario, ...] = ()
-    sources: tuple[ModelChoice, ...] = ()
+    others: Mapping[Role, tuple[ModelChoice, ...]] = field(default_factory=dict)
     dictionaries: Mapping[str, Path] = field(default_factory=dict)
     parameters: EvaluateParameters = field(default_factory=EvaluateParameters)
 
     def __post_init__(self) -> None:
         defenses = (NoDefense(), *(d for d in self.defenses if not isinstance(d, NoDefense)))
         object.__setattr__(self, "defenses", defenses)
-        object.__setattr__(self, "scenarios", self.scenarios or (find_scenario(GRAY_BOX),))
+        object.__setattr__(self, "scenarios", self._all_scenarios())
         if not self.attacks:
             raise InputError("no attack is named; pass --attack, such as bim:eps=8")
         _refuse_twice("attack", [attack_text(attack) for attack in self.attacks])
         _refuse_twice("defense", [defense_text(defense) for defense in self.defenses])
         _refuse_twice("scenario", [scenario.name for scenario in self.scenarios])
-        self._check_sources()
+        for role in OTHER_ROLES:
+            self._check_role(role)
+        self._check_names()
 
-    def _check_sources(self) -> None:
-        wanting = [scenario.name for scenario in self.scenarios if scenario.attacks_sources]
-        if wanting and not self.sources:
-            raise InputError(f"scenario {wanting[0]} needs --source-model, the model to attack")
-        if self.sources and not wanting:
-            raise InputError("--source-model is attacked only with --scenario transfer")
-        names: dict[str, Path] = {self.model.name: self.model.path}
-        for source in self.sources:
-            other = names.setdefault(source.name, source.path)
-            if other is not source.path:
+    def _all_scenarios(self) -> tuple[Scenario, ...]:
+        named = self.scenarios or (find_scenario(GRAY_BOX),)
+        added = find_scenario(ADVERSARIAL_TRAINING)
+        return named if added in named or not self.models_of(ADVERSARIAL) else (*named, added)
+
+    def _check_role(self, role: Role) -> None:
+        """Check that models of a role are there where a scenario needs them, and only there."""
+        wanting = [scenario.name for scenario in self.scenarios if role in scenario.roles]
+        models = self.models_of(role)
+        if wanting and not models:
+            raise InputError(f"scenario {wanting[0]} needs {role.option}, {role.what}")
+        if models and not wanting:
+            able = [scenario.name for scenario in SCENARIOS.values() if role in scenario.roles]
+            raise InputError(f"{role.option} is used only with --scenario {' or '.join(able)}")
+        for number, choice in enumerate(models):
+            if choice.path in [other.path for other in (*models[:number], self.model)]:
+                raise InputError(f"{role.option}: {choice.path} is named twice")
+
+    def _check_names(self) -> None:
+        taken: dict[str, ModelChoice] = {}
+        for choice in (self.model, *(c for role in OTHER_ROLES for c in self.models_of(role))):
+            other = taken.setdefault(choice.name, choice)
+            if other != choice:
                 raise InputError(
-                    f"{source.path} and {other} would both be named {source.name!r}; "
+                    f"{choice.path} and {other.path} would both be named {choice.name!r}; "
                     "rename a copy of one"
                 )
 
+    def models_of(self, role: Role) -> tuple[ModelChoice, ...]:
+        """The models that play a role."""
+        return self.others.get(role, ()) if role in OTHER_ROLES else (self.model,)
+
     @property
     def threats(self) -> list[Threat]:
-        """The scenarios with the models attacked in them."""
+        """The scenarios with the models in them; one that is attacked and judges is one model."""
         return [
-            Threat(scenario, model)
+            Threat(scenario, attacked, judged)
             for scenario in self.scenarios
-            for model in (self.sources if scenario.attacks_sources else (self.model,))
+            for judged in self.models_of(scenario.judged)
+            for attacked in (
+                (judged,) if scenario.attacks_the_judged else self.models_of(scenario.attacked)
+            )
         ]
+
+    @property
+    def judges(self) -> list[ModelChoice]:
+        """The models that judge, ``model`` first: it also chooses the images."""
+        return list(dict.fromkeys((self.model, *(threat.judged for threat in self.threats))))
 
 
 def _refuse_twice(kind: str, names: Sequence[str]) -> None:

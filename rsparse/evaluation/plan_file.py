@@ -15,7 +15,7 @@ from rsparse.evaluation.plan import (
     parse_attacks,
     parse_defenses,
 )
-from rsparse.evaluation.scenarios import find_scenario
+from rsparse.evaluation.scenarios import OTHER_ROLES, find_scenario
 from rsparse.models.fields import parse_size, parse_triple, read_class_names
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import EvaluateParameters
@@ -24,9 +24,10 @@ from rsparse.store.files import read_bytes
 
 _PARAMETERS = {field.name.replace("_", "-"): field.name
                for field in dataclasses.fields(EvaluateParameters)}  # fmt: skip
+_ROLES = {role.option.removeprefix("--"): role for role in OTHER_ROLES}
 _KEYS = (
-    "images", "labels", "model", "attack", "defense", "dict", "scenario", "source-model",
-    "output", *_PARAMETERS,
+    "images", "labels", "model", "attack", "defense", "dict", "scenario", *_ROLES, "output",
+    *_PARAMETERS,
 )  # fmt: skip
 _MODEL_KEYS = (
     "file", "preset", "size", "mean", "std", "range", "channels", "layout", "class-offset",
@@ -67,7 +68,6 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
             raise InputError(f"lacks {key}")
     if output is None and "output" not in said:
         raise InputError("lacks output; add it, or name the folder with -o")
-    sources = said.get("source-model", [])
     return Plan(
         images=tuple(folder / text for text in _texts(said, "images")),
         labels=folder / _text(said, "labels") if "labels" in said else None,
@@ -76,10 +76,7 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         defenses=parse_defenses(_texts(said, "defense")),
         output=output if output is not None else folder / _text(said, "output"),
         scenarios=tuple(map(find_scenario, _texts(said, "scenario"))),
-        sources=tuple(
-            _model(source, folder, "source-model")
-            for source in (sources if isinstance(sources, list) else [sources])
-        ),
+        others={role: _models(said, folder, key) for key, role in _ROLES.items() if key in said},
         dictionaries=named_files(_texts(said, "dict"), folder),
         parameters=EvaluateParameters(
             **{field: said[key] for key, field in _PARAMETERS.items() if key in said}
@@ -113,6 +110,11 @@ def _texts(said: Mapping[str, Any], key: str) -> list[str]:
     if not all(isinstance(item, str) for item in values):
         raise InputError(f"{key}: expected a text or a list of texts, got {value!r}")
     return values
+
+
+def _models(said: Mapping[str, Any], folder: Path, key: str) -> tuple[ModelChoice, ...]:
+    values = said[key] if isinstance(said[key], list) else [said[key]]
+    return tuple(_model(value, folder, key) for value in values)
 
 
 def _model(value: Any, folder: Path, key: str) -> ModelChoice:

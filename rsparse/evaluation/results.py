@@ -17,11 +17,17 @@ from numpy.typing import NDArray
 CLEAN = "clean"
 GRAY_BOX = "gray-box"
 TRANSFER = "transfer"
+BLACK_BOX = "black-box"
+EXTENDED_GRAY_BOX = "extended-gray-box"
+ADVERSARIAL_TRAINING = "adversarial-training"
+
+ThreatKey = tuple[str, str, str]
+ColumnKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One attack at one strength, or the clean images.
+    """One attack at one strength before one judge, or the clean images before it.
 
     Attributes
     ----------
@@ -29,6 +35,8 @@ class Column:
         ``gray-box``, ``transfer``, …; what the attacker knew.
     source : str
         Name of the model that was attacked; "" for the clean images.
+    judged : str
+        Name of the model that was shown the images.
     attack : str
         The attack's short name (``bim-eps=8``), or ``clean``.
     family : str
@@ -47,6 +55,7 @@ class Column:
 
     scenario: str
     source: str
+    judged: str
     attack: str
     family: str
     strength_name: str
@@ -58,9 +67,14 @@ class Column:
     found: NDArray[np.bool_]
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def threat(self) -> ThreatKey:
+        """Scenario, attacked model and judged model."""
+        return self.scenario, self.source, self.judged
+
+    @property
+    def key(self) -> ColumnKey:
         """What tells a column from all others."""
-        return self.scenario, self.source, self.attack
+        return *self.threat, self.attack
 
 
 @dataclass(frozen=True)
@@ -91,13 +105,13 @@ class Defended:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the judged model says of all images of one column behind one defense.
+    """What a column's judge says of all its images behind one defense.
 
     ``prediction`` (n,) int64 holds class indices, ``probability`` (n,) float32 their softmax
     probabilities. An image that could not be judged has prediction −1.
     """
 
-    column: tuple[str, str, str]
+    column: ColumnKey
     defense: str
     prediction: NDArray[np.int64]
     probability: NDArray[np.float32]
@@ -127,7 +141,7 @@ class Evaluation:
     record : mapping
         Its record (``rsparse.store.records``): parameters, seed, inputs with their records.
     model : str
-        Name of the judged model.
+        Name of the model that the evaluation is about; some scenarios judge others beside it.
     names, labels : tuple of str; int64 array of shape (n,)
         The images judged, and their right classes.
     only_correct : bool

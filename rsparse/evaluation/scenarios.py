@@ -1,7 +1,7 @@
 """Scenarios: what an attacker knows, by the names of the paper and of Carlini et al. (2019).
 
-Each says which model is attacked. Room is left for those in which the attacker asks the model
-(black-box), knows of the defense (extended gray-box), or attacks through it (adaptive).
+Each says which model is attacked and which one then judges the images. Room is left for those in
+which the attacker asks the model, or attacks through the defense (adaptive).
 """
 
 from __future__ import annotations
@@ -9,8 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsparse.errors import InputError
-from rsparse.evaluation.results import GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    BLACK_BOX,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+    TRANSFER,
+)
 from rsparse.specs import nearest
+
+
+@dataclass(frozen=True)
+class Role:
+    """The part that a model plays, and the option that names it."""
+
+    name: str
+    option: str
+    what: str
+
+
+MODEL = Role("model", "--model", "the classifier to judge")
+SOURCE = Role("source", "--source-model", "the model to attack")
+RETRAINED = Role("retrained", "--retrained", "the model retrained on purified images")
+ADVERSARIAL = Role("adversarial", "--adversarial-training", "the adversarially trained model")
+OTHER_ROLES = (SOURCE, RETRAINED, ADVERSARIAL)
 
 
 @dataclass(frozen=True)
@@ -22,16 +44,24 @@ class Scenario:
     name : str
     knows : str
         The threat model in a sentence.
-    attacks_sources : bool
-        Whether the source models are attacked, or the judged one.
-    is_adaptive : bool
-        Whether the attacker knows the defense.
+    attacked, judged : Role
+        The model that the attacks are made on, and the one that is shown them.
     """
 
     name: str
     knows: str
-    attacks_sources: bool = False
-    is_adaptive: bool = False
+    attacked: Role = MODEL
+    judged: Role = MODEL
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The models it needs beside ``--model``."""
+        return tuple(role for role in OTHER_ROLES if role in (self.attacked, self.judged))
+
+    @property
+    def attacks_the_judged(self) -> bool:
+        """Whether the model that is attacked also judges."""
+        return self.attacked is self.judged
 
 
 SCENARIOS = {
@@ -44,10 +74,28 @@ SCENARIOS = {
         Scenario(
             TRANSFER,
             "the attacker knows another classifier, and neither the judged one nor the defense",
-            attacks_sources=True,
+            attacked=SOURCE,
+        ),
+        Scenario(
+            BLACK_BOX,
+            "the attacker knows the classifier before it was retrained, and neither the new "
+            "weights nor the defense",
+            judged=RETRAINED,
+        ),
+        Scenario(
+            EXTENDED_GRAY_BOX,
+            "the attacker knows the retrained classifier and its weights, and nothing of the "
+            "defense before it",
+            attacked=RETRAINED, judged=RETRAINED,
+        ),
+        Scenario(
+            ADVERSARIAL_TRAINING,
+            "the attacker knows the adversarially trained classifier and its weights, and nothing "
+            "of the defense",
+            attacked=ADVERSARIAL, judged=ADVERSARIAL,
         ),
     )
-}
+}  # fmt: skip
 
 
 def find_scenario(name: str) -> Scenario:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
-from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation
+from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation, ThreatKey
 
 Flags = NDArray[np.bool_]
 
@@ -47,8 +47,8 @@ def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Share
     return share(evaluation.correct(column, defense))
 
 
-def clean_column(evaluation: Evaluation) -> Column:
-    """The column of the benign images.
+def clean_column(evaluation: Evaluation, judged: str | None = None) -> Column:
+    """The column of the benign images before a judge, by default the evaluation's model.
 
     Raises
     ------
@@ -56,22 +56,27 @@ def clean_column(evaluation: Evaluation) -> Column:
         If there is none.
     """
     for column in evaluation.columns:
-        if column.family == CLEAN:
+        if column.family == CLEAN and column.judged == (judged or evaluation.model):
             return column
     raise KeyError(CLEAN)
 
 
 def attacked_columns(
-    evaluation: Evaluation, scenario: str | None = None, source: str | None = None
+    evaluation: Evaluation, scenario: str | None = None, threat: ThreatKey | None = None
 ) -> list[Column]:
-    """All columns but the clean one, or those of a scenario, or of one attacked model in it."""
+    """All columns but the clean ones, or those of a scenario, or of one threat."""
     return [
         column
         for column in evaluation.columns
         if column.family != CLEAN
         and scenario in (None, column.scenario)
-        and source in (None, column.source)
+        and threat in (None, column.threat)
     ]
+
+
+def threats(evaluation: Evaluation) -> list[ThreatKey]:
+    """Scenario, attacked model and judged model of all attacked columns, each once."""
+    return list(dict.fromkeys(column.threat for column in attacked_columns(evaluation)))
 
 
 def mean_attacked(
@@ -94,10 +99,10 @@ def worst_case(
     The attacker chooses the attack for each image anew (Carlini et al. 2019, Section 4.3).
     """
     chosen = attacked_columns(evaluation) if columns is None else columns
-    right = evaluation.correct(clean_column(evaluation), defense)
-    for column in chosen:
-        right = right & evaluation.correct(column, defense)
-    return right
+    judges = dict.fromkeys(column.judged for column in chosen) or (evaluation.model,)
+    clean = [clean_column(evaluation, judged) for judged in judges]
+    correct = [evaluation.correct(column, defense) for column in (*clean, *chosen)]
+    return np.logical_and.reduce(correct)
 
 
 def best_baseline(evaluation: Evaluation, column: Column) -> Defended | None:
@@ -148,26 +153,25 @@ def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The lines of ``defenses.csv``: clean, mean and worst case of each defense and scenario."""
-    threats = dict.fromkeys((c.scenario, c.source) for c in attacked_columns(evaluation))
     return [
-        _defense_row(evaluation, defense, *threat)
-        for threat in threats
+        _defense_row(evaluation, defense, threat)
+        for threat in threats(evaluation)
         for defense in evaluation.defenses
     ]
 
 
-def _defense_row(
-    evaluation: Evaluation, defense: Defended, scenario: str, source: str
-) -> dict[str, Any]:
-    columns = attacked_columns(evaluation, scenario, source)
+def _defense_row(evaluation: Evaluation, defense: Defended, threat: ThreatKey) -> dict[str, Any]:
+    scenario, source, judged = threat
+    columns = attacked_columns(evaluation, threat=threat)
     worst = share(worst_case(evaluation, defense, columns))
     return {
         "scenario": scenario,
         "source": source,
+        "judged": judged,
         "defense": defense.text,
         "kind": defense.kind,
         "n": worst.n,
-        "clean": accuracy(evaluation, clean_column(evaluation), defense).value,
+        "clean": accuracy(evaluation, clean_column(evaluation, judged), defense).value,
         "mean_attacked": mean_attacked(evaluation, defense, columns),
         "worst_case": worst.value,
         "worst_low": worst.low,
@@ -182,6 +186,7 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
     shared = {
         "scenario": column.scenario,
         "source": column.source,
+        "judged": column.judged,
         "attack": column.attack,
         "family": column.family,
         "strength_name": column.strength_name,

@@ -49,14 +49,15 @@ class Found:
             key: np.array([_size(entries.get(name), key) for name in self.names], np.float64)
             for key in ("linf", "l2", "d")
         }
+        judged = column.judged.name
         if column.attack is None or column.threat is None:
             everything = np.ones(len(self.names), bool)
-            return Column("", "", CLEAN, CLEAN, "", None, {}, **sizes, found=everything)
+            return Column("", "", judged, CLEAN, CLEAN, "", None, {}, **sizes, found=everything)
         found = [n in entries and not entries[n]["nothing_found"] for n in self.names]
         return Column(
-            column.threat.scenario.name, column.threat.model.name, attack_text(column.attack),
-            column.attack.name, *strength_of(column.attack), column.attack.as_record(), **sizes,
-            found=np.array(found, bool),
+            column.threat.scenario.name, column.threat.attacked.name, judged,
+            attack_text(column.attack), column.attack.name, *strength_of(column.attack),
+            column.attack.as_record(), **sizes, found=np.array(found, bool),
         )  # fmt: skip
 
     def evaluation(self, columns: Iterable[Attacked]) -> Evaluation:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rsparse.attacks import Attack
 from rsparse.defenses import Defense
 from rsparse.images import ImageFile, Pixels, decode_image
 from rsparse.matrix.layout import Attacked, Matrix
+from rsparse.models.onnx_classifier import Classifier
 from rsparse.parallel import Here, Workers, one_thread
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
@@ -30,6 +32,7 @@ class Estimate:
     is_exact : bool
     attacks, threats, defenses, extra : int
         Attacks in the plan, scenarios with their models, defenses, and columns for the checks.
+    models_attacked : int
     cells, cells_left, attacks_left : int
         Of all columns, those for the checks included.
     attack_seconds, judge_seconds : float
@@ -40,6 +43,7 @@ class Estimate:
     is_exact: bool
     attacks: int
     threats: int
+    models_attacked: int
     defenses: int
     extra: int
     cells: int
@@ -68,13 +72,11 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
     extra = _extra(matrix)
     everything = list(dict.fromkeys([*columns, *extra]))
     n, is_exact = _count_images(matrix)
-    left = [c for c in everything if c.attack and (overwrite or not _is_attacked(matrix, c))]
-    cells = [
-        (column, defense)
-        for column in everything
-        for defense in plan.defenses
-        if overwrite or not matrix.cell_of(column, defense).exists()
-    ]
+    folders = {matrix.folder_of(c): c for c in everything if c.attack}
+    left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
+    cells = {matrix.cell_of(c, defense): (c, defense) for c in everything
+             for defense in plan.defenses}  # fmt: skip
+    missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
     cores = workers.cores(n, pays_from=0)
     pictures = _pictures(matrix)
     return Estimate(
@@ -82,13 +84,14 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
         is_exact,
         len(plan.attacks),
         len(plan.threats),
+        len({threat.attacked.name for threat in plan.threats}),
         len(plan.defenses),
         len(everything) - len(columns),
-        len(everything) * len(plan.defenses),
         len(cells),
+        len(missing),
         len(left),
         _attack_seconds(matrix, left, pictures) * n / cores,
-        _judge_seconds(matrix, [defense for _, defense in cells], pictures) * n / cores,
+        _judge_seconds(matrix, missing, pictures) * n / cores,
         cores,
     )
 
@@ -98,14 +101,14 @@ def _extra(matrix: Matrix) -> list[Attacked]:
     found: list[Attacked] = []
     for threat in matrix.plan.threats if matrix.plan.parameters.checks else ():
         found += matrix.probes(threat)
-        doubled = [Attacked(threat, attack) for attack in matrix.doubled_attacks()]
+        doubled = [Attacked.by(threat, attack) for attack in matrix.doubled_attacks()]
         made = [column for column in doubled if _is_attacked(matrix, column)]
         found += (made or sorted(doubled, key=_passes, reverse=True))[:1]
     return found
 
 
 def _count_images(matrix: Matrix) -> tuple[int, bool]:
-    folder = matrix.folder_of(Attacked())
+    folder = matrix.folder_of(Attacked(matrix.plan.model))
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
         return len(manifest["images"]) if manifest else 0, True
@@ -144,29 +147,42 @@ def _attack_seconds(
     runs: dict[str, set[Attack]] = {}
     for column in columns:
         if column.threat is not None and column.attack is not None:
-            runs.setdefault(column.threat.model.name, set()).add(column.attack.unscaled())
+            runs.setdefault(column.threat.attacked.name, set()).add(column.attack.unscaled())
     return sum(
-        seconds_a_pass(matrix.attacked_models[name], pictures, device)
+        seconds_a_pass(matrix.models[name], pictures, device)
         * sum(attack.passes for attack in attacks)
         for name, attacks in runs.items()
     )
 
 
 def _judge_seconds(
-    matrix: Matrix, defenses: Iterable[Defense], pictures: Sequence[Pixels]
+    matrix: Matrix, cells: Sequence[tuple[Attacked, Defense]], pictures: Sequence[Pixels]
 ) -> float:
-    """For one image of each cell, on one core."""
-    wanted = list(defenses)
-    seconds = {defense: _seconds(matrix, defense, pictures) for defense in dict.fromkeys(wanted)}
-    return sum(seconds[defense] for defense in wanted)
+    """For one image of each cell, on one core; judges of the same images share the cleaning."""
+    cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in cells}.values()]
+    judges = [column.judged.name for column, _ in cells]
+    resources = matrix.court.resources
+    cleaning = {
+        defense: _seconds(partial(defense.clean, resources=resources), pictures)
+        for defense in dict.fromkeys(cleaned)
+    }
+    judging = {
+        name: _seconds(partial(_classify, matrix.models[name]), pictures)
+        for name in dict.fromkeys(judges)
+    }
+    return sum(map(cleaning.__getitem__, cleaned)) + sum(map(judging.__getitem__, judges))
 
 
-def _seconds(matrix: Matrix, defense: Defense, pictures: Sequence[Pixels]) -> float:
-    """Cleaning and classifying the last picture; those before it prepare."""
+def _classify(judge: Classifier, picture: Pixels) -> object:
+    return judge.logits([picture])
+
+
+def _seconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
+    """What the last picture takes; those before it prepare."""
     taken = 0.0
     with one_thread():
         for picture in pictures if len(pictures) > 1 else [*pictures, *pictures]:
             start = time.perf_counter()
-            matrix.classifier.logits([defense.clean(picture, matrix.court.resources)])
+            work(picture)
             taken = time.perf_counter() - start
     return taken

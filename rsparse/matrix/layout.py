@@ -13,28 +13,33 @@ from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.stages.judge import Court, Folder, cell_record
+from rsparse.stages.judge import Court, Folder, JudgedCell, cell_record
 from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import reason, sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
-from rsparse.store.records import Record
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """One column of the matrix: a threat and an attack, or neither for the clean images."""
+    """One column of the matrix: a judge, and what it is shown: an attack, or the clean images."""
 
+    judged: ModelChoice
     threat: Threat | None = None
     attack: Attack | None = None
+
+    @classmethod
+    def by(cls, threat: Threat, attack: Attack) -> Attacked:
+        """The column of an attack under a threat."""
+        return cls(threat.judged, threat, attack)
 
     @property
     def place(self) -> Path:
         """Its folder below ``attacks/``, or its cells' below ``cells/``."""
         if self.threat is None or self.attack is None:
             return Path(CLEAN)
-        return Path(self.threat.model.name, attack_text(self.attack))
+        return Path(self.threat.attacked.name, attack_text(self.attack))
 
 
 class Matrix:
@@ -50,23 +55,22 @@ class Matrix:
         self.plan = plan
         _refuse_taken(plan.output)
         self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
-        self.attacked_models: dict[str, Classifier] = {}
-        for threat in plan.threats:
-            own = threat.model is plan.model
-            self.attacked_models[threat.model.name] = (
-                self.classifier if own else _load_source(threat.model, self.classifier)
-            )
+        self.models = {plan.model.name: self.classifier}
+        for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
+            if choice.name not in self.models:
+                self.models[choice.name] = _load_other(choice, self.classifier)
         dictionaries, sources = load_dictionaries(plan.dictionaries)
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
-        self.court = Court(self.classifier, resources, sources)
+        self.court = Court(resources, sources)
 
     @property
     def columns(self) -> list[Attacked]:
-        """The plan's columns, the clean one first."""
-        attacked = [Attacked(t, attack) for t in self.plan.threats for attack in self.plan.attacks]
-        return [Attacked(), *attacked]
+        """The plan's columns, the clean ones first."""
+        threats, attacks = self.plan.threats, self.plan.attacks
+        attacked = [Attacked.by(threat, attack) for threat in threats for attack in attacks]
+        return [*map(Attacked, self.plan.judges), *attacked]
 
     def probes(self, threat: Threat) -> list[Attacked]:
         """The extra columns of a threat that the checklist needs and that are known beforehand."""
@@ -78,7 +82,7 @@ class Matrix:
             if name in ("eps", "d") and value is not None:
                 largest[name] = max(value, largest.get(name, 0.0))
         noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
-        return [Attacked(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
+        return [Attacked.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
         """The plan's attacks in steps by the same attacks with twice as many."""
@@ -96,14 +100,18 @@ class Matrix:
 
     def cell_of(self, column: Attacked, defense: Defense) -> Path:
         """The file of a cell."""
-        return self.plan.output / "cells" / column.place / f"{_file_name(defense)}.h5"
+        own = column.judged == self.plan.model
+        place = Path("cells") if own else Path("judged", column.judged.name)
+        return self.plan.output / place / column.place / f"{_file_name(defense)}.h5"
 
-    def record_of_cell(self, folder: Folder, defense: Defense) -> Record:
-        """What a cell is made from."""
-        return cell_record(folder, self.court, defense)
+    def cell(self, folder: Folder, column: Attacked, defense: Defense) -> JudgedCell:
+        """A cell: who judges it, what it is made from, and its file."""
+        judge = self.models[column.judged.name]
+        record = cell_record(folder, self.court, judge, defense)
+        return JudgedCell(judge, record, self.cell_of(column, defense))
 
 
-def _load_source(choice: ModelChoice, judged: Classifier) -> Classifier:
+def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:
     classifier = load_classifier(choice.path, choice.wants).check()
     if classifier.n_classes != judged.n_classes:
         raise InputError(

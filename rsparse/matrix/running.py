@@ -19,8 +19,9 @@ from rsparse.evaluation.files import (
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.plan import Threat
+from rsparse.evaluation.plan import ModelChoice, Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
+from rsparse.evaluation.scenarios import OTHER_ROLES
 from rsparse.matrix.assembly import Found
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.parallel import Here, Workers
@@ -28,7 +29,7 @@ from rsparse.parameters import AttackRunParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome
 from rsparse.stages.attack import attack_chosen
-from rsparse.stages.judge import Folder, judge_images, read_cell
+from rsparse.stages.judge import Folder, JudgedCell, judge_images, read_cell
 from rsparse.stages.select import select_images
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
@@ -128,16 +129,17 @@ class _Run:
     def _make(self, columns: Sequence[Attacked]) -> None:
         """Attack and judge what is missing of some columns, once in a run."""
         columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
-        for name in dict.fromkeys(c.threat.model.name for c in columns if c.threat):
-            self._attack([c for c in columns if c.threat and c.threat.model.name == name])
+        for model in dict.fromkeys(c.threat.attacked for c in columns if c.threat):
+            self._attack(model, [c for c in columns if c.threat and c.threat.attacked == model])
         for column in columns:
             if column.attack is None:
                 self.found.entries[column] = {
                     entry["name"]: entry for entry in self.selection.entries
                 }
-            self._judge(column)
+        for folder in dict.fromkeys(map(self.matrix.folder_of, columns)):
+            self._judge([c for c in columns if self.matrix.folder_of(c) == folder])
 
-    def _attack(self, columns: Sequence[Attacked]) -> None:
+    def _attack(self, model: ModelChoice, columns: Sequence[Attacked]) -> None:
         """Make the attacked images of one model that are missing, and read all entries."""
         missing = {
             c.attack: c
@@ -145,7 +147,6 @@ class _Run:
             if c.attack is not None
             and (self.overwrite or not (self.matrix.folder_of(c) / MANIFEST).exists())
         }
-        model = columns[0].threat.model if columns[0].threat else self.plan.model
         if missing:
             values = self.plan.parameters
             attack_chosen(
@@ -157,8 +158,12 @@ class _Run:
                 model.wants, self.selection.labels, workers=self.workers,
                 overwrite=self.overwrite, progress=self.progress,
             )  # fmt: skip
+        entries: dict[Path, dict[str, Entry]] = {}
         for column in columns:
-            self.found.entries[column] = self._checked_entries(column)
+            folder = self.matrix.folder_of(column)
+            if folder not in entries:
+                entries[folder] = self._checked_entries(column)
+            self.found.entries[column] = entries[folder]
 
     def _checked_entries(self, column: Attacked) -> dict[str, Entry]:
         """The entries of an attacked folder, by name; it is what this plan would make."""
@@ -170,7 +175,7 @@ class _Run:
         entries = {} if manifest is None else {e["name"]: e for e in manifest["images"]}
         record = {} if manifest is None else record_of(manifest)
         said, values = record.get("parameters", {}), self.plan.parameters
-        model = self.matrix.attacked_models[column.threat.model.name]
+        model = self.matrix.models[column.threat.attacked.name]
         same = (
             said.get("attack") == column.attack.as_record()
             and (said.get("batch_size"), record.get("seed")) == (values.batch_size, values.seed)
@@ -186,44 +191,51 @@ class _Run:
         self.done.failed += manifest["failed"] if manifest else []
         return entries
 
-    def _judge(self, column: Attacked) -> None:
-        """Make the cells of a column that are missing, and read all."""
-        place = self.matrix.folder_of(column)
+    def _judge(self, columns: Sequence[Attacked]) -> None:
+        """Make the cells that are missing of columns that show the same images, and read all."""
         labels = self.selection.labels
-        entries = [{**e, "label": labels[e["name"]]} for e in self.found.entries[column].values()]
-        folder = Folder(place, entries)
+        entries = self.found.entries[columns[0]].values()
+        folder = Folder(
+            self.matrix.folder_of(columns[0]), [{**e, "label": labels[e["name"]]} for e in entries]
+        )
         for defense in self.plan.defenses:
-            path = self.matrix.cell_of(column, defense)
-            record = self.matrix.record_of_cell(folder, defense)
-            rows = None if self.overwrite else read_cell(path, record, folder)
-            if rows is None:
-                rows = self._make_cell(folder, defense, record, path, column)
-            else:
-                self.done.resumed += 1
-            self.found.cells[column, defense] = rows
+            cells = {column: self.matrix.cell(folder, column, defense) for column in columns}
+            missing: dict[Path, JudgedCell] = {}
+            for column, cell in cells.items():
+                rows = None if self.overwrite else read_cell(cell.path, cell.record, folder)
+                if rows is None:
+                    missing[cell.path] = cell
+                else:
+                    self.done.resumed += 1
+                    self.found.cells[column, defense] = rows
+            if missing:
+                made = self._make_cells(folder, defense, list(missing.values()), columns[0])
+                for column, cell in cells.items():
+                    if cell.path in made:
+                        self.found.cells[column, defense] = made[cell.path]
 
-    def _make_cell(
-        self, folder: Folder, defense: Defense, record: Record, path: Path, column: Attacked
-    ) -> list[Prediction]:
+    def _make_cells(
+        self, folder: Folder, defense: Defense, cells: Sequence[JudgedCell], column: Attacked
+    ) -> dict[Path, list[Prediction]]:
         text = defense_text(defense)
         what = f"{column.place.name} behind {text}"
-        outcome, rows = judge_images(
-            folder, self.matrix.court, defense, record, path, what=what, workers=self.workers,
+        outcome, made = judge_images(
+            folder, self.matrix.court, defense, cells, what=what, workers=self.workers,
             progress=self.progress,
         )  # fmt: skip
-        self.done.cells += 1
+        self.done.cells += len(cells)
         self.done.failed += [_named(entry, what) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)
         self.timing[text] = float(np.mean(self.done.seconds[text]))
         save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
-        return rows
+        return made
 
     def _doubled(self, threat: Threat) -> tuple[Attacked, Attacked] | None:
         """The attack in steps that leaves least right over all defenses, and that of twice them."""
         if not self.plan.parameters.checks:
             return None
         doubled = {
-            Attacked(threat, attack): Attacked(threat, twice)
+            Attacked.by(threat, attack): Attacked.by(threat, twice)
             for twice, attack in self.matrix.doubled_attacks().items()
         }
         if not doubled:
@@ -251,10 +263,14 @@ class _Run:
             "attacks": [attack.as_record() for attack in plan.attacks],
             "defenses": [defense.as_record() for defense in plan.defenses],
             "scenarios": [scenario.name for scenario in plan.scenarios],
-            "sources": [source.name for source in plan.sources],
+            "models": {
+                role.name: [choice.name for choice in plan.models_of(role)]
+                for role in OTHER_ROLES
+                if plan.models_of(role)
+            },
         }
         entries = "".join(f"{e['name']} {e['sha256']}\n" for e in self.selection.entries)
-        models = {model.sha256: model for model in self.matrix.attacked_models.values()}
+        models = {model.sha256: model for model in self.matrix.models.values()}
         sources = [
             Source(CLEAN, sha256_of(entries.encode()), selected),
             self.matrix.classifier.source(),

@@ -71,20 +71,32 @@ def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
 
 
 def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
-    """Accuracy against strength, one figure for each kind of attack (the paper's Fig. 5)."""
-    scenario = subjects.main_scenario
-    for family in subjects.families_of(scenario):
-        strengths = [column.strength for column in family.columns]
-        if None in strengths or len(set(strengths)) < 2:
-            yield _bars(subjects, family.strongest, family, ACCURACY)
-        else:
-            yield _against_strength(subjects, family)
+    """Accuracy against strength, one figure for each kind of attack (the paper's Fig. 5).
+
+    Scenarios judged by another model than the main one have figures like it in groups of their
+    own: the paper's Fig. 6 (black-box) and Fig. 7 (extended gray-box).
+    """
+    for scenario in (subjects.main_scenario, *trained_scenarios(subjects)):
+        group = ACCURACY if scenario == subjects.main_scenario else scenario
+        for family in subjects.families_of(scenario):
+            strengths = [column.strength for column in family.columns]
+            if None in strengths or len(set(strengths)) < 2:
+                yield _bars(subjects, family.strongest, family, group)
+            else:
+                yield _against_strength(subjects, family, group)
 
 
-def _against_strength(subjects: Subjects, family: Family) -> Figure:
+def trained_scenarios(subjects: Subjects) -> list[str]:
+    """The scenarios beside the main one that another model judges than that one's."""
+    judge = subjects.judge_of(subjects.main_scenario)
+    return [s for s in subjects.scenarios[1:] if subjects.judge_of(s) != judge]
+
+
+def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
     evaluation = subjects.evaluation
     styles = styles_of(subjects, family.scenario)
-    clean = [] if subjects.clean is None else [(0.0, subjects.clean)]
+    benign = subjects.clean_of(family.scenario)
+    clean = [] if benign is None else [(0.0, benign)]
     columns = [*clean, *((column.strength or 0.0, column) for column in family.columns)]
     series, rows = [], []
     for defense in evaluation.defenses:
@@ -99,7 +111,7 @@ def _against_strength(subjects: Subjects, family: Family) -> Figure:
     header = ("defense", family.strength_name or "strength", "accuracy", "low", "high", "n")
     described = _describe(series, label)
     return Figure(
-        ACCURACY, f"{ACCURACY}-{family.key}", family.title, described,
+        group, f"{ACCURACY}-{family.key}", family.title, described,
         Lines(label, tuple(series)), header, tuple(rows),
     )  # fmt: skip
 
@@ -117,17 +129,17 @@ def _describe(series: Sequence[Series], label: str) -> str:
 def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Figure:
     """Bars of one column, for the defenses that are shown in colour."""
     evaluation = subjects.evaluation
-    styles = styles_of(subjects, subjects.main_scenario)
+    styles = styles_of(subjects, family.scenario if group != ACROSS else subjects.main_scenario)
     rows = [(d, share(evaluation, column, d)) for d in evaluation.defenses]
     drawn = [(d.text, styles[d.text], estimate) for d, estimate in rows if d.text in styles]
     drawn.sort(key=lambda row: list(styles).index(row[0]))
     strength = "" if column.strength is None else f"{column.strength_name} = {column.strength:g}"
     title = family.title if not strength else f"{family.title}, {strength}"
-    n = len(evaluation.names)
+    n, bars = len(evaluation.names), ACROSS if group == ACROSS else ACCURACY
     return Figure(
-        group, f"{group}-{family.key.removeprefix(f'{group}-')}", title, _describe_bars(drawn),
+        group, f"{bars}-{family.key.removeprefix(f'{bars}-')}", title, _describe_bars(drawn),
         Bars(tuple(drawn)),
-        ("scenario", "source", "attack", "defense", "accuracy", "low", "high", "n"),
+        ("scenario", "source", "judged", "attack", "defense", "accuracy", "low", "high", "n"),
         tuple((*column.key, d.text, *estimate, n) for d, estimate in rows),
     )  # fmt: skip
 
@@ -167,12 +179,9 @@ def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column
 
 
 def transfer_figures(subjects: Subjects) -> Iterator[Figure]:
-    """Attacks made on other models, each at its largest strength (Fig. 8).
-
-    Also those of any other scenario than the main one.
-    """
+    """Attacks made on other models, each at its largest strength (Fig. 8)."""
     for scenario in subjects.scenarios:
-        if scenario == subjects.main_scenario and scenario != TRANSFER:
+        if scenario != TRANSFER:
             continue
         for family in subjects.families_of(scenario):
             yield _bars(subjects, family.strongest, family, ACROSS)

@@ -8,6 +8,7 @@ from rsparse.errors import one_line
 from rsparse.report import tables
 from rsparse.report.page import OUTCOMES, basis, names_digest, sorted_checks
 from rsparse.report.subjects import Subjects
+from rsparse.report.table_two import NOTE, order_sentence, table_two
 from rsparse.report.verdict import verdicts
 
 
@@ -25,11 +26,19 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, of {basis(subjects)}.")
         yield from table_lines(tables.overview(subjects, scenario))
     for family in subjects.families:
-        clean = [] if subjects.clean is None else [subjects.clean]
+        benign = subjects.clean_of(family.scenario)
+        clean = [] if benign is None else [benign]
         heads = ["clean"] * len(clean) + [tables.strength_head(c) for c in family.columns]
         title = f"{family.title}, {family.scenario}"
         yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
         yield from table_lines(tables.by_column(subjects, [*clean, *family.columns], heads))
+    trained = table_two(subjects)
+    if trained is not None:
+        yield from _heading(
+            "Table II: adversarial training", f"Top-1 in %, of {basis(subjects)}. {NOTE}"
+        )
+        yield from table_lines(trained)
+        yield from ("", _cell(order_sentence(subjects)))
     yield from _heading("Checks", "" if evaluation.checks else "None was run.")
     if evaluation.checks:
         yield from _rows(

@@ -14,9 +14,10 @@ from rsparse.evaluation.results import Check
 from rsparse.report import figures as shown
 from rsparse.report import tables
 from rsparse.report.charts import Lines, Ratios, marker_svg, svg
-from rsparse.report.figures import Figure, styles_of, to_csv
+from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects
+from rsparse.report.table_two import NOTE, order_sentence, table_two
 from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
 
 OUTCOMES = {"fail": "✕", "not run": "–", "pass": "✓"}
@@ -60,9 +61,13 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
         overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
         groups=drawn,
-        sections=_sections(drawn),
+        trained={s: f"figures-{n}" for n, s in enumerate(shown.trained_scenarios(subjects))},
+        table_two=table_two(subjects),
+        table_two_note=NOTE,
+        order_sentence=order_sentence(subjects),
+        sections=_sections(subjects, drawn),
         basis=basis(subjects),
-        legends=_legends(subjects, charts),
+        legends=_legends(charts),
         attacks=tables.attacks(subjects),
         images=tables.images(subjects),
         n_attacks=len(subjects.columns(subjects.main_scenario)),
@@ -80,12 +85,17 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     )  # fmt: skip
 
 
-def _sections(drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, str]:
+def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, str]:
     """Key and title of the sections that the page has, in their order."""
     titles = {
         "defenses": "All defenses",
         "strength": "Accuracy against strength" if shown.ACCURACY in drawn else "",
         "ablation": "Ablation" if shown.ABLATION in drawn else "",
+        **{
+            f"figures-{n}": scenario.replace("-", " ").capitalize()
+            for n, scenario in enumerate(shown.trained_scenarios(subjects))
+        },
+        "table-two": "Table II" if table_two(subjects) else "",
         "transfer": "Transfer" if shown.ACROSS in drawn else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
@@ -132,6 +142,11 @@ def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
              tables.overview(subjects, scenario))
             for number, scenario in enumerate(subjects.scenarios)
         ),
+        *(
+            ("adversarial-training.csv", "adversarial training (Table II)", table)
+            for table in [table_two(subjects)]
+            if table is not None
+        ),
     ]  # fmt: skip
     return [
         (name, title, to_csv(table.header, [[_raw(v) for v in row] for row in table.rows]))
@@ -156,7 +171,8 @@ def _table_of(subjects: Subjects, figure: Figure) -> tables.Table:
     """A figure's numbers for readers: defenses by strengths, else its rows."""
     for family in subjects.families:
         if figure.key == f"{shown.ACCURACY}-{family.key}" and isinstance(figure.chart, Lines):
-            clean = [] if subjects.clean is None else [subjects.clean]
+            benign = subjects.clean_of(family.scenario)
+            clean = [] if benign is None else [benign]
             columns = [*clean, *family.columns]
             heads = ["clean", *map(tables.strength_head, family.columns)][1 - len(clean) :]
             return tables.by_column(subjects, columns, heads)
@@ -171,16 +187,15 @@ def _value(value: Any) -> tables.Value:
     return tables.Value(str(value), value)
 
 
-def _legends(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
+def _legends(charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
     """Marker and label of the series in each section; bars carry their own labels."""
-    styles = styles_of(subjects, subjects.main_scenario)
     legends: dict[str, list[tuple[str, str]]] = {}
     for figure in charts:
         if isinstance(figure.chart, Lines | Ratios):
             series = {line.label: line.style for line in figure.chart.series}
             marked = [(marker_svg(s), label) for label, s in series.items() if s != "faint"]
             if "faint" in series.values():
-                rest = len(series) - len(styles)
+                rest = list(series.values()).count("faint")
                 marked.append((marker_svg("faint"), f"{rest} other{'s' if rest > 1 else ''}"))
             legends.setdefault(figure.group, marked)
     return legends

@@ -47,9 +47,11 @@ class Subjects:
     Attributes
     ----------
     evaluation : Evaluation
-    clean : Column or None
+    cleans : mapping of str to Column
+        The columns of the clean images by their judge.
     scenarios : tuple of str
-        Gray-box first where it was run, else in the order of the plan.
+        Gray-box first where it was run, else in the order of the plan. Where several models judge
+        in a scenario, each has its own, named after it.
     families : tuple of Family
     judged : Defended or None
         The defense the verdict is about: the first RegionSparse of the plan, else the first
@@ -60,7 +62,7 @@ class Subjects:
     """
 
     evaluation: Evaluation
-    clean: Column | None
+    cleans: Mapping[str, Column]
     scenarios: tuple[str, ...]
     families: tuple[Family, ...]
     judged: Defended | None
@@ -72,9 +74,32 @@ class Subjects:
         """The one that the verdict is about."""
         return self.scenarios[0]
 
+    @property
+    def clean(self) -> Column | None:
+        """The clean images before the judge of the main scenario."""
+        return self.clean_of(self.main_scenario)
+
     def columns(self, scenario: str) -> list[Column]:
         """The attacked columns of a scenario."""
-        return [column for column in self.evaluation.columns if _is_of(column, scenario)]
+        attacked = [column for column in self.evaluation.columns if column.family != CLEAN]
+        return [c for c, name in zip(attacked, scenario_names(attacked), strict=True)
+                if name == scenario]  # fmt: skip
+
+    def clean_of(self, scenario: str) -> Column | None:
+        """The clean images before the judge of a scenario."""
+        return self.cleans.get(self.judge_of(scenario))
+
+    def judge_of(self, scenario: str) -> str:
+        """The model that is shown the images of a scenario."""
+        return self.columns(scenario)[0].judged
+
+    def counterpart(self, scenario: str) -> str | None:
+        """The gray-box scenario, where this is one of another judge and both have its attacks."""
+        wanted = {column.attack for column in self.columns(scenario)}
+        if self.judge_of(scenario) == self.evaluation.model or GRAY_BOX not in self.scenarios:
+            return None
+        same = wanted == {column.attack for column in self.columns(GRAY_BOX)}
+        return GRAY_BOX if same else None
 
     def families_of(self, scenario: str) -> list[Family]:
         """The kinds of attacks of a scenario."""
@@ -127,13 +152,12 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
     attacked = [column for column in evaluation.columns if column.family != CLEAN]
     if not attacked:
         raise InputError("the evaluation holds no attack, so there is nothing to report")
-    scenarios = list(dict.fromkeys(column.scenario for column in attacked))
+    scenarios = list(dict.fromkeys(scenario_names(attacked)))
     scenarios.sort(key=lambda scenario: scenario != GRAY_BOX)
-    clean = next((column for column in evaluation.columns if column.family == CLEAN), None)
     defenses = evaluation.defenses
     return Subjects(
         evaluation,
-        clean,
+        {column.judged: column for column in evaluation.columns if column.family == CLEAN},
         tuple(scenarios),
         tuple(_families(attacked)),
         _judged(defenses, judged),
@@ -142,8 +166,15 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
     )
 
 
-def _is_of(column: Column, scenario: str) -> bool:
-    return column.scenario == scenario and column.family != CLEAN
+def scenario_names(attacked: Sequence[Column]) -> list[str]:
+    """The scenario of each column; with its judge where others judge in that scenario too."""
+    judges: dict[str, set[str]] = {}
+    for column in attacked:
+        judges.setdefault(column.scenario, set()).add(column.judged)
+    return [
+        c.scenario if len(judges[c.scenario]) == 1 else f"{c.scenario}: {c.judged}"
+        for c in attacked
+    ]
 
 
 def _judged(defenses: Sequence[Defended], wanted: str | None) -> Defended | None:
@@ -162,15 +193,20 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
     groups: dict[tuple[Any, ...], list[Column]] = {}
     for column in attacked:
         rest = tuple(sorted((key, repr(value)) for key, value in _rest(column).items()))
-        groups.setdefault((column.scenario, column.source, column.family, rest), []).append(column)
-    attackers = {(c.scenario, c.source) for c in attacked}
+        groups.setdefault((*column.threat, column.family, rest), []).append(column)
+    sources: dict[str, set[str]] = {}
+    names = scenario_names(attacked)
+    named = {column.key: name for column, name in zip(attacked, names, strict=True)}
+    for column, scenario in zip(attacked, names, strict=True):
+        sources.setdefault(scenario, set()).add(column.source)
     found: list[Family] = []
     keys: set[str] = set()
-    for (scenario, source, name, _), columns in groups.items():
-        alike = [g for g in groups.values() if g[0].key[:2] == (scenario, source)
+    for (_, source, judged, name, _), columns in groups.items():
+        alike = [g for g in groups.values() if g[0].threat == columns[0].threat
                  and g[0].family == name]  # fmt: skip
         title = name + _difference(columns[0], [g[0] for g in alike])
-        if source and (scenario != GRAY_BOX or sum(s == scenario for s, _ in attackers) > 1):
+        scenario = named[columns[0].key]
+        if source and (source != judged or len(sources[scenario]) > 1):
             title += f", made on {source}"
         columns.sort(key=lambda column: column.strength or 0.0)
         key = _file_word(f"{scenario}-{title}", keys)

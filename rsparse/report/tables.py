@@ -50,7 +50,8 @@ class Table:
     marked: tuple[bool, ...] = ()
 
 
-def _share_value(estimate: Estimate) -> Value:
+def share_value(estimate: Estimate) -> Value:
+    """A share in per cent with its interval."""
     return Value(percent(estimate.value), estimate.value, f"{interval(estimate)} %")
 
 
@@ -69,21 +70,22 @@ def _with_best(rows: list[list[Value]], columns: Sequence[int]) -> list[tuple[Va
 def overview(subjects: Subjects, scenario: str) -> Table:
     """All defenses: clean, mean under attack, worst case, gap to the best baseline, time."""
     evaluation, columns = subjects.evaluation, subjects.columns(scenario)
+    clean = subjects.clean_of(scenario)
     best = subjects.best_baseline(scenario)
     reference = None if best is None else per_image(evaluation, best, columns)
     rows = []
     for defense in evaluation.defenses:
         worst = float(worst_flags(subjects, defense, scenario).mean())
         row = [Value(defense.text, defense.text)]
-        if subjects.clean is not None:
-            row.append(_share_value(share(evaluation, subjects.clean, defense)))
-        row.append(_share_value(mean_share(evaluation, defense, columns)))
+        if clean is not None:
+            row.append(share_value(share(evaluation, clean, defense)))
+        row.append(share_value(mean_share(evaluation, defense, columns)))
         row.append(Value(percent(worst), worst))
         if reference is not None:
             row.append(_gap(per_image(evaluation, defense, columns), reference, defense is best))
         row.append(_seconds(defense))
         rows.append(row)
-    header = ["defense", *(["clean"] if subjects.clean is not None else []), "mean, attacked"]
+    header = ["defense", *(["clean"] if clean is not None else []), "mean, attacked"]
     header += ["worst case", *(["to best baseline"] if best is not None else []), "ms an image"]
     shares = range(1, header.index("worst case") + 1)
     return Table(
@@ -109,7 +111,7 @@ def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str
     """Top-1 accuracy of every defense in each of ``columns``."""
     evaluation = subjects.evaluation
     rows = [
-        [Value(d.text, d.text), *(_share_value(share(evaluation, c, d)) for c in columns)]
+        [Value(d.text, d.text), *(share_value(share(evaluation, c, d)) for c in columns)]
         for d in evaluation.defenses
     ]
     return Table(
@@ -124,7 +126,7 @@ def attacks(subjects: Subjects) -> Table:
     columns = [c for scenario in subjects.scenarios for c in subjects.columns(scenario)]
     rows = []
     for column in columns:
-        row = [Value(column.scenario, column.scenario), Value(column.source, column.source)]
+        row = [Value(text, text) for text in (column.scenario, column.source, column.judged)]
         row.append(Value(column.attack, column.attack))
         for sizes, digits in ((column.linf, 3), (column.l2, 3), (column.d, 3)):
             row += [_size(float(np.mean(sizes)), digits), _size(float(np.max(sizes)), digits)]
@@ -132,10 +134,10 @@ def attacks(subjects: Subjects) -> Table:
         row.append(Value(percent(found, 0), found))
         rows.append(tuple(row))
     header = (
-        "scenario", "made on", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max", "d mean",
-        "d max", "found %",
+        "scenario", "made on", "shown to", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max",
+        "d mean", "d max", "found %",
     )  # fmt: skip
-    return Table(header, tuple(rows), (False, False, False, *[True] * 7))
+    return Table(header, tuple(rows), (False, False, False, False, *[True] * 7))
 
 
 def _size(value: float, digits: int) -> Value:

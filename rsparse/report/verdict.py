@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Check, Column, Defended
+from rsparse.evaluation.results import CLEAN, Check, Column, Defended
 from rsparse.evaluation.statistics import mcnemar, worst_case
 from rsparse.report.estimates import (
     Estimate,
@@ -52,17 +52,15 @@ def _sentences(subjects: Subjects, scenario: str) -> list[str]:
 
 def describe_scenario(subjects: Subjects, scenario: str) -> str:
     """What the attacker of a scenario knows, in words."""
-    model = subjects.evaluation.model
+    model = subjects.judge_of(scenario)
     sources = sorted({column.source for column in subjects.columns(scenario) if column.source})
-    if scenario == GRAY_BOX:
+    if sources == [model]:
         return f"the attacker knows {model} but not the defense"
-    if scenario == TRANSFER:
-        return f"attacks made on {' and '.join(sources)}, shown to {model}"
-    return f"attacks made on {' and '.join(sources)}" if sources else scenario
+    return f"attacks made on {' and '.join(sources)}, shown to {model}" if sources else scenario
 
 
 def _what_was_kept(subjects: Subjects, scenario: str) -> str:
-    columns, clean = subjects.columns(scenario), subjects.clean
+    columns, clean = subjects.columns(scenario), subjects.clean_of(scenario)
     evaluation, judged = subjects.evaluation, subjects.judged
     what = f"{len(columns)} {scenario} attack{'s' * (len(columns) != 1)}"
     where = f"{what} ({describe_scenario(subjects, scenario)})"
@@ -81,7 +79,22 @@ def _what_was_kept(subjects: Subjects, scenario: str) -> str:
     text = f"Under {where}, behind {judged.text}{_named_first(subjects)} {told(judged)}"
     if undefended is not None:
         text += f"; without a defense it is {percent(subjects.mean(undefended, scenario))} %"
-    return text + "."
+    return text + _training_added(subjects, scenario, judged) + "."
+
+
+def _training_added(subjects: Subjects, scenario: str, judged: Defended) -> str:
+    """How a trained judge compares with the one that it was made of, on the same images."""
+    before = subjects.counterpart(scenario)
+    if before is None:
+        return ""
+    after, without = (
+        per_image(subjects.evaluation, judged, subjects.columns(s)) for s in (scenario, before)
+    )
+    gap = paired_difference(after, without)
+    text = f". That is {points(gap.value)} points beside {subjects.judge_of(before)} in {before}"
+    if np.isnan(gap.low):
+        return text
+    return f"{text} (95 % interval {points(gap.low)} to {points(gap.high)})"
 
 
 def _named_first(subjects: Subjects) -> str:
@@ -141,8 +154,18 @@ def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Ch
         check
         for check in subjects.evaluation.checks
         if check.defense in ("", wanted)
-        and (scenario is None or check.scenario in ("", CLEAN, scenario))
+        and (scenario is None or _is_about(check, subjects, scenario))
     ]
+
+
+def _is_about(check: Check, subjects: Subjects, scenario: str) -> bool:
+    """Whether a check is of a scenario: told by its name, with a model's after it or not."""
+    kind, _, model = check.scenario.partition(": ")
+    if kind == CLEAN:
+        return (model or subjects.evaluation.model) == subjects.judge_of(scenario)
+    columns = subjects.columns(scenario)
+    models = {name for column in columns for name in (column.source, column.judged)}
+    return not kind or (kind == columns[0].scenario and (not model or model in models))
 
 
 def _worst(subjects: Subjects, scenario: str) -> str:
@@ -161,7 +184,7 @@ def _worst(subjects: Subjects, scenario: str) -> str:
 def worst_flags(subjects: Subjects, defense: Defended, scenario: str) -> NDArray[np.bool_]:
     """Which images are right under every attack of a scenario and, where judged, clean, (n,)."""
     columns = subjects.columns(scenario)
-    if subjects.clean is not None:
+    if subjects.clean_of(scenario) is not None:
         return worst_case(subjects.evaluation, defense, columns)
     correct = [subjects.evaluation.correct(column, defense) for column in columns]
     return np.logical_and.reduce(correct)
@@ -196,4 +219,5 @@ def _key(label: str, estimate: Estimate, defense: str) -> KeyNumber:
 
 def column_title(column: Column) -> str:
     """A column's name with the model it was made on, where that says something."""
-    return column.attack if column.scenario == GRAY_BOX else f"{column.attack} on {column.source}"
+    own = column.source == column.judged
+    return column.attack if own else f"{column.attack} on {column.source}"

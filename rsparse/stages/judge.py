@@ -1,4 +1,4 @@
-"""One cell of an evaluation: a folder of images behind one defense, judged by a classifier.
+"""Cells of an evaluation: a folder of images behind one defense, judged by classifiers.
 
 The purified pixels are not written. They are uint8, so the predictions are those of the images
 that ``rsparse purify`` would write.
@@ -7,7 +7,7 @@ that ``rsparse purify`` would write.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,9 +28,9 @@ from rsparse.store.records import PREDICTIONS, Record, Source
 
 @dataclass(frozen=True)
 class JudgeStep:
-    """Cleans one image in memory and classifies it."""
+    """Cleans one image in memory and classifies it by every judge."""
 
-    classifier: Classifier
+    judges: tuple[Classifier, ...]
     defense: Defense
     resources: Resources
 
@@ -39,13 +39,13 @@ class JudgeStep:
         start = time.process_time()
         clean = self.defense.clean(pixels, self.resources)
         seconds = time.process_time() - start
-        shares = softmax(self.classifier.logits([clean]))[0]
-        predicted = int(shares.argmax())
+        shares = [softmax(judge.logits([clean]))[0] for judge in self.judges]
+        predicted = [int(share.argmax()) for share in shares]
         return {
             "name": image.name,
             "source_sha256": digest,
-            "class": predicted,
-            "probability": float(shares[predicted]),
+            "classes": predicted,
+            "probabilities": [float(share[c]) for share, c in zip(shares, predicted, strict=True)],
             "seconds": seconds,
         }
 
@@ -59,12 +59,11 @@ class JudgeOutcome(Outcome):
 
 @dataclass(frozen=True)
 class Court:
-    """Who judges, and what the defenses need.
+    """What the defenses need.
 
     ``dictionaries`` are the resources' dictionaries as inputs of a record.
     """
 
-    classifier: Classifier
     resources: Resources
     dictionaries: Mapping[str, Source]
 
@@ -91,17 +90,26 @@ class Folder:
         return self.inputs.sources(self.digests)
 
 
-def cell_record(folder: Folder, court: Court, defense: Defense) -> Record:
+@dataclass(frozen=True)
+class JudgedCell:
+    """One judge of a folder behind a defense: what its answers are made from, and their file."""
+
+    judge: Classifier
+    record: Record
+    path: Path
+
+
+def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defense) -> Record:
     """The record of a cell."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
-        "input": court.classifier.input_record(),
+        "input": judge.input_record(),
     }
     if defense.codecs():
         values["codecs"] = defense.codecs()
     used = tuple(court.dictionaries[name] for name in defense.dictionaries)
     seed = court.resources.seed if defense.is_random else None
-    inputs = (*folder.sources, court.classifier.source(), *used)
+    inputs = (*folder.sources, judge.source(), *used)
     return Record(PREDICTIONS, "judge", values, seed, inputs)
 
 
@@ -121,28 +129,33 @@ def judge_images(
     folder: Folder,
     court: Court,
     defense: Defense,
-    record: Record,
-    output: Path,
+    cells: Sequence[JudgedCell],
     *,
     what: str,
     workers: Workers = Here(),
     progress: Progress = SILENT,
-) -> tuple[JudgeOutcome, list[Prediction]]:
-    """Classify all images of a folder behind a defense, into the file ``output``.
+) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
+    """Clean all images of a folder once and classify them by the judge of each cell.
 
-    A cell that is there is replaced; an interrupted one is taken up.
+    Cells that are there are replaced; an interrupted run over the same ones is taken up.
+
+    Returns
+    -------
+    JudgeOutcome, and the predictions of each cell by its file
 
     Raises
     ------
     InputError
         If not one image could be judged.
     """
-    run = {"record": record.as_json()}
-    step = JudgeStep(court.classifier, defense, _needed(court.resources, defense))
+    run = {"records": [cell.record.as_json() for cell in cells]}
+    judges = tuple(cell.judge for cell in cells)
+    step = JudgeStep(judges, defense, _needed(court.resources, defense))
+    output = cells[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
             folder.inputs, journal, OneByOne(step), what=what, workers=workers,
-            progress=progress, sees=[folder.path, court.classifier.path],
+            progress=progress, sees=[folder.path, *(judge.path for judge in judges)],
         )  # fmt: skip
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())
@@ -150,19 +163,25 @@ def judge_images(
             if entry["source_sha256"] != folder.digests[entry["name"]]:
                 changed = folder.path / f"{entry['name']}.png"
                 raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
-        rows = [
-            Prediction(
-                entry["name"],
-                entry["source_sha256"],
-                folder.labels[entry["name"]],
-                (entry["class"],),
-                (entry["probability"],),
-            )
-            for entry in entries
-        ]
-        save_predictions(output, record, rows, court.classifier.class_names)
+        made = {cell.path: _predictions(folder, entries, i) for i, cell in enumerate(cells)}
+        for cell in reversed(cells):  # that beside which the journal lies comes last
+            save_predictions(cell.path, cell.record, made[cell.path], cell.judge.class_names)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
-    return JudgeOutcome(output, done, resumed, failed, seconds), rows
+    return JudgeOutcome(output, done, resumed, failed, seconds), made
+
+
+def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[Prediction]:
+    """What one of the judges said."""
+    return [
+        Prediction(
+            entry["name"],
+            entry["source_sha256"],
+            folder.labels[entry["name"]],
+            (entry["classes"][judge],),
+            (entry["probabilities"][judge],),
+        )
+        for entry in entries
+    ]
 
 
 def _needed(resources: Resources, defense: Defense) -> Resources:

@@ -23,8 +23,8 @@ EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
 
 FORMAT_VERSIONS = dict.fromkeys(
-    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, EVALUATION, MODEL), 1
-)
+    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 1
+) | {EVALUATION: 2}
 
 GENERATOR = f"rsparse {__version__}"
 
