@@ -1,5 +1,7 @@
 """``rsparse train`` with its purified images: each defense's made by the purify stage, and kept.
 
+They are purified at the model's input size, as evaluations do: the same K means another thing to a
+larger picture.
 They lie in a folder for each defense, an artifact as ``rsparse purify`` writes it: below the
 cache where one is named, so that other trainings take them up, else hidden beside the output
 until the training is done.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rsparse.defenses import Defense, defense_text
@@ -17,7 +20,7 @@ from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import PurifyRunParameters, TrainParameters
 from rsparse.progress import SILENT, Progress
-from rsparse.stages.purify import purify_images
+from rsparse.stages.purify import purify_images, sides_of
 from rsparse.stages.train import TrainOutcome, check_training, train_model
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
@@ -66,10 +69,12 @@ def train_on(
         raise InputError(f"{option}: --on {parameters.on} shows no purified images")
     if cache is not None and not defenses:
         raise InputError("--cache: keeps what --defense makes; name a defense")
+    how = PurifyRunParameters(seed=parameters.seed)
     if defenses:
-        check_training(
+        height, width = check_training(
             paths, model, output, parameters, wants, labels=labels, plot=plot, overwrite=overwrite
         )
+        how = replace(how, size=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
     for defense in defenses:
@@ -77,8 +82,8 @@ def train_on(
         place = (cache or hidden) / text
         made[text] = place
         for entry in _purify(
-            paths, defense, place, dictionaries or {}, parameters.seed, workers,
-            overwrite or cache is None, progress,
+            paths, defense, place, dictionaries or {}, how, workers, overwrite or cache is None,
+            progress,
         ):  # fmt: skip
             failed[entry["name"]] = entry
     outcome = train_model(
@@ -95,17 +100,17 @@ def _purify(
     defense: Defense,
     place: Path,
     dictionaries: Mapping[str, Path],
-    seed: int,
+    how: PurifyRunParameters,
     workers: Workers,
     overwrite: bool,
     progress: Progress,
 ) -> list[Entry]:
     """Make a folder of purified images where it is not there yet; the images that failed."""
-    if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, seed):
+    if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, how):
         return []
     outcome = purify_images(
-        paths, defense, place, dictionaries=dictionaries, how=PurifyRunParameters(seed=seed),
-        workers=workers, overwrite=overwrite, progress=progress,
+        paths, defense, place, dictionaries=dictionaries, how=how, workers=workers,
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
     return outcome.failed
 
@@ -115,9 +120,9 @@ def _is_of(
     paths: Sequence[Path],
     defense: Defense,
     dictionaries: Mapping[str, Path],
-    seed: int,
+    how: PurifyRunParameters,
 ) -> bool:
-    """Whether a finished folder was made from these images, as they are, and this dictionary."""
+    """Whether a finished folder was made so, from these images as they are and this dictionary."""
     manifest = read_manifest(place)
     if manifest is None:
         return False
@@ -127,7 +132,8 @@ def _is_of(
     needed = [sha256_of_file(dictionaries[n]) for n in defense.dictionaries if n in dictionaries]
     return (
         manifest["stage"] == "purify"
-        and (not defense.is_random or manifest["seed"] == seed)
+        and (not defense.is_random or manifest["seed"] == how.seed)
+        and manifest["parameters"].get("size") == sides_of(how)
         and set(needed) <= used
         and {image.name for image in images} == set(entries)
         and all(

@@ -10,6 +10,7 @@ import pytest
 
 from rsparse.defenses import DEFENSES, Resources, parse_defense
 from rsparse.images import decode_image
+from rsparse.models.resize import fit_pixels
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest
 from tests.conftest import tree_of
@@ -35,6 +36,31 @@ def test_it_writes_what_the_defense_makes(run_cli, pictures, tmp_path, spec):
     assert manifest["parameters"].get("codecs", {}) == defense.codecs()
     assert manifest["seed"] == (5 if defense.is_random else None)
     assert [source["name"] for source in manifest["inputs"]] == ["imgs"]
+
+
+def test_images_are_resized_before_they_are_cleaned(run_cli, pictures, tmp_path):
+    out = tmp_path / "out"
+    options = ("--defense", "median:size=3", "--size", "24x20", "-o", out)
+    assert run_cli("purify", pictures, *options).exit_code == 0
+    fitted = fit_pixels(read(pictures / "a.png"), (24, 20))
+    expected = parse_defense("median:size=3")[0].clean(fitted, Resources())
+    assert expected.shape == (24, 20, 3)
+    np.testing.assert_array_equal(read(out / "a.png"), expected)
+    assert read_manifest(out)["parameters"]["size"] == [24, 20]
+
+
+def test_sizes_that_cannot_be_used(assert_error, pictures, dict_file, tmp_path):
+    common = ("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--size")
+    assert_error(
+        "size: expected a side such as 299 or height x width such as 224x320, got 'small'",
+        *common, "small",
+    )  # fmt: skip
+    assert_error("size: expected height and width from 1 to 8192, got [0, 0]", *common, "0")
+    assert_error(
+        "--masks and --size exclude each other; masks are of the images' own size",
+        *common, "24", "--masks", pictures,
+    )  # fmt: skip
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_summary_names_it(run_cli, pictures, tmp_path):

@@ -112,6 +112,18 @@ def test_what_a_killed_process_leaves_is_removed(tmp_path):
         context.gen.throw(GeneratorExit)
 
 
+def test_what_a_killed_sole_writer_leaves_is_taken_up_by_the_next(tmp_path):
+    path = tmp_path / ".state"
+    with atomic_path(path, sole_writer=True) as temporary:
+        left = temporary
+        temporary.write_bytes(b"half")
+        content = temporary.read_bytes()
+    left.write_bytes(content)  # as if it had been killed before it took its place
+    write_atomic(path, b"whole", sole_writer=True)
+    assert {p.name for p in tmp_path.iterdir()} == {".state"}
+    assert path.read_bytes() == b"whole"
+
+
 def test_an_existing_output_is_refused_unless_overwritten(tmp_path):
     path = tmp_path / "dict.h5"
     refuse_existing(path, overwrite=False)

@@ -230,6 +230,8 @@ class TestPurifiedImages:
         run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "a.onnx")
         made = tree_of(cache)
         assert read_manifest(cache / "median-size=3")["stage"] == "purify"
+        size = list(load_classifier(MODEL).spec.size)
+        assert read_manifest(cache / "median-size=3")["parameters"]["size"] == size
         stamps = {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")}
         run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "b.onnx")
         assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")} == stamps

@@ -15,7 +15,7 @@ from rsparse.images import to_pixels, to_unit
 from rsparse.models.graph import without_softmax
 from rsparse.models.onnx_file import OnnxFile, load_onnx
 from rsparse.models.provenance import record_in
-from rsparse.models.resize import resize
+from rsparse.models.resize import fit_pixels, resize
 from rsparse.models.session import Session
 from rsparse.models.spec import InputSpec, SpecOptions, resolve_input_spec
 from rsparse.store.records import Source
@@ -169,9 +169,7 @@ class Classifier:
 
     def fit_to_input(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The image as the network sees it: resized to its input size, rounded to 8 bits."""
-        if image.shape[:2] == self.spec.size:
-            return image
-        return to_pixels(resize(to_unit(image), self.spec.size))
+        return fit_pixels(image, self.spec.size)
 
 
 def load_classifier(path: Path, options: SpecOptions | None = None, threads: int = 1) -> Classifier:

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.images import to_pixels, to_unit
+
 
 def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Resize a whole image.
@@ -45,6 +47,13 @@ def _resized(
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = cv2.resize(image, (width, height), interpolation=how)
     return np.asarray(resized, np.float32).reshape(height, width, -1)
+
+
+def fit_pixels(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a whole image of shape (h, w, 3) and round it to 8 bits; ``image`` where it fits."""
+    if image.shape[:2] == size:
+        return image
+    return to_pixels(resize(to_unit(image), size))
 
 
 @lru_cache(maxsize=16)

@@ -156,6 +156,12 @@ class PurifyRunParameters(Parameters):
         "Where to compute: cpu; cuda, a GPU through torch (of the extra attack); auto, cuda where "
         "there is one.",
     )
+    size: str | None = parameter(
+        None,
+        "Resize images before they are cleaned, to a side such as 299 or height x width such as "
+        "224x320. evaluate and train clean at the model's input size.",
+        none="native",
+    )
     batch_size: int = parameter(
         16, "Images that a GPU purifies together; the CPU takes one at a time.", minimum=1,
         maximum=65536,

@@ -14,6 +14,8 @@ from rsparse.defenses import Defense, RegionSparse, Resources
 from rsparse.devices import purifying_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
+from rsparse.models.fields import parse_size
+from rsparse.models.resize import fit_pixels
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import (
     LocalizeParameters,
@@ -51,6 +53,7 @@ class PurifyStep:
     masks: Mapping[str, ImageFile] | None
     labels: Mapping[str, int]
     output: Path
+    size: tuple[int, int] | None = None
 
     def __call__(self, image: ImageFile) -> Entry:
         pixels, mask, entry = self.load(image)
@@ -59,6 +62,8 @@ class PurifyStep:
     def load(self, image: ImageFile) -> tuple[Pixels, Mask | None, Entry]:
         """The pixels of an image, the mask given for it, and what its entry says of both."""
         pixels, digest = load_image(image)
+        if self.size is not None:
+            pixels = fit_pixels(pixels, self.size)
         entry: Entry = {"source_sha256": digest}
         if self.masks is None:
             return pixels, None, entry
@@ -184,10 +189,17 @@ def purify_images(
     """
     how = how or PurifyRunParameters()
     device = _device(defense, how, masks, workers)
+    size = sides_of(how)
+    if size is not None and masks is not None:
+        raise InputError("--masks and --size exclude each other; masks are of the images' own size")
     resources, used = _resources(defense, dictionaries or {}, how.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
-    values = {**_values(defense, used, given is not None), **recorded_device(device)}
+    values = {
+        **_values(defense, used, given is not None),
+        **recorded_device(device),
+        **({"size": size} if size else {}),
+    }
     seed = how.seed if defense.is_random else None
     run = {
         "stage": "purify",
@@ -200,7 +212,8 @@ def purify_images(
     read = [*paths, *([masks] if masks is not None else [])]
     folder = OutputFolder.open(output, run, read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
-    step = PurifyStep(defense, resources, named_masks, inputs.labels, output)
+    fit_to = (size[0], size[1]) if size else None
+    step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
     batches, batching = _batches(step, device, how, workers.cores(len(inputs.images), pays_from=0))
     done, resumed, failed = run_images(
         inputs, folder.journal, batches, what="purify", workers=workers, progress=progress,
@@ -229,6 +242,11 @@ def _device(
     if device is not None and not isinstance(workers, Here):
         raise InputError("--cluster and --device exclude each other; give one of them")
     return device
+
+
+def sides_of(how: PurifyRunParameters) -> list[int] | None:
+    """Height and width that images are resized to before they are cleaned, or ``None``."""
+    return None if how.size is None else list(parse_size(how.size))
 
 
 def _resources(

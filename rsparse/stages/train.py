@@ -140,8 +140,13 @@ def check_training(
     labels: Path | None = None,
     plot: Path | None = None,
     overwrite: bool = False,
-) -> None:
+) -> tuple[int, int]:
     """See what can be seen before any image is purified: outputs, options, labels, layers.
+
+    Returns
+    -------
+    (int, int)
+        Height and width of the model's input, at which images are purified.
 
     Raises
     ------
@@ -153,6 +158,7 @@ def check_training(
     check_outputs(output, plot, [model, *paths], overwrite)
     run = _Run(paths, model, parameters, wants, {}, labels, Here(1))
     open_trainable(run.classifier, parameters, run.device)
+    return run.classifier.spec.size
 
 
 def checkpoint_beside(output: Path) -> Path:

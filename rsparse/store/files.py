@@ -44,20 +44,25 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_path(
+    path: Path, *, durable: bool = True, sole_writer: bool = False
+) -> Iterator[Path]:
     """A temporary sibling of ``path`` that takes its place when the block ends well.
 
     The parents are made. ``durable`` forces the content to the disk before the renaming, which
     one-file artifacts want and thousands of small images do not. Where the block fails, the
-    sibling is removed and ``path`` is left as it was.
+    sibling is removed and ``path`` is left as it was. ``sole_writer`` says that nobody else can be
+    writing ``path``: the sibling's name is then always the same, so that the next run takes away
+    what a killed one left of it.
 
     Raises
     ------
     InputError
         If the place cannot be written.
     """
-    name = token_hex(8)  # short, and no other machine's that writes the same file
-    temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
+    # a random name is short, and no other machine's that writes the same file
+    name = path.name.lstrip(".") if sole_writer else f"{token_hex(8)}.{os.getpid()}"
+    temporary = path.with_name(f".{name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -82,9 +87,11 @@ def remove_temporaries(folder: Path) -> None:
                 Path(parent, file).unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_atomic(
+    path: Path, content: bytes, *, durable: bool = True, sole_writer: bool = False
+) -> None:
     """Write ``content`` to ``path``, whole or not at all (see ``atomic_path``)."""
-    with atomic_path(path, durable=durable) as temporary:
+    with atomic_path(path, durable=durable, sole_writer=sole_writer) as temporary:
         temporary.write_bytes(content)
 
 

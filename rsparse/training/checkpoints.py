@@ -65,7 +65,8 @@ def save_checkpoint(
         "history": state.history,
     }
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, save(plain, {_HEADER: json.dumps(header)}))
+    content = save(plain, {_HEADER: json.dumps(header)})
+    write_atomic(path, content, sole_writer=True)  # the training's journal is locked
 
 
 def load_checkpoint(
