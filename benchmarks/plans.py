@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
-from rsparse.evaluation.scenarios import SOURCE, find_scenario
+from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here
 from rsparse.parameters import EvaluateParameters, LearnParameters
@@ -64,48 +64,54 @@ def mobilenet_v2(shared: Path, work: Path) -> Plan:
     """The whole matrix, gray-box."""
     strengths, d = "2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2"
     attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
-    return _judged("mobilenet-v2", shared, work, attacks, (*ABLATIONS.values(), *BASELINES))
+    return judged("mobilenet-v2", shared, work, attacks, (*ABLATIONS.values(), *BASELINES))
 
 
 def inception_v3(shared: Path, work: Path) -> Plan:
     """The strengths of the paper's Table II, gray-box."""
     strengths, d = "2,14,22", "0.01,0.14,0.2"
     attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
-    return _judged("inception-v3", shared, work, attacks, FEWER_BASELINES)
+    return judged("inception-v3", shared, work, attacks, FEWER_BASELINES)
 
 
 def transfer(shared: Path, work: Path) -> Plan:
     """Attacks made on other classifiers, at the strengths of the paper's Fig. 8 and weak ones."""
     attacks = ("fgsm:eps=2,22", "bim:eps=2,22", "mi-fgsm:d=0.1", CW.format("0.1"))
     baselines = ("jpeg:quality=20,75", "median:size=3", "tvm")
-    return _judged(
-        "transfer", shared, work, attacks, baselines, judged="mobilenet-v2",
-        sources=("mobilenet-v1", "inception-v3"), limit=100,
+    sources = tuple(model(shared, name) for name in ("mobilenet-v1", "inception-v3"))
+    return judged(
+        "transfer", shared, work, attacks, baselines, base="mobilenet-v2",
+        scenarios=("transfer",), others={SOURCE: sources}, limit=100,
     )  # fmt: skip
 
 
-def _judged(
+def judged(
     output: str,
     shared: Path,
     work: Path,
     attacks: tuple[str, ...],
-    others: tuple[str, ...],
+    beside: tuple[str, ...],
     *,
-    judged: str = "",
-    sources: tuple[str, ...] = (),
+    base: str = "",
+    scenarios: Sequence[str] = ("gray-box",),
+    others: Mapping[Role, tuple[ModelChoice, ...]] | None = None,
     limit: int | None = None,
 ) -> Plan:
+    """The plan of that name: RegionSparse and other defenses on all photographs of ``photos/``.
+
+    ``base`` is the classifier that it is about, the plan's name where nothing is said.
+    """
     photos = shared / "photos"
-    needed = {spec.partition("dictionary=")[2] for spec in others}
+    needed = {spec.partition("dictionary=")[2] for spec in beside}
     return Plan(
         images=(photos,),
         labels=photos / "labels.csv",
-        model=model(shared, judged or output),
+        model=model(shared, base or output),
         attacks=parse_attacks(attacks),
-        defenses=parse_defenses([OURS, *others]),
+        defenses=parse_defenses([OURS, *beside]),
         output=work / output,
-        scenarios=(find_scenario("transfer" if sources else "gray-box"),),
-        others={SOURCE: tuple(model(shared, source) for source in sources)},
+        scenarios=tuple(map(find_scenario, scenarios)),
+        others=others or {},
         dictionaries={name: dictionary(shared, work, name) for name in sorted(needed | {""})},
         parameters=EvaluateParameters(limit=limit),
     )

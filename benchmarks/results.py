@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import measure
+import plans
 import results_text
-from plans import PLANS
+import trainings
 
 from rsparse.cli.console import progress_bar
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
@@ -27,6 +28,7 @@ from rsparse.matrix.layout import Matrix
 from rsparse.matrix.running import run_matrix
 from rsparse.parallel import Here
 
+PLANS = {**plans.PLANS, "trained": trainings.plan}
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
@@ -34,6 +36,9 @@ def main() -> int:
     options = _options()
     workers, seconds, failed = Here(options.jobs), 0.0, False
     for name in options.only or PLANS:
+        if options.dry_run and name == "trained" and not trainings.are_made(options.work):
+            print("trained: its classifiers have not been trained yet", file=sys.stderr)
+            continue
         plan = PLANS[name](options.shared, options.work)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         matrix = Matrix(replace(plan, defenses=kept))
@@ -56,7 +61,10 @@ def main() -> int:
             if (options.work / name / EVALUATION_FILE).exists()
         }
         options.output.write_text(
-            results_text.render(found, measure.machine(), options.without), encoding="utf-8"
+            results_text.render(
+                found, measure.machine(), options.without, trainings.all_figures(options.work)
+            ),
+            encoding="utf-8",
         )
     return int(failed)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import trained_text
+from lines import FAMILIES, head, row, short, verdict
+from paper import TABLE_TWO
 from plans import ABLATIONS, OURS
 
 from rsparse.defenses import defense_text, parse_defense
@@ -15,15 +18,7 @@ from rsparse.report.estimates import mean_share, paired_difference, per_image, p
 from rsparse.report.markdown import table_lines
 from rsparse.report.subjects import Subjects, find_subjects
 
-PAPER = {  # Table II, Inception-v3: Normal and RegionSparse, by kind and strength
-    ("clean", None): (100, 84),
-    ("fgsm", 2): (25, 75), ("fgsm", 14): (22, 60), ("fgsm", 22): (24, 55),
-    ("bim", 2): (15, 78), ("bim", 14): (0, 70), ("bim", 22): (0, 67),
-    ("cw-l2", 0.01): (14, 83), ("cw-l2", 0.14): (13, 80), ("cw-l2", 0.2): (18, 76),
-    ("mi-fgsm", 0.01): (24, 81), ("mi-fgsm", 0.14): (3, 75), ("mi-fgsm", 0.2): (1, 68),
-}  # fmt: skip
 NOT_RUN = "\nNot run yet."
-FAMILIES = {"fgsm": "FGSM", "bim": "BIM", "mi-fgsm": "MI-FGSM", "cw-l2": "CW-L2"}
 HEAD = """# Results
 
 Written by `make results` (`benchmarks/results.py`, its plans in `benchmarks/plans.py`), with the
@@ -38,7 +33,8 @@ two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1, 
 say less. **Attacks**: by foolbox; BIM and MI-FGSM in 10 steps, CW-L2 in 30 steps, scaled to the
 average d; all rounded to 8 bits. eps is in grey levels, d relative to the image's L₂ norm.
 
-**Threat model**: gray-box and transfer. The attacker does not know the defense. Nothing here is
+**Threat model**: gray-box, transfer, black-box and extended gray-box, as each part says
+([evaluate.md](evaluate.md#scenarios)). The attacker does not know the defense. Nothing here is
 robustness against one who does: a purifier of this kind gives way to attacks through it.
 
 `regionsparse` is one setting for all columns, `--sparsity auto`. Baselines stand with every setting
@@ -49,14 +45,28 @@ McNemar's p and each image's prediction are in the evaluations' CSV files, and
 """
 
 
-def render(found: Mapping[str, Evaluation], machine: str, without: Sequence[str] = ()) -> str:
-    """The whole page, and which kinds of defenses were left out of it."""
-    return "\n".join(_page(found, machine, without)) + "\n"
+def render(
+    found: Mapping[str, Evaluation],
+    machine: str,
+    without: Sequence[str] = (),
+    trainings: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
+    """The whole page.
+
+    ``without`` names the kinds of defenses that were left out of it; ``trainings`` tells what the
+    trainings took.
+    """
+    return "\n".join(_page(found, machine, without, trainings or {})) + "\n"
 
 
-def _page(found: Mapping[str, Evaluation], machine: str, without: Sequence[str]) -> Iterator[str]:
+def _page(
+    found: Mapping[str, Evaluation],
+    machine: str,
+    without: Sequence[str],
+    trainings: Mapping[str, Mapping[str, float]],
+) -> Iterator[str]:
     main = found["mobilenet-v2"]
-    counts = ", ".join(f"{len(e.names)} for {e.model}" for e in found.values())
+    counts = ", ".join(f"{len(e.names)} for {e.model} in {name}" for name, e in found.items())
     n = len(main.names)
     yield HEAD.format(machine=machine, counts=counts, n=n, half=round(196 * (0.25 / n) ** 0.5))
     if without:
@@ -74,6 +84,13 @@ def _page(found: Mapping[str, Evaluation], machine: str, without: Sequence[str])
     transfer = found.get("transfer")
     yield from [NOT_RUN] if transfer is None else _transfer(transfer)
     yield from [] if transfer is None else _not_judged(transfer, main)
+    yield "\n## Retrained classifiers and adversarial training (the paper's Fig. 6, 7, Table II)"
+    trained = found.get("trained")
+    if trained is None:
+        yield NOT_RUN
+    else:
+        yield from trained_text.render(trained, trainings)
+        yield from _checks(find_subjects(trained, OURS))
 
 
 def _not_judged(evaluation: Evaluation, main: Evaluation) -> Iterator[str]:
@@ -94,7 +111,7 @@ def _whole(evaluation: Evaluation) -> Iterator[str]:
     )
     ours = {_text(spec) for spec in ABLATIONS.values()}
     table = tables.overview(subjects, subjects.main_scenario)
-    rows = tuple(row for row in table.rows if row[0].text not in ours)
+    rows = tuple(line for line in table.rows if line[0].text not in ours)
     yield from table_lines(tables.Table(table.header, rows, table.numeric))
     for families in (("fgsm", "bim"), ("mi-fgsm", "cw-l2")):
         chosen = [f for f in subjects.families if f.columns[0].family in families]
@@ -108,10 +125,10 @@ def _whole(evaluation: Evaluation) -> Iterator[str]:
 def _accuracies(
     evaluation: Evaluation, defenses: Sequence[Defended], columns: Sequence[Column]
 ) -> Iterator[str]:
-    yield from _head(["defense", *map(_short, columns)])
+    yield from head(["defense", *map(short, columns)])
     for defense in defenses:
         shares = (statistics.accuracy(evaluation, column, defense) for column in columns)
-        yield _row([defense.text, *(percent(share.value, 0) for share in shares)])
+        yield row([defense.text, *(percent(share.value, 0) for share in shares)])
 
 
 def _checks(subjects: Subjects) -> Iterator[str]:
@@ -136,33 +153,33 @@ def _targets(evaluation: Evaluation) -> Iterator[str]:
     clean = statistics.clean_column(evaluation)
     kept, lost = (statistics.accuracy(evaluation, clean, d).value for d in (ours, best))
     yield "\n### RegionSparse beside the best baseline\n"
-    yield from _head(["wanted", "found", ""])
-    yield _row([
+    yield from head(["wanted", "found", ""])
+    yield row([
         f"mean top-1 over the {len(columns)} attacked columns at least 10 points above the best "
         f"baseline's at its best single setting ({best.text})",
         f"{percent(mine)} % against {percent(theirs)} %: {points(gap.value)} points "
-        f"({points(gap.low)} to {points(gap.high)})", _verdict(gap.value >= 0.1),
+        f"({points(gap.low)} to {points(gap.high)})", verdict(gap.value >= 0.1),
     ])  # fmt: skip
     gaps = [_behind(evaluation, column, ours) for column in columns]
     behind = [value for value in gaps if value < -0.02]
-    yield _row([
+    yield row([
         "in no column more than 2 points below that column's best baseline",
         f"{len(behind)} of {len(columns)} are further below, by up to "
-        f"{points(min(gaps))} points", _verdict(not behind),
+        f"{points(min(gaps))} points", verdict(not behind),
     ])  # fmt: skip
-    yield _row([
+    yield row([
         "clean top-1 at least 84 %", f"{percent(kept)} % ({best.text}: {percent(lost)} %)",
-        _verdict(kept >= 0.84),
+        verdict(kept >= 0.84),
     ])  # fmt: skip
     yield "\nColumn by column, top-1 in %; p by McNemar's paired test, not corrected:\n"
-    yield from _head(["attack", "none", OURS, "the column's best baseline", "difference", "p"])
+    yield from head(["attack", "none", OURS, "the column's best baseline", "difference", "p"])
     undefended = subjects.undefended
     assert undefended is not None
     for column in (clean, *columns):
         other = statistics.best_baseline(evaluation, column)
         assert other is not None
         right = [evaluation.correct(column, d) for d in (undefended, ours, other)]
-        yield _row([
+        yield row([
             column.attack, *(percent(flags.mean(), 0) for flags in right[:2]),
             f"{percent(right[2].mean(), 0)} ({other.text})",
             points(_behind(evaluation, column, ours)),
@@ -189,19 +206,18 @@ def _beside_the_paper(evaluation: Evaluation) -> Iterator[str]:
         "photographs and the attacks' inner settings differ from the paper's, which names neither "
         "steps nor seeds:\n"
     )
-    yield from _head(
-        ["attack", "none, paper", "none", "RegionSparse, paper", OURS, "best baseline"]
-    )
+    yield from head(["attack", "none, paper", "none", "RegionSparse, paper", OURS, "best baseline"])
     for column in (statistics.clean_column(evaluation), *subjects.columns(subjects.main_scenario)):
-        paper = PAPER[column.family, column.strength]
+        place = (column.family, column.strength)
+        normal, purified = (TABLE_TWO[name][place] for name in ("Normal", "RegionSparse"))
         best = statistics.best_baseline(evaluation, column)
         assert best is not None
         shares = [
             percent(statistics.accuracy(evaluation, column, d).value, 0)
             for d in (undefended, ours, best)
         ]
-        yield _row([
-            column.attack, str(paper[0]), shares[0], str(paper[1]), shares[1],
+        yield row([
+            column.attack, str(normal), shares[0], str(purified), shares[1],
             f"{shares[2]} ({best.text})",
         ])  # fmt: skip
 
@@ -212,8 +228,8 @@ def _transfer(evaluation: Evaluation) -> Iterator[str]:
         "input size, top-1 of MobileNet-v2 in % (the paper's Fig. 8 has L∞ 22 and d 0.1):\n"
     )
     columns = statistics.attacked_columns(evaluation)
-    yield from _head(
-        ["defense", "clean", *(f"{column.source}: {_short(column)}" for column in columns), "mean"]
+    yield from head(
+        ["defense", "clean", *(f"{column.source}: {short(column)}" for column in columns), "mean"]
     )
     for defense in evaluation.defenses:
         shares = [
@@ -221,7 +237,7 @@ def _transfer(evaluation: Evaluation) -> Iterator[str]:
             for column in (statistics.clean_column(evaluation), *columns)
         ]
         mean = statistics.mean_attacked(evaluation, defense)
-        yield _row([defense.text, *(percent(s, 0) for s in shares), percent(mean)])
+        yield row([defense.text, *(percent(s, 0) for s in shares), percent(mean)])
     yield from _checks(find_subjects(evaluation, OURS))
 
 
@@ -230,7 +246,7 @@ def _ablations(evaluation: Evaluation) -> Iterator[str]:
     by_text = {defense.text: defense for defense in evaluation.defenses}
     columns = statistics.attacked_columns(evaluation)
     yield f"\nOn {evaluation.model}, top-1 in %, one K = 2 for all:\n"
-    yield from _head(["", "clean", "mean of attacked", *FAMILIES.values()])
+    yield from head(["", "clean", "mean of attacked", *FAMILIES.values()])
     for name, spec in ABLATIONS.items():
         defense = by_text[_text(spec)]
         clean = statistics.accuracy(evaluation, statistics.clean_column(evaluation), defense).value
@@ -238,26 +254,8 @@ def _ablations(evaluation: Evaluation) -> Iterator[str]:
         for family in FAMILIES:
             own = [column for column in columns if column.family == family]
             means.append(statistics.mean_attacked(evaluation, defense, own))
-        yield _row([name, percent(clean, 0), *map(percent, means)])
+        yield row([name, percent(clean, 0), *map(percent, means)])
 
 
 def _text(spec: str) -> str:
     return defense_text(parse_defense(spec)[0])
-
-
-def _short(column: Column) -> str:
-    strength = "" if column.strength is None else f" {column.strength:g}"
-    return FAMILIES.get(column.family, column.family) + strength
-
-
-def _verdict(met: bool) -> str:
-    return "met" if met else "**missed**"
-
-
-def _head(names: Sequence[str]) -> Iterator[str]:
-    yield _row(names)
-    yield "|" + "---|" * len(names)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

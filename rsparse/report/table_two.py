@@ -40,7 +40,7 @@ def table_two(subjects: Subjects) -> Table | None:
     rows = rows_of(subjects)
     if not rows:
         return None
-    pairs = _columns(subjects)
+    pairs = columns_of(subjects)
     lines = [
         (
             Value(name, name),
@@ -59,7 +59,7 @@ def order_sentence(subjects: Subjects) -> str:
     if not rows:
         return ""
     broken, n = [], 0
-    for pair in _columns(subjects):
+    for pair in columns_of(subjects):
         if pair[GRAY_BOX] is subjects.cleans.get(subjects.judge_of(GRAY_BOX)):
             continue
         normal, trained, ours, both = (
@@ -73,7 +73,7 @@ def order_sentence(subjects: Subjects) -> str:
     return f"{text}; not in {', '.join(broken)}." if broken else f"{text}."
 
 
-def _columns(subjects: Subjects) -> list[dict[str, Column]]:
+def columns_of(subjects: Subjects) -> list[dict[str, Column]]:
     """The column of each scenario: of the clean images, then of each attack that both have."""
     found = []
     clean = {s: subjects.clean_of(s) for s in (GRAY_BOX, ADVERSARIAL_TRAINING)}

@@ -44,9 +44,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_path(
-    path: Path, *, durable: bool = True, sole_writer: bool = False
-) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) -> Iterator[Path]:
     """A temporary sibling of ``path`` that takes its place when the block ends well.
 
     The parents are made. ``durable`` forces the content to the disk before the renaming, which

@@ -1,0 +1,106 @@
+"""The retrained classifiers that docs/results.md tells of, and the plan that judges them.
+
+    python benchmarks/trainings.py --shared ../shared --work bench-work/results
+
+Makes those that the work folder lacks, by what ``rsparse train`` does; ``benchmarks/results.py``
+does the same for the plan ``trained``. Nothing is trained on the photographs that are judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from plans import CW, dictionary, judged, model
+
+from rsparse.cli.console import progress_bar
+from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
+from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
+from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
+from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
+from rsparse.parallel import Here
+from rsparse.parameters import TrainParameters
+from rsparse.retraining import train_on
+
+BASE = "mobilenet-v2"
+SHOWN_PURIFIED = ("regionsparse:sparsity=1,4,localize=no,prefilter=yes",)
+RETRAINED, ADVERSARIAL = "retrained", "adversarial"
+TRAININGS: Mapping[str, TrainParameters] = {
+    RETRAINED: TrainParameters(on="purified", distill=True, batch_size=16, learning_rate=1e-4),
+    ADVERSARIAL: TrainParameters(on="both", distill=True, batch_size=16, learning_rate=1e-4),
+}
+
+
+def trained(shared: Path, work: Path, name: str, jobs: int = 2) -> Path:
+    """The classifier of that name, trained on ``train/`` where it is missing.
+
+    Beside it lies ``NAME.json`` with the CPU seconds of an epoch.
+    """
+    path = work / "models" / f"{name}.onnx"
+    if path.exists():
+        return path
+    start, base = time.process_time(), model(shared, BASE)
+    with progress_bar() as progress:
+        outcome = train_on(
+            [shared / "train"], base.path, path, TRAININGS[name], base.wants,
+            defenses=parse_defenses(SHOWN_PURIFIED), dictionaries={"": dictionary(shared, work)},
+            cache=work / "purified", plot=path.with_suffix(".png"), workers=Here(jobs),
+            progress=progress,
+        )  # fmt: skip
+    epochs = len(outcome.history) - outcome.resumed_epochs - 1
+    seconds = (time.process_time() - start) / max(epochs, 1)
+    figures = {
+        "cpu_seconds_an_epoch": round(seconds, 1),
+        "epochs": len(outcome.history) - 1,
+        "kept": outcome.best_epoch,
+        "images": outcome.shown,
+    }
+    path.with_suffix(".json").write_text(json.dumps(figures) + "\n", encoding="utf-8")
+    return path
+
+
+def plan(shared: Path, work: Path) -> Plan:
+    """Retrained and adversarially trained, at the strengths of Table II and at some between."""
+    strengths, d = "2,10,14,22", "0.01,0.05,0.14,0.2"
+    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
+    others = {
+        role: (ModelChoice(trained(shared, work, name)),)
+        for role, name in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
+    }
+    return judged(
+        "trained", shared, work, attacks, ("jpeg:quality=20",), base=BASE,
+        scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
+    )  # fmt: skip
+
+
+def are_made(work: Path) -> bool:
+    """Whether the classifiers are there."""
+    return all((work / "models" / f"{name}.onnx").exists() for name in TRAININGS)
+
+
+def all_figures(work: Path) -> dict[str, dict[str, float]]:
+    """What was noted of each training."""
+    paths = {name: work / "models" / f"{name}.json" for name in TRAININGS}
+    return {
+        name: dict(json.loads(path.read_text(encoding="utf-8")))
+        for name, path in paths.items()
+        if path.exists()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the models")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    for name in TRAININGS:
+        print(trained(options.shared, options.work, name))
+    print(json.dumps(all_figures(options.work)))
+
+
+if __name__ == "__main__":
+    main()
