@@ -4,9 +4,9 @@
 
 Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
-to do and how long it will take, and stops. ``--only`` names the plans to run; the report then says
-of the others what the work folder holds, or that they have not been run. ``--without comdefend``
-leaves out a kind of defense, and the report says so.
+to do and how long it will take, and stops. ``--only`` names the plans to run; of the others the
+report says what the work folder holds, or stays as it was. ``--without comdefend`` leaves out a
+kind of defense.
 """
 
 from __future__ import annotations
@@ -60,12 +60,10 @@ def main() -> int:
             for name in PLANS
             if (options.work / name / EVALUATION_FILE).exists()
         }
-        options.output.write_text(
-            results_text.render(
-                found, measure.machine(), options.without, trainings.all_figures(options.work)
-            ),
-            encoding="utf-8",
-        )
+        before = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+        figures = trainings.all_figures(options.work)
+        text = results_text.render(found, measure.machine(), figures, before)
+        options.output.write_text(text, encoding="utf-8")
     return int(failed)
 
 

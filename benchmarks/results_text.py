@@ -7,27 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 import trained_text
 from lines import FAMILIES, head, row, short, verdict
 from paper import TABLE_TWO
-from plans import ABLATIONS, OURS
+from plans import ABLATIONS, BASELINES, OURS
 
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
+from rsparse.evaluation.plan import parse_defenses
 from rsparse.evaluation.results import Column, Defended, Evaluation
 from rsparse.report import tables
 from rsparse.report.estimates import mean_share, paired_difference, per_image, percent, points
 from rsparse.report.markdown import table_lines
 from rsparse.report.subjects import Subjects, find_subjects
 
-NOT_RUN = "\nNot run yet."
 HEAD = """# Results
 
-Written by `make results` (`benchmarks/results.py`, its plans in `benchmarks/plans.py`), with the
-parameters that stand there; nothing here was typed by hand but the words. Machine: {machine}
+Written by `make results` (`benchmarks/results.py`, its plans in `benchmarks/plans.py` and
+`benchmarks/trainings.py`), with the parameters that stand there; nothing here was typed by hand but
+the words. A part that was not run again stays as it was: each says of which photographs, machine
+and levels of `regionsparse` its figures are.
 
 **Photographs**: 200 of the NIPS 2017 competition's development set; of them those that the
-undefended model gets right ({counts}), as the paper does. So "none" has 100 % clean by choice.
-RegionSparse's levels were fitted to others ([levels.md](levels.md), which also says what was known
-of these), and its dictionary's atoms to 1,000 others (1,024 of 8×8 pixels, 600 patches from each).
+undefended model gets right, as the paper does. So "none" has 100 % clean by choice. RegionSparse's
+levels were fitted to others ([levels.md](levels.md), which also says what was known of these), and
+its dictionary's atoms to 1,000 others (1,024 of 8×8 pixels, 600 patches from each).
 **Models**: MobileNet-v2 at 224×224 with its published weights; Inception-v3 at 299×299 whose last
 two convolutions and classifier were refitted on 1,000 photographs: 62 % top-1, so that its figures
 say less. **Attacks**: by foolbox; BIM and MI-FGSM in 10 steps, CW-L2 in 30 steps, scaled to the
@@ -39,64 +41,95 @@ robustness against one who does: a purifier of this kind gives way to attacks th
 
 `regionsparse` is one setting for all columns, `--sparsity auto`. Baselines stand with every setting
 that was run, and are compared at their best single one, which is chosen after the fact and so
-favours them. With {n} photographs a share's 95 % interval is about ±{half} points; intervals,
-McNemar's p and each image's prediction are in the evaluations' CSV files, and
-`rsparse report bench-work/results/mobilenet-v2 -o report/` draws them.
+favours them. Intervals, McNemar's p and each image's prediction are in the evaluations' CSV files,
+and `rsparse report bench-work/results/mobilenet-v2 -o report/` draws them.
 """
+TITLES = {
+    "mobilenet-v2": "Gray-box on MobileNet-v2",
+    "inception-v3": "Gray-box on Inception-v3, beside the paper",
+    "transfer": "Transferred attacks on MobileNet-v2",
+    "trained": "Retrained classifiers and adversarial training (the paper's Fig. 6, 7, Table II)",
+}
+_MARK = "<!-- part: {} -->"
 
 
 def render(
     found: Mapping[str, Evaluation],
     machine: str,
-    without: Sequence[str] = (),
-    trainings: Mapping[str, Mapping[str, float]] | None = None,
+    trainings: Mapping[str, Mapping[str, float]],
+    before: str = "",
 ) -> str:
     """The whole page.
 
-    ``without`` names the kinds of defenses that were left out of it; ``trainings`` tells what the
-    trainings took.
+    Parameters
+    ----------
+    found : mapping of str to Evaluation
+        By plan; what is missing stays as ``before`` has it.
+    machine : str
+    trainings : mapping of str to mapping of str to float
+        What the trainings took.
+    before : str
+        The page as it was.
     """
-    return "\n".join(_page(found, machine, without, trainings or {})) + "\n"
+    parts = [HEAD]
+    for name, title in TITLES.items():
+        if name in found:
+            lines = [
+                f"## {title}",
+                *_basis(found[name], machine),
+                *_part(name, found[name], trainings),
+            ]
+            parts.append("\n".join(lines) + "\n")
+        else:
+            parts.append(_old_part(before, name) or f"## {title}\n\nNot run yet.\n")
+    marks = ["", *(_MARK.format(name) + "\n" for name in TITLES)]
+    return "\n".join(mark + part for mark, part in zip(marks, parts, strict=True))
 
 
-def _page(
-    found: Mapping[str, Evaluation],
-    machine: str,
-    without: Sequence[str],
-    trainings: Mapping[str, Mapping[str, float]],
+def _old_part(page: str, name: str) -> str:
+    """A part of a page as it stands there; nothing where there is none."""
+    _, mark, rest = page.partition(_MARK.format(name) + "\n")
+    return rest.partition("\n<!-- part: ")[0].rstrip("\n") + "\n" if mark else ""
+
+
+def _basis(evaluation: Evaluation, machine: str) -> Iterator[str]:
+    """What the figures of a part are of."""
+    n = len(evaluation.names)
+    levels = [
+        source["record"]["parameters"].get("levels")
+        for source in evaluation.record["inputs"]
+        if source["name"] == "dict.h5"
+    ]
+    yield (
+        f"\n{n} photographs, those that {evaluation.model} gets right: a share's 95 % interval is "
+        f"about ±{100 * 1.96 * (0.25 / n) ** 0.5:.0f} points. Levels: `{levels[0]}`. "
+        f"Machine: {machine}"
+    )
+
+
+def _part(
+    name: str, evaluation: Evaluation, trainings: Mapping[str, Mapping[str, float]]
 ) -> Iterator[str]:
-    main = found["mobilenet-v2"]
-    counts = ", ".join(f"{len(e.names)} for {e.model} in {name}" for name, e in found.items())
-    n = len(main.names)
-    yield HEAD.format(machine=machine, counts=counts, n=n, half=round(196 * (0.25 / n) ** 0.5))
-    if without:
-        yield f"**Left out here, not run**: {', '.join(without)}.\n"
-    yield "## Gray-box on MobileNet-v2"
-    yield from _targets(main)
-    yield from _whole(main)
-    yield "\n## Ablations (the paper's Fig. 4)"
-    yield from _ablations(main)
-    yield "\n## Gray-box on Inception-v3, beside the paper"
-    inception = found.get("inception-v3")
-    yield from [NOT_RUN] if inception is None else _beside_the_paper(inception)
-    yield from [] if inception is None else [*_not_judged(inception, main), *_whole(inception)]
-    yield "\n## Transferred attacks on MobileNet-v2"
-    transfer = found.get("transfer")
-    yield from [NOT_RUN] if transfer is None else _transfer(transfer)
-    yield from [] if transfer is None else _not_judged(transfer, main)
-    yield "\n## Retrained classifiers and adversarial training (the paper's Fig. 6, 7, Table II)"
-    trained = found.get("trained")
-    if trained is None:
-        yield NOT_RUN
+    if name == "mobilenet-v2":
+        yield from _targets(evaluation)
+        yield from _whole(evaluation)
+        yield "\n### Ablations (the paper's Fig. 4)"
+        yield from _ablations(evaluation)
+    elif name == "inception-v3":
+        yield from _beside_the_paper(evaluation)
+        yield from _whole(evaluation)
+    elif name == "transfer":
+        yield from _transfer(evaluation)
     else:
-        yield from trained_text.render(trained, trainings)
-        yield from _checks(find_subjects(trained, OURS))
+        yield from trained_text.render(evaluation, trainings)
+        yield from _checks(find_subjects(evaluation, OURS))
+    yield from _not_judged(evaluation) if name != "trained" else ()
 
 
-def _not_judged(evaluation: Evaluation, main: Evaluation) -> Iterator[str]:
-    """The kinds of defenses that were judged on MobileNet-v2 only."""
+def _not_judged(evaluation: Evaluation) -> Iterator[str]:
+    """The kinds of baselines that are judged elsewhere on this page, and not here."""
     judged = {defense.kind for defense in evaluation.defenses}
-    missing = dict.fromkeys(d.kind for d in main.defenses if d.kind not in judged)
+    missing = dict.fromkeys(d.kind for d in parse_defenses(BASELINES) if d.kind not in judged)
     if missing:
         yield f"\nNot run here: {', '.join(missing)}."
 

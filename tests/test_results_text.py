@@ -71,3 +71,13 @@ def test_the_papers_numbers_stand_beside(rows):
     assert found["Normal"][1:4] == ["0 (100)", "0 (25)", "0 (22)"]
     assert found["RegionSparse + FGSM Adversarial"][2:4] == ["100 (85)", "100 (73)"]
     assert found["retrained"] == ["retrained", "purified", "900", "10", "epoch 9", "61"]
+
+
+def test_parts_that_were_not_run_again_stay(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    import results_text
+
+    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    assert results_text.render({}, "", {}, page) == page
+    new = results_text.render({}, "", {})
+    assert new.count("Not run yet.") == len(results_text.TITLES) == page.count("<!-- part: ")
