@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @app.command(
     epilog=examples(
-        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse --dict dict.h5 -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d d.h5 -o n.onnx",
         "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
         "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
         "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
@@ -54,8 +54,9 @@ def train(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help="How images are purified for --on purified and both, as in purify; several make "
-            "a version each.",
+            help="How images are purified for --on purified and both, as in purify but at the "
+            "model's input size; several make a version each. Name a sparsity of regionsparse: its "
+            "levels leave clean images as they are.",
         ),
     ] = None,
     dictionaries: Dictionaries = None,
