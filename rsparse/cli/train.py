@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 @app.command(
     epilog=examples(
-        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d d.h5 -o n.onnx",
+        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d dict.h5 "
+        "-o n.onnx",
         "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
         "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
         "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
