@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lines import head, row, short, verdict
 from paper import STRENGTHS, TABLE_TWO
-from trainings import ADVERSARIAL, RETRAINED, SHOWN_PURIFIED, TRAININGS
+from trainings import ADVERSARIAL, RETRAINED, SHOWN_ATTACKED, SHOWN_PURIFIED, TRAININGS
 
+from rsparse.attacks import attack_text
 from rsparse.defenses import defense_text
 from rsparse.evaluation import statistics
-from rsparse.evaluation.plan import parse_defenses
+from rsparse.evaluation.plan import parse_attacks, parse_defenses
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, Evaluation
 from rsparse.report.estimates import (
     mean_share,
@@ -37,15 +38,17 @@ def render(evaluation: Evaluation, figures: Mapping[str, Mapping[str, float]]) -
 
 
 def _trainings(figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    shown = " and ".join(f"`{defense_text(d)}`" for d in parse_defenses(SHOWN_PURIFIED))
+    shown = _listed(defense_text(defense) for defense in parse_defenses(SHOWN_PURIFIED))
+    attacked = _listed(attack_text(attack) for attack in parse_attacks(SHOWN_ATTACKED))
     yield (
         "\nBoth are MobileNet-v2, retrained by `rsparse train --distill` on the 1,000 photographs "
         "of `train/` without their labels: the targets are what the original says of the clean "
-        f"photograph. `{RETRAINED}` was shown them clean and purified by {shown} (the paper's "
-        f"Section V-E); `{ADVERSARIAL}` was also shown FGSM images of itself, of up to "
+        f"photograph. `{RETRAINED}` was shown them clean, purified by {shown}, and attacked on the "
+        f"original by {attacked} and then purified. The paper's models (its Section V-E) saw "
+        "purified benign photographs only, but many more than 1,000. "
+        f"`{ADVERSARIAL}` was also shown FGSM images of itself, of up to "
         f"{TRAININGS[ADVERSARIAL].eps:g} grey levels (V-H). Before both stands the `regionsparse` "
-        "of all other tables, one setting. "
-        "`benchmarks/trainings.py` makes them:\n"
+        "of all other tables, one setting. `benchmarks/trainings.py` makes them:\n"
     )
     yield from head(["model", "shown", "photographs", "epochs", "kept", "CPU s an epoch"])
     for name, found in figures.items():
@@ -58,6 +61,12 @@ def _trainings(figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
         "\nAn epoch takes half of these seconds on two idle cores. On a GPU it was not measured: "
         "there was none at hand; nor was Inception-v3 retrained for that reason."
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """``a``, ``b`` and ``c``, as code."""
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _targets(subjects: Subjects) -> Iterator[str]:
