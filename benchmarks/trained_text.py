@@ -39,13 +39,13 @@ def render(evaluation: Evaluation, figures: Mapping[str, Mapping[str, float]]) -
 
 def _trainings(figures: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     shown = _listed(defense_text(defense) for defense in parse_defenses(SHOWN_PURIFIED))
-    attacked = _listed(attack_text(attack) for attack in parse_attacks(SHOWN_ATTACKED))
+    attacked = _listed(map(attack_text, parse_attacks(tuple(SHOWN_ATTACKED))))
     yield (
         "\nBoth are MobileNet-v2, retrained by `rsparse train --distill` on the 1,000 photographs "
         "of `train/` without their labels: the targets are what the original says of the clean "
         f"photograph. `{RETRAINED}` was shown them clean, purified by {shown}, and attacked on the "
-        f"original by {attacked} and then purified. The paper's models (its Section V-E) saw "
-        "purified benign photographs only, but many more than 1,000. "
+        f"original by {attacked} and then purified likewise. The paper's models (its Section V-E) "
+        "saw purified benign photographs only. "
         f"`{ADVERSARIAL}` was also shown FGSM images of itself, of up to "
         f"{TRAININGS[ADVERSARIAL].eps:g} grey levels (V-H). Before both stands the `regionsparse` "
         "of all other tables, one setting. `benchmarks/trainings.py` makes them:\n"

@@ -18,7 +18,6 @@ from plans import CW, dictionary, judged, model
 
 from rsparse.attacks import attack_text
 from rsparse.cli.console import progress_bar
-from rsparse.defenses import RegionSparse
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
@@ -31,8 +30,11 @@ from rsparse.stages.purify import purify_images
 from rsparse.store.folders import MANIFEST
 
 BASE = "mobilenet-v2"
-SHOWN_PURIFIED = ("regionsparse:sparsity=1,4,localize=no,prefilter=yes",)
-SHOWN_ATTACKED = ("fgsm:eps=12", "bim:eps=4,14,steps=5")  # purified by ``regionsparse`` after it
+STRONG, MILD = (f"regionsparse:sparsity={k},localize=no,prefilter=yes" for k in (1, 4))
+SHOWN_PURIFIED = (STRONG, MILD)
+SHOWN_ATTACKED = {  # and then purified, about as the levels would
+    "fgsm:eps=12": STRONG, "bim:eps=14,steps=5": STRONG, "bim:eps=4,steps=5": MILD,
+}  # fmt: skip
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
 TRAININGS: Mapping[str, TrainParameters] = {
     RETRAINED: TrainParameters(on="purified", distill=True, batch_size=16, epochs=8),
@@ -71,19 +73,20 @@ def trained(shared: Path, work: Path, name: str, jobs: int = 2) -> Path:
 
 def purified_attacks(shared: Path, work: Path, jobs: int) -> list[Path]:
     """Folders of the training photographs, attacked on the original model and then purified."""
-    base, attacks = model(shared, BASE), parse_attacks(SHOWN_ATTACKED)
+    base, attacks = model(shared, BASE), parse_attacks(tuple(SHOWN_ATTACKED))
     names = [attack_text(attack) for attack in attacks]
     made, folders = work / "attacked-train", [work / "purified-attacked" / name for name in names]
+    defenses = parse_defenses(tuple(SHOWN_ATTACKED.values()))
     with progress_bar() as progress:
         if not all((made / name / MANIFEST).exists() for name in names):
             attack_images(
                 [shared / "train"], base.path, attacks, made, AttackRunParameters(), base.wants,
                 labels=shared / "train" / "labels.csv", workers=Here(jobs), progress=progress,
             )  # fmt: skip
-        for name, folder in zip(names, folders, strict=True):
+        for name, defense, folder in zip(names, defenses, folders, strict=True):
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [made / name], RegionSparse(), folder, workers=Here(jobs), progress=progress,
+                    [made / name], defense, folder, workers=Here(jobs), progress=progress,
                     dictionaries={"": dictionary(shared, work)},
                 )  # fmt: skip
     return folders
