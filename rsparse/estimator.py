@@ -34,7 +34,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
     atoms_per_patch, penalty, levels
         Dictionary learning; see ``rsparse.LearnParameters``.
-    sparsity, stride, localize, prefilter, background, bilateral_diameter,
+    sparsity, weakest, stride, localize, prefilter, background, bilateral_diameter,
     bilateral_sigma_color, bilateral_sigma_space, feather
         Purifying; see ``rsparse.PurifyParameters``.
     localization : LocalizeParameters, optional
@@ -74,7 +74,8 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         penalty: float = LearnParameters.penalty,
         levels: str = LearnParameters.levels,
         sparsity: int | None = PurifyParameters.sparsity,
-        stride: int = PurifyParameters.stride,
+        weakest: float | None = PurifyParameters.weakest,
+        stride: int | None = PurifyParameters.stride,
         localize: bool = PurifyParameters.localize,
         prefilter: bool = PurifyParameters.prefilter,
         background: bool = PurifyParameters.background,
@@ -98,6 +99,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         self.penalty = penalty
         self.levels = levels
         self.sparsity = sparsity
+        self.weakest = weakest
         self.stride = stride
         self.localize = localize
         self.prefilter = prefilter

@@ -18,19 +18,19 @@ def unit(atoms: np.ndarray) -> np.ndarray:
     return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
 
 
-def by_torch(signals, dictionary, sparsity):
+def by_torch(signals, dictionary, sparsity, weakest=0.0):
     correlations = torch.from_numpy(signals @ dictionary.T)
     gram = torch.from_numpy(dictionary @ dictionary.T)
-    atoms, coefficients = pursue(correlations, gram, sparsity)
+    atoms, coefficients = pursue(correlations, gram, sparsity, weakest)
     return atoms.numpy().T, coefficients.numpy().T
 
 
-def without_torch(signals, dictionary, sparsity):
+def without_torch(signals, dictionary, sparsity, weakest=0.0):
     atoms = np.zeros((len(signals), sparsity), dtype=np.int32)
     coefficients = np.zeros((len(signals), sparsity), dtype=np.float32)
     engine.pursue(
         signals @ dictionary.T, dictionary @ dictionary.T, sparsity,
-        np.empty(0, dtype=np.float32), 0.0, atoms, coefficients,
+        np.empty(0, dtype=np.float32), 0.0, atoms, coefficients, weakest,
     )  # fmt: skip
     return atoms, coefficients
 
@@ -134,3 +134,13 @@ def test_weighted_rows_are_sums_of_rows():
     rows, weights = torch.tensor([[0, 3], [1, 1]]), torch.tensor([[1.0, 2.0], [0.5, -0.5]])
     expected = torch.tensor([[18.0, 21.0, 24.0], [0.0, 0.0, 0.0]])
     assert torch.equal(weighted_rows(table, rows, weights), expected)
+
+
+@pytest.mark.parametrize("weakest", [0.5, 2.0, 1e6])
+def test_it_stops_at_weak_atoms_as_without_torch(patches, atoms, weakest):
+    chosen, coefficients = by_torch(patches, atoms, 6, weakest)
+    expected, expected_coefficients = without_torch(patches, atoms, 6, weakest)
+    same = (chosen == expected).all(axis=1)
+    assert same.mean() > 0.999
+    np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=1e-3)
+    assert (coefficients == 0).any()

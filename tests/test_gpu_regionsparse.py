@@ -23,6 +23,7 @@ CASES = {
     "whole": PurifyParameters(localize=False, stride=1, sparsity=5),
     "hard cut": PurifyParameters(feather=0, stride=3),
     "gaps": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
+    "few atoms for flat patches": PurifyParameters(weakest=1.5, sparsity=16, stride=5),
     "no background": PurifyParameters(background=False, feather=9),
     "filtered before": PurifyParameters(prefilter=True, localize=False),
     "filtered before, no background": PurifyParameters(prefilter=True, background=False),

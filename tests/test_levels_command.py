@@ -47,8 +47,25 @@ def test_levels_are_kept_in_the_dictionary(learned):
     with h5py.File(path) as file:
         assert {name: str(data.dtype) for name, data in file["levels"].items()} == {
             "noise_below": "float64", "sparsity": "int64", "localize": "bool",
-            "prefilter": "bool",
+            "prefilter": "bool", "period_below": "float64", "weakest": "float64",
+            "stride": "int64",
         }  # fmt: skip
+
+
+def test_levels_of_older_dictionaries_are_read(learned):
+    path = learned("--levels", "region:8<0.5,whole:2")
+    with h5py.File(path, "a") as file:
+        for name in ("period_below", "weakest", "stride"):
+            del file[f"levels/{name}"]
+    assert load_dictionary(path)[0].levels == (Level(0.5, 8), Level(np.inf, 2, localize=False))
+
+
+def test_levels_say_more_than_k(learned):
+    text = "region:8:stride=3:period=4<0.5,whole:2:weakest=2"
+    assert load_dictionary(learned("--levels", text))[0].levels == (
+        Level(0.5, 8, stride=3, period_below=4.0),
+        Level(np.inf, 2, localize=False, weakest=2.0),
+    )
 
 
 def test_without_levels_there_is_no_such_group(learned):
@@ -100,6 +117,15 @@ def test_torch_takes_images_of_several_levels_together(run_cli, learned, tmp_pat
          "after bilateral+, the last without <noise, got 'all:2'"),
         ("whole:0", "levels: expected keep<noise, region:K<noise, whole:K<noise or the latter two "
          "after bilateral+, the last without <noise, got 'whole:0'"),
+        ("whole:2:size=3", "levels: expected :period=NUMBER, :weakest=NUMBER or "
+         ":stride=PIXELS, got 'whole:2:size=3'"),
+        ("whole:2:stride=1.5", "levels: expected :period=NUMBER, :weakest=NUMBER or "
+         ":stride=PIXELS, got 'whole:2:stride=1.5'"),
+        ("keep:period=3", "levels 'keep:period=3': its levels do not rise from above 0 to one "
+         "without a limit"),
+        ("whole:2:stride=0", "levels: 'whole:2:stride=0': stride: expected a whole number from 1 "
+         "to 64, or auto, got 0"),
+        ("whole:2:stride=2:stride=3", "levels: 'whole:2:stride=2:stride=3' says something twice"),
     ],
 )  # fmt: skip
 def test_how_levels_are_spelled(run_cli, assert_error, pictures, tmp_path, levels, message):
@@ -120,6 +146,8 @@ def test_how_levels_are_spelled(run_cli, assert_error, pictures, tmp_path, level
          "dictionary: its levels do not rise from above 0 to one without a limit"),
         ("localize", [1.0, 0.0],
          "is damaged or incomplete: levels/localize: expected 1-d truth values, found 1-d float64"),
+        ("stride", [0, 1], "dictionary: a level has stride 0"),
+        ("weakest", [0.0, np.inf], "dictionary: a level has weakest inf"),
     ],
 )  # fmt: skip
 def test_levels_that_are_damaged(assert_error, learned, pictures, tmp_path, name, values, message):

@@ -24,6 +24,7 @@ def sparse_code(
     stride: int,
     mask: Mask | None = None,
     threads: int = 1,
+    weakest: float = 0.0,
 ) -> tuple[Floats, Mask]:
     """Replace an image by the average of its sparsely coded, overlapping patches.
 
@@ -42,6 +43,10 @@ def sparse_code(
         Code only patches that touch a true pixel.
     threads : int
         The result is the same bytes for any number.
+    weakest : float
+        A patch takes no further atom whose correlation with what is left of it, z-scored, is
+        no larger; 0 stops by K alone. As by a hard threshold on an orthonormal dictionary's
+        coefficients, patches with little in them get few atoms.
 
     Returns
     -------
@@ -52,7 +57,8 @@ def sparse_code(
     corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
     counts = _patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
     layers = [x] if dictionary.color else [x[:, :, [channel]] for channel in range(3)]
-    sums = [_code_layer(layer, dictionary, sparsity, stride, corners, threads) for layer in layers]
+    stops = (sparsity, weakest)
+    sums = [_code_layer(layer, dictionary, stops, stride, corners, threads) for layer in layers]
     coded = np.concatenate(sums, axis=2)
     average = np.divide(coded, np.maximum(counts, 1)[:, :, None], dtype=np.float32)
     return average, counts > 0
@@ -61,12 +67,12 @@ def sparse_code(
 def _code_layer(
     x: Floats,
     dictionary: Dictionary,
-    sparsity: int,
+    stops: tuple[int, float],
     stride: int,
     corners: NDArray[np.intp],
     threads: int,
 ) -> Floats:
-    """The sum of all coded patches (h, w, c).
+    """The sum of all coded patches (h, w, c); ``stops`` are K and ``weakest``.
 
     The z-score is folded into the dictionary: for a patch p the correlations with the atoms D are
     D (p − μ)/σ = (D/σ) p − (D/σ) μ, and what a code c stands for is σ ⊙ Dᵀc + μ.
@@ -82,7 +88,7 @@ def _code_layer(
     encoder = np.ascontiguousarray((atoms * scale).T)
     bias = mean @ encoder
     decoder, offset = atoms * deviation, mean + np.tile(center, b * b)
-    steps = min(sparsity, *atoms.shape)
+    steps = min(stops[0], *atoms.shape)
 
     def code(start: int) -> tuple[int, Floats]:
         block = corners[start : start + BLOCK]
@@ -92,7 +98,7 @@ def _code_layer(
         correlations -= bias
         chosen = np.zeros((len(block), steps), dtype=np.int32)
         weights = np.zeros((len(block), steps), dtype=np.float32)
-        engine.pursue(correlations, gram, steps, _NONE, 0.0, chosen, weights)
+        engine.pursue(correlations, gram, steps, _NONE, 0.0, chosen, weights, stops[1])
         top, bottom = int(block[0, 0]), int(block[-1, 0]) + b
         strip = np.zeros((bottom - top, *x.shape[1:]), dtype=np.float32)
         engine.add_patches(strip, top, block, b, chosen, weights, decoder, offset)

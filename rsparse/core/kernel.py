@@ -53,6 +53,7 @@ def pursue(
     threshold: float,
     atoms: Indices,
     coefficients: Floats,
+    weakest: float = 0.0,
 ) -> None:
     """See ``lockstep.pursue``."""
     n, k = correlations.shape
@@ -76,7 +77,8 @@ def pursue(
                     chosen[g] = _strongest(bits, first + g)
             if step == 0:
                 for g in range(size):
-                    smallest[g] = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
+                    negligible = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
+                    smallest[g] = max(np.float32(weakest), negligible)
                     left[g] = energies[first + g] if stops else np.float32(0)
             for g in range(size):
                 if count[g] != step:

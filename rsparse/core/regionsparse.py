@@ -78,7 +78,9 @@ def purify(
     if not mask.any():
         return x_b
     x = (filtered if level.prefilter else image).astype(np.float32) / np.float32(255)
-    x_o, covered = sparse_code(x, dictionary, level.sparsity, parameters.stride, theta > 0)
+    x_o, covered = sparse_code(
+        x, dictionary, level.sparsity, level.stride, theta > 0, weakest=level.weakest
+    )
     weight = np.where(covered, theta, 0)[:, :, None]
     mixed = weight * np.clip(x_o, 0, 1) * np.float32(255) + (1 - weight) * x_b
     return np.rint(mixed).astype(np.uint8)

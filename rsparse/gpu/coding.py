@@ -72,6 +72,7 @@ def sparse_code(
     sparsity: int,
     where: Grid,
     coded_places: Sequence[NDArray[np.intp]],
+    weakest: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Replace images by the average of their sparsely coded, overlapping patches.
 
@@ -84,6 +85,8 @@ def sparse_code(
     where : Grid
     coded_places : sequence of n int arrays
         For each image the patches to code, by their place in the grid in reading order.
+    weakest : float
+        As there.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def sparse_code(
     layers = _layers(x, dictionary, where)
     each = len(layers.x) // n  # layers an image
     places = [image for image in coded_places for _ in range(each)]
-    rows, weights = _encode(layers, atoms, dictionary, sparsity, where, places)
+    rows, weights = _encode(layers, atoms, dictionary, (sparsity, weakest), where, places)
     total = _decode(layers, atoms, rows, weights, where)
     hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns), 1, 1)
     counts = x.new_zeros((n, height, width, 1))
@@ -155,17 +158,17 @@ def _encode(
     layers: _Layers,
     atoms: Tensor,
     dictionary: Dictionary,
-    sparsity: int,
+    stops: tuple[int, float],
     where: Grid,
     places: Sequence[NDArray[np.intp]],
 ) -> tuple[Tensor, Tensor]:
     """Codes of all patches of all layers: atoms and weights (l, patches, K + 1).
 
     The last place of each code stands for the layer's offset: its weight is 1 for the coded
-    patches and 0, like all their weights, for the others.
+    patches and 0, like all their weights, for the others. ``stops`` are K and ``weakest``.
     """
     (k, m), device = atoms.shape, atoms.device
-    steps = min(sparsity, k, m)
+    steps = min(stops[0], k, m)
     gram = sent(dictionary.gram, device)
     rows = torch.zeros((len(places) * len(where), steps + 1), dtype=torch.int64, device=device)
     weights = torch.zeros(rows.shape, device=device)
@@ -186,7 +189,7 @@ def _encode(
             bias = -(layers.mean[layer] @ encoder)
             torch.addmm(bias, patches, encoder, out=correlations[part])
             target[part] = place + layer * len(where)
-        chosen, coefficients = pursue(correlations, gram, steps)
+        chosen, coefficients = pursue(correlations, gram, steps, stops[1])
         rows[target, :-1] = chosen.T
         weights[target] = torch.cat([coefficients.T, torch.ones_like(coefficients[:1]).T], dim=1)
     shape = (len(places), len(where), steps + 1)

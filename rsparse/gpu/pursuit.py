@@ -21,7 +21,9 @@ from torch.nn.functional import embedding_bag
 from rsparse.core.lockstep import INDEPENDENT, NEGLIGIBLE
 
 
-def pursue(correlations: Tensor, gram: Tensor, sparsity: int) -> tuple[Tensor, Tensor]:
+def pursue(
+    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Choose atoms for signals from their correlations with all atoms.
 
     Parameters
@@ -31,6 +33,8 @@ def pursue(correlations: Tensor, gram: Tensor, sparsity: int) -> tuple[Tensor, T
     gram : float32 tensor of shape (k, k)
     sparsity : int
         The largest number of atoms, at most k.
+    weakest : float
+        A signal is done, too, once no atom's correlation with its residual is larger.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def pursue(correlations: Tensor, gram: Tensor, sparsity: int) -> tuple[Tensor, T
     for step in range(sparsity):
         chosen, found = _strongest(correlations)
         if step == 0:
-            smallest = NEGLIGIBLE * found.abs()
+            smallest = (NEGLIGIBLE * found.abs()).clamp(min=weakest)
         row = _factor_row(coordinates[:step], gram[atoms[:step], chosen])
         pivot = gram.diagonal()[chosen]
         for entry in row:

@@ -104,17 +104,17 @@ def purified(
 ) -> Tensor:
     """Eq. (19) for images (n, h, w, 3) of one size and level: on the device, perhaps not yet."""
     height, width = images.shape[1:3]
-    where = Grid.over((height, width), dictionary.patch_size, parameters.stride)
+    level = regions[0].level
+    where = Grid.over((height, width), dictionary.patch_size, level.stride)
     places = [
         np.flatnonzero(touching(own.theta > 0, where.rows, where.columns, dictionary.patch_size))
         for own in regions
     ]
     pixels = sent(images, device).float()
-    level = regions[0].level
     filtered = _filtered(pixels, regions, parameters)
     theta = sent(np.stack([own.theta for own in regions]), device)
     x = filtered if level.prefilter else pixels
-    x_o, covered = sparse_code(x / 255, dictionary, level.sparsity, where, places)
+    x_o, covered = sparse_code(x / 255, dictionary, level.sparsity, where, places, level.weakest)
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
     mixed += (1 - weight) * (filtered if parameters.background else pixels)

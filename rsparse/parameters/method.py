@@ -60,11 +60,13 @@ class LearnParameters(Parameters):
         0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
     )
     levels: str = parameter(
-        "keep<0.5,bilateral+whole:4<1.6,bilateral+whole:1",
+        "keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:1",
         "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
-        "keep<0.5,bilateral+whole:4<1.6,region:1 leaves images with less than 0.5 as they are, "
-        "codes the whole image with K = 4 after a bilateral filter below 1.6, above that the "
-        "object region with K = 1. Empty: K = 2 on the object region for all.",
+        "keep:period=4<0.5,bilateral+whole:4<1.6,region:1 leaves images with less than 0.5 as they "
+        "are, unless their noise differs between even and odd pixels by more than 4, as attacks' "
+        "does; codes the whole image with K = 4 after a bilateral filter below 1.6, above that the "
+        "object region with K = 1. After K there may be :weakest=… and :stride=…, as of purify. "
+        "Empty: K = 2 on the object region for all.",
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
 
@@ -123,8 +125,21 @@ class PurifyParameters(Parameters):
         maximum=1024,
         none="auto",
     )
-    stride: int = parameter(
-        2, "Pixels between neighbouring patches; 1 is best and slowest.", minimum=1, maximum=64
+    weakest: float | None = parameter(
+        None,
+        "Stop at atoms that correlate less with what is left of a patch, which is standardised: "
+        "flat patches then get fewer than K. auto: as the dictionary's levels say, or 0, K alone.",
+        minimum=0,
+        maximum=1000,
+        none="auto",
+    )
+    stride: int | None = parameter(
+        None,
+        "Pixels between neighbouring patches; smaller is slower and smoother. auto: as the "
+        "dictionary's levels say, or 2.",
+        minimum=1,
+        maximum=64,
+        none="auto",
     )
     localize: bool = parameter(True, "Code the object region only, or the whole image.")
     prefilter: bool = parameter(

@@ -10,7 +10,10 @@ dataset                 shape, dtype       meaning
 ``levels/noise_below``  (l,) float64       how images are purified by the noise in them: up to
 ``levels/sparsity``     (l,) int64         this many grey levels (the last is infinite), with this
 ``levels/localize``     (l,) bool          K (0: left as they are), on the object region or on
-``levels/prefilter``    (l,) bool          the whole image, after a bilateral filter or not
+``levels/prefilter``    (l,) bool          the whole image, after a bilateral filter or not,
+``levels/period_below`` (l,) float64       for a period of two up to this only,
+``levels/weakest``      (l,) float64       with atoms that correlate at least so much,
+``levels/stride``       (l,) int64         and this stride; older files lack these three
 ``images/name``         (n,) UTF-8         the images learned from
 ``images/sha256``       (n,) UTF-8         and their files' digests
 ======================  =================  ===================================================
@@ -25,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.levels import Level
+from rsparse.core.levels import DEFAULT_STRIDE, Level
 from rsparse.errors import InputError
 from rsparse.store.files import sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
@@ -103,6 +106,9 @@ def _save_levels(group: Any, levels: Sequence[Level]) -> None:
     group["sparsity"] = np.array([level.sparsity for level in levels], dtype=np.int64)
     group["localize"] = np.array([level.localize for level in levels], dtype=bool)
     group["prefilter"] = np.array([level.prefilter for level in levels], dtype=bool)
+    group["period_below"] = np.array([level.period_below for level in levels], dtype=np.float64)
+    group["weakest"] = np.array([level.weakest for level in levels], dtype=np.float64)
+    group["stride"] = np.array([level.stride for level in levels], dtype=np.int64)
 
 
 def _load_levels(file: Any) -> tuple[Level, ...]:
@@ -110,13 +116,22 @@ def _load_levels(file: Any) -> tuple[Level, ...]:
     sparsity = read_array(file, "levels/sparsity", "iu", 1)
     localize = read_array(file, "levels/localize", "b", 1)
     prefilter = read_array(file, "levels/prefilter", "b", 1)
-    columns = (noise_below, sparsity, localize, prefilter)
+    columns = [noise_below, sparsity, localize, prefilter]
+    for name, kinds, otherwise in (  # that older files lack
+        ("period_below", "f", np.inf), ("weakest", "f", 0.0), ("stride", "iu", DEFAULT_STRIDE)
+    ):  # fmt: skip
+        there = name in file["levels"]
+        missing = np.full(len(noise_below), otherwise)
+        columns.append(read_array(file, f"levels/{name}", kinds, 1) if there else missing)
     if len(set(map(len, columns))) > 1:
         raise ValueError("levels: its datasets differ in length")
     return tuple(
-        Level(float(noise), int(k), bool(region), bool(before))
-        for noise, k, region, before in zip(*columns, strict=True)
-    )
+        Level(
+            float(noise), int(k), bool(region), bool(before), float(period), float(weakest),
+            int(stride),
+        )
+        for noise, k, region, before, period, weakest, stride in zip(*columns, strict=True)
+    )  # fmt: skip
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:
