@@ -1,70 +1,64 @@
-"""CPU time of attacks through our twin, beside plain foolbox on plain onnx2torch.
+"""Attacks through our twin, beside plain foolbox on plain onnx2torch.
 
     python benchmarks/attacks.py --shared ../shared
 
-One thread, a batch of 4 photographs, medians of interleaved runs. The same attack with the same
-parameters on both sides: foolbox's own class on the converted graph as onnx2torch gives it, its
-weights trainable, against ``run_attack`` on the twin. Prints a Markdown table: CPU seconds an
+The first table: CPU time of one thread, a batch of 4 photographs, medians of interleaved runs. The
+same attack with the same parameters on both sides: foolbox's own class on the converted graph as
+onnx2torch gives it, its weights trainable, against ``run_attack`` on the twin. CPU seconds an
 image, the ratio, and for how many images both lead to the same class. (The pixels agree for one
 step; after more, rounding decides the signs of gradients that have all but vanished.)
+
+The second: wall time on all cores, start-up included, of ``rsparse attack`` with a job for each
+core, and of what a notebook does for the same files (``notebook.py``) with torch's own threads.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import measure
+import notebook
 import numpy as np
 import torch
 from foolbox import PyTorchModel
-from foolbox.attacks import LinfBasicIterativeAttack, LinfFastGradientAttack
 
 from rsparse.attacks import parse_attack, run_attack
 from rsparse.images import decode_image, find_images, to_unit
 from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.models.torch_converter import import_onnx2torch
 from rsparse.models.twin import load_twin
+from rsparse.parallel import usable_cores
 
-convert, _ = import_onnx2torch()
-
-BATCH, RUNS = 4, 3
+BATCH, RUNS = 4, 5
+FILES, FILE_RUNS, FILE_ATTACK = 64, 3, "bim:eps=8"
 MODELS = (("mobilenet_v2_224.onnx", "mobilenet-v2"), ("inception_v3_299.onnx", "inception-v3"))
-ATTACKS = (
-    ("fgsm:eps=8", LinfFastGradientAttack()),
-    ("bim:eps=8", LinfBasicIterativeAttack(rel_stepsize=0.2, steps=10, random_start=False)),
-)
-
-
-class Plain(torch.nn.Module):
-    """A converted graph behind the scaling that its classifier wants, as a notebook has it."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.spec, self.network = classifier.spec, convert(classifier.graph)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mean = torch.tensor(self.spec.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.spec.std).view(1, 3, 1, 1)
-        return self.network((x * self.spec.range - mean) / std)[:, self.spec.class_offset :]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     options = parser.parse_args()
+    one_thread(options.shared)
+    whole_command(options.shared)
+
+
+def one_thread(shared: Path) -> None:
+    """CPU time of the attack alone."""
     torch.set_num_threads(1)
+    print("One thread, CPU time:\n")
     print("| model | attack | ours, CPU-s an image | plain / ours | same class |")
     print("|---|---|---|---|---|")
     for file, preset in MODELS:
-        classifier = load_classifier(
-            options.shared / "models" / file, SpecOptions(preset=preset)
-        ).check()
-        photos = find_images([options.shared / "photos"])[:BATCH]
+        classifier = load_classifier(shared / "models" / file, SpecOptions(preset=preset)).check()
+        photos = find_images([shared / "photos"])[:BATCH]
         pixels = [decode_image(photo.read(), photo.path) for photo in photos]
         x = to_unit(np.stack([classifier.fit_to_input(image) for image in pixels]))
         with warnings.catch_warnings():
@@ -74,9 +68,10 @@ def main() -> None:
 
 def _print_rows(classifier: Classifier, x: np.ndarray) -> None:
     y = classifier.logits(list(x)).argmax(axis=1)
-    twin, plain = load_twin(classifier), PyTorchModel(Plain(classifier).eval(), (0, 1), "cpu")
+    twin = load_twin(classifier)
+    plain = PyTorchModel(notebook.Plain(classifier).eval(), (0, 1), "cpu")
     tensor = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-    for text, theirs in ATTACKS:
+    for text, theirs in notebook.ATTACKS.items():
         ours = parse_attack(text)[0]
         times: dict[str, list[float]] = {"ours": [], "plain": []}
         for _ in range(RUNS):
@@ -94,6 +89,40 @@ def _print_rows(classifier: Classifier, x: np.ndarray) -> None:
         print(
             f"| {classifier.path.name} | {text} | {each:.2f} | {ratio:.2f} | {same} of {len(x)} |"
         )
+
+
+def whole_command(shared: Path) -> None:
+    """Wall time from files to files."""
+    jobs = usable_cores()
+    print(f"\nAll cores ({jobs}), wall time of {FILES} photographs, from files to files:\n")
+    print("| model | attack | `rsparse attack`, s | a notebook, s | notebook / ours |")
+    print("|---|---|---|---|---|")
+    with TemporaryDirectory() as work:
+        photos, output = Path(work, "photos"), Path(work, "adversarial")
+        photos.mkdir()
+        for photo in find_images([shared / "photos"])[:FILES]:
+            shutil.copy(photo.path, photos)
+        for file, preset in MODELS:
+            model = shared / "models" / file
+            commands = {
+                "ours": measure.rsparse(
+                    "attack", photos, "--model", model, "--preset", preset, "--attack", FILE_ATTACK,
+                    "-o", output, "--jobs", jobs,
+                ),
+                "notebook": [
+                    sys.executable, notebook.__file__, model, preset, FILE_ATTACK, photos, output
+                ],
+            }  # fmt: skip
+            wall: dict[str, list[float]] = {name: [] for name in commands}
+            for _ in range(FILE_RUNS):
+                for name, command in commands.items():
+                    shutil.rmtree(output, ignore_errors=True)
+                    wall[name].append(measure.child_cpu(command)[1])
+            ours, theirs = (statistics.median(wall[name]) for name in commands)
+            ratio = statistics.median(
+                b / a for a, b in zip(wall["ours"], wall["notebook"], strict=True)
+            )
+            print(f"| {file} | {FILE_ATTACK} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} |")
 
 
 def _cpu(work: Callable[[], object]) -> tuple[float, object]:

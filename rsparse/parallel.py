@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from rsparse.errors import InputError
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -180,15 +185,22 @@ class OneCore(Generic[Item, Result]):
 def one_thread() -> Iterator[None]:
     """Hold BLAS and OpenCV to one thread, so that sums are made in one order everywhere."""
     import cv2
-    from threadpoolctl import threadpool_limits
 
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with threadpool_limits(limits=1):
+        with _thread_pools(len(sys.modules)).limit(limits=1):
             yield
     finally:
         cv2.setNumThreads(threads)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(imported: int) -> ThreadpoolController:  # noqa: ARG001
+    """The numeric libraries of this process, looked for again once more modules are imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import threadpoolctl
 
 from rsparse.errors import InputError
 from rsparse.parallel import Here, chunked, one_thread, usable_cores
@@ -132,3 +134,25 @@ def test_chunks(n, sizes):
     chunks = list(chunked(range(n), 4))
     assert [len(chunk) for chunk in chunks] == sizes
     assert [number for chunk in chunks for number in chunk] == list(range(n))
+
+
+def test_one_thread_looks_for_libraries_only_after_imports(monkeypatch):
+    """It takes longer than to prepare an image; what is imported later is held too."""
+    found = []
+
+    class Counting(threadpoolctl.ThreadpoolController):
+        def __init__(self) -> None:
+            super().__init__()
+            found.append(self)
+
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Counting)
+    monkeypatch.setitem(sys.modules, "imported_now", sys)
+    for _ in range(3):
+        with one_thread():
+            assert {pool["num_threads"] for pool in found[0].info()} == {1}
+    before = len(found)
+    monkeypatch.setitem(sys.modules, "imported_later", sys)
+    with one_thread():
+        pass
+    assert before == 1
+    assert len(found) == 2

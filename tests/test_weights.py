@@ -30,7 +30,7 @@ UNIT = SpecOptions(preset="unit")
 
 def opened(path: Path, wanted: str = "all", batch_norm: bool = False) -> tuple[Classifier, Any]:
     classifier = load_classifier(path, UNIT)
-    twin = load_twin(classifier)
+    twin = load_twin(classifier, trainable=True)
     layers = find_layers(classifier, twin)
     return classifier, Trainable(twin, layers, choose_layers(layers, wanted, batch_norm, "m.onnx"))
 
@@ -188,7 +188,7 @@ class TestChoosing:
 def test_other_weights_in_the_twin_are_noticed(tmp_path: Path) -> None:
     path = linear_classifier(tmp_path / "m.onnx", np.ones((2, 12)), (2, 2))
     classifier = load_classifier(path, UNIT)
-    twin = load_twin(classifier)
+    twin = load_twin(classifier, trainable=True)
     next(iter(twin.parameters())).data[0, 0] = 2
     with refused(f"{path}: cannot be retrained: its torch twin has other weights 'w'"):
         find_layers(classifier, twin)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 Pixels = NDArray[np.uint8]
 
@@ -59,6 +58,8 @@ def median(image: Pixels, size: int) -> Pixels:
         Side of the square window in pixels.
     """
     if size % 2 == 0:
+        from scipy.ndimage import median_filter  # a tenth of a second for every process
+
         return median_filter(image, (size, size, 1), mode="reflect")
     reach = size // 2
     mirrored = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT)

@@ -58,25 +58,30 @@ def pursue(
     """See ``lockstep.pursue``."""
     n, k = correlations.shape
     bits = correlations.view(np.int32)
-    basis = np.empty((_GROUP, sparsity, k), np.float32)
+    basis = np.empty((_GROUP, sparsity, k), np.float32)  # L_ss v_s; the first is a row of gram
     factor = np.empty((_GROUP, sparsity, sparsity), np.float32)
-    inverse = np.empty((_GROUP, sparsity), np.float32)  # 1 / L_ss; the basis holds L_ss v_s
+    inverse = np.empty((_GROUP, sparsity), np.float32)  # 1 / L_ss
     forward = np.empty((_GROUP, sparsity), np.float32)
     weights = np.empty(sparsity, np.float32)
-    chosen = np.empty(_GROUP, np.int32)
+    largest = np.empty(_GROUP, np.int32)
+    start = np.empty(_GROUP, np.uint32)  # unsigned: no check for places counted from the end
+    chosen = np.empty(_GROUP, np.uint32)
     smallest = np.empty(_GROUP, np.float32)
     left = np.empty(_GROUP, np.float32)
     count = np.empty(_GROUP, np.int32)
     stops = energies.size > 0
     for first in range(0, n, _GROUP):
         size = min(_GROUP, n - first)
-        count[:] = 0
+        for g in range(size):
+            largest[g] = _largest(bits, first + g)
+            count[g] = 0
         for step in range(sparsity):
             for g in range(size):
                 if count[g] == step:
-                    chosen[g] = _strongest(bits, first + g)
+                    chosen[g] = _place(bits, first + g, largest[g])
             if step == 0:
                 for g in range(size):
+                    start[g] = chosen[g]
                     negligible = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
                     smallest[g] = max(np.float32(weakest), negligible)
                     left[g] = energies[first + g] if stops else np.float32(0)
@@ -87,7 +92,8 @@ def pursue(
                 found = correlations[first + g, best]
                 pivot = gram[best, best]
                 for j in range(step):
-                    entry = basis[g, j, best] * inverse[g, j]
+                    entry = basis[g, j, best] if j else gram[start[g], best]
+                    entry *= inverse[g, j]
                     factor[g, step, j] = entry
                     pivot -= entry * entry
                 if (
@@ -106,9 +112,13 @@ def pursue(
                         for j in range(step):
                             weights[j] = factor[g, step, j] * inverse[g, j]
                         weights[step] = forward[g, step] * inverse[g, step]
-                        _shrink(correlations, first + g, gram, chosen[g], basis, g, weights, step)
+                        largest[g] = _shrink(
+                            correlations, first + g, gram, start[g], chosen[g], basis, g, weights,
+                            step,
+                        )  # fmt: skip
         for g in range(size):
-            for i in range(count[g] - 1, -1, -1):
+            for turn in range(count[g]):
+                i = count[g] - 1 - turn
                 rest = forward[g, i]
                 for j in range(i + 1, count[g]):
                     rest -= factor[g, j, i] * coefficients[first + g, j]
@@ -116,17 +126,30 @@ def pursue(
 
 
 @compiled(inline="always")
-def _strongest(bits: Indices, signal: int) -> int:
-    """Argmax of a signal's |correlations|, the first of equal ones, in two vector passes."""
-    k = bits.shape[1]
+def _magnitude(x: np.float32) -> np.int32:
+    """The bits of |x|."""
+    return np.int32(np.float32(x).view(np.int32) & _MAGNITUDE)
+
+
+@compiled(inline="always")
+def _largest(bits: Indices, signal: int) -> np.int32:
+    """The bits of a signal's largest |correlation|."""
     largest = np.int32(0)
-    for place in range(k):
-        largest = max(largest, bits[signal, place] & _MAGNITUDE)
+    for place in range(bits.shape[1]):
+        largest = max(largest, np.int32(bits[signal, place] & _MAGNITUDE))
+    return largest
+
+
+@compiled(inline="always")
+def _place(bits: Indices, signal: int, largest: np.int32) -> np.int32:
+    """Where a signal's |correlation| is the largest, the first of equal ones."""
+    k = bits.shape[1]
     found = np.int32(k)
     for place in range(k):
-        here = np.int32(place) if (bits[signal, place] & _MAGNITUDE) == largest else np.int32(k)
+        same = np.int32(bits[signal, place] & _MAGNITUDE) == largest
+        here = np.int32(place) if same else np.int32(k)
         found = min(found, here)
-    return min(found, k - 1)  # NaN only
+    return found
 
 
 @compiled(inline="always")
@@ -134,40 +157,47 @@ def _shrink(
     correlations: Floats,
     signal: int,
     gram: Floats,
+    start: int,
     chosen: int,
     basis: Floats,
     g: int,
     row: Floats,
     step: int,
-) -> None:
-    """Form L_ss v_s of the step and take it from a signal's correlations.
+) -> np.int32:
+    """Form L_ss v_s of the step, take it from a signal's correlations, tell the largest one left.
 
     ``row`` holds how much of each earlier vector to take from the atom's row of the Gram matrix,
-    four at a time, and last, how much of the new one from the correlations.
+    four at a time, and last, how much of the new one from the correlations. The first atom's
+    vector is its row, ``start``, of the Gram matrix, and is not copied.
     """
     k = correlations.shape[1]
+    largest = np.int32(0)
+    weight = row[step]
     if step == 0:
         for i in range(k):
-            basis[g, step, i] = gram[chosen, i]
-    elif step == 1:
+            left = correlations[signal, i] - weight * gram[chosen, i]
+            correlations[signal, i] = left
+            largest = max(largest, _magnitude(left))
+        return largest
+    if step == 1:
         a = row[0]
         for i in range(k):
-            basis[g, step, i] = gram[chosen, i] - a * basis[g, 0, i]
+            basis[g, step, i] = gram[chosen, i] - a * gram[start, i]
     elif step == 2:
         a, b = row[0], row[1]
         for i in range(k):
-            basis[g, step, i] = gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i]
+            basis[g, step, i] = gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i]
     elif step == 3:
         a, b, c = row[0], row[1], row[2]
         for i in range(k):
             basis[g, step, i] = (
-                gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i] - c * basis[g, 2, i]
+                gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i] - c * basis[g, 2, i]
             )
     else:
         a, b, c, d = row[0], row[1], row[2], row[3]
         for i in range(k):
             basis[g, step, i] = (
-                gram[chosen, i] - a * basis[g, 0, i] - b * basis[g, 1, i]
+                gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i]
                 - c * basis[g, 2, i] - d * basis[g, 3, i]
             )  # fmt: skip
         j = 4
@@ -184,9 +214,11 @@ def _shrink(
             for i in range(k):
                 basis[g, step, i] -= a * basis[g, j, i]
             j += 1
-    a = row[step]
     for i in range(k):
-        correlations[signal, i] -= a * basis[g, step, i]
+        left = correlations[signal, i] - weight * basis[g, step, i]
+        correlations[signal, i] = left
+        largest = max(largest, _magnitude(left))
+    return largest
 
 
 @compiled(fastmath=_VECTORISED)

@@ -18,6 +18,8 @@ convert, get_converter = import_onnx2torch()
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
+from rsparse.models.packed import can_pack, pack  # noqa: E402
+
 
 class Twin(nn.Module):
     """A classifier in torch, from pixels to logits.
@@ -75,7 +77,7 @@ class Twin(nn.Module):
         return torch.cat(groups)[: len(x)]
 
 
-def load_twin(classifier: Classifier, device: str = "cpu") -> Twin:
+def load_twin(classifier: Classifier, device: str = "cpu", *, trainable: bool = False) -> Twin:
     """Convert a classifier to torch and check that both agree.
 
     Parameters
@@ -84,6 +86,8 @@ def load_twin(classifier: Classifier, device: str = "cpu") -> Twin:
         What to convert.
     device : str
         Where the twin computes: ``cpu``, ``cuda``, ….
+    trainable : bool
+        Whether weights are to be set free: convolutions are then torch's own.
 
     Returns
     -------
@@ -111,6 +115,8 @@ def load_twin(classifier: Classifier, device: str = "cpu") -> Twin:
         tensor.requires_grad_(False)
         if tensor.dim() == 4 and device == "cpu":
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    if device == "cpu" and not trainable and can_pack():
+        pack(network)
     check_parity(classifier, twin)
     return twin
 

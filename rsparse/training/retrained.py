@@ -97,7 +97,7 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
     InputError
         If it has no twin, or no such layers.
     """
-    twin = load_twin(classifier, device)
+    twin = load_twin(classifier, device, trainable=True)
     layers = find_layers(classifier, twin)
     where = str(classifier.path)
     chosen = choose_layers(layers, parameters.layers, parameters.batch_norm, where)

@@ -1,0 +1,128 @@
+"""Packed convolutions: the numbers and gradients of torch's own ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.spec import SpecOptions
+from tests.onnx_models import ConvNet
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.fx import symbolic_trace  # noqa: E402
+
+from rsparse.models import twin as twin_module  # noqa: E402
+from rsparse.models.packed import PackedConvolution, can_pack, pack  # noqa: E402
+from rsparse.models.twin import load_twin  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not can_pack(), reason="torch without oneDNN")
+
+UNIT = SpecOptions(preset="unit")
+SHAPES = [
+    {"kernel_size": 1},
+    {"kernel_size": 1, "stride": 2, "bias": False},
+    {"kernel_size": 3, "stride": 2},
+    {"kernel_size": 3, "stride": (3, 2), "padding": (0, 1)},
+    {"kernel_size": (1, 7), "padding": (0, 3)},
+    {"kernel_size": 3, "padding": 2, "dilation": 2},
+    {"kernel_size": 5, "padding": 4, "stride": 2, "dilation": (1, 2)},
+    {"kernel_size": 3, "padding": 1, "groups": 6},
+    {"kernel_size": 3, "padding": 1, "stride": 2, "groups": 6},
+    {"kernel_size": 3, "groups": 2},
+]
+
+
+class Network(nn.Module):
+    """Convolutions before every activation, padded, shared and alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.padded = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 6, 3, stride=2))
+        self.six = nn.ReLU6()
+        self.left, self.right = nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.Conv2d(6, 6, 1)
+        self.relu, self.tanh = nn.ReLU(), nn.Tanh()
+        self.shared = nn.Conv2d(6, 6, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.six(4 * self.padded(x))
+        left = self.left(x)  # used before and behind its ReLU
+        x = torch.cat([left + self.relu(left), self.tanh(self.right(x))])
+        return self.shared(self.shared(x)).flatten(1).cumsum(1)
+
+
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    torch.manual_seed(0)
+
+
+def result_and_gradient(
+    network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    x = x.clone().requires_grad_(True)
+    y = network(x)
+    weights = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
+    (gradient,) = torch.autograd.grad((weights * y).sum(), x)
+    return y.detach(), gradient
+
+
+def check_same(one: Callable, other: Callable, x: torch.Tensor) -> None:
+    pairs = zip(result_and_gradient(one, x), result_and_gradient(other, x), strict=True)
+    for found, expected in pairs:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_one_convolution(shape: dict) -> None:
+    """For images of any size, whatever the first ones were that decided the layout."""
+    convolution = nn.Conv2d(6, 12, **shape).requires_grad_(False)
+    packed = PackedConvolution(convolution)
+    for size in ((2, 6, 12, 11), (1, 6, 9, 16), (3, 6, 13, 13)):
+        x = torch.randn(size)
+        check_same(packed, convolution, x)
+        check_same(packed, convolution, x.contiguous(memory_format=torch.channels_last))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.5, 0.25)], ids=repr)
+def test_with_its_activation(activation: nn.Module) -> None:
+    both = nn.Sequential(nn.Conv2d(3, 4, 3), activation).requires_grad_(False)
+    traced = symbolic_trace(both)
+    pack(traced)
+    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == ["0"]
+    check_same(traced, both, 3 * torch.randn(2, 3, 8, 9))
+
+
+def test_a_network() -> None:
+    network = Network().requires_grad_(False)
+    traced = symbolic_trace(network)
+    pack(traced)
+    kinds = {name: type(module) for name, module in traced.named_modules()}
+    assert kinds["padded.1"] is kinds["left"] is kinds["right"] is PackedConvolution
+    assert kinds["shared"] is nn.Conv2d  # called twice
+    called = {str(node.target) for node in traced.graph.nodes}
+    assert "relu" in called
+    check_same(traced, network, torch.randn(2, 3, 10, 12))
+
+
+def test_twins_are_packed_unless_they_learn(tmp_path: Path) -> None:
+    classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
+    frozen, free = load_twin(classifier), load_twin(classifier, trainable=True)
+    kinds = [{type(module) for module in twin.modules()} for twin in (frozen, free)]
+    assert PackedConvolution in kinds[0] - kinds[1]
+    assert nn.Conv2d in kinds[1] - kinds[0]
+    check_same(frozen, free, torch.rand(2, 3, 12, 10))
+
+
+def test_does_without_onednn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twin_module, "can_pack", lambda: False)
+    classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
+    twin = load_twin(classifier)
+    assert not any(isinstance(module, PackedConvolution) for module in twin.modules())
+    x = np.random.default_rng(0).random((1, 12, 10, 3), np.float32)
+    found = twin(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
+    np.testing.assert_allclose(found, classifier.logits(list(x)), rtol=1e-4, atol=1e-4)
