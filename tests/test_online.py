@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core import engine, kernel, lockstep, online
+from rsparse.core import engine, kernel, lockstep
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, unit
 from rsparse.core.patches import positions, take, z_score
@@ -134,35 +134,3 @@ def test_replaced_atoms_are_learned_anew(patches, start, kind):
     learner.partial_fit(patches[2000:3000])
     assert np.isfinite(learner.atoms).all()
     assert (learner.atoms[[3, 9]] * fresh).sum(axis=1).max() > 0.3  # not what they were before
-
-
-@pytest.mark.parametrize("sparsity", [1, 2])
-def test_atoms_that_carry_little_make_way(sparsity: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All atoms start beside one direction, while half of the patches point in another one."""
-    rng = np.random.default_rng(0)
-    patches = np.zeros((512, 8), np.float32)
-    patches[::2, 0] = patches[1::2, 5] = rng.uniform(1, 2, 256)
-    atoms = np.zeros((10, 8), np.float32)
-    atoms[:, 0], atoms[np.arange(10), np.arange(10) % 4 + 1] = 1, 0.1
-
-    def left() -> float:
-        learner = OmpLearner(unit(atoms), sparsity)
-        for _ in range(6):
-            learner.partial_fit(patches)
-        codes = omp(patches, learner.atoms, sparsity)
-        return float(np.square(patches - reconstruct(*codes, learner.atoms)).sum())
-
-    energy = float(np.square(patches).sum())
-    assert left() < 1e-6 * energy
-    monkeypatch.setattr(online, "_RENEWALS", ())
-    assert left() > 0.4 * energy
-
-
-def test_patches_that_are_represented_well_renew_nothing() -> None:
-    """Nor do flat ones, of which no atom can be made."""
-    atoms = np.eye(10, dtype=np.float32)
-    learner = OmpLearner(atoms, 2)
-    patches = np.concatenate([atoms * np.float32(3), np.zeros((10, 10), np.float32)])
-    for _ in range(10):
-        learner.partial_fit(patches)
-    np.testing.assert_allclose(learner.atoms, atoms, atol=1e-6)

@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core import engine
-from rsparse.core.omp import gram_matrix, omp, reconstruct
+from rsparse.core.omp import gram_matrix, omp
 
 Floats = NDArray[np.float32]
-
-_RENEWALS = (4, 8, 16, 32, 64)  # batches after which atoms are renewed; later ones have settled
-_RENEWED = 0.2  # of all atoms
-_CODED = 1e-3  # of a patch's energy; what leaves less is represented well
 
 
 class OnlineLearner(Protocol):
@@ -39,9 +35,7 @@ class OmpLearner:
     """Sparse codes by OMP, then one turn of block coordinate descent over the atoms.
 
     Past batches live on in A = Σ c cᵀ and B = Σ c xᵀ, of which older ones weigh less: before
-    batch t both are multiplied by 1 − 1/t. Early, the atoms that carry the least make way for what
-    is represented badly, since from patches as the first atoms the descent alone ends in a worse
-    optimum.
+    batch t both are multiplied by 1 − 1/t.
 
     Parameters
     ----------
@@ -63,8 +57,6 @@ class OmpLearner:
 
     def partial_fit(self, batch: Floats) -> None:
         """Learn from patches (n, m)."""
-        if self._batches in _RENEWALS:  # not at the end of a batch, which may be the last
-            self._renew(batch)
         gram = gram_matrix(self.atoms)
         codes = omp(batch, self.atoms, self._sparsity, gram, threads=self._threads)
         self._batches += 1
@@ -73,22 +65,6 @@ class OmpLearner:
         self._b *= forgetting
         engine.add_codes(batch, *codes, self._a, self._b)
         engine.descend(self.atoms, self._a, self._b)
-
-    def _renew(self, batch: Floats) -> None:
-        """Exchange the atoms that carry the least for what is left of patches, or for K = 1 them.
-
-        The patches are every few of the half that is represented worst: the very worst are alike.
-        """
-        codes = omp(batch, self.atoms, self._sparsity, threads=self._threads)
-        rest = batch - reconstruct(*codes, self.atoms)
-        left = np.einsum("nm,nm->n", rest, rest)
-        worst = np.argsort(-left, kind="stable")[: len(batch) // 2]
-        worst = worst[left[worst] > _CODED * np.einsum("nm,nm->n", batch[worst], batch[worst])]
-        count = min(int(_RENEWED * len(self.atoms)), len(worst))
-        if count:
-            taken = worst[np.linspace(0, len(worst) - 1, count).astype(int)]
-            places = np.argsort(np.diagonal(self._a), kind="stable")[:count]
-            self.replace(places, unit((batch if self._sparsity == 1 else rest)[taken]))
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
         """Exchange the atoms at ``places``, and forget what made them."""
