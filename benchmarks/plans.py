@@ -20,11 +20,13 @@ MODELS = {  # file, and how it wants its input
 ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
 DICTIONARIES: Mapping[str, LearnParameters] = {
     "": LearnParameters(**ATOMS),
+    "former": LearnParameters(**ATOMS, levels="keep<0.5,bilateral+whole:4<1.6,bilateral+whole:1"),
     "noTR": LearnParameters(**ATOMS, training=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
 OURS = "regionsparse"
+FORMER = "regionsparse:dictionary=former"  # by the levels before the noise's period counted
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
     "noTR": "regionsparse:sparsity=2,dictionary=noTR",
@@ -43,7 +45,13 @@ FEWER_BASELINES = (  # at 299×299, where judging takes ten times as long
     "jpeg:quality=10,20,75", "slq", "median:size=3,5", "bit-depth:bits=3", "feature-squeezing",
     "tvm", "tv", "nlm:h=20", "bilateral", "gaussian",
 )  # fmt: skip
+BEST_BASELINES = (  # of all settings above: the best mean, and the best of each column
+    "jpeg:quality=15,20,30", "median:size=7,9", "bit-depth:bits=5", "tvm:weight=0.3,0.5,1",
+    "nlm:h=15,30,40,60",
+)  # fmt: skip
 CW = "cw-l2:d={},steps=30"
+_EPS, _D = "2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2"
+ALL_STRENGTHS = (f"fgsm:eps={_EPS}", f"bim:eps={_EPS}", f"mi-fgsm:d={_D}", CW.format(_D))
 
 
 def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
@@ -62,9 +70,14 @@ def model(shared: Path, name: str) -> ModelChoice:
 
 def mobilenet_v2(shared: Path, work: Path) -> Plan:
     """The whole matrix, gray-box."""
-    strengths, d = "2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2"
-    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
-    return judged("mobilenet-v2", shared, work, attacks, (*ABLATIONS.values(), *BASELINES))
+    beside = (*ABLATIONS.values(), *BASELINES)
+    return judged("mobilenet-v2", shared, work, ALL_STRENGTHS, beside)
+
+
+def levels(shared: Path, work: Path) -> Plan:
+    """The default levels beside the former ones and the best baselines, on the same attacks."""
+    beside = (FORMER, *BEST_BASELINES)
+    return judged("levels", shared, work, ALL_STRENGTHS, beside, base="mobilenet-v2")
 
 
 def inception_v3(shared: Path, work: Path) -> Plan:
@@ -118,6 +131,7 @@ def judged(
 
 
 PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {
+    "levels": levels,
     "mobilenet-v2": mobilenet_v2,
     "inception-v3": inception_v3,
     "transfer": transfer,

@@ -45,6 +45,7 @@ favours them. Intervals, McNemar's p and each image's prediction are in the eval
 and `rsparse report bench-work/results/mobilenet-v2 -o report/` draws them.
 """
 TITLES = {
+    "levels": "Gray-box on MobileNet-v2 by the default levels, beside the best baselines",
     "mobilenet-v2": "Gray-box on MobileNet-v2",
     "inception-v3": "Gray-box on Inception-v3, beside the paper",
     "transfer": "Transferred attacks on MobileNet-v2",
@@ -110,6 +111,15 @@ def _basis(evaluation: Evaluation, machine: str) -> Iterator[str]:
 def _part(
     name: str, evaluation: Evaluation, trainings: Mapping[str, Mapping[str, float]]
 ) -> Iterator[str]:
+    if name == "levels":
+        yield (
+            "\nThe baselines are those settings that the whole sweep below found best, by their "
+            "mean or in a column. `regionsparse-dictionary=former` is the default before the "
+            "period of the noise counted ([levels.md](levels.md))."
+        )
+        yield from _targets(evaluation)
+        yield from _whole(evaluation)
+        return
     if name == "mobilenet-v2":
         yield from _targets(evaluation)
         yield from _whole(evaluation)
