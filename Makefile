@@ -67,7 +67,10 @@ results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.
 		--jobs $(JOBS)
 
 levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
-	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate
+	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate --tried \
+		--plot docs/pictures/levels.png
+	@$(BIN)/python benchmarks/periods.py --shared "$(SHARED)" \
+		--work bench-work/calibrate/mobilenet-v2
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py
