@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from plans import CW, dictionary, judged, model
@@ -36,9 +37,10 @@ SHOWN_ATTACKED = {  # and then purified, about as the levels would
     "fgsm:eps=12": STRONG, "bim:eps=14,steps=5": STRONG, "bim:eps=4,steps=5": MILD,
 }  # fmt: skip
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
+_COMMON = TrainParameters(distill=True, batch_size=16, epochs=8, patience=None)
 TRAININGS: Mapping[str, TrainParameters] = {
-    RETRAINED: TrainParameters(on="purified", distill=True, batch_size=16, epochs=8),
-    ADVERSARIAL: TrainParameters(on="both", distill=True, batch_size=16, epochs=8, eps=8.0),
+    RETRAINED: replace(_COMMON, on="purified", clean_share=0.15, epochs=10),
+    ADVERSARIAL: replace(_COMMON, on="both", eps=8.0),
 }
 
 
