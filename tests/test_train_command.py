@@ -78,7 +78,7 @@ def test_on_purified_images(run_cli, labelled, colours, tmp_path):
     assert old.keys() == new.keys()
     assert all(not np.array_equal(old[name], new[name]) for name in old)
     with Image.open(plot) as picture:
-        assert picture.size == (1000, 400)
+        assert picture.size == (1000, 440)
     metadata = load_onnx(out).metadata
     assert load_classifier(out).spec == load_classifier(MODEL).spec
     record = json.loads(metadata[RECORD_KEY])

@@ -33,7 +33,8 @@ def draw_curve(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    lines = 1 + len(history[0]["validation"]["versions"])
+    figure = Figure(figsize=(10, 4 + 0.2 * ((lines + 1) // 2)), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     panels = figure.subplots(1, 2)
@@ -47,7 +48,8 @@ def draw_curve(
         axes.set_axisbelow(True)
     panels[1].set_ylim(0, 100)
     panels[0].set_ylim(bottom=0)
-    panels[0].legend(fontsize=8, frameon=False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
     buffer = io.BytesIO()
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
