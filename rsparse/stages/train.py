@@ -122,7 +122,8 @@ def train_model(
     with journal_beside(output, run.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
-            title = f"{model.name} retrained on {parameters.on} images"
+            shown = "purified and adversarial" if parameters.on == "both" else parameters.on
+            title = f"{model.name} retrained on {shown} images"
             right = f"{parameters.score}, %"
             write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
         write_atomic(output, content)
