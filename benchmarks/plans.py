@@ -50,8 +50,14 @@ BEST_BASELINES = (  # of all settings above: the best mean, and the best of each
     "nlm:h=15,30,40,60",
 )  # fmt: skip
 CW = "cw-l2:d={},steps=30"
-_EPS, _D = "2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2"
-ALL_STRENGTHS = (f"fgsm:eps={_EPS}", f"bim:eps={_EPS}", f"mi-fgsm:d={_D}", CW.format(_D))
+
+
+def _attacks(eps: str, d: str) -> tuple[str, ...]:
+    return f"fgsm:eps={eps}", f"bim:eps={eps}", f"mi-fgsm:d={d}", CW.format(d)
+
+
+ALL_STRENGTHS = _attacks("2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2")
+TABLE_TWO_STRENGTHS = _attacks("2,14,22", "0.01,0.14,0.2")
 
 
 def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
@@ -75,16 +81,14 @@ def mobilenet_v2(shared: Path, work: Path) -> Plan:
 
 
 def levels(shared: Path, work: Path) -> Plan:
-    """The default levels beside the former ones and the best baselines, on the same attacks."""
+    """The default levels beside the former ones and the best baselines, at Table II's strengths."""
     beside = (FORMER, *BEST_BASELINES)
-    return judged("levels", shared, work, ALL_STRENGTHS, beside, base="mobilenet-v2")
+    return judged("levels", shared, work, TABLE_TWO_STRENGTHS, beside, base="mobilenet-v2")
 
 
 def inception_v3(shared: Path, work: Path) -> Plan:
     """The strengths of the paper's Table II, gray-box."""
-    strengths, d = "2,14,22", "0.01,0.14,0.2"
-    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
-    return judged("inception-v3", shared, work, attacks, FEWER_BASELINES)
+    return judged("inception-v3", shared, work, TABLE_TWO_STRENGTHS, FEWER_BASELINES)
 
 
 def transfer(shared: Path, work: Path) -> Plan:

@@ -113,8 +113,8 @@ def _part(
 ) -> Iterator[str]:
     if name == "levels":
         yield (
-            "\nThe baselines are those settings that the whole sweep below found best, by their "
-            "mean or in a column. `regionsparse-dictionary=former` is the default before the "
+            "\nAt the strengths of the paper's Table II. The baselines are those settings that the "
+            "whole sweep below found best, by their mean or in a column. `regionsparse-dictionary=former` is the default before the "
             "period of the noise counted ([levels.md](levels.md))."
         )
         yield from _targets(evaluation)

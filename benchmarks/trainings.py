@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from plans import CW, dictionary, judged, model
+from plans import TABLE_TWO_STRENGTHS, dictionary, judged, model
 
 from rsparse.attacks import attack_text
 from rsparse.cli.console import progress_bar
@@ -96,14 +96,12 @@ def purified_attacks(shared: Path, work: Path, jobs: int) -> list[Path]:
 
 def plan(shared: Path, work: Path) -> Plan:
     """Retrained and adversarially trained, at the strengths of Table II."""
-    strengths, d = "2,14,22", "0.01,0.14,0.2"
-    attacks = (f"fgsm:eps={strengths}", f"bim:eps={strengths}", f"mi-fgsm:d={d}", CW.format(d))
     others = {
         role: (ModelChoice(trained(shared, work, name)),)
         for role, name in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
     }
     return judged(
-        "trained", shared, work, attacks, ("jpeg:quality=20",), base=BASE,
+        "trained", shared, work, TABLE_TWO_STRENGTHS, ("jpeg:quality=20",), base=BASE,
         scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
     )  # fmt: skip
 

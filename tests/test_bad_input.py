@@ -214,7 +214,7 @@ def test_too_few_patches(assert_error, pictures, tmp_path):
     ("options", "message"),
     [
         (("--sparsity", 0), "sparsity: expected a whole number from 1 to 1024, or auto, got 0"),
-        (("--stride", 65), "stride: expected a whole number from 1 to 64, got 65"),
+        (("--stride", 65), "stride: expected a whole number from 1 to 64, or auto, got 65"),
         (("--feather", -1), "feather: expected a number from 0 to 256, got -1.0"),
         (("--feather", "nan"), "feather: expected a number from 0 to 256, got nan"),
         (("--contours", "some"), "contours: expected one of largest, all, got 'some'"),
