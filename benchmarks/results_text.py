@@ -114,8 +114,9 @@ def _part(
     if name == "levels":
         yield (
             "\nAt the strengths of the paper's Table II. The baselines are those settings that the "
-            "whole sweep below found best, by their mean or in a column. `regionsparse-dictionary=former` is the default before the "
-            "period of the noise counted ([levels.md](levels.md))."
+            "whole sweep below found best, by their mean or in a column. "
+            "`regionsparse-dictionary=former` is the default before the period of the noise "
+            "counted ([levels.md](levels.md)).\n"
         )
         yield from _targets(evaluation)
         yield from _whole(evaluation)
