@@ -116,7 +116,7 @@ def _part(
             "\nAt the strengths of the paper's Table II. The baselines are those settings that the "
             "whole sweep below found best, by their mean or in a column. "
             "`regionsparse-dictionary=former` is the default before the period of the noise "
-            "counted ([levels.md](levels.md)).\n"
+            "counted ([levels.md](levels.md))."
         )
         yield from _targets(evaluation)
         yield from _whole(evaluation)
