@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from rsparse.attacks import parse_attack
+from rsparse.attacks import Attack, parse_attack
 from rsparse.attacks.attacker import Attacker, make_batches
+from rsparse.attacks.run import AttackCost
+from rsparse.cli.attack import announced
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import find_images, to_unit
 from rsparse.models.onnx_classifier import load_classifier
+from rsparse.parallel import Here
+from rsparse.parameters import AttackRunParameters
+from rsparse.stages.attack import attack_images
 
 torch = pytest.importorskip("torch")
 
@@ -130,3 +138,36 @@ def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) 
     assert sum(counts) == 1 + 1
     assert [item.measured["prediction_float"] for item in found] == expected[1].tolist()
     assert [item.measured["prediction"] for item in found[::2]] == expected[0][::2]
+
+
+def test_the_cost_is_told_before(tmp_path: Path) -> None:
+    """Attacks that differ by their scaling alone cost once, and what is there costs nothing."""
+    told: list[AttackCost] = []
+    attacks = [
+        a for text in ("fgsm:eps=2,8", "cw-l2:d=0.1,0.2,steps=5") for a in parse_attack(text)
+    ]
+
+    def attack(*chosen: Attack) -> None:
+        attack_images(
+            [demo_photos("test")], demo_model(), chosen, tmp_path / "adv", AttackRunParameters(),
+            announce=told.append, workers=Here(1),
+        )  # fmt: skip
+
+    attack(*attacks)
+    n = len(find_images([demo_photos("test")]))
+    (cost,) = told
+    assert (cost.images, cost.results, cost.cores) == (n, 3 * n, 1)
+    assert cost.passes == n * (1 + 1 + attacks[2].passes)
+    assert 0 < cost.seconds_a_pass < 1
+    assert cost.seconds == pytest.approx(cost.passes * cost.seconds_a_pass)
+    shutil.rmtree(tmp_path / "adv" / "fgsm-eps=8")
+    attack(*attacks)
+    assert (told[1].results, told[1].passes) == (n, n)
+
+
+def test_only_long_attacks_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    announced(AttackCost(200, 400, 4400, 0.026, 2))
+    said = "400 images to attack, 4,400 passes through the model of 26 ms each: about 57 s on"
+    assert " ".join(capsys.readouterr().err.split()) == f"{said} 2 cores"
+    announced(AttackCost(2, 2, 4, 0.026, 1))
+    assert capsys.readouterr().err == ""

@@ -116,6 +116,13 @@ def table(
     stderr(width).print(sheet)
 
 
+def duration(seconds: float) -> str:
+    """About how long: ``40 s``, ``12 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Stopwatch:
     """Seconds since it was made."""
 

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from rsparse.cli.app import app
-from rsparse.cli.console import (
-    Stopwatch,
-    finish,
-    progress_bar,
-    stderr,
-    summary,
-    to_json,
-    wide_table,
-)
+from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json
+from rsparse.cli.evaluate_tables import print_plan, print_results
 from rsparse.cli.model_options import model_options
 from rsparse.cli.options import (
     Dictionaries,
@@ -38,8 +31,6 @@ from rsparse.specs import named_files
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
-    from rsparse.evaluation.results import Evaluation, ThreatKey
-    from rsparse.matrix.estimate import Estimate
 
 _Paths = Optional[list[Path]]  # noqa: UP045 - typer reads it at run time
 _Texts = Optional[list[str]]  # noqa: UP045
@@ -169,14 +160,14 @@ def evaluate(
 
     watch, matrix = Stopwatch(), Matrix(plan)
     cost = estimate(matrix, workers, overwrite)
-    _print_plan(plan, cost)
+    print_plan(plan, cost)
     if dry_run:
         typer.echo(to_json(cost.as_json()) if as_json else str(plan.output))
         return
     with progress_bar() as progress:
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
     assert outcome.evaluation is not None
-    _print_results(outcome.evaluation, watch)
+    print_results(outcome.evaluation, watch)
     finish(outcome, as_json)
 
 
@@ -260,87 +251,3 @@ def _sources(paths: list[Path], presets: list[str]) -> tuple[ModelChoice, ...]:
     said: list[str | None] = [*presets] if len(presets) > 1 else [*presets] * len(paths)
     options = [SpecOptions(preset=preset) for preset in said or [None] * len(paths)]
     return tuple(map(ModelChoice, paths, options))
-
-
-def _print_plan(plan: Plan, cost: Estimate) -> None:
-    attacked = cost.attacks * cost.threats
-    columns = f"clean and {attacked} attacked"
-    if cost.threats > 1:
-        columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
-    if cost.extra:
-        columns += f"; {cost.extra} more for the checks"
-    judged = cost.cells * cost.images
-    most = "" if cost.is_exact else "at most "
-    seconds = cost.attack_seconds + cost.judge_seconds
-    cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
-    summary(
-        "plan",
-        {
-            "images": f"{most}{cost.images}, {_which(plan.parameters.only_correct)}",
-            "scenarios": ", ".join(scenario.name for scenario in plan.scenarios),
-            "columns": columns,
-            "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
-            "defenses": str(cost.defenses),
-            "cells": f"{cost.cells}, {most}{judged:,} images to classify",
-            "to do": f"{cost.attacks_left} attacks, {cost.cells_left} cells",
-            "estimated": f"{_duration(seconds)} {cores}: attacks "
-            f"{_duration(cost.attack_seconds)}, the rest {_duration(cost.judge_seconds)}",
-            "output": str(plan.output),
-        },
-    )
-
-
-def _which(only_correct: bool) -> str:
-    return "those the model gets right" if only_correct else "right or wrong before the attack"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _print_results(found: Evaluation, watch: Stopwatch) -> None:
-    from rsparse.evaluation.checks import counted, failures
-    from rsparse.evaluation.statistics import threats
-
-    for threat in threats(found):
-        _print_table(found, threat)
-    counts = counted(found.checks)
-    console = stderr()
-    for check in failures(found.checks):
-        place = " · ".join(part for part in (check.scenario, check.defense) if part)
-        console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
-    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-    console.print(f"checks: {told} (checks.csv); time {watch}", markup=False)
-
-
-def _print_table(found: Evaluation, threat: ThreatKey) -> None:
-    """Top-1 in percent: rows are defenses, columns attacks."""
-    from rsparse.evaluation.statistics import (
-        accuracy,
-        attacked_columns,
-        clean_column,
-        mean_attacked,
-        share,
-        worst_case,
-    )
-
-    scenario, source, judged = threat
-    columns, clean = attacked_columns(found, threat=threat), clean_column(found, judged)
-    rows = []
-    for defense in found.defenses:
-        values = [mean_attacked(found, defense, columns)]
-        values.append(share(worst_case(found, defense, columns)).value)
-        values += [accuracy(found, c, defense).value for c in (clean, *columns)]
-        rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
-    heads = [
-        f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
-        for column in columns
-    ]
-    wide_table(
-        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(found.names)} "
-        f"images, {_which(found.only_correct)}",
-        ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
-        rows,
-    )

@@ -7,45 +7,21 @@ dataset under its file's name, (h, w, 3) float32 in [0, 1], as it was before its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rsparse.attacks import Attack, attack_text
-from rsparse.attacks.attacker import Aiming, Attacker, Batch, Target, make_batches
-from rsparse.attacks.backend import choose_device
-from rsparse.attacks.campaign import (
-    Campaign,
-    Keeping,
-    KeptResults,
-    forget_others,
-    is_written,
-)
-from rsparse.attacks.origin import Origin
-from rsparse.attacks.scaling import Scaling
-from rsparse.attacks.summary import AttackSummary, summarize
+from rsparse.attacks.run import AttackCost, AttackRun, alike, taken
+from rsparse.attacks.summary import AttackSummary
 from rsparse.errors import InputError
-from rsparse.labels import find_labels
-from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers, chunked
+from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttackRunParameters
 from rsparse.progress import SILENT, Progress
-from rsparse.runs import Outcome, failure, refuse_all_failed, save_png
-from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
-from rsparse.store.hdf5 import add_dataset, create_hdf5
-from rsparse.store.inputs import load_inputs
-from rsparse.store.journal import Entry, to_line
-from rsparse.store.records import FLOATS
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-FLOAT_FILE = "float.h5"
-PROCESSES_PAY_FROM = 20.0  # seconds; each needs about four to import torch and load the model
-OWN_PREDICTIONS = "the model's own predictions"
-CHOSEN = "chosen"
+from rsparse.runs import Outcome
+from rsparse.store.folders import MANIFEST, OutputFolder
 
 
 @dataclass
@@ -81,6 +57,7 @@ def attack_images(
     workers: Workers = Here(),
     overwrite: bool = False,
     progress: Progress = SILENT,
+    announce: Callable[[AttackCost], None] | None = None,
 ) -> AttackOutcome:
     """Attack all images in ``paths`` and write what became of them.
 
@@ -101,6 +78,8 @@ def attack_images(
         says of each image before the attack.
     workers, overwrite, progress
         As for every stage. On a GPU there is one job.
+    announce : callable, optional
+        Told what the attacks will cost, once it is known which images they are for.
 
     Raises
     ------
@@ -109,9 +88,9 @@ def attack_images(
     """
     places = _places(attacks, output)
     if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
-        raise _taken(next(iter(places.values())))
-    run = _Run(paths, model, wants, labels, parameters, workers)
-    return _attack_into(places, run, output, overwrite, progress)
+        raise taken(next(iter(places.values())))
+    run = AttackRun(paths, model, wants, labels, parameters, workers)
+    return _attack_into(places, run, output, overwrite, progress, announce)
 
 
 def attack_chosen(
@@ -137,16 +116,17 @@ def attack_chosen(
         The labels of the images to attack, by name.
     """
     places = {attack: output / attack_text(attack) for attack in attacks}
-    run = _Run(paths, model, wants, None, parameters, workers, chosen)
+    run = AttackRun(paths, model, wants, None, parameters, workers, chosen)
     return _attack_into(places, run, output, overwrite, progress)
 
 
 def _attack_into(
     places: Mapping[Attack, Path],
-    run: _Run,
+    run: AttackRun,
     output: Path,
     overwrite: bool,
     progress: Progress,
+    announce: Callable[[AttackCost], None] | None = None,
 ) -> AttackOutcome:
     finished = [] if overwrite else [a for a, p in places.items() if (p / MANIFEST).exists()]
     folders: dict[Attack, OutputFolder] = {}
@@ -158,8 +138,10 @@ def _attack_into(
                 )
         run.aim(progress)
         summaries = {attack: run.take_over(attack, places[attack]) for attack in finished}
-        for alike in _alike(folders):
-            summaries |= run.attack(alike, output, progress)
+        if announce is not None:
+            announce(run.cost(folders))
+        for group in alike(folders):
+            summaries |= run.attack(group, output, progress)
     except InputError:
         _abandon(folders.values(), output)
         raise
@@ -186,171 +168,9 @@ def _places(attacks: Sequence[Attack], output: Path) -> dict[Attack, Path]:
     return places
 
 
-def _taken(place: Path) -> InputError:
-    return InputError(f"{place}: exists; choose another output or pass --overwrite")
-
-
-def _alike(folders: Mapping[Attack, OutputFolder]) -> list[dict[Attack, OutputFolder]]:
-    """Groups of attacks that differ in nothing but the scaling of their results."""
-    groups: dict[Attack, dict[Attack, OutputFolder]] = {}
-    for attack, folder in folders.items():
-        groups.setdefault(attack.unscaled(), {})[attack] = folder
-    return list(groups.values())
-
-
 def _abandon(folders: Iterable[OutputFolder], output: Path) -> None:
     """Leave nothing behind where nothing was done."""
     for folder in folders:
         folder.abandon()
     if output.is_dir() and not any(output.iterdir()):
         output.rmdir()
-
-
-class _Run:
-    """What all attacks of one command share: the images, the classifier, the batches."""
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        model: Path,
-        wants: SpecOptions | None,
-        labels: Path | None,
-        parameters: AttackRunParameters,
-        workers: Workers,
-        chosen: Mapping[str, int] | None = None,
-    ) -> None:
-        self.inputs = load_inputs(paths)
-        self.parameters = parameters
-        device = choose_device(parameters.device)
-        self._workers = workers if device == "cpu" else workers.sharing_a_device()
-        self._sees = [*paths, model]
-        classifier = load_classifier(model, wants).check()
-        if chosen is None:
-            self.labels, told_by = find_labels(
-                self.inputs, labels, classifier.class_names, classifier.n_classes
-            )
-        else:
-            self.inputs, self.labels, told_by = self.inputs.only(chosen), dict(chosen), CHOSEN
-        self.label_origin = told_by if self.labels else OWN_PREDICTIONS
-        self.origin = Origin(
-            self.inputs, classifier, parameters, device, self.labels, self.label_origin, labels
-        )
-        self.attacker = Attacker(classifier, device, parameters.keep_size, parameters.seed).check()
-        self.targets: list[Target] = []
-        self.batches: list[Batch] = []
-        self.failed: list[Entry] = []
-        self.left_out = 0
-
-    def aim(self, progress: Progress) -> None:
-        """Read and classify all images, and fix the batches in which they are attacked."""
-        progress.start("classify", len(self.inputs.images))
-        step = Aiming(self.attacker, self.labels)
-        for targets, unusable in self._map(step, list(chunked(self.inputs.images, 16))):
-            wanted = [t for t in targets if t.is_correct or not self.parameters.only_correct]
-            self.targets += wanted
-            self.left_out += len(targets) - len(wanted)
-            self.failed += [failure(image, error) for image, error in unusable]
-            progress.advance(len(targets) + len(unusable))
-        refuse_all_failed(self.failed, len(self.targets) + self.left_out, None)
-        if not self.targets:
-            raise InputError(
-                f"none of the {self.left_out} images is classified correctly, so that "
-                "--only-correct leaves none; are the labels and the model's input as they should?"
-            )
-        self.batches = make_batches(self.targets, self.parameters.batch_size)
-
-    def _map(
-        self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
-    ) -> Iterator[Result]:
-        """The results of batches; images differ too much in cost for their number to tell it."""
-        sees = [*self._sees, *(folder.journal.path for folder in folders)]
-        return self._workers.map(
-            step, items, len(items), pays_from=0, pays_after=PROCESSES_PAY_FROM, sees=sees
-        )
-
-    def take_over(self, attack: Attack, place: Path) -> AttackSummary:
-        """The summary of an artifact that an interrupted run of this command has finished."""
-        manifest = read_manifest(place)
-        if manifest is None:
-            raise _taken(place)
-        record, entries = record_of(manifest), manifest["images"]
-        scaling = record["parameters"].pop("scaling", None)
-        if to_line(record) != to_line(self.origin.record(attack, self.targets).as_json()):
-            raise _taken(place)
-        return summarize(attack_text(attack), str(place), entries, len(entries), scaling)
-
-    def attack(
-        self, folders: Mapping[Attack, OutputFolder], output: Path, progress: Progress
-    ) -> dict[Attack, AttackSummary]:
-        """Run an attack, and write its results with each scaling that is asked for."""
-        unscaled = next(iter(folders)).unscaled()
-        kept = None
-        if self.parameters.keep_float or any(attack.average_d for attack in folders):
-            digests = [[target.image.name, target.digest, target.label] for target in self.targets]
-            kept = KeptResults(output, {**self.origin.identity(unscaled), "targets": digests})
-        campaign = Campaign(self.attacker, unscaled, kept)
-        summaries = {}
-        for attack, folder in folders.items():
-            scaling = None
-            if attack.average_d is not None:
-                progress.start(attack_text(unscaled), len(self.targets))
-                for n_images in self._map(Keeping(campaign), self.batches, folder):
-                    progress.advance(n_images)
-                scaling = campaign.scaling_to(attack.average_d, self.batches)
-            summaries[attack] = self.write(campaign, attack, folder, scaling, progress)
-        if kept is not None:
-            kept.remove()
-        return summaries
-
-    def write(
-        self,
-        campaign: Campaign,
-        attack: Attack,
-        folder: OutputFolder,
-        scaling: Scaling | None,
-        progress: Progress,
-    ) -> AttackSummary:
-        """Write what the folder does not hold yet, and finish it."""
-        tau = 1.0 if scaling is None else scaling.tau
-        forget_others(folder.journal, self.targets)
-        pending = [b for b in self.batches if not is_written(b, folder, tau)]
-        resumed = len(self.targets) - sum(len(batch.targets) for batch in pending)
-        progress.start(attack_text(attack), len(self.targets), resumed)
-        floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
-        step = _Writing(campaign, tau, folder.path, floats)
-        for entries in self._map(step, pending, folder):
-            for entry in entries:
-                folder.journal.add(entry)
-            progress.advance(len(entries))
-        if floats:
-            record = self.origin.record(attack, self.targets, scaling, FLOATS)
-            with create_hdf5(folder.path / FLOAT_FILE, record) as file:
-                for target, x_adv in campaign.floats(self.batches, tau):
-                    add_dataset(file, f"{target.image.name}.png", x_adv)
-        summary = summarize(
-            attack_text(attack), str(folder.path), folder.journal.entries(), resumed,
-            None if scaling is None else vars(scaling),
-        )  # fmt: skip
-        folder.finish(self.origin.record(attack, self.targets, scaling), self.failed)
-        return summary
-
-
-@dataclass(frozen=True)
-class _Writing:
-    """Attacks a batch, and writes its images."""
-
-    campaign: Campaign
-    tau: float
-    output: Path
-    extra: Mapping[str, str]
-
-    def __call__(self, batch: Batch) -> list[Entry]:
-        return [
-            {
-                **save_png(self.output, item.target.image.name, item.pixels),
-                "source_sha256": item.target.digest,
-                **item.measured,
-                **self.extra,
-            }
-            for item in self.campaign.attacked(batch, self.tau)
-        ]

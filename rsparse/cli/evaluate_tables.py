@@ -1,0 +1,92 @@
+"""What ``rsparse evaluate`` tells people: the plan with its cost, and the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rsparse.cli.console import Stopwatch, duration, stderr, summary, wide_table
+
+if TYPE_CHECKING:
+    from rsparse.evaluation.plan import Plan
+    from rsparse.evaluation.results import Evaluation, ThreatKey
+    from rsparse.matrix.estimate import Estimate
+
+
+def print_plan(plan: Plan, cost: Estimate) -> None:
+    """What will be judged, and how long it takes."""
+    attacked = cost.attacks * cost.threats
+    columns = f"clean and {attacked} attacked"
+    if cost.threats > 1:
+        columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
+    if cost.extra:
+        columns += f"; {cost.extra} more for the checks"
+    judged = cost.cells * cost.images
+    most = "" if cost.is_exact else "at most "
+    seconds = cost.attack_seconds + cost.judge_seconds
+    cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
+    summary(
+        "plan",
+        {
+            "images": f"{most}{cost.images}, {_which(plan.parameters.only_correct)}",
+            "scenarios": ", ".join(scenario.name for scenario in plan.scenarios),
+            "columns": columns,
+            "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
+            "defenses": str(cost.defenses),
+            "cells": f"{cost.cells}, {most}{judged:,} images to classify",
+            "to do": f"{cost.attacks_left} attacks, {cost.cells_left} cells",
+            "estimated": f"{duration(seconds)} {cores}: attacks "
+            f"{duration(cost.attack_seconds)}, the rest {duration(cost.judge_seconds)}",
+            "output": str(plan.output),
+        },
+    )
+
+
+def _which(only_correct: bool) -> str:
+    return "those the model gets right" if only_correct else "right or wrong before the attack"
+
+
+def print_results(found: Evaluation, watch: Stopwatch) -> None:
+    """A table for each threat, and what the checks say."""
+    from rsparse.evaluation.checks import counted, failures
+    from rsparse.evaluation.statistics import threats
+
+    for threat in threats(found):
+        _print_table(found, threat)
+    counts = counted(found.checks)
+    console = stderr()
+    for check in failures(found.checks):
+        place = " · ".join(part for part in (check.scenario, check.defense) if part)
+        console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    console.print(f"checks: {told} (checks.csv); time {watch}", markup=False)
+
+
+def _print_table(found: Evaluation, threat: ThreatKey) -> None:
+    """Top-1 in percent: rows are defenses, columns attacks."""
+    from rsparse.evaluation.statistics import (
+        accuracy,
+        attacked_columns,
+        clean_column,
+        mean_attacked,
+        share,
+        worst_case,
+    )
+
+    scenario, source, judged = threat
+    columns, clean = attacked_columns(found, threat=threat), clean_column(found, judged)
+    rows = []
+    for defense in found.defenses:
+        values = [mean_attacked(found, defense, columns)]
+        values.append(share(worst_case(found, defense, columns)).value)
+        values += [accuracy(found, c, defense).value for c in (clean, *columns)]
+        rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
+    heads = [
+        f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
+        for column in columns
+    ]
+    wide_table(
+        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(found.names)} "
+        f"images, {_which(found.only_correct)}",
+        ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
+        rows,
+    )
