@@ -1,4 +1,4 @@
-"""What is learned, by closed forms; what is shown, by its draws; what is kept, by its bytes."""
+"""What is learned, by closed forms, and what is kept of it, by its bytes."""
 
 from __future__ import annotations
 
@@ -9,26 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.images import ImageFile, encode_png, to_unit
+from rsparse.images import to_unit
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters import TrainParameters
-from rsparse.store.files import sha256_of
-from rsparse.training.samples import (
-    ADVERSARIAL,
-    CLEAN,
-    Box,
-    Sample,
-    Shard,
-    Showing,
-    draw,
-    draw_box,
-    epoch_order,
-    load_shard,
-    split,
-)
+from rsparse.training.samples import Shard
 from rsparse.training.schedule import is_stuck, learning_rate
-from tests.conftest import make_picture
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.refusals import refused
 
@@ -65,10 +51,9 @@ def learners() -> Iterator[object]:
         learner.close()
 
 
-def shard_of(images: np.ndarray, labels: list[int], eps: float = 0.0) -> Shard:
-    return Shard(
-        images, images, np.array(labels, np.int64), np.full(len(images), eps, np.float32)
-    )  # fmt: skip
+def shard_of(images: np.ndarray, labels: list[int], eps: float = 0.0, share: float = 1.0) -> Shard:
+    each = np.ones(len(images), np.float32)
+    return Shard(images, images, np.array(labels, np.int64), eps * each, share * each)
 
 
 def noise(n: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -126,6 +111,21 @@ class TestStep:
         found = learner.trainable.weights()
         np.testing.assert_allclose(found["w"], self.weights - 0.5 * gradient, atol=2e-6)
         assert found["b"].sum() == pytest.approx(3, abs=1e-5)  # gradients of a bias sum to 0
+
+    def test_blended_images_count_with_both_labels(self, tmp_path, learners):
+        """Targets: 0.75 of an image's own label, 0.25 of the one before it."""
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
+        learner = learners(path, PLAIN)
+        images, labels = noise(3, (2, 2)), [2, 0, 1]
+        score = learner.step([shard_of(images, labels, share=0.75)], 0.5)
+        wanted = 0.75 * np.eye(3)[labels] + 0.25 * np.eye(3)[[1, 2, 0]]
+        x = self.flat(images)
+        found = learner.trainable.weights()
+        np.testing.assert_allclose(
+            found["w"], self.weights - 0.5 * self.gradient(x, wanted), atol=2e-6
+        )
+        log_p = np.log(softmax(x @ self.weights.T))
+        assert score.loss == pytest.approx(-(log_p * wanted).sum(), rel=1e-5)
 
     def test_adversarial_images_are_learned(self, tmp_path, learners):
         """The gradient is that of the images one step of FGSM away."""
@@ -244,97 +244,6 @@ class TestSchedule:
         assert not is_stuck([1.0] * 9, None)
         assert not is_stuck([3.0, 2.0, 4.0], 2)
         assert is_stuck([3.0, 2.0, 4.0, 2.0], 2)
-
-
-def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:
-    files, digests = {}, {}
-    for version, pixels in versions.items():
-        path = folder / f"{version}-{name}.png"
-        path.write_bytes(encode_png(pixels))
-        files[version] = ImageFile(name, path, folder)
-        digests[version] = sha256_of(path.read_bytes())
-    return Sample(name, files, digests, 1)
-
-
-class TestSamples:
-    def bare(self, n: int) -> list[Sample]:
-        return [Sample(f"{number:03d}", {}, {}, 0) for number in range(n)]
-
-    def test_split(self):
-        """Parts of their size; another image does not change the part of most others."""
-        shown, held = split(self.bare(100), TrainParameters(validation=0.2))
-        assert (len(shown), len(held)) == (80, 20)
-        assert {s.name for s in shown} | {s.name for s in held} == {s.name for s in self.bare(100)}
-        _, more = split(self.bare(101), TrainParameters(validation=0.2))
-        assert len({s.name for s in held} & {s.name for s in more}) >= 19
-        _, other = split(self.bare(100), TrainParameters(validation=0.2, seed=1))
-        assert {s.name for s in other} != {s.name for s in held}
-        assert [len(part) for part in split(self.bare(2), TrainParameters())] == [1, 1]
-        assert [len(part) for part in split(self.bare(2), TrainParameters(validation=0.9))] == [
-            1,
-            1,
-        ]
-
-    def test_one_image_cannot_be_split(self):
-        with refused("training needs at least 2 images, one of them to validate on"):
-            split(self.bare(1), TrainParameters())
-
-    def test_an_order_for_each_epoch(self):
-        first, second = epoch_order(50, 0, 0), epoch_order(50, 0, 1)
-        assert sorted(first) == sorted(second) == list(range(50))
-        assert list(first) != list(second)
-        assert list(first) == list(epoch_order(50, 0, 0))
-
-    def test_draws(self):
-        """The wanted shares; the same draw for the same epoch; the clean version is whole."""
-        parameters = TrainParameters(clean_share=0.2, eps=10)
-        versions = (CLEAN, "jpeg", ADVERSARIAL)
-        drawn = [draw(s, versions, parameters, 3) for s in self.bare(1000)]
-        assert drawn == [draw(s, versions, parameters, 3) for s in self.bare(1000)]
-        assert drawn != [draw(s, versions, parameters, 4) for s in self.bare(1000)]
-        shares = [np.mean([one.version == version for one in drawn]) for version in versions]
-        np.testing.assert_allclose(shares, [0.2, 0.4, 0.4], atol=0.05)
-        assert np.mean([one.mirrored for one in drawn]) == pytest.approx(0.5, abs=0.06)
-        eps = [one.eps for one in drawn if one.version == ADVERSARIAL]
-        assert 0 < min(eps) < 0.5 < 9.5 < max(eps) < 10
-        assert {one.eps for one in drawn if one.version != ADVERSARIAL} == {0.0}
-
-    def test_without_augmentation(self):
-        parameters = TrainParameters(crop=1, flip=False)
-        assert draw(self.bare(1)[0], (CLEAN,), parameters, 0) == Showing(
-            self.bare(1)[0], CLEAN, Box(), False, 0.0
-        )
-
-    def test_boxes_stay_inside_and_keep_their_share(self):
-        rng = np.random.default_rng(0)
-        for box in (draw_box(rng, 0.4) for _ in range(500)):
-            assert 0 <= box.top <= box.top + box.height <= 1 + 1e-9
-            assert 0 <= box.left <= box.left + box.width <= 1 + 1e-9
-            assert 0.4 * 0.74 <= box.height * box.width <= 1 + 1e-9
-        picture = make_picture(0, 40, 30)
-        assert Box().cut(picture).shape == (40, 30, 3)
-        np.testing.assert_array_equal(Box(0.5, 0.1, 0.25, 0.5).cut(picture), picture[20:30, 3:18])
-        assert Box(0.999, 0.999, 0.001, 0.001).cut(picture).shape == (1, 1, 3)
-
-    def test_versions_are_cut_alike(self, tmp_path):
-        """The clean image for a teacher shows the same part, mirrored the same way."""
-        classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
-        picture = make_picture(0, 40, 30)
-        sample = sample_of(tmp_path, "a", clean=picture, darker=picture // 2)
-        showing = Showing(sample, "darker", Box(0.2, 0.3, 0.5, 0.6), mirrored=True)
-        shard = load_shard([showing], classifier, needs_clean=True)
-        assert shard.images.shape == (1, 12, 10, 3)
-        np.testing.assert_allclose(shard.images[0], shard.clean[0] // 2, atol=2)
-        part = classifier.fit_to_input(picture[8:28, 9:27])
-        np.testing.assert_array_equal(shard.clean[0], part[:, ::-1])
-        assert (shard.labels.tolist(), shard.eps.tolist()) == ([1], [0.0])
-
-    def test_a_file_that_changes_is_noticed(self, tmp_path):
-        sample = sample_of(tmp_path, "a", clean=make_picture(0))
-        path = sample.files["clean"].path
-        path.write_bytes(encode_png(make_picture(1)))
-        with refused(f"{path}: changed during the run"):
-            sample.load("clean")
 
 
 class TestCheckpoint:

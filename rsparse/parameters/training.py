@@ -70,6 +70,12 @@ class TrainParameters(Parameters):
         0.7, "Smallest share of an image that a random crop keeps; 1 crops none.",
         above=0, maximum=1,
     )  # fmt: skip
+    mixup: float = parameter(
+        0.0,
+        "Blend each image with another, by a share drawn from Beta(mixup, mixup); 0 blends none. "
+        "When distilling, the model says itself what it sees in the blended clean images.",
+        minimum=0, maximum=100,
+    )  # fmt: skip
     batch_size: int = parameter(32, "Images in one step.", minimum=1, maximum=65536)
     shard_size: int | None = parameter(
         None,

@@ -110,8 +110,10 @@ class Learner:
         x = self._shown(shard)
         logits = self.twin(x).float()
         if self.teacher is None:
-            wanted = torch.from_numpy(shard.labels).to(self.device)
-            losses = label_loss(logits, wanted, self.parameters.label_smoothing)
+            wanted, shares = (
+                torch.from_numpy(values).to(self.device) for values in (shard.labels, shard.shares)
+            )
+            losses = label_loss(logits, wanted, self.parameters.label_smoothing, shares)
         else:
             with torch.no_grad():
                 targets = self.teacher(self._tensor(shard.clean)).float()

@@ -6,9 +6,24 @@ import torch
 from torch.nn import functional
 
 
-def label_loss(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Cross-entropy with labels (n,), a share of which is spread over all classes; (n,)."""
-    return functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+def label_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    smoothing: float,
+    shares: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Cross-entropy with labels (n,), a share of which is spread over all classes; (n,).
+
+    ``shares`` (n,) tell how much of each image is itself, where images are blended with the ones
+    before them (mixup, Zhang et al. 2018); each counts with its label.
+    """
+    losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    if shares is None or bool((shares == 1).all()):
+        return losses
+    others = functional.cross_entropy(
+        logits, labels.roll(1), label_smoothing=smoothing, reduction="none"
+    )
+    return shares * losses + (1 - shares) * others
 
 
 def distillation_loss(

@@ -71,7 +71,8 @@ class Box:
 class Showing:
     """How one image is shown: in which version, which part of it, mirrored, and how attacked.
 
-    ``eps`` is FGSM's, in grey levels; 0 attacks nothing.
+    ``eps`` is FGSM's, in grey levels; 0 attacks nothing. ``share`` is how much of what is shown it
+    makes up, the rest being its neighbour in the shard.
     """
 
     sample: Sample
@@ -79,6 +80,7 @@ class Showing:
     box: Box = Box()
     mirrored: bool = False
     eps: float = 0.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,16 @@ class Shard:
         The clean versions in the same parts, of which a teacher tells the targets.
     labels : int64 array of shape (n,)
     eps : float32 array of shape (n,), in grey levels
+    shares : float32 array of shape (n,), in [0.5, 1]
+        How much of ``images`` and ``clean`` is each image itself; the rest is the one before it,
+        the last one before the first.
     """
 
     images: Pixels
     clean: Pixels
     labels: NDArray[np.int64]
     eps: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 def split(
@@ -146,7 +152,8 @@ def draw(
     box = draw_box(rng, parameters.crop)
     mirrored = parameters.flip and bool(rng.random() < 0.5)
     eps = float(rng.uniform(0, parameters.eps)) if version == ADVERSARIAL else 0.0
-    return Showing(sample, version, box, mirrored, eps)
+    share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
+    return Showing(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
 
 
 def draw_box(rng: np.random.Generator, smallest: float) -> Box:
@@ -161,9 +168,10 @@ def draw_box(rng: np.random.Generator, smallest: float) -> Box:
 
 
 def load_shard(showings: Iterable[Showing], classifier: Classifier, needs_clean: bool) -> Shard:
-    """Read, cut, fit and mirror the images of some showings.
+    """Read, cut, fit, mirror and blend the images of some showings.
 
-    An image is fitted to the network's input as ``Classifier`` does it, rounded to 8 bits.
+    An image is fitted to the network's input as ``Classifier`` does it, rounded to 8 bits. What a
+    teacher is asked about is blended just as what is shown.
     """
     shown = list(showings)
     images = [_view(one, one.version, classifier) for one in shown]
@@ -173,12 +181,23 @@ def load_shard(showings: Iterable[Showing], classifier: Classifier, needs_clean:
             image if _stored(one.version) == CLEAN else _view(one, CLEAN, classifier)
             for one, image in zip(shown, images, strict=True)
         ]
+    shares = np.array([one.share for one in shown], np.float32)
     return Shard(
-        np.stack(images),
-        np.stack(clean),
+        _blended(np.stack(images), shares),
+        _blended(np.stack(clean), shares),
         np.array([one.sample.label for one in shown], np.int64),
         np.array([one.eps for one in shown], np.float32),
+        shares,
     )
+
+
+def _blended(images: Pixels, shares: NDArray[np.float32]) -> Pixels:
+    """Each image with what is not its share taken from the one before it."""
+    if (shares == 1).all():
+        return images
+    weights = shares[:, None, None, None]
+    mixed = weights * images + (1 - weights) * np.roll(images, 1, axis=0)
+    return np.rint(mixed).astype(np.uint8)
 
 
 def _stored(version: str) -> str:

@@ -1,0 +1,152 @@
+"""What a network is shown: the split, the order, the draws, and the pixels that come of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.images import ImageFile, encode_png
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.spec import SpecOptions
+from rsparse.parameters import TrainParameters
+from rsparse.store.files import sha256_of
+from rsparse.training.samples import (
+    ADVERSARIAL,
+    CLEAN,
+    Box,
+    Sample,
+    Showing,
+    draw,
+    draw_box,
+    epoch_order,
+    load_shard,
+    split,
+)
+from tests.conftest import make_picture
+from tests.onnx_models import ConvNet
+from tests.refusals import refused
+
+UNIT = SpecOptions(preset="unit")
+
+
+def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:
+    files, digests = {}, {}
+    for version, pixels in versions.items():
+        path = folder / f"{version}-{name}.png"
+        path.write_bytes(encode_png(pixels))
+        files[version] = ImageFile(name, path, folder)
+        digests[version] = sha256_of(path.read_bytes())
+    return Sample(name, files, digests, 1)
+
+
+class TestSamples:
+    def bare(self, n: int) -> list[Sample]:
+        return [Sample(f"{number:03d}", {}, {}, 0) for number in range(n)]
+
+    def test_split(self):
+        """Parts of their size; another image does not change the part of most others."""
+        shown, held = split(self.bare(100), TrainParameters(validation=0.2))
+        assert (len(shown), len(held)) == (80, 20)
+        assert {s.name for s in shown} | {s.name for s in held} == {s.name for s in self.bare(100)}
+        _, more = split(self.bare(101), TrainParameters(validation=0.2))
+        assert len({s.name for s in held} & {s.name for s in more}) >= 19
+        _, other = split(self.bare(100), TrainParameters(validation=0.2, seed=1))
+        assert {s.name for s in other} != {s.name for s in held}
+        assert [len(part) for part in split(self.bare(2), TrainParameters())] == [1, 1]
+        assert [len(part) for part in split(self.bare(2), TrainParameters(validation=0.9))] == [
+            1,
+            1,
+        ]
+
+    def test_one_image_cannot_be_split(self):
+        with refused("training needs at least 2 images, one of them to validate on"):
+            split(self.bare(1), TrainParameters())
+
+    def test_an_order_for_each_epoch(self):
+        first, second = epoch_order(50, 0, 0), epoch_order(50, 0, 1)
+        assert sorted(first) == sorted(second) == list(range(50))
+        assert list(first) != list(second)
+        assert list(first) == list(epoch_order(50, 0, 0))
+
+    def test_draws(self):
+        """The wanted shares; the same draw for the same epoch; the clean version is whole."""
+        parameters = TrainParameters(clean_share=0.2, eps=10)
+        versions = (CLEAN, "jpeg", ADVERSARIAL)
+        drawn = [draw(s, versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn == [draw(s, versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn != [draw(s, versions, parameters, 4) for s in self.bare(1000)]
+        shares = [np.mean([one.version == version for one in drawn]) for version in versions]
+        np.testing.assert_allclose(shares, [0.2, 0.4, 0.4], atol=0.05)
+        assert np.mean([one.mirrored for one in drawn]) == pytest.approx(0.5, abs=0.06)
+        eps = [one.eps for one in drawn if one.version == ADVERSARIAL]
+        assert 0 < min(eps) < 0.5 < 9.5 < max(eps) < 10
+        assert {one.eps for one in drawn if one.version != ADVERSARIAL} == {0.0}
+
+    def test_without_augmentation(self):
+        parameters = TrainParameters(crop=1, flip=False)
+        assert draw(self.bare(1)[0], (CLEAN,), parameters, 0) == Showing(
+            self.bare(1)[0], CLEAN, Box(), False, 0.0, 1.0
+        )
+
+    def test_shares_of_blended_images(self):
+        """Beta(1, 1) is uniform; an image makes up the larger part of what it is shown in."""
+        parameters = TrainParameters(mixup=1.0)
+        shares = [draw(s, (CLEAN,), parameters, 0).share for s in self.bare(1000)]
+        assert 0.5 <= min(shares) < 0.51 < 0.99 < max(shares) <= 1
+        assert np.mean(shares) == pytest.approx(0.75, abs=0.02)
+        plain = [draw(s, (CLEAN,), TrainParameters(), 0) for s in self.bare(5)]
+        blended = [draw(s, (CLEAN,), parameters, 0) for s in self.bare(5)]
+        assert [replace(one, share=1.0) for one in blended] == plain
+
+    def test_boxes_stay_inside_and_keep_their_share(self):
+        rng = np.random.default_rng(0)
+        for box in (draw_box(rng, 0.4) for _ in range(500)):
+            assert 0 <= box.top <= box.top + box.height <= 1 + 1e-9
+            assert 0 <= box.left <= box.left + box.width <= 1 + 1e-9
+            assert 0.4 * 0.74 <= box.height * box.width <= 1 + 1e-9
+        picture = make_picture(0, 40, 30)
+        assert Box().cut(picture).shape == (40, 30, 3)
+        np.testing.assert_array_equal(Box(0.5, 0.1, 0.25, 0.5).cut(picture), picture[20:30, 3:18])
+        assert Box(0.999, 0.999, 0.001, 0.001).cut(picture).shape == (1, 1, 3)
+
+    def test_versions_are_cut_alike(self, tmp_path):
+        """The clean image for a teacher shows the same part, mirrored the same way."""
+        classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
+        picture = make_picture(0, 40, 30)
+        sample = sample_of(tmp_path, "a", clean=picture, darker=picture // 2)
+        showing = Showing(sample, "darker", Box(0.2, 0.3, 0.5, 0.6), mirrored=True)
+        shard = load_shard([showing], classifier, needs_clean=True)
+        assert shard.images.shape == (1, 12, 10, 3)
+        np.testing.assert_allclose(shard.images[0], shard.clean[0] // 2, atol=2)
+        part = classifier.fit_to_input(picture[8:28, 9:27])
+        np.testing.assert_array_equal(shard.clean[0], part[:, ::-1])
+        assert (shard.labels.tolist(), shard.eps.tolist()) == ([1], [0.0])
+
+    def test_blending(self, tmp_path):
+        """With the image before it in the shard, and so for the teacher."""
+        classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
+        pictures = [make_picture(seed, 12, 10) for seed in range(3)]
+        showings = [
+            Showing(
+                sample_of(tmp_path, f"{n}", clean=picture, darker=picture // 2), "darker",
+                share=share,
+            )
+            for n, (picture, share) in enumerate(zip(pictures, (0.6, 1.0, 0.9), strict=True))
+        ]  # fmt: skip
+        shard = load_shard(showings, classifier, needs_clean=True)
+        a, b, c = (picture.astype(float) for picture in pictures)
+        wanted = np.stack([0.6 * a + 0.4 * c, b, 0.9 * c + 0.1 * b])
+        np.testing.assert_allclose(shard.clean, wanted, atol=0.5001)
+        np.testing.assert_allclose(shard.images, wanted / 2, atol=1.0001)
+        alone = load_shard(showings[:1], classifier, needs_clean=True)
+        np.testing.assert_array_equal(alone.clean[0], pictures[0])
+
+    def test_a_file_that_changes_is_noticed(self, tmp_path):
+        sample = sample_of(tmp_path, "a", clean=make_picture(0))
+        path = sample.files["clean"].path
+        path.write_bytes(encode_png(make_picture(1)))
+        with refused(f"{path}: changed during the run"):
+            sample.load("clean")
