@@ -1,15 +1,25 @@
-"""Whether our codes are those of a textbook OMP: scikit-learn's, in float64."""
+"""Whether our codes are those of a textbook OMP: scikit-learn's, in float64.
+
+python benchmarks/agreement.py [--shared ../shared] [--full]
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import measure
 import numpy as np
+import photographs
 from numpy.typing import NDArray
 from peers import scikit_codes
 
 from rsparse.core.omp import omp, reconstruct
 
+SMALL_GRID = ((True, 64, 1), (True, 256, 2), (True, 256, 5), (True, 256, 16), (True, 1024, 5),
+              (False, 64, 16), (False, 256, 1), (False, 256, 5), (False, 1024, 10))  # fmt: skip
+FULL_GRID = tuple(
+    (c, k, s) for c in (True, False) for k in (64, 256, 1024) for s in (1, 2, 5, 10, 16)
+)
 _CHUNK = 10_000
 
 
@@ -40,3 +50,26 @@ def agreement(signals: NDArray[np.float32], atoms: NDArray[np.float32], sparsity
         gap = np.abs(left - np.linalg.norm(chunk - theirs @ exact, axis=1)) / norms
         worst = max(worst, float(gap[equal].max(initial=0)))
     return Agreement(len(signals), same / len(signals), worst)
+
+
+def main() -> None:
+    options = measure.parser(__doc__).parse_args()
+    measure.pin()
+    images = photographs.photographs(options.shared, 50)
+    count = 100_000 if options.full else 20_000
+    rows = []
+    for color, k, sparsity in FULL_GRID if options.full else SMALL_GRID:
+        atoms = photographs.learned(images, k, color=color).atoms
+        found = agreement(photographs.patches(images, count, color=color, seed=3), atoms, sparsity)
+        rows.append([
+            "colour" if color else "grey", str(k), str(sparsity), f"{100 * found.same_support:.3f}",
+            f"{found.residual:.0e}",
+        ])  # fmt: skip
+    print(f"Of {count:,} patches of photographs, the share for which the pursuit "
+          "chooses the same atoms as scikit-learn in float64, and the largest difference of the "
+          "residuals' norms, relative to the patch's, where it does.\n")  # fmt: skip
+    print(measure.table(["patches", "k", "K", "same atoms, %", "residual"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,6 @@ import measure
 import numpy as np
 import peers
 import photographs
-from agreement import agreement
 
 from rsparse.core import engine, lockstep
 from rsparse.core.coding import sparse_code
@@ -35,12 +34,6 @@ PATCHES, SCIKIT_PATCHES = 20_000, 2_000
 CASES = ((True, 256, 2), (True, 256, 5), (True, 256, 10), (True, 512, 5), (False, 256, 5))
 STRIDES = {1: 160, 2: 45, 4: 20}  # CPU ms wanted of an image on a core of REFERENCE
 REFERENCE = 158e9
-SMALL_GRID = ((True, 64, 1), (True, 256, 2), (True, 256, 5), (True, 256, 16), (True, 1024, 5),
-              (False, 64, 16), (False, 256, 1), (False, 256, 5), (False, 1024, 10))  # fmt: skip
-FULL_GRID = tuple(
-    (c, k, s) for c in (True, False) for k in (64, 256, 1024) for s in (1, 2, 5, 10, 16)
-)
-
 FIRST_CALL = """
 import time, numpy as np
 atoms = np.linalg.qr(np.random.default_rng(0).standard_normal((192, 192)))[0].astype(np.float32)
@@ -67,7 +60,6 @@ def main() -> None:
         two_threads(images)
     else:
         print("Two threads beside one: not measured, there is one core.\n")
-    agreements(images, full=options.full)
 
 
 def pursuit(images: list[Pixels], work: Path) -> None:
@@ -207,22 +199,6 @@ def two_threads(images: list[Pixels]) -> None:
           f"products, which share nothing, were {given:.2f} times as fast as one.\n")  # fmt: skip
     print(measure.target("one thread / two threads", best["code 1"] / best["code 2"], 1.8,
                          at_least=True), "\n")  # fmt: skip
-
-
-def agreements(images: list[Pixels], *, full: bool) -> None:
-    count = 100_000 if full else 20_000
-    rows = []
-    for color, k, sparsity in FULL_GRID if full else SMALL_GRID:
-        atoms = photographs.learned(images, k, color=color).atoms
-        found = agreement(photographs.patches(images, count, color=color, seed=3), atoms, sparsity)
-        rows.append([
-            "colour" if color else "grey", str(k), str(sparsity), f"{100 * found.same_support:.3f}",
-            f"{found.residual:.0e}",
-        ])  # fmt: skip
-    print(f"### Agreement\n\nOf {count:,} patches of photographs, the share for which the pursuit "
-          "chooses the same atoms as scikit-learn in float64, and the largest difference of the "
-          "residuals' norms, relative to the patch's, where it does.\n")  # fmt: skip
-    print(measure.table(["patches", "k", "K", "same atoms, %", "residual"], rows))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
+from rsparse.core.coding import sparse_code
+from rsparse.images import to_unit
+from tests.conftest import REPOSITORY, make_picture
 
 
 def printed(script: str, *options: object) -> str:
@@ -17,6 +20,18 @@ def printed(script: str, *options: object) -> str:
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     return run.stdout
+
+
+def test_the_peer_s_engine_fits_into_the_pipeline(monkeypatch, small_dictionary):
+    """scikit-learn's pursuit in the place of ours codes a whole image alike."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from peers import scikit_engine
+
+    x = to_unit(make_picture(0, 40, 40))
+    ours, _ = sparse_code(x, small_dictionary, 3, 4)
+    with scikit_engine():
+        theirs, _ = sparse_code(x, small_dictionary, 3, 4)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_gpu_counts_and_measures_on_torchs_cpu():
