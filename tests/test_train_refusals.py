@@ -1,0 +1,153 @@
+"""What ``rsparse train`` refuses, in one line, leaving nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rsparse.models.onnx_file import load_onnx
+from rsparse.models.provenance import RECORD_KEY
+from tests.test_train_command import MODEL, colours, labelled
+
+pytest.importorskip("torch")
+
+from rsparse.models.weights import with_weights
+
+__all__ = ["colours", "labelled"]  # the fixtures
+
+
+@pytest.fixture
+def refuses(assert_error, colours, tmp_path):
+    """Check the one line of a training that is refused, and that nothing is left."""
+
+    def check(line: str, *options: object, model: Path = MODEL, labelled: bool = True) -> None:
+        labels = ("--labels", tmp_path / "labels.csv") if labelled else ()
+        names = {path.name for path in tmp_path.iterdir()}
+        arguments = ("train", colours, "-m", model, *labels, *options)
+        assert_error(line, *arguments, "-o", tmp_path / "new.onnx")
+        assert {path.name for path in tmp_path.iterdir()} == names
+
+    return check
+
+
+def test_options_that_contradict_each_other(refuses):
+    refuses(
+        "--on purified needs purified images: --defense SPEC makes them, "
+        "--purified FOLDER takes what purify wrote"
+    )
+    refuses("--defense: --on clean shows no purified images", "--on", "clean", "--defense",
+            "jpeg")  # fmt: skip
+    refuses("--cache: keeps what --defense makes; name a defense", "--cache", "cache")
+    refuses(
+        "--labels and --distill exclude each other; give one of them", "--distill", "--defense",
+        "jpeg",
+    )  # fmt: skip
+    refuses(
+        "--distill: a model has nothing to learn of itself from --on clean", "--distill",
+        "--on", "clean", labelled=False,
+    )  # fmt: skip
+    refuses(
+        "--clean-share 1 shows no other image; --on adversarial wants some", "--on",
+        "adversarial", "--clean-share", 1,
+    )  # fmt: skip
+
+
+def test_images_without_labels(refuses):
+    refuses(
+        "the images have no labels; name them with --labels labels.csv, or learn what the "
+        "model itself says with --distill",
+        "--on", "clean", labelled=False,
+    )  # fmt: skip
+
+
+def test_layers_and_devices(refuses):
+    refuses(
+        "layers: expected all, head or names of layers, got 'conv_7'; the last layers of "
+        f"{MODEL} are conv, scores",
+        "--defense", "jpeg", "--layers", "conv_7",
+    )  # fmt: skip
+    refuses("layers: expected all, head or names of layers, got ''; the last layers of "
+            f"{MODEL} are conv, scores", "--on", "clean", "--layers", "")  # fmt: skip
+
+
+def test_a_rate_that_leads_nowhere(refuses):
+    refuses(
+        "the validation loss is no finite number after epoch 1; try a lower --learning-rate",
+        "--on", "clean", "--learning-rate", 100, "--optimizer", "sgd", "--momentum", 0.99,
+        "--warmup", 0, "--epochs", 99, "--batch-size", 1, "--weight-decay", 1,
+    )  # fmt: skip
+
+
+def test_the_output(assert_error, labelled, colours, tmp_path):
+    out = tmp_path / "new.onnx"
+    out.write_bytes(b"")
+    assert_error(f"{out}: exists; choose another output or pass --overwrite", *labelled, "-o", out)
+    inside = colours / "new.onnx"
+    assert_error(
+        f"{inside}: lies inside the input {colours}; choose another output",
+        *labelled, "--defense", "median", "-o", inside,
+    )  # fmt: skip
+    assert_error(
+        f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
+        "--on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
+    )  # fmt: skip
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(MODEL, copy)
+    assert_error(
+        f"{copy}: is the input itself; choose another output", "train", colours, "-m", copy,
+        "--on", "adversarial", "--distill", "-o", copy, "--overwrite",
+    )  # fmt: skip
+
+
+def test_two_versions_of_one_name(refuses, colours):
+    refuses(
+        f"{colours}: another version is called 'imgs'; rename the folder", "--purified",
+        colours, "--purified", colours,
+    )  # fmt: skip
+
+
+def test_one_image(assert_error, colours, tmp_path):
+    assert_error(
+        "training needs at least 2 images, one of them to validate on", "train",
+        colours / "01.png", "-m", MODEL, "--distill", "--on", "adversarial", "-o",
+        tmp_path / "new.onnx",
+    )  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"imgs", "labels.csv"}
+
+
+def test_damaged_record_of_a_model(assert_error, colours, tmp_path):
+    model = load_onnx(MODEL)
+    broken = tmp_path / "m.onnx"
+    broken.write_bytes(model.with_metadata({RECORD_KEY: "{"}))
+    assert_error(f"{broken}: metadata {RECORD_KEY}: is not JSON", "classify", colours, "-m", broken)
+    broken.write_bytes(model.with_metadata({RECORD_KEY: "{}"}))
+    assert_error(f"{broken}: is not an rsparse artifact", "classify", colours, "-m", broken)
+
+
+def test_what_is_not_installed(refuses, monkeypatch):
+    from rsparse.training import checks
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "safetensors" else 1)
+    refuses(
+        "training needs safetensors, which is not installed: pip install 'rsparse[train]'",
+        "--on", "clean",
+    )  # fmt: skip
+
+
+def test_a_graph_that_comes_out_different(run_cli, monkeypatch, labelled, tmp_path):
+    """Should weights be put back wrongly, onnxruntime tells, and nothing is written."""
+    from rsparse.training import retrained
+
+    monkeypatch.setattr(
+        retrained, "with_weights",
+        lambda file, weights: with_weights(file, {n: 2 * w for n, w in weights.items()}),
+    )  # fmt: skip
+    result = run_cli(*labelled, "--on", "clean", "-o", tmp_path / "new.onnx")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"rsparse: error: the retrained model is not written: {MODEL}: its torch twin's "
+        "logits differ from onnxruntime's by "
+    )
+    assert not (tmp_path / "new.onnx").exists()
