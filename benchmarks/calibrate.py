@@ -37,29 +37,35 @@ ATTACKS = (
     "fgsm:eps=2,6,14,22", "bim:eps=2,6,14,22", "mi-fgsm:d=0.01,0.05,0.1,0.2",
     "cw-l2:d=0.01,0.05,0.1,0.2,steps=30",
 )  # fmt: skip
-FORMER = "keep<0.5,bilateral+whole:4<1.6,bilateral+whole:1"
+FORMER = "keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:1"
+FEW = "bilateral+whole:16:weakest=2:stride=5"
 COMPARED = (
     FORMER,
-    *(f"keep:period={bound}<0.5,bilateral+whole:4<1.6,bilateral+whole:1" for bound in (3, 4, 5)),
-    "keep<0.5,bilateral+whole:4<1.6,bilateral+whole:16:weakest=2:stride=5",
-    "keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:16:weakest=2:stride=5",
-    "keep:period=4<0.5,bilateral+whole:16:weakest=1.5:stride=5<1.6,"
-    "bilateral+whole:16:weakest=2:stride=5",
+    "keep:period=4<0.5,bilateral+whole:6:stride=8<1.6,bilateral+whole:1",
+    "keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,bilateral+whole:1",
+    "keep:period=4<0.5,bilateral+whole:4:stride=8<1.6,bilateral+whole:1",
+    f"keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,{FEW}",
+    LearnParameters.levels,
+    LearnParameters.levels.replace(":period=4", ""),
+    LearnParameters.levels.replace("=4<0.5", "=2.5<0.4"),
 )
 FIRST = "regionsparse:localize=no,prefilter=yes"
-FEW = f"{FIRST},sparsity=16,stride=5"  # as many atoms as are strong enough
+APART = 8  # stride: patches side by side, each pixel in one
 CANDIDATES = {  # as levels spell them, by the defense that they are
     "keep": "none",
-    "bilateral+whole:1": f"{FIRST},sparsity=1",
-    "bilateral+whole:2": f"{FIRST},sparsity=2",
-    "bilateral+whole:4": f"{FIRST},sparsity=4",
-    "bilateral+whole:16:weakest=1.2:stride=5": f"{FEW},weakest=1.2",
-    "bilateral+whole:16:weakest=1.5:stride=5": f"{FEW},weakest=1.5",
-    "bilateral+whole:16:weakest=2:stride=5": f"{FEW},weakest=2",
-    "bilateral+whole:16:weakest=2.5:stride=5": f"{FEW},weakest=2.5",
+    **{f"bilateral+whole:{k}": f"{FIRST},sparsity={k}" for k in (1, 2, 4)},
+    **{
+        f"bilateral+whole:{k}:stride={APART}": f"{FIRST},sparsity={k},stride={APART}"
+        for k in (2, 3, 4, 5, 6)
+    },
+    **{
+        f"whole:{k}:stride={APART}": f"regionsparse:localize=no,sparsity={k},stride={APART}"
+        for k in (3, 4, 6)
+    },
+    FEW: f"{FIRST},sparsity=16,weakest=2,stride=5",
 }
 TRIED = (  # with --tried
-    f"{FIRST},sparsity=16,weakest=1.5,stride=4,8", f"{FIRST},sparsity=1,stride=4",
+    f"{FIRST},sparsity=16,weakest=1.5,stride=5,8", f"{FIRST},sparsity=1,stride=4",
     f"{FIRST},sparsity=8,stride=4", "bilateral+jpeg:quality=20",
 )  # fmt: skip
 BASELINES = ("jpeg:quality=10,20",)
@@ -84,7 +90,8 @@ def main() -> None:
     _print_measure("period of two", found.columns, shown.period)
     _print_curve(levels, noise)
     if options.plot:
-        draw_curve(levels, noise, options.plot)
+        drawn = {name: flags for name, flags in levels.items() if not name.startswith("whole")}
+        draw_curve(drawn, noise, options.plot)
     print_policies(levels, shown)
     print_halves(COMPARED, levels, shown)
 
@@ -94,7 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
     parser.add_argument("--model", choices=("mobilenet-v2", "inception-v3"), default="mobilenet-v2")
-    parser.add_argument("--every", type=int, default=8, help="take every n-th photograph")
+    parser.add_argument("--every", type=int, default=5, help="take every n-th photograph")
     parser.add_argument("--tried", action="store_true", help="judge more than can be a level")
     parser.add_argument("--plot", type=Path, help="PNG of the levels' accuracy by noise")
     parser.add_argument("--jobs", type=int, default=2)

@@ -20,13 +20,15 @@ MODELS = {  # file, and how it wants its input
 ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
 DICTIONARIES: Mapping[str, LearnParameters] = {
     "": LearnParameters(**ATOMS),
-    "former": LearnParameters(**ATOMS, levels="keep<0.5,bilateral+whole:4<1.6,bilateral+whole:1"),
+    "former": LearnParameters(
+        **ATOMS, levels="keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:1"
+    ),
     "noTR": LearnParameters(**ATOMS, training=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
 OURS = "regionsparse"
-FORMER = "regionsparse:dictionary=former"  # by the levels before the noise's period counted
+FORMER = "regionsparse:dictionary=former"  # by the levels whose patches all overlapped
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
     "noTR": "regionsparse:sparsity=2,dictionary=noTR",
