@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsparse.attacking import AttackCost
 from rsparse.attacks import Attack, parse_attack
 from rsparse.attacks.attacker import Attacker, make_batches
-from rsparse.attacks.run import AttackCost
 from rsparse.cli.attack import announced
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import find_images, to_unit

@@ -20,7 +20,17 @@ LAYERS = (
     {"cli", "__main__"},
     {"demo", "matrix", "retraining"},
     {"stages"},
-    {"library", "estimator", "evaluation", "runs", "plots", "sheet", "report", "training"},
+    {
+        "library",
+        "estimator",
+        "evaluation",
+        "runs",
+        "plots",
+        "sheet",
+        "report",
+        "attacking",
+        "training",
+    },  # fmt: skip
     {"attacks", "defenses", "models", "gpu"},
     {
         "labels",

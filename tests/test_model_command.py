@@ -14,7 +14,8 @@ from typer.testing import Result
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import InputSpec, SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier
-from tests.test_models_onnx import images_of, outside_weights
+from tests.test_models_onnx import images_of
+from tests.test_models_onnx_refusals import outside_weights
 
 OPTIONS = ("--mean", "0.5", "--std", "0.1,0.2,0.3", "--range", "255", "--channels", "BGR")
 SPEC = InputSpec((12, 10), (0.5, 0.5, 0.5), (0.1, 0.2, 0.3), 255.0, "bgr")

@@ -25,7 +25,7 @@ from rsparse.parallel import Here, Workers
 from rsparse.parameters import AttackRunParameters
 
 if TYPE_CHECKING:
-    from rsparse.attacks.run import AttackCost
+    from rsparse.attacking import AttackCost
     from rsparse.attacks.summary import AttackSummary
     from rsparse.stages.attack import AttackOutcome
 

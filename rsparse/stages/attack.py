@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rsparse.attacking import AttackCost, AttackRun, alike, taken
 from rsparse.attacks import Attack, attack_text
-from rsparse.attacks.run import AttackCost, AttackRun, alike, taken
 from rsparse.attacks.summary import AttackSummary
 from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
