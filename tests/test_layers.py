@@ -30,7 +30,7 @@ LAYERS = (
         "report",
         "attacking",
         "training",
-    },  # fmt: skip
+    },
     {"attacks", "defenses", "models", "gpu"},
     {
         "labels",
