@@ -51,6 +51,10 @@ BEST_BASELINES = (  # of all settings above: the best mean, and the best of each
     "jpeg:quality=15,20,30", "median:size=7,9", "bit-depth:bits=5", "tvm:weight=0.3,0.5,1",
     "nlm:h=15,30,40,60",
 )  # fmt: skip
+CHAINS = (  # a smoothing, then the compression that beside it kept most on training photographs
+    *(f"{first}+jpeg:quality=20" for first in ("bilateral", "median:size=5", "nlm:h=20")),
+    "bilateral+jpeg:quality=30",
+)
 CW = "cw-l2:d={},steps=30"
 
 
@@ -86,6 +90,11 @@ def levels(shared: Path, work: Path) -> Plan:
     """The default levels beside the former ones and the best baselines, at Table II's strengths."""
     beside = (FORMER, *BEST_BASELINES)
     return judged("levels", shared, work, TABLE_TWO_STRENGTHS, beside, base="mobilenet-v2")
+
+
+def chains(shared: Path, work: Path) -> Plan:
+    """The default levels beside chains of two baselines, at Table II's strengths."""
+    return judged("chains", shared, work, TABLE_TWO_STRENGTHS, CHAINS, base="mobilenet-v2")
 
 
 def inception_v3(shared: Path, work: Path) -> Plan:
@@ -138,6 +147,7 @@ def judged(
 
 PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {
     "levels": levels,
+    "chains": chains,
     "mobilenet-v2": mobilenet_v2,
     "inception-v3": inception_v3,
     "transfer": transfer,
