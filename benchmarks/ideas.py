@@ -2,9 +2,9 @@
 
     python benchmarks/ideas.py --shared ../shared --work bench-work/ideas [--only chroma]
 
-Prototypes, beside what the default levels do to such images (the filter on the whole image, then
-sparse coding of all of it with K = 1): other patches and dictionaries, other grids, two scales,
-colour apart from lightness, K by region with regions by Sobel and by what the classifier looks at.
+Prototypes, beside the bilateral filter on the whole image and then sparse coding of all of it with
+K = 1: other patches and dictionaries, other grids, two scales, colour apart from lightness, K by
+region with regions by Sobel and by what the classifier looks at.
 Attacks photographs of ``train/`` that MobileNet-v2 gets right, gray-box; nothing here sees
 ``photos/``. Prints a Markdown table; an interrupted run goes on where it stopped.
 """

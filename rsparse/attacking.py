@@ -51,7 +51,7 @@ class AttackCost:
     passes : int
         Forward and back through the model for all of them, about: some attacks stop earlier.
     seconds_a_pass : float
-        Measured, on one core or the GPU.
+        Measured, on one core or the GPU; 0 where nothing is left.
     cores : int
     """
 
@@ -143,8 +143,10 @@ class AttackRun:
             left = sum(target.image.name not in folder.journal for target in self.targets)
             passes += left * unscaled.passes
             images += left
-        pictures = list(self.attacker.load(self.batches[0])[:2])
-        seconds = seconds_a_pass(self.attacker.classifier, pictures, self.attacker.device)
+        seconds = 0.0
+        if passes:
+            pictures = list(self.attacker.load(self.batches[0])[:2])
+            seconds = seconds_a_pass(self.attacker.classifier, pictures, self.attacker.device)
         cores = self._workers.cores(len(self.batches), pays_from=0)
         return AttackCost(len(self.targets), images, passes, seconds, cores)
 

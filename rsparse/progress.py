@@ -17,6 +17,9 @@ class Progress(Protocol):
     def tell(self, what: str) -> None:
         """The piece of work is called so from now on: how it goes has changed."""
 
+    def say(self, sentence: str) -> None:
+        """A line that stays, above what moves."""
+
 
 class Silent:
     """Progress that nobody looks at."""
@@ -28,6 +31,9 @@ class Silent:
         """Ignore it."""
 
     def tell(self, what: str) -> None:
+        """Ignore it."""
+
+    def say(self, sentence: str) -> None:
         """Ignore it."""
 
 

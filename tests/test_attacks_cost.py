@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,8 @@ import pytest
 from rsparse.attacking import AttackCost
 from rsparse.attacks import Attack, parse_attack
 from rsparse.attacks.attacker import Attacker, make_batches
-from rsparse.cli.attack import announced
+from rsparse.cli.attack import announce
+from rsparse.cli.console import progress_bar
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import find_images, to_unit
 from rsparse.models.onnx_classifier import load_classifier
@@ -166,8 +171,42 @@ def test_the_cost_is_told_before(tmp_path: Path) -> None:
 
 
 def test_only_long_attacks_are_announced(capsys: pytest.CaptureFixture[str]) -> None:
-    announced(AttackCost(200, 400, 4400, 0.026, 2))
     said = "400 images to attack, 4,400 passes through the model of 26 ms each: about 57 s on"
+    with progress_bar() as progress:
+        announce(AttackCost(2, 2, 4, 0.026, 1), progress)
+        announce(AttackCost(200, 400, 4400, 0.026, 2), progress)
     assert " ".join(capsys.readouterr().err.split()) == f"{said} 2 cores"
-    announced(AttackCost(2, 2, 4, 0.026, 1))
-    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_the_cost_has_a_line_of_its_own() -> None:
+    """It is said while a bar moves, and must be neither glued to it nor wiped away with it."""
+    code = (
+        "import time\n"
+        "from rsparse.cli.console import progress_bar\n"
+        "with progress_bar() as progress:\n"
+        "    progress.start('classify', 2, 1)\n"
+        "    time.sleep(0.3)\n"
+        "    progress.say('about 9 min')\n"
+        "    progress.advance()\n"
+        "    time.sleep(0.3)\n"
+    )
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs, env=environment) as running:
+        os.close(theirs)
+        shown = b""
+        while chunk := read_terminal(ours):
+            shown += chunk
+    os.close(ours)
+    assert running.returncode == 0
+    lines = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown).replace(b"\r", b"\n").split(b"\n")
+    assert b"about 9 min" in [line.strip() for line in lines]
+    assert any(line.startswith(b"classify") for line in lines)
+
+
+def read_terminal(file: int) -> bytes:
+    """What comes next; nothing once the other side is gone, which Linux calls an error."""
+    try:
+        return os.read(file, 65536)
+    except OSError:
+        return b""

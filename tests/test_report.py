@@ -6,14 +6,12 @@ import csv
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
-from rsparse.parameters import ReportParameters
 from rsparse.report.charts import INKS, svg
 from rsparse.report.estimates import mean_share, paired_difference, percent, points
 from rsparse.report.figures import figures_of, styles_of
@@ -22,9 +20,9 @@ from rsparse.report.page import plain, render_page
 from rsparse.report.pictures import Gallery, data_url, evenly
 from rsparse.report.subjects import find_subjects
 from rsparse.report.verdict import verdicts
-from rsparse.stages.report import defense_of, write_report
-from tests.conftest import REPOSITORY, tree_of
-from tests.evaluations import make_eval_folder, make_evaluation
+from rsparse.stages.report import defense_of
+from tests.conftest import REPOSITORY
+from tests.evaluations import make_evaluation
 from tests.refusals import refused
 
 FIXTURES = REPOSITORY / "fixtures"
@@ -241,97 +239,3 @@ def test_a_defense_comes_back_from_its_record():
         assert defense_text(defense_of(defense.as_record())) == defense_text(defense)
     with refused("the defense {'name': 'magic'} is unknown here"):
         defense_of({"name": "magic"})
-
-
-@pytest.fixture
-def eval_folder(tmp_path: Path) -> Path:
-    evaluation = make_evaluation(3, defenses=FEW, transfer=False)
-    return make_eval_folder(tmp_path / "eval", evaluation, [DICTIONARY, MODEL])
-
-
-class TestCommand:
-    def test_equal_inputs_give_equal_bytes(self, eval_folder, tmp_path, run_cli):
-        for name in ("one", "two"):
-            result = run_cli(
-                "report", eval_folder, "-o", tmp_path / name, "--dict", DICTIONARY, "--model",
-                MODEL, "--format", "html", "--format", "md", "--format", "png", "--pictures", 2,
-                "--panels", 1, "--measured", 1,
-            )  # fmt: skip
-            assert result.exit_code == 0
-            assert result.stdout == f"{tmp_path / name / 'index.html'}\n"
-        assert tree_of(tmp_path / "one") == tree_of(tmp_path / "two")
-        folders = {Path(name).parent.name for name in tree_of(tmp_path / "one")}
-        assert folders == {"", "data", "figures"}
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["eval", "one", "two"]
-
-    def test_without_dictionary_and_model_it_says_what_is_missing(
-        self, eval_folder, tmp_path, run_cli
-    ):
-        result = run_cli("report", eval_folder, "-o", tmp_path / "report")
-        assert "Left out: regionsparse needs a dictionary: --dict dict.h5." in result.stderr
-        page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-        assert page.count("Left out: regionsparse needs a dictionary") == 3
-
-    def test_without_the_images_it_says_so(self, tmp_path, run_cli):
-        from shutil import rmtree
-
-        folder = make_eval_folder(
-            tmp_path / "eval", make_evaluation(3, defenses=FEW, transfer=False), [DICTIONARY]
-        )
-        rmtree(folder / "attacks")
-        result = run_cli("report", folder, "-o", tmp_path / "report", "--dict", DICTIONARY)
-        assert "the images that were judged are not in the evaluation's folder." in result.stderr
-        assert result.exit_code == 0
-
-    def test_tables_alone_need_no_pictures(self, eval_folder, tmp_path, run_cli):
-        result = run_cli("report", eval_folder, "-o", tmp_path / "t", "--format", "md")
-        assert result.stdout == f"{tmp_path / 't' / 'report.md'}\n"
-        assert list(tree_of(tmp_path / "t")) == ["report.md"]
-        text = (tmp_path / "t" / "report.md").read_text(encoding="utf-8")
-        assert "## All defenses, gray-box" in text
-        assert "3 images, only such as the undefended model gets right" in text
-
-    def test_a_taken_output_is_refused(self, eval_folder, tmp_path, run_cli, assert_error):
-        command = ("report", eval_folder, "-o", tmp_path / "r", "--format", "md")
-        assert run_cli(*command).exit_code == 0
-        assert_error(
-            f"{tmp_path / 'r'}: exists; choose another output or pass --overwrite", *command
-        )
-        assert run_cli(*command, "--overwrite").exit_code == 0
-        (tmp_path / "r" / "mine.txt").write_text("mine")
-        line = f"{tmp_path / 'r'}: holds other files; choose an empty or new folder"
-        assert_error(line, *command, "--overwrite")
-        assert (tmp_path / "r" / "mine.txt").exists()
-
-    def test_a_folder_without_an_evaluation_is_refused(self, pictures, tmp_path, assert_error):
-        line = f"{pictures}: holds no finished evaluation (evaluation.h5)"
-        assert_error(line, "report", pictures, "-o", tmp_path / "r")
-        assert not (tmp_path / "r").exists()
-
-    def test_an_output_inside_the_evaluation_is_refused(self, eval_folder, assert_error):
-        output = eval_folder / "report"
-        line = f"{output}: lies inside the input {eval_folder}; choose another output"
-        assert_error(line, "report", eval_folder, "-o", output)
-
-    def test_another_dictionary_is_refused(self, eval_folder, dict_file, tmp_path, assert_error):
-        assert_error(
-            f"{dict_file}: is not the one that the evaluation was made with",
-            "report", eval_folder, "-o", tmp_path / "r", "--dict", dict_file,
-        )  # fmt: skip
-
-    def test_an_unknown_format_is_refused(self, eval_folder, tmp_path, assert_error):
-        assert_error(
-            "format: expected one of html, md, png, csv, got 'pdf'",
-            "report", eval_folder, "-o", tmp_path / "r", "--format", "pdf",
-        )  # fmt: skip
-
-    def test_a_failure_leaves_nothing_behind(
-        self, eval_folder, tmp_path, monkeypatch: pytest.MonkeyPatch
-    ):
-        def fail(*arguments: object) -> str:
-            raise RuntimeError("no")
-
-        monkeypatch.setattr("rsparse.stages.report.render_markdown", fail)
-        with pytest.raises(RuntimeError):
-            write_report(eval_folder, tmp_path / "r", ReportParameters(), formats=["md"])
-        assert [path.name for path in tmp_path.iterdir()] == ["eval"]

@@ -9,7 +9,7 @@ import typer
 
 from rsparse.attacks import ATTACKS, Attack, parse_attack
 from rsparse.cli.app import app
-from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, stderr, summary, table
+from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
 from rsparse.cli.model_options import Model, model_options
 from rsparse.cli.options import (
     Images,
@@ -27,6 +27,7 @@ from rsparse.parameters import AttackRunParameters
 if TYPE_CHECKING:
     from rsparse.attacking import AttackCost
     from rsparse.attacks.summary import AttackSummary
+    from rsparse.progress import Progress
     from rsparse.stages.attack import AttackOutcome
 
 
@@ -84,21 +85,21 @@ def attack(
     with progress_bar() as progress:
         outcome = attack_images(
             images, model, chosen, output, parameters, wants, labels=labels, workers=workers,
-            overwrite=overwrite, progress=progress, announce=announced,
+            overwrite=overwrite, progress=progress,
+            announce=lambda cost: announce(cost, progress),
         )  # fmt: skip
     _report(outcome, chosen, parameters, watch)
     finish(outcome, as_json)
 
 
-def announced(cost: AttackCost) -> None:
-    """What is ahead, where it takes longer than people wait without asking."""
+def announce(cost: AttackCost, progress: Progress) -> None:
+    """Say what is ahead, where it takes longer than people wait without asking."""
     if cost.seconds < 2:
         return
     cores = f"on {cost.cores} core{'s' * (cost.cores > 1)}"
-    stderr().print(
+    progress.say(
         f"{cost.results:,} images to attack, {cost.passes:,} passes through the model of "
-        f"{1000 * cost.seconds_a_pass:.0f} ms each: about {duration(cost.seconds)} {cores}",
-        markup=False,
+        f"{1000 * cost.seconds_a_pass:.0f} ms each: about {duration(cost.seconds)} {cores}"
     )
 
 

@@ -30,7 +30,7 @@ def stderr(width: int | None = None) -> Console:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress bar on stderr while the block runs; nothing where stderr is no terminal."""
+    """A progress bar on stderr while the block runs; without a terminal only what is said."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -69,6 +69,9 @@ def progress_bar() -> Iterator[Progress]:
         def tell(self, what: str) -> None:
             if self.task is not None:
                 bars.update(self.task, description=what)
+
+        def say(self, sentence: str) -> None:
+            bars.console.print(sentence, markup=False)
 
     with bars:
         yield Shown()
