@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.evaluation.checks import Evidence, all_checks, counted
+from rsparse.evaluation.checks import all_checks, counted
+from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.results import (
     BLACK_BOX,
     CLEAN,

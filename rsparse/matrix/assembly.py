@@ -10,7 +10,7 @@ import numpy as np
 
 from rsparse.attacks import attack_text
 from rsparse.defenses import Defense, defense_text
-from rsparse.evaluation.checks import Evidence
+from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.plan import strength_of
 from rsparse.evaluation.results import CLEAN, Cell, Column, Defended, Evaluation
 from rsparse.evaluation.statistics import Flags

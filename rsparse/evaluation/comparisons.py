@@ -1,0 +1,150 @@
+"""Checks that hold an attack against another on the same images.
+
+Each compares columns by McNemar's paired test: a difference in the wrong direction counts against
+a check only where p < 0.05, since a few images go either way by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from rsparse.evaluation.evidence import FAIL, NOT_RUN, PASS, SIGNIFICANT, Evidence, percent
+from rsparse.evaluation.results import Check, Column, Defended
+from rsparse.evaluation.results import Evaluation as Results
+from rsparse.evaluation.scenarios import SCENARIOS
+from rsparse.evaluation.statistics import accuracy, clean_column, mcnemar, share
+
+ONE_STEP = "fgsm"
+NOISE = "noise"
+GRADIENT_FREE = (
+    "BoundaryAttack", "HopSkipJumpAttack", "SpatialAttack", "PointwiseAttack",
+    "LinearSearchBlendedUniformNoiseAttack",
+)  # fmt: skip
+
+
+def beats_one_step(results: Results, evidence: Evidence, defense: Defended) -> Check:
+    """An attack in many steps leaves no more right than one step of the same eps."""
+    name = "steps beat one step"
+    if not SCENARIOS[evidence.columns[0].scenario].attacks_the_judged:
+        reason = "it holds on the attacked model; one step often transfers better"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    pairs = [
+        (iterative, single)
+        for single in evidence.columns
+        for iterative in evidence.columns
+        if single.family == ONE_STEP
+        and iterative.parameters.get("steps", 1) > 1
+        and (iterative.strength_name, iterative.strength) == ("eps", single.strength)
+    ]
+    if not pairs:
+        reason = "the plan has no attack in steps with the eps of an FGSM"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    return _compared(results, name, evidence.scenario, defense, pairs)
+
+
+def falls_with_strength(results: Results, evidence: Evidence, defense: Defended) -> Check:
+    """A stronger attack of the same kind leaves no more right, nor does the weakest than none."""
+    name = "accuracy falls with strength"
+    series: dict[tuple[object, ...], list[Column]] = {}
+    for column in evidence.columns:
+        if column.strength is not None:
+            others = {k: v for k, v in column.parameters.items() if k != column.strength_name}
+            key = (column.family, column.strength_name, repr(sorted(others.items())))
+            series.setdefault(key, []).append(column)
+    pairs = []
+    for columns in series.values():
+        ordered = sorted(columns, key=lambda column: column.strength or 0.0)
+        pairs += [(later, earlier) for earlier, later in pairwise(ordered)]
+        pairs.append((ordered[0], clean_column(results, ordered[0].judged)))
+    if not pairs:
+        reason = "no attack of the plan has a strength"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    return _compared(results, name, evidence.scenario, defense, pairs)
+
+
+def beats_noise(results: Results, evidence: Evidence, defense: Defended) -> Check:
+    """An attack leaves no more right than random noise of the same norm."""
+    name = "noise of the same norm is weaker"
+    pairs = [
+        (column, noise)
+        for noise in evidence.noise
+        for column in evidence.columns
+        if (column.strength_name, column.strength) == (noise.strength_name, noise.strength)
+        and column.family != NOISE
+    ]
+    if not pairs:
+        reason = "no attack has a norm to compare with" if evidence.floor else "--no-checks"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    return _compared(results, name, evidence.scenario, defense, pairs)
+
+
+def gains_nothing_by_more_steps(results: Results, evidence: Evidence, defense: Defended) -> Check:
+    """Twice the steps of the strongest attack leave no fewer right."""
+    name = "doubled steps gain nothing"
+    if evidence.steps is None:
+        reason = "the plan has no attack in steps" if evidence.floor else "--no-checks was given"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    return _compared(results, name, evidence.scenario, defense, [evidence.steps])
+
+
+def beats_gradient_free(results: Results, evidence: Evidence, defense: Defended) -> Check:
+    """The strongest attack by gradients leaves no more right than one without."""
+    name = "gradients beat attacks without them"
+    free = [c for c in evidence.columns if c.family in GRADIENT_FREE]
+    others = [c for c in evidence.columns if c.family not in (*GRADIENT_FREE, NOISE)]
+    if not free or not others:
+        reason = "no gradient-free attack was run"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
+    strongest = min(others, key=lambda column: accuracy(results, column, defense).correct)
+    pairs = [(strongest, column) for column in free]
+    return _compared(results, name, evidence.scenario, defense, pairs)
+
+
+def knows_less(
+    results: Results, columns: Sequence[Column], more: str, less: str, defense: Defended
+) -> Check:
+    """An attacker who knows another model is weaker before the same judge."""
+    name = f"{less} is weaker than {more}"
+    pairs = [
+        (own, other)
+        for own in columns
+        for other in columns
+        if (own.scenario, other.scenario) == (more, less)
+        and (own.judged, own.attack) == (other.judged, other.attack)
+    ]
+    if not pairs:
+        reason = "needs both scenarios in the plan"
+        return Check(name, less, defense.text, NOT_RUN, reason)
+    return _compared(results, name, less, defense, pairs)
+
+
+def _compared(
+    results: Results,
+    name: str,
+    scenario: str,
+    defense: Defended,
+    pairs: Sequence[tuple[Column, Column]],
+) -> Check:
+    """Passes unless accuracy under a pair's first column is significantly above the second's."""
+    against, told = [], []
+    for stronger, weaker in pairs:
+        right = [results.correct(column, defense) for column in (stronger, weaker)]
+        high, low = (share(flags).value for flags in right)
+        text = f"{_label(stronger)} {percent(high)}, {_label(weaker)} {percent(low)}"
+        p = mcnemar(*right)
+        told.append((high - low, text))
+        if high > low and p < SIGNIFICANT:
+            against.append(f"{text} (p = {p:.2g})")
+    if against:
+        more = f"; and {len(against) - 3} more" if len(against) > 3 else ""
+        return Check(name, scenario, defense.text, FAIL, "; ".join(against[:3]) + more)
+    closest = max(told)[1]
+    detail = f"{len(pairs)} pairs; closest: {closest}" if len(pairs) > 1 else closest
+    return Check(name, scenario, defense.text, PASS, detail)
+
+
+def _label(column: Column) -> str:
+    """An attack's name, with the attacked model's where that is not the judged one."""
+    elsewhere = column.source not in ("", column.judged)
+    return f"{column.attack} from {column.source}" if elsewhere else column.attack

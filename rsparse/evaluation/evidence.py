@@ -1,0 +1,52 @@
+"""What the checklist goes by, beside an evaluation's own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column, ColumnKey
+from rsparse.evaluation.statistics import Flags
+
+PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known beside the plan's own columns of one scenario and attacked model.
+
+    Attributes
+    ----------
+    columns : sequence of Column
+        The plan's.
+    floor : Column or None
+        The attack of a huge eps.
+    noise : sequence of Column
+        Random noise.
+    steps : (Column, Column) or None
+        The strongest attack in steps, and the same with twice as many.
+    rounding : mapping
+        By the column's key, which images the attacked model got wrong before the rounding to
+        8 bits and after it.
+    """
+
+    columns: Sequence[Column]
+    floor: Column | None = None
+    noise: Sequence[Column] = ()
+    steps: tuple[Column, Column] | None = None
+    rounding: Mapping[ColumnKey, tuple[Flags, Flags]] = field(default_factory=dict)
+
+    @property
+    def scenario(self) -> str:
+        """Its name, with that of the other model than the evaluation's which it is about."""
+        first = self.columns[0]
+        if first.scenario == GRAY_BOX:
+            return first.scenario
+        other = first.source if first.scenario == TRANSFER else first.judged
+        return f"{first.scenario}: {other}"
+
+
+def percent(value: float) -> str:
+    """A share as the checklist tells it."""
+    return f"{100 * value:.0f} %"
