@@ -13,7 +13,8 @@ from functools import partial
 import measure
 
 COMMANDS = ("learn-dict", "localize", "purify", "attack", "classify", "activations", "attention",
-            "show", "demo", "model show", "model tag")  # fmt: skip
+            "evaluate", "report", "train", "fetch", "show", "demo", "model show",
+            "model tag")  # fmt: skip
 WANTED = 0.2
 ROUNDS = 10
 
