@@ -71,6 +71,7 @@ levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs
 		--plot docs/pictures/levels.png
 	@$(BIN)/python benchmarks/periods.py --shared "$(SHARED)" \
 		--work bench-work/calibrate/mobilenet-v2
+	@$(BIN)/python benchmarks/ideas.py --shared "$(SHARED)" --work bench-work/ideas
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py

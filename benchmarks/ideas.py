@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
-    parser.add_argument("--every", type=int, default=4, help="take every n-th photograph")
+    parser.add_argument("--every", type=int, default=5, help="take every n-th photograph")
     parser.add_argument("--only", default="", help="ideas whose names hold this text")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()

@@ -20,6 +20,7 @@ import measure
 import plans
 import results_text
 import trainings
+from sharing import share_images
 
 from rsparse.cli.console import progress_bar
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
@@ -29,6 +30,10 @@ from rsparse.matrix.running import run_matrix
 from rsparse.parallel import Here
 
 PLANS = {**plans.PLANS, "trained": trainings.plan}
+SAME_IMAGES = {  # by plan: others of the same photographs and classifier
+    "chains": ("mobilenet-v2",),
+    "trained": ("mobilenet-v2", "chains"),
+}
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
@@ -40,6 +45,8 @@ def main() -> int:
             print("trained: its classifiers have not been trained yet", file=sys.stderr)
             continue
         plan = PLANS[name](options.shared, options.work)
+        for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
+            share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         matrix = Matrix(replace(plan, defenses=kept))
         cost = estimate(matrix, workers)
