@@ -5,8 +5,11 @@
 The first table: CPU time of one thread, a batch of 4 photographs, medians of interleaved runs. The
 same attack with the same parameters on both sides: foolbox's own class on the converted graph as
 onnx2torch gives it, its weights trainable, against ``run_attack`` on the twin. CPU seconds an
-image, the ratio, and for how many images both lead to the same class. (The pixels agree for one
-step; after more, rounding decides the signs of gradients that have all but vanished.)
+image, as a multiple of the floor: the arithmetic of the passes forward and back to the pixels, at
+the speed of the machine's own matrix product. (Plain foolbox, which asks for the gradients of the
+weights too, does half as much again.) Then the ratio, and for how many images both lead to the same
+class. (The pixels agree for one step; after more, rounding decides the signs of gradients that have
+all but vanished.)
 
 The second: wall time on all cores, start-up included, of ``rsparse attack`` with a job for each
 core, and of what a notebook does for the same files (``notebook.py``) with torch's own threads.
@@ -29,6 +32,8 @@ import notebook
 import numpy as np
 import torch
 from foolbox import PyTorchModel
+from threadpoolctl import threadpool_limits
+from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
 from rsparse.images import decode_image, find_images, to_unit
@@ -46,7 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     options = parser.parse_args()
-    one_thread(options.shared)
+    with threadpool_limits(1):
+        one_thread(options.shared)
     whole_command(options.shared)
 
 
@@ -54,8 +60,8 @@ def one_thread(shared: Path) -> None:
     """CPU time of the attack alone."""
     torch.set_num_threads(1)
     print("One thread, CPU time:\n")
-    print("| model | attack | ours, CPU-s an image | plain / ours | same class |")
-    print("|---|---|---|---|---|")
+    print("| model | attack | ours, CPU-s an image | ours / floor | plain / ours | same class |")
+    print("|---|---|---|---|---|---|")
     for file, preset in MODELS:
         classifier = load_classifier(shared / "models" / file, SpecOptions(preset=preset)).check()
         photos = find_images([shared / "photos"])[:BATCH]
@@ -71,10 +77,12 @@ def _print_rows(classifier: Classifier, x: np.ndarray) -> None:
     twin = load_twin(classifier)
     plain = PyTorchModel(notebook.Plain(classifier).eval(), (0, 1), "cpu")
     tensor = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    needed, peak = operations(classifier, tensor), measure.Peak()
     for text, theirs in notebook.ATTACKS.items():
         ours = parse_attack(text)[0]
-        times: dict[str, list[float]] = {"ours": [], "plain": []}
+        times: dict[str, list[float]] = {"peak": [], "ours": [], "plain": []}
         for _ in range(RUNS):
+            times["peak"].append(peak())
             spent, result = _cpu(lambda a=ours: run_attack(twin, x, y, a))
             times["ours"].append(spent)
             spent, expected = _cpu(
@@ -85,10 +93,20 @@ def _print_rows(classifier: Classifier, x: np.ndarray) -> None:
         classes = [classifier.logits(list(z)).argmax(1) for z in (result.x_adv, theirs_adv)]
         ratio = statistics.median(b / a for a, b in zip(times["ours"], times["plain"], strict=True))
         each = statistics.median(times["ours"]) / len(x)
+        floor = needed * ours.passes * statistics.median(times["peak"]) / peak.operations
         same = int((classes[0] == classes[1]).sum())
         print(
-            f"| {classifier.path.name} | {text} | {each:.2f} | {ratio:.2f} | {same} of {len(x)} |"
+            f"| {classifier.path.name} | {text} | {each:.2f} | {each / floor:.1f} | {ratio:.2f} "
+            f"| {same} of {len(x)} |"
         )
+
+
+def operations(classifier: Classifier, x: torch.Tensor) -> float:
+    """Of one image's pass forward and back to the pixels."""
+    network = notebook.Plain(classifier).eval().requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        network(x[:1].clone().requires_grad_()).amax().backward()
+    return float(counter.get_total_flops())
 
 
 def whole_command(shared: Path) -> None:

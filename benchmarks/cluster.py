@@ -1,28 +1,28 @@
 """What a long folder costs on one core, on two, and on a Dask cluster: time and memory an image.
 
-    python benchmarks/cluster.py                     # 2000 pictures of 64×64
-    python benchmarks/cluster.py --images 10000 --side 32
+    python benchmarks/cluster.py [--full]
 
 Purifies a quarter of the pictures, then all of them; the difference gives the milliseconds an
 image costs (``c``), free of what a run costs once. Of these the command's own process, which finds
 the images, hands them out, takes results back and keeps the journal, computes ``s`` (CPU time; on
-``local:2`` the scheduler's share is in it). Prints a Markdown table, and what the model
+``local:2`` the scheduler's share is in it). Prints what the model
 
     T(n, W) = start + n · max(c₁ / W, s)
 
 says of n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the cluster.
-Storage is not in the model: W workers have to be able to read n / T images in a second.
+Storage is not in the model: W workers have to be able to read n / T images in a second. ``--full``
+measures 10,000 of the small pictures.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
+import measure
 import numpy as np
 
 from rsparse.cluster import Cluster
@@ -39,6 +39,8 @@ PLACES = {"--jobs 1": Here(1), "--jobs 2": Here(2), "--cluster local:2": Cluster
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 WORKERS = (1, 2, 10, 100, 1000)
 WARM = 16
+LARGE, SMALL = (299, 240), (64, 2_000)  # side in pixels, pictures; the small are hardly any work
+MOST = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,19 @@ class Cost:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=2000, help="pictures, 100 to 10000")
-    parser.add_argument("--side", type=int, default=64, help="side of a picture in pixels")
-    given = parser.parse_args()
-    if not 100 <= given.images <= 10_000:
-        parser.error("--images: expected 100 to 10000")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sizes = (WARM, given.images // 4, given.images)
-        for size in sizes:
-            write_pictures(folder / f"{size}", size, given.side)
-        write_dictionary(folder / "dict.h5")
-        costs = {place: measure(folder, sizes, workers) for place, workers in PLACES.items()}
-        print_measured(costs)
-        print(f"\nMemory of the list of images: {memory(folder / f'{given.images}')} bytes each.\n")
-        print_model(costs["--jobs 1"], costs["--cluster local:2"])
+    options = measure.parser(__doc__).parse_args()
+    for side, count in (LARGE, (SMALL[0], MOST) if options.full else SMALL):
+        print(f"### {count:,} pictures of {side}×{side}\n")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            sizes = (WARM, count // 4, count)
+            for size in sizes:
+                write_pictures(folder / f"{size}", size, side)
+            write_dictionary(folder / "dict.h5")
+            costs = {place: cost_of(folder, sizes, workers) for place, workers in PLACES.items()}
+            print_measured(costs)
+            print(f"The list of images takes {memory(folder / f'{count}')} bytes for each.\n")
+            print_model(costs["--jobs 1"], costs["--cluster local:2"])
 
 
 def write_pictures(folder: Path, count: int, side: int) -> None:
@@ -86,7 +85,7 @@ def write_dictionary(path: Path) -> None:
     save_dictionary(path, Record(DICTIONARY, "learn-dict", {}, 0), Dictionary(atoms, 8), {}, {})
 
 
-def measure(folder: Path, sizes: tuple[int, int, int], workers: Workers) -> Cost:
+def cost_of(folder: Path, sizes: tuple[int, int, int], workers: Workers) -> Cost:
     """The time of starting with a few images, then the slope between two lengths."""
     begin = time.perf_counter()
     with workers:
@@ -117,23 +116,24 @@ def memory(folder: Path) -> int:
 
 
 def print_measured(costs: dict[str, Cost]) -> None:
-    print("| | start, s | an image, ms | own process, ms |")
-    print("|---|---|---|---|")
-    for place, cost in costs.items():
-        print(f"| `{place}` | {cost.start:.1f} | {1e3 * cost.image:.2f} | {1e3 * cost.own:.2f} |")
+    rows = [
+        [f"`{place}`", f"{cost.start:.1f}", f"{1e3 * cost.image:.2f}", f"{1e3 * cost.own:.2f}"]
+        for place, cost in costs.items()
+    ]
+    print(measure.table(["", "start, s", "an image, ms", "own process, ms"], rows))
 
 
 def print_model(serial: Cost, cluster: Cost) -> None:
-    print(f"| images | {' | '.join(f'{w} workers' for w in WORKERS)} |")
-    print("|---" * (1 + len(WORKERS)) + "|")
+    rows = []
     for n_images in LENGTHS:
-        times = [
+        times = (
             cluster.start + n_images * max(serial.image / workers, cluster.own)
             for workers in WORKERS
-        ]
-        print(f"| {n_images:,} | {' | '.join(map(duration, times))} |")
+        )
+        rows.append([f"{n_images:,}", *map(duration, times)])
+    print(measure.table(["images", *(f"{w} workers" for w in WORKERS)], rows))
     useful = serial.image / cluster.own
-    print(f"\nMore than {useful:.0f} workers are of no use for images as cheap as these.")
+    print(f"More than {useful:.0f} workers are of no use for images as cheap as these.\n")
 
 
 def duration(seconds: float) -> str:

@@ -25,6 +25,7 @@ SECTIONS = {
     "defenses": "Defenses",
     "memory": "Memory",
     "startup": "Start-up",
+    "cluster": "Past one machine",
 }
 OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the BLAS is to know the real processor
 HEAD = """# Benchmarks
