@@ -39,6 +39,7 @@ from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.models.probes import AttentionProbe
 from rsparse.parallel import Here
 from rsparse.parameters import EvaluateParameters, LearnParameters
+from rsparse.report.estimates import points
 from rsparse.stages.learn_dict import learn_dict
 from rsparse.store.dictionaries import load_dictionary
 
@@ -266,7 +267,7 @@ def print_table(columns: list[str], right: Mapping[str, Mask]) -> None:
         gained = means[name] - means[REFERENCE]
         error = 2 * gained.std(ddof=1) / np.sqrt(n)
         cells = " | ".join(f"{100 * share:.0f}" for share in right[name].mean(axis=0))
-        text = "" if name == REFERENCE else f"{100 * gained.mean():+.1f} ± {100 * error:.1f}"
+        text = "" if name == REFERENCE else f"{points(gained.mean())} ± {100 * error:.1f}"
         print(f"| {name} | {cells} | {100 * means[name].mean():.1f} | {text} |")
 
 

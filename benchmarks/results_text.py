@@ -65,11 +65,12 @@ than all other defenses together; beside the best single baseline of the whole s
 are our own (`scripts/comdefend_model.py`).""",
 }
 MISSED = """
-What is missed is missed under the strongest MI-FGSM, where every defense keeps about one photograph
-in ten and a handful of photographs are the difference. On the photographs that the levels were
+The column that is further behind is of MI-FGSM at d = 0.15, where the best defenses keep about one
+photograph in ten and five photographs are the difference. On the photographs that the levels were
 chosen by, the best candidate of each column, known afterwards, keeps two points more in the mean
-than the levels do: a better choice among those candidates could add no more, and none of the
-[other ideas](levels.md#other-ideas) that were tried is better beyond chance."""
+than the levels do ([levels.md](levels.md)): knowing the attack could add no more with one of them
+for each. Under strong attacks none of the [other ideas](levels.md#other-ideas) is better than K = 1
+beyond chance."""
 _MARK = "<!-- part: {} -->"
 
 

@@ -19,9 +19,8 @@ from rsparse.evaluation.files import load_evaluation
 from rsparse.store.folders import read_manifest
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of
-from tests.onnx_models import linear_classifier
 from tests.processes import start
-from tests.test_attack_command import CLASSES, MODEL, picture, read, save
+from tests.test_attack_command import CLASSES, MODEL, picture, save
 
 pytest.importorskip("torch")
 
@@ -202,34 +201,6 @@ def test_an_added_defense_reuses_everything(copied, run_cli):
     assert (found["done"], found["resumed"]) == (7, 21)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(found["results"]) == 4 * 4
-
-
-def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
-    images = make_images(tmp_path / "imgs")
-    weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
-    source = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
-    result = run_cli(
-        *arguments(images, tmp_path / "eval", "--scenario", "transfer", "--scenario", "gray-box"),
-        "--source-model", source, "--source-preset", "unit", "--no-checks", "--json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    found = load_evaluation(tmp_path / "eval")
-    assert [(c.scenario, c.source) for c in found.columns] == (
-        [("", "")] + [("transfer", "other")] * 3 + [("gray-box", "colours")] * 3
-    )
-    attacked = read(tmp_path / "eval/attacks/other/fgsm-eps=8/red/00.png")
-    assert attacked.shape == (12, 12, 3)
-    assert read(tmp_path / "eval/clean/red/00.png").shape == (16, 16, 3)
-    gray = statistics.mean_attacked(
-        found, found.defenses[0], statistics.attacked_columns(found, "gray-box")
-    )
-    transferred = statistics.mean_attacked(
-        found, found.defenses[0], statistics.attacked_columns(found, "transfer")
-    )
-    assert gray <= transferred <= 1
-    outcomes = {c.outcome for c in found.checks if c.name == "transfer is weaker than gray-box"}
-    assert outcomes == {"pass"}
-    assert "attacks on other, judged colours" in result.stderr
 
 
 def test_a_plan_is_the_same_as_its_options(whole, run_cli):

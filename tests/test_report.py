@@ -19,6 +19,7 @@ from rsparse.report.markdown import render_markdown
 from rsparse.report.page import plain, render_page
 from rsparse.report.pictures import Gallery, data_url, evenly
 from rsparse.report.subjects import find_subjects
+from rsparse.report.tables import overview
 from rsparse.report.verdict import verdicts
 from rsparse.stages.report import defense_of
 from tests.conftest import REPOSITORY
@@ -239,3 +240,13 @@ def test_a_defense_comes_back_from_its_record():
         assert defense_text(defense_of(defense.as_record())) == defense_text(defense)
     with refused("the defense {'name': 'magic'} is unknown here"):
         defense_of({"name": "magic"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2e-5, "0.02"), (0.0403, "40.3"), (1.591, "1591"), (None, "–")]
+)
+def test_times_have_no_exponent(seconds, text):
+    whole = make_evaluation(4, defenses=FEW, transfer=False)
+    timed = tuple(replace(defense, seconds=seconds) for defense in whole.defenses)
+    subjects = find_subjects(replace(whole, defenses=timed))
+    assert {row[-1].text for row in overview(subjects, GRAY_BOX).rows} == {text}

@@ -22,6 +22,8 @@ GRADIENT_FREE = (
     "LinearSearchBlendedUniformNoiseAttack",
 )  # fmt: skip
 
+Pair = tuple[Column, Column]  # the attack that should leave fewer right, and the other
+
 
 def beats_one_step(results: Results, evidence: Evidence, defense: Defended) -> Check:
     """An attack in many steps leaves no more right than one step of the same eps."""
@@ -37,10 +39,8 @@ def beats_one_step(results: Results, evidence: Evidence, defense: Defended) -> C
         and iterative.parameters.get("steps", 1) > 1
         and (iterative.strength_name, iterative.strength) == ("eps", single.strength)
     ]
-    if not pairs:
-        reason = "the plan has no attack in steps with the eps of an FGSM"
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
-    return _compared(results, name, evidence.scenario, defense, pairs)
+    missing = "the plan has no attack in steps with the eps of an FGSM"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def falls_with_strength(results: Results, evidence: Evidence, defense: Defended) -> Check:
@@ -52,15 +52,13 @@ def falls_with_strength(results: Results, evidence: Evidence, defense: Defended)
             others = {k: v for k, v in column.parameters.items() if k != column.strength_name}
             key = (column.family, column.strength_name, repr(sorted(others.items())))
             series.setdefault(key, []).append(column)
-    pairs = []
+    pairs: list[Pair] = []
     for columns in series.values():
         ordered = sorted(columns, key=lambda column: column.strength or 0.0)
         pairs += [(later, earlier) for earlier, later in pairwise(ordered)]
         pairs.append((ordered[0], clean_column(results, ordered[0].judged)))
-    if not pairs:
-        reason = "no attack of the plan has a strength"
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
-    return _compared(results, name, evidence.scenario, defense, pairs)
+    missing = "no attack of the plan has a strength"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def beats_noise(results: Results, evidence: Evidence, defense: Defended) -> Check:
@@ -73,19 +71,16 @@ def beats_noise(results: Results, evidence: Evidence, defense: Defended) -> Chec
         if (column.strength_name, column.strength) == (noise.strength_name, noise.strength)
         and column.family != NOISE
     ]
-    if not pairs:
-        reason = "no attack has a norm to compare with" if evidence.floor else "--no-checks"
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
-    return _compared(results, name, evidence.scenario, defense, pairs)
+    missing = "no attack has a norm to compare with" if evidence.floor else "--no-checks"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def gains_nothing_by_more_steps(results: Results, evidence: Evidence, defense: Defended) -> Check:
     """Twice the steps of the strongest attack leave no fewer right."""
     name = "doubled steps gain nothing"
-    if evidence.steps is None:
-        reason = "the plan has no attack in steps" if evidence.floor else "--no-checks was given"
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
-    return _compared(results, name, evidence.scenario, defense, [evidence.steps])
+    pairs = [evidence.steps] if evidence.steps else []
+    missing = "the plan has no attack in steps" if evidence.floor else "--no-checks was given"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def beats_gradient_free(results: Results, evidence: Evidence, defense: Defended) -> Check:
@@ -93,12 +88,10 @@ def beats_gradient_free(results: Results, evidence: Evidence, defense: Defended)
     name = "gradients beat attacks without them"
     free = [c for c in evidence.columns if c.family in GRADIENT_FREE]
     others = [c for c in evidence.columns if c.family not in (*GRADIENT_FREE, NOISE)]
-    if not free or not others:
-        reason = "no gradient-free attack was run"
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
-    strongest = min(others, key=lambda column: accuracy(results, column, defense).correct)
-    pairs = [(strongest, column) for column in free]
-    return _compared(results, name, evidence.scenario, defense, pairs)
+    others.sort(key=lambda column: accuracy(results, column, defense).correct)
+    pairs = [(strongest, column) for strongest in others[:1] for column in free]
+    missing = "no gradient-free attack was run"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def knows_less(
@@ -113,10 +106,7 @@ def knows_less(
         if (own.scenario, other.scenario) == (more, less)
         and (own.judged, own.attack) == (other.judged, other.attack)
     ]
-    if not pairs:
-        reason = "needs both scenarios in the plan"
-        return Check(name, less, defense.text, NOT_RUN, reason)
-    return _compared(results, name, less, defense, pairs)
+    return _compared(results, name, less, defense, pairs, "needs both scenarios in the plan")
 
 
 def _compared(
@@ -124,9 +114,15 @@ def _compared(
     name: str,
     scenario: str,
     defense: Defended,
-    pairs: Sequence[tuple[Column, Column]],
+    pairs: Sequence[Pair],
+    missing: str,
 ) -> Check:
-    """Passes unless accuracy under a pair's first column is significantly above the second's."""
+    """Passes unless accuracy under a pair's first column is significantly above the second's.
+
+    ``missing`` is why there is no pair, where there is none.
+    """
+    if not pairs:
+        return Check(name, scenario, defense.text, NOT_RUN, missing)
     against, told = [], []
     for stronger, weaker in pairs:
         right = [results.correct(column, defense) for column in (stronger, weaker)]

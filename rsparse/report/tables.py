@@ -104,7 +104,9 @@ def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:
 def _seconds(defense: Defended) -> Value:
     if defense.seconds is None:
         return Value("–", -1.0)
-    return Value(f"{1000 * defense.seconds:.3g}", defense.seconds)
+    milliseconds = 1000 * defense.seconds
+    text = f"{milliseconds:.3g}" if milliseconds < 1000 else f"{milliseconds:.0f}"
+    return Value(text, defense.seconds)
 
 
 def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str]) -> Table:

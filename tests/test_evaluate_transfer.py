@@ -1,0 +1,42 @@
+"""``rsparse evaluate --scenario transfer``: attacks that were made on another model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsparse.evaluation import statistics
+from rsparse.evaluation.files import load_evaluation
+from tests.onnx_models import linear_classifier
+from tests.test_attack_command import read
+from tests.test_evaluate_command import arguments, make_images
+
+pytest.importorskip("torch")
+
+
+def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
+    images = make_images(tmp_path / "imgs")
+    weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
+    source = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
+    result = run_cli(
+        *arguments(images, tmp_path / "eval", "--scenario", "transfer", "--scenario", "gray-box"),
+        "--source-model", source, "--source-preset", "unit", "--no-checks", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = load_evaluation(tmp_path / "eval")
+    assert [(c.scenario, c.source) for c in found.columns] == (
+        [("", "")] + [("transfer", "other")] * 3 + [("gray-box", "colours")] * 3
+    )
+    attacked = read(tmp_path / "eval/attacks/other/fgsm-eps=8/red/00.png")
+    assert attacked.shape == (12, 12, 3)
+    assert read(tmp_path / "eval/clean/red/00.png").shape == (16, 16, 3)
+    gray = statistics.mean_attacked(
+        found, found.defenses[0], statistics.attacked_columns(found, "gray-box")
+    )
+    transferred = statistics.mean_attacked(
+        found, found.defenses[0], statistics.attacked_columns(found, "transfer")
+    )
+    assert gray <= transferred <= 1
+    outcomes = {c.outcome for c in found.checks if c.name == "transfer is weaker than gray-box"}
+    assert outcomes == {"pass"}
+    assert "attacks on other, judged colours" in result.stderr
