@@ -56,7 +56,7 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wa
 		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"
 	@$(BIN)/python benchmarks/attacks.py --shared "$(SHARED)"
-	@$(BIN)/python benchmarks/gpu.py
+	@$(BIN)/python benchmarks/gpu.py --shared "$(SHARED)" --images 256 --batch-size 64
 	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
 		--work bench-work/inception
 

@@ -1,6 +1,6 @@
-"""Images a second of purifying by torch, beside what the device's arithmetic and memory allow.
+"""Images a second by torch, beside what the device's arithmetic and memory allow.
 
-    python benchmarks/gpu.py                                                # on a GPU
+    python benchmarks/gpu.py --shared ../shared                             # on a GPU
     python benchmarks/gpu.py --device torch-cpu --images 4 --batch-size 2   # anywhere
 
 The photographs that come along, made ``--side`` pixels large; colour patches of 8×8, 256 learned
@@ -9,7 +9,8 @@ Timed is what happens to a batch in memory, to the device and back; files and th
 which are found on the CPU, are not. Prints Markdown tables: images a second; then, for the whole
 image at stride 1 and K = 5, the steps with their operations and memory traffic as counted, the
 time that these take at the device's best (its float32 matrix product and its copy, measured
-first), and the time they take; last, how many atoms and pixels agree with the CPU's.
+first), and the time they take; then how many atoms and pixels agree with the CPU's. With
+``--shared`` also what classifying and attacking take, in float32, through the classifiers there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,12 +31,14 @@ from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
 from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
-from rsparse.devices import purifying_device
-from rsparse.gpu.coding import Grid
+from rsparse.devices import float32_in_full, optional_torch_device
+from rsparse.gpu.decoding import Tables, coded_bands
 from rsparse.gpu.filters import bilateral
-from rsparse.gpu.overlap import add_patches
-from rsparse.gpu.pursuit import pursue, weighted_rows
-from rsparse.gpu.regionsparse import float32_in_full, purify_together
+from rsparse.gpu.grids import Grid
+from rsparse.gpu.kernels import has_kernels
+from rsparse.gpu.overlap import add_bands
+from rsparse.gpu.pursuit import pursue, pursue_in_step
+from rsparse.gpu.regionsparse import purify_together
 from rsparse.images import decode_image, find_images, to_unit
 from rsparse.parameters import LearnParameters, PurifyParameters
 
@@ -56,6 +60,7 @@ class Step:
     traffic: float
     images: int
     run: Callable[[], object]
+    is_part: bool = True  # of the whole image's purifying by the shortest way
 
 
 class Clock:
@@ -88,8 +93,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--side", type=int, default=299)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--shared", type=Path, help="folder whose classifiers are timed, too")
     options = parser.parse_args()
-    name = purifying_device(options.device)
+    name = optional_torch_device(options.device)
     if name is None:
         print("There is no GPU here; --device torch-cpu measures torch on the CPU.")
         return
@@ -102,6 +108,8 @@ def main() -> None:
         print_rates(clock, photos, dictionary, options.batch_size)
         print_steps(clock, options.side, operations, traffic)
     print_agreement(photos[:4], dictionary, name)
+    if options.shared is not None:
+        print_networks(clock, photos[: options.batch_size], options.shared, operations)
 
 
 def load_photos(n: int, side: int) -> list[np.ndarray]:
@@ -150,7 +158,7 @@ def print_rates(
     for name, parameters in CASES.items():
         regions = [object_region(photo, dictionary, parameters) for photo in photos]
         coded = [
-            len(positions(own.theta.shape, b, parameters.stride, own.theta > 0)) for own in regions
+            len(positions(own.theta.shape, b, own.level.stride, own.theta > 0)) for own in regions
         ]
 
         def work(parameters=parameters, regions=regions) -> None:
@@ -161,8 +169,8 @@ def print_rates(
                 )
 
         print(
-            f"| {name} | {parameters.stride} | {parameters.sparsity} | {np.mean(coded):.0f} "
-            f"| {len(photos) / clock.best(work):.3g} |"
+            f"| {name} | {regions[0].level.stride} | {regions[0].level.sparsity} "
+            f"| {np.mean(coded):.0f} | {plain(len(photos) / clock.best(work))} |"
         )
 
 
@@ -177,12 +185,13 @@ def print_steps(clock: Clock, side: int, operations: float, traffic: float) -> N
             f"| {step.name} | {step.operations / 1e9:.3g} | {step.traffic / 1e9:.3g} "
             f"| {1000 * at_best:.3g} | {1000 * seconds:.3g} |"
         )
-        if "filter" not in step.name:  # a whole image leaves nothing to filter
+        if step.is_part:
             least, taken = least + at_best, taken + seconds
             by_memory += at_best if step.traffic / traffic == at_best else 0
     what = "memory traffic" if by_memory > least / 2 else "arithmetic"
     print(
-        f"\nWithout the filter {1 / least:.3g} images/s at most, {1 / taken:.3g} by these steps; "
+        f"\nWithout the filter {plain(1 / least)} images/s at most, {plain(1 / taken)} by these "
+        "steps; "
         f"the limit is {what} ({100 * max(by_memory, least - by_memory) / least:.0f} % of the "
         "least time)."
     )
@@ -191,8 +200,7 @@ def print_steps(clock: Clock, side: int, operations: float, traffic: float) -> N
 def steps(device: torch.device, side: int) -> list[Step]:
     """The parts of purifying, with what they compute and read and write in float32.
 
-    Arrays of K numbers a patch, and what a cache holds (the dictionary, the image under its
-    patches), are left out.
+    What a cache holds (the dictionary, its Gram matrix, the image under its patches) is left out.
     """
     where = Grid.over((side, side), PATCH, 1)
     n, m, k, atoms = len(where), 3 * PATCH**2, ATOMS, WHOLE.sparsity
@@ -200,8 +208,9 @@ def steps(device: torch.device, side: int) -> list[Step]:
     patches, encoder = torch.rand(n * images, m, device=device), torch.rand(m, k, device=device)
     correlations, decoder = patches @ encoder, encoder.T.contiguous()
     gram = torch.eye(k, device=device) * 0.5 + 0.5
-    rows = torch.randint(k, (n * images, atoms + 1), device=device)
+    rows = torch.randint(k, (images, n, atoms + 1), device=device, dtype=torch.int32)
     weights = torch.rand(rows.shape, device=device)
+    tables = Tables(decoder, *torch.rand(2, images, m, device=device))
     canvas = torch.zeros(images, side, side, 3, device=device)
     pixels = torch.randint(256, (images, 3, side, side), device=device).float()
     window = PurifyParameters().bilateral_diameter // 2
@@ -212,21 +221,27 @@ def steps(device: torch.device, side: int) -> list[Step]:
     )
     bag = k * atoms * (atoms - 1)  # Σ 2 s k over the steps that change the correlations
 
+    slower = [
+        Step("pursuit without the kernel", (bag + k * (3 * atoms - 1)) * n,
+             (6 * atoms - 4) * 4 * k * n, images,
+             lambda: pursue_in_step(correlations, gram, atoms), is_part=False),
+    ] if has_kernels(device) else []  # fmt: skip
+
     def put_back() -> None:
-        sums = weighted_rows(decoder, rows, weights)
-        shape = (images, len(where.rows), len(where.columns), PATCH, 3 * PATCH)
-        add_patches(canvas, sums.view(shape), where.rows, where.columns, 1)
+        bands = coded_bands(tables, rows, weights, where, PATCH, side)
+        add_bands(canvas, bands, where.rows, 1)
 
     return [
         Step("take patches", 0, 4 * m * n, images, patches.clone),
         Step("correlations", 2 * m * k * n, 4 * (m + k) * n, images,
              lambda: torch.mm(patches, encoder, out=correlations)),
-        Step("pursuit", (bag + k * (3 * atoms - 1)) * n, (6 * atoms - 4) * 4 * k * n, images,
+        Step("pursuit", (bag + k * (3 * atoms - 1)) * n, (4 * k + 12 * atoms) * n, images,
              lambda: pursue(correlations, gram, atoms)),
-        Step("put back", (2 * (atoms + 1) + 1) * m * n, (16 + 12 / PATCH) * m * n, images,
-             put_back),
-        Step("bilateral filter", 15 * disc * side**2, 4 * 30 * disc * side**2, images,
-             lambda: bilateral(pixels, 9, 80.0, 80.0)),
+        *slower,
+        Step("put back", (2 * (atoms + 1) + 1) * m * n,
+             8 * (atoms + 1) * n + 2 * 4 * 3 * PATCH * len(where.rows) * side, images, put_back),
+        Step("bilateral filter", 15 * disc * side**2, 2 * 4 * 3 * side**2, images,
+             lambda: bilateral(pixels, 9, 80.0, 80.0), is_part=False),
     ]  # fmt: skip
 
 
@@ -248,6 +263,58 @@ def print_agreement(photos: list[np.ndarray], dictionary: Dictionary, device: st
         f"\nThe CPU without torch chooses the same atoms for {100 * same:.3f} % of the patches; "
         f"{100 * near:.4f} % of the pixels are within one grey level of its."
     )
+
+
+def plain(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operations: float) -> None:
+    """What a batch takes: its classes, and an attack of one pass and one of ten."""
+    from plans import MODELS
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from rsparse.attacks import parse_attack, run_attack
+    from rsparse.models.onnx_classifier import load_classifier
+    from rsparse.models.spec import SpecOptions
+    from rsparse.models.twin import load_twin
+
+    attacks = {text: parse_attack(text)[0] for text in ("fgsm:eps=8", "bim:eps=8,steps=10")}
+    print(f"\n| network | batches of {len(photos)} | GFLOP/image | least ms/image | ms/image |")
+    print("|---|---|---|---|---|")
+    for name, (file, preset) in MODELS.items():
+        path = shared / "models" / file
+        if not path.exists():
+            continue
+        classifier = load_classifier(path, SpecOptions(preset=preset))
+        twin = load_twin(classifier, str(clock.device))
+        pixels = [classifier.fit_to_input(photo) for photo in photos]
+        x = to_unit(np.stack(pixels))
+        y = twin.logits(pixels).argmax(axis=1)
+        one = torch.zeros(1, 3, *classifier.spec.size, device=clock.device, requires_grad=True)
+        plain = load_twin(classifier, str(clock.device), trainable=True)  # can be counted
+        with FlopCounterMode(display=False) as forward:
+            logits = plain(one)
+        with FlopCounterMode(display=False) as back:
+            logits.amax().backward()
+        there, both = forward.get_total_flops(), forward.get_total_flops() + back.get_total_flops()
+        works = {
+            "classified": (there, lambda t=twin, p=pixels: t.logits(p)),
+            **{
+                text: (
+                    attack.passes * both,
+                    lambda t=twin, a=x, b=y, how=attack: run_attack(t, a, b, how),
+                )
+                for text, attack in attacks.items()
+            },
+        }
+        for what, (needed, work) in works.items():
+            seconds = clock.best(work) / len(photos)
+            print(
+                f"| {name} | {what} | {needed / 1e9:.3g} | {1000 * needed / operations:.3g} "
+                f"| {1000 * seconds:.3g} |"
+            )
 
 
 if __name__ == "__main__":

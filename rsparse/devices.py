@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from rsparse.errors import InputError
 
 TORCH_CPU = "torch-cpu"
-"""Purifying by torch on the CPU: slower than without torch, and how its tests run anywhere."""
+"""Torch on the CPU where it need not be torch: slower, and how its tests run anywhere."""
 
 
 def torch_device(name: str) -> str:
@@ -34,8 +36,8 @@ def torch_device(name: str) -> str:
     return name
 
 
-def purifying_device(name: str) -> str | None:
-    """The torch device to purify on, or None where it is done without torch.
+def optional_torch_device(name: str) -> str | None:
+    """The torch device to purify or classify on, or None where it is done without torch.
 
     Parameters
     ----------
@@ -73,3 +75,23 @@ def recorded_device(torch_device: str | None) -> dict[str, str]:
     if torch_device is None:
         return {}
     return {"device": TORCH_CPU if torch_device == "cpu" else torch_device.partition(":")[0]}
+
+
+@contextmanager
+def float32_in_full() -> Iterator[None]:
+    """Keep TF32 off, whatever the program around has chosen.
+
+    With its 10 bits of mantissa a pursuit picks other atoms, and a network's logits are no longer
+    those of onnxruntime.
+    """
+    import torch
+
+    convolutions = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), convolutions.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        convolutions.allow_tf32 = before[1]

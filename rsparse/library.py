@@ -151,11 +151,11 @@ def purify_batch(
         If an image or the mask has an unusable size, or the device cannot be used.
     """
     from rsparse.core.regionsparse import object_region, purify
-    from rsparse.devices import purifying_device
+    from rsparse.devices import optional_torch_device
     from rsparse.parallel import chunked
 
     parameters = parameters or PurifyParameters()
-    torch_device = purifying_device(device)
+    torch_device = optional_torch_device(device)
     if torch_device is None:
         cleaned = [purify(image, dictionary, parameters, localization, mask) for image in images]
     else:

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -123,8 +124,43 @@ class Here(Workers):
         return min(self.jobs, max(1, size))
 
     def sharing_a_device(self) -> Workers:
-        """One process: several would wait for each other at the GPU."""
-        return Here(1)
+        """Threads of one process, which has the model on the GPU once."""
+        return Sharing(self.jobs or usable_cores())
+
+
+@dataclass(frozen=True)
+class Sharing(Workers):
+    """``threads`` of this process: while one of them is at the device, the others read and write.
+
+    The function itself sees to it that only one is there at a time.
+    """
+
+    threads: int
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        size: int,  # noqa: ARG002 - threads cost nothing to start
+        *,
+        pays_from: int = 32,  # noqa: ARG002
+        pays_after: float = 0.0,  # noqa: ARG002
+        sees: Sequence[Path] = (),  # noqa: ARG002
+    ) -> Iterator[Result]:
+        """``map(function, items)``, as many at a time as there are threads."""
+        remaining = iter(items)
+        with one_thread(), ThreadPoolExecutor(self.threads) as pool:
+            waiting = deque(pool.submit(function, i) for i in islice(remaining, self.threads + 1))
+            try:
+                while waiting:
+                    yield waiting.popleft().result()
+                    waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def cores(self, size: int, pays_from: int = 32) -> int:  # noqa: ARG002
+        """One: what is computed is computed on the device."""
+        return 1
 
 
 def usable_cores() -> int:

@@ -267,6 +267,19 @@ def test_equal_runs_give_equal_bytes(run_cli, colours, tmp_path, monkeypatch):
     assert read_manifest(Path("two"))["seed"] == 3
 
 
+@pytest.mark.parametrize("attack", ["LinfPGD:eps=4,steps=5", "cw-l2:d=0.05,steps=20"])
+def test_threads_that_share_a_device_make_the_same_images(
+    run_cli, colours, tmp_path, monkeypatch, attack
+):
+    """The CPU by another name stands for a GPU."""
+    tail = ("-m", MODEL, "-a", attack, "--batch-size", 1)
+    run_cli("attack", colours, *tail, "-o", tmp_path / "processes", "--jobs", 1)
+    monkeypatch.setattr("rsparse.attacking.choose_device", lambda name: f"{name}:0")
+    run_cli("attack", colours, *tail, "-o", tmp_path / "threads", "--jobs", 4, "--device", "cpu")
+    made, expected = entries_of(tmp_path / "threads"), entries_of(tmp_path / "processes")
+    assert made == expected
+
+
 def test_classify_and_purify_take_the_labels_of_the_manifest(run_cli, colours, tmp_path):
     """The folder names no classes: what is right is known from the manifest alone."""
     adv, purified = tmp_path / "adv", tmp_path / "purified"

@@ -174,6 +174,41 @@ def test_a_bad_image_is_skipped(
     assert len(result.stdout.splitlines()) == 4
 
 
+def test_torch_predicts_as_onnxruntime_does(
+    run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    """In batches, of which a bad image leaves the others alone; the record names the device."""
+    pytest.importorskip("torch")
+    (pictures / "bad.png").write_text("no picture")
+    found = {}
+    for device in ("cpu", "torch-cpu"):
+        output = tmp_path / f"{device}.h5"
+        result = run_cli(
+            "classify", pictures, "-m", model, "-o", output, "--device", device, "--batch-size", 2
+        )
+        assert result.exit_code == 1
+        assert f"skipped: {pictures}/bad.png" in result.stderr
+        with h5py.File(output) as file:
+            found[device] = {key: file[key][:] for key in ("name", "top_class", "top_probability")}
+            recorded = json.loads(file.attrs["record"])["parameters"].get("device")
+            assert recorded == {"cpu": None, "torch-cpu": "torch-cpu"}[device]
+    expected, ours = found.values()
+    np.testing.assert_array_equal(ours["name"], expected["name"])
+    np.testing.assert_array_equal(ours["top_class"], expected["top_class"])
+    np.testing.assert_allclose(ours["top_probability"], expected["top_probability"], atol=1e-5)
+
+
+def test_a_device_and_a_cluster_exclude_each_other(
+    assert_error: Callable[..., None], pictures: Path, model: Path
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("distributed")
+    assert_error(
+        "--cluster and --device exclude each other; give one of them",
+        "classify", pictures, "-m", model, "--device", "torch-cpu", "--cluster", "local:1",
+    )  # fmt: skip
+
+
 def test_only_bad_images(
     assert_error: Callable[..., None], pictures: Path, model: Path, tmp_path: Path
 ) -> None:

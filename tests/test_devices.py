@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import rsparse  # noqa: E402
 from rsparse import devices  # noqa: E402
-from rsparse.devices import purifying_device, recorded_device  # noqa: E402
+from rsparse.devices import optional_torch_device, recorded_device  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
@@ -28,32 +28,32 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cpu_needs_no_torch(no_torch):
-    assert purifying_device("cpu") is None
-    assert purifying_device("auto") is None
+    assert optional_torch_device("cpu") is None
+    assert optional_torch_device("auto") is None
     for name in ("cuda", "torch-cpu"):
         with refused(
             f"device {name!r}: needs torch, which is not installed: pip install 'rsparse[attack]'"
         ):
-            purifying_device(name)
+            optional_torch_device(name)
 
 
 def test_torch_cpu_is_torch_on_the_cpu():
-    assert purifying_device("torch-cpu") == "cpu"
+    assert optional_torch_device("torch-cpu") == "cpu"
 
 
 def test_auto_takes_a_gpu_where_there_is_one(gpu):
-    assert purifying_device("auto") == "cuda"
+    assert optional_torch_device("auto") == "cuda"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_auto_is_the_cpu_without_torch_where_there_is_no_gpu():
-    assert purifying_device("auto") is None
+    assert optional_torch_device("auto") is None
 
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "cuda:", "cuda:x", "", "CPU"])
 def test_other_names_are_refused(name):
     with refused(f"device: expected cpu, cuda, cuda:N or auto, got {name!r}"):
-        purifying_device(name)
+        optional_torch_device(name)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -12,9 +12,10 @@ from rsparse.core.dictionary import Dictionary  # noqa: E402
 from rsparse.core.filters import bilateral as opencv_bilateral  # noqa: E402
 from rsparse.core.patches import grid, patch_statistics, touching  # noqa: E402
 from rsparse.gpu import coding  # noqa: E402
-from rsparse.gpu.coding import Grid, sparse_code  # noqa: E402
+from rsparse.gpu.coding import sparse_code  # noqa: E402
 from rsparse.gpu.filters import bilateral  # noqa: E402
-from rsparse.gpu.overlap import add_patches  # noqa: E402
+from rsparse.gpu.grids import Grid  # noqa: E402
+from rsparse.gpu.overlap import add_bands, bands_of, hits_of  # noqa: E402
 from rsparse.images import to_unit  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 
@@ -138,12 +139,17 @@ def test_patches_are_summed_where_they_lie(length, stride):
     patches = rng.integers(-9, 9, (2, len(rows), len(columns), b, b, c)).astype(np.float32)
     canvas = torch.zeros(2, length, width, c)
     columns_first = torch.tensor(patches).transpose(3, 4).reshape(*patches.shape[:4], -1)
-    add_patches(canvas, columns_first, rows, columns, stride)
+    where = Grid(rows, columns, stride)
+    add_bands(canvas, bands_of(columns_first, where, width), rows, stride)
+    hits = hits_of(torch.ones(2, len(rows), len(columns)), where, b, length, width)
     expected = np.zeros((2, length, width, c), dtype=np.float32)
+    covered = np.zeros((2, length, width), dtype=np.float32)
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             expected[:, row : row + b, column : column + b] += patches[:, y, x]
+            covered[:, row : row + b, column : column + b] += 1
     np.testing.assert_array_equal(canvas.numpy(), expected)
+    np.testing.assert_array_equal(hits.numpy(), covered)
 
 
 @pytest.mark.parametrize("diameter", [1, 2, 5, 9, 31])

@@ -18,11 +18,11 @@ def unit(atoms: np.ndarray) -> np.ndarray:
     return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
 
 
-def by_torch(signals, dictionary, sparsity, weakest=0.0):
-    correlations = torch.from_numpy(signals @ dictionary.T)
-    gram = torch.from_numpy(dictionary @ dictionary.T)
+def by_torch(signals, dictionary, sparsity, weakest=0.0, device="cpu"):
+    correlations = torch.from_numpy(signals @ dictionary.T).to(device)
+    gram = torch.from_numpy(dictionary @ dictionary.T).to(device)
     atoms, coefficients = pursue(correlations, gram, sparsity, weakest)
-    return atoms.numpy().T, coefficients.numpy().T
+    return atoms.cpu().numpy().T, coefficients.cpu().numpy().T
 
 
 def without_torch(signals, dictionary, sparsity, weakest=0.0):
@@ -68,6 +68,16 @@ def test_the_same_atoms_as_without_torch(patches, atoms, sparsity):
     same = (chosen == expected).all(axis=1)
     assert same.mean() >= 0.999
     assert np.isfinite(coefficients).all()
+    np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=2e-3)
+
+
+@pytest.mark.parametrize(("sparsity", "weakest"), [(1, 0), (2, 0), (5, 0), (10, 0), (16, 0.5)])
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_chooses_the_same_atoms(patches, atoms, sparsity, weakest):
+    chosen, coefficients = by_torch(patches, atoms, sparsity, weakest, "cuda")
+    expected, expected_coefficients = without_torch(patches, atoms, sparsity, weakest)
+    same = (chosen == expected).all(axis=1)
+    assert same.mean() >= 0.999
     np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=2e-3)
 
 

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 import rsparse  # noqa: E402
 from rsparse.core.regionsparse import object_region, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
+from rsparse.devices import float32_in_full  # noqa: E402
 from rsparse.gpu import regionsparse  # noqa: E402
 from rsparse.images import decode_image, find_images  # noqa: E402
 from rsparse.parameters import LocalizeParameters, PurifyParameters  # noqa: E402
@@ -160,7 +161,7 @@ def test_an_image_too_large_for_the_device_is_told(small_dictionary, monkeypatch
 def test_tf32_is_off_meanwhile_and_as_it_was_afterwards():
     torch.set_float32_matmul_precision("medium")
     try:
-        with regionsparse.float32_in_full():
+        with float32_in_full():
             assert torch.get_float32_matmul_precision() == "highest"
         assert torch.get_float32_matmul_precision() == "medium"
     finally:

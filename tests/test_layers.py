@@ -50,11 +50,12 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
-    "jinja2", "timm", "huggingface_hub", "safetensors",
+    "jinja2", "timm", "huggingface_hub", "safetensors", "triton",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "gpu", "devices", "training"},
     "safetensors": {"training"},
+    "triton": {"gpu"},
     "onnx2torch": {"models", "attacks"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},

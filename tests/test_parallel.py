@@ -13,7 +13,7 @@ import pytest
 import threadpoolctl
 
 from rsparse.errors import InputError
-from rsparse.parallel import Here, chunked, one_thread, usable_cores
+from rsparse.parallel import Here, Sharing, chunked, one_thread, usable_cores
 from tests.refusals import refused
 
 KEPT: list[np.ndarray] = []
@@ -42,21 +42,24 @@ def die(number: int) -> None:
     os.kill(os.getpid(), 9)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_results_come_in_order(jobs):
-    assert list(Here(jobs).map(square, iter(range(50)), 50)) == [n * n for n in range(50)]
-    assert list(Here(jobs).map(square, [], 0)) == []
+WORKERS = pytest.mark.parametrize("workers", [Here(1), Here(2), Sharing(2)])
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_errors_of_the_function_arrive(jobs):
-    results = Here(jobs).map(refuse_seven, range(20), 20)
+@WORKERS
+def test_results_come_in_order(workers):
+    assert list(workers.map(square, iter(range(50)), 50)) == [n * n for n in range(50)]
+    assert list(workers.map(square, [], 0)) == []
+
+
+@WORKERS
+def test_errors_of_the_function_arrive(workers):
+    results = workers.map(refuse_seven, range(20), 20)
     with refused("seven: expected another number"):
         list(results)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_items_are_drawn_as_results_are_taken_and_the_rest_can_be_dropped(jobs):
+@WORKERS
+def test_items_are_drawn_as_results_are_taken_and_the_rest_can_be_dropped(workers):
     drawn = []
 
     def items():
@@ -64,7 +67,7 @@ def test_items_are_drawn_as_results_are_taken_and_the_rest_can_be_dropped(jobs):
             drawn.append(number)
             yield number
 
-    results = Here(jobs).map(square, items(), 1000)
+    results = workers.map(square, items(), 1000)
     assert next(results) == 0
     assert len(drawn) <= 6
     assert next(results) == 1
@@ -109,7 +112,9 @@ def test_the_number_of_processes():
     assert Here(8).cores(3) == 3
     assert Here(8).cores(0) == 1
     assert Here(2).cores(100) == 2
-    assert Here(8).sharing_a_device() == Here(1)
+    assert Here(8).sharing_a_device() == Sharing(8)
+    assert Here().sharing_a_device() == Sharing(usable_cores())
+    assert Sharing(8).cores(100) == 1
     with refused("jobs: expected a whole number of 0 or more, got -1"):
         Here(-1)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import torch
 
     from rsparse.attacks.running import AttackResult
+
+
+_AT_THE_DEVICE = Lock()  # torch's random numbers and a GPU are one for all threads
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,9 @@ class Attacker:
         from rsparse.attacks.running import run_attack
 
         seed = int(np.random.SeedSequence([self.seed, batch.number]).generate_state(1)[0])
-        with one_torch_thread():
-            return run_attack(self.twin, to_unit(self.load(batch)), batch.labels, attack, seed)
+        x = to_unit(self.load(batch))
+        with _AT_THE_DEVICE, one_torch_thread():
+            return run_attack(self.twin, x, batch.labels, attack, seed)
 
     def load(self, batch: Batch) -> Pixels:
         """The batch's benign images as they are attacked, (n, h, w, 3) uint8."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.parameters import Attack
+from rsparse.devices import float32_in_full
 from rsparse.errors import InputError
 
 require_foolbox()
@@ -77,7 +78,7 @@ def run_attack(
     _check_images(x)
     if twin.training:
         raise InputError("twin: is in training mode; call its eval() first")
-    with warnings.catch_warnings(), _random_state(seed):
+    with warnings.catch_warnings(), _random_state(seed), float32_in_full():
         warnings.simplefilter("ignore")  # foolbox's, on what ``failed`` tells
         model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
         originals = _to_tensor(x, model)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         "rsparse classify imgs/ --model tagged.onnx",
         "rsparse classify imgs/ --model m.onnx --preset inception-v3 --labels labels.csv",
         "rsparse classify adv-purified/ --model m.onnx -o pred.h5",
+        "rsparse classify imgs/ --model m.onnx --device cuda --batch-size 64 -o pred.csv",
         "rsparse classify cat.jpg --model m.onnx --json | jq .predictions[0].top[0]",
     )
 )

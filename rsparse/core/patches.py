@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -67,13 +68,11 @@ def touching(
     -------
     bool array of shape (ny, nx)
     """
-    height, width = mask.shape
-    sums = np.zeros((height + 1, width + 1), dtype=np.int64)
-    sums[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
-    bottom, right = rows + patch_size, columns + patch_size
-    inside = sums[np.ix_(bottom, right)] - sums[np.ix_(rows, right)]
-    inside += sums[np.ix_(rows, columns)] - sums[np.ix_(bottom, columns)]
-    return np.asarray(inside > 0)
+    if mask.all():
+        return np.ones((len(rows), len(columns)), dtype=bool)
+    sums = cv2.integral(mask.astype(np.uint8))
+    strips = sums[rows + patch_size] - sums[rows]
+    return np.asarray(strips[:, columns + patch_size] > strips[:, columns])
 
 
 def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:

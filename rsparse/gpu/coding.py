@@ -8,7 +8,6 @@ coded is decided by the caller, and every size is known beforehand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,31 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.patches import grid
-from rsparse.gpu.overlap import add_patches
-from rsparse.gpu.pursuit import pursue, weighted_rows
+from rsparse.gpu.decoding import Tables, coded_bands
+from rsparse.gpu.grids import Grid
+from rsparse.gpu.kernels import has_kernels
+from rsparse.gpu.overlap import add_bands, hits_of
+from rsparse.gpu.pursuit import pursue
 from rsparse.gpu.sending import sent
 
 _GPU_BYTES = 4 << 30  # long kernels, so that starting them costs little
 _CPU_BYTES = 16 << 20  # what a cache may hold
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where the patches of images of one size lie: row and column starts, clamped at the end."""
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    stride: int
-
-    @classmethod
-    def over(cls, shape: tuple[int, int], patch_size: int, stride: int) -> Grid:
-        """The grid of an image of ``shape`` (height, width)."""
-        height, width = shape
-        return cls(grid(height, patch_size, stride), grid(width, patch_size, stride), stride)
-
-    def __len__(self) -> int:
-        return len(self.rows) * len(self.columns)
 
 
 class _Piece(NamedTuple):
@@ -101,12 +84,10 @@ def sparse_code(
     places = [image for image in coded_places for _ in range(each)]
     rows, weights = _encode(layers, atoms, dictionary, (sparsity, weakest), where, places)
     total = _decode(layers, atoms, rows, weights, where)
-    hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns), 1, 1)
-    counts = x.new_zeros((n, height, width, 1))
-    b = dictionary.patch_size
-    add_patches(counts, hits.expand(-1, -1, -1, b, b), where.rows, where.columns, where.stride)
+    hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns))
+    counts = hits_of(hits, where, dictionary.patch_size, height, width)
     coded = total.view(n, each, height, width, -1).permute(0, 2, 3, 1, 4).reshape(x.shape)
-    return coded / counts.clamp(min=1), counts[..., 0] > 0
+    return coded / counts.clamp(min=1)[..., None], counts > 0
 
 
 def _layers(x: Tensor, dictionary: Dictionary, where: Grid) -> _Layers:
@@ -169,11 +150,11 @@ def _encode(
     """
     (k, m), device = atoms.shape, atoms.device
     steps = min(stops[0], k, m)
-    gram = sent(dictionary.gram, device)
-    rows = torch.zeros((len(places) * len(where), steps + 1), dtype=torch.int64, device=device)
+    columns, gram = atoms.T.contiguous(), sent(dictionary.gram, device)
+    rows = torch.zeros((len(places) * len(where), steps + 1), dtype=torch.int32, device=device)
     weights = torch.zeros(rows.shape, device=device)
     rows[:, -1] = k
-    every_place = sent(np.concatenate(places).astype(np.int32), device).long()
+    every_place = _on_device(places, where, device)
     begins = np.cumsum([0, *map(len, places)])
     size = _chunk_size(4 * (3 * k + 2 * m), device)
     for chunk in _chunks([len(layer) for layer in places], size):
@@ -184,20 +165,31 @@ def _encode(
             part = slice(filled, filled + stop - start)
             filled = part.stop
             place = every_place[begins[layer] + start : begins[layer] + stop]
-            encoder = (atoms * layers.scale[layer]).T
+            encoder = columns * layers.scale[layer, :, None]
             patches = _take(layers.x[layer], place, where, dictionary.patch_size)
             bias = -(layers.mean[layer] @ encoder)
             torch.addmm(bias, patches, encoder, out=correlations[part])
             target[part] = place + layer * len(where)
         chosen, coefficients = pursue(correlations, gram, steps, stops[1])
-        rows[target, :-1] = chosen.T
+        rows[target, :-1] = chosen.T.int()
         weights[target] = torch.cat([coefficients.T, torch.ones_like(coefficients[:1]).T], dim=1)
     shape = (len(places), len(where), steps + 1)
     return rows.view(shape), weights.view(shape)
 
 
+def _on_device(places: Sequence[NDArray[np.intp]], where: Grid, device: torch.device) -> Tensor:
+    """All layers' places, one after the other; those of whole grids are not sent but made there."""
+    if all(len(layer) == len(where) for layer in places):
+        return torch.arange(len(where), device=device).repeat(len(places))
+    return sent(np.concatenate(places).astype(np.int32), device).long()
+
+
 def _take(x: Tensor, place: Tensor, where: Grid, patch_size: int) -> Tensor:
     """Patches (n, b·b·c) of a layer (h, w, c), their numbers by row, column, channel."""
+    if has_kernels(x.device):
+        from rsparse.gpu.fused.patches import take
+
+        return take(x, place, len(where.columns), where.stride, patch_size)
     height, width, c = x.shape
     b, step = patch_size, width * c
     windows = x.as_strided((height - b + 1, width - b + 1, b, b * c), (step, c, step, 1))
@@ -227,30 +219,26 @@ def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
 
 
 def _decode(layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where: Grid) -> Tensor:
-    """The sum of all coded patches of each layer (l, h, w, c).
-
-    Patches are made with their columns first, since columns are put together first.
-    """
+    """The sum of all coded patches of each layer (l, h, w, c)."""
     n_layers, height, width, c = layers.x.shape
-    (k, m), n_columns = atoms.shape, len(where.columns)
+    m, n_columns = atoms.shape[1], len(where.columns)
     b = round((m / c) ** 0.5)
     room = max(1, _chunk_size(8 * m, atoms.device) // n_columns)  # in rows of patches
     n_rows = min(room, len(where.rows))  # of one layer, at a time
     together = max(1, room // n_rows)  # layers
+    by_column = [
+        values.view(-1, b, b, c).transpose(1, 2).reshape(-1, m)  # as bands take them
+        for values in (atoms, layers.deviation, layers.offset)
+    ]
     total = layers.x.new_zeros((n_layers, height, width, c))
     for first in range(0, n_layers, together):
         some = slice(first, first + together)
-        table = torch.cat([atoms * layers.deviation[some, None], layers.offset[some, None]], dim=1)
-        table = table.view(-1, b, b, c).transpose(1, 2).reshape(-1, m)
-        n = len(layers.x[some])
-        base = (k + 1) * torch.arange(n, device=atoms.device)[:, None, None]
+        tables = Tables(by_column[0], by_column[1][some], by_column[2][some])
         for top in range(0, len(where.rows), n_rows):
             starts = where.rows[top : top + n_rows]
             strip = slice(top * n_columns, (top + len(starts)) * n_columns)
-            codes = (rows[some, strip] + base).view(-1, rows.shape[2])
-            patches = weighted_rows(table, codes, weights[some, strip].reshape(codes.shape))
-            patches = patches.view(n, len(starts), n_columns, b, b * c)
-            add_patches(total[some], patches, starts, where.columns, where.stride)
+            bands = coded_bands(tables, rows[some, strip], weights[some, strip], where, b, width)
+            add_bands(total[some], bands, starts, where.stride)
     return total
 
 

@@ -10,6 +10,8 @@ are Σ_s z_s t_s, without solving anything at the end.
 So no more than two arrays (n, k) are alive, and what passes through memory grows with K instead
 of K². All other arrays have the signals last, so that a line of numbers goes through memory
 together. Sums over chosen atoms are made one by one: their order does not depend on n.
+
+On a GPU with Triton ``fused.pursuit`` does the same in one kernel.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from rsparse.core.lockstep import INDEPENDENT, NEGLIGIBLE
+from rsparse.gpu.kernels import has_kernels
 
 
 def pursue(
@@ -29,7 +32,7 @@ def pursue(
     Parameters
     ----------
     correlations : float32 tensor of shape (n, k)
-        Overwritten.
+        May be overwritten.
     gram : float32 tensor of shape (k, k)
     sparsity : int
         The largest number of atoms, at most k.
@@ -42,6 +45,18 @@ def pursue(
     coefficients : float32 tensor of shape (K, n)
         0 where the next atom would have been a combination of the chosen ones, or found nothing.
     """
+    if has_kernels(gram.device):
+        from rsparse.gpu.fused import pursuit as fused
+
+        if fused.fits(len(gram), sparsity):
+            return fused.pursue(correlations, gram, sparsity, weakest)
+    return pursue_in_step(correlations, gram, sparsity, weakest)
+
+
+def pursue_in_step(
+    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """``pursue`` by torch's own operations, each on all signals; correlations are overwritten."""
     n = len(correlations)
     atoms = torch.zeros((sparsity, n), dtype=torch.int64, device=gram.device)
     coordinates = gram.new_zeros((sparsity, sparsity, n))  # t_s
@@ -78,7 +93,7 @@ def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     Parameters
     ----------
     table : float32 tensor of shape (k, m)
-    rows : int64 tensor of shape (n, j)
+    rows : int32 or int64 tensor of shape (n, j)
     weights : float32 tensor of shape (n, j)
 
     Returns

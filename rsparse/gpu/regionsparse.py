@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.patches import touching
 from rsparse.core.regionsparse import Region
+from rsparse.devices import float32_in_full
 from rsparse.errors import InputError
-from rsparse.gpu.coding import Grid, sparse_code
+from rsparse.gpu.coding import sparse_code
 from rsparse.gpu.filters import bilateral
+from rsparse.gpu.grids import Grid
+from rsparse.gpu.kernels import current
 from rsparse.gpu.sending import sent
 from rsparse.parameters import PurifyParameters
 
@@ -76,7 +77,7 @@ def purify_same_size(
 ) -> Pixels:
     """Purify images (n, h, w, 3) of one size and level; fewer at a time if memory is short."""
     try:
-        with torch.inference_mode(), float32_in_full():
+        with torch.inference_mode(), float32_in_full(), current(torch.device(device)):
             clean = purified(images, regions, dictionary, parameters, torch.device(device))
             return np.asarray(clean.cpu().numpy(), dtype=np.uint8)
     except torch.OutOfMemoryError:
@@ -106,19 +107,23 @@ def purified(
     height, width = images.shape[1:3]
     level = regions[0].level
     where = Grid.over((height, width), dictionary.patch_size, level.stride)
-    places = [
-        np.flatnonzero(touching(own.theta > 0, where.rows, where.columns, dictionary.patch_size))
-        for own in regions
-    ]
+    places = [where.touching(own.theta > 0, dictionary.patch_size) for own in regions]
     pixels = sent(images, device).float()
     filtered = _filtered(pixels, regions, parameters)
-    theta = sent(np.stack([own.theta for own in regions]), device)
+    theta = _theta(regions, device)
     x = filtered if level.prefilter else pixels
     x_o, covered = sparse_code(x / 255, dictionary, level.sparsity, where, places, level.weakest)
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
     mixed += (1 - weight) * (filtered if parameters.background else pixels)
     return mixed.round_().to(torch.uint8)
+
+
+def _theta(regions: Sequence[Region], device: torch.device) -> Tensor:
+    """θ of each image, (n, h, w); nothing is sent where it is 1 all over."""
+    if all(own.mask.all() for own in regions):
+        return torch.ones((len(regions), *regions[0].mask.shape), device=device)
+    return sent(np.stack([own.theta for own in regions]), device)
 
 
 def _filtered(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
@@ -136,14 +141,3 @@ def _filtered(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParam
         parameters.bilateral_sigma_space,
     )
     return pixels.index_copy(0, some, smooth.permute(0, 2, 3, 1))
-
-
-@contextmanager
-def float32_in_full() -> Iterator[None]:
-    """Keep TF32 off, whatever the program around has chosen: it picks other atoms."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

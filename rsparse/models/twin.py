@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
+from rsparse.devices import float32_in_full
 from rsparse.errors import InputError
 from rsparse.models.onnx_classifier import Classifier
 from rsparse.models.parity import disagreement, probe_images
@@ -54,6 +57,16 @@ class Twin(nn.Module):
         elif x.device.type == "cpu":  # convolutions on a CPU read channels last a third faster
             x = x.contiguous(memory_format=torch.channels_last)
         return self._outputs(x)[:, self.spec.class_offset :]
+
+    def logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Class scores (n, n_classes) of (h, w, 3) images of one size, as a ``Classifier``'s.
+
+        Images of the network's input size give the scores that ``Classifier.logits`` gives, up to
+        ``PARITY_TOLERANCE`` of their range.
+        """
+        pixels = torch.from_numpy(np.stack(images)).to(self.mean.device)
+        with torch.inference_mode(), float32_in_full():
+            return np.asarray(self(pixels.permute(0, 3, 1, 2) / 255).cpu().numpy())
 
     def _resized(self, x: torch.Tensor) -> torch.Tensor:
         (height, width), (rows, columns) = self.spec.size, x.shape[-2:]
@@ -157,7 +170,7 @@ def check_parity(classifier: Classifier, twin: Twin) -> None:
     device = next(twin.buffers()).device
     x = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(device)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), float32_in_full():
             found = twin(x).cpu().numpy()
     except Exception as error:  # a converted graph may fail in any way
         detail = " ".join(str(error).split())[:300] or type(error).__name__

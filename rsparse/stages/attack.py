@@ -77,7 +77,7 @@ def attack_images(
         CSV file of the right classes; else those that come with the images, else what the model
         says of each image before the attack.
     workers, overwrite, progress
-        As for every stage. On a GPU there is one job.
+        As for every stage. On a GPU there is one process, and the jobs are its threads.
     announce : callable, optional
         Told what the attacks will cost, once it is known which images they are for.
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsparse.core.metrics import wilson_interval
+from rsparse.devices import optional_torch_device, recorded_device
 from rsparse.errors import InputError
-from rsparse.images import ImageFile
+from rsparse.images import ImageFile, Pixels
 from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
 from rsparse.parameters import ClassifyParameters
+from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
+    BatchStep,
     OneByOne,
     Outcome,
+    failure,
     load_image,
     refuse_all_failed,
     run_images,
@@ -31,6 +36,9 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
 from rsparse.store.records import PREDICTIONS, Record, Source
+
+if TYPE_CHECKING:
+    from rsparse.models.twin import Twin
 
 SUFFIXES = (".h5", ".hdf5", ".csv")
 
@@ -44,15 +52,55 @@ class ClassifyStep:
 
     def __call__(self, image: ImageFile) -> Entry:
         pixels, digest = load_image(image)
-        logits = self.classifier.logits([pixels])
-        best = np.argsort(-logits[0], kind="stable")[: self.top]
-        probabilities = softmax(logits)[0, best]
+        return self.entry(image, digest, self.classifier.logits([pixels])[0])
+
+    def entry(self, image: ImageFile, digest: str, logits: NDArray[np.float32]) -> Entry:
+        """What the journal holds of an image with these logits, (n_classes,)."""
+        best = np.argsort(-logits, kind="stable")[: self.top]
+        probabilities = softmax(logits[None])[0, best]
         return {
             "name": image.name,
             "source_sha256": digest,
             "classes": [int(index) for index in best],
             "probabilities": [float(probability) for probability in probabilities],
         }
+
+
+class Fitted(NamedTuple):
+    """An image at the network's input size, and its file's digest."""
+
+    image: ImageFile
+    pixels: Pixels
+    digest: str
+
+
+@dataclass(frozen=True)
+class TorchStep:
+    """Classifies batches by torch, in the parts that ``Overlapped`` puts together."""
+
+    step: ClassifyStep
+    twin: Twin
+
+    def overlapped(self, threads: int) -> Overlapped[ImageFile, Fitted | Entry, Entry, Entry]:
+        """The parts; the threads decode and resize."""
+        return Overlapped(self.load, self.classify, lambda entry: entry, threads)
+
+    def load(self, image: ImageFile) -> Fitted | Entry:
+        """Decode an image; one that cannot be used goes on as its failure's entry."""
+        try:
+            pixels, digest = load_image(image)
+        except InputError as error:
+            return failure(image, error)
+        return Fitted(image, self.step.classifier.fit_to_input(pixels), digest)
+
+    def classify(self, batch: Sequence[Fitted | Entry]) -> list[Entry]:
+        """The entries of a batch."""
+        fitted = [item for item in batch if isinstance(item, Fitted)]
+        logits = iter(self.twin.logits([item.pixels for item in fitted]) if fitted else ())
+        return [self._entry(item, logits) if isinstance(item, Fitted) else item for item in batch]
+
+    def _entry(self, item: Fitted, logits: Iterator[NDArray[np.float32]]) -> Entry:
+        return self.step.entry(item.image, item.digest, next(logits))
 
 
 @dataclass
@@ -142,7 +190,8 @@ def classify_images(
     classifier = load_classifier(model, wants).check()
     known, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
-    values = {"top": top, "input": classifier.input_record()}
+    device = _device(parameters, workers)
+    values = {"top": top, "input": classifier.input_record(), **recorded_device(device)}
     run = {
         "stage": "classify",
         "parameters": values,
@@ -151,11 +200,11 @@ def classify_images(
     }
     outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
     outcome.label_origin = origin
-    step = ClassifyStep(classifier, top)
+    step, batching = _batches(ClassifyStep(classifier, top), device, parameters, workers)
     with journal_beside(output, run, overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
-            inputs, journal, OneByOne(step), what="classify", workers=workers, pays_from=100,
-            progress=progress, sees=[model],
+            inputs, journal, step, what="classify", workers=workers, pays_from=100,
+            progress=progress, sees=[model], **batching,
         )  # fmt: skip
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, known) for entry in journal.entries()]
@@ -170,6 +219,27 @@ def classify_images(
         record = Record(PREDICTIONS, "classify", {**values, "labels": origin}, inputs=(*sources,))
         save_predictions(output, record, rows, classifier.class_names)
     return outcome
+
+
+def _device(parameters: ClassifyParameters, workers: Workers) -> str | None:
+    """Torch's device, or ``None``; refuses options that do not go together."""
+    device = optional_torch_device(parameters.device)
+    if device is not None and not isinstance(workers, Here):
+        raise InputError("--cluster and --device exclude each other; give one of them")
+    return device
+
+
+def _batches(
+    step: ClassifyStep, device: str | None, parameters: ClassifyParameters, workers: Workers
+) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
+    """The step for batches, and their size where it is not left open."""
+    if device is None:
+        return OneByOne(step), {}
+    from rsparse.models.twin import load_twin
+
+    torch_step = TorchStep(step, load_twin(step.classifier, device))
+    threads = workers.cores(parameters.batch_size, pays_from=0)
+    return torch_step.overlapped(threads), {"batch_size": parameters.batch_size}
 
 
 def _check_output(output: Path | None, overwrite: bool) -> None:

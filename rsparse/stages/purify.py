@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import Mask, Region, object_region
 from rsparse.defenses import Defense, RegionSparse, Resources
-from rsparse.devices import purifying_device, recorded_device
+from rsparse.devices import optional_torch_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
 from rsparse.models.fields import parse_size
@@ -238,7 +238,7 @@ def _device(
         raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
     if how.device != "cpu" and not isinstance(defense, RegionSparse):
         raise InputError(f"--device: {defense.kind} works on the cpu; regionsparse also on a GPU")
-    device = purifying_device(how.device)
+    device = optional_torch_device(how.device)
     if device is not None and not isinstance(workers, Here):
         raise InputError("--cluster and --device exclude each other; give one of them")
     return device
