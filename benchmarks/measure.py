@@ -144,7 +144,7 @@ def machine() -> str:
     )  # fmt: skip
     versions = ", ".join(f"{name} {_version(name)}" for name in VERSIONS)
     return (
-        f"{_processor()}, {usable_cores()} cores usable; {platform.system()} "
+        f"{processor()}, {usable_cores()} cores usable; {platform.system()} "
         f"{platform.machine()}; Python {platform.python_version()}, {versions}; BLAS: {blas}."
     )
 
@@ -156,7 +156,8 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The model of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -6,7 +6,7 @@ Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the firs
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
 to do and how long it will take, and stops. ``--only`` names the plans to run; of the others the
 report says what the work folder holds, or stays as it was. ``--without comdefend`` leaves out a
-kind of defense.
+kind of defense. ``--device`` says where attacks and trainings are computed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import computing
 import measure
 import plans
 import results_text
@@ -27,29 +28,33 @@ from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
 from rsparse.matrix.estimate import estimate
 from rsparse.matrix.layout import Matrix
 from rsparse.matrix.running import run_matrix
-from rsparse.parallel import Here
 
-PLANS = {**plans.PLANS, "trained": trainings.plan}
+PLANS = {**plans.PLANS, **trainings.PLANS}
 SAME_IMAGES = {  # by plan: others of the same photographs and classifier
     "chains": ("mobilenet-v2",),
     "trained": ("mobilenet-v2", "chains"),
+    "trained-inception-v3": ("inception-v3",),
 }
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
 def main() -> int:
     options = _options()
-    workers, seconds, failed = Here(options.jobs), 0.0, False
+    how, seconds, failed = computing.chosen(options), 0.0, False
     for name in options.only or PLANS:
-        if options.dry_run and name == "trained" and not trainings.are_made(options.work):
-            print("trained: its classifiers have not been trained yet", file=sys.stderr)
+        base = trainings.BASES.get(name)
+        if base and not options.dry_run:
+            trainings.make(base, options.shared, options.work, how)
+        elif base and not trainings.are_made(base, options.work):
+            print(f"{name}: its classifiers have not been trained yet", file=sys.stderr)
             continue
         plan = PLANS[name](options.shared, options.work)
         for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
             share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
-        matrix = Matrix(replace(plan, defenses=kept))
-        cost = estimate(matrix, workers)
+        parameters = replace(plan.parameters, device=how.device, batch_size=how.batch_size)
+        matrix = Matrix(replace(plan, defenses=kept, parameters=parameters))
+        cost = estimate(matrix, how.workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
         print(
@@ -58,27 +63,34 @@ def main() -> int:
         )  # fmt: skip
         if not options.dry_run:
             with progress_bar() as progress:
-                outcome = run_matrix(matrix, workers=workers, progress=progress)
+                outcome = run_matrix(matrix, workers=how.workers, progress=progress)
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
     if not options.dry_run:
-        found = {
-            name: load_evaluation(options.work / name)
-            for name in PLANS
-            if (options.work / name / EVALUATION_FILE).exists()
-        }
-        before = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
-        figures = trainings.all_figures(options.work)
-        text = results_text.render(found, measure.machine(), figures, before)
-        options.output.write_text(text, encoding="utf-8")
+        _write(options.output, options.work, how)
     return int(failed)
+
+
+def _write(output: Path, work: Path, how: computing.Computing) -> None:
+    """The report, of what the work folder holds."""
+    found = {
+        name: load_evaluation(work / name)
+        for name in PLANS
+        if (work / name / EVALUATION_FILE).exists()
+    }
+    before = output.read_text(encoding="utf-8") if output.exists() else ""
+    machine = measure.machine()
+    if how.is_on_gpu:
+        machine = f"{how.name} for attacks and trainings; for all else {machine}"
+    text = results_text.render(found, machine, trainings.all_figures(work), before)
+    output.write_text(text, encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the evaluations")
-    parser.add_argument("--jobs", type=int, default=2)
+    computing.add_options(parser)
     parser.add_argument("--only", nargs="+", choices=PLANS, help="run these plans")
     parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="leave it out")
     parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")

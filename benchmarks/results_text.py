@@ -8,6 +8,7 @@ import paper_text
 import trained_text
 from lines import FAMILIES, head, row, short, verdict
 from plans import ABLATIONS, BASELINES, COMDEFEND, OURS
+from trainings import BASES, Figures
 
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
@@ -44,13 +45,15 @@ that was run, and are compared at their best single one, which is chosen after t
 favours them. Intervals, McNemar's p and each image's prediction are in the evaluations' CSV files,
 and `rsparse report bench-work/results/mobilenet-v2 -o report/` draws them.
 """
+_TRAINED = "Retrained classifiers and adversarial training (the paper's Fig. 6, 7, Table II)"
 TITLES = {
     "mobilenet-v2": "Gray-box on MobileNet-v2",
     "chains": "Gray-box on MobileNet-v2, beside chains of two baselines",
     "comdefend": "Gray-box on MobileNet-v2, beside ComDefend",
     "inception-v3": "Gray-box on Inception-v3, beside the paper",
     "transfer": "Transferred attacks on MobileNet-v2",
-    "trained": "Retrained classifiers and adversarial training (the paper's Fig. 6, 7, Table II)",
+    "trained": _TRAINED,
+    "trained-inception-v3": f"{_TRAINED}: Inception-v3",
 }
 ABOUT = {
     "chains": """
@@ -77,7 +80,7 @@ _MARK = "<!-- part: {} -->"
 def render(
     found: Mapping[str, Evaluation],
     machine: str,
-    trainings: Mapping[str, Mapping[str, float]],
+    figures: Mapping[str, Mapping[str, Figures]],
     before: str = "",
 ) -> str:
     """The whole page.
@@ -85,26 +88,24 @@ def render(
     Parameters
     ----------
     found : mapping of str to Evaluation
-        By plan; what is missing stays as ``before`` has it.
+        By plan; what is missing stays as ``before`` has it, or is left out with it.
     machine : str
-    trainings : mapping of str to mapping of str to float
-        What the trainings took.
+    figures : mapping of str to mapping of str to Figures
+        What the trainings took, by base and name.
     before : str
         The page as it was.
     """
-    parts = [HEAD]
+    page = HEAD
     for name, title in TITLES.items():
         if name in found:
-            lines = [
-                f"## {title}",
-                *_basis(found[name], machine),
-                *_part(name, found[name], trainings),
-            ]
-            parts.append("\n".join(lines) + "\n")
+            basis = _basis(found[name], machine)
+            lines = [f"## {title}", *basis, *_part(name, found[name], figures)]
+            part = "\n".join(lines) + "\n"
         else:
-            parts.append(_old_part(before, name) or f"## {title}\n\nNot run yet.\n")
-    marks = ["", *(_MARK.format(name) + "\n" for name in TITLES)]
-    return "\n".join(mark + part for mark, part in zip(marks, parts, strict=True))
+            part = _old_part(before, name)
+        if part:
+            page += f"\n{_MARK.format(name)}\n{part}"
+    return page
 
 
 def _old_part(page: str, name: str) -> str:
@@ -129,7 +130,7 @@ def _basis(evaluation: Evaluation, machine: str) -> Iterator[str]:
 
 
 def _part(
-    name: str, evaluation: Evaluation, trainings: Mapping[str, Mapping[str, float]]
+    name: str, evaluation: Evaluation, figures: Mapping[str, Mapping[str, Figures]]
 ) -> Iterator[str]:
     if name in ABOUT:
         yield ABOUT[name]
@@ -148,9 +149,10 @@ def _part(
     elif name == "transfer":
         yield from _transfer(evaluation)
     else:
-        yield from trained_text.render(evaluation, trainings)
+        base = BASES[name]
+        yield from trained_text.render(evaluation, base, figures.get(base, {}))
         yield from _checks(find_subjects(evaluation, OURS))
-    yield from _not_judged(evaluation) if name != "trained" else ()
+    yield from _not_judged(evaluation) if name not in BASES else ()
 
 
 def _not_judged(evaluation: Evaluation) -> Iterator[str]:

@@ -1,135 +1,217 @@
-"""The retrained classifiers that docs/results.md tells of, and the plan that judges them.
+"""The retrained classifiers that docs/results.md tells of, and the plans that judge them.
 
-    python benchmarks/trainings.py --shared ../shared --work bench-work/results
+    python benchmarks/trainings.py --shared ../shared --work bench-work/results [--device cuda]
 
 Makes those that the work folder lacks, by what ``rsparse train`` does; ``benchmarks/results.py``
-does the same for the plan ``trained``. Nothing is trained on the photographs that are judged.
+does the same for the plans of ``BASES``. Nothing is trained on the photographs that are judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from plans import TABLE_TWO_STRENGTHS, dictionary, judged, model
+import computing
+from computing import Computing, EpochClock
+from plans import OURS, TABLE_TWO_STRENGTHS, dictionary, judged, model
 
-from rsparse.attacks import attack_text
+from rsparse.attacks import attack_text, parse_attack
 from rsparse.cli.console import progress_bar
-from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
+from rsparse.defenses import defense_text, parse_defense
+from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
-from rsparse.parallel import Here
 from rsparse.parameters import AttackRunParameters, TrainParameters
 from rsparse.retraining import train_on
 from rsparse.stages.attack import attack_images
 from rsparse.stages.purify import purify_images
 from rsparse.store.folders import MANIFEST
 
-BASE = "mobilenet-v2"
-STRONG, MILD = (f"regionsparse:sparsity={k},localize=no,prefilter=yes" for k in (1, 4))
-SHOWN_PURIFIED = (STRONG, MILD)
-SHOWN_ATTACKED = {  # and then purified, about as the levels would
-    "fgsm:eps=12": STRONG, "bim:eps=14,steps=5": STRONG, "bim:eps=4,steps=5": MILD,
-}  # fmt: skip
+
+class Training(NamedTuple):
+    """How a classifier is made from the original one.
+
+    Attributes
+    ----------
+    parameters : TrainParameters
+    purified : tuple of str
+        Defenses that the photographs are shown behind.
+    attacked : mapping of str to str
+        Attacks on the original model, and the defense that each is shown behind.
+    """
+
+    parameters: TrainParameters
+    purified: tuple[str, ...]
+    attacked: Mapping[str, str]
+
+
+class Figures(NamedTuple):
+    """What a training came to."""
+
+    images: int
+    epochs: int
+    kept: int
+    cpu_seconds_an_epoch: float
+    wall_seconds_an_epoch: float
+    device: str
+    is_on_gpu: bool
+
+
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
-_COMMON = TrainParameters(distill=True, batch_size=16, epochs=8, patience=None)
-TRAININGS: Mapping[str, TrainParameters] = {
-    RETRAINED: replace(_COMMON, on="purified", clean_share=0.15, epochs=10),
-    ADVERSARIAL: replace(_COMMON, on="both", eps=8.0),
+STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
+MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
+SHOWN_PURIFIED = (STRONG, MILD)
+SHOWN_ATTACKED = dict.fromkeys(
+    (
+        "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
+        "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
+    ),
+    OURS,
+)  # fmt: skip
+_COMMON = TrainParameters(
+    distill=True, clean_share=0.15, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
+)
+FIRST_LAYERS = {  # some six of ten: those behind would learn the few photographs by heart
+    "mobilenet-v2": "*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*",
+    "inception-v3": "conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
 }
 
 
-def trained(shared: Path, work: Path, name: str, jobs: int = 2) -> Path:
-    """The classifier of that name, trained on ``train/`` where it is missing.
+def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
+    return {
+        RETRAINED: Training(replace(parameters, on="purified"), SHOWN_PURIFIED, SHOWN_ATTACKED),
+        ADVERSARIAL: Training(replace(parameters, on="both", eps=8.0), SHOWN_PURIFIED, {}),
+    }
 
-    Beside it lies ``NAME.json`` with the CPU seconds of an epoch.
-    """
-    path = work / "models" / f"{name}.onnx"
+
+TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
+    base: _trainings(replace(_COMMON, layers=layers)) for base, layers in FIRST_LAYERS.items()
+}
+BASES = {"trained": "mobilenet-v2", "trained-inception-v3": "inception-v3"}  # by plan
+
+
+def path_of(work: Path, base: str, name: str) -> Path:
+    """The file of a classifier; beside it lie its figures (.json) and its curve (.png)."""
+    return work / "models" / f"{base}-{name}.onnx"
+
+
+def make(base: str, shared: Path, work: Path, how: Computing) -> list[Path]:
+    """The classifiers of a base, trained on ``train/`` where they are missing."""
+    return [trained(base, name, shared, work, how) for name in TRAININGS[base]]
+
+
+def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> Path:
+    """The classifier of that name, trained on ``train/`` where it is missing."""
+    path = path_of(work, base, name)
     if path.exists():
         return path
-    base, attacked = model(shared, BASE), purified_attacks(shared, work, jobs)
-    start = time.process_time()
+    training, original = TRAININGS[base][name], model(shared, base)
+    attacked = purified_attacks(base, training.attacked, shared, work, how)
     with progress_bar() as progress:
+        clock = EpochClock(progress)
         outcome = train_on(
-            [shared / "train"], base.path, path, TRAININGS[name], base.wants,
-            defenses=parse_defenses(SHOWN_PURIFIED), dictionaries={"": dictionary(shared, work)},
-            purified=attacked, cache=work / "purified", plot=path.with_suffix(".png"),
-            workers=Here(jobs), progress=progress,
+            [shared / "train"], original.path, path,
+            replace(training.parameters, device=how.device), original.wants,
+            defenses=parse_defenses(training.purified), dictionaries=_dictionaries(shared, work),
+            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
+            workers=how.workers, progress=clock,
         )  # fmt: skip
-    epochs = len(outcome.history) - outcome.resumed_epochs - 1
-    seconds = (time.process_time() - start) / max(epochs, 1)
-    figures = {
-        "cpu_seconds_an_epoch": round(seconds, 1),
-        "epochs": len(outcome.history) - 1,
-        "kept": outcome.best_epoch,
-        "images": outcome.shown,
-    }
-    path.with_suffix(".json").write_text(json.dumps(figures) + "\n", encoding="utf-8")
+    cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
+    epochs = len(outcome.history) - 1  # the first is of the original
+    figures = Figures(outcome.shown, epochs, outcome.best_epoch, cpu, wall, how.name, how.is_on_gpu)
+    figures_beside(path).write_text(json.dumps(figures._asdict()) + "\n", encoding="utf-8")
     return path
 
 
-def purified_attacks(shared: Path, work: Path, jobs: int) -> list[Path]:
-    """Folders of the training photographs, attacked on the original model and then purified."""
-    base, attacks = model(shared, BASE), parse_attacks(tuple(SHOWN_ATTACKED))
-    names = [attack_text(attack) for attack in attacks]
-    made, folders = work / "attacked-train", [work / "purified-attacked" / name for name in names]
-    defenses = parse_defenses(tuple(SHOWN_ATTACKED.values()))
+def purified_attacks(
+    base: str, attacked: Mapping[str, str], shared: Path, work: Path, how: Computing
+) -> list[Path]:
+    """Folders of the training photographs, attacked on the original model and then purified.
+
+    An attack leaves them at the model's input size, at which they are then purified, as benign
+    ones are and as an evaluation does it.
+    """
+    made, folders = work / "attacked-train" / base, []
+    attacks = [parse_attack(spec)[0] for spec in attacked]
     with progress_bar() as progress:
-        if not all((made / name / MANIFEST).exists() for name in names):
+        if not all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
+            original = model(shared, base)
             attack_images(
-                [shared / "train"], base.path, attacks, made, AttackRunParameters(), base.wants,
-                labels=shared / "train" / "labels.csv", workers=Here(jobs), progress=progress,
+                [shared / "train"], original.path, attacks, made,
+                AttackRunParameters(device=how.device, batch_size=how.batch_size), original.wants,
+                labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
             )  # fmt: skip
-        for name, defense, folder in zip(names, defenses, folders, strict=True):
+        for attack, (defense,) in zip(attacks, map(parse_defense, attacked.values()), strict=True):
+            text = attack_text(attack)
+            folder = work / "purified-attacked" / base / defense_text(defense) / text
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [made / name], defense, folder, workers=Here(jobs), progress=progress,
-                    dictionaries={"": dictionary(shared, work)},
+                    [made / text], defense, folder, dictionaries=_dictionaries(shared, work),
+                    workers=how.workers, progress=progress,
                 )  # fmt: skip
+            folders.append(folder)
     return folders
 
 
-def plan(shared: Path, work: Path) -> Plan:
-    """Retrained and adversarially trained, at the strengths of Table II."""
+def _dictionaries(shared: Path, work: Path) -> dict[str, Path]:
+    return {"": dictionary(shared, work)}
+
+
+def plan(name: str, shared: Path, work: Path) -> Plan:
+    """Retrained and adversarially trained, at the strengths of Table II; ``make`` comes before."""
+    base = BASES[name]
     others = {
-        role: (ModelChoice(trained(shared, work, name)),)
-        for role, name in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
+        role: (ModelChoice(path_of(work, base, training)),)
+        for role, training in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
     }
     return judged(
-        "trained", shared, work, TABLE_TWO_STRENGTHS, ("jpeg:quality=20",), base=BASE,
+        name, shared, work, TABLE_TWO_STRENGTHS, ("jpeg:quality=20",), base=base,
         scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
     )  # fmt: skip
 
 
-def are_made(work: Path) -> bool:
-    """Whether the classifiers are there."""
-    return all((work / "models" / f"{name}.onnx").exists() for name in TRAININGS)
+PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {name: partial(plan, name) for name in BASES}
 
 
-def all_figures(work: Path) -> dict[str, dict[str, float]]:
-    """What was noted of each training."""
-    paths = {name: work / "models" / f"{name}.json" for name in TRAININGS}
-    return {
-        name: dict(json.loads(path.read_text(encoding="utf-8")))
-        for name, path in paths.items()
-        if path.exists()
-    }
+def are_made(base: str, work: Path) -> bool:
+    """Whether the classifiers of a base are there."""
+    return all(path_of(work, base, name).exists() for name in TRAININGS[base])
+
+
+def figures_beside(path: Path) -> Path:
+    """Where the figures of a classifier lie."""
+    return path.with_suffix(".json")
+
+
+def all_figures(work: Path) -> dict[str, dict[str, Figures]]:
+    """What was noted of each training, by base and name."""
+    found: dict[str, dict[str, Figures]] = {}
+    for base, names in TRAININGS.items():
+        paths = {name: figures_beside(path_of(work, base, name)) for name in names}
+        found[base] = {
+            name: Figures(**json.loads(path.read_text(encoding="utf-8")))
+            for name, path in paths.items()
+            if path.exists()
+        }
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the models")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=TRAININGS, help="begin with these models")
+    computing.add_options(parser)
     options = parser.parse_args()
-    for name in TRAININGS:
-        print(trained(options.shared, options.work, name))
-    print(json.dumps(all_figures(options.work)))
+    for base in options.only or TRAININGS:
+        for path in make(base, options.shared, options.work, computing.chosen(options)):
+            print(path)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rsparse.core.coding import sparse_code
-from rsparse.images import to_unit
+from rsparse.images import decode_image, encode_png, to_unit
+from rsparse.parameters import TrainParameters
 from tests.conftest import REPOSITORY, make_picture
 
 
@@ -54,3 +58,139 @@ def test_gpu_says_where_there_is_none():
     if not torch.cuda.is_available():
         text = printed("gpu.py")
         assert text == "There is no GPU here; --device torch-cpu measures torch on the CPU.\n"
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """As ``../shared`` lies: pictures to train on, in an order of colours, and a classifier."""
+    shared = tmp_path / "shared"
+    (shared / "train").mkdir(parents=True)
+    (shared / "models").mkdir()
+    shutil.copy(REPOSITORY / "fixtures" / "colours.onnx", shared / "models" / "colours.onnx")
+    rows = ["file,label"]
+    for number in range(10):
+        pixels = make_picture(number, 40, 44) // 2
+        pixels[..., number % 3] += 60
+        (shared / "train" / f"{number}.png").write_bytes(encode_png(pixels))
+        rows.append(f"{number}.png,{number % 3}")
+    (shared / "train" / "labels.csv").write_text("\n".join(rows) + "\n")
+    return shared
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """The module of the trainings, with two small ones of a base named toy, and a work folder."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import plans
+    import trainings
+
+    purified = ("jpeg:quality=40",)
+    attacked = {"fgsm:eps=8": "regionsparse:sparsity=1", "bim:eps=4": "jpeg:quality=60"}
+    made = {
+        name: trainings.Training(
+            TrainParameters(on=on, distill=True, epochs=2, patience=None), purified, attacked
+        )
+        for name, on in ((trainings.RETRAINED, "purified"), (trainings.ADVERSARIAL, "both"))
+    }
+    monkeypatch.setitem(plans.MODELS, "toy", ("colours.onnx", "unit"))
+    monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
+    monkeypatch.setitem(trainings.BASES, "trained-toy", "toy")
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copy(REPOSITORY / "fixtures" / "dict.h5", work / "dict.h5")
+    return trainings, work
+
+
+def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
+    from computing import Computing
+
+    trainings, work = toy
+    how = Computing(1, "cpu")
+    assert not trainings.are_made("toy", work)
+    paths = trainings.make("toy", photographs, work, how)
+    assert [path.relative_to(work).as_posix() for path in paths] == [
+        "models/toy-retrained.onnx", "models/toy-adversarial.onnx",
+    ]  # fmt: skip
+    assert trainings.are_made("toy", work)
+    written = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
+    trainings.make("toy", photographs, work, how)
+    assert written == {path: path.stat().st_mtime_ns for path in written}
+
+    assert paths[0].with_suffix(".png").exists()
+    figures = trainings.all_figures(work)["toy"]["retrained"]
+    assert json.loads(paths[0].with_suffix(".json").read_text()) == figures._asdict()
+    assert (figures.images, figures.epochs) == (9, 2)
+    assert figures.wall_seconds_an_epoch >= 0
+    assert (figures.device.endswith(", 1 cores"), figures.is_on_gpu) == (True, False)
+
+    (photographs / "photos").mkdir()
+    plan = trainings.plan("trained-toy", photographs, work)
+    assert (plan.output, plan.model.path.name) == (work / "trained-toy", "colours.onnx")
+    assert [[m.path for m in models] for models in plan.others.values()] == [[p] for p in paths]
+
+
+def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photographs):
+    from computing import Computing
+
+    trainings, work = toy
+    trainings.make("toy", photographs, work, Computing(1, "cpu"))
+    folders = (
+        "attacked-train/toy/fgsm-eps=8", "attacked-train/toy/bim-eps=4",
+        "purified-attacked/toy/regionsparse-sparsity=1/fgsm-eps=8",
+        "purified-attacked/toy/jpeg-quality=60/bim-eps=4", "purified/toy/jpeg-quality=40",
+    )  # fmt: skip
+    for folder in folders:
+        images = sorted((work / folder).glob("*.png"))
+        assert len(images) == 10, folder
+        assert {decode_image(i.read_bytes(), i).shape for i in images} == {(16, 16, 3)}, folder
+
+
+def test_the_clock_counts_epochs_alone(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import computing
+
+    from rsparse.progress import SILENT
+
+    now = iter([(0, 0), (50, 60), (51, 61), (52, 64), (54, 66), (56, 72), (58, 80)])
+    monkeypatch.setattr(computing.EpochClock, "_now", lambda self: next(now))
+    clock = computing.EpochClock(SILENT)
+    clock.start("validate", 1)
+    clock.advance()
+    clock.start("epoch 1 of 2", 1)
+    clock.advance()
+    clock.tell("epoch 1 of 2: loss 1.000, accuracy 0 %")
+    clock.advance()
+    clock.start("epoch 2 of 2", 1)
+    clock.advance()
+    clock.advance()
+    assert clock.an_epoch() == ((58 - 51) / 2, (80 - 61) / 2)
+
+
+def test_a_gpu_is_called_by_its_name(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import computing
+
+    monkeypatch.setattr(computing, "torch_device", lambda name: {"auto": "cuda"}.get(name, name))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA H200 as {device}")
+    how = computing.Computing(2, "auto")
+    assert (how.name, how.is_on_gpu) == ("NVIDIA H200 as cuda", True)
+    assert computing.Computing(2, "cpu").is_on_gpu is False
+
+
+def test_a_dry_run_tells_which_classifiers_are_missing(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import results
+
+    folders = ("--shared", tmp_path / "shared", "--work", tmp_path / "work")
+    words = ("results.py", *folders, "--only", "trained", "trained-inception-v3", "--dry-run")
+    monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    assert results.main() == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "trained: its classifiers have not been trained yet",
+        "trained-inception-v3: its classifiers have not been trained yet",
+        "all: about 0 min",
+    ]
+    assert not any(tmp_path.iterdir())

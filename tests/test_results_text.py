@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,19 +12,34 @@ from rsparse.evaluation.results import ADVERSARIAL_TRAINING, BLACK_BOX, GRAY_BOX
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_evaluation
 
-FIGURES = {
-    name: {"images": 900, "epochs": 10, "kept": 9, "cpu_seconds_an_epoch": 61.2}
-    for name in ("retrained", "adversarial")
-}
+BASES = ("mobilenet-v2", "inception-v3")
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
 
 
 @pytest.fixture
-def rows(monkeypatch):
-    """Renders an evaluation in which RegionSparse is right in some scenarios; its table rows."""
-    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
-    import trained_text
+def figures():
+    """Of both models, the adversarially trained one made on a GPU."""
+    from trainings import Figures
 
-    whole = make_evaluation(trained=True, transfer=False)
+    return {
+        "retrained": Figures(900, 10, 9, 61.2, 34.6, "AMD EPYC, 2 cores", False),
+        "adversarial": Figures(900, 30, 28, 12.7, 8.4, "NVIDIA H200", True),
+    }
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return make_evaluation(trained=True, transfer=False)
+
+
+@pytest.fixture
+def rows(whole, figures):
+    """Renders an evaluation in which RegionSparse is right in some scenarios; its table rows."""
+    import trained_text
 
     def render(right: set[str], *, weak: bool = True) -> dict[str, list[str]]:
         columns = {column.key: column for column in whole.columns}
@@ -37,9 +53,11 @@ def rows(monkeypatch):
             return np.where(is_right, whole.labels, -1)
 
         ours = next(d for d in whole.defenses if d.kind == "regionsparse")
-        cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
-        lines = "\n".join(trained_text.render(replace(whole, cells=cells), FIGURES)).splitlines()
-        cut = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+        found = replace(
+            whole, cells=tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
+        )
+        text = "\n".join(trained_text.render(found, BASES[0], figures))
+        cut = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
         return {row[0]: row for row in cut}
 
     return render
@@ -70,14 +88,89 @@ def test_the_papers_numbers_stand_beside(rows):
     found = rows({ADVERSARIAL_TRAINING})
     assert found["Normal"][1:4] == ["0 (100)", "0 (25)", "0 (22)"]
     assert found["RegionSparse + FGSM Adversarial"][2:4] == ["100 (85)", "100 (73)"]
-    assert found["retrained"] == ["retrained", "purified", "900", "10", "epoch 9", "61"]
 
 
-def test_parts_that_were_not_run_again_stay(monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+def test_what_a_training_took_and_on_what(rows):
+    found = rows({BLACK_BOX})
+    assert found["retrained"] == [
+        "retrained", "purified", "900", "10", "epoch 9", "61", "35", "AMD EPYC, 2 cores",
+    ]  # fmt: skip
+    assert found["adversarial"] == [
+        "adversarial", "purified, adversarial", "900", "30", "epoch 28", "13", "8", "NVIDIA H200",
+    ]  # fmt: skip
+
+
+def test_a_gpu_is_missed_where_no_model_was_made_on_one(whole, figures):
+    import trained_text
+
+    sentence = "On a GPU nothing was measured."
+    assert sentence not in "\n".join(trained_text.render(whole, BASES[0], figures))
+    on_cpu = {"retrained": figures["retrained"]}
+    assert sentence in "\n".join(trained_text.render(whole, BASES[0], on_cpu))
+
+
+def test_each_base_is_told_of_by_its_name(whole, figures):
+    import trained_text
+
+    texts = ["\n".join(trained_text.render(whole, base, figures)) for base in BASES]
+    for text, name in zip(texts, ("MobileNet-v2", "Inception-v3"), strict=True):
+        assert f"Both are {name}, retrained" in text
+        assert f"here it is {name}" in text
+    assert "MobileNet" not in texts[1]
+
+
+def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
+    import trained_text
+    from trainings import TRAININGS, Training
+
+    first, second = TRAININGS[BASES[0]].values()
+    toy = {
+        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), {
+            "fgsm:eps=2": "nlm", "fgsm:eps=4": "nlm", "bim:eps=2": "tvm",
+        }),
+        "adversarial": Training(second.parameters, ("nlm",), {"fgsm:eps=2": "nlm"}),
+    }  # fmt: skip
+    monkeypatch.setattr(trained_text, "TRAININGS", {BASES[0]: toy})
+    text = "\n".join(trained_text.render(whole, BASES[0], figures))
+    assert (
+        "`retrained` was shown them clean, purified by `jpeg-quality=20` and `nlm-h=4`, and "
+        "attacked on the original by `fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`, "
+        "and attacked on the original by `bim-eps=2` and then purified by `tvm-weight=0.03`. "
+    ) in text
+    assert (
+        "`adversarial` was shown them clean, purified by `nlm-h=4`, and attacked on the original "
+        "by `fgsm-eps=2` and then purified by `nlm-h=4`, and FGSM images of itself, of up to 8 "
+    ) in text
+
+
+def test_parts_that_were_not_run_again_stay():
     import results_text
 
     page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
     assert results_text.render({}, "", {}, page) == page
-    new = results_text.render({}, "", {})
-    assert new.count("Not run yet.") == len(results_text.TITLES) == page.count("<!-- part: ")
+
+
+def test_parts_that_never_ran_are_left_out_and_others_keep_their_place(figures):
+    import results_text
+
+    assert results_text.render({}, "", {}) == results_text.HEAD
+    kinds = ("none", "regionsparse", "jpeg")
+    found = make_evaluation(
+        defenses=tuple((kind, kind) for kind in kinds), trained=True, transfer=False
+    )
+    all_figures = dict.fromkeys(BASES, figures)
+    page = results_text.render({"trained": found}, "a machine", all_figures)
+    assert marks(page) == ["trained"]
+    assert "Both are MobileNet-v2" in page
+    second = results_text.render({"trained-inception-v3": found}, "another", all_figures, page)
+    assert second.startswith(page)
+    assert marks(second) == ["trained", "trained-inception-v3"]
+    assert "Both are Inception-v3" in second
+    assert results_text.render({}, "", {}, second) == second
+    only_second = results_text.HEAD + second.removeprefix(page)
+    assert results_text.render({"trained": found}, "a machine", all_figures, only_second) == second
+
+
+def marks(page: str) -> list[str]:
+    """The plans whose parts a page holds."""
+    return re.findall("^<!-- part: (.*) -->$", page, re.MULTILINE)

@@ -1,0 +1,107 @@
+"""What the plans are computed on, and how long a training's epochs take there."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import NamedTuple
+
+import measure
+
+from rsparse.devices import torch_device
+from rsparse.parallel import Here, usable_cores
+from rsparse.parameters import AttackRunParameters
+from rsparse.progress import Progress
+
+
+class Computing(NamedTuple):
+    """Processes, and the device of attacks and trainings as ``--device`` names it."""
+
+    jobs: int = 2
+    device: str = "auto"
+
+    @property
+    def workers(self) -> Here:
+        """For every stage."""
+        return Here(self.jobs)
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether torch computes elsewhere than on the CPU."""
+        return torch_device(self.device) != "cpu"
+
+    @property
+    def batch_size(self) -> int:
+        """Images attacked together: on the CPU as ``rsparse attack`` has it."""
+        return 64 if self.is_on_gpu else AttackRunParameters().batch_size
+
+    @property
+    def name(self) -> str:
+        """``NVIDIA H200``, or ``AMD EPYC, AVX-512, 2 cores``."""
+        device = torch_device(self.device)
+        if device == "cpu":
+            cores = self.workers.cores(usable_cores(), pays_from=0)
+            return f"{measure.processor()}, {cores} cores"
+        import torch
+
+        return torch.cuda.get_device_name(device)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """``--jobs`` and ``--device``."""
+    default = Computing()
+    parser.add_argument("--jobs", type=int, default=default.jobs)
+    parser.add_argument(
+        "--device", default=default.device, choices=("auto", "cpu", "cuda"),
+        help="where attacks and trainings are computed",
+    )  # fmt: skip
+
+
+def chosen(options: argparse.Namespace) -> Computing:
+    """What the options say."""
+    return Computing(options.jobs, options.device)
+
+
+class EpochClock:
+    """Progress that takes the time of a training's epochs.
+
+    It runs from the first epoch's start to the last image of the last one. What comes before, as
+    images that are purified and the original's own validation, does not count.
+    """
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+        self._epochs = 0
+        self._start = self._last = self._now()
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        """Note when an epoch begins."""
+        if what.startswith("epoch "):
+            self._epochs += 1
+            if self._epochs == 1:
+                self._start = self._last = self._now()
+        self._shown.start(what, total, done)
+
+    def advance(self, items: int = 1) -> None:
+        """Note how late it is."""
+        self._last = self._now()
+        self._shown.advance(items)
+
+    def tell(self, what: str) -> None:
+        """Pass it on."""
+        self._shown.tell(what)
+
+    def say(self, sentence: str) -> None:
+        """Pass it on."""
+        self._shown.say(sentence)
+
+    def an_epoch(self) -> tuple[float, float]:
+        """CPU seconds of all cores together and wall seconds of an epoch, in the mean."""
+        cpu, wall = (
+            (last - start) / max(self._epochs, 1)
+            for start, last in zip(self._start, self._last, strict=True)
+        )
+        return cpu, wall
+
+    def _now(self) -> tuple[float, float]:
+        return time.process_time(), time.perf_counter()
