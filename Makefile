@@ -1,6 +1,6 @@
 # Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
 # pip's own configuration (index, proxy, cache) is honoured. Overridable: PYTHON, JOBS, DEMO, SHARED,
-# and BENCH (make bench BENCH=--full).
+# BENCH (make bench BENCH=--full) and RESULTS (make results RESULTS="--device cuda").
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -64,7 +64,7 @@ results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make results SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/results.py --shared "$(SHARED)" --work bench-work/results \
-		--jobs $(JOBS)
+		--jobs $(JOBS) $(RESULTS)
 
 levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
 	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate --tried \

@@ -67,9 +67,8 @@ def _pursue(
     )
     chosen = tl.zeros((n_signals, n_steps), tl.int32)
     code = tl.zeros((n_signals, n_steps), tl.float32)
-    coordinates = tl.zeros(
-        (n_signals, n_steps, n_steps), tl.float32
-    )  # t_s by s, then by chosen atom
+    # t_s (see pursuit.py) by s, then by the chosen atom
+    coordinates = tl.zeros((n_signals, n_steps, n_steps), tl.float32)
     active = exists
     smallest = tl.maximum(negligible * tl.max(tl.abs(left), axis=1), weakest)
     step, goes_on = 0, True
