@@ -10,7 +10,6 @@ import measure
 
 from rsparse.devices import torch_device
 from rsparse.parallel import Here, usable_cores
-from rsparse.parameters import AttackRunParameters
 from rsparse.progress import Progress
 
 
@@ -29,11 +28,6 @@ class Computing(NamedTuple):
     def is_on_gpu(self) -> bool:
         """Whether torch computes elsewhere than on the CPU."""
         return torch_device(self.device) != "cpu"
-
-    @property
-    def batch_size(self) -> int:
-        """Images attacked together: on the CPU as ``rsparse attack`` has it."""
-        return 64 if self.is_on_gpu else AttackRunParameters().batch_size
 
     @property
     def name(self) -> str:

@@ -52,7 +52,7 @@ def main() -> int:
         for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
             share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
-        parameters = replace(plan.parameters, device=how.device, batch_size=how.batch_size)
+        parameters = replace(plan.parameters, device=how.device)
         matrix = Matrix(replace(plan, defenses=kept, parameters=parameters))
         cost = estimate(matrix, how.workers)
         left = cost.attack_seconds + cost.judge_seconds

@@ -144,7 +144,7 @@ def purified_attacks(
             original = model(shared, base)
             attack_images(
                 [shared / "train"], original.path, attacks, made,
-                AttackRunParameters(device=how.device, batch_size=how.batch_size), original.wants,
+                AttackRunParameters(device=how.device), original.wants,
                 labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
             )  # fmt: skip
         for attack, (defense,) in zip(attacks, map(parse_defense, attacked.values()), strict=True):

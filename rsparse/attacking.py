@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -94,7 +94,6 @@ class AttackRun:
         chosen: Mapping[str, int] | None = None,
     ) -> None:
         self.inputs = load_inputs(paths)
-        self.parameters = parameters
         device = choose_device(parameters.device)
         self._workers = workers if device == "cpu" else workers.sharing_a_device()
         self._sees = [*paths, model]
@@ -106,10 +105,12 @@ class AttackRun:
         else:
             self.inputs, self.labels, told_by = self.inputs.only(chosen), dict(chosen), CHOSEN
         self.label_origin = told_by if self.labels else OWN_PREDICTIONS
-        self.origin = Origin(
-            self.inputs, classifier, parameters, device, self.labels, self.label_origin, labels
-        )
         self.attacker = Attacker(classifier, device, parameters.keep_size, parameters.seed).check()
+        self._batch_size = parameters.batch_size or self.attacker.batch_size
+        self.parameters = replace(parameters, batch_size=self._batch_size)
+        self.origin = Origin(
+            self.inputs, classifier, self.parameters, device, self.labels, self.label_origin, labels
+        )
         self.targets: list[Target] = []
         self.batches: list[Batch] = []
         self.failed: list[Entry] = []
@@ -131,7 +132,7 @@ class AttackRun:
                 f"none of the {self.left_out} images is classified correctly, so that "
                 "--only-correct leaves none; are the labels and the model's input as they should?"
             )
-        self.batches = make_batches(self.targets, self.parameters.batch_size)
+        self.batches = make_batches(self.targets, self._batch_size)
 
     def cost(self, folders: Mapping[Attack, OutputFolder]) -> AttackCost:
         """What the attacks into some folders will take, from a pass or two through the model."""

@@ -212,7 +212,7 @@ def test_a_plan_is_the_same_as_its_options(whole, run_cli):
         defense = ["regionsparse:sparsity=1", "jpeg:quality=20"]
         scenario = "gray-box"
         only_correct = true
-        batch-size = 4
+        batch-size = "auto"
         output = "eval"
         """
         f'dict = "{DICT}"\n[model]\nfile = "{MODEL}"\n'

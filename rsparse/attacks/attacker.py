@@ -114,6 +114,13 @@ class Attacker:
 
         return load_twin(self.classifier, self.device)
 
+    @property
+    def batch_size(self) -> int:
+        """Images that are attacked together where nothing else is said."""
+        from rsparse.attacks.batches import batch_that_fits
+
+        return batch_that_fits(self.twin, self.classifier.spec.size, self.device)
+
     def aim(
         self, images: Iterable[ImageFile], labels: Mapping[str, int]
     ) -> tuple[list[Target], list[tuple[ImageFile, InputError]]]:

@@ -73,7 +73,8 @@ def run_attack(
     Raises
     ------
     InputError
-        If an array has another shape, type or range, or foolbox refuses the parameters.
+        If an array has another shape, type or range, foolbox refuses the parameters, or a GPU's
+        memory is too small for the batch.
     """
     _check_images(x)
     if twin.training:
@@ -98,6 +99,11 @@ def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tens
     """The attack's own result; images that it cannot start from stay as they are."""
     try:
         return attack.perturb(model, x, y).detach()
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{attack.name}: the memory of {x.device} is too small for {len(x)} images of "
+            f"{x.shape[3]}×{x.shape[2]} pixels together; use a smaller --batch-size"
+        ) from error
     except (AssertionError, ValueError, NotImplementedError, TypeError) as error:
         if not (attack.seeks_minimum and _found_no_start(error)):
             detail = " ".join(str(error).split()) or type(error).__name__

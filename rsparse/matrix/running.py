@@ -178,7 +178,8 @@ class _Run:
         model = self.matrix.models[column.threat.attacked.name]
         same = (
             said.get("attack") == column.attack.as_record()
-            and (said.get("batch_size"), record.get("seed")) == (values.batch_size, values.seed)
+            and record.get("seed") == values.seed
+            and values.batch_size in (None, said.get("batch_size"))
             and said.get("input") == model.input_record()
             and any(source["sha256"] == model.sha256 for source in record["inputs"])
             and all(digests.get(n) == entry["source_sha256"] for n, entry in entries.items())

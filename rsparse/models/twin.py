@@ -64,9 +64,16 @@ class Twin(nn.Module):
         Images of the network's input size give the scores that ``Classifier.logits`` gives, up to
         ``PARITY_TOLERANCE`` of their range.
         """
-        pixels = torch.from_numpy(np.stack(images)).to(self.mean.device)
-        with torch.inference_mode(), float32_in_full():
-            return np.asarray(self(pixels.permute(0, 3, 1, 2) / 255).cpu().numpy())
+        try:
+            pixels = torch.from_numpy(np.stack(images)).to(self.mean.device)
+            with torch.inference_mode(), float32_in_full():
+                return np.asarray(self(pixels.permute(0, 3, 1, 2) / 255).cpu().numpy())
+        except torch.OutOfMemoryError:
+            pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+        half = len(images) // 2
+        if half == 0:
+            raise InputError(f"the memory of device {str(self.mean.device)!r} is too small for it")
+        return np.concatenate([self.logits(images[:half]), self.logits(images[half:])])
 
     def _resized(self, x: torch.Tensor) -> torch.Tensor:
         (height, width), (rows, columns) = self.spec.size, x.shape[-2:]

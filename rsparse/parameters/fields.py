@@ -71,7 +71,7 @@ def field_type(field: dataclasses.Field[Any]) -> type:
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     """``value`` in the field's type, or an ``InputError`` that says what was expected."""
-    if value is None and "None" in str(field.type):
+    if "None" in str(field.type) and (value is None or value == field.metadata.get("none")):
         return None
     kind = field_type(field)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -66,9 +66,11 @@ class AttackRunParameters(Parameters):
     keep_float: bool = parameter(
         False, "Also keep the images before rounding, as float32 in float.h5.", flag="--float"
     )
-    batch_size: int = parameter(
-        4, "Images attacked together; more suit a GPU.", minimum=1, maximum=65536
-    )
+    batch_size: int | None = parameter(
+        None,
+        "Images attacked together; auto is 4, on a GPU as many as its memory holds, at most 64.",
+        minimum=1, maximum=65536, none="auto",
+    )  # fmt: skip
     seed: int = parameter(
         0, "Seed of attacks that draw random numbers.", minimum=0, maximum=2**32 - 1
     )
@@ -93,9 +95,11 @@ class EvaluateParameters(Parameters):
     checks: bool = parameter(
         True, "Also run the extra attacks that the checklist needs: noise, a huge eps, more steps."
     )
-    batch_size: int = parameter(
-        4, "Images attacked together; more suit a GPU.", minimum=1, maximum=65536
-    )
+    batch_size: int | None = parameter(
+        None,
+        "Images attacked together; auto is 4, on a GPU as many as its memory holds, at most 64.",
+        minimum=1, maximum=65536, none="auto",
+    )  # fmt: skip
     seed: int = parameter(
         0, "Seed of attacks and defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
     )

@@ -1,0 +1,73 @@
+"""Batches by a GPU's memory, and what is said where it is too small (no GPU needed)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rsparse.attacks import Fgsm, run_attack  # noqa: E402
+from rsparse.attacks import batches as of_batches  # noqa: E402
+from rsparse.attacks.batches import AT_MOST, ON_A_CPU, batch_that_fits  # noqa: E402
+from rsparse.models.onnx_classifier import load_classifier  # noqa: E402
+from rsparse.models.twin import load_twin  # noqa: E402
+from tests.conftest import REPOSITORY  # noqa: E402
+from tests.refusals import refused  # noqa: E402
+from tests.toy_networks import linear_problem  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("total", "each", "expected"),
+    [(80 << 30, 100 << 20, AT_MOST), (8 << 30, 100 << 20, 32), (1 << 30, 5 << 30, 1)],
+)
+def test_half_of_the_memory_is_filled(monkeypatch, total, each, expected):
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=total)
+    )
+    monkeypatch.setattr(of_batches, "_bytes_an_image", lambda *_: each)
+    assert batch_that_fits(torch.nn.Identity(), (8, 8), "cuda") == expected
+    assert batch_that_fits(torch.nn.Identity(), (8, 8), "cpu") == ON_A_CPU
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_pass_takes_memory():
+    net = torch.nn.Conv2d(3, 8, 3).cuda()
+    small, large = (of_batches._bytes_an_image(net, (n, n), "cuda") for n in (32, 256))
+    assert 0 < small < large
+
+
+def test_an_attack_that_does_not_fit_says_what_would():
+    net, x, y = linear_problem()
+    net.eval()
+
+    def exhausted(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    net.register_full_backward_hook(exhausted)
+    n, height, width, _ = x.shape
+    with refused(
+        f"fgsm: the memory of cpu is too small for {n} images of {width}×{height} pixels together; "
+        "use a smaller --batch-size"
+    ):
+        run_attack(net, x, y, Fgsm(eps=8))
+
+
+def test_classifying_takes_fewer_at_a_time(monkeypatch):
+    """Down to one; if that is too many, it says so."""
+    twin = load_twin(load_classifier(REPOSITORY / "fixtures" / "colours.onnx"))
+    images = list(np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8))
+    expected, forward, room = twin.logits(images), twin.forward, 2
+
+    def limited(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > room:
+            raise torch.OutOfMemoryError
+        return forward(x)
+
+    monkeypatch.setattr(twin, "forward", limited)
+    np.testing.assert_allclose(twin.logits(images), expected, atol=1e-5)
+    room = 0
+    with refused("the memory of device 'cpu' is too small for it"):
+        twin.logits(images)
