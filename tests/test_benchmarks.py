@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -194,3 +195,15 @@ def test_a_dry_run_tells_which_classifiers_are_missing(monkeypatch, tmp_path, ca
         "all: about 0 min",
     ]
     assert not any(tmp_path.iterdir())
+
+
+def test_a_cpu_leaves_out_what_takes_it_hours(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import results
+
+    by_default = [
+        results._by_default(SimpleNamespace(is_on_gpu=is_on_gpu)) for is_on_gpu in (False, True)
+    ]
+    assert by_default[1] == list(results.PLANS)
+    assert set(by_default[1]) - set(by_default[0]) == {"trained-inception-v3"}
