@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
-
-pytest.importorskip("art", reason="the adversarial robustness toolbox is not installed")
 
 from rsparse.defenses import Resources, parse_defense
 from tests.conftest import make_picture
@@ -19,10 +20,22 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("spec", "name", "options"), CASES, ids=[case[0] for case in CASES])
-def test_they_agree_within_a_grey_level(spec, name, options):
-    from art.defences import preprocessor
+@pytest.fixture(scope="module")
+def preprocessor(tmp_path_factory):
+    """The toolbox's defenses, imported with a home of this process's own.
 
+    On import it writes a settings file there; two processes that do so for the first time at once
+    can fail with a NameError, and a test has no business in the user's home anyway.
+    """
+    if find_spec("art") is None:
+        pytest.skip("the adversarial robustness toolbox is not installed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        return importlib.import_module("art.defences.preprocessor")
+
+
+@pytest.mark.parametrize(("spec", "name", "options"), CASES, ids=[case[0] for case in CASES])
+def test_they_agree_within_a_grey_level(spec, name, options, preprocessor):
     picture = make_picture(6, 61, 70)
     theirs = getattr(preprocessor, name)(clip_values=(0, 1), **options)
     x = (picture / 255).astype(np.float32)[None]
