@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 COLOURS = ("#4477aa", "#cc3311", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#222222")
+MARKERS = ("o", "s", "^", "D")  # the next one where the colours begin anew
 
 
 def draw_curve(
@@ -66,7 +67,17 @@ def _draw_lines(axes: Any, history: Sequence[dict[str, Any]], name: str, scale: 
     for number, version in enumerate(versions):
         values = [entry["validation"]["versions"][version][name] for entry in history]
         axes.plot(
-            [entry["epoch"] for entry in history], [scale * value for value in values], "o-",
-            color=COLOURS[number % len(COLOURS)], markersize=3, linewidth=1.2,
-            label=f"validation, {version}",
+            [entry["epoch"] for entry in history], [scale * value for value in values],
+            **look(number), linewidth=1.2, label=f"validation, {version}",
         )  # fmt: skip
+
+
+def look(number: int) -> dict[str, Any]:
+    """How a line is drawn, so that no other is drawn alike."""
+    turn, colour = divmod(number, len(COLOURS))
+    return {
+        "color": COLOURS[colour],
+        "marker": MARKERS[turn % len(MARKERS)],
+        "markersize": 3 if turn == 0 else 4,
+        "markerfacecolor": COLOURS[colour] if turn == 0 else "white",
+    }

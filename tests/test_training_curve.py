@@ -1,0 +1,29 @@
+"""The picture of a training: every validated version has a line that can be told apart."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from rsparse.training.curve import COLOURS, draw_curve, look
+
+
+def history(versions: int) -> list[dict[str, object]]:
+    figures = {f"version {n}": {"loss": 1 + n, "accuracy": 0.05 * n} for n in range(versions)}
+    begun = {"epoch": 0, "training": None, "validation": {"versions": figures}}
+    return [begun, begun | {"epoch": 1, "training": {"loss": 0.5, "accuracy": 0.9}}]
+
+
+def test_lines_of_the_same_colour_have_other_markers():
+    looks = [look(number) for number in range(4 * len(COLOURS))]
+    assert len({(one["color"], one["marker"]) for one in looks}) == len(looks)
+
+
+@pytest.mark.parametrize("versions", [1, 7, 12])
+def test_it_is_a_picture_that_holds_its_lines_and_the_same_each_time(versions):
+    png = draw_curve(history(versions), 1, "a title")
+    assert png == draw_curve(history(versions), 1, "a title")
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    seen = {f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.unique(pixels.reshape(-1, 3), axis=0)}
+    assert set(COLOURS[:versions]) <= seen
