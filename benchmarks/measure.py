@@ -138,14 +138,15 @@ def target(what: str, measured: float, limit: float, *, at_least: bool, digits: 
 
 def machine() -> str:
     """The processor, the versions, and the peak of one core, in a paragraph."""
-    blas = ", ".join(
+    libraries = sorted(
         f"{library['internal_api']} {library['version']} ({library.get('architecture', '?')})"
         for library in threadpool_info() if library["user_api"] == "blas"
     )  # fmt: skip
     versions = ", ".join(f"{name} {_version(name)}" for name in VERSIONS)
     return (
         f"{processor()}, {usable_cores()} cores usable; {platform.system()} "
-        f"{platform.machine()}; Python {platform.python_version()}, {versions}; BLAS: {blas}."
+        f"{platform.machine()}; Python {platform.python_version()}, {versions}; "
+        f"BLAS: {', '.join(libraries)}."
     )
 
 

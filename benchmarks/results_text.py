@@ -202,8 +202,8 @@ def _checks(subjects: Subjects) -> Iterator[str]:
     told = ", ".join(f"{number} {outcome}" for outcome, number in counted(checks).items())
     yield f"\nChecklist (`checks.csv`): {told}.\n"
     for check in failures(checks):
-        defense = f", {check.defense}" if check.defense else ""
-        yield f"- failed: {check.name}{defense}: {check.detail}"
+        place = ", ".join(filter(None, (check.scenario, check.defense)))
+        yield f"- failed: {check.name} ({place}): {check.detail}"
 
 
 def _targets(evaluation: Evaluation) -> Iterator[str]:

@@ -204,6 +204,12 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
         f"a part of ImageNet whose size it does not tell; {NETWORKS[base]}. More photographs, "
         "which need no labels, are the first thing to try."
     )
+    if TRAININGS[base][RETRAINED].attacked:
+        yield (
+            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on the original, of "
+            "the kinds that black-box makes there, too. Those of extended gray-box are made on "
+            "itself, and it has seen none of them."
+        )
     seen = ""
     if TRAININGS[base][ADVERSARIAL].parameters.is_purified:
         seen = (
