@@ -7,6 +7,7 @@ Medians of interleaved runs of real processes, held to one core.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 
@@ -22,6 +23,7 @@ ROUNDS = 10
 def main() -> None:
     measure.parser(__doc__).parse_args()
     measure.pin()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation holds its modules compiled
     lines = {
         "python -c pass": [sys.executable, "-c", "pass"],
         'python -c "import typer"': [sys.executable, "-c", "import typer"],
