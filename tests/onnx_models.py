@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,10 @@ class ConvNet:
             "w": self.weights if transposed else self.weights.T.copy(), "b": self.bias
         }  # fmt: skip
         return self._add("Gemm", tensor, "w", "b", name="classify", transB=int(transposed))
+
+
+def four_animals(path: Path) -> Path:
+    """A tagged network with four named classes, one of whose names holds a comma."""
+    labels = ["cat", "dog, hound", "emu", "fox"]
+    said = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": labels}
+    return ConvNet(metadata={"rsparse.input": json.dumps(said)}).save(path)
