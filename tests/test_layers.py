@@ -147,17 +147,13 @@ finally:
 
 
 def commands() -> list[list[str]]:
-    from rsparse.cli import app
+    from rsparse.cli.app import COMMANDS
 
-    names = [
-        command.name or command.callback.__name__.replace("_", "-")
-        for command in app.registered_commands
-    ]
     return [
         ["--help"],
         ["--version"],
         ["model", "tag", "--help"],
-        *([name, "--help"] for name in names),
+        *([name, "--help"] for name in COMMANDS),
     ]
 
 

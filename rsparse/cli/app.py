@@ -8,32 +8,44 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rsparse import __version__
+from rsparse.cli.groups import LazyGroup
 from rsparse.errors import InputError, one_line
 
+COMMANDS = {  # each in the module of its name, in the order of the help
+    "learn-dict": "Learn a dictionary from benign images.",
+    "localize": "Find the object region of images by their gradients.",
+    "purify": "Clean images by sparse coding, as strongly as each needs.",
+    "attack": "Make adversarial images that mislead a classifier.",
+    "classify": "Classify images with an ONNX model; tell the accuracy.",
+    "activations": "See which layers of a model an attack excites.",
+    "attention": "Show where a model sees a class, by class activation maps.",
+    "evaluate": "Judge defenses: every attack behind every defense.",
+    "fetch": "Get a classifier by its name, as an ONNX file.",
+    "train": "Retrain a classifier on clean, purified or adversarial images.",
+    "model": "See what an ONNX classifier wants as input, or set it.",
+    "report": "Write what an evaluation found, as a page or a table.",
+    "show": "Print what made an artifact, from what, and how.",
+    "demo": "Run the whole pipeline on the embedded photographs.",
+}
 
-class QuickGroup(TyperGroup):
-    """A group of commands that does not import pydantic to print a help text."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what stands before the command.
+class Commands(LazyGroup):
+    """The commands. What a user can mend ends as one line and exit code 2, a bug as a traceback."""
 
-        typer's own switches default to None, and to check that it would import pydantic, which
-        takes as long as everything else in a ``--help``; False needs no check.
-        """
-        for option in self.get_params(ctx):
-            if getattr(option, "is_flag", False) and option.default is None:
-                option.default = False
-        return super().parse_args(ctx, args)
+    LINES = COMMANDS
 
-
-class ErrorBoundary(QuickGroup):
-    """Turns what a user can mend into one line and exit code 2; a bug keeps its traceback."""
+    def make(self, name: str) -> Any:
+        """The command of that name; its module registers it with ``app``."""
+        if name not in self.made:
+            import_module(f"rsparse.cli.{name.replace('-', '_')}")
+            self.made = typer.main.get_command(app).made  # type: ignore[attr-defined]
+        return self.made[name]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -54,7 +66,7 @@ class ErrorBoundary(QuickGroup):
 
 
 app = typer.Typer(
-    cls=ErrorBoundary,
+    cls=Commands,
     name="rsparse",
     help="Clean adversarial images by region-wise sparse coding, and measure how much it helped.",
     no_args_is_help=True,
@@ -80,29 +92,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-def _register_commands() -> None:
-    """Import the command modules in the order in which help lists them."""
-    from rsparse.cli import (  # noqa: F401, I001
-        learn_dict,
-        localize,
-        purify,
-        attack,
-        classify,
-        activations,
-        attention,
-        evaluate,
-        fetch,
-        train,
-        model,
-        report,
-        show,
-        demo,
-    )
-
-
-_register_commands()
 
 
 def main() -> None:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.app import QuickGroup, app
+from rsparse.cli.app import app
 from rsparse.cli.console import to_json
+from rsparse.cli.groups import QuickGroup
 from rsparse.cli.model_options import model_options
 from rsparse.cli.options import Json, Overwrite, examples, output_option
 from rsparse.models.spec import SpecOptions

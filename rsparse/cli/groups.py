@@ -1,0 +1,71 @@
+"""Groups of commands that start fast: what a call does not need is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from typer.core import TyperGroup
+
+
+class QuickGroup(TyperGroup):
+    """A group of commands that does not import pydantic to print a help text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the command.
+
+        typer's own switches default to None, and to check that it would import pydantic, which
+        takes as long as everything else in a ``--help``; False needs no check.
+        """
+        for option in self.get_params(ctx):
+            if getattr(option, "is_flag", False) and option.default is None:
+                option.default = False
+        return super().parse_args(ctx, args)
+
+
+class LazyGroup(QuickGroup):
+    """A group whose commands are each made when they are asked for.
+
+    Attributes
+    ----------
+    LINES : mapping of str to str
+        Its commands, in the order of the help, each with the line that stands beside it there.
+    """
+
+    LINES: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *, commands: Any = None, **settings: Any) -> None:
+        super().__init__(commands=commands, **settings)
+        self.made = self.commands
+        self.commands: Any = Promised(self.LINES, self.make)
+
+    def make(self, name: str) -> Any:
+        """The command of one of those names."""
+        raise NotImplementedError
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """The names, in the order of the help."""
+        return list(self.LINES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the help's list of commands, without making them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.LINES.items()))
+
+
+class Promised(Mapping[str, Any]):
+    """Values by name, each made when it is asked for."""
+
+    def __init__(self, names: Mapping[str, Any], make: Callable[[str], Any]) -> None:
+        self._names, self._make = names, make
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
