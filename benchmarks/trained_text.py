@@ -47,20 +47,18 @@ def render(evaluation: Evaluation, base: str, figures: Mapping[str, Figures]) ->
 
 
 def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
-    retrained, adversarial = (TRAININGS[base][name] for name in (RETRAINED, ADVERSARIAL))
-    versions = [_versions(training) for training in (retrained, adversarial)]
-    also = "also shown" if versions[0] == versions[1] else f"shown them {versions[1]}, and"
+    trainings = TRAININGS[base]
     yield (
-        f"\nBoth are {NAMES[base]}, retrained by `rsparse train --distill` on the 1,000 "
+        f"\nAll are {NAMES[base]}, retrained by `rsparse train --distill` on the 1,000 "
         "photographs of `train/` without their labels: the targets are what the original says of "
         "the clean photograph. Only the first layers learn "
-        f"(`--layers '{retrained.parameters.layers}'`). "
-        f"`{RETRAINED}` was shown them {versions[0]}. The paper's models "
-        "(its Section V-E) saw purified benign photographs only. "
-        f"`{ADVERSARIAL}` was {also} FGSM images of itself, of up to "
-        f"{adversarial.parameters.eps:g} grey levels (V-H). Before both stands the `regionsparse` "
-        "of all other tables, one setting. `benchmarks/trainings.py` makes them:\n"
+        f"(`--layers '{trainings[RETRAINED].parameters.layers}'`). Before each stands the "
+        "`regionsparse` of all other tables, one setting. `benchmarks/trainings.py` makes them. "
+        "They were shown the photographs clean and\n"
     )
+    for name, training in trainings.items():
+        yield f"- `{name}`: {'; '.join(_versions(training))}"
+    yield "\nThe paper's retrained models (its Section V-E) saw purified benign photographs only.\n"
     yield from head([
         "model", "shown", "photographs", "epochs", "kept", "CPU s an epoch", "wall s an epoch",
         "trained on",
@@ -80,20 +78,25 @@ def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         yield "On a GPU nothing was measured."
 
 
-def _versions(training: Training) -> str:
-    """How the photographs were shown, in words."""
-    shown = _listed(defense_text(defense) for defense in parse_defenses(training.purified))
-    by_defense: dict[str, list[str]] = {}
-    for attack, defense in training.attacked.items():
-        by_defense.setdefault(defense, []).append(attack)
-    attacked = ", and ".join(
-        f"attacked on the original by {_listed(map(attack_text, parse_attacks(attacks)))} and then "
-        f"purified by {_listed(map(defense_text, parse_defenses([defense])))}"
-        for defense, attacks in by_defense.items()
-    )
-    if not attacked:
-        return f"clean and purified by {shown}"
-    return f"clean, purified by {shown}, and {attacked}"
+def _versions(training: Training) -> Iterator[str]:
+    """How the photographs were shown beside clean, in words."""
+    yield f"purified by {_listed(map(defense_text, parse_defenses(training.purified)))}"
+    attacks: dict[tuple[str, str], list[str]] = {}
+    for each in training.attacked:
+        attacks.setdefault((each.defense, each.model), []).append(each.attack)
+    models: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (defense, model), made in attacks.items():
+        models.setdefault((defense, tuple(made)), []).append(model)
+    for (defense, made), attacked in models.items():
+        yield (
+            f"attacked on {_listed(attacked)} by {_listed(map(attack_text, parse_attacks(made)))} "
+            f"and then purified by {_listed(map(defense_text, parse_defenses([defense])))}"
+        )
+    if training.parameters.is_adversarial:
+        yield (
+            f"attacked by FGSM on itself, by up to {training.parameters.eps:g} grey levels (V-H), "
+            "and not purified"
+        )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -204,11 +207,13 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
         f"a part of ImageNet whose size it does not tell; {NETWORKS[base]}. More photographs, "
         "which need no labels, are the first thing to try."
     )
-    if TRAININGS[base][RETRAINED].attacked:
+    shown = TRAININGS[base][RETRAINED].attacked
+    if shown:
+        attacked = _listed(dict.fromkeys(each.model for each in shown))
         yield (
-            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on the original, of "
-            "the kinds that black-box makes there, too. Those of extended gray-box are made on "
-            "itself, and it has seen none of them."
+            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on {attacked}: "
+            "of the kinds that black-box makes on the original, too. Those of extended gray-box "
+            "are made on itself, and it has seen none of them."
         )
     seen = ""
     if TRAININGS[base][ADVERSARIAL].parameters.is_purified:

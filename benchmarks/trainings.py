@@ -20,7 +20,7 @@ import computing
 from computing import Computing, EpochClock
 from plans import OURS, TABLE_TWO_STRENGTHS, dictionary, judged, model
 
-from rsparse.attacks import attack_text, parse_attack
+from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
@@ -34,6 +34,14 @@ from rsparse.stages.purify import purify_images
 from rsparse.store.folders import MANIFEST
 
 
+class Attacked(NamedTuple):
+    """An attack, the defense that its images are shown behind, and the model that it is made on."""
+
+    attack: str
+    defense: str
+    model: str
+
+
 class Training(NamedTuple):
     """How a classifier is made from the original one.
 
@@ -42,13 +50,13 @@ class Training(NamedTuple):
     parameters : TrainParameters
     purified : tuple of str
         Defenses that the photographs are shown behind.
-    attacked : mapping of str to str
-        Attacks on the original model, and the defense that each is shown behind.
+    attacked : tuple of Attacked
+        Attacks on the original or on other classifiers of the same base, which come before.
     """
 
     parameters: TrainParameters
     purified: tuple[str, ...]
-    attacked: Mapping[str, str]
+    attacked: tuple[Attacked, ...]
 
 
 class Figures(NamedTuple):
@@ -63,16 +71,14 @@ class Figures(NamedTuple):
     is_on_gpu: bool
 
 
-RETRAINED, ADVERSARIAL = "retrained", "adversarial"
+ORIGINAL = "original"
+ONCE, RETRAINED, ADVERSARIAL = "retrained-once", "retrained", "adversarial"
 STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
 MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
 SHOWN_PURIFIED = (STRONG, MILD)
-SHOWN_ATTACKED = dict.fromkeys(
-    (
-        "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
-        "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
-    ),
-    OURS,
+SHOWN_ATTACKS = (
+    "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
+    "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
 _COMMON = TrainParameters(
     distill=True, clean_share=0.15, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
@@ -84,10 +90,18 @@ FIRST_LAYERS = {  # some six of ten: those behind would learn the few photograph
 
 
 def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
+    purified = replace(parameters, on="purified")
+    twice = replace(purified, epochs=2 * parameters.epochs)  # for twice as many attacks
+    both = replace(parameters, on="both", eps=8.0)
     return {
-        RETRAINED: Training(replace(parameters, on="purified"), SHOWN_PURIFIED, SHOWN_ATTACKED),
-        ADVERSARIAL: Training(replace(parameters, on="both", eps=8.0), SHOWN_PURIFIED, {}),
+        ONCE: Training(purified, SHOWN_PURIFIED, _attacked_on(ORIGINAL)),
+        RETRAINED: Training(twice, SHOWN_PURIFIED, _attacked_on(ORIGINAL, ONCE)),
+        ADVERSARIAL: Training(both, SHOWN_PURIFIED, ()),
     }
+
+
+def _attacked_on(*models: str) -> tuple[Attacked, ...]:
+    return tuple(Attacked(attack, OURS, model) for model in models for attack in SHOWN_ATTACKS)
 
 
 TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
@@ -130,33 +144,53 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
 
 
 def purified_attacks(
-    base: str, attacked: Mapping[str, str], shared: Path, work: Path, how: Computing
+    base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, how: Computing
 ) -> list[Path]:
-    """Folders of the training photographs, attacked on the original model and then purified.
+    """Folders of the training photographs, attacked on a model and then purified.
 
     An attack leaves them at the model's input size, at which they are then purified, as benign
     ones are and as an evaluation does it.
     """
-    made, folders = work / "attacked-train" / base, []
-    attacks = [parse_attack(spec)[0] for spec in attacked]
+    for name in dict.fromkeys(each.model for each in shown):
+        attacks = [parse_attack(each.attack)[0] for each in shown if each.model == name]
+        _attack(base, name, attacks, shared, work, how)
+    folders = []
     with progress_bar() as progress:
-        if not all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
-            original = model(shared, base)
-            attack_images(
-                [shared / "train"], original.path, attacks, made,
-                AttackRunParameters(device=how.device), original.wants,
-                labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
-            )  # fmt: skip
-        for attack, (defense,) in zip(attacks, map(parse_defense, attacked.values()), strict=True):
+        for each in shown:
+            (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             text = attack_text(attack)
-            folder = work / "purified-attacked" / base / defense_text(defense) / text
+            folder = work / "purified-attacked" / base / defense_text(defense)
+            folder /= f"{text}-on-{each.model}"
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [made / text], defense, folder, dictionaries=_dictionaries(shared, work),
-                    workers=how.workers, progress=progress,
+                    [_attacks_on(base, each.model, work) / text], defense, folder,
+                    dictionaries=_dictionaries(shared, work), workers=how.workers,
+                    progress=progress,
                 )  # fmt: skip
             folders.append(folder)
     return folders
+
+
+def _attacks_on(base: str, name: str, work: Path) -> Path:
+    return work / "attacked-train" / base / name
+
+
+def _attack(
+    base: str, name: str, attacks: list[Attack], shared: Path, work: Path, how: Computing
+) -> None:
+    """Attack the training photographs on the original or on another classifier of the base."""
+    made = _attacks_on(base, name, work)
+    if all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
+        return
+    attacked = model(shared, base)
+    if name != ORIGINAL:
+        attacked = ModelChoice(trained(base, name, shared, work, how))
+    with progress_bar() as progress:
+        attack_images(
+            [shared / "train"], attacked.path, attacks, made,
+            AttackRunParameters(device=how.device), attacked.wants,
+            labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
+        )  # fmt: skip
 
 
 def _dictionaries(shared: Path, work: Path) -> dict[str, Path]:

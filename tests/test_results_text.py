@@ -114,33 +114,38 @@ def test_each_base_is_told_of_by_its_name(whole, figures):
 
     texts = ["\n".join(trained_text.render(whole, base, figures)) for base in BASES]
     for text, name in zip(texts, ("MobileNet-v2", "Inception-v3"), strict=True):
-        assert f"Both are {name}, retrained" in text
+        assert f"All are {name}, retrained" in text
         assert f"here it is {name}" in text
     assert "MobileNet" not in texts[1]
 
 
 def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
     import trained_text
-    from trainings import TRAININGS, Training
+    from trainings import TRAININGS, Attacked, Training
 
-    first, second = TRAININGS[BASES[0]].values()
+    _, first, second = TRAININGS[BASES[0]].values()
+    shown = [
+        Attacked(attack, defense, model)
+        for model in ("original", "retrained-once")
+        for attack, defense in (("fgsm:eps=2", "nlm"), ("fgsm:eps=4", "nlm"), ("bim:eps=2", "tvm"))
+    ]
     toy = {
-        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), {
-            "fgsm:eps=2": "nlm", "fgsm:eps=4": "nlm", "bim:eps=2": "tvm",
-        }),
-        "adversarial": Training(second.parameters, ("nlm",), {"fgsm:eps=2": "nlm"}),
-    }  # fmt: skip
+        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), tuple(shown[:-1])),
+        "adversarial": Training(second.parameters, ("nlm",), tuple(shown[:1])),
+    }
     monkeypatch.setattr(trained_text, "TRAININGS", {BASES[0]: toy})
     text = "\n".join(trained_text.render(whole, BASES[0], figures))
     assert (
-        "`retrained` was shown them clean, purified by `jpeg-quality=20` and `nlm-h=4`, and "
-        "attacked on the original by `fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`, "
-        "and attacked on the original by `bim-eps=2` and then purified by `tvm-weight=0.03`. "
+        "- `retrained`: purified by `jpeg-quality=20` and `nlm-h=4`; attacked on `original` and "
+        "`retrained-once` by `fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`; "
+        "attacked on `original` by `bim-eps=2` and then purified by `tvm-weight=0.03`\n"
     ) in text
     assert (
-        "`adversarial` was shown them clean, purified by `nlm-h=4`, and attacked on the original "
-        "by `fgsm-eps=2` and then purified by `nlm-h=4`, and FGSM images of itself, of up to 8 "
+        "- `adversarial`: purified by `nlm-h=4`; attacked on `original` by `fgsm-eps=2` and then "
+        "purified by `nlm-h=4`; attacked by FGSM on itself, by up to 8 grey levels (V-H), and not "
+        "purified\n"
     ) in text
+    assert "`retrained` was shown attacks on `original` and `retrained-once`:" in text
 
 
 def test_parts_that_were_not_run_again_stay():
@@ -161,11 +166,11 @@ def test_parts_that_never_ran_are_left_out_and_others_keep_their_place(figures):
     all_figures = dict.fromkeys(BASES, figures)
     page = results_text.render({"trained": found}, "a machine", all_figures)
     assert marks(page) == ["trained"]
-    assert "Both are MobileNet-v2" in page
+    assert "All are MobileNet-v2" in page
     second = results_text.render({"trained-inception-v3": found}, "another", all_figures, page)
     assert second.startswith(page)
     assert marks(second) == ["trained", "trained-inception-v3"]
-    assert "Both are Inception-v3" in second
+    assert "All are Inception-v3" in second
     assert results_text.render({}, "", {}, second) == second
     only_second = results_text.HEAD + second.removeprefix(page)
     assert results_text.render({"trained": found}, "a machine", all_figures, only_second) == second
