@@ -90,8 +90,12 @@ FIRST_LAYERS = {  # some six of ten: those behind would learn the few photograph
 
 
 def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
+    """Two rounds: the second is shown twice as many attacks in twice as many epochs.
+
+    Attacked images make up more of its versions, so that it is shown clean ones more often.
+    """
     purified = replace(parameters, on="purified")
-    twice = replace(purified, epochs=2 * parameters.epochs)  # for twice as many attacks
+    twice = replace(purified, epochs=2 * parameters.epochs, clean_share=0.25)
     both = replace(parameters, on="both", eps=8.0)
     return {
         ONCE: Training(purified, SHOWN_PURIFIED, _attacked_on(ORIGINAL)),
