@@ -30,7 +30,8 @@ from rsparse.images import decode_image
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.matrix.running import run_matrix
 from rsparse.parallel import Here
-from rsparse.parameters import EvaluateParameters, LearnParameters
+from rsparse.parameters.judging import EvaluateParameters
+from rsparse.parameters.method import LearnParameters
 from rsparse.stages.learn_dict import learn_dict
 
 ATTACKS = (

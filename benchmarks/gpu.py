@@ -40,7 +40,7 @@ from rsparse.gpu.overlap import add_bands
 from rsparse.gpu.pursuit import pursue, pursue_in_step
 from rsparse.gpu.regionsparse import purify_together
 from rsparse.images import decode_image, find_images, to_unit
-from rsparse.parameters import LearnParameters, PurifyParameters
+from rsparse.parameters.method import LearnParameters, PurifyParameters
 
 PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)

@@ -38,7 +38,8 @@ from rsparse.matrix.running import run_matrix
 from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.models.probes import AttentionProbe
 from rsparse.parallel import Here
-from rsparse.parameters import EvaluateParameters, LearnParameters
+from rsparse.parameters.judging import EvaluateParameters
+from rsparse.parameters.method import LearnParameters
 from rsparse.report.estimates import points
 from rsparse.stages.learn_dict import learn_dict
 from rsparse.store.dictionaries import load_dictionary

@@ -20,13 +20,13 @@ import numpy as np
 from rsparse.attacks import parse_attack
 from rsparse.defenses import RegionSparse
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import (
+from rsparse.parameters.judging import (
     ActivationParameters,
     AttackRunParameters,
     AttentionParameters,
     ClassifyParameters,
-    LearnParameters,
 )
+from rsparse.parameters.method import LearnParameters
 from rsparse.stages.activations import measure_activations
 from rsparse.stages.attack import attack_images
 from rsparse.stages.attention import explain_images

@@ -23,7 +23,7 @@ from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.images import Pixels, decode_image, encode_png
 from rsparse.parallel import usable_cores
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 
 PATCHES, HELD_OUT, ATOMS = 100_000, 10_000, 256
 SPARSITIES = (1, 2, 5, 10)

@@ -15,7 +15,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.data import demo_photos
 from rsparse.images import Pixels, decode_image, encode_png, find_images
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 
 SIDE = 299
 

@@ -9,7 +9,8 @@ from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defe
 from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here
-from rsparse.parameters import EvaluateParameters, LearnParameters
+from rsparse.parameters.judging import EvaluateParameters
+from rsparse.parameters.method import LearnParameters
 from rsparse.stages.learn_dict import learn_dict
 
 MODELS = {  # file, and how it wants its input

@@ -21,7 +21,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.images import Pixels, decode_image, encode_png
 from rsparse.parallel import usable_cores
-from rsparse.parameters import PurifyParameters
+from rsparse.parameters.method import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.records import DICTIONARY, Record
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import ClassifyParameters
+from rsparse.parameters.judging import ClassifyParameters
 from rsparse.stages.classify import classify_images
 
 MODELS = {

@@ -27,7 +27,8 @@ from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
-from rsparse.parameters import AttackRunParameters, TrainParameters
+from rsparse.parameters.judging import AttackRunParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.retraining import train_on
 from rsparse.stages.attack import attack_images
 from rsparse.stages.purify import purify_images

@@ -19,7 +19,7 @@ from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Workers, chunked
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 from rsparse.progress import Progress
 from rsparse.runs import failure, refuse_all_failed, save_png
 from rsparse.store.folders import OutputFolder, read_manifest, record_of

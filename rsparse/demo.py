@@ -20,14 +20,13 @@ from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import Pixels, decode_image, encode_png, find_images
 from rsparse.parallel import Here
-from rsparse.parameters import (
+from rsparse.parameters.judging import (
     ActivationParameters,
     AttackRunParameters,
     AttentionParameters,
     ClassifyParameters,
-    LearnParameters,
-    LocalizeParameters,
 )
+from rsparse.parameters.method import LearnParameters, LocalizeParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.sheet import Cell, contact_sheet
 from rsparse.store.files import read_bytes, write_atomic

@@ -16,7 +16,8 @@ from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.images import to_pixels, to_unit
 from rsparse.parallel import Here
-from rsparse.parameters import LearnParameters, LocalizeParameters, Parameters, PurifyParameters
+from rsparse.parameters.fields import Parameters
+from rsparse.parameters.method import LearnParameters, LocalizeParameters, PurifyParameters
 
 P = TypeVar("P", bound=Parameters)
 Images = NDArray[Any] | Sequence[NDArray[Any]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.errors import InputError
 from rsparse.images import to_pixels, to_unit
-from rsparse.parameters import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
 
 if TYPE_CHECKING:
     from rsparse.attacks import Attack

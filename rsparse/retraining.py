@@ -18,7 +18,8 @@ from rsparse.defenses import Defense, defense_text
 from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import PurifyRunParameters, TrainParameters
+from rsparse.parameters.method import PurifyRunParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images, sides_of
 from rsparse.stages.train import TrainOutcome, check_training, train_model

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rsparse.errors import InputError
-from rsparse.parameters import Parameters, describe, field_type
+from rsparse.parameters.fields import Parameters, describe, field_type
 
 P = TypeVar("P", bound=Parameters)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

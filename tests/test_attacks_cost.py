@@ -21,7 +21,7 @@ from rsparse.data import demo_model, demo_photos
 from rsparse.images import find_images, to_unit
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.parallel import Here
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 from rsparse.stages.attack import attack_images
 
 torch = pytest.importorskip("torch")

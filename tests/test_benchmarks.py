@@ -14,7 +14,7 @@ import pytest
 
 from rsparse.core.coding import sparse_code
 from rsparse.images import decode_image, encode_png, to_unit
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from tests.conftest import REPOSITORY, make_picture
 
 

@@ -16,7 +16,7 @@ from rsparse.core.regionsparse import purify
 from rsparse.data import demo_model, demo_photos
 from rsparse.images import decode_image, find_images
 from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 
 PHOTOS = demo_photos("test").parent
 LICENSES = (PHOTOS.parent / "LICENSES.md").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ INCEPTION_V3 = "inception_v3.tf_in1k"
 @pytest.fixture(scope="module")
 def inception_v3(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Inception-v3 with random weights."""
-    from rsparse.parameters import FetchParameters
+    from rsparse.parameters.models import FetchParameters
     from rsparse.stages.fetch import fetch_model
 
     path = tmp_path_factory.mktemp("inception") / "inception_v3.onnx"
@@ -104,7 +104,7 @@ def test_layers_bear_the_papers_names(inception_v3: Path, shared: Path) -> None:
 @pytest.fixture(scope="module")
 def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rsparse.attacks import parse_attack
-    from rsparse.parameters import AttackRunParameters
+    from rsparse.parameters.judging import AttackRunParameters
     from rsparse.stages.attack import attack_images
 
     output = tmp_path_factory.mktemp("attacked") / "adv"

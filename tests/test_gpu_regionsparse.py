@@ -13,7 +13,7 @@ from rsparse.data import demo_photos  # noqa: E402
 from rsparse.devices import float32_in_full  # noqa: E402
 from rsparse.gpu import regionsparse  # noqa: E402
 from rsparse.images import decode_image, find_images  # noqa: E402
-from rsparse.parameters import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402
 from tests.conftest import REPOSITORY, make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402

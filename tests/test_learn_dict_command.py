@@ -14,7 +14,7 @@ import pytest
 
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.images import decode_image
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 from rsparse.stages.learn_dict import draw_atoms
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import sha256_of_file

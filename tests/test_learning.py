@@ -21,7 +21,7 @@ from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import OmpLearner
 from rsparse.core.patches import positions, take, z_score
 from rsparse.images import to_unit
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 from tests.conftest import make_picture
 from tests.refusals import refused
 

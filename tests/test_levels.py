@@ -14,7 +14,7 @@ from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
 from rsparse.errors import InputError
 from rsparse.images import decode_image, find_images
-from rsparse.parameters import PurifyParameters
+from rsparse.parameters.method import PurifyParameters
 
 RNG = np.random.default_rng(0)
 AUTO = PurifyParameters(localize=False)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from rsparse.core.localization import draw_outline, locate_object
 from rsparse.images import decode_image, encode_png
-from rsparse.parameters import LocalizeParameters
+from rsparse.parameters.method import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from tests.conftest import make_picture, tree_of
 

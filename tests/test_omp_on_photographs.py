@@ -15,7 +15,7 @@ from rsparse.core import engine, lockstep
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.images import decode_image, find_images
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 
 pytestmark = pytest.mark.shared
 

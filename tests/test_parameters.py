@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 
 import pytest
 
 from rsparse import parameters
 from rsparse.attacks import ATTACKS
-from rsparse.parameters import Parameters, describe, field_type, parameter
+from rsparse.defenses import DEFENSES
+from rsparse.parameters.fields import Parameters, describe, field_type, parameter
 from tests.refusals import refused
 
-KINDS = [
-    kind
-    for kind in (*vars(parameters).values(), *ATTACKS.values())
-    if isinstance(kind, type) and issubclass(kind, Parameters) and kind is not Parameters
+MODULES = [
+    importlib.import_module(f"rsparse.parameters.{module.name}")
+    for module in pkgutil.iter_modules(parameters.__path__)
+    if module.name != "fields"
 ]
+OF_STAGES = {
+    kind
+    for module in MODULES
+    for kind in vars(module).values()
+    if isinstance(kind, type) and kind.__module__ == module.__name__
+}
+KINDS = [*sorted(OF_STAGES, key=lambda kind: kind.__name__), *ATTACKS.values(), *DEFENSES.values()]
 FIELDS = [
     pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
     for kind in KINDS

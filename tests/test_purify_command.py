@@ -12,7 +12,7 @@ import pytest
 
 from rsparse.core.regionsparse import purify
 from rsparse.images import decode_image, encode_png
-from rsparse.parameters import LocalizeParameters, PurifyParameters
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from tests.conftest import make_picture, tree_of
 from tests.processes import finished, start, when_done

@@ -16,7 +16,7 @@ from rsparse.core.regionsparse import purify  # noqa: E402
 from rsparse.errors import InputError  # noqa: E402
 from rsparse.gpu import regionsparse  # noqa: E402
 from rsparse.images import decode_image, encode_png  # noqa: E402
-from rsparse.parameters import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
 from rsparse.pipeline import Overlapped  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
 from tests.conftest import make_picture, tree_of  # noqa: E402

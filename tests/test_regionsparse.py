@@ -13,7 +13,7 @@ from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take
 from rsparse.core.regionsparse import purify
 from rsparse.images import to_unit
-from rsparse.parameters import LocalizeParameters, PurifyParameters
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters
 from tests.conftest import make_picture
 from tests.refusals import refused
 

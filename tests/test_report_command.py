@@ -7,7 +7,7 @@ from shutil import rmtree
 
 import pytest
 
-from rsparse.parameters import ReportParameters
+from rsparse.parameters.judging import ReportParameters
 from rsparse.stages.report import write_report
 from tests.conftest import tree_of
 from tests.evaluations import make_eval_folder, make_evaluation

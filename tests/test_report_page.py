@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rsparse.parameters import ReportParameters
+from rsparse.parameters.judging import ReportParameters
 from rsparse.stages.report import write_report
 from tests.browser import Seen, chromium, look
 from tests.conftest import REPOSITORY

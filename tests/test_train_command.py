@@ -17,7 +17,7 @@ from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.onnx_file import load_onnx
 from rsparse.models.provenance import RECORD_KEY
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.stages.train import train_model
 from rsparse.store.folders import read_manifest
 from rsparse.store.predictions import load_predictions

@@ -12,7 +12,7 @@ import pytest
 from rsparse.images import to_unit
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.training.samples import Shard
 from rsparse.training.schedule import is_stuck, learning_rate
 from tests.onnx_models import ConvNet, linear_classifier

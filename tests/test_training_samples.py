@@ -11,7 +11,7 @@ import pytest
 from rsparse.images import ImageFile, encode_png
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.training.samples import (
     ADVERSARIAL,

@@ -11,7 +11,7 @@ from rsparse.attacks.attacker import Target
 from rsparse.attacks.parameters import Attack
 from rsparse.attacks.scaling import Scaling
 from rsparse.models.onnx_classifier import Classifier
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import to_line

@@ -22,7 +22,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 
 if TYPE_CHECKING:
     from rsparse.attacking import AttackCost

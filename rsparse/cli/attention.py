@@ -20,7 +20,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import AttentionParameters
+from rsparse.parameters.judging import AttentionParameters
 
 
 @app.command(

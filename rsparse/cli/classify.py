@@ -22,7 +22,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import ClassifyParameters
+from rsparse.parameters.judging import ClassifyParameters
 
 if TYPE_CHECKING:
     from rsparse.stages.classify import ClassifyOutcome

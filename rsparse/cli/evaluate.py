@@ -26,7 +26,7 @@ from rsparse.errors import InputError
 from rsparse.models.fields import flag_of
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import EvaluateParameters
+from rsparse.parameters.judging import EvaluateParameters
 from rsparse.specs import named_files
 
 if TYPE_CHECKING:

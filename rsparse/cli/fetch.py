@@ -10,7 +10,7 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, summary, to_json
 from rsparse.cli.options import Json, Overwrite, examples, output_option, parameter_options
-from rsparse.parameters import FetchParameters
+from rsparse.parameters.models import FetchParameters
 
 if TYPE_CHECKING:
     from rsparse.stages.fetch import Fetched

@@ -19,7 +19,7 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 
 
 @app.command(

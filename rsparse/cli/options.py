@@ -13,7 +13,7 @@ import typer
 
 from rsparse.errors import InputError
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import Parameters, describe, field_type
+from rsparse.parameters.fields import Parameters, describe, field_type
 
 Images = Annotated[
     list[Path],

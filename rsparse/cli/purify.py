@@ -23,11 +23,7 @@ from rsparse.cli.options import (
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
 from rsparse.errors import InputError
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import (
-    LocalizeParameters,
-    PurifyParameters,
-    PurifyRunParameters,
-)
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
 from rsparse.specs import named_files
 
 

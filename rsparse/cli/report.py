@@ -20,7 +20,7 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import one_line
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import ReportParameters
+from rsparse.parameters.judging import ReportParameters
 from rsparse.specs import named_files
 
 

@@ -23,7 +23,7 @@ from rsparse.cli.options import (
 from rsparse.defenses import parse_defense
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.specs import named_files
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.errors import InputError
-from rsparse.parameters import Parameters
+from rsparse.parameters.fields import Parameters
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from rsparse.gpu.filters import bilateral
 from rsparse.gpu.grids import Grid
 from rsparse.gpu.kernels import current
 from rsparse.gpu.sending import sent
-from rsparse.parameters import PurifyParameters
+from rsparse.parameters.method import PurifyParameters
 
 Pixels = NDArray[np.uint8]
 

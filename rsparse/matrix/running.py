@@ -25,7 +25,7 @@ from rsparse.evaluation.scenarios import OTHER_ROLES
 from rsparse.matrix.assembly import Found
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome
 from rsparse.stages.attack import attack_chosen

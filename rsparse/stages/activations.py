@@ -18,7 +18,7 @@ from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.probes import PeakProbe
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import ActivationParameters
+from rsparse.parameters.judging import ActivationParameters
 from rsparse.plots import draw_activations
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, failure, load_image, refuse_all_failed, run_images

@@ -18,7 +18,7 @@ from rsparse.attacks.summary import AttackSummary
 from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import AttackRunParameters
+from rsparse.parameters.judging import AttackRunParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import Outcome
 from rsparse.store.folders import MANIFEST, OutputFolder

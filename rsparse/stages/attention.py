@@ -18,7 +18,7 @@ from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
 from rsparse.models.probes import AttentionProbe
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import AttentionParameters
+from rsparse.parameters.judging import AttentionParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
 from rsparse.sheet import Cell, contact_sheet

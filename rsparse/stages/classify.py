@@ -18,7 +18,7 @@ from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import ClassifyParameters
+from rsparse.parameters.judging import ClassifyParameters
 from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (

@@ -16,7 +16,7 @@ from rsparse.models.parity import difference_of, disagreement, probe_images
 from rsparse.models.session import Session
 from rsparse.models.spec import METADATA_KEY
 from rsparse.models.zoo import ZooModel, build_network, find_model
-from rsparse.parameters import FetchParameters
+from rsparse.parameters.models import FetchParameters
 from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.records import GENERATOR
 

@@ -17,7 +17,7 @@ from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, ta
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, encode_png
 from rsparse.parallel import Here, Workers, one_thread
-from rsparse.parameters import LearnParameters
+from rsparse.parameters.method import LearnParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
 from rsparse.store.dictionaries import save_dictionary

@@ -12,7 +12,7 @@ from rsparse.core.localization import draw_outline, locate_object
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import LocalizeParameters
+from rsparse.parameters.method import LocalizeParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
     OneByOne,

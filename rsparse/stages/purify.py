@@ -17,12 +17,8 @@ from rsparse.images import ImageFile, Pixels
 from rsparse.models.fields import parse_size
 from rsparse.models.resize import fit_pixels
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import (
-    LocalizeParameters,
-    Parameters,
-    PurifyParameters,
-    PurifyRunParameters,
-)
+from rsparse.parameters.fields import Parameters
+from rsparse.parameters.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
 from rsparse.pipeline import Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (

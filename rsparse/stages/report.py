@@ -16,7 +16,7 @@ from rsparse.images import Pixels, decode_image
 from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.models.probes import attention_maps, layer_activations
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters import ReportParameters
+from rsparse.parameters.judging import ReportParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.report.charts import png
 from rsparse.report.figures import Figure, figures_of

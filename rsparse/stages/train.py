@@ -22,7 +22,7 @@ from rsparse.models.onnx_file import load_onnx
 from rsparse.models.provenance import RECORD_KEY
 from rsparse.models.spec import METADATA_KEY, SpecOptions, resolve_input_spec
 from rsparse.parallel import Here, Workers
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.runs import (
     OneByOne,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rsparse.models.twin import Twin
 from rsparse.models.weights import Trainable
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.training.objective import distillation_loss, fgsm, label_loss
 from rsparse.training.samples import Shard
 

@@ -10,7 +10,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.models.onnx_classifier import Classifier
 from rsparse.parallel import chunked
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.progress import Progress
 from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score, read_ahead

@@ -14,7 +14,7 @@ from rsparse.models.onnx_file import OnnxFile
 from rsparse.models.twin import check_parity, load_twin
 from rsparse.models.weights import Trainable, choose_layers, find_layers, with_weights
 from rsparse.parallel import one_thread
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.progress import Progress
 from rsparse.training.learner import Learner
 from rsparse.training.loop import Training, versions_shown

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image
 from rsparse.models.onnx_classifier import Classifier
-from rsparse.parameters import TrainParameters
+from rsparse.parameters.training import TrainParameters
 from rsparse.store.files import sha256_of
 
 CLEAN = "clean"
