@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.images import to_pixels, to_unit
+from rsparse.images import to_unit
 from rsparse.models.graph import without_softmax
 from rsparse.models.onnx_file import OnnxFile, load_onnx
 from rsparse.models.provenance import record_in
@@ -131,8 +131,7 @@ class Classifier:
         height, width = self.spec.size
         batch = np.empty((len(images), height, width, 3), np.float32)
         for row, image in zip(batch, images, strict=True):
-            x = resize(_unit(image), self.spec.size)
-            row[:] = _unit(to_pixels(x)) if image.dtype == np.uint8 else x
+            row[:] = _fitted(image, self.spec.size)
         if self.spec.channels == "bgr":
             batch = batch[..., ::-1]
         batch = batch * np.float32(self.spec.range)
@@ -199,12 +198,12 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _unit(image: Image) -> NDArray[np.float32]:
+def _fitted(image: Image, size: tuple[int, int]) -> NDArray[np.float32]:
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected an image of shape (h, w, 3), got {image.shape}")
     if image.dtype == np.uint8:
-        return to_unit(image.astype(np.uint8, copy=False))
-    return image.astype(np.float32, copy=False)
+        return to_unit(fit_pixels(image.astype(np.uint8, copy=False), size))
+    return resize(image.astype(np.float32, copy=False), size)
 
 
 def _wrong_number_of_names(classifier: Classifier) -> str:
