@@ -13,3 +13,8 @@ class InputError(Exception):
 def one_line(message: str) -> str:
     """``message`` with line breaks and control characters written out: names may hold any."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
+def reason(error: OSError) -> str:
+    """The operating system's reason, in its own words and without the path."""
+    return (error.strerror or str(error)).lower()

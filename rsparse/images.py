@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rsparse.errors import InputError
-from rsparse.store.files import read_bytes, reason
+from rsparse.errors import InputError, reason
+from rsparse.store.files import read_bytes
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 MAX_PIXELS = 100_000_000

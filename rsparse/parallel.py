@@ -9,7 +9,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -148,6 +147,8 @@ class Sharing(Workers):
         sees: Sequence[Path] = (),  # noqa: ARG002
     ) -> Iterator[Result]:
         """``map(function, items)``, as many at a time as there are threads."""
+        from concurrent.futures import ThreadPoolExecutor
+
         remaining = iter(items)
         with one_thread(), ThreadPoolExecutor(self.threads) as pool:
             waiting = deque(pool.submit(function, i) for i in islice(remaining, self.threads + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,6 +36,8 @@ class Resources:
 
         They follow from the seed and from the image's pixels and size.
         """
+        import hashlib
+
         import numpy as np
 
         digest = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
 from rsparse.defenses import Defense, Resources, defense_text
-from rsparse.errors import InputError
+from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx_classifier import Classifier, load_classifier
 from rsparse.stages.judge import Court, Folder, JudgedCell, cell_record
 from rsparse.store.dictionaries import load_dictionaries
-from rsparse.store.files import reason, sha256_of
+from rsparse.store.files import sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes

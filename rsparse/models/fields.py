@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
-from rsparse.store.files import reason
+from rsparse.errors import InputError, reason
 
 CHANNELS = ("rgb", "bgr")
 LAYOUTS = ("NCHW", "NHWC")

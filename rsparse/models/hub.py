@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
-from rsparse.store.files import reason, sha256_of_file
+from rsparse.errors import InputError, reason
+from rsparse.store.files import sha256_of_file
 
 WEIGHTS_FILE = "model.safetensors"
 TIMEOUT = 10.0

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, reason
 from rsparse.models.fields import Triple, check_fields, fields_from_json, flag_of
-from rsparse.store.files import reason
 
 if TYPE_CHECKING:
     from rsparse.models.onnx_file import OnnxFile

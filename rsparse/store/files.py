@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, reason
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
 
@@ -131,8 +131,3 @@ def safe_join(folder: Path, relative: str) -> Path:
     if not inside or not relative or Path(relative).is_absolute():
         raise InputError(f"{folder}: names a file outside itself: {relative!r}")
     return joined
-
-
-def reason(error: OSError) -> str:
-    """The operating system's reason, in its own words and without the path."""
-    return (error.strerror or str(error)).lower()

@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from rsparse.errors import InputError
-from rsparse.store.files import reason, refuse_existing
+from rsparse.errors import InputError, reason
+from rsparse.store.files import refuse_existing
 
 Entry = dict[str, Any]
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-from rsparse.errors import InputError
-from rsparse.store.files import reason
+from rsparse.errors import InputError, reason
 from rsparse.store.folders import refuse_overlap
 
 
