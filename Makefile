@@ -13,7 +13,7 @@ READY := .venv/.ready
 # tests stay together, since they share what its fixtures build
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-slow test-all coverage lint bench measurements results levels demo-model comdefend-model fixtures docs clean
+.PHONY: help demo test test-slow test-all coverage lint bench measurements results retrained levels demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -60,11 +60,14 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wa
 	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
 		--work bench-work/inception
 
-results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (4 to 5 hours; wants ../shared)
+results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 to 5 hours; wants ../shared)
 	@if [ ! -d "$(SHARED)/models" ]; then \
-		echo "needs photographs and classifiers: make results SHARED=folder" >&2; exit 1; fi
+		echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/results.py --shared "$(SHARED)" --work bench-work/results \
-		--jobs $(JOBS) $(RESULTS)
+		--jobs $(JOBS) $(ONLY) $(RESULTS)
+
+retrained: ONLY := --only trained
+retrained: results  ## Retrain a classifier and judge it, into docs/results.md (1 to 2 hours; wants ../shared)
 
 levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
 	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate --tried \

@@ -22,13 +22,13 @@ from rsparse.report.subjects import Subjects, find_subjects
 
 HEAD = """# Results
 
-Written by `make results` (`benchmarks/results.py`, its plans in `benchmarks/plans.py` and
-`benchmarks/trainings.py`), with the parameters that stand there; nothing here was typed by hand but
-the words. A part that was not run again stays as it was: each says of which photographs, machine
-and levels of `regionsparse` its figures are. Another kind of processor rounds otherwise, so that
-the dictionary's atoms and the attacked images differ a little: in the part on chains,
-`regionsparse` kept 35.8 % in the mean of the attacked columns on a processor with AVX-512, and
-keeps 34.6 % on the one that it names now.
+Written by `make results` and, the part on retrained classifiers, `make retrained`
+(`benchmarks/results.py`, its plans in `benchmarks/plans.py` and `benchmarks/trainings.py`), with
+the parameters that stand there; nothing here was typed by hand but the words. A part that was not
+run again stays as it was: each says of which photographs, machine and levels of `regionsparse` its
+figures are. Another kind of processor rounds otherwise, so that the dictionary's atoms and the
+attacked images differ a little: in the part on chains, `regionsparse` kept 35.8 % in the mean of
+the attacked columns on a processor with AVX-512, and keeps 34.6 % on the one that it names now.
 
 **Photographs**: 200 of the NIPS 2017 competition's development set; of them those that the
 undefended model gets right, as the paper does. So "none" has 100 % clean by choice. RegionSparse's

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,13 +212,10 @@ def test_a_dry_run_tells_which_classifiers_are_missing(monkeypatch, tmp_path, ca
     assert not any(tmp_path.iterdir())
 
 
-def test_a_cpu_leaves_out_what_takes_it_hours(monkeypatch):
+def test_trainings_run_only_where_they_are_named(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     import results
 
-    by_default = [
-        results._by_default(SimpleNamespace(is_on_gpu=is_on_gpu)) for is_on_gpu in (False, True)
-    ]
-    assert by_default[1] == list(results.PLANS)
-    assert set(by_default[1]) - set(by_default[0]) == {"trained-inception-v3"}
+    monkeypatch.setattr(sys, "argv", ["results.py", "--shared", "shared", "--work", "work"])
+    assert set(results.PLANS) - set(results._options().only) == {"trained", "trained-inception-v3"}
