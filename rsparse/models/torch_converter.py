@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from rsparse.errors import InputError
-
-_declared: list[Any] = []  # the stand-ins below live as long as their library object
 
 
 def import_onnx2torch() -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -20,9 +22,8 @@ def import_onnx2torch() -> tuple[Callable[..., Any], Callable[..., Any]]:
         If torch or onnx2torch is not installed.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _torchvision_deferred():
             warnings.simplefilter("ignore")
-            _import_torchvision()
             from onnx2torch import convert
             from onnx2torch.node_converters import get_converter
 
@@ -35,26 +36,37 @@ def import_onnx2torch() -> tuple[Callable[..., Any], Callable[..., Any]]:
     return convert, get_converter
 
 
-def _import_torchvision() -> None:
-    """Import torchvision, also where its compiled part does not fit this torch.
+@contextmanager
+def _torchvision_deferred() -> Iterator[None]:
+    """Let stand-ins for torchvision be imported, which import it when they are first run.
 
-    onnx2torch imports it for two detection operators. Builds of torchvision for CUDA beside a
-    torch for CPUs fail on import because their own operators are missing; declaring those, never
-    to be called by a classifier, lets the import pass.
+    onnx2torch wants it for two operators of detectors. Importing it takes as long as torch does,
+    and fails where its compiled part was built for another torch.
     """
-    import torch
-
+    if "torchvision" in sys.modules:
+        yield
+        return
+    package, operators = ModuleType("torchvision"), ModuleType("torchvision.ops")
+    package.ops = operators  # type: ignore[attr-defined]
+    operators.__getattr__ = _operator  # type: ignore[method-assign]
+    modules = {module.__name__: module for module in (package, operators)}
+    sys.modules.update(modules)
     try:
-        import torchvision  # type: ignore[import-untyped]
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _declared.append(library)
-        import torchvision
-    del torchvision
+        yield
+    finally:
+        for name in modules:
+            del sys.modules[name]
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    """An operator of torchvision, which is imported when it is run."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+
+    def run(*args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module("torchvision.ops"), name)(*args, **options)
+
+    return run
 
 
 def _mend_slicing() -> None:
