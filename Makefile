@@ -51,7 +51,7 @@ lint: $(READY)  ## Check style, format and types
 bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.md (15 minutes)
 	@$(BIN)/python benchmarks/report.py $(if $(wildcard $(SHARED)/photos),--shared "$(SHARED)") $(BENCH)
 
-measurements: $(READY)  ## Print the tables of docs/measurements.md (an hour; wants ../shared)
+measurements: $(READY)  ## Print the tables of docs/measurements.md (1 to 2 hours; wants ../shared)
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"

@@ -24,11 +24,12 @@ HEAD = """# Results
 
 Written by `make results` and, the part on retrained classifiers, `make retrained`
 (`benchmarks/results.py`, its plans in `benchmarks/plans.py` and `benchmarks/trainings.py`), with
-the parameters that stand there; nothing here was typed by hand but the words. A part that was not
-run again stays as it was: each says of which photographs, machine and levels of `regionsparse` its
-figures are. Another kind of processor rounds otherwise, so that the dictionary's atoms and the
-attacked images differ a little: in the part on chains, `regionsparse` kept 35.8 % in the mean of
-the attacked columns on a processor with AVX-512, and keeps 34.6 % on the one that it names now.
+the parameters that stand there; nothing here was typed by hand but the words, and what they tell
+of two processors' runs. A part that was not run again stays as it was: each says of which
+photographs, machine and levels of `regionsparse` its figures are. Another kind of processor rounds
+otherwise, so that the dictionary's atoms and the attacked images differ a little: in the part on
+chains, `regionsparse` kept 35.8 % in the mean of the attacked columns on a processor with AVX-512,
+and 34.6 % on one without.
 
 **Photographs**: 200 of the NIPS 2017 competition's development set; of them those that the
 undefended model gets right, as the paper does. So "none" has 100 % clean by choice. RegionSparse's
@@ -71,13 +72,13 @@ than all other defenses together; beside the best single baseline of the whole s
 are our own (`scripts/comdefend_model.py`).""",
 }
 MISSED = """
-Which column is further behind hangs on how a processor rounds: here it is CW-L2 at d = 0.01, by six
-photographs; on one with AVX-512 it was MI-FGSM at d = 0.15, by five, and the mean 9.9 points above.
-Neither is beyond chance. On the photographs that the levels were chosen by, the best candidate of
-each column, known afterwards, keeps two points more in the mean than the levels do
-([levels.md](levels.md)): knowing the attack could add no more with one of them for each. Under
-strong attacks none of the [other ideas](levels.md#other-ideas) is better than K = 1 beyond
-chance."""
+Which column is further behind hangs on how a processor rounds: on one with AVX-512 it was MI-FGSM
+at d = 0.15, by five photographs, and the mean 9.9 points above; on one without it was CW-L2 at d =
+0.01, by six, and the mean 9.6 points above. Neither column is beyond chance. On the photographs
+that the levels were chosen by, the best candidate of each column, known afterwards, keeps two
+points more in the mean than the levels do ([levels.md](levels.md)): knowing the attack could add no
+more with one of them for each. Under strong attacks none of the [other
+ideas](levels.md#other-ideas) is better than K = 1 beyond chance."""
 _MARK = "<!-- part: {} -->"
 
 
