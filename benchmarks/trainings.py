@@ -36,11 +36,10 @@ from rsparse.store.folders import MANIFEST
 
 
 class Attacked(NamedTuple):
-    """An attack, the defense that its images are shown behind, and the model that it is made on."""
+    """An attack on the original, and the defense that its images are shown behind."""
 
     attack: str
     defense: str
-    model: str
 
 
 class Training(NamedTuple):
@@ -52,12 +51,15 @@ class Training(NamedTuple):
     purified : tuple of str
         Defenses that the photographs are shown behind.
     attacked : tuple of Attacked
-        Attacks on the original or on other classifiers of the same base, which come before.
+        Attacks on the original, made before the training.
+    behind : tuple of str
+        Defenses behind which attacks on itself, made while it is trained, are shown.
     """
 
     parameters: TrainParameters
     purified: tuple[str, ...]
-    attacked: tuple[Attacked, ...]
+    attacked: tuple[Attacked, ...] = ()
+    behind: tuple[str, ...] = ()
 
 
 class Figures(NamedTuple):
@@ -72,8 +74,7 @@ class Figures(NamedTuple):
     is_on_gpu: bool
 
 
-ORIGINAL = "original"
-ONCE, RETRAINED, ADVERSARIAL = "retrained-once", "retrained", "adversarial"
+RETRAINED, ADVERSARIAL = "retrained", "adversarial"
 STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
 MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
 SHOWN_PURIFIED = (STRONG, MILD)
@@ -82,8 +83,9 @@ SHOWN_ATTACKS = (
     "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
 _COMMON = TrainParameters(
-    distill=True, clean_share=0.15, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
-)
+    on="both", distill=True, clean_share=0.15, batch_size=16, epochs=14, patience=None,
+    learning_rate=1e-4,
+)  # fmt: skip
 FIRST_LAYERS = {  # some six of ten: those behind would learn the few photographs by heart
     "mobilenet-v2": "*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*",
     "inception-v3": "conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
@@ -91,22 +93,14 @@ FIRST_LAYERS = {  # some six of ten: those behind would learn the few photograph
 
 
 def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
-    """Two rounds: the second is shown twice as many attacks in twice as many epochs.
-
-    Attacked images make up more of its versions, so that it is shown clean ones more often.
-    """
-    purified = replace(parameters, on="purified")
-    twice = replace(purified, epochs=2 * parameters.epochs, clean_share=0.25)
-    both = replace(parameters, on="both", eps=8.0)
+    """Both are attacked while they learn: the one behind RegionSparse, the other bare as well."""
+    retrained = replace(parameters, eps=24.0, attack_steps=3, adversarial_share=0.5)
+    adversarial = replace(parameters, adversarial_share=0.8)  # FGSM
+    shown = tuple(Attacked(attack, OURS) for attack in SHOWN_ATTACKS)
     return {
-        ONCE: Training(purified, SHOWN_PURIFIED, _attacked_on(ORIGINAL)),
-        RETRAINED: Training(twice, SHOWN_PURIFIED, _attacked_on(ORIGINAL, ONCE)),
-        ADVERSARIAL: Training(both, SHOWN_PURIFIED, ()),
+        RETRAINED: Training(retrained, SHOWN_PURIFIED, shown, (OURS,)),
+        ADVERSARIAL: Training(adversarial, SHOWN_PURIFIED, (), ("none", OURS)),
     }
-
-
-def _attacked_on(*models: str) -> tuple[Attacked, ...]:
-    return tuple(Attacked(attack, OURS, model) for model in models for attack in SHOWN_ATTACKS)
 
 
 TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
@@ -138,8 +132,9 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
             [shared / "train"], original.path, path,
             replace(training.parameters, device=how.device), original.wants,
             defenses=parse_defenses(training.purified), dictionaries=_dictionaries(shared, work),
-            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
-            workers=how.workers, progress=clock,
+            adversarial_defenses=parse_defenses(training.behind), purified=attacked,
+            cache=work / "purified" / base, plot=path.with_suffix(".png"), workers=how.workers,
+            progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
@@ -151,49 +146,39 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
 def purified_attacks(
     base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, how: Computing
 ) -> list[Path]:
-    """Folders of the training photographs, attacked on a model and then purified.
+    """Folders of the training photographs, attacked on the original and then purified.
 
     An attack leaves them at the model's input size, at which they are then purified, as benign
     ones are and as an evaluation does it.
     """
-    for name in dict.fromkeys(each.model for each in shown):
-        attacks = [parse_attack(each.attack)[0] for each in shown if each.model == name]
-        _attack(base, name, attacks, shared, work, how)
+    made = work / "attacked-train" / base
+    if shown:
+        attacks = [parse_attack(each.attack)[0] for each in shown]
+        _attack(base, attacks, shared, made, how)
     folders = []
     with progress_bar() as progress:
         for each in shown:
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             text = attack_text(attack)
-            folder = work / "purified-attacked" / base / defense_text(defense)
-            folder /= f"{text}-on-{each.model}"
+            folder = work / "purified-attacked" / base / defense_text(defense) / text
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [_attacks_on(base, each.model, work) / text], defense, folder,
-                    dictionaries=_dictionaries(shared, work), workers=how.workers,
-                    progress=progress,
+                    [made / text], defense, folder, dictionaries=_dictionaries(shared, work),
+                    workers=how.workers, progress=progress,
                 )  # fmt: skip
             folders.append(folder)
     return folders
 
 
-def _attacks_on(base: str, name: str, work: Path) -> Path:
-    return work / "attacked-train" / base / name
-
-
-def _attack(
-    base: str, name: str, attacks: list[Attack], shared: Path, work: Path, how: Computing
-) -> None:
-    """Attack the training photographs on the original or on another classifier of the base."""
-    made = _attacks_on(base, name, work)
+def _attack(base: str, attacks: list[Attack], shared: Path, made: Path, how: Computing) -> None:
+    """Attack the training photographs on the original where that is not done."""
     if all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
         return
-    attacked = model(shared, base)
-    if name != ORIGINAL:
-        attacked = ModelChoice(trained(base, name, shared, work, how))
+    original = model(shared, base)
     with progress_bar() as progress:
         attack_images(
-            [shared / "train"], attacked.path, attacks, made,
-            AttackRunParameters(device=how.device), attacked.wants,
+            [shared / "train"], original.path, attacks, made,
+            AttackRunParameters(device=how.device), original.wants,
             labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
         )  # fmt: skip
 

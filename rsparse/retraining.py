@@ -22,11 +22,13 @@ from rsparse.parameters.method import PurifyRunParameters
 from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images, sides_of
-from rsparse.stages.train import TrainOutcome, check_training, train_model
+from rsparse.stages.train import Behind, TrainOutcome, check_training, train_model
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
+from rsparse.training.adversaries import ADVERSARIAL
+from rsparse.training.samples import CLEAN
 
 
 def train_on(
@@ -38,6 +40,7 @@ def train_on(
     *,
     defenses: Sequence[Defense] = (),
     dictionaries: Mapping[str, Path] | None = None,
+    adversarial_defenses: Sequence[Defense] = (),
     purified: Sequence[Path] = (),
     cache: Path | None = None,
     labels: Path | None = None,
@@ -55,6 +58,9 @@ def train_on(
     defenses : sequence of Defense
     dictionaries : mapping of str to Path, optional
         Files by the names that the defenses ask for; "" is the default one.
+    adversarial_defenses : sequence of Defense
+        What adversarial images are shown behind, a version for each; else they are shown as they
+        are.
     purified : sequence of Path
         Folders of purified images that are there already.
     cache : Path, optional
@@ -71,10 +77,12 @@ def train_on(
     if cache is not None and not defenses:
         raise InputError("--cache: keeps what --defense makes; name a defense")
     how = PurifyRunParameters(seed=parameters.seed)
+    behind = Behind(adversarial_defenses, dictionaries or {})
     if defenses:
         height, width = check_training(
-            paths, model, output, parameters, wants, labels=labels, plot=plot, overwrite=overwrite
-        )
+            paths, model, output, parameters, wants, behind=behind, labels=labels, plot=plot,
+            overwrite=overwrite,
+        )  # fmt: skip
         how = replace(how, size=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
@@ -88,8 +96,8 @@ def train_on(
         ):  # fmt: skip
             failed[entry["name"]] = entry
     outcome = train_model(
-        paths, model, output, parameters, wants, purified=_all(made, purified), labels=labels,
-        plot=plot, workers=workers, overwrite=overwrite, progress=progress,
+        paths, model, output, parameters, wants, purified=_all(made, purified), behind=behind,
+        labels=labels, plot=plot, workers=workers, overwrite=overwrite, progress=progress,
     )  # fmt: skip
     outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
     shutil.rmtree(hidden, ignore_errors=True)
@@ -148,7 +156,7 @@ def _all(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[str, Path]:
     versions = dict(made)
     for folder in purified:
         name = folder.resolve().name
-        if name in versions or name in ("clean", "adversarial"):
+        if name in versions or name in (CLEAN, ADVERSARIAL) or name.startswith(f"{ADVERSARIAL}+"):
             raise InputError(f"{folder}: another version is called {name!r}; rename the folder")
         versions[name] = folder
     return versions

@@ -93,6 +93,30 @@ def test_on_purified_images(run_cli, labelled, colours, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"imgs", "labels.csv", out.name, plot.name}
 
 
+def test_adversarial_images_behind_defenses(run_cli, labelled, dict_file, tmp_path):
+    """A version for each defense; the record names them and the dictionary."""
+    out = tmp_path / "new.onnx"
+    result = run_cli(
+        *labelled, "--on", "adversarial", "--attack-steps", 3, "--dict", dict_file,
+        "--adversarial-defense", "regionsparse:sparsity=2", "--adversarial-defense", "none",
+        "-o", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    metadata = load_onnx(out).metadata
+    versions = {"clean", "adversarial", "adversarial+regionsparse-sparsity=2"}
+    history = json.loads(metadata["rsparse.training"])
+    assert set(history[2]["validation"]["versions"]) == versions
+    losses = {name: found["loss"] for name, found in history[0]["validation"]["versions"].items()}
+    assert losses["adversarial"] > losses["clean"]
+    assert losses["adversarial+regionsparse-sparsity=2"] != losses["adversarial"]
+    record = json.loads(metadata[RECORD_KEY])
+    behind = record["parameters"]["adversarial_defenses"]
+    assert [defense["name"] for defense in behind] == ["regionsparse", "none"]
+    assert record["parameters"]["attack_steps"] == 3
+    names = [source["name"] for source in record["inputs"]]
+    assert names == ["imgs", "colours.onnx", dict_file.name, "labels.csv"]
+
+
 def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, tmp_path):
     out = tmp_path / "new.onnx"
     run_cli(*labelled, "--on", "clean", "-o", out)
@@ -121,9 +145,23 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
     [
         ("--on", "adversarial", "--eps", 4),
         ("--on", "both", "--defense", "median", "--defense", "jpeg:quality=30,60"),
+        (
+            "--on",
+            "both",
+            "--defense",
+            "median",
+            "--adversarial-defense",
+            "median",
+            "--adversarial-defense",
+            "none",
+            "--adversarial-share",
+            0.7,
+            "--attack-steps",
+            2,
+        ),
         ("--on", "clean", "--optimizer", "sgd", "--precision", "bf16"),
     ],
-    ids=lambda options: options[1],
+    ids=["adversarial", "both", "behind", "clean"],
 )
 def test_the_same_bytes_for_any_jobs(run_cli, labelled, tmp_path, options):
     common = (*labelled, *options, "--batch-size", 5, "--shard-size", 2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rsparse.models.onnx_file import load_onnx
 from rsparse.models.provenance import RECORD_KEY
+from tests.onnx_models import linear_classifier
 from tests.test_train_command import MODEL, colours, labelled
 
 pytest.importorskip("torch")
@@ -51,6 +53,31 @@ def test_options_that_contradict_each_other(refuses):
     refuses(
         "--clean-share 1 shows no other image; --on adversarial wants some", "--on",
         "adversarial", "--clean-share", 1,
+    )  # fmt: skip
+
+
+def test_adversarial_images_that_are_not_shown(refuses):
+    refuses(
+        "--adversarial-defense: --on purified shows no adversarial images", "--defense", "jpeg",
+        "--adversarial-defense", "jpeg",
+    )  # fmt: skip
+    refuses(
+        "--adversarial-share: --on adversarial does not show both purified and adversarial images",
+        "--on", "adversarial", "--adversarial-share", 0.5,
+    )  # fmt: skip
+
+
+def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
+    refuses(
+        "regionsparse needs a dictionary: --dict dict.h5", "--on", "adversarial",
+        "--adversarial-defense", "regionsparse",
+    )  # fmt: skip
+    small = linear_classifier(tmp_path / "small.onnx", np.ones((3, 12)), (2, 2))
+    refuses(
+        "--adversarial-defense regionsparse: at the model's input size an image is 2×2 pixels, "
+        "smaller than a patch of 4×4",
+        "--on", "adversarial", "--adversarial-defense", "regionsparse", "--dict", dict_file,
+        "--preset", "unit", model=small,
     )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsparse.defenses import Resources, parse_defense
 from rsparse.images import to_unit
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters.training import TrainParameters
+from rsparse.training.adversaries import Adversaries
 from rsparse.training.samples import Shard
 from rsparse.training.schedule import is_stuck, learning_rate
 from tests.onnx_models import ConvNet, linear_classifier
@@ -22,7 +24,7 @@ torch = pytest.importorskip("torch")
 
 from rsparse.training.checkpoints import State, load_checkpoint, save_checkpoint  # noqa: E402
 from rsparse.training.learner import Learner, Score  # noqa: E402
-from rsparse.training.objective import distillation_loss, fgsm  # noqa: E402
+from rsparse.training.objective import bim, distillation_loss  # noqa: E402
 from rsparse.training.retrained import open_trainable  # noqa: E402
 
 UNIT = SpecOptions(preset="unit")
@@ -41,9 +43,15 @@ def learners() -> Iterator[object]:
     """Makes learners, and lets their cores go."""
     made: list[Learner] = []
 
-    def make(path: Path, parameters: TrainParameters, threads: int = 1, **kwargs: str) -> Learner:
+    def make(
+        path: Path,
+        parameters: TrainParameters,
+        threads: int = 1,
+        precision: str = "float32",
+        adversaries: Adversaries | None = None,
+    ) -> Learner:
         trainable = open_trainable(load_classifier(path, UNIT), parameters, "cpu")
-        made.append(Learner(trainable, parameters, kwargs.get("precision", "float32"), threads))
+        made.append(Learner(trainable, parameters, precision, threads, adversaries))
         return made[-1]
 
     yield make
@@ -51,9 +59,16 @@ def learners() -> Iterator[object]:
         learner.close()
 
 
-def shard_of(images: np.ndarray, labels: list[int], eps: float = 0.0, share: float = 1.0) -> Shard:
+def shard_of(
+    images: np.ndarray,
+    labels: list[int],
+    eps: float = 0.0,
+    share: float = 1.0,
+    version: str = "clean",
+) -> Shard:
     each = np.ones(len(images), np.float32)
-    return Shard(images, images, np.array(labels, np.int64), eps * each, share * each)
+    shown = (version,) * len(images)
+    return Shard(images, images, shown, np.array(labels, np.int64), eps * each, share * each)
 
 
 def noise(n: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -142,6 +157,27 @@ class TestStep:
             learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
         )
 
+    def test_adversarial_images_behind_a_defense(self, tmp_path, learners):
+        """They are attacked, then cleaned; those of other versions are neither."""
+        path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
+        (defense,) = parse_defense("bit-depth:bits=3")
+        adversaries = Adversaries.behind([defense], Resources())
+        (version,) = adversaries.defenses
+        learner = learners(path, PLAIN, 2, adversaries=adversaries)
+        images, labels = noise(4, (2, 2)), [0, 1, 2, 1]
+        bare = learners(path, PLAIN)
+        attacked = bare._shown(shard_of(images[2:], labels[2:], eps=20.0))
+        pixels = (attacked * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        cleaned = np.stack([defense.clean(image, Resources()) for image in pixels])
+        assert not np.array_equal(cleaned, pixels)
+        plain = shard_of(images[:2], labels[:2])
+        learner.step([plain, shard_of(images[2:], labels[2:], 20.0, version=version)], 0.5)
+        x = self.flat(np.concatenate([images[:2], cleaned]))
+        gradient = self.gradient(x, np.eye(3)[labels])
+        np.testing.assert_allclose(
+            learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
+        )
+
     def test_a_model_has_nothing_to_learn_of_itself(self, tmp_path, learners):
         path = ConvNet().save(tmp_path / "m.onnx")
         learner = learners(path, replace(PLAIN, distill=True, on="purified"))
@@ -220,12 +256,33 @@ class TestObjective:
         x = torch.full((3, 3, 2, 2), 100 / 255)
         x[:, 0, 0, 0] = 101 / 255  # class 0, that signs point to
         x[2, 0, 0, 1] = 1.0
-        found = fgsm(network, x, torch.tensor([0.0, 5.0, 5.0])) * 255
+        found = bim(network, x, torch.tensor([0.0, 5.0, 5.0])) * 255
         step = -5 * signs.reshape(3, 2, 2)
         np.testing.assert_allclose(found[0], 255 * x[0], atol=1e-4)
         np.testing.assert_allclose(found[1], 255 * x[1] + step, atol=1e-4)
         assert found[2, 0, 0, 1] == 255 if x[2].flatten() @ signs > 0 else 250
         assert not found.requires_grad
+
+    @pytest.mark.parametrize(("steps", "where"), [(1, 106), (2, 100), (3, 104), (5, 102)])
+    def test_bim_goes_by_the_gradient_where_it_is(self, steps, where):
+        """The logit falls towards 102 from both sides: steps of 6, 6, 4 and 2.4 from 100 on."""
+
+        class Valley(torch.nn.Module):
+            def forward(self, x):
+                logit = (255 * x[:, 0, 0, :1] - 102).abs() + 1
+                return torch.cat([logit, torch.zeros_like(logit)], dim=1)
+
+        x = torch.full((1, 3, 1, 1), 100 / 255)
+        found = 255 * bim(Valley(), x, torch.tensor([6.0]), steps)
+        np.testing.assert_allclose(found.flatten(), [where, 100, 100], atol=1e-4)
+
+    def test_bim_stays_within_eps(self):
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, bias=False))
+        x = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+        x = (x * 255).round() / 255
+        eps = torch.tensor([0.0, 1.0, 5.0, 9.0])
+        one, many = (bim(network, x, eps, steps) for steps in (1, 4))
+        np.testing.assert_allclose(one, many, atol=1e-6)  # the gradient's signs stay as they are
 
 
 class TestSchedule:

@@ -13,8 +13,8 @@ from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.parameters.training import TrainParameters
 from rsparse.store.files import sha256_of
+from rsparse.training.adversaries import ADVERSARIAL
 from rsparse.training.samples import (
-    ADVERSARIAL,
     CLEAN,
     Box,
     Sample,
@@ -44,7 +44,8 @@ def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:
 
 class TestSamples:
     def bare(self, n: int) -> list[Sample]:
-        return [Sample(f"{number:03d}", {}, {}, 0) for number in range(n)]
+        files = {version: ImageFile("a", Path("a.png"), Path()) for version in (CLEAN, "jpeg")}
+        return [Sample(f"{number:03d}", files, {}, 0) for number in range(n)]
 
     def test_split(self):
         """Parts of their size; another image does not change the part of most others."""
@@ -74,12 +75,12 @@ class TestSamples:
     def test_draws(self):
         """The wanted shares; the same draw for the same epoch; the clean version is whole."""
         parameters = TrainParameters(clean_share=0.2, eps=10)
-        versions = (CLEAN, "jpeg", ADVERSARIAL)
-        drawn = [draw(s, versions, parameters, 3) for s in self.bare(1000)]
-        assert drawn == [draw(s, versions, parameters, 3) for s in self.bare(1000)]
-        assert drawn != [draw(s, versions, parameters, 4) for s in self.bare(1000)]
-        shares = [np.mean([one.version == version for one in drawn]) for version in versions]
-        np.testing.assert_allclose(shares, [0.2, 0.4, 0.4], atol=0.05)
+        shares = {CLEAN: 0.2, "jpeg": 0.5, ADVERSARIAL: 0.3}
+        drawn = [draw(s, shares, parameters, 3) for s in self.bare(1000)]
+        assert drawn == [draw(s, shares, parameters, 3) for s in self.bare(1000)]
+        assert drawn != [draw(s, shares, parameters, 4) for s in self.bare(1000)]
+        found = [np.mean([one.version == version for one in drawn]) for version in shares]
+        np.testing.assert_allclose(found, [*shares.values()], atol=0.05)
         assert np.mean([one.mirrored for one in drawn]) == pytest.approx(0.5, abs=0.06)
         eps = [one.eps for one in drawn if one.version == ADVERSARIAL]
         assert 0 < min(eps) < 0.5 < 9.5 < max(eps) < 10
@@ -87,18 +88,18 @@ class TestSamples:
 
     def test_without_augmentation(self):
         parameters = TrainParameters(crop=1, flip=False)
-        assert draw(self.bare(1)[0], (CLEAN,), parameters, 0) == Showing(
+        assert draw(self.bare(1)[0], {CLEAN: 1.0}, parameters, 0) == Showing(
             self.bare(1)[0], CLEAN, Box(), False, 0.0, 1.0
         )
 
     def test_shares_of_blended_images(self):
         """Beta(1, 1) is uniform; an image makes up the larger part of what it is shown in."""
         parameters = TrainParameters(mixup=1.0)
-        shares = [draw(s, (CLEAN,), parameters, 0).share for s in self.bare(1000)]
+        shares = [draw(s, {CLEAN: 1.0}, parameters, 0).share for s in self.bare(1000)]
         assert 0.5 <= min(shares) < 0.51 < 0.99 < max(shares) <= 1
         assert np.mean(shares) == pytest.approx(0.75, abs=0.02)
-        plain = [draw(s, (CLEAN,), TrainParameters(), 0) for s in self.bare(5)]
-        blended = [draw(s, (CLEAN,), parameters, 0) for s in self.bare(5)]
+        plain = [draw(s, {CLEAN: 1.0}, TrainParameters(), 0) for s in self.bare(5)]
+        blended = [draw(s, {CLEAN: 1.0}, parameters, 0) for s in self.bare(5)]
         assert [replace(one, share=1.0) for one in blended] == plain
 
     def test_boxes_stay_inside_and_keep_their_share(self):

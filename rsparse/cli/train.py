@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         "-o n.onnx",
         "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
         "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
+        "rsparse train imgs/ -m m.onnx --distill --on adversarial --adversarial-defense median "
+        "-o n.onnx",
         "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
         "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
     )
@@ -58,6 +60,18 @@ def train(
             help="How images are purified for --on purified and both, as in purify but at the "
             "model's input size; several make a version each. Name a sparsity of regionsparse: its "
             "levels leave clean images as they are.",
+        ),
+    ] = None,
+    adversarial_defenses: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--adversarial-defense",
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help="What adversarial images are shown behind, for --on adversarial and both: they "
+            "are attacked on the weights as they change and then purified, as they will be where "
+            "the classifier stands behind a defense. Several make a version each; none shows them "
+            "as they are, which is the default.",
         ),
     ] = None,
     dictionaries: Dictionaries = None,
@@ -101,7 +115,10 @@ def train(
     images count in it as they do in training. An interrupted training goes on where it stopped;
     the same images and seed give the same file on a CPU, for any number of --jobs.
     """
-    chosen = [defense for text in defenses or [] for defense in parse_defense(text)]
+    chosen, behind = (
+        [defense for text in texts or [] for defense in parse_defense(text)]
+        for texts in (defenses, adversarial_defenses)
+    )
     files = named_files(dictionaries)
     from rsparse.retraining import train_on
 
@@ -109,8 +126,8 @@ def train(
     with progress_bar() as progress:
         outcome = train_on(
             images, model, output, parameters, wants, defenses=chosen, dictionaries=files,
-            purified=purified or [], cache=cache, labels=labels, plot=plot, workers=workers,
-            overwrite=overwrite, progress=progress,
+            adversarial_defenses=behind, purified=purified or [], cache=cache, labels=labels,
+            plot=plot, workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     _report(outcome, parameters.score, watch)
     finish(outcome, as_json)

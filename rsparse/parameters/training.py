@@ -13,8 +13,8 @@ class TrainParameters(Parameters):
 
     on: str = parameter(
         "purified",
-        "What it is trained on beside clean images: purified ones, adversarial ones (FGSM on the "
-        "weights as they change), both, or nothing else.",
+        "What it is trained on beside clean images: purified ones, adversarial ones (attacked on "
+        "the weights as they change), both, or nothing else.",
         choices=("clean", "purified", "adversarial", "both"),
     )
     distill: bool = parameter(
@@ -25,9 +25,19 @@ class TrainParameters(Parameters):
     clean_share: float = parameter(
         0.3, "Share of the images that are shown clean.", minimum=0, maximum=1
     )
+    adversarial_share: float | None = parameter(
+        None,
+        "With --on both, share of the images not shown clean that are adversarial; auto shows "
+        "every version as often as the others.",
+        above=0, maximum=0.99, none="auto",
+    )  # fmt: skip
     eps: float = parameter(
-        16.0, "Largest change by FGSM, in grey levels; each image draws its own up to it.",
+        16.0, "Largest change by the attack, in grey levels; each image draws its own up to it.",
         above=0, maximum=255,
+    )  # fmt: skip
+    attack_steps: int = parameter(
+        1, "Steps of the attack: 1 is FGSM, more are BIM, in steps of 2 eps / steps.",
+        minimum=1, maximum=100,
     )  # fmt: skip
     layers: str = parameter(
         "all",

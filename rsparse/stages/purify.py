@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import Mask, Region, object_region
 from rsparse.defenses import Defense, RegionSparse, Resources
+from rsparse.defenses.resources import load_resources
 from rsparse.devices import optional_torch_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
@@ -32,7 +33,6 @@ from rsparse.runs import (
     save_png,
     source_digests,
 )
-from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.inputs import load_inputs
@@ -188,7 +188,7 @@ def purify_images(
     size = sides_of(how)
     if size is not None and masks is not None:
         raise InputError("--masks and --size exclude each other; masks are of the images' own size")
-    resources, used = _resources(defense, dictionaries or {}, how.seed)
+    resources, used = load_resources([defense], dictionaries or {}, how.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
     values = {
@@ -243,17 +243,6 @@ def _device(
 def sides_of(how: PurifyRunParameters) -> list[int] | None:
     """Height and width that images are resized to before they are cleaned, or ``None``."""
     return None if how.size is None else list(parse_size(how.size))
-
-
-def _resources(
-    defense: Defense, paths: Mapping[str, Path], seed: int
-) -> tuple[Resources, dict[str, Source]]:
-    """What the defense needs, and the sources of it."""
-    asked_for = {name: paths[name] for name in defense.dictionaries if name in paths}
-    dictionaries, sources = load_dictionaries(asked_for)
-    resources = Resources(dictionaries, seed)
-    defense.check(resources)
-    return resources, sources
 
 
 def _values(defense: Defense, used: Mapping[str, Source], has_masks: bool) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from rsparse.defenses import Defense, NoDefense
+from rsparse.defenses.resources import load_resources
 from rsparse.devices import torch_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
@@ -35,6 +37,7 @@ from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, Journal, journal_beside, to_line
 from rsparse.store.records import MODEL, Record, Source
+from rsparse.training.adversaries import Adversaries
 from rsparse.training.checks import check_outputs, refuse_contradictions, require_training
 from rsparse.training.curve import draw_curve
 from rsparse.training.reading import ReadingStep
@@ -42,6 +45,16 @@ from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 
 TRAINING_KEY = "rsparse.training"
+
+
+class Behind(NamedTuple):
+    """Defenses that adversarial images are shown behind, one version for each.
+
+    ``dictionaries`` are files by the names that the defenses ask for; "" is the default one.
+    """
+
+    defenses: Sequence[Defense]
+    dictionaries: Mapping[str, Path]
 
 
 @dataclass
@@ -80,6 +93,7 @@ def train_model(
     wants: SpecOptions | None = None,
     *,
     purified: Mapping[str, Path] | None = None,
+    behind: Behind | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
     workers: Workers = Here(),
@@ -100,6 +114,8 @@ def train_model(
         What the user says of the model's input.
     purified : mapping of str to Path, optional
         Folders of other versions of the same images, joined by name, and how they are called.
+    behind : Behind, optional
+        What adversarial images are shown behind; without it they are shown as they are.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images. Distilling needs none.
     plot : Path, optional
@@ -118,7 +134,7 @@ def train_model(
             f"--on {parameters.on} needs purified images: --defense SPEC makes them, "
             "--purified FOLDER takes what purify wrote"
         )
-    run = _Run(paths, model, parameters, wants, purified or {}, labels, workers)
+    run = _Run(paths, model, parameters, wants, purified or {}, behind, labels, workers)
     with journal_beside(output, run.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
@@ -138,6 +154,7 @@ def check_training(
     parameters: TrainParameters,
     wants: SpecOptions | None = None,
     *,
+    behind: Behind | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
     overwrite: bool = False,
@@ -157,7 +174,7 @@ def check_training(
     from rsparse.training.retrained import open_trainable
 
     check_outputs(output, plot, [model, *paths], overwrite)
-    run = _Run(paths, model, parameters, wants, {}, labels, Here(1))
+    run = _Run(paths, model, parameters, wants, {}, behind, labels, Here(1))
     open_trainable(run.classifier, parameters, run.device)
     return run.classifier.spec.size
 
@@ -177,12 +194,14 @@ class _Run:
         parameters: TrainParameters,
         wants: SpecOptions | None,
         purified: Mapping[str, Path],
+        behind: Behind | None,
         labels: Path | None,
         workers: Workers,
     ) -> None:
         require_training()
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
+        self.adversaries, self.dictionaries = _adversaries(parameters, behind)
         self.device = torch_device(parameters.device)
         auto = "bf16" if self.device.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
@@ -191,6 +210,7 @@ class _Run:
         self.file = load_onnx(model)
         spec, _ = resolve_input_spec(self.file, wants)
         self.classifier = Classifier(model, spec, file=self.file).check()
+        self.adversaries.check(spec.size)
         self.labels, self.label_origin = self._find_labels()
 
     def _find_labels(self) -> tuple[dict[str, int], str]:
@@ -212,8 +232,10 @@ class _Run:
         """The parameters of the record."""
         values = self.parameters.as_record()
         del values["seed"]
+        behind = [defense.as_record() for defense in self.adversaries.defenses.values()]
         return {
             **values,
+            **({"adversarial_defenses": behind} if behind else {}),
             "device": self.device,
             "precision": self.precision,
             "labels": self.label_origin,
@@ -229,6 +251,7 @@ class _Run:
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
             "purified": {name: i.names_digest() for name, i in self.purified.items()},
+            "dictionaries": {name: source.sha256 for name, source in self.dictionaries.items()},
             "known_labels": sha256_of(to_line(self.labels)),
         }
 
@@ -281,7 +304,7 @@ class _Run:
         parts = split(samples, self.parameters)
         identity = [self.identity(), *entries]
         found = retrain(
-            self.classifier, self.file, parts, list(files), self.parameters,
+            self.classifier, self.file, parts, list(files), self.adversaries, self.parameters,
             device=self.device, precision=self.precision,
             threads=self.workers.cores(len(samples), pays_from=0),
             checkpoint=checkpoint_beside(outcome.output),
@@ -298,9 +321,24 @@ class _Run:
         for version, inputs in self.purified.items():
             digests = {entry["name"]: entry["versions"][version] for entry in journal.entries()}
             sources += inputs.sources(digests)
+        sources += self.dictionaries.values()
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
         return Record(MODEL, "train", self.values(), self.parameters.seed, tuple(sources))
+
+
+def _adversaries(
+    parameters: TrainParameters, behind: Behind | None
+) -> tuple[Adversaries, dict[str, Source]]:
+    """The versions that are attacked as they are shown, and the dictionaries of their defenses."""
+    if behind is not None and behind.defenses and not parameters.is_adversarial:
+        raise InputError(f"--adversarial-defense: --on {parameters.on} shows no adversarial images")
+    if not parameters.is_adversarial:
+        return Adversaries(), {}
+    chosen, dictionaries = behind or Behind((), {})
+    defenses = chosen or [NoDefense()]
+    resources, used = load_resources(defenses, dictionaries, parameters.seed)
+    return Adversaries.behind(defenses, resources), used
 
 
 def _by_name(inputs: ImageInputs) -> dict[str, ImageFile]:

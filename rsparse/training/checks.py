@@ -38,6 +38,11 @@ def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> N
         raise InputError("--labels and --distill exclude each other; give one of them")
     if parameters.distill and parameters.on == "clean":
         raise InputError("--distill: a model has nothing to learn of itself from --on clean")
+    if parameters.adversarial_share is not None and parameters.on != "both":
+        raise InputError(
+            f"--adversarial-share: --on {parameters.on} does not show both purified and "
+            "adversarial images"
+        )
     if parameters.clean_share == 1 and parameters.on != "clean":
         raise InputError(f"--clean-share 1 shows no other image; --on {parameters.on} wants some")
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from rsparse.models.twin import Twin
 from rsparse.models.weights import Trainable
 from rsparse.parameters.training import TrainParameters
-from rsparse.training.objective import distillation_loss, fgsm, label_loss
+from rsparse.training.adversaries import Adversaries
+from rsparse.training.objective import bim, distillation_loss, label_loss
 from rsparse.training.samples import Shard
 
 Gradients = tuple[torch.Tensor, ...]
@@ -49,21 +50,30 @@ class Learner:
     precision : str
         ``float32`` or ``bf16``.
     threads : int
-        Cores that compute shards. On a GPU they only read images.
+        Cores that compute shards. On a GPU they read images, and purify those that are attacked.
+    adversaries : Adversaries, optional
+        What images are shown behind after they are attacked.
     """
 
     def __init__(
-        self, trainable: Trainable, parameters: TrainParameters, precision: str, threads: int
+        self,
+        trainable: Trainable,
+        parameters: TrainParameters,
+        precision: str,
+        threads: int,
+        adversaries: Adversaries | None = None,
     ) -> None:
         self.trainable = trainable
         self.twin = trainable.twin
         self.teacher = _frozen_copy(trainable.twin) if parameters.distill else None
         self.parameters = parameters
         self.precision = precision
+        self.adversaries = adversaries or Adversaries()
         self.device = trainable.twin.mean.device
         self.optimizer = make_optimizer(trainable, parameters)
         serial = self.device.type != "cpu" or trainable.has_statistics
         self._computing = ThreadPoolExecutor(1 if serial else threads, initializer=_one_core)
+        self._purifying = ThreadPoolExecutor(threads) if serial else None
 
     def step(self, shards: Sequence[Shard], rate: float) -> Score:
         """Learn from a batch with a learning rate; the score before the step."""
@@ -100,6 +110,8 @@ class Learner:
     def close(self) -> None:
         """Let the cores go."""
         self._computing.shutdown(cancel_futures=True)
+        if self._purifying is not None:
+            self._purifying.shutdown(cancel_futures=True)
 
     def _score(self, shard: Shard) -> Score:
         with torch.no_grad(), self._autocast():
@@ -123,15 +135,29 @@ class Learner:
         return losses, Score(float(losses.detach().double().sum()), right, len(shard.labels))
 
     def _shown(self, shard: Shard) -> torch.Tensor:
-        """The images of a shard, attacked where it says so, (n, 3, h, w) in [0, 1]."""
+        """The images of a shard, attacked and then purified where it says so.
+
+        They are (n, 3, h, w) in [0, 1].
+        """
         x = self._tensor(shard.images)
         attacked = np.flatnonzero(shard.eps)
         if len(attacked):
             rows = torch.from_numpy(attacked).to(self.device)
             eps = torch.from_numpy(shard.eps[attacked]).to(self.device)
             with self._own_statistics():
-                x[rows] = fgsm(self.twin, x[rows], eps)
+                x[rows] = bim(self.twin, x[rows], eps, self.parameters.attack_steps)
+        behind = [
+            n for n, version in enumerate(shard.versions) if self.adversaries.changes(version)
+        ]
+        if behind:
+            x[behind] = self._purified(x[behind], [shard.versions[n] for n in behind])
         return x
+
+    def _purified(self, x: torch.Tensor, versions: Sequence[str]) -> torch.Tensor:
+        """Attacked images as they look behind the defenses of their versions."""
+        pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        over = map if self._purifying is None else self._purifying.map
+        return self._tensor(np.stack([*over(self.adversaries.shown, versions, pixels)]))
 
     def _tensor(self, images: NDArray[np.uint8]) -> torch.Tensor:
         channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))

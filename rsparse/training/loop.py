@@ -15,7 +15,6 @@ from rsparse.progress import Progress
 from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score, read_ahead
 from rsparse.training.samples import (
-    ADVERSARIAL,
     CLEAN,
     Sample,
     Shard,
@@ -43,8 +42,8 @@ class Training:
         It tells how images are fitted to the network.
     parts : two sequences of Sample
         To train on, and to validate on.
-    versions : sequence of str
-        What is shown, the clean version first.
+    purified : sequence of str
+        The versions that are shown beside the clean one and the learner's adversarial ones.
     parameters : TrainParameters
     checkpoint : Path
         Where the state is kept.
@@ -59,7 +58,7 @@ class Training:
         learner: Learner,
         classifier: Classifier,
         parts: tuple[Sequence[Sample], Sequence[Sample]],
-        versions: Sequence[str],
+        purified: Sequence[str],
         parameters: TrainParameters,
         checkpoint: Path,
         run: str,
@@ -67,7 +66,8 @@ class Training:
     ) -> None:
         self.learner, self.classifier = learner, classifier
         self.shown, self.held_out = parts
-        self.versions, self.parameters = versions, parameters
+        self.parameters = parameters
+        self.shares = shares_of(purified, [*learner.adversaries.defenses], parameters)
         self.checkpoint, self.run_name, self.threads = checkpoint, run, threads
         self.n_batches = math.ceil(len(self.shown) / parameters.batch_size)
         found = load_checkpoint(checkpoint, run, learner.trainable, learner.optimizer)
@@ -78,7 +78,7 @@ class Training:
         """Train to the end, and leave the best weights in the twin; the figures by epoch."""
         state = self.state
         if not state.history:
-            progress.start("validate", len(self.held_out) * len(self.versions))
+            progress.start("validate", len(self.held_out) * len(self.shares))
             self._note(None, self._validate(progress))
         while state.epoch < self.parameters.epochs and not is_stuck(
             losses_of(state.history), self.parameters.patience
@@ -91,7 +91,7 @@ class Training:
     def _train_epoch(self, progress: Progress) -> None:
         """The batches of an epoch that are still to do."""
         state, values = self.state, self.parameters
-        n_validated = len(self.held_out) * len(self.versions)
+        n_validated = len(self.held_out) * len(self.shares)
         done = state.batch * values.batch_size
         progress.start(self._told(), len(self.shown) + n_validated, done)
         for shards in self._read(self._batches(state.epoch, state.batch)):
@@ -122,13 +122,14 @@ class Training:
         values = self.parameters
         order = epoch_order(len(self.shown), values.seed, epoch)
         for numbers in list(chunked(order.tolist(), values.batch_size))[start:]:
-            yield [draw(self.shown[n], self.versions, values, epoch) for n in numbers]
+            yield [draw(self.shown[n], self.shares, values, epoch) for n in numbers]
 
     def _validate(self, progress: Progress) -> dict[str, Score]:
         """The scores of all versions of what is held out, whole and attacked with all of eps."""
         scores = {}
-        for version in self.versions:
-            eps = self.parameters.eps if version == ADVERSARIAL else 0.0
+        for version in self.shares:
+            is_adversarial = version in self.learner.adversaries.defenses
+            eps = self.parameters.eps if is_adversarial else 0.0
             showings = [Showing(sample, version, eps=eps) for sample in self.held_out]
             scores[version] = Score()
             for shards in self._read(chunked(showings, self.parameters.batch_size)):
@@ -154,8 +155,7 @@ class Training:
         """Add an epoch's figures, keep its weights if they are the best, and save."""
         state = self.state
         by_version = {version: figures_of(score) for version, score in validated.items()}
-        shares = shares_of(self.versions, self.parameters)
-        loss = sum(shares[version] * by_version[version]["loss"] for version in self.versions)
+        loss = sum(share * by_version[version]["loss"] for version, share in self.shares.items())
         if not math.isfinite(loss):
             self.checkpoint.unlink(missing_ok=True)  # there is no going on from here
             raise InputError(
@@ -183,25 +183,31 @@ class Training:
         )
 
 
-def versions_shown(parameters: TrainParameters, purified: Sequence[str]) -> list[str]:
-    """What is shown of each image, the clean version first."""
-    adversarial = [ADVERSARIAL] if parameters.is_adversarial else []
-    return [CLEAN, *purified, *adversarial]
-
-
-def shares_of(versions: Sequence[str], parameters: TrainParameters) -> dict[str, float]:
+def shares_of(
+    purified: Sequence[str], adversarial: Sequence[str], parameters: TrainParameters
+) -> dict[str, float]:
     """How much of what is trained on each version makes up, and so counts in validation.
+
+    The clean version comes first; purified ones are alike, and so are adversarial ones.
 
     Examples
     --------
-    >>> shares_of(["clean", "jpeg", "median"], TrainParameters(clean_share=0.5))
+    >>> shares_of(["jpeg", "median"], [], TrainParameters(clean_share=0.5))
     {'clean': 0.5, 'jpeg': 0.25, 'median': 0.25}
     """
-    others = len(versions) - 1
-    if others == 0:
-        return {versions[0]: 1.0}
-    share = (1 - parameters.clean_share) / others
-    return {versions[0]: parameters.clean_share, **dict.fromkeys(versions[1:], share)}
+    kinds = [names for names in (purified, adversarial) if names]
+    if not kinds:
+        return {CLEAN: 1.0}
+    others = 1 - parameters.clean_share
+    attacked = parameters.adversarial_share
+    if len(kinds) == 1 or attacked is None:
+        parts = [others * len(names) / len([*purified, *adversarial]) for names in kinds]
+    else:
+        parts = [others * (1 - attacked), others * attacked]
+    shares = {CLEAN: parameters.clean_share}
+    for names, part in zip(kinds, parts, strict=True):
+        shares.update(dict.fromkeys(names, part / len(names)))
+    return shares
 
 
 def losses_of(history: Sequence[dict[str, Any]]) -> list[float]:

@@ -40,11 +40,14 @@ def distillation_loss(
     return temperature**2 * divergence.clamp_min(0)
 
 
-def fgsm(network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """Images one step of FGSM away, clipped and rounded to 8 bits as a file would be.
+def bim(
+    network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor, steps: int = 1
+) -> torch.Tensor:
+    """Images some steps of BIM away, clipped and rounded to 8 bits as a file would be.
 
-    The step leads away from what the network says itself: with the label, the change would tell
-    the label to the network (Kurakin et al. 2017, "label leaking").
+    One step, of eps, is FGSM; more, of 2 eps / steps, reach eps and leave as many to move along it
+    (Kurakin et al. 2017). They lead away from what the network says itself of the image: with the
+    label, the change would tell the label to the network ("label leaking", the same).
 
     Parameters
     ----------
@@ -52,15 +55,23 @@ def fgsm(network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor) -> torch.
     x : Tensor of shape (n, 3, h, w), float32 in [0, 1]
     eps : Tensor of shape (n,)
         In grey levels.
+    steps : int
 
     Returns
     -------
     Tensor like ``x``, without a gradient
     """
-    with torch.enable_grad():
-        x = x.detach().requires_grad_(True)
-        logits = network(x).float()
-        loss = functional.cross_entropy(logits, logits.argmax(1).detach(), reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, x)
-    change = (eps / 255).reshape(-1, 1, 1, 1) * gradient.sign()
-    return ((x.detach() + change).clamp(0, 1) * 255).round() / 255
+    x = x.detach()
+    limit = (eps / 255).reshape(-1, 1, 1, 1)
+    step = limit * min(1.0, 2 / steps)
+    moved, said = x, None
+    for _ in range(steps):
+        with torch.enable_grad():
+            moved = moved.detach().requires_grad_(True)
+            logits = network(moved).float()
+            said = logits.argmax(1).detach() if said is None else said
+            loss = functional.cross_entropy(logits, said, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, moved)
+        change = (moved.detach() + step * gradient.sign() - x).clamp(-limit, limit)
+        moved = (x + change).clamp(0, 1)
+    return (moved * 255).round() / 255

@@ -16,8 +16,9 @@ from rsparse.models.weights import Trainable, choose_layers, find_layers, with_w
 from rsparse.parallel import one_thread
 from rsparse.parameters.training import TrainParameters
 from rsparse.progress import Progress
+from rsparse.training.adversaries import Adversaries
 from rsparse.training.learner import Learner
-from rsparse.training.loop import Training, versions_shown
+from rsparse.training.loop import Training
 from rsparse.training.samples import Sample
 
 
@@ -39,6 +40,7 @@ def retrain(
     file: OnnxFile,
     parts: tuple[Sequence[Sample], Sequence[Sample]],
     purified: Sequence[str],
+    adversaries: Adversaries,
     parameters: TrainParameters,
     *,
     device: str,
@@ -58,6 +60,8 @@ def retrain(
     parts : two sequences of Sample
     purified : sequence of str
         How the samples' purified versions are called.
+    adversaries : Adversaries
+        The versions that are attacked as they are shown.
     parameters : TrainParameters
     device, precision : str
         As they were found, not ``auto``.
@@ -74,11 +78,10 @@ def retrain(
     """
     trainable = open_trainable(classifier, parameters, device)
     with one_torch_thread(), one_thread():
-        learner = Learner(trainable, parameters, precision, threads)
-        versions = versions_shown(parameters, purified)
+        learner = Learner(trainable, parameters, precision, threads, adversaries)
         try:
             training = Training(
-                learner, classifier, parts, versions, parameters, checkpoint, run, threads
+                learner, classifier, parts, purified, parameters, checkpoint, run, threads
             )
             history = training.run(progress)
         finally:

@@ -20,19 +20,25 @@ from rsparse.parameters.training import TrainParameters
 from rsparse.store.files import sha256_of
 
 CLEAN = "clean"
-ADVERSARIAL = "adversarial"
 _SPLIT, _ORDER, _DRAW = range(3)
 _ASPECTS = (3 / 4, 4 / 3)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image: its files by version, their digests, and its label where there is one."""
+    """An image: its files by version, their digests, and its label where there is one.
+
+    A version without a file is adversarial: it is made of the clean one when it is shown.
+    """
 
     name: str
     files: Mapping[str, ImageFile]
     digests: Mapping[str, str]
     label: int
+
+    def stored(self, version: str) -> str:
+        """The version whose file is read."""
+        return version if version in self.files else CLEAN
 
     def load(self, version: str) -> Pixels:
         """The pixels of a version, (h, w, 3) uint8.
@@ -71,8 +77,8 @@ class Box:
 class Showing:
     """How one image is shown: in which version, which part of it, mirrored, and how attacked.
 
-    ``eps`` is FGSM's, in grey levels; 0 attacks nothing. ``share`` is how much of what is shown it
-    makes up, the rest being its neighbour in the shard.
+    ``eps`` is the attack's, in grey levels; 0 attacks nothing. ``share`` is how much of what is
+    shown it makes up, the rest being its neighbour in the shard.
     """
 
     sample: Sample
@@ -93,6 +99,8 @@ class Shard:
         As the network sees them, before any attack.
     clean : uint8 array of shape (n, h, w, 3)
         The clean versions in the same parts, of which a teacher tells the targets.
+    versions : tuple of str
+        What each image is shown as; those that are adversarial still have to be attacked.
     labels : int64 array of shape (n,)
     eps : float32 array of shape (n,), in grey levels
     shares : float32 array of shape (n,), in [0.5, 1]
@@ -102,6 +110,7 @@ class Shard:
 
     images: Pixels
     clean: Pixels
+    versions: tuple[str, ...]
     labels: NDArray[np.int64]
     eps: NDArray[np.float32]
     shares: NDArray[np.float32]
@@ -134,24 +143,24 @@ def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def draw(
-    sample: Sample, versions: Sequence[str], parameters: TrainParameters, epoch: int
+    sample: Sample, shares: Mapping[str, float], parameters: TrainParameters, epoch: int
 ) -> Showing:
     """How a sample is shown in an epoch.
 
     Parameters
     ----------
     sample : Sample
-    versions : sequence of str
-        The first is shown as often as ``clean_share`` says, the others alike.
+    shares : mapping of str to float
+        How often each version is shown; they add up to 1.
     parameters : TrainParameters
     epoch : int
     """
     rng = np.random.default_rng([parameters.seed, _DRAW, epoch, crc32(sample.name.encode())])
-    is_clean = len(versions) == 1 or rng.random() < parameters.clean_share
-    version = versions[0] if is_clean else versions[int(rng.integers(1, len(versions)))]
+    version = str(rng.choice([*shares], p=[*shares.values()]))
     box = draw_box(rng, parameters.crop)
     mirrored = parameters.flip and bool(rng.random() < 0.5)
-    eps = float(rng.uniform(0, parameters.eps)) if version == ADVERSARIAL else 0.0
+    is_stored = version in sample.files
+    eps = 0.0 if is_stored else float(rng.uniform(0, parameters.eps))
     share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
     return Showing(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
 
@@ -178,13 +187,14 @@ def load_shard(showings: Iterable[Showing], classifier: Classifier, needs_clean:
     clean = images
     if needs_clean:
         clean = [
-            image if _stored(one.version) == CLEAN else _view(one, CLEAN, classifier)
+            image if one.sample.stored(one.version) == CLEAN else _view(one, CLEAN, classifier)
             for one, image in zip(shown, images, strict=True)
         ]
     shares = np.array([one.share for one in shown], np.float32)
     return Shard(
         _blended(np.stack(images), shares),
         _blended(np.stack(clean), shares),
+        tuple(one.version for one in shown),
         np.array([one.sample.label for one in shown], np.int64),
         np.array([one.eps for one in shown], np.float32),
         shares,
@@ -200,12 +210,7 @@ def _blended(images: Pixels, shares: NDArray[np.float32]) -> Pixels:
     return np.rint(mixed).astype(np.uint8)
 
 
-def _stored(version: str) -> str:
-    """The version whose file is read: adversarial images are made of clean ones."""
-    return CLEAN if version == ADVERSARIAL else version
-
-
 def _view(showing: Showing, version: str, classifier: Classifier) -> Pixels:
-    part = showing.box.cut(showing.sample.load(_stored(version)))
+    part = showing.box.cut(showing.sample.load(showing.sample.stored(version)))
     fitted = classifier.fit_to_input(part)
     return fitted[:, ::-1] if showing.mirrored else fitted
