@@ -178,6 +178,18 @@ class TestStep:
             learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
         )
 
+    def test_images_of_a_whole_batch_are_purified_by_many_threads(self, tmp_path, learners):
+        """Batch normalisations that are trained see a batch at once; its images are the same."""
+        path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
+        adversaries = Adversaries.behind(parse_defense("median"), Resources())
+        (version,) = adversaries.defenses
+        shard = shard_of(noise(5, (12, 10)), [0] * 5, 9.0, version=version)
+        shown = [
+            learners(path, parameters, threads, adversaries=adversaries)._shown(shard)
+            for parameters, threads in ((PLAIN, 1), (replace(PLAIN, batch_norm=True), 3))
+        ]
+        assert torch.equal(*shown)
+
     def test_a_model_has_nothing_to_learn_of_itself(self, tmp_path, learners):
         path = ConvNet().save(tmp_path / "m.onnx")
         learner = learners(path, replace(PLAIN, distill=True, on="purified"))
