@@ -60,50 +60,46 @@ def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         yield f"- `{name}`: {'; '.join(_versions(training))}"
     yield "\nThe paper's retrained models (its Section V-E) saw purified benign photographs only.\n"
     yield from head([
-        "model", "photographs", "epochs", "kept", "CPU s an epoch", "wall s an epoch",
+        "model", "shown", "photographs", "epochs", "kept", "CPU s an epoch", "wall s an epoch",
         "trained on",
     ])  # fmt: skip
     for name, found in figures.items():
+        is_adversarial = TRAININGS[base][name].parameters.is_adversarial
         yield row([
-            name, str(found.images), str(found.epochs), f"epoch {found.kept}",
-            f"{found.cpu_seconds_an_epoch:.0f}", f"{found.wall_seconds_an_epoch:.0f}", found.device,
+            name, "purified, adversarial" if is_adversarial else "purified", str(found.images),
+            str(found.epochs), f"epoch {found.kept}", f"{found.cpu_seconds_an_epoch:.0f}",
+            f"{found.wall_seconds_an_epoch:.0f}", found.device,
         ])  # fmt: skip
     yield (
         "\nAn epoch's seconds are those of its steps and its validation, beside whatever else the "
         "machine did; CPU seconds are of all its cores together."
     )
     if figures and not any(found.is_on_gpu for found in figures.values()):
-        yield "On a GPU nothing was measured."
+        yield (
+            "None was trained on a GPU; how long an epoch takes there tells "
+            "[measurements.md](measurements.md)."
+        )
 
 
 def _versions(training: Training) -> Iterator[str]:
     """How the photographs were shown beside clean, in words."""
     yield f"purified by {_listed(map(defense_text, parse_defenses(training.purified)))}"
-    attacks: dict[str, list[str]] = {}
+    attacks: dict[tuple[str, str], list[str]] = {}
     for each in training.attacked:
-        attacks.setdefault(each.defense, []).append(each.attack)
-    for defense, made in attacks.items():
+        attacks.setdefault((each.defense, each.model), []).append(each.attack)
+    models: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (defense, model), made in attacks.items():
+        models.setdefault((defense, tuple(made)), []).append(model)
+    for (defense, made), attacked in models.items():
         yield (
-            f"attacked on the original by {_listed(map(attack_text, parse_attacks(made)))} and "
-            f"then purified by {_listed(map(defense_text, parse_defenses([defense])))}"
+            f"attacked on {_listed(attacked)} by {_listed(map(attack_text, parse_attacks(made)))} "
+            f"and then purified by {_listed(map(defense_text, parse_defenses([defense])))}"
         )
-    if training.behind:
-        yield _attacked_on_itself(training)
-
-
-def _attacked_on_itself(training: Training) -> str:
-    parameters = training.parameters
-    steps = parameters.attack_steps
-    attack = "FGSM" if steps == 1 else f"BIM in {steps} steps"
-    shown = [
-        "not purified" if defense == "none"
-        else f"then purified by {_listed(map(defense_text, parse_defenses([defense])))}"
-        for defense in training.behind
-    ]  # fmt: skip
-    return (
-        f"attacked by {attack} on itself as it learns, by up to {parameters.eps:g} grey levels, "
-        f"and {' or '.join(shown)}"
-    )
+    if training.parameters.is_adversarial:
+        yield (
+            f"attacked by FGSM on itself, by up to {training.parameters.eps:g} grey levels (V-H), "
+            "and not purified"
+        )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -214,18 +210,18 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
         f"a part of ImageNet whose size it does not tell; {NETWORKS[base]}. More photographs, "
         "which need no labels, are the first thing to try."
     )
-    retrained, adversarial = (TRAININGS[base][name] for name in (RETRAINED, ADVERSARIAL))
-    if retrained.attacked or retrained.behind:
+    shown = TRAININGS[base][RETRAINED].attacked
+    if shown:
+        attacked = _listed(dict.fromkeys(each.model for each in shown))
         yield (
-            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on other "
-            "photographs, on the original of the kinds that black-box makes, and on itself as it "
-            "learned, but none on what it came to be, as extended gray-box makes them. The "
-            "paper's saw no attack."
+            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on {attacked}: "
+            "of the kinds that black-box makes on the original, too. Those of extended gray-box "
+            "are made on itself, and it has seen none of them."
         )
     seen = ""
-    if adversarial.parameters.is_purified:
+    if TRAININGS[base][ADVERSARIAL].parameters.is_purified:
         seen = (
-            " It was shown photographs behind RegionSparse, too, so that what it keeps there is "
+            " It was shown purified photographs, too, so that what it keeps behind RegionSparse is "
             "not FGSM's alone."
         )
     yield (

@@ -36,10 +36,11 @@ from rsparse.store.folders import MANIFEST
 
 
 class Attacked(NamedTuple):
-    """An attack on the original, and the defense that its images are shown behind."""
+    """An attack, the defense that its images are shown behind, and the model that it is made on."""
 
     attack: str
     defense: str
+    model: str
 
 
 class Training(NamedTuple):
@@ -51,15 +52,12 @@ class Training(NamedTuple):
     purified : tuple of str
         Defenses that the photographs are shown behind.
     attacked : tuple of Attacked
-        Attacks on the original, made before the training.
-    behind : tuple of str
-        Defenses behind which attacks on itself, made while it is trained, are shown.
+        Attacks on the original or on other classifiers of the same base, which come before.
     """
 
     parameters: TrainParameters
     purified: tuple[str, ...]
-    attacked: tuple[Attacked, ...] = ()
-    behind: tuple[str, ...] = ()
+    attacked: tuple[Attacked, ...]
 
 
 class Figures(NamedTuple):
@@ -74,7 +72,8 @@ class Figures(NamedTuple):
     is_on_gpu: bool
 
 
-RETRAINED, ADVERSARIAL = "retrained", "adversarial"
+ORIGINAL = "original"
+ONCE, RETRAINED, ADVERSARIAL = "retrained-once", "retrained", "adversarial"
 STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
 MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
 SHOWN_PURIFIED = (STRONG, MILD)
@@ -83,9 +82,8 @@ SHOWN_ATTACKS = (
     "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
 _COMMON = TrainParameters(
-    on="both", distill=True, clean_share=0.15, batch_size=16, epochs=14, patience=None,
-    learning_rate=1e-4,
-)  # fmt: skip
+    distill=True, clean_share=0.15, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
+)
 FIRST_LAYERS = {  # some six of ten: those behind would learn the few photographs by heart
     "mobilenet-v2": "*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*",
     "inception-v3": "conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
@@ -93,14 +91,22 @@ FIRST_LAYERS = {  # some six of ten: those behind would learn the few photograph
 
 
 def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
-    """Both are attacked while they learn: the one behind RegionSparse, the other bare as well."""
-    retrained = replace(parameters, eps=24.0, attack_steps=3, adversarial_share=0.5)
-    adversarial = replace(parameters, adversarial_share=0.8)  # FGSM
-    shown = tuple(Attacked(attack, OURS) for attack in SHOWN_ATTACKS)
+    """Two rounds: the second is shown twice as many attacks in twice as many epochs.
+
+    Attacked images make up more of its versions, so that it is shown clean ones more often.
+    """
+    purified = replace(parameters, on="purified")
+    twice = replace(purified, epochs=2 * parameters.epochs, clean_share=0.25)
+    both = replace(parameters, on="both", eps=8.0)
     return {
-        RETRAINED: Training(retrained, SHOWN_PURIFIED, shown, (OURS,)),
-        ADVERSARIAL: Training(adversarial, SHOWN_PURIFIED, (), ("none", OURS)),
+        ONCE: Training(purified, SHOWN_PURIFIED, _attacked_on(ORIGINAL)),
+        RETRAINED: Training(twice, SHOWN_PURIFIED, _attacked_on(ORIGINAL, ONCE)),
+        ADVERSARIAL: Training(both, SHOWN_PURIFIED, ()),
     }
+
+
+def _attacked_on(*models: str) -> tuple[Attacked, ...]:
+    return tuple(Attacked(attack, OURS, model) for model in models for attack in SHOWN_ATTACKS)
 
 
 TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
@@ -132,9 +138,8 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
             [shared / "train"], original.path, path,
             replace(training.parameters, device=how.device), original.wants,
             defenses=parse_defenses(training.purified), dictionaries=_dictionaries(shared, work),
-            adversarial_defenses=parse_defenses(training.behind), purified=attacked,
-            cache=work / "purified" / base, plot=path.with_suffix(".png"), workers=how.workers,
-            progress=clock,
+            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
+            workers=how.workers, progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
@@ -146,39 +151,49 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
 def purified_attacks(
     base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, how: Computing
 ) -> list[Path]:
-    """Folders of the training photographs, attacked on the original and then purified.
+    """Folders of the training photographs, attacked on a model and then purified.
 
     An attack leaves them at the model's input size, at which they are then purified, as benign
     ones are and as an evaluation does it.
     """
-    made = work / "attacked-train" / base
-    if shown:
-        attacks = [parse_attack(each.attack)[0] for each in shown]
-        _attack(base, attacks, shared, made, how)
+    for name in dict.fromkeys(each.model for each in shown):
+        attacks = [parse_attack(each.attack)[0] for each in shown if each.model == name]
+        _attack(base, name, attacks, shared, work, how)
     folders = []
     with progress_bar() as progress:
         for each in shown:
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             text = attack_text(attack)
-            folder = work / "purified-attacked" / base / defense_text(defense) / text
+            folder = work / "purified-attacked" / base / defense_text(defense)
+            folder /= f"{text}-on-{each.model}"
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [made / text], defense, folder, dictionaries=_dictionaries(shared, work),
-                    workers=how.workers, progress=progress,
+                    [_attacks_on(base, each.model, work) / text], defense, folder,
+                    dictionaries=_dictionaries(shared, work), workers=how.workers,
+                    progress=progress,
                 )  # fmt: skip
             folders.append(folder)
     return folders
 
 
-def _attack(base: str, attacks: list[Attack], shared: Path, made: Path, how: Computing) -> None:
-    """Attack the training photographs on the original where that is not done."""
+def _attacks_on(base: str, name: str, work: Path) -> Path:
+    return work / "attacked-train" / base / name
+
+
+def _attack(
+    base: str, name: str, attacks: list[Attack], shared: Path, work: Path, how: Computing
+) -> None:
+    """Attack the training photographs on the original or on another classifier of the base."""
+    made = _attacks_on(base, name, work)
     if all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
         return
-    original = model(shared, base)
+    attacked = model(shared, base)
+    if name != ORIGINAL:
+        attacked = ModelChoice(trained(base, name, shared, work, how))
     with progress_bar() as progress:
         attack_images(
-            [shared / "train"], original.path, attacks, made,
-            AttackRunParameters(device=how.device), original.wants,
+            [shared / "train"], attacked.path, attacks, made,
+            AttackRunParameters(device=how.device), attacked.wants,
             labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
         )  # fmt: skip
 

@@ -154,8 +154,12 @@ def test_a_run_that_loses_its_scheduler_can_go_on_without(
     arguments = ("purify", many, "--dict", dict_file, *SLOW)
     with start(*arguments, "-o", tmp_path / "out", "--cluster", mortal.address) as running:
         when_done(running, tmp_path / "out", 4, 0)
+        for worker in mortal.workers:  # so that it cannot finish first
+            worker.send_signal(signal.SIGSTOP)
         mortal.scheduler.kill()
         stdout, stderr = running.communicate(timeout=100)
+        for worker in mortal.workers:
+            worker.send_signal(signal.SIGCONT)
     assert (running.returncode, stdout) == (2, "")
     assert stderr == (
         f"rsparse: error: {mortal.address}: the scheduler has gone; "

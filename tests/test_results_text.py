@@ -93,17 +93,17 @@ def test_the_papers_numbers_stand_beside(rows):
 def test_what_a_training_took_and_on_what(rows):
     found = rows({BLACK_BOX})
     assert found["retrained"] == [
-        "retrained", "900", "10", "epoch 9", "61", "35", "AMD EPYC, 2 cores",
+        "retrained", "purified", "900", "10", "epoch 9", "61", "35", "AMD EPYC, 2 cores",
     ]  # fmt: skip
     assert found["adversarial"] == [
-        "adversarial", "900", "30", "epoch 28", "13", "8", "NVIDIA H200",
+        "adversarial", "purified, adversarial", "900", "30", "epoch 28", "13", "8", "NVIDIA H200",
     ]  # fmt: skip
 
 
 def test_a_gpu_is_missed_where_no_model_was_made_on_one(whole, figures):
     import trained_text
 
-    sentence = "On a GPU nothing was measured."
+    sentence = "None was trained on a GPU;"
     assert sentence not in "\n".join(trained_text.render(whole, BASES[0], figures))
     on_cpu = {"retrained": figures["retrained"]}
     assert sentence in "\n".join(trained_text.render(whole, BASES[0], on_cpu))
@@ -123,28 +123,29 @@ def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, mo
     import trained_text
     from trainings import TRAININGS, Attacked, Training
 
-    first, second = TRAININGS[BASES[0]].values()
+    _, first, second = TRAININGS[BASES[0]].values()
     shown = [
-        Attacked(attack, defense)
+        Attacked(attack, defense, model)
+        for model in ("original", "retrained-once")
         for attack, defense in (("fgsm:eps=2", "nlm"), ("fgsm:eps=4", "nlm"), ("bim:eps=2", "tvm"))
     ]
     toy = {
-        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), tuple(shown), ("nlm",)),
-        "adversarial": Training(second.parameters, ("nlm",), (), ("none", "tvm")),
+        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), tuple(shown[:-1])),
+        "adversarial": Training(second.parameters, ("nlm",), tuple(shown[:1])),
     }
     monkeypatch.setattr(trained_text, "TRAININGS", {BASES[0]: toy})
     text = "\n".join(trained_text.render(whole, BASES[0], figures))
     assert (
-        "- `retrained`: purified by `jpeg-quality=20` and `nlm-h=4`; attacked on the original by "
-        "`fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`; attacked on the original by "
-        "`bim-eps=2` and then purified by `tvm-weight=0.03`; attacked by BIM in 3 steps on itself "
-        "as it learns, by up to 24 grey levels, and then purified by `nlm-h=4`\n"
+        "- `retrained`: purified by `jpeg-quality=20` and `nlm-h=4`; attacked on `original` and "
+        "`retrained-once` by `fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`; "
+        "attacked on `original` by `bim-eps=2` and then purified by `tvm-weight=0.03`\n"
     ) in text
     assert (
-        "- `adversarial`: purified by `nlm-h=4`; attacked by FGSM on itself as it learns, by up to "
-        "16 grey levels, and not purified or then purified by `tvm-weight=0.03`\n"
+        "- `adversarial`: purified by `nlm-h=4`; attacked on `original` by `fgsm-eps=2` and then "
+        "purified by `nlm-h=4`; attacked by FGSM on itself, by up to 8 grey levels (V-H), and not "
+        "purified\n"
     ) in text
-    assert "**Attacks known and unknown.**" in text
+    assert "`retrained` was shown attacks on `original` and `retrained-once`:" in text
 
 
 def test_parts_that_were_not_run_again_stay():

@@ -23,6 +23,7 @@ from rsparse.training.samples import (
     draw_box,
     epoch_order,
     load_shard,
+    shares_of,
     split,
 )
 from tests.conftest import make_picture
@@ -75,31 +76,43 @@ class TestSamples:
     def test_draws(self):
         """The wanted shares; the same draw for the same epoch; the clean version is whole."""
         parameters = TrainParameters(clean_share=0.2, eps=10)
-        shares = {CLEAN: 0.2, "jpeg": 0.5, ADVERSARIAL: 0.3}
-        drawn = [draw(s, shares, parameters, 3) for s in self.bare(1000)]
-        assert drawn == [draw(s, shares, parameters, 3) for s in self.bare(1000)]
-        assert drawn != [draw(s, shares, parameters, 4) for s in self.bare(1000)]
-        found = [np.mean([one.version == version for one in drawn]) for version in shares]
-        np.testing.assert_allclose(found, [*shares.values()], atol=0.05)
+        versions = ("jpeg",), (ADVERSARIAL,)
+        drawn = [draw(s, *versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn == [draw(s, *versions, parameters, 3) for s in self.bare(1000)]
+        assert drawn != [draw(s, *versions, parameters, 4) for s in self.bare(1000)]
+        found = [np.mean([o.version == v for o in drawn]) for v in (CLEAN, "jpeg", ADVERSARIAL)]
+        np.testing.assert_allclose(found, [0.2, 0.4, 0.4], atol=0.05)
         assert np.mean([one.mirrored for one in drawn]) == pytest.approx(0.5, abs=0.06)
         eps = [one.eps for one in drawn if one.version == ADVERSARIAL]
         assert 0 < min(eps) < 0.5 < 9.5 < max(eps) < 10
         assert {one.eps for one in drawn if one.version != ADVERSARIAL} == {0.0}
 
+    def test_draws_by_an_adversarial_share(self):
+        """As often as validation counts them, which is what ``shares_of`` tells."""
+        parameters = TrainParameters(clean_share=0.2, adversarial_share=0.75)
+        purified, adversarial = ("jpeg",), (ADVERSARIAL, f"{ADVERSARIAL}+median")
+        drawn = [draw(s, purified, adversarial, parameters, 3) for s in self.bare(2000)]
+        wanted = shares_of(purified, adversarial, parameters)
+        found = [np.mean([one.version == version for one in drawn]) for version in wanted]
+        np.testing.assert_allclose([*wanted.values()], [0.2, 0.2, 0.3, 0.3])
+        np.testing.assert_allclose(found, [*wanted.values()], atol=0.04)
+        only = [draw(s, (), adversarial, parameters, 3) for s in self.bare(50)]
+        assert {one.version for one in only} == {CLEAN, *adversarial}
+
     def test_without_augmentation(self):
         parameters = TrainParameters(crop=1, flip=False)
-        assert draw(self.bare(1)[0], {CLEAN: 1.0}, parameters, 0) == Showing(
+        assert draw(self.bare(1)[0], (), (), parameters, 0) == Showing(
             self.bare(1)[0], CLEAN, Box(), False, 0.0, 1.0
         )
 
     def test_shares_of_blended_images(self):
         """Beta(1, 1) is uniform; an image makes up the larger part of what it is shown in."""
         parameters = TrainParameters(mixup=1.0)
-        shares = [draw(s, {CLEAN: 1.0}, parameters, 0).share for s in self.bare(1000)]
+        shares = [draw(s, (), (), parameters, 0).share for s in self.bare(1000)]
         assert 0.5 <= min(shares) < 0.51 < 0.99 < max(shares) <= 1
         assert np.mean(shares) == pytest.approx(0.75, abs=0.02)
-        plain = [draw(s, {CLEAN: 1.0}, TrainParameters(), 0) for s in self.bare(5)]
-        blended = [draw(s, {CLEAN: 1.0}, parameters, 0) for s in self.bare(5)]
+        plain = [draw(s, (), (), TrainParameters(), 0) for s in self.bare(5)]
+        blended = [draw(s, (), (), parameters, 0) for s in self.bare(5)]
         assert [replace(one, share=1.0) for one in blended] == plain
 
     def test_boxes_stay_inside_and_keep_their_share(self):

@@ -15,13 +15,13 @@ from rsparse.progress import Progress
 from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score, read_ahead
 from rsparse.training.samples import (
-    CLEAN,
     Sample,
     Shard,
     Showing,
     draw,
     epoch_order,
     load_shard,
+    shares_of,
 )
 from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
 
@@ -67,7 +67,8 @@ class Training:
         self.learner, self.classifier = learner, classifier
         self.shown, self.held_out = parts
         self.parameters = parameters
-        self.shares = shares_of(purified, [*learner.adversaries.defenses], parameters)
+        self.purified, self.adversarial = purified, [*learner.adversaries.defenses]
+        self.shares = shares_of(purified, self.adversarial, parameters)
         self.checkpoint, self.run_name, self.threads = checkpoint, run, threads
         self.n_batches = math.ceil(len(self.shown) / parameters.batch_size)
         found = load_checkpoint(checkpoint, run, learner.trainable, learner.optimizer)
@@ -122,14 +123,15 @@ class Training:
         values = self.parameters
         order = epoch_order(len(self.shown), values.seed, epoch)
         for numbers in list(chunked(order.tolist(), values.batch_size))[start:]:
-            yield [draw(self.shown[n], self.shares, values, epoch) for n in numbers]
+            yield [
+                draw(self.shown[n], self.purified, self.adversarial, values, epoch) for n in numbers
+            ]
 
     def _validate(self, progress: Progress) -> dict[str, Score]:
         """The scores of all versions of what is held out, whole and attacked with all of eps."""
         scores = {}
         for version in self.shares:
-            is_adversarial = version in self.learner.adversaries.defenses
-            eps = self.parameters.eps if is_adversarial else 0.0
+            eps = self.parameters.eps if version in self.adversarial else 0.0
             showings = [Showing(sample, version, eps=eps) for sample in self.held_out]
             scores[version] = Score()
             for shards in self._read(chunked(showings, self.parameters.batch_size)):
@@ -181,33 +183,6 @@ class Training:
         save_checkpoint(
             self.checkpoint, self.run_name, self.state, learner.trainable, learner.optimizer
         )
-
-
-def shares_of(
-    purified: Sequence[str], adversarial: Sequence[str], parameters: TrainParameters
-) -> dict[str, float]:
-    """How much of what is trained on each version makes up, and so counts in validation.
-
-    The clean version comes first; purified ones are alike, and so are adversarial ones.
-
-    Examples
-    --------
-    >>> shares_of(["jpeg", "median"], [], TrainParameters(clean_share=0.5))
-    {'clean': 0.5, 'jpeg': 0.25, 'median': 0.25}
-    """
-    kinds = [names for names in (purified, adversarial) if names]
-    if not kinds:
-        return {CLEAN: 1.0}
-    others = 1 - parameters.clean_share
-    attacked = parameters.adversarial_share
-    if len(kinds) == 1 or attacked is None:
-        parts = [others * len(names) / len([*purified, *adversarial]) for names in kinds]
-    else:
-        parts = [others * (1 - attacked), others * attacked]
-    shares = {CLEAN: parameters.clean_share}
-    for names, part in zip(kinds, parts, strict=True):
-        shares.update(dict.fromkeys(names, part / len(names)))
-    return shares
 
 
 def losses_of(history: Sequence[dict[str, Any]]) -> list[float]:

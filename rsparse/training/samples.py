@@ -142,27 +142,72 @@ def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(n)
 
 
+def shares_of(
+    purified: Sequence[str], adversarial: Sequence[str], parameters: TrainParameters
+) -> dict[str, float]:
+    """How much of what is trained on each version makes up, and so counts in validation.
+
+    The clean version comes first; purified ones are alike, and so are adversarial ones.
+
+    Examples
+    --------
+    >>> shares_of(["jpeg", "median"], [], TrainParameters(clean_share=0.5))
+    {'clean': 0.5, 'jpeg': 0.25, 'median': 0.25}
+    """
+    kinds = [names for names in (purified, adversarial) if names]
+    if not kinds:
+        return {CLEAN: 1.0}
+    others = 1 - parameters.clean_share
+    attacked = parameters.adversarial_share
+    if len(kinds) == 1 or attacked is None:
+        parts = [others * len(names) / len([*purified, *adversarial]) for names in kinds]
+    else:
+        parts = [others * (1 - attacked), others * attacked]
+    shares = {CLEAN: parameters.clean_share}
+    for names, part in zip(kinds, parts, strict=True):
+        shares.update(dict.fromkeys(names, part / len(names)))
+    return shares
+
+
 def draw(
-    sample: Sample, shares: Mapping[str, float], parameters: TrainParameters, epoch: int
+    sample: Sample,
+    purified: Sequence[str],
+    adversarial: Sequence[str],
+    parameters: TrainParameters,
+    epoch: int,
 ) -> Showing:
     """How a sample is shown in an epoch.
 
     Parameters
     ----------
     sample : Sample
-    shares : mapping of str to float
-        How often each version is shown; they add up to 1.
+    purified, adversarial : sequence of str
+        The versions that are shown beside the clean one, as often as the parameters say.
     parameters : TrainParameters
     epoch : int
     """
     rng = np.random.default_rng([parameters.seed, _DRAW, epoch, crc32(sample.name.encode())])
-    version = str(rng.choice([*shares], p=[*shares.values()]))
+    version = _draw_version(rng, purified, adversarial, parameters)
     box = draw_box(rng, parameters.crop)
     mirrored = parameters.flip and bool(rng.random() < 0.5)
     is_stored = version in sample.files
     eps = 0.0 if is_stored else float(rng.uniform(0, parameters.eps))
     share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
     return Showing(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
+
+
+def _draw_version(
+    rng: np.random.Generator,
+    purified: Sequence[str],
+    adversarial: Sequence[str],
+    parameters: TrainParameters,
+) -> str:
+    others, attacked = [*purified, *adversarial], parameters.adversarial_share
+    if not others or rng.random() < parameters.clean_share:
+        return CLEAN
+    if purified and adversarial and attacked is not None:
+        others = [*adversarial] if rng.random() < attacked else [*purified]
+    return others[int(rng.integers(len(others)))]
 
 
 def draw_box(rng: np.random.Generator, smallest: float) -> Box:
