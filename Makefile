@@ -60,7 +60,7 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (1 to 2 hour
 	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
 		--work bench-work/inception
 
-results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 to 4 hours; wants ../shared)
+results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 to 5 hours; wants ../shared)
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; fi
 	@$(BIN)/python benchmarks/results.py --shared "$(SHARED)" --work bench-work/results \

@@ -22,12 +22,12 @@ from rsparse.parameters.method import PurifyRunParameters
 from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images, sides_of
-from rsparse.stages.train import Behind, TrainOutcome, check_training, train_model
+from rsparse.stages.train import TrainOutcome, check_training, train_model
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
-from rsparse.training.adversaries import ADVERSARIAL
+from rsparse.training.adversaries import ADVERSARIAL, Behind
 from rsparse.training.samples import CLEAN
 
 

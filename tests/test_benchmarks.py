@@ -162,6 +162,21 @@ def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photogr
         assert {decode_image(i.read_bytes(), i).shape for i in images} == {(16, 16, 3)}, folder
 
 
+def test_an_epoch_is_timed_with_and_without_attacks(toy, photographs, monkeypatch):
+    import epoch
+    from computing import Computing
+
+    monkeypatch.setattr(epoch, "BASE", "toy")
+    monkeypatch.setattr(epoch, "TRAININGS", toy[0].TRAININGS)
+    rows = [line.strip("| ").split(" | ") for line in epoch._rows(
+        photographs, toy[1], 1, Computing(1, "cpu")
+    )]  # fmt: skip
+    assert [row[:3] for row in rows] == [
+        ["purified", "9", "3"], ["purified; attacked, then purified", "9", "4"],
+    ]  # fmt: skip
+    assert all(float(seconds) >= 0 for row in rows for seconds in row[3:])
+
+
 def test_the_clock_counts_epochs_alone(monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     import computing

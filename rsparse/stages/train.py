@@ -11,10 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rsparse.defenses import Defense, NoDefense
-from rsparse.defenses.resources import load_resources
 from rsparse.devices import torch_device
 from rsparse.errors import InputError
 from rsparse.images import ImageFile
@@ -37,7 +35,7 @@ from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, Journal, journal_beside, to_line
 from rsparse.store.records import MODEL, Record, Source
-from rsparse.training.adversaries import Adversaries
+from rsparse.training.adversaries import Behind, load_adversaries
 from rsparse.training.checks import check_outputs, refuse_contradictions, require_training
 from rsparse.training.curve import draw_curve
 from rsparse.training.reading import ReadingStep
@@ -45,16 +43,6 @@ from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 
 TRAINING_KEY = "rsparse.training"
-
-
-class Behind(NamedTuple):
-    """Defenses that adversarial images are shown behind, one version for each.
-
-    ``dictionaries`` are files by the names that the defenses ask for; "" is the default one.
-    """
-
-    defenses: Sequence[Defense]
-    dictionaries: Mapping[str, Path]
 
 
 @dataclass
@@ -201,7 +189,7 @@ class _Run:
         require_training()
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
-        self.adversaries, self.dictionaries = _adversaries(parameters, behind)
+        self.adversaries, self.dictionaries = load_adversaries(parameters, behind)
         self.device = torch_device(parameters.device)
         auto = "bf16" if self.device.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
@@ -325,20 +313,6 @@ class _Run:
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
         return Record(MODEL, "train", self.values(), self.parameters.seed, tuple(sources))
-
-
-def _adversaries(
-    parameters: TrainParameters, behind: Behind | None
-) -> tuple[Adversaries, dict[str, Source]]:
-    """The versions that are attacked as they are shown, and the dictionaries of their defenses."""
-    if behind is not None and behind.defenses and not parameters.is_adversarial:
-        raise InputError(f"--adversarial-defense: --on {parameters.on} shows no adversarial images")
-    if not parameters.is_adversarial:
-        return Adversaries(), {}
-    chosen, dictionaries = behind or Behind((), {})
-    defenses = chosen or [NoDefense()]
-    resources, used = load_resources(defenses, dictionaries, parameters.seed)
-    return Adversaries.behind(defenses, resources), used
 
 
 def _by_name(inputs: ImageInputs) -> dict[str, ImageFile]:

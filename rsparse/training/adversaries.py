@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
+from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.images import Pixels
+from rsparse.parameters.training import TrainParameters
+from rsparse.store.records import Source
 
 ADVERSARIAL = "adversarial"
+
+
+class Behind(NamedTuple):
+    """Defenses that adversarial images are shown behind, one version for each.
+
+    ``dictionaries`` are files by the names that the defenses ask for; "" is the default one.
+    """
+
+    defenses: Sequence[Defense]
+    dictionaries: Mapping[str, Path]
 
 
 def version_of(defense: Defense) -> str:
@@ -73,3 +88,23 @@ class Adversaries:
             raise InputError(
                 f"--adversarial-defense {text}: at the model's input size an image {error}"
             ) from error
+
+
+def load_adversaries(
+    parameters: TrainParameters, behind: Behind | None
+) -> tuple[Adversaries, dict[str, Source]]:
+    """The versions that are attacked as they are shown, and the dictionaries of their defenses.
+
+    Raises
+    ------
+    InputError
+        If no adversarial images are shown, or a dictionary is missing or cannot be used.
+    """
+    if behind is not None and behind.defenses and not parameters.is_adversarial:
+        raise InputError(f"--adversarial-defense: --on {parameters.on} shows no adversarial images")
+    if not parameters.is_adversarial:
+        return Adversaries(), {}
+    chosen, dictionaries = behind or Behind((), {})
+    defenses = chosen or [NoDefense()]
+    resources, used = load_resources(defenses, dictionaries, parameters.seed)
+    return Adversaries.behind(defenses, resources), used
