@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.attacker import Aiming, Attacker, Batch, Target, make_batches
 from rsparse.attacks.backend import choose_device
-from rsparse.attacks.campaign import Campaign, Keeping, KeptResults, forget_others, is_written
+from rsparse.attacks.campaign import Campaign, Keeping, KeptResults, Part, forget_others, is_written
 from rsparse.attacks.origin import Origin
 from rsparse.attacks.scaling import Scaling
 from rsparse.attacks.summary import AttackSummary, summarize
@@ -18,7 +19,7 @@ from rsparse.errors import InputError
 from rsparse.labels import find_labels
 from rsparse.models.onnx_classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Workers, chunked
+from rsparse.parallel import Spread, Workers, chunked
 from rsparse.parameters.judging import AttackRunParameters
 from rsparse.progress import Progress
 from rsparse.runs import failure, refuse_all_failed, save_png
@@ -209,11 +210,12 @@ class AttackRun:
         resumed = len(self.targets) - sum(len(batch.targets) for batch in pending)
         progress.start(_doing(attack), len(self.targets), resumed)
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
-        step = _Writing(campaign, tau, folder.path, floats)
-        for entries in self._map(step, pending, folder):
-            for entry in entries:
-                folder.journal.add(entry)
-            progress.advance(len(entries))
+        with self._workers.within() as spread:
+            step = _Writing(campaign, tau, folder.path, floats, spread)
+            for entries in self._map(step, pending, folder):
+                for entry in entries:
+                    folder.journal.add(entry)
+                progress.advance(len(entries))
         if floats:
             record = self.origin.record(attack, self.targets, scaling, FLOATS)
             with create_hdf5(folder.path / FLOAT_FILE, record) as file:
@@ -235,8 +237,13 @@ class _Writing:
     tau: float
     output: Path
     extra: Mapping[str, str]
+    spread: Spread
 
     def __call__(self, batch: Batch) -> list[Entry]:
+        return list(chain.from_iterable(self.spread(self.write, self.campaign.parts(batch))))
+
+    def write(self, part: Part) -> list[Entry]:
+        """Measure and write some images; their entries."""
         return [
             {
                 **save_png(self.output, item.target.image.name, item.pixels),
@@ -244,7 +251,7 @@ class _Writing:
                 **item.measured,
                 **self.extra,
             }
-            for item in self.campaign.attacked(batch, self.tau)
+            for item in self.campaign.measured(part, self.tau)
         ]
 
 

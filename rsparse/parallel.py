@@ -9,12 +9,12 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from rsparse.errors import InputError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""``map`` of one argument, or what does the same by threads."""
 
 _AHEAD = 3  # items handed out a process: one in work, and some waiting so that none is idle
 _IDLE = 600  # seconds until a process without work ends
@@ -82,6 +85,10 @@ class Workers(ABC):
     def sharing_a_device(self) -> Workers:
         """The workers for work that a machine's GPU does."""
         return self
+
+    def within(self) -> AbstractContextManager[Spread]:
+        """A ``map`` for the parts of one item: in its place, where every core has an item."""
+        return nullcontext(map)
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,14 @@ class Sharing(Workers):
     def cores(self, size: int, pays_from: int = 32) -> int:  # noqa: ARG002
         """One: what is computed is computed on the device."""
         return 1
+
+    @contextmanager
+    def within(self) -> Iterator[Spread]:
+        """Threads of their own: an item is large here, and there may be fewer than threads."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            yield pool.map
 
 
 def usable_cores() -> int:

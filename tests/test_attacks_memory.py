@@ -1,7 +1,9 @@
-"""Batches by a GPU's memory, and what is said where it is too small (no GPU needed)."""
+"""Batches beside a GPU: by its memory, what is said where it is too small, and the threads that
+measure them (no GPU needed)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +11,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rsparse.attacks import Fgsm, run_attack  # noqa: E402
+from rsparse.attacks import Fgsm, parse_attack, run_attack  # noqa: E402
 from rsparse.attacks import batches as of_batches  # noqa: E402
 from rsparse.attacks.batches import AT_MOST, ON_A_CPU, batch_that_fits  # noqa: E402
+from rsparse.data import demo_model, demo_photos  # noqa: E402
 from rsparse.models.onnx_classifier import load_classifier  # noqa: E402
 from rsparse.models.twin import load_twin  # noqa: E402
-from tests.conftest import REPOSITORY  # noqa: E402
+from rsparse.parallel import Here, Sharing  # noqa: E402
+from rsparse.parameters.judging import AttackRunParameters  # noqa: E402
+from rsparse.stages.attack import attack_images  # noqa: E402
+from tests.conftest import REPOSITORY, tree_of  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 from tests.toy_networks import linear_problem  # noqa: E402
 
@@ -71,3 +77,17 @@ def test_classifying_takes_fewer_at_a_time(monkeypatch):
     room = 0
     with refused("the memory of device 'cpu' is too small for it"):
         twin.logits(images)
+
+
+def test_threads_that_measure_parts_of_a_batch_change_no_byte(tmp_path: Path) -> None:
+    attacks = [a for text in ("fgsm:eps=4", "cw-l2:d=0.1,steps=5") for a in parse_attack(text)]
+    trees = []
+    for workers in (Here(1), Sharing(3)):
+        output = tmp_path / str(len(trees))
+        attack_images(
+            [demo_photos("test")], demo_model(), attacks, output,
+            AttackRunParameters(batch_size=11, device="cpu"), workers=workers,
+        )  # fmt: skip
+        trees.append(tree_of(output))
+    assert trees[0] == trees[1]
+    assert len(trees[0]) > 2 * 11

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,6 +50,22 @@ WORKERS = pytest.mark.parametrize("workers", [Here(1), Here(2), Sharing(2)])
 def test_results_come_in_order(workers):
     assert list(workers.map(square, iter(range(50)), 50)) == [n * n for n in range(50)]
     assert list(workers.map(square, [], 0)) == []
+
+
+@WORKERS
+def test_the_parts_of_an_item_come_in_order(workers):
+    with workers.within() as spread:
+        assert list(spread(square, range(9))) == [n * n for n in range(9)]
+
+
+def test_only_where_there_are_threads_the_parts_of_an_item_are_spread():
+    def where(_):
+        return threading.get_ident()
+
+    with Here(2).within() as spread:
+        assert set(spread(where, range(3))) == {threading.get_ident()}
+    with Sharing(2).within() as spread:
+        assert threading.get_ident() not in set(spread(where, range(3)))
 
 
 @WORKERS

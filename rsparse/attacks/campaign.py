@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,15 @@ from rsparse.images import to_unit
 from rsparse.store.files import atomic_path, sha256_of, sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.journal import Journal, to_line
+
+_MEASURED_TOGETHER = 4  # images
+
+
+class Part(NamedTuple):
+    """Some images of a batch, and what the attack made of them."""
+
+    batch: Batch
+    result: AttackResult
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,15 @@ class Campaign:
             self.kept.save(batch.number, result)
         return result
 
-    def attacked(self, batch: Batch, tau: float) -> list[Attacked]:
-        """The batch's images with their results scaled, rounded and measured."""
-        return self.attacker.measure(batch, self.result(batch), tau)
+    def parts(self, batch: Batch) -> list[Part]:
+        """The batch's images with their results, a few together: what one core measures."""
+        result = self.result(batch)
+        starts = range(0, len(batch.targets), _MEASURED_TOGETHER)
+        return [_part(batch, result, slice(i, i + _MEASURED_TOGETHER)) for i in starts]
+
+    def measured(self, part: Part, tau: float) -> list[Attacked]:
+        """The images of a part, scaled, rounded and measured."""
+        return self.attacker.measure(*part, tau)
 
     def scaling_to(self, d: float, batches: Sequence[Batch]) -> Scaling:
         """The factor that brings the results of all batches to an average of d."""
@@ -62,6 +77,11 @@ class Campaign:
         for batch in batches:
             x = to_unit(self.attacker.load(batch))
             yield from zip(batch.targets, scaled(x, self.result(batch).x_adv, tau), strict=True)
+
+
+def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
+    targets = Batch(batch.number, batch.targets[some])
+    return Part(targets, AttackResult(result.x_adv[some], result.failed[some]))
 
 
 @dataclass(frozen=True)
