@@ -56,7 +56,7 @@ def main() -> int:
             share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         parameters = replace(plan.parameters, device=how.device)
-        matrix = Matrix(replace(plan, defenses=kept, parameters=parameters))
+        matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), how.workers)
         cost = estimate(matrix, how.workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
@@ -69,7 +69,7 @@ def main() -> int:
             with progress_bar() as progress:
                 outcome = run_matrix(matrix, workers=how.workers, progress=progress)
             took = (time.monotonic() - start) / 60
-            print(f"{name}: {outcome.done} cells took {took:.0f} min", file=sys.stderr)
+            print(f"{name}: {outcome.done} cells took {took:.1f} min", file=sys.stderr)
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
     if not options.dry_run:

@@ -16,6 +16,8 @@ TORCH_CPU = "torch-cpu"
 def torch_device(name: str) -> str:
     """The torch device to compute on; ``auto`` is the first GPU, or the CPU without one.
 
+    ``torch-cpu`` is the CPU.
+
     Raises
     ------
     InputError
@@ -25,6 +27,8 @@ def torch_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == TORCH_CPU:
+        return "cpu"
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -64,7 +68,7 @@ def optional_torch_device(name: str) -> str | None:
     if name == "auto":
         found = torch_device("auto")
         return None if found == "cpu" else found
-    return torch_device("cpu" if name == TORCH_CPU else name)
+    return torch_device(name)
 
 
 def recorded_device(torch_device: str | None) -> dict[str, str]:
@@ -75,6 +79,20 @@ def recorded_device(torch_device: str | None) -> dict[str, str]:
     if torch_device is None:
         return {}
     return {"device": TORCH_CPU if torch_device == "cpu" else torch_device.partition(":")[0]}
+
+
+def device_beside_cores(name: str) -> str | None:
+    """Of the device that attacks are made on: torch's, if it also does what the cores could do.
+
+    That is a GPU of CUDA's (or ``torch-cpu``); for any other it is None.
+
+    Raises
+    ------
+    InputError
+        As ``optional_torch_device``.
+    """
+    does = name in ("auto", TORCH_CPU) or name.startswith("cuda")
+    return optional_torch_device(name) if does else None
 
 
 @contextmanager

@@ -29,6 +29,7 @@ LAYERS = (
         "sheet",
         "report",
         "attacking",
+        "judging",
         "training",
     },
     {"attacks", "defenses", "models", "gpu"},

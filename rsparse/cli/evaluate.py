@@ -158,7 +158,7 @@ def evaluate(
     from rsparse.matrix.layout import Matrix
     from rsparse.matrix.running import run_matrix
 
-    watch, matrix = Stopwatch(), Matrix(plan)
+    watch, matrix = Stopwatch(), Matrix(plan, workers)
     cost = estimate(matrix, workers, overwrite)
     print_plan(plan, cost)
     if dry_run:

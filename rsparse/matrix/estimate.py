@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
 from rsparse.defenses import Defense
+from rsparse.defenses.on_device import OnDevice
 from rsparse.images import ImageFile, Pixels, decode_image
+from rsparse.judging import TOGETHER, Court
 from rsparse.matrix.layout import Attacked, Matrix
 from rsparse.models.onnx_classifier import Classifier
 from rsparse.parallel import Here, Workers, one_thread
@@ -19,6 +21,8 @@ from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 
 MEASURED = 2  # images
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
     missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
     cores = workers.cores(n, pays_from=0)
     pictures = _pictures(matrix)
+    attacking = _attack_seconds(matrix, left, pictures)
+    judging = _judge_seconds(matrix, missing, pictures)
     return Estimate(
         n,
         is_exact,
@@ -90,8 +96,8 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
         len(cells),
         len(missing),
         len(left),
-        _attack_seconds(matrix, left, pictures) * n / cores,
-        _judge_seconds(matrix, missing, pictures) * n / cores,
+        (attacking.core / cores + attacking.device) * n,
+        (judging.core / cores + judging.device) * n,
         cores,
     )
 
@@ -134,12 +140,19 @@ def _passes(column: Attacked) -> int:
     return 0 if column.attack is None else column.attack.passes
 
 
+class _Seconds(NamedTuple):
+    """What an image takes: of one core, and of the device that all cores share."""
+
+    core: float
+    device: float
+
+
 def _attack_seconds(
     matrix: Matrix, columns: Sequence[Attacked], pictures: Sequence[Pixels]
-) -> float:
-    """For one image, on one core; attacks that differ by their scaling alone are run once."""
+) -> _Seconds:
+    """For one image; attacks that differ by their scaling alone are run once."""
     if not any(map(_passes, columns)):
-        return 0.0
+        return _Seconds(0.0, 0.0)
     from rsparse.attacks.backend import choose_device
     from rsparse.attacks.cost import seconds_a_pass
 
@@ -148,36 +161,52 @@ def _attack_seconds(
     for column in columns:
         if column.threat is not None and column.attack is not None:
             runs.setdefault(column.threat.attacked.name, set()).add(column.attack.unscaled())
-    return sum(
+    seconds = sum(
         seconds_a_pass(matrix.models[name], pictures, device)
         * sum(attack.passes for attack in attacks)
         for name, attacks in runs.items()
     )
+    return _Seconds(seconds, 0.0) if device == "cpu" else _Seconds(0.0, seconds)
 
 
 def _judge_seconds(
     matrix: Matrix, cells: Sequence[tuple[Attacked, Defense]], pictures: Sequence[Pixels]
-) -> float:
-    """For one image of each cell, on one core; judges of the same images share the cleaning."""
+) -> _Seconds:
+    """For one image of each cell; judges of the same images share the cleaning."""
     cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in cells}.values()]
     judges = [column.judged.name for column, _ in cells]
-    resources = matrix.court.resources
     cleaning = {
-        defense: _seconds(partial(defense.clean, resources=resources), pictures)
-        for defense in dict.fromkeys(cleaned)
+        defense: _cleaning(matrix.court, defense, pictures) for defense in dict.fromkeys(cleaned)
     }
     judging = {
-        name: _seconds(partial(_classify, matrix.models[name]), pictures)
+        name: _judging(matrix.court, matrix.models[name], pictures)
         for name in dict.fromkeys(judges)
     }
-    return sum(map(cleaning.__getitem__, cleaned)) + sum(map(judging.__getitem__, judges))
+    parts = [*map(cleaning.__getitem__, cleaned), *map(judging.__getitem__, judges)]
+    return _Seconds(sum(part.core for part in parts), sum(part.device for part in parts))
 
 
-def _classify(judge: Classifier, picture: Pixels) -> object:
-    return judge.logits([picture])
+def _cleaning(court: Court, defense: Defense, pictures: Sequence[Pixels]) -> _Seconds:
+    if court.device is None:
+        return _Seconds(_seconds(partial(defense.clean, resources=court.resources), pictures), 0.0)
+    on_device = OnDevice(defense, court.resources, court.device)
+    batch = [on_device.prepare(pictures[0])] * TOGETHER
+    return _Seconds(_seconds(on_device.prepare, pictures), _seconds_in(on_device.finish, batch))
 
 
-def _seconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
+def _judging(court: Court, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
+    if court.device is None:
+        return _Seconds(_seconds(lambda picture: judge.logits([picture]), pictures), 0.0)
+    batch = [judge.fit_to_input(pictures[0])] * TOGETHER
+    return _Seconds(0.0, _seconds_in(court.twin(judge, court.device).logits, batch))
+
+
+def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:
+    """What one of a batch takes, the second time."""
+    return _seconds(lambda _: work(batch), [None]) / len(batch)
+
+
+def _seconds(work: Callable[[Item], object], pictures: Sequence[Item]) -> float:
     """What the last picture takes; those before it prepare."""
     taken = 0.0
     with one_thread():

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
 from rsparse.defenses import Defense, Resources, defense_text
+from rsparse.devices import device_beside_cores
 from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
+from rsparse.judging import Court
 from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.stages.judge import Court, Folder, JudgedCell, cell_record
+from rsparse.parallel import Here, Workers
+from rsparse.stages.judge import Folder, JudgedCell, cell_record
 from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
@@ -45,13 +48,19 @@ class Attacked:
 class Matrix:
     """A plan with its models and dictionaries loaded, ready to be estimated and run.
 
+    Parameters
+    ----------
+    plan : Plan
+    workers : Workers
+        Whose cores judge, unless they are this machine's and the plan names a GPU or finds one.
+
     Raises
     ------
     InputError
         If a file cannot be used, a defense lacks its dictionary, or the output is taken.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, workers: Workers = Here()) -> None:
         self.plan = plan
         _refuse_taken(plan.output)
         self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
@@ -63,7 +72,9 @@ class Matrix:
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
-        self.court = Court(resources, sources)
+        here = isinstance(workers, Here)
+        device = device_beside_cores(plan.parameters.device) if here else None
+        self.court = Court(resources, sources, device)
 
     @property
     def columns(self) -> list[Attacked]:

@@ -104,7 +104,9 @@ class EvaluateParameters(Parameters):
         0, "Seed of attacks and defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
     )
     device: str = parameter(
-        "auto", "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one."
+        "auto",
+        "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one. A GPU "
+        "of CUDA's also judges, and runs RegionSparse.",
     )
 
 

@@ -1,53 +1,25 @@
-"""Cells of an evaluation: a folder of images behind one defense, judged by classifiers.
-
-The purified pixels are not written. They are uint8, so the predictions are those of the images
-that ``rsparse purify`` would write.
-"""
+"""Cells of an evaluation: a folder of images behind one defense, judged by classifiers."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rsparse.defenses import Defense, Resources
+from rsparse.defenses import Defense
+from rsparse.devices import recorded_device
 from rsparse.errors import InputError
-from rsparse.images import ImageFile
-from rsparse.models.onnx_classifier import Classifier, softmax
+from rsparse.judging import Court
+from rsparse.models.onnx_classifier import Classifier
 from rsparse.parallel import Here, Workers
 from rsparse.progress import SILENT, Progress
-from rsparse.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
+from rsparse.runs import Outcome, refuse_all_failed, run_images
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, journal_beside, to_line
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
 from rsparse.store.records import PREDICTIONS, Record, Source
-
-
-@dataclass(frozen=True)
-class JudgeStep:
-    """Cleans one image in memory and classifies it by every judge."""
-
-    judges: tuple[Classifier, ...]
-    defense: Defense
-    resources: Resources
-
-    def __call__(self, image: ImageFile) -> Entry:
-        pixels, digest = load_image(image)
-        start = time.process_time()
-        clean = self.defense.clean(pixels, self.resources)
-        seconds = time.process_time() - start
-        shares = [softmax(judge.logits([clean]))[0] for judge in self.judges]
-        predicted = [int(share.argmax()) for share in shares]
-        return {
-            "name": image.name,
-            "source_sha256": digest,
-            "classes": predicted,
-            "probabilities": [float(share[c]) for share, c in zip(shares, predicted, strict=True)],
-            "seconds": seconds,
-        }
 
 
 @dataclass
@@ -55,17 +27,6 @@ class JudgeOutcome(Outcome):
     """Also tells the mean seconds that the defense took for an image."""
 
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Court:
-    """What the defenses need.
-
-    ``dictionaries`` are the resources' dictionaries as inputs of a record.
-    """
-
-    resources: Resources
-    dictionaries: Mapping[str, Source]
 
 
 class Folder:
@@ -104,6 +65,7 @@ def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defens
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
+        **recorded_device(court.device),
     }
     if defense.codecs():
         values["codecs"] = defense.codecs()
@@ -150,12 +112,12 @@ def judge_images(
     """
     run = {"records": [cell.record.as_json() for cell in cells]}
     judges = tuple(cell.judge for cell in cells)
-    step = JudgeStep(judges, defense, _needed(court.resources, defense))
+    step, batching = court.step(judges, defense, workers.cores(len(folder.digests), pays_from=0))
     output = cells[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
-            folder.inputs, journal, OneByOne(step), what=what, workers=workers,
-            progress=progress, sees=[folder.path, *(judge.path for judge in judges)],
+            folder.inputs, journal, step, what=what, workers=workers, progress=progress,
+            sees=[folder.path, *(judge.path for judge in judges)], **batching,
         )  # fmt: skip
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())
@@ -182,9 +144,3 @@ def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[P
         )
         for entry in entries
     ]
-
-
-def _needed(resources: Resources, defense: Defense) -> Resources:
-    """The resources without the dictionaries that the defense does not use: less to send about."""
-    used = {name: resources.dictionaries[name] for name in defense.dictionaries}
-    return Resources(used, resources.seed)

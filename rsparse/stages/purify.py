@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rsparse.core.dictionary import Dictionary
-from rsparse.core.regionsparse import Mask, Region, object_region
+from rsparse.core.regionsparse import Mask
 from rsparse.defenses import Defense, RegionSparse, Resources
+from rsparse.defenses.on_device import Cleaned, OnDevice, Prepared
 from rsparse.defenses.resources import load_resources
 from rsparse.devices import optional_torch_device, recorded_device
 from rsparse.errors import InputError
@@ -82,70 +82,66 @@ class PurifyStep:
 
 
 class Ready(NamedTuple):
-    """An image on its way to the device, or clean on its way to the disk."""
+    """An image on its way to the device, and what its entry says so far."""
+
+    image: ImageFile
+    prepared: Prepared
+    entry: Entry
+
+
+class Clean(NamedTuple):
+    """A clean image on its way to the disk."""
 
     image: ImageFile
     pixels: Pixels
-    region: Region
     entry: Entry
 
 
 @dataclass(frozen=True)
 class TorchStep:
-    """Purifies batches by torch, with RegionSparse, in the parts that ``Overlapped`` puts together.
+    """Purifies batches on a device, in the parts that ``Overlapped`` puts together.
 
     An image that cannot be used goes on as its failure's entry.
     """
 
     step: PurifyStep
-    defense: RegionSparse
-    device: str
-
-    @property
-    def dictionary(self) -> Dictionary:
-        """Ψ."""
-        return self.step.resources.dictionaries[self.defense.dictionary]
+    cleaning: OnDevice
 
     def overlapped(
         self, threads: int
-    ) -> Overlapped[ImageFile, Ready | Entry, Ready | Entry, Entry]:
+    ) -> Overlapped[ImageFile, Ready | Entry, Clean | Entry, Entry]:
         """The parts; the threads also find the object regions."""
         return Overlapped(self.load, self.purify, self.save, threads)
 
     def load(self, image: ImageFile) -> Ready | Entry:
-        """Decode an image and find its object region."""
+        """Decode an image and prepare it for the device."""
         try:
             pixels, mask, entry = self.step.load(image)
-            region = object_region(pixels, self.dictionary, self.defense, self.defense, mask)
+            return Ready(image, self.cleaning.prepare(pixels, mask), entry)
         except InputError as error:
             return failure(image, error)
-        return Ready(image, pixels, region, entry)
 
-    def purify(self, batch: Sequence[Ready | Entry]) -> list[Ready | Entry]:
-        """Replace pixels by clean ones."""
-        clean = iter(self._together([item for item in batch if isinstance(item, Ready)]))
-        return [next(clean) if isinstance(item, Ready) else item for item in batch]
+    def purify(self, batch: Sequence[Ready | Entry]) -> list[Clean | Entry]:
+        """Clean images for those that are ready."""
+        ready = [item for item in batch if isinstance(item, Ready)]
+        cleaned = self.cleaning.finish([item.prepared for item in ready])
+        made = iter([_made(*both) for both in zip(ready, cleaned, strict=True)])
+        return [next(made) if isinstance(item, Ready) else item for item in batch]
 
-    def save(self, item: Ready | Entry) -> Entry:
+    def save(self, item: Clean | Entry) -> Entry:
         """Write a clean image; its entry."""
-        if not isinstance(item, Ready):
+        if not isinstance(item, Clean):
             return item
         try:
             return self.step.save(item.image, item.pixels, item.entry)
         except InputError as error:
             return failure(item.image, error)
 
-    def _together(self, batch: Sequence[Ready]) -> list[Ready | Entry]:
-        from rsparse.gpu.regionsparse import purify_together
 
-        images, regions = [item.pixels for item in batch], [item.region for item in batch]
-        try:
-            clean = purify_together(images, regions, self.dictionary, self.defense, self.device)
-        except InputError as error:
-            if len(batch) == 1:
-                return [failure(batch[0].image, error)]
-            return [result for item in batch for result in self._together([item])]
-        return [item._replace(pixels=pixels) for item, pixels in zip(batch, clean, strict=True)]
+def _made(item: Ready, cleaned: Cleaned) -> Clean | Entry:
+    if isinstance(cleaned.pixels, InputError):
+        return failure(item.image, cleaned.pixels)
+    return Clean(item.image, cleaned.pixels, item.entry)
 
 
 def purify_images(
@@ -270,7 +266,7 @@ def _batches(
     step: PurifyStep, device: str | None, how: PurifyRunParameters, threads: int
 ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, int]]:
     """The step for batches, and their size where it is not left open."""
-    if device is None or not isinstance(step.defense, RegionSparse):
+    if device is None:
         return OneByOne(step), {}
-    torch_step = TorchStep(step, step.defense, device)
-    return torch_step.overlapped(threads), {"batch_size": how.batch_size}
+    cleaning = OnDevice(step.defense, step.resources, device)
+    return TorchStep(step, cleaning).overlapped(threads), {"batch_size": how.batch_size}

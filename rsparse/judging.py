@@ -1,0 +1,176 @@
+"""How images behind a defense are judged: one by one on the cores, or in batches on a GPU.
+
+The purified pixels are not written. They are uint8, so the predictions are those of the images
+that ``rsparse purify`` would write on the same device.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.defenses import Defense, Resources
+from rsparse.defenses.on_device import Cleaned, OnDevice, Prepared
+from rsparse.errors import InputError
+from rsparse.images import ImageFile, Pixels
+from rsparse.models.onnx_classifier import Classifier, softmax
+from rsparse.pipeline import Overlapped
+from rsparse.runs import BatchStep, OneByOne, failure, load_image
+from rsparse.store.journal import Entry
+from rsparse.store.records import Source
+
+if TYPE_CHECKING:
+    from rsparse.models.twin import Twin
+
+TOGETHER = 32  # images that a GPU judges in one batch
+
+
+@dataclass(frozen=True)
+class Court:
+    """What the defenses need, and where it is judged.
+
+    Attributes
+    ----------
+    resources : Resources
+    dictionaries : mapping of str to Source
+        The resources' dictionaries as inputs of a record.
+    device : str, optional
+        Torch's device; without one the cores judge, through onnxruntime.
+    """
+
+    resources: Resources
+    dictionaries: Mapping[str, Source]
+    device: str | None = None
+    _twins: dict[Classifier, Twin] = field(default_factory=dict, repr=False, compare=False)
+
+    def step(
+        self, judges: Sequence[Classifier], defense: Defense, threads: int
+    ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
+        """What ``run_images`` does with the images, and in batches of which size."""
+        step = JudgeStep(tuple(judges), defense, _needed(self.resources, defense))
+        if self.device is None:
+            return OneByOne(step), {}
+        twins = tuple(self.twin(judge, self.device) for judge in judges)
+        cleaning = OnDevice(defense, step.resources, self.device)
+        return TorchStep(step, twins, cleaning).overlapped(threads), {"batch_size": TOGETHER}
+
+    def twin(self, judge: Classifier, device: str) -> Twin:
+        """A judge on torch's device; it is loaded once."""
+        if judge not in self._twins:
+            from rsparse.models.twin import load_twin
+
+            self._twins[judge] = load_twin(judge, device)
+        return self._twins[judge]
+
+
+@dataclass(frozen=True)
+class JudgeStep:
+    """Cleans one image in memory and classifies it by every judge."""
+
+    judges: tuple[Classifier, ...]
+    defense: Defense
+    resources: Resources
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        start = time.process_time()
+        clean = self.defense.clean(pixels, self.resources)
+        seconds = time.process_time() - start
+        logits = [judge.logits([clean])[0] for judge in self.judges]
+        return entry(image, digest, logits, seconds)
+
+
+class Ready(NamedTuple):
+    """An image as the device takes it."""
+
+    image: ImageFile
+    digest: str
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class TorchStep:
+    """Judges batches by torch, in the parts that ``Overlapped`` puts together.
+
+    An image that cannot be used goes on as its failure's entry.
+    """
+
+    step: JudgeStep
+    twins: tuple[Twin, ...]
+    cleaning: OnDevice
+
+    def overlapped(self, threads: int) -> Overlapped[ImageFile, Ready | Entry, Entry, Entry]:
+        """The parts; the threads decode, and clean what is not cleaned on the device."""
+        return Overlapped(self.load, self.judge, lambda entry: entry, threads)
+
+    def load(self, image: ImageFile) -> Ready | Entry:
+        """Decode an image and prepare it for the device."""
+        try:
+            pixels, digest = load_image(image)
+            return Ready(image, digest, self.cleaning.prepare(pixels))
+        except InputError as error:
+            return failure(image, error)
+
+    def judge(self, batch: Sequence[Ready | Entry]) -> list[Entry]:
+        """The entries of a batch."""
+        ready = [item for item in batch if isinstance(item, Ready)]
+        cleaned = self.cleaning.finish([item.prepared for item in ready])
+        clean = [one.pixels for one in cleaned if not isinstance(one.pixels, InputError)]
+        logits = iter(self._logits(clean))
+        judged = iter([_judged(*both, logits) for both in zip(ready, cleaned, strict=True)])
+        return [next(judged) if isinstance(item, Ready) else item for item in batch]
+
+    def _logits(self, images: Sequence[Pixels]) -> list[list[NDArray[np.float32]]]:
+        """For each image what each judge says of it, (n_classes,)."""
+        if not images:
+            return []
+        said = [
+            twin.logits([judge.fit_to_input(image) for image in images])
+            for judge, twin in zip(self.step.judges, self.twins, strict=True)
+        ]
+        return [[one[i] for one in said] for i in range(len(images))]
+
+
+def _judged(
+    item: Ready, cleaned: Cleaned, logits: Iterator[list[NDArray[np.float32]]]
+) -> Entry:  # fmt: skip
+    if isinstance(cleaned.pixels, InputError):
+        return failure(item.image, cleaned.pixels)
+    return entry(item.image, item.digest, next(logits), cleaned.seconds)
+
+
+def entry(
+    image: ImageFile, digest: str, logits: Sequence[NDArray[np.float32]], seconds: float
+) -> Entry:
+    """What the journal holds of an image.
+
+    Parameters
+    ----------
+    image : ImageFile
+    digest : str
+        Of its file.
+    logits : sequence of float32 arrays of shape (n_classes,)
+        Of each judge.
+    seconds : float
+        What the defense took.
+    """
+    shares = [softmax(scores[None])[0] for scores in logits]
+    predicted = [int(share.argmax()) for share in shares]
+    return {
+        "name": image.name,
+        "source_sha256": digest,
+        "classes": predicted,
+        "probabilities": [float(share[c]) for share, c in zip(shares, predicted, strict=True)],
+        "seconds": seconds,
+    }
+
+
+def _needed(resources: Resources, defense: Defense) -> Resources:
+    """The resources without the dictionaries that the defense does not use: less to send about."""
+    used = {name: resources.dictionaries[name] for name in defense.dictionaries}
+    return Resources(used, resources.seed)

@@ -1,0 +1,161 @@
+"""``rsparse evaluate --device``: batches judged by torch, with the answers of the cores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rsparse.defenses import Resources, parse_defense  # noqa: E402
+from rsparse.defenses.on_device import OnDevice  # noqa: E402
+from rsparse.errors import InputError  # noqa: E402
+from rsparse.gpu import regionsparse  # noqa: E402
+from rsparse.images import ImageFile, encode_png  # noqa: E402
+from rsparse.judging import Court  # noqa: E402
+from rsparse.models.onnx_classifier import load_classifier  # noqa: E402
+from rsparse.models.spec import SpecOptions  # noqa: E402
+from rsparse.store.predictions import load_predictions  # noqa: E402
+from tests.conftest import make_picture, tree_of  # noqa: E402
+from tests.onnx_models import linear_classifier  # noqa: E402
+from tests.test_attack_command import MODEL  # noqa: E402
+from tests.test_evaluate_command import DICT, arguments, make_images, untimed  # noqa: E402
+
+TORCH = ("--device", "torch-cpu")
+CPU = ("--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory) -> Path:
+    """An evaluation whose cells torch has judged, in ``eval`` beside its ``imgs``."""
+    from typer.testing import CliRunner
+
+    from rsparse.cli import app
+
+    root = tmp_path_factory.mktemp("evaluated")
+    images = make_images(root / "imgs")
+    result = CliRunner().invoke(app, [str(a) for a in (*arguments(images, root / "eval"), *TORCH)])
+    assert result.exit_code == 0, result.stderr
+    return root
+
+
+def cells_of(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in (folder / "cells").rglob("*.h5"))
+
+
+def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
+    assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CPU).exit_code == 0
+    cells = cells_of(evaluated / "eval")
+    assert cells == cells_of(tmp_path / "eval")
+    assert len(cells) == 21
+    for cell in cells:
+        ours, record = load_predictions(evaluated / "eval" / cell)
+        expected, without = load_predictions(tmp_path / "eval" / cell)
+        said, wanted = ([(r.name, r.label, r.classes) for r in rows] for rows in (ours, expected))
+        if cell.parent.name != "bim-eps=128":  # which leaves colours of equally likely classes
+            assert said == wanted
+        exact = "regionsparse" not in cell.name  # whose pixels may be off by a grey level
+        np.testing.assert_allclose(
+            [r.probabilities for r in ours], [r.probabilities for r in expected],
+            atol=1e-5 if exact else 0.02,
+        )  # fmt: skip
+        assert record["parameters"].pop("device") == "torch-cpu"
+        assert record["parameters"] == without["parameters"]
+
+
+def test_a_cell_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_path, run_cli):
+    attacked = evaluated / "eval/attacks/colours/bim-eps=8"
+    clean, said = tmp_path / "clean", tmp_path / "pred.h5"
+    purified = ("purify", attacked, "--dict", DICT, "--sparsity", 1, *TORCH, "-o", clean)
+    assert run_cli(*purified).exit_code == 0
+    assert run_cli("classify", clean, "-m", MODEL, *TORCH, "-o", said).exit_code == 0
+    cell = evaluated / "eval/cells/colours/bim-eps=8/regionsparse-sparsity=1.h5"
+    (rows, _), (expected, _) = load_predictions(cell), load_predictions(said)
+    assert [(r.name, r.classes[0]) for r in rows] == [(r.name, r.classes[0]) for r in expected]
+    np.testing.assert_allclose(
+        [r.probabilities[0] for r in rows], [r.probabilities[0] for r in expected], rtol=1e-6
+    )
+
+
+def test_threads_change_no_byte(evaluated, tmp_path, run_cli):
+    more = arguments(evaluated / "imgs", tmp_path / "eval", *TORCH, "-j", 3)
+    assert run_cli(*more).exit_code == 0
+    assert untimed(tmp_path / "eval") == untimed(evaluated / "eval")
+
+
+def test_on_another_device_the_cells_are_judged_anew(evaluated, tmp_path, run_cli):
+    def run(*device):
+        command = arguments(evaluated / "imgs", tmp_path / "eval", *device, "--json")
+        return json.loads(run_cli(*command).stdout)
+
+    first, again = run(*TORCH), run(*TORCH)
+    attacks = tree_of(tmp_path / "eval" / "attacks")
+    other = run(*CPU)
+    assert [(f["done"], f["resumed"]) for f in (first, again, other)] == [(21, 0), (0, 21), (21, 0)]
+    assert tree_of(tmp_path / "eval" / "attacks") == attacks
+
+
+def test_on_a_cluster_its_cores_judge(evaluated, tmp_path, run_cli):
+    pytest.importorskip("distributed")
+    command = [a for a in arguments(evaluated / "imgs", tmp_path / "eval") if a not in ("-j", 1)]
+    assert run_cli(*command, *TORCH, "--cluster", "local:1").exit_code == 0
+    _, record = load_predictions(tmp_path / "eval/cells/clean/none.h5")
+    assert "device" not in record["parameters"]
+
+
+def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictionary, monkeypatch):
+    """Several judges of one cleaning; images of several sizes, one too large for the device."""
+    real = regionsparse.purified
+
+    def short_of_memory(images, *arguments):
+        if images.shape[2] == 60:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(images, *arguments)
+
+    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    images = []
+    for name, height, width in (("a", 48, 56), ("b", 3, 9), ("c", 48, 60), ("d", 40, 40)):
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(encode_png(make_picture(0, height, width)))
+        images.append(ImageFile(name, path, tmp_path))
+    weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
+    other = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
+    judges = [load_classifier(MODEL), load_classifier(other, SpecOptions(preset="unit"))]
+    (defense,) = parse_defense("regionsparse:sparsity=2")
+    resources = Resources({"": small_dictionary})
+    step, _ = Court(resources, {}, "cpu").step(judges, defense, threads=2)
+    (entries,) = step.map([images])
+    assert [entry["name"] for entry in entries] == ["a", "b", "c", "d"]
+    assert [entry.get("error", "").partition(": ")[2] for entry in entries[1:3]] == [
+        "is 9×3 pixels, smaller than a patch of 4×4",
+        "is 60×48 pixels, too large for the memory of device 'cpu'; use a larger --stride, "
+        "or --device cpu",
+    ]
+    cores, _ = Court(resources, {}).step(judges, defense, threads=1)
+    for entry, expected in zip(entries[::3], cores([images[0], images[3]]), strict=True):
+        assert entry["classes"] == expected["classes"]
+        np.testing.assert_allclose(entry["probabilities"], expected["probabilities"], atol=0.02)
+        assert entry["seconds"] > 0
+
+
+def test_other_defenses_clean_while_they_are_prepared():
+    (defense,) = parse_defense("jpeg:quality=20")
+    on_device = OnDevice(defense, Resources(), "cpu")
+    picture = make_picture(1, 40, 30)
+    expected = defense.clean(picture, Resources())
+    prepared = on_device.prepare(picture)
+    np.testing.assert_array_equal(prepared.pixels, expected)
+    (cleaned,) = on_device.finish([prepared])
+    np.testing.assert_array_equal(cleaned.pixels, expected)
+    assert cleaned.seconds == prepared.seconds > 0
+    assert on_device.finish([]) == []
+
+
+def test_what_a_defense_refuses_is_refused_while_it_is_prepared(small_dictionary):
+    (defense,) = parse_defense("regionsparse")
+    on_device = OnDevice(defense, Resources({"": small_dictionary}), "cpu")
+    with pytest.raises(InputError, match="is 9×3 pixels, smaller than a patch"):
+        on_device.prepare(make_picture(0, 3, 9))
