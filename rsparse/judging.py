@@ -7,7 +7,7 @@ that ``rsparse purify`` would write on the same device.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.defenses import Defense, Resources
-from rsparse.defenses.on_device import Cleaned, OnDevice, Prepared
+from rsparse.defenses.on_device import OnDevice, Prepared
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
 from rsparse.models.onnx_classifier import Classifier, softmax
 from rsparse.pipeline import Overlapped
-from rsparse.runs import BatchStep, OneByOne, failure, load_image
+from rsparse.runs import BatchStep, OneByOne, load_image, overlapped
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
 
@@ -52,12 +52,13 @@ class Court:
         self, judges: Sequence[Classifier], defense: Defense, threads: int
     ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
         """What ``run_images`` does with the images, and in batches of which size."""
-        step = JudgeStep(tuple(judges), defense, _needed(self.resources, defense))
+        resources = _needed(self.resources, defense)
         if self.device is None:
-            return OneByOne(step), {}
-        twins = tuple(self.twin(judge, self.device) for judge in judges)
-        cleaning = OnDevice(defense, step.resources, self.device)
-        return TorchStep(step, twins, cleaning).overlapped(threads), {"batch_size": TOGETHER}
+            return OneByOne(JudgeStep(tuple(judges), defense, resources)), {}
+        pairs = tuple((judge, self.twin(judge, self.device)) for judge in judges)
+        step = TorchStep(pairs, OnDevice(defense, resources, self.device))
+        parts = overlapped(step.load, step.judge, lambda entry: entry, threads)
+        return parts, {"batch_size": TOGETHER}
 
     def twin(self, judge: Classifier, device: str) -> Twin:
         """A judge on torch's device; it is loaded once."""
@@ -95,35 +96,30 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True)
 class TorchStep:
-    """Judges batches by torch, in the parts that ``Overlapped`` puts together.
+    """Judges batches by torch, in parts that overlap.
 
-    An image that cannot be used goes on as its failure's entry.
+    The threads decode, and clean what is not cleaned on the device. ``judges`` have their twins
+    beside them.
     """
 
-    step: JudgeStep
-    twins: tuple[Twin, ...]
+    judges: tuple[tuple[Classifier, Twin], ...]
     cleaning: OnDevice
 
-    def overlapped(self, threads: int) -> Overlapped[ImageFile, Ready | Entry, Entry, Entry]:
-        """The parts; the threads decode, and clean what is not cleaned on the device."""
-        return Overlapped(self.load, self.judge, lambda entry: entry, threads)
-
-    def load(self, image: ImageFile) -> Ready | Entry:
+    def load(self, image: ImageFile) -> Ready:
         """Decode an image and prepare it for the device."""
-        try:
-            pixels, digest = load_image(image)
-            return Ready(image, digest, self.cleaning.prepare(pixels))
-        except InputError as error:
-            return failure(image, error)
+        pixels, digest = load_image(image)
+        return Ready(image, digest, self.cleaning.prepare(pixels))
 
-    def judge(self, batch: Sequence[Ready | Entry]) -> list[Entry]:
-        """The entries of a batch."""
-        ready = [item for item in batch if isinstance(item, Ready)]
-        cleaned = self.cleaning.finish([item.prepared for item in ready])
-        clean = [one.pixels for one in cleaned if not isinstance(one.pixels, InputError)]
-        logits = iter(self._logits(clean))
-        judged = iter([_judged(*both, logits) for both in zip(ready, cleaned, strict=True)])
-        return [next(judged) if isinstance(item, Ready) else item for item in batch]
+    def judge(self, batch: Sequence[Ready]) -> list[Entry | InputError]:
+        """The entries of a batch, or why there are none."""
+        cleaned = self.cleaning.finish([item.prepared for item in batch])
+        logits = iter(self._logits([p for p, _ in cleaned if not isinstance(p, InputError)]))
+        return [
+            pixels
+            if isinstance(pixels, InputError)
+            else entry(item.image, item.digest, next(logits), seconds)
+            for item, (pixels, seconds) in zip(batch, cleaned, strict=True)
+        ]
 
     def _logits(self, images: Sequence[Pixels]) -> list[list[NDArray[np.float32]]]:
         """For each image what each judge says of it, (n_classes,)."""
@@ -131,17 +127,9 @@ class TorchStep:
             return []
         said = [
             twin.logits([judge.fit_to_input(image) for image in images])
-            for judge, twin in zip(self.step.judges, self.twins, strict=True)
+            for judge, twin in self.judges
         ]
-        return [[one[i] for one in said] for i in range(len(images))]
-
-
-def _judged(
-    item: Ready, cleaned: Cleaned, logits: Iterator[list[NDArray[np.float32]]]
-) -> Entry:  # fmt: skip
-    if isinstance(cleaned.pixels, InputError):
-        return failure(item.image, cleaned.pixels)
-    return entry(item.image, item.digest, next(logits), cleaned.seconds)
+        return [list(scores) for scores in zip(*said, strict=True)]
 
 
 def entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
@@ -18,6 +18,8 @@ from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
 
 BatchStep = Callable[[Sequence[ImageFile]], list[Entry]]
+Ready = TypeVar("Ready")
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -53,6 +55,57 @@ class OneByOne:
             except InputError as error:
                 entries.append(failure(image, error))
         return entries
+
+
+class _Held(NamedTuple):
+    """An image, and what has become of it so far."""
+
+    image: ImageFile
+    found: Any
+
+
+def overlapped(
+    load: Callable[[ImageFile], Ready],
+    work: Callable[[Sequence[Ready]], Sequence[Made | InputError]],
+    save: Callable[[Made], Entry],
+    threads: int,
+) -> Overlapped[ImageFile, Any, Any, Entry]:
+    """Three overlapping parts in which an unusable image becomes an error entry, as ``OneByOne``.
+
+    Parameters
+    ----------
+    load : callable
+        Makes an image ready, in a thread.
+    work : callable
+        Takes those of a batch that are; for one of them it may give its error.
+    save : callable
+        Makes an entry, in a thread.
+    threads : int
+    """
+
+    def before(image: ImageFile) -> _Held:
+        try:
+            return _Held(image, load(image))
+        except InputError as error:
+            return _Held(image, error)
+
+    def together(batch: Sequence[_Held]) -> list[_Held]:
+        ready = [held.found for held in batch if not isinstance(held.found, InputError)]
+        made = iter(work(ready) if ready else ())
+        return [
+            held if isinstance(held.found, InputError) else held._replace(found=next(made))
+            for held in batch
+        ]
+
+    def after(held: _Held) -> Entry:
+        if isinstance(held.found, InputError):
+            return failure(held.image, held.found)
+        try:
+            return save(held.found)
+        except InputError as error:
+            return failure(held.image, error)
+
+    return Overlapped(before, together, after, threads)
 
 
 def failure(image: ImageFile, error: InputError) -> Entry:

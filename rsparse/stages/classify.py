@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,8 +25,8 @@ from rsparse.runs import (
     BatchStep,
     OneByOne,
     Outcome,
-    failure,
     load_image,
+    overlapped,
     refuse_all_failed,
     run_images,
     source_digests,
@@ -76,31 +76,23 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class TorchStep:
-    """Classifies batches by torch, in the parts that ``Overlapped`` puts together."""
+    """Classifies batches by torch, in parts that overlap; the threads decode and resize."""
 
     step: ClassifyStep
     twin: Twin
 
-    def overlapped(self, threads: int) -> Overlapped[ImageFile, Fitted | Entry, Entry, Entry]:
-        """The parts; the threads decode and resize."""
-        return Overlapped(self.load, self.classify, lambda entry: entry, threads)
-
-    def load(self, image: ImageFile) -> Fitted | Entry:
-        """Decode an image; one that cannot be used goes on as its failure's entry."""
-        try:
-            pixels, digest = load_image(image)
-        except InputError as error:
-            return failure(image, error)
+    def load(self, image: ImageFile) -> Fitted:
+        """Decode an image, and fit it to the network's input."""
+        pixels, digest = load_image(image)
         return Fitted(image, self.step.classifier.fit_to_input(pixels), digest)
 
-    def classify(self, batch: Sequence[Fitted | Entry]) -> list[Entry]:
+    def classify(self, batch: Sequence[Fitted]) -> list[Entry]:
         """The entries of a batch."""
-        fitted = [item for item in batch if isinstance(item, Fitted)]
-        logits = iter(self.twin.logits([item.pixels for item in fitted]) if fitted else ())
-        return [self._entry(item, logits) if isinstance(item, Fitted) else item for item in batch]
-
-    def _entry(self, item: Fitted, logits: Iterator[NDArray[np.float32]]) -> Entry:
-        return self.step.entry(item.image, item.digest, next(logits))
+        logits = self.twin.logits([item.pixels for item in batch])
+        return [
+            self.step.entry(item.image, item.digest, scores)
+            for item, scores in zip(batch, logits, strict=True)
+        ]
 
 
 @dataclass
@@ -239,7 +231,8 @@ def _batches(
 
     torch_step = TorchStep(step, load_twin(step.classifier, device))
     threads = workers.cores(parameters.batch_size, pays_from=0)
-    return torch_step.overlapped(threads), {"batch_size": parameters.batch_size}
+    parts = overlapped(torch_step.load, torch_step.classify, lambda entry: entry, threads)
+    return parts, {"batch_size": parameters.batch_size}
 
 
 def _check_output(output: Path | None, overwrite: bool) -> None:

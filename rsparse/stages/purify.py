@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rsparse.core.regionsparse import Mask
 from rsparse.defenses import Defense, RegionSparse, Resources
-from rsparse.defenses.on_device import Cleaned, OnDevice, Prepared
+from rsparse.defenses.on_device import OnDevice, Prepared
 from rsparse.defenses.resources import load_resources
 from rsparse.devices import optional_torch_device, recorded_device
 from rsparse.errors import InputError
@@ -26,8 +26,8 @@ from rsparse.runs import (
     BatchStep,
     OneByOne,
     Outcome,
-    failure,
     load_image,
+    overlapped,
     refuse_all_failed,
     run_images,
     save_png,
@@ -99,49 +99,27 @@ class Clean(NamedTuple):
 
 @dataclass(frozen=True)
 class TorchStep:
-    """Purifies batches on a device, in the parts that ``Overlapped`` puts together.
-
-    An image that cannot be used goes on as its failure's entry.
-    """
+    """Purifies batches on a device, in parts that overlap: threads decode, prepare and write."""
 
     step: PurifyStep
     cleaning: OnDevice
 
-    def overlapped(
-        self, threads: int
-    ) -> Overlapped[ImageFile, Ready | Entry, Clean | Entry, Entry]:
-        """The parts; the threads also find the object regions."""
-        return Overlapped(self.load, self.purify, self.save, threads)
-
-    def load(self, image: ImageFile) -> Ready | Entry:
+    def load(self, image: ImageFile) -> Ready:
         """Decode an image and prepare it for the device."""
-        try:
-            pixels, mask, entry = self.step.load(image)
-            return Ready(image, self.cleaning.prepare(pixels, mask), entry)
-        except InputError as error:
-            return failure(image, error)
+        pixels, mask, entry = self.step.load(image)
+        return Ready(image, self.cleaning.prepare(pixels, mask), entry)
 
-    def purify(self, batch: Sequence[Ready | Entry]) -> list[Clean | Entry]:
-        """Clean images for those that are ready."""
-        ready = [item for item in batch if isinstance(item, Ready)]
-        cleaned = self.cleaning.finish([item.prepared for item in ready])
-        made = iter([_made(*both) for both in zip(ready, cleaned, strict=True)])
-        return [next(made) if isinstance(item, Ready) else item for item in batch]
+    def purify(self, batch: Sequence[Ready]) -> list[Clean | InputError]:
+        """Clean images, or why there are none."""
+        cleaned = self.cleaning.finish([item.prepared for item in batch])
+        return [
+            pixels if isinstance(pixels, InputError) else Clean(item.image, pixels, item.entry)
+            for item, (pixels, _) in zip(batch, cleaned, strict=True)
+        ]
 
-    def save(self, item: Clean | Entry) -> Entry:
+    def save(self, item: Clean) -> Entry:
         """Write a clean image; its entry."""
-        if not isinstance(item, Clean):
-            return item
-        try:
-            return self.step.save(item.image, item.pixels, item.entry)
-        except InputError as error:
-            return failure(item.image, error)
-
-
-def _made(item: Ready, cleaned: Cleaned) -> Clean | Entry:
-    if isinstance(cleaned.pixels, InputError):
-        return failure(item.image, cleaned.pixels)
-    return Clean(item.image, cleaned.pixels, item.entry)
+        return self.step.save(*item)
 
 
 def purify_images(
@@ -268,5 +246,6 @@ def _batches(
     """The step for batches, and their size where it is not left open."""
     if device is None:
         return OneByOne(step), {}
-    cleaning = OnDevice(step.defense, step.resources, device)
-    return TorchStep(step, cleaning).overlapped(threads), {"batch_size": how.batch_size}
+    torch_step = TorchStep(step, OnDevice(step.defense, step.resources, device))
+    parts = overlapped(torch_step.load, torch_step.purify, torch_step.save, threads)
+    return parts, {"batch_size": how.batch_size}
