@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from rsparse.defenses import Resources, parse_defense  # noqa: E402
-from rsparse.defenses.on_device import OnDevice  # noqa: E402
-from rsparse.errors import InputError  # noqa: E402
-from rsparse.gpu import regionsparse  # noqa: E402
-from rsparse.images import ImageFile, encode_png  # noqa: E402
-from rsparse.judging import Court  # noqa: E402
-from rsparse.models.onnx_classifier import load_classifier  # noqa: E402
-from rsparse.models.spec import SpecOptions  # noqa: E402
-from rsparse.store.predictions import load_predictions  # noqa: E402
-from tests.conftest import make_picture, tree_of  # noqa: E402
-from tests.onnx_models import linear_classifier  # noqa: E402
-from tests.test_attack_command import MODEL  # noqa: E402
-from tests.test_evaluate_command import DICT, arguments, make_images, untimed  # noqa: E402
+from rsparse.defenses import Resources, parse_defense
+from rsparse.defenses.on_device import OnDevice
+from rsparse.errors import InputError
+from rsparse.images import ImageFile, encode_png
+from rsparse.judging import Court
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.spec import SpecOptions
+from rsparse.store.predictions import load_predictions
+from tests import short_of_memory
+from tests.conftest import make_picture, tree_of
+from tests.onnx_models import linear_classifier
+from tests.test_attack_command import MODEL
+from tests.test_evaluate_command import DICT, arguments, make_images, untimed
 
 TORCH = ("--device", "torch-cpu")
 CPU = ("--device", "cpu")
@@ -108,14 +108,7 @@ def test_on_a_cluster_its_cores_judge(evaluated, tmp_path, run_cli):
 
 def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictionary, monkeypatch):
     """Several judges of one cleaning; images of several sizes, one too large for the device."""
-    real = regionsparse.purified
-
-    def short_of_memory(images, *arguments):
-        if images.shape[2] == 60:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(images, *arguments)
-
-    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    short_of_memory.for_images_of_width(60, monkeypatch)
     images = []
     for name, height, width in (("a", 48, 56), ("b", 3, 9), ("c", 48, 60), ("d", 40, 40)):
         path = tmp_path / f"{name}.png"

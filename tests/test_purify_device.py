@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from rsparse.core.regionsparse import purify  # noqa: E402
 from rsparse.errors import InputError  # noqa: E402
-from rsparse.gpu import regionsparse  # noqa: E402
 from rsparse.images import decode_image, encode_png  # noqa: E402
 from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
 from rsparse.pipeline import Overlapped  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
+from tests import short_of_memory  # noqa: E402
 from tests.conftest import make_picture, tree_of  # noqa: E402
 from tests.processes import start, when_done  # noqa: E402
 from tests.refusals import refused  # noqa: E402
@@ -147,14 +147,7 @@ def test_a_bad_image_is_told_and_the_rest_of_its_batch_is_done(
 def test_an_image_too_large_for_the_device_spares_the_others(
     run_cli, many, dict_file, tmp_path, monkeypatch
 ):
-    real = regionsparse.purified
-
-    def short_of_memory(images, *arguments):
-        if images.shape[2] == 60:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(images, *arguments)
-
-    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    short_of_memory.for_images_of_width(60, monkeypatch)
     options = ("--dict", dict_file, *TORCH, "-o", tmp_path / "out", "--json")
     outcome = json.loads(run_cli("purify", many, *options).stdout)
     assert outcome["done"] == 9
