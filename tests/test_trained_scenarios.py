@@ -230,6 +230,23 @@ def test_the_order_is_checked_in_every_column(subjects):
     )
     broken = order_sentence(find_subjects(replace(evaluation, cells=cells)))
     assert "holds in 0 of 16 attacked columns; not in fgsm eps 2, fgsm eps 14" in broken
+    assert "p < 0.05) the order is contradicted in fgsm eps 2, fgsm eps 14" in broken
+
+
+@pytest.mark.parametrize(("n", "told"), [(5, "none of these"), (6, "bim eps 14")])
+def test_a_broken_order_within_chance_is_told(subjects, n, told):
+    """``n`` images that RegionSparse alone gets right: p is 2 / 2ⁿ, below .05 from 6 on."""
+    evaluation, ours = subjects.evaluation, subjects.judged.text
+    (key,) = (c.key for c in subjects.columns(GRAY_BOX) if c.attack == "bim-eps=14")
+
+    def prediction(cell):
+        right = (cell.column, cell.defense) == (key, ours)
+        return np.where(right & (np.arange(len(evaluation.labels)) < n), evaluation.labels, -1)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
+    sentence = order_sentence(find_subjects(replace(evaluation, cells=cells)))
+    assert "holds in 15 of 16 attacked columns; not in bim eps 14." in sentence
+    assert sentence.endswith(f"the order is contradicted in {told}.")
 
 
 def test_no_table_two_without_an_adversarially_trained_model():
