@@ -19,7 +19,7 @@ import computing
 from computing import EpochClock
 from lines import head, row
 from plans import OURS, dictionary, model
-from trainings import ONCE, SHOWN_PURIFIED, TRAININGS
+from trainings import RETRAINED, SHOWN_PURIFIED, TRAININGS
 
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.parameters.training import TrainParameters
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _rows(shared: Path, work: Path, epochs: int, how: computing.Computing) -> Iterator[str]:
-    purified = replace(TRAININGS[BASE][ONCE].parameters, epochs=epochs, device=how.device)
+    purified = replace(TRAININGS[BASE][RETRAINED].parameters, epochs=epochs, device=how.device)
     both = replace(purified, on="both", adversarial_share=0.5, attack_steps=3, eps=24.0)
     shown: Mapping[str, tuple[TrainParameters, tuple[str, ...]]] = {
         "purified": (purified, ()),

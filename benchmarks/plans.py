@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
 from rsparse.models.spec import SpecOptions
@@ -24,12 +25,16 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
     "former": LearnParameters(
         **ATOMS, levels="keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:1"
     ),
+    "coarse": LearnParameters(
+        **ATOMS, levels="keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,bilateral+whole:1"
+    ),
     "noTR": LearnParameters(**ATOMS, training=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
 OURS = "regionsparse"
 FORMER = "regionsparse:dictionary=former"  # by the levels whose patches all overlapped
+COARSE = "regionsparse:dictionary=coarse"  # K = 1 behind all noise that an attack could be
 PLAIN = "regionsparse:sparsity=1,localize=no"  # neither region nor filter
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
@@ -70,6 +75,11 @@ def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
     if not path.exists():
         learn_dict([shared / "train"], path, DICTIONARIES[name], workers=Here(jobs))
     return path
+
+
+def text_of(spec: str) -> str:
+    """What an evaluation calls a single defense."""
+    return defense_text(parse_defense(spec)[0])
 
 
 def model(shared: Path, name: str) -> ModelChoice:

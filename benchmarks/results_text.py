@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import paper_text
 import trained_text
 from lines import FAMILIES, head, row, short, verdict
-from plans import ABLATIONS, BASELINES, COMDEFEND, OURS
+from plans import ABLATIONS, BASELINES, COMDEFEND, OURS, text_of
 from trainings import BASES, Figures
 
-from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
 from rsparse.evaluation.plan import parse_defenses
@@ -178,7 +177,7 @@ def _whole(evaluation: Evaluation) -> Iterator[str]:
         'Means are over the attacked columns; "worst case" is the share of photographs that are '
         "right clean and under every attack; the time is one core's.\n"
     )
-    ours = {_text(spec) for spec in ABLATIONS.values()}
+    ours = {text_of(spec) for spec in ABLATIONS.values()}
     table = tables.overview(subjects, subjects.main_scenario)
     rows = tuple(line for line in table.rows if line[0].text not in ours)
     yield from table_lines(tables.Table(table.header, rows, table.numeric))
@@ -290,14 +289,10 @@ def _ablations(evaluation: Evaluation) -> Iterator[str]:
     yield f"\nOn {evaluation.model}, top-1 in %, one K = 2 for all:\n"
     yield from head(["", "clean", "mean of attacked", *FAMILIES.values()])
     for name, spec in ABLATIONS.items():
-        defense = by_text[_text(spec)]
+        defense = by_text[text_of(spec)]
         clean = statistics.accuracy(evaluation, statistics.clean_column(evaluation), defense).value
         means = [statistics.mean_attacked(evaluation, defense)]
         for family in FAMILIES:
             own = [column for column in columns if column.family == family]
             means.append(statistics.mean_attacked(evaluation, defense, own))
         yield row([name, percent(clean, 0), *map(percent, means)])
-
-
-def _text(spec: str) -> str:
-    return defense_text(parse_defense(spec)[0])

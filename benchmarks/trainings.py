@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import computing
 from computing import Computing, EpochClock
-from plans import OURS, TABLE_TWO_STRENGTHS, dictionary, judged, model
+from plans import COARSE, TABLE_TWO_STRENGTHS, dictionary, judged, model
 
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
@@ -36,11 +36,10 @@ from rsparse.store.folders import MANIFEST
 
 
 class Attacked(NamedTuple):
-    """An attack, the defense that its images are shown behind, and the model that it is made on."""
+    """An attack on the original model, and the defense that its images are shown behind."""
 
     attack: str
     defense: str
-    model: str
 
 
 class Training(NamedTuple):
@@ -52,7 +51,6 @@ class Training(NamedTuple):
     purified : tuple of str
         Defenses that the photographs are shown behind.
     attacked : tuple of Attacked
-        Attacks on the original or on other classifiers of the same base, which come before.
     """
 
     parameters: TrainParameters
@@ -72,8 +70,8 @@ class Figures(NamedTuple):
     is_on_gpu: bool
 
 
-ORIGINAL = "original"
-ONCE, RETRAINED, ADVERSARIAL = "retrained-once", "retrained", "adversarial"
+BEFORE = COARSE  # what stands before a retrained classifier, which can do with less
+RETRAINED, ADVERSARIAL = "retrained", "adversarial"
 STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
 MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
 SHOWN_PURIFIED = (STRONG, MILD)
@@ -81,8 +79,9 @@ SHOWN_ATTACKS = (
     "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
     "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
+SHOWN_ATTACKED = tuple(Attacked(attack, BEFORE) for attack in SHOWN_ATTACKS)
 _COMMON = TrainParameters(
-    distill=True, clean_share=0.15, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
+    distill=True, clean_share=0.2, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
 )
 FIRST_LAYERS = {  # some six of ten: those behind would learn the few photographs by heart
     "mobilenet-v2": "*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*",
@@ -91,22 +90,12 @@ FIRST_LAYERS = {  # some six of ten: those behind would learn the few photograph
 
 
 def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
-    """Two rounds: the second is shown twice as many attacks in twice as many epochs.
-
-    Attacked images make up more of its versions, so that it is shown clean ones more often.
-    """
     purified = replace(parameters, on="purified")
-    twice = replace(purified, epochs=2 * parameters.epochs, clean_share=0.25)
-    both = replace(parameters, on="both", eps=8.0)
+    both = replace(parameters, on="both", adversarial_share=0.25)
     return {
-        ONCE: Training(purified, SHOWN_PURIFIED, _attacked_on(ORIGINAL)),
-        RETRAINED: Training(twice, SHOWN_PURIFIED, _attacked_on(ORIGINAL, ONCE)),
-        ADVERSARIAL: Training(both, SHOWN_PURIFIED, ()),
+        RETRAINED: Training(purified, SHOWN_PURIFIED, SHOWN_ATTACKED),
+        ADVERSARIAL: Training(both, SHOWN_PURIFIED, SHOWN_ATTACKED),
     }
-
-
-def _attacked_on(*models: str) -> tuple[Attacked, ...]:
-    return tuple(Attacked(attack, OURS, model) for model in models for attack in SHOWN_ATTACKS)
 
 
 TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
@@ -137,9 +126,10 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
         outcome = train_on(
             [shared / "train"], original.path, path,
             replace(training.parameters, device=how.device), original.wants,
-            defenses=parse_defenses(training.purified), dictionaries=_dictionaries(shared, work),
-            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
-            workers=how.workers, progress=clock,
+            defenses=parse_defenses(training.purified),
+            dictionaries=_dictionaries(shared, work, how.jobs), purified=attacked,
+            cache=work / "purified" / base, plot=path.with_suffix(".png"), workers=how.workers,
+            progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
@@ -151,55 +141,45 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
 def purified_attacks(
     base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, how: Computing
 ) -> list[Path]:
-    """Folders of the training photographs, attacked on a model and then purified.
+    """Folders of the training photographs, attacked and then purified.
 
     An attack leaves them at the model's input size, at which they are then purified, as benign
     ones are and as an evaluation does it.
     """
-    for name in dict.fromkeys(each.model for each in shown):
-        attacks = [parse_attack(each.attack)[0] for each in shown if each.model == name]
-        _attack(base, name, attacks, shared, work, how)
+    images = work / "attacked-train" / base
+    if shown:
+        _attack(base, [parse_attack(each.attack)[0] for each in shown], images, shared, how)
     folders = []
     with progress_bar() as progress:
         for each in shown:
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             text = attack_text(attack)
-            folder = work / "purified-attacked" / base / defense_text(defense)
-            folder /= f"{text}-on-{each.model}"
+            folder = work / "purified-attacked" / base / defense_text(defense) / text
             if not (folder / MANIFEST).exists():
                 purify_images(
-                    [_attacks_on(base, each.model, work) / text], defense, folder,
-                    dictionaries=_dictionaries(shared, work), workers=how.workers,
+                    [images / text], defense, folder,
+                    dictionaries=_dictionaries(shared, work, how.jobs), workers=how.workers,
                     progress=progress,
                 )  # fmt: skip
             folders.append(folder)
     return folders
 
 
-def _attacks_on(base: str, name: str, work: Path) -> Path:
-    return work / "attacked-train" / base / name
-
-
-def _attack(
-    base: str, name: str, attacks: list[Attack], shared: Path, work: Path, how: Computing
-) -> None:
-    """Attack the training photographs on the original or on another classifier of the base."""
-    made = _attacks_on(base, name, work)
+def _attack(base: str, attacks: list[Attack], made: Path, shared: Path, how: Computing) -> None:
+    """Attack the training photographs on the original model."""
     if all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
         return
-    attacked = model(shared, base)
-    if name != ORIGINAL:
-        attacked = ModelChoice(trained(base, name, shared, work, how))
+    original = model(shared, base)
     with progress_bar() as progress:
         attack_images(
-            [shared / "train"], attacked.path, attacks, made,
-            AttackRunParameters(device=how.device), attacked.wants,
+            [shared / "train"], original.path, attacks, made,
+            AttackRunParameters(device=how.device), original.wants,
             labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
         )  # fmt: skip
 
 
-def _dictionaries(shared: Path, work: Path) -> dict[str, Path]:
-    return {"": dictionary(shared, work)}
+def _dictionaries(shared: Path, work: Path, jobs: int) -> dict[str, Path]:
+    return {name: dictionary(shared, work, name, jobs) for name in ("", "coarse")}
 
 
 def plan(name: str, shared: Path, work: Path) -> Plan:
@@ -210,7 +190,7 @@ def plan(name: str, shared: Path, work: Path) -> Plan:
         for role, training in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
     }
     return judged(
-        name, shared, work, TABLE_TWO_STRENGTHS, ("jpeg:quality=20",), base=base,
+        name, shared, work, TABLE_TWO_STRENGTHS, (BEFORE, "jpeg:quality=20"), base=base,
         scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
     )  # fmt: skip
 

@@ -10,9 +10,10 @@ import pytest
 
 from rsparse.evaluation.results import ADVERSARIAL_TRAINING, BLACK_BOX, GRAY_BOX
 from tests.conftest import REPOSITORY
-from tests.evaluations import make_evaluation
+from tests.evaluations import DEFENSES, make_evaluation
 
 BASES = ("mobilenet-v2", "inception-v3")
+BEFORE, DEFAULT = "regionsparse-dictionary=coarse", "regionsparse"
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,8 @@ def figures():
 
 @pytest.fixture(scope="module")
 def whole():
-    return make_evaluation(trained=True, transfer=False)
+    ours = ((BEFORE, "regionsparse"), (DEFAULT, "regionsparse"))
+    return make_evaluation(trained=True, transfer=False, defenses=(*DEFENSES, *ours))
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def rows(whole, figures):
             is_right = cell.defense == ours.text and column.scenario in right and (weak or strong)
             return np.where(is_right, whole.labels, -1)
 
-        ours = next(d for d in whole.defenses if d.kind == "regionsparse")
+        ours = next(d for d in whole.defenses if d.text == BEFORE)
         found = replace(
             whole, cells=tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
         )
@@ -77,6 +79,27 @@ def test_no_gain_is_missed(rows):
     assert of(found, "black-box: at least")[2] == "**missed**"
     assert of(found, "extended-gray-box: at least")[1].startswith("0.0 % against 100.0 %: −100.0")
     assert of(found, "clean accuracy")[1:] == ["0.0 %", "**missed**"]
+
+
+def test_gains_are_told_beside_the_default_levels_too(whole, figures):
+    """The default is right in gray-box and these levels everywhere else."""
+    import trained_text
+
+    columns = {column.key: column for column in whole.columns}
+
+    def prediction(cell):
+        is_gray = columns[cell.column].scenario == GRAY_BOX
+        is_right = cell.defense == (DEFAULT if is_gray else BEFORE)
+        return np.where(is_right, whole.labels, -1)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
+    found = list(trained_text.render(replace(whole, cells=cells), BASES[0], figures))
+    for scenario in ("black-box", "extended-gray-box"):
+        lines = [line for line in found if line.startswith(f"| {scenario} | {DEFAULT} | regions")]
+        assert [line.split(" | ")[2:] for line in lines] == [
+            [BEFORE, "100.0 % against 100.0 %: +0.0 points (+0.0 to +0.0) |"],
+            [DEFAULT, "0.0 % against 100.0 %: −100.0 points (−100.0 to −100.0) |"],
+        ]
 
 
 def test_the_order_of_table_two(rows):
@@ -123,29 +146,28 @@ def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, mo
     import trained_text
     from trainings import TRAININGS, Attacked, Training
 
-    _, first, second = TRAININGS[BASES[0]].values()
+    first, second = TRAININGS[BASES[0]].values()
     shown = [
-        Attacked(attack, defense, model)
-        for model in ("original", "retrained-once")
+        Attacked(attack, defense)
         for attack, defense in (("fgsm:eps=2", "nlm"), ("fgsm:eps=4", "nlm"), ("bim:eps=2", "tvm"))
     ]
     toy = {
-        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), tuple(shown[:-1])),
+        "retrained": Training(first.parameters, ("jpeg:quality=20", "nlm"), tuple(shown)),
         "adversarial": Training(second.parameters, ("nlm",), tuple(shown[:1])),
     }
     monkeypatch.setattr(trained_text, "TRAININGS", {BASES[0]: toy})
     text = "\n".join(trained_text.render(whole, BASES[0], figures))
     assert (
-        "- `retrained`: purified by `jpeg-quality=20` and `nlm-h=4`; attacked on `original` and "
-        "`retrained-once` by `fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`; "
-        "attacked on `original` by `bim-eps=2` and then purified by `tvm-weight=0.03`\n"
+        "- `retrained`: purified by `jpeg-quality=20` and `nlm-h=4`; attacked on the original by "
+        "`fgsm-eps=2` and `fgsm-eps=4` and then purified by `nlm-h=4`; "
+        "attacked on the original by `bim-eps=2` and then purified by `tvm-weight=0.03`\n"
     ) in text
     assert (
-        "- `adversarial`: purified by `nlm-h=4`; attacked on `original` by `fgsm-eps=2` and then "
-        "purified by `nlm-h=4`; attacked by FGSM on itself, by up to 8 grey levels (V-H), and not "
+        "- `adversarial`: purified by `nlm-h=4`; attacked on the original by `fgsm-eps=2` and then "
+        "purified by `nlm-h=4`; attacked by FGSM on itself, by up to 16 grey levels (V-H), and not "
         "purified\n"
     ) in text
-    assert "`retrained` was shown attacks on `original` and `retrained-once`:" in text
+    assert "`retrained` was shown attacks on the original:" in text
 
 
 def test_parts_that_were_not_run_again_stay():
@@ -159,10 +181,8 @@ def test_parts_that_never_ran_are_left_out_and_others_keep_their_place(figures):
     import results_text
 
     assert results_text.render({}, "", {}) == results_text.HEAD
-    kinds = ("none", "regionsparse", "jpeg")
-    found = make_evaluation(
-        defenses=tuple((kind, kind) for kind in kinds), trained=True, transfer=False
-    )
+    defenses = (("none", "none"), (DEFAULT, "regionsparse"), (BEFORE, "regionsparse"))
+    found = make_evaluation(defenses=defenses, trained=True, transfer=False)
     all_figures = dict.fromkeys(BASES, figures)
     page = results_text.render({"trained": found}, "a machine", all_figures)
     assert marks(page) == ["trained"]
