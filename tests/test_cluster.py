@@ -152,14 +152,12 @@ def test_a_run_that_loses_its_scheduler_can_go_on_without(
     run_cli, mortal, many, dict_file, tmp_path
 ):
     arguments = ("purify", many, "--dict", dict_file, *SLOW)
+    mortal.workers[0].send_signal(signal.SIGSTOP)  # its images keep the run from ending first
     with start(*arguments, "-o", tmp_path / "out", "--cluster", mortal.address) as running:
         when_done(running, tmp_path / "out", 4, 0)
-        for worker in mortal.workers:  # so that it cannot finish first
-            worker.send_signal(signal.SIGSTOP)
         mortal.scheduler.kill()
         stdout, stderr = running.communicate(timeout=100)
-        for worker in mortal.workers:
-            worker.send_signal(signal.SIGCONT)
+    mortal.workers[0].send_signal(signal.SIGCONT)
     assert (running.returncode, stdout) == (2, "")
     assert stderr == (
         f"rsparse: error: {mortal.address}: the scheduler has gone; "
