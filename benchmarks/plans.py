@@ -34,7 +34,7 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
 }
 OURS = "regionsparse"
 FORMER = "regionsparse:dictionary=former"  # by the levels whose patches all overlapped
-COARSE = "regionsparse:dictionary=coarse"  # K = 1 behind all noise that an attack could be
+COARSE = "regionsparse:dictionary=coarse"  # K = 1 for all noise of 1.6 or more
 PLAIN = "regionsparse:sparsity=1,localize=no"  # neither region nor filter
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",

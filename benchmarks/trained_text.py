@@ -11,7 +11,7 @@ from plans import DICTIONARIES, OURS, text_of
 from trainings import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Figures, Training
 
 from rsparse.attacks import attack_text
-from rsparse.defenses import defense_text
+from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
 from rsparse.evaluation.plan import parse_attacks, parse_defenses
 from rsparse.evaluation.results import (
@@ -61,13 +61,14 @@ def subjects_of(evaluation: Evaluation) -> Subjects:
 
 def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
     trainings = TRAININGS[base]
+    (levels,) = (DICTIONARIES[name].levels for name in parse_defense(BEFORE)[0].dictionaries)
     yield (
         f"\nAll are {NAMES[base]}, retrained by `rsparse train --distill` on the 1,000 "
         "photographs of `train/` without their labels: the targets are what the original says of "
         "the clean photograph. Only the first layers learn "
         f"(`--layers '{trainings[RETRAINED].parameters.layers}'`). Before each, and before the "
         f"original that they are compared with, stands one setting, `{text_of(BEFORE)}`, "
-        f"whose levels `{DICTIONARIES['coarse'].levels}` code every image with noise of 1.6 grey "
+        f"whose levels `{levels}` code every image with noise of 1.6 grey "
         "levels or more by K = 1; how it compares with the default levels is told below. "
         "`benchmarks/trainings.py` makes the models. They were shown the photographs clean and\n"
     )

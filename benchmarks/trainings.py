@@ -179,7 +179,8 @@ def _attack(base: str, attacks: list[Attack], made: Path, shared: Path, how: Com
 
 
 def _dictionaries(shared: Path, work: Path, jobs: int) -> dict[str, Path]:
-    return {name: dictionary(shared, work, name, jobs) for name in ("", "coarse")}
+    names = ("", *parse_defense(BEFORE)[0].dictionaries)
+    return {name: dictionary(shared, work, name, jobs) for name in names}
 
 
 def plan(name: str, shared: Path, work: Path) -> Plan:
