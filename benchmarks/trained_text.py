@@ -61,16 +61,18 @@ def subjects_of(evaluation: Evaluation) -> Subjects:
 
 def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
     trainings = TRAININGS[base]
+    parameters = trainings[RETRAINED].parameters
     (levels,) = (DICTIONARIES[name].levels for name in parse_defense(BEFORE)[0].dictionaries)
     yield (
         f"\nAll are {NAMES[base]}, retrained by `rsparse train --distill` on the 1,000 "
         "photographs of `train/` without their labels: the targets are what the original says of "
         "the clean photograph. Only the first layers learn "
-        f"(`--layers '{trainings[RETRAINED].parameters.layers}'`). Before each, and before the "
-        f"original that they are compared with, stands one setting, `{text_of(BEFORE)}`, "
-        f"whose levels `{levels}` code every image with noise of 1.6 grey "
-        "levels or more by K = 1; how it compares with the default levels is told below. "
-        "`benchmarks/trainings.py` makes the models. They were shown the photographs clean and\n"
+        f"(`--layers '{parameters.layers}'`), from parts of {100 * parameters.crop:.0f} % of a "
+        "photograph or more, mirrored or not. Before each, and before the original that they are "
+        f"compared with, stands one setting, `{text_of(BEFORE)}`, whose levels `{levels}` code "
+        "every image with noise of 1.6 grey levels or more by K = 1; how it compares with the "
+        "default levels is told below. `benchmarks/trainings.py` makes the models. They were "
+        "shown the photographs clean and\n"
     )
     for name, training in trainings.items():
         yield f"- `{name}`: {'; '.join(_versions(training))}"

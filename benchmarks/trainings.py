@@ -81,8 +81,9 @@ SHOWN_ATTACKS = (
 )  # fmt: skip
 SHOWN_ATTACKED = tuple(Attacked(attack, BEFORE) for attack in SHOWN_ATTACKS)
 _COMMON = TrainParameters(
-    distill=True, clean_share=0.2, batch_size=16, epochs=8, patience=None, learning_rate=1e-4
-)
+    distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,
+    crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
+)  # fmt: skip
 FIRST_LAYERS = {  # some six of ten: those behind would learn the few photographs by heart
     "mobilenet-v2": "*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*",
     "inception-v3": "conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
