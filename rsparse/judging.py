@@ -19,8 +19,8 @@ from rsparse.defenses.on_device import OnDevice, Prepared
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels
 from rsparse.models.onnx_classifier import Classifier, softmax
-from rsparse.pipeline import Overlapped
-from rsparse.runs import BatchStep, OneByOne, load_image, overlapped
+from rsparse.pipeline import Fed
+from rsparse.runs import BatchStep, OneByOne, fed, load_image
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
 
@@ -49,16 +49,15 @@ class Court:
     _twins: dict[Classifier, Twin] = field(default_factory=dict, repr=False, compare=False)
 
     def step(
-        self, judges: Sequence[Classifier], defense: Defense, threads: int
-    ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
-        """What ``run_images`` does with the images, and in batches of which size."""
+        self, judges: Sequence[Classifier], defense: Defense
+    ) -> BatchStep | Fed[ImageFile, Any, Entry]:
+        """What ``run_images`` does with the images."""
         resources = _needed(self.resources, defense)
         if self.device is None:
-            return OneByOne(JudgeStep(tuple(judges), defense, resources)), {}
-        pairs = tuple((judge, self.twin(judge, self.device)) for judge in judges)
-        step = TorchStep(pairs, OnDevice(defense, resources, self.device))
-        parts = overlapped(step.load, step.judge, lambda entry: entry, threads)
-        return parts, {"batch_size": TOGETHER}
+            return OneByOne(JudgeStep(tuple(judges), defense, resources))
+        twins = tuple((judge, self.twin(judge, self.device)) for judge in judges)
+        cleaning = OnDevice(defense, resources, self.device)
+        return fed(Preparing(cleaning), TorchStep(twins, cleaning).judge, TOGETHER)
 
     def twin(self, judge: Classifier, device: str) -> Twin:
         """A judge on torch's device; it is loaded once."""
@@ -95,20 +94,22 @@ class Ready(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TorchStep:
-    """Judges batches by torch, in parts that overlap.
+class Preparing:
+    """Decodes an image, and cleans it where that is not done on the device."""
 
-    The threads decode, and clean what is not cleaned on the device. ``judges`` have their twins
-    beside them.
-    """
+    cleaning: OnDevice
+
+    def __call__(self, image: ImageFile) -> Ready:
+        pixels, digest = load_image(image)
+        return Ready(image, digest, self.cleaning.prepare(pixels))
+
+
+@dataclass(frozen=True)
+class TorchStep:
+    """Cleans what is cleaned on the device, and judges; ``judges`` have their twins beside them."""
 
     judges: tuple[tuple[Classifier, Twin], ...]
     cleaning: OnDevice
-
-    def load(self, image: ImageFile) -> Ready:
-        """Decode an image and prepare it for the device."""
-        pixels, digest = load_image(image)
-        return Ready(image, digest, self.cleaning.prepare(pixels))
 
     def judge(self, batch: Sequence[Ready]) -> list[Entry | InputError]:
         """The entries of a batch, or why there are none."""

@@ -1,4 +1,8 @@
-"""One device and many cores: the cores prepare and finish what the device works on."""
+"""One device and many cores: the cores prepare and finish what the device works on.
+
+They do it in threads of the device's process (``Overlapped``) or, where what is prepared is small,
+in processes of their own (``Fed``), which have an interpreter each.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from rsparse.parallel import one_thread
+from rsparse.parallel import Spread, one_thread
 
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
@@ -53,3 +57,28 @@ class Overlapped(Generic[Item, Ready, Made, Result]):
 
     def _begun(self, pool: ThreadPoolExecutor, batch: Sequence[Item]) -> list[Future[Ready]]:
         return [pool.submit(self.before, item) for item in batch]
+
+
+@dataclass(frozen=True)
+class Fed(Generic[Item, Ready, Result]):
+    """Work in two parts, so that one device does batches that other processes prepare.
+
+    ``before`` takes some items and has to be picklable, and so what it makes, which is sent to
+    this process. ``work`` takes what was made of ``together`` items in a row, and runs here.
+    """
+
+    before: Callable[[Sequence[Item]], Sequence[Ready]]
+    work: Callable[[Sequence[Ready]], list[Result]]
+    together: int
+
+    def map(self, spread: Spread, parts: Iterable[Sequence[Item]]) -> Iterator[list[Result]]:
+        """The results of each batch, in order; ``spread`` maps ``before`` over the parts."""
+        ready: list[Ready] = []
+        with one_thread():
+            for made in spread(self.before, parts):
+                ready += made
+                while len(ready) >= self.together:
+                    yield self.work(ready[: self.together])
+                    del ready[: self.together]
+            if ready:
+                yield self.work(ready)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.errors import InputError
 from rsparse.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.parallel import Here, Workers, chunked
-from rsparse.pipeline import Overlapped
+from rsparse.pipeline import Fed, Overlapped
 from rsparse.progress import SILENT, Progress
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
@@ -58,10 +59,51 @@ class OneByOne:
 
 
 class _Held(NamedTuple):
-    """An image, and what has become of it so far."""
+    """An image, and what has become of it so far; an ``InputError`` where it is unusable."""
 
     image: ImageFile
     found: Any
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """Makes images ready; an unusable one holds its error."""
+
+    load: Callable[[ImageFile], Any]
+
+    def __call__(self, images: Sequence[ImageFile]) -> list[_Held]:
+        return [self.one(image) for image in images]
+
+    def one(self, image: ImageFile) -> _Held:
+        try:
+            return _Held(image, self.load(image))
+        except InputError as error:
+            return _Held(image, error)
+
+
+@dataclass(frozen=True)
+class _Sparing:
+    """Works on the usable images of a batch; an unusable one keeps its error."""
+
+    work: Callable[[Sequence[Any]], Sequence[Any]]
+
+    def __call__(self, batch: Sequence[_Held]) -> list[_Held]:
+        ready = [held.found for held in batch if not isinstance(held.found, InputError)]
+        made = iter(self.work(ready) if ready else ())
+        return [
+            held if isinstance(held.found, InputError) else held._replace(found=next(made))
+            for held in batch
+        ]
+
+
+def _entry(held: _Held, save: Callable[[Any], Entry]) -> Entry:
+    """The entry of an image at its end, or its failure."""
+    if isinstance(held.found, InputError):
+        return failure(held.image, held.found)
+    try:
+        return save(held.found)
+    except InputError as error:
+        return failure(held.image, error)
 
 
 def overlapped(
@@ -82,30 +124,31 @@ def overlapped(
         Makes an entry, in a thread.
     threads : int
     """
+    return Overlapped(_Loading(load).one, _Sparing(work), partial(_entry, save=save), threads)
 
-    def before(image: ImageFile) -> _Held:
-        try:
-            return _Held(image, load(image))
-        except InputError as error:
-            return _Held(image, error)
 
-    def together(batch: Sequence[_Held]) -> list[_Held]:
-        ready = [held.found for held in batch if not isinstance(held.found, InputError)]
-        made = iter(work(ready) if ready else ())
-        return [
-            held if isinstance(held.found, InputError) else held._replace(found=next(made))
-            for held in batch
-        ]
+def fed(
+    load: Callable[[ImageFile], Ready],
+    work: Callable[[Sequence[Ready]], Sequence[Entry | InputError]],
+    together: int,
+) -> Fed[ImageFile, Any, Entry]:
+    """Work for one device, in which an unusable image becomes an error entry, as ``OneByOne``.
 
-    def after(held: _Held) -> Entry:
-        if isinstance(held.found, InputError):
-            return failure(held.image, held.found)
-        try:
-            return save(held.found)
-        except InputError as error:
-            return failure(held.image, error)
+    Parameters
+    ----------
+    load : callable
+        Makes an image ready, in another process; picklable, as what it makes.
+    work : callable
+        Makes the entries of those that are; for one of them it may give its error.
+    together : int
+        Images that are worked on at a time.
+    """
+    sparing = _Sparing(work)
 
-    return Overlapped(before, together, after, threads)
+    def entries(batch: Sequence[_Held]) -> list[Entry]:
+        return [_entry(held, lambda entry: entry) for held in sparing(batch)]
+
+    return Fed(_Loading(load), entries, together)
 
 
 def failure(image: ImageFile, error: InputError) -> Entry:
@@ -136,7 +179,7 @@ def save_png(folder: Path, name: str, pixels: Pixels) -> Entry:
 def run_images(
     inputs: ImageInputs,
     journal: Journal,
-    step: BatchStep | Overlapped[ImageFile, Any, Any, Entry],
+    step: BatchStep | Overlapped[ImageFile, Any, Any, Entry] | Fed[ImageFile, Any, Entry],
     *,
     what: str,
     workers: Workers = Here(1),
@@ -153,10 +196,10 @@ def run_images(
     ----------
     inputs : ImageInputs
     journal : Journal
-    step : callable or Overlapped
+    step : callable, Overlapped or Fed
         Takes a batch of images, writes their files, returns an entry for each, which holds
         ``source_sha256`` or, where the image could not be used, ``error``. In three overlapping
-        parts it stays in this process.
+        parts it stays in this process; where it is fed, its second part does.
     what : str
         The work's name beside the progress bar.
     workers : Workers
@@ -183,10 +226,16 @@ def run_images(
     done, failed = 0, []
     batches = chunked(pending, batch_size)
     sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
+
+    def spread(part: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return workers.map(part, items, len(pending), pays_from=pays_from, sees=sees)
+
     if isinstance(step, Overlapped):
         results = step.map(batches)
+    elif isinstance(step, Fed):
+        results = step.map(spread, batches)
     else:
-        results = workers.map(step, batches, len(pending), pays_from=pays_from, sees=sees)
+        results = spread(step, batches)
     try:
         for entries in results:
             for entry in entries:

@@ -80,7 +80,7 @@ def test_a_cell_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_pa
     )
 
 
-def test_threads_change_no_byte(evaluated, tmp_path, run_cli):
+def test_processes_change_no_byte(evaluated, tmp_path, run_cli):
     more = arguments(evaluated / "imgs", tmp_path / "eval", *TORCH, "-j", 3)
     assert run_cli(*more).exit_code == 0
     assert untimed(tmp_path / "eval") == untimed(evaluated / "eval")
@@ -119,15 +119,15 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
     judges = [load_classifier(MODEL), load_classifier(other, SpecOptions(preset="unit"))]
     (defense,) = parse_defense("regionsparse:sparsity=2")
     resources = Resources({"": small_dictionary})
-    step, _ = Court(resources, {}, "cpu").step(judges, defense, threads=2)
-    (entries,) = step.map([images])
+    step = Court(resources, {}, "cpu").step(judges, defense)
+    (entries,) = step.map(map, [images[:3], images[3:]])
     assert [entry["name"] for entry in entries] == ["a", "b", "c", "d"]
     assert [entry.get("error", "").partition(": ")[2] for entry in entries[1:3]] == [
         "is 9×3 pixels, smaller than a patch of 4×4",
         "is 60×48 pixels, too large for the memory of device 'cpu'; use a larger --stride, "
         "or --device cpu",
     ]
-    cores, _ = Court(resources, {}).step(judges, defense, threads=1)
+    cores = Court(resources, {}).step(judges, defense)
     for entry, expected in zip(entries[::3], cores([images[0], images[3]]), strict=True):
         assert entry["classes"] == expected["classes"]
         np.testing.assert_allclose(entry["probabilities"], expected["probabilities"], atol=0.02)

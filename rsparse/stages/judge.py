@@ -112,12 +112,12 @@ def judge_images(
     """
     run = {"records": [cell.record.as_json() for cell in cells]}
     judges = tuple(cell.judge for cell in cells)
-    step, batching = court.step(judges, defense, workers.cores(len(folder.digests), pays_from=0))
+    step = court.step(judges, defense)
     output = cells[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
             folder.inputs, journal, step, what=what, workers=workers, progress=progress,
-            sees=[folder.path, *(judge.path for judge in judges)], **batching,
+            sees=[folder.path, *(judge.path for judge in judges)],
         )  # fmt: skip
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())
