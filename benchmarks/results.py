@@ -87,7 +87,9 @@ def _write(output: Path, work: Path, how: computing.Computing) -> None:
     before = output.read_text(encoding="utf-8") if output.exists() else ""
     machine = measure.machine()
     if how.is_on_gpu:
-        machine = f"{how.name} for attacks and trainings; for all else {machine}"
+        machine = (
+            f"{how.name} for attacks, classifiers, RegionSparse, ComDefend; for all else {machine}"
+        )
     text = results_text.render(found, machine, trainings.all_figures(work), before)
     output.write_text(text, encoding="utf-8")
 

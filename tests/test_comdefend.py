@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from rsparse.data import comdefend_model, demo_photos
 from rsparse.defenses import Resources, parse_defense
+from rsparse.errors import InputError
 from rsparse.images import decode_image, find_images
 from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
 from rsparse.models.session import Session
@@ -97,7 +98,7 @@ def test_the_graph_computes_what_numpy_does(graph):
 
     code = (through(image.transpose(2, 0, 1) / 255 - 0.5, "compressor") > 0).astype(float)
     expected = 255 / (1 + np.exp(-through(code, "reconstructor")))
-    restored = load_autoencoder(comdefend_model()).restored(image)
+    restored = load_autoencoder(comdefend_model()).restored(image[None])[0]
     assert np.abs(restored.transpose(2, 0, 1) - expected).max() < 0.51
 
 
@@ -113,9 +114,10 @@ def test_clean_psnr():
 
 @pytest.mark.parametrize("tile", [48, 25])
 def test_tiles_make_no_difference(tile):
-    image = make_picture(2, 61, 83)
-    whole = Autoencoder(comdefend_model()).restored(image)
-    np.testing.assert_array_equal(Autoencoder(comdefend_model(), tile).restored(image), whole)
+    images = make_picture(2, 61, 83)[None]
+    networks = load_autoencoder(comdefend_model())
+    whole = networks.restored(images)
+    np.testing.assert_array_equal(Autoencoder(networks._run, tile).restored(images), whole)
 
 
 def test_tiles_see_no_more_than_they_must():
@@ -123,10 +125,43 @@ def test_tiles_see_no_more_than_they_must():
     image = make_picture(2, 5, 90)
     changed = image.copy()
     changed[:, 60:] = 255 - changed[:, 60:]
-    networks = Autoencoder(comdefend_model())
-    differ = (networks.restored(image) != networks.restored(changed)).any(axis=(0, 2))
+    both = load_autoencoder(comdefend_model()).restored(np.stack([image, changed]))
+    differ = (both[0] != both[1]).any(axis=(0, 2))
     assert not differ[: 60 - REACH].any()
     assert differ[60 - REACH // 2 :].any()
+
+
+def test_torch_restores_what_onnxruntime_restores():
+    """Images of several sizes; rounding may turn a bit whose sign is in doubt."""
+    pytest.importorskip("torch")
+    images = [
+        make_picture(seed, *shape) for seed, shape in enumerate([(40, 31), (9, 60), (40, 31)])
+    ]
+    ours = load_autoencoder(comdefend_model(), "cpu").restored_together(images)
+    expected = load_autoencoder(comdefend_model()).restored_together(images)
+    differing = [np.abs(a.astype(int) - b) for a, b in zip(ours, expected, strict=True)]
+    assert [a.shape for a in ours] == [image.shape for image in images]
+    assert np.mean(np.concatenate([d.ravel() for d in differing]) > 1) < 1e-3
+
+
+def test_a_batch_too_large_for_the_device_is_halved_and_an_image_refused(monkeypatch):
+    torch = pytest.importorskip("torch")
+    networks = load_autoencoder(comdefend_model(), "cpu")
+    images = np.stack([make_picture(seed, 20, 30) for seed in range(5)])
+    whole, network = networks.restored(images), networks._run._network
+    memory = 2
+
+    def short_of_memory(x):
+        if len(x) > memory:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network(x)
+
+    monkeypatch.setattr(networks._run, "_network", short_of_memory)
+    halved = networks.restored(images)
+    assert np.mean(np.abs(halved.astype(int) - whole) > 1) < 1e-3
+    memory = 0
+    with pytest.raises(InputError, match="too large for the memory of device 'cpu'"):
+        networks.restored(images)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (17, 2)])

@@ -134,6 +134,18 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
         assert entry["seconds"] > 0
 
 
+def test_comdefend_waits_for_the_device():
+    (defense,) = parse_defense("comdefend")
+    on_device = OnDevice(defense, Resources(), "cpu")
+    pictures = [make_picture(1, 40, 30), make_picture(2, 20, 50)]
+    prepared = [on_device.prepare(picture) for picture in pictures]
+    for item, picture, cleaned in zip(prepared, pictures, on_device.finish(prepared), strict=True):
+        np.testing.assert_array_equal(item.pixels, picture)
+        expected = defense.clean(picture, Resources())
+        assert np.mean(np.abs(cleaned.pixels.astype(int) - expected) > 1) < 1e-3
+        assert cleaned.seconds > item.seconds
+
+
 def test_other_defenses_clean_while_they_are_prepared():
     (defense,) = parse_defense("jpeg:quality=20")
     on_device = OnDevice(defense, Resources(), "cpu")

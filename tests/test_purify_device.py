@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rsparse.core.regionsparse import purify  # noqa: E402
-from rsparse.errors import InputError  # noqa: E402
 from rsparse.images import decode_image, encode_png  # noqa: E402
 from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
-from rsparse.pipeline import Overlapped  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
 from tests import short_of_memory  # noqa: E402
 from tests.conftest import make_picture, tree_of  # noqa: E402
 from tests.processes import start, when_done  # noqa: E402
-from tests.refusals import refused  # noqa: E402
 
 TORCH = ("--device", "torch-cpu")
 
@@ -172,40 +168,3 @@ def test_masks_take_the_place_of_localization(
     )
     expected = purify(read(pictures / "a.png"), small_dictionary, mask=half > 127)
     assert np.abs(read(out / "a.png").astype(int) - expected).max() <= 1
-
-
-class TestOverlapped:
-    def test_results_come_in_order_and_work_stays_in_this_thread(self):
-        here = threading.get_ident()
-
-        def work(batch):
-            assert threading.get_ident() == here
-            return [-number for number in batch]
-
-        overlapped = Overlapped(lambda n: n + 1, work, str, 3)
-        batches = [[0, 1, 2], [3], [4, 5]]
-        assert list(overlapped.map(batches)) == [["-1", "-2", "-3"], ["-4"], ["-5", "-6"]]
-        assert list(overlapped.map([])) == []
-
-    def test_batches_are_drawn_as_results_are_taken(self):
-        drawn = []
-
-        def batches():
-            for number in range(100):
-                drawn.append(number)
-                yield [number]
-
-        results = Overlapped(int, list, int, 2).map(batches())
-        assert next(results) == [0]
-        assert len(drawn) <= 4
-        results.close()
-
-    def test_errors_arrive(self):
-        def refuse(number):
-            if number == 3:
-                raise InputError("three: expected another number")
-            return number
-
-        for parts in ((refuse, list, int), (int, lambda b: [refuse(n) for n in b], int)):
-            with refused("three: expected another number"):
-                list(Overlapped(*parts, 2).map([[1, 2], [3], [4]]))

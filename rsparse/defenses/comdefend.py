@@ -26,12 +26,13 @@ class ComDefend(Defense):
     """
 
     name: ClassVar[str] = "comdefend"
+    has_device_part: ClassVar[bool] = True
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         from rsparse.data import comdefend_model
         from rsparse.models.autoencoder import load_autoencoder
 
-        return load_autoencoder(comdefend_model()).restored(image)
+        return load_autoencoder(comdefend_model()).restored(image[None])[0]
 
     def codecs(self) -> dict[str, str]:
         """The runtime, and the weights by the beginning of their SHA-256."""

@@ -54,10 +54,13 @@ class Defense(Parameters):
         How a spec calls it.
     strengths : tuple of str
         The parameters that set how much it changes; they are always part of its short name.
+    has_device_part : bool
+        Whether torch can do the larger part of it on a GPU (``OnDevice``).
     """
 
     name: ClassVar[str]
     strengths: ClassVar[tuple[str, ...]] = ()
+    has_device_part: ClassVar[bool] = False
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         """Clean one image.

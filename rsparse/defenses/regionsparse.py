@@ -19,6 +19,7 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
 
     name: ClassVar[str] = "regionsparse"
     strengths: ClassVar[tuple[str, ...]] = ("sparsity",)
+    has_device_part: ClassVar[bool] = True
 
     dictionary: str = parameter("", "Name of the dictionary; without one, the unnamed one.")
 

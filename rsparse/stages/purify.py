@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsparse.core.regionsparse import Mask
-from rsparse.defenses import Defense, RegionSparse, Resources
+from rsparse.defenses import DEFENSES, Defense, RegionSparse, Resources
 from rsparse.defenses.on_device import OnDevice, Prepared
 from rsparse.defenses.resources import load_resources
 from rsparse.devices import optional_torch_device, recorded_device
@@ -206,8 +206,9 @@ def _device(
         if defense.dictionaries:
             raise InputError("--masks and --no-localize exclude each other; give one of them")
         raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
-    if how.device != "cpu" and not isinstance(defense, RegionSparse):
-        raise InputError(f"--device: {defense.kind} works on the cpu; regionsparse also on a GPU")
+    if how.device != "cpu" and not defense.has_device_part:
+        able = " and ".join(name for name, kind in DEFENSES.items() if kind.has_device_part)
+        raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
     device = optional_torch_device(how.device)
     if device is not None and not isinstance(workers, Here):
         raise InputError("--cluster and --device exclude each other; give one of them")

@@ -1,0 +1,103 @@
+"""A device's work in batches, and the cores that prepare and finish it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from rsparse.errors import InputError
+from rsparse.parallel import Here
+from rsparse.pipeline import Fed, Overlapped
+from tests.refusals import refused
+
+
+class TestOverlapped:
+    def test_results_come_in_order_and_work_stays_in_this_thread(self):
+        here = threading.get_ident()
+
+        def work(batch):
+            assert threading.get_ident() == here
+            return [-number for number in batch]
+
+        overlapped = Overlapped(lambda n: n + 1, work, str, 3)
+        batches = [[0, 1, 2], [3], [4, 5]]
+        assert list(overlapped.map(batches)) == [["-1", "-2", "-3"], ["-4"], ["-5", "-6"]]
+        assert list(overlapped.map([])) == []
+
+    def test_batches_are_drawn_as_results_are_taken(self):
+        drawn = []
+
+        def batches():
+            for number in range(100):
+                drawn.append(number)
+                yield [number]
+
+        results = Overlapped(int, list, int, 2).map(batches())
+        assert next(results) == [0]
+        assert len(drawn) <= 4
+        results.close()
+
+    def test_errors_arrive(self):
+        def refuse(number):
+            if number == 3:
+                raise InputError("three: expected another number")
+            return number
+
+        for parts in ((refuse, list, int), (int, lambda b: [refuse(n) for n in b], int)):
+            with refused("three: expected another number"):
+                list(Overlapped(*parts, 2).map([[1, 2], [3], [4]]))
+
+
+def told_by(numbers):
+    """Each number, and which process was asked."""
+    return [(number, os.getpid()) for number in numbers]
+
+
+class TestFed:
+    @pytest.mark.parametrize(("together", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (9, [7])])
+    def test_batches_are_as_large_as_asked_for_and_in_order(self, together, sizes):
+        fed = Fed(list, lambda batch: [-number for number in batch], together)
+        results = list(fed.map(map, [[0, 1, 2, 3], [4], [], [5, 6]]))
+        assert [len(batch) for batch in results] == sizes
+        assert [number for batch in results for number in batch] == [0, -1, -2, -3, -4, -5, -6]
+        assert list(fed.map(map, [])) == []
+
+    def test_other_processes_prepare_and_this_one_works(self):
+        here = os.getpid()
+
+        def work(batch):
+            assert os.getpid() == here
+            return batch
+
+        def spread(function, parts):
+            return Here(2).map(function, parts, 6)
+
+        results = list(Fed(told_by, work, 4).map(spread, [[1, 2], [3, 4], [5, 6]]))
+        told = [pair for batch in results for pair in batch]
+        assert [number for number, _ in told] == [1, 2, 3, 4, 5, 6]
+        assert here not in {process for _, process in told}
+
+    def test_parts_are_drawn_as_results_are_taken(self):
+        drawn = []
+
+        def parts():
+            for number in range(100):
+                drawn.append(number)
+                yield [number]
+
+        results = Fed(list, list, 2).map(map, parts())
+        assert next(results) == [0, 1]
+        assert len(drawn) == 2
+        results.close()
+
+    def test_errors_arrive(self):
+        def refuse(numbers):
+            if 3 in numbers:
+                raise InputError("three: expected another number")
+            return list(numbers)
+
+        for before, work in ((refuse, list), (list, refuse)):
+            with refused("three: expected another number"):
+                list(Fed(before, work, 2).map(map, [[1, 2], [3], [4]]))
