@@ -173,6 +173,7 @@ def test_any_size(shape):
 def test_the_record_tells_weights_and_runtime(graph):
     (defense,) = parse_defense("comdefend")
     assert set(defense.codecs()) == {"comdefend.onnx", "onnxruntime"}
+    assert set(defense.codecs("cuda")) == {"comdefend.onnx", "torch"}
 
 
 def test_torch_is_not_imported(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,20 @@ def test_the_record_names_torchs_device_and_nothing_else_new(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_comdefend_on_a_device(run_cli, pictures, tmp_path):
+    command = ("purify", pictures, "--defense", "comdefend")
+    assert run_cli(*command, "-o", tmp_path / "cpu").exit_code == 0
+    assert run_cli(*command, *TORCH, "-o", tmp_path / "torch").exit_code == 0
+    ours = sorted((tmp_path / "torch").glob("*.png"))
+    assert len(ours) > 1
+    for path in ours:
+        difference = np.abs(read(path).astype(int) - read(tmp_path / "cpu" / path.name))
+        assert (difference > 1).mean() < 1e-3
+    parameters = read_manifest(tmp_path / "torch")["parameters"]
+    assert parameters["device"] == "torch-cpu"
+    assert parameters["codecs"]["torch"] == version("torch")
+
+
 def test_auto_without_a_gpu_gives_the_bytes_of_the_cpu(run_cli, pictures, dict_file, tmp_path):
     for device in ("cpu", "auto"):
         options = ("--device", device, "-o", tmp_path / device)

@@ -48,7 +48,7 @@ class Chain(Defense):
         for part in self.parts:
             part.check(resources)
 
-    def codecs(self) -> dict[str, str]:
+    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002 - has no part
         return {name: number for part in self.parts for name, number in part.codecs().items()}
 
     @property

@@ -34,14 +34,13 @@ class ComDefend(Defense):
 
         return load_autoencoder(comdefend_model()).restored(image[None])[0]
 
-    def codecs(self) -> dict[str, str]:
+    def codecs(self, device: str | None = None) -> dict[str, str]:
         """The runtime, and the weights by the beginning of their SHA-256."""
         from importlib.metadata import version
 
         from rsparse.data import comdefend_model
         from rsparse.store.files import sha256_of_file
 
-        return {
-            "comdefend.onnx": sha256_of_file(comdefend_model())[:12],
-            "onnxruntime": version("onnxruntime"),
-        }
+        runtime = "onnxruntime" if device is None else "torch"
+        weights = sha256_of_file(comdefend_model())[:12]
+        return {"comdefend.onnx": weights, runtime: version(runtime)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class _JpegCodec:
     """Says which library compressed."""
 
-    def codecs(self) -> dict[str, str]:
+    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002 - has no part
         """See ``Defense.codecs``."""
         from rsparse.core.compression import jpeg_codec
 

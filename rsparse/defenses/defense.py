@@ -112,8 +112,14 @@ class Defense(Parameters):
         """Whether it draws random numbers, so that a seed belongs to its result."""
         return False
 
-    def codecs(self) -> dict[str, str]:
-        """Versions of the libraries whose results drift from one to the next, by name."""
+    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002
+        """Versions of the libraries whose results drift from one to the next, by name.
+
+        Parameters
+        ----------
+        device : str, optional
+            Torch's, where the defense's device part is done there.
+        """
         return {}
 
     @property

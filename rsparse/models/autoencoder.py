@@ -42,17 +42,6 @@ class Autoencoder:
         self.tile = tile
         self._run = run
 
-    def restored_together(self, images: Sequence[Pixels]) -> list[Pixels]:
-        """The same of images (h, w, 3) of any sizes, those of one size together."""
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for number, image in enumerate(images):
-            alike.setdefault(image.shape, []).append(number)
-        restored: dict[int, Pixels] = {}
-        for numbers in alike.values():
-            some = self.restored(np.stack([images[number] for number in numbers]))
-            restored.update(zip(numbers, some, strict=True))
-        return [restored[number] for number in range(len(images))]
-
     def restored(self, images: Pixels) -> Pixels:
         """What the networks make of images (n, h, w, 3), uint8 RGB, rounded again.
 
@@ -69,6 +58,17 @@ class Autoencoder:
                 tile = to_pixels(self._run(x).transpose(0, 2, 3, 1))
                 restored[:, rows, columns] = tile[:, kept_rows, kept_columns]
         return restored
+
+    def restored_together(self, images: Sequence[Pixels]) -> list[Pixels]:
+        """The same for images (h, w, 3) of any sizes; those of one size are computed together."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, image in enumerate(images):
+            alike.setdefault(image.shape, []).append(number)
+        restored: dict[int, Pixels] = {}
+        for numbers in alike.values():
+            some = self.restored(np.stack([images[number] for number in numbers]))
+            restored.update(zip(numbers, some, strict=True))
+        return [restored[number] for number in range(len(images))]
 
 
 def _spans(length: int, tile: int) -> Iterator[Span]:

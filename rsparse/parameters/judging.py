@@ -106,7 +106,7 @@ class EvaluateParameters(Parameters):
     device: str = parameter(
         "auto",
         "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one. A GPU "
-        "of CUDA's also judges, and runs RegionSparse.",
+        "of CUDA's also judges, and runs RegionSparse and ComDefend.",
     )
 
 

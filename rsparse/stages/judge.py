@@ -67,8 +67,8 @@ def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defens
         "input": judge.input_record(),
         **recorded_device(court.device),
     }
-    if defense.codecs():
-        values["codecs"] = defense.codecs()
+    if codecs := defense.codecs(court.device):
+        values["codecs"] = codecs
     used = tuple(court.dictionaries[name] for name in defense.dictionaries)
     seed = court.resources.seed if defense.is_random else None
     inputs = (*folder.sources, judge.source(), *used)

@@ -166,7 +166,7 @@ def purify_images(
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
     values = {
-        **_values(defense, used, given is not None),
+        **_values(defense, used, given is not None, device),
         **recorded_device(device),
         **({"size": size} if size else {}),
     }
@@ -220,7 +220,9 @@ def sides_of(how: PurifyRunParameters) -> list[int] | None:
     return None if how.size is None else list(parse_size(how.size))
 
 
-def _values(defense: Defense, used: Mapping[str, Source], has_masks: bool) -> dict[str, Any]:
+def _values(
+    defense: Defense, used: Mapping[str, Source], has_masks: bool, device: str | None
+) -> dict[str, Any]:
     """The record's parameters: RegionSparse's own ones plainly, those of others as a defense."""
     if isinstance(defense, RegionSparse):
         values = _fields(PurifyParameters, defense)
@@ -229,7 +231,7 @@ def _values(defense: Defense, used: Mapping[str, Source], has_masks: bool) -> di
     else:
         values = {"defense": defense.as_record()}
     named = {name: source.sha256 for name, source in used.items() if name}
-    codecs = defense.codecs()
+    codecs = defense.codecs(device)
     return {
         **values,
         **({"dictionaries": named} if named else {}),
