@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import computing
 from computing import Computing, EpochClock
-from plans import COARSE, TABLE_TWO_STRENGTHS, dictionary, judged, model
+from plans import COARSE, TABLE_TWO_AND_BETWEEN, dictionary, judged, model
 
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
@@ -185,14 +185,17 @@ def _dictionaries(shared: Path, work: Path, jobs: int) -> dict[str, Path]:
 
 
 def plan(name: str, shared: Path, work: Path) -> Plan:
-    """Retrained and adversarially trained, at the strengths of Table II; ``make`` comes before."""
+    """Retrained and adversarially trained, at Table II's strengths and some between them.
+
+    ``make`` comes before.
+    """
     base = BASES[name]
     others = {
         role: (ModelChoice(path_of(work, base, training)),)
         for role, training in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
     }
     return judged(
-        name, shared, work, TABLE_TWO_STRENGTHS, (BEFORE, "jpeg:quality=20"), base=base,
+        name, shared, work, TABLE_TWO_AND_BETWEEN, (BEFORE, "jpeg:quality=20"), base=base,
         scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
     )  # fmt: skip
 

@@ -74,6 +74,34 @@ def test_a_gain_counts_strong_columns_only(rows):
     assert found[1:] == ["100.0 % against 0.0 %: +100.0 points (+100.0 to +100.0)", "met"]
 
 
+def test_strong_columns_of_table_two_alone_are_told_too(whole, figures):
+    """RegionSparse is right in black-box at one strength, which is not Table II's."""
+    import trained_text
+    from paper import STRENGTHS
+
+    def is_moved(column):
+        return (column.family, column.strength) == ("fgsm", 14)
+
+    columns = tuple(replace(c, strength=10.0) if is_moved(c) else c for c in whole.columns)
+    moved = {c.key for c in whole.columns if is_moved(c) and c.scenario == BLACK_BOX}
+
+    def prediction(cell):
+        is_right = cell.defense == BEFORE and cell.column in moved
+        return np.where(is_right, whole.labels, -1)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
+    found = replace(whole, columns=columns, cells=cells)
+    lines = list(trained_text.render(found, BASES[0], figures))
+    strong = trained_text._strong_columns(trained_text.subjects_of(found), BLACK_BOX)
+    n, of_paper = len(strong), sum(c.strength in STRENGTHS[c.family] for c in strong)
+    assert 0 < of_paper < n
+    (all_strong,) = (line for line in lines if line.startswith("| black-box: at least"))
+    assert f"the {n} strong columns" in all_strong
+    assert f"{100 / n:.1f} % against 0.0 %: +{100 / n:.1f} points" in all_strong
+    (alone,) = (line for line in lines if "at Table II's strengths alone" in line)
+    assert f"the {of_paper} at Table II's strengths alone: black-box 0.0 % against 0.0 %" in alone
+
+
 def test_no_gain_is_missed(rows):
     found = rows({BLACK_BOX, GRAY_BOX})
     assert of(found, "black-box: at least")[2] == "**missed**"
