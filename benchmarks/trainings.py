@@ -24,7 +24,13 @@ from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
-from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
+from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    ADVERSARIAL_TRAINING_BLACK_BOX,
+    BLACK_BOX,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+)
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.parameters.judging import AttackRunParameters
@@ -102,6 +108,9 @@ def _trainings(parameters: TrainParameters) -> Mapping[str, Training]:
 TRAININGS: Mapping[str, Mapping[str, Training]] = {  # by the model they begin with
     base: _trainings(replace(_COMMON, layers=layers)) for base, layers in FIRST_LAYERS.items()
 }
+SCENARIOS = (
+    GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
+)  # fmt: skip
 BASES = {"trained": "mobilenet-v2", "trained-inception-v3": "inception-v3"}  # by plan
 
 
@@ -196,7 +205,7 @@ def plan(name: str, shared: Path, work: Path) -> Plan:
     }
     return judged(
         name, shared, work, TABLE_TWO_AND_BETWEEN, (BEFORE, "jpeg:quality=20"), base=base,
-        scenarios=(GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX), others=others,
+        scenarios=SCENARIOS, others=others,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
+    ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
     CLEAN,
     EXTENDED_GRAY_BOX,
@@ -36,6 +37,7 @@ _POWER = {  # of the attacks on one model before another
     (BLACK_BOX, MODEL, RETRAINED): 0.6,
     (EXTENDED_GRAY_BOX, RETRAINED, RETRAINED): 0.8,
     (ADVERSARIAL_TRAINING, ADVERSARIAL, ADVERSARIAL): 0.2,
+    (ADVERSARIAL_TRAINING_BLACK_BOX, MODEL, ADVERSARIAL): 0.1,
 }
 CLASSES = ("astronaut", "brick", "cat", "coffee", "flower")
 DEFENSES = (
@@ -133,6 +135,7 @@ def make_evaluation(
     scenarios += [
         (BLACK_BOX, MODEL, RETRAINED), (EXTENDED_GRAY_BOX, RETRAINED, RETRAINED),
         (ADVERSARIAL_TRAINING, ADVERSARIAL, ADVERSARIAL),
+        (ADVERSARIAL_TRAINING_BLACK_BOX, MODEL, ADVERSARIAL),
     ] * trained  # fmt: skip
     for scenario, source, judged in scenarios:
         for family, strength_name, strengths, _ in _FAMILIES:

@@ -95,7 +95,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         (LEAST + "defense = 'jpg'", None),
         (LEAST + "scenario = 'grey-box'",
          "unknown scenario 'grey-box'; did you mean gray-box? Known: gray-box, transfer, "
-         "black-box, extended-gray-box, adversarial-training"),
+         "black-box, extended-gray-box, adversarial-training, adversarial-training-black-box"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\npreset = 'unit'", "model: lacks file"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
          "model: unknown key 'maen'; did you mean mean? Known: file, preset, size, mean, std, "

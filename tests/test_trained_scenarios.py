@@ -13,13 +13,19 @@ import pytest
 
 from rsparse.evaluation import statistics
 from rsparse.evaluation.files import load_evaluation
-from rsparse.evaluation.results import ADVERSARIAL_TRAINING, BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
+from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    ADVERSARIAL_TRAINING_BLACK_BOX,
+    BLACK_BOX,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+)
 from rsparse.report.figures import figures_of, trained_scenarios
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import find_subjects
-from rsparse.report.table_two import order_sentence, table_two
+from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import verdicts
 from tests.evaluations import make_evaluation
 from tests.onnx_models import linear_classifier
@@ -56,8 +62,8 @@ def arguments(images: Path, output: Path, *more: object) -> tuple[object, ...]:
 
 def trained(models: dict[str, Path]) -> tuple[object, ...]:
     return ("--scenario", "gray-box", "--scenario", "black-box", "--scenario", "extended-gray-box",
-            "--retrained", models["retrained"], "--adversarial-training",
-            models["adversarial"])  # fmt: skip
+            "--scenario", "adversarial-training-black-box", "--retrained", models["retrained"],
+            "--adversarial-training", models["adversarial"])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +86,12 @@ def test_each_scenario_has_its_attacked_and_its_judging_model(whole):
         (GRAY_BOX, "colours", "colours"),
         (BLACK_BOX, "colours", "retrained"),
         (EXTENDED_GRAY_BOX, "retrained", "retrained"),
+        (ADVERSARIAL_TRAINING_BLACK_BOX, "colours", "adversarial"),
         (ADVERSARIAL_TRAINING, "adversarial", "adversarial"),
     ]
     cleans = [column.judged for column in found.columns if column.attack == "clean"]
     assert cleans == ["colours", "retrained", "adversarial"]
-    assert len(found.cells) == (3 + 4 * 3) * 3
+    assert len(found.cells) == (3 + 5 * 3) * 3
     assert {path.name for path in (whole / "eval/attacks").iterdir()} == {
         "colours", "retrained", "adversarial",
     }  # fmt: skip
@@ -131,7 +138,9 @@ def test_a_plan_says_the_same(whole, models, tmp_path, run_cli):
         images = "{whole / "imgs"}"
         attack = ["fgsm:eps=2,8", "bim:eps=8"]
         defense = ["regionsparse:sparsity=1", "jpeg:quality=20"]
-        scenario = ["gray-box", "black-box", "extended-gray-box"]
+        scenario = [
+          "gray-box", "black-box", "extended-gray-box", "adversarial-training-black-box",
+        ]
         retrained = "{models["retrained"]}"
         adversarial-training = "{models["adversarial"]}"
         output = "{whole / "eval"}"
@@ -149,9 +158,9 @@ def test_a_plan_says_the_same(whole, models, tmp_path, run_cli):
 def test_a_dry_run_counts_shared_attacks_once(whole, models, tmp_path, run_cli):
     words = arguments(whole / "imgs", tmp_path / "eval", *trained(models), "--dry-run")
     found = json.loads(run_cli(*words).stdout)
-    assert (found["threats"], found["models_attacked"]) == (4, 3)
+    assert (found["threats"], found["models_attacked"]) == (5, 3)
     assert found["attacks_left"] == 3 * (3 + 3)  # those of the plan and of the checks
-    assert found["cells"] == (3 + 4 * 6) * 3
+    assert found["cells"] == (3 + 5 * 6) * 3
 
 
 @pytest.fixture
@@ -160,7 +169,9 @@ def subjects():
 
 
 def test_figures_6_and_7_have_groups_of_their_own(subjects):
-    assert trained_scenarios(subjects) == [BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING]
+    assert trained_scenarios(subjects) == [
+        BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX,
+    ]  # fmt: skip
     figures = figures_of(subjects)
     assert [f.title for f in figures if f.group == BLACK_BOX] == [
         f"{family}, made on mobilenet-v2" for family in ("fgsm", "bim", "mi-fgsm", "cw-l2")
@@ -175,7 +186,7 @@ def test_figures_6_and_7_have_groups_of_their_own(subjects):
     keys = [figure.key for figure in figures]
     assert len(set(keys)) == len(keys)
     page = render_page(subjects, figures, Gallery())
-    for key in ("figures-0", "figures-1", "figures-2", "table-two"):
+    for key in ("figures-0", "figures-1", "figures-2", "figures-3", "table-two"):
         assert f'<section id="{key}"' in page
         assert f'href="#{key}"' in page
 
@@ -189,18 +200,34 @@ def test_the_verdict_says_what_retraining_adds(subjects):
     assert "points beside" not in verdicts(subjects)[0].sentences[0]
 
 
-def test_table_two_has_the_papers_rows_and_order(subjects):
-    table = table_two(subjects)
+@pytest.mark.parametrize(
+    ("scenario", "attacked"),
+    [
+        (ADVERSARIAL_TRAINING, "Each model is attacked itself"),
+        (ADVERSARIAL_TRAINING_BLACK_BOX, "All attacks are made on mobilenet-v2"),
+    ],
+)
+def test_table_two_has_the_papers_rows_and_order(subjects, scenario, attacked):
+    (two,) = (two for two in tables_two(subjects) if two.scenario == scenario)
+    table = two.table
     assert [row[0].text for row in table.rows] == [
         "Normal", "FGSM Adversarial", "RegionSparse", "RegionSparse + FGSM Adversarial",
     ]  # fmt: skip
     assert table.header[:5] == ("", "clean", "fgsm eps 2", "fgsm eps 14", "fgsm eps 22")
     assert len(table.header) == 2 + 3 + 3 + 5 + 5  # the made-up d are not the paper's
     evaluation, ours = subjects.evaluation, subjects.judged
-    column = next(c for c in subjects.columns(ADVERSARIAL_TRAINING) if c.attack == "fgsm-eps=14")
+    column = next(c for c in subjects.columns(scenario) if c.attack == "fgsm-eps=14")
     assert table.rows[3][3].order == pytest.approx(evaluation.correct(column, ours).mean())
-    assert "adversarial-training.csv" in data_files(subjects, [])
-    assert "RegionSparse + FGSM Adversarial" in render_markdown(subjects)
+    assert f"{scenario}.csv" in data_files(subjects, [])
+    markdown = render_markdown(subjects).split(f"## Table II, {scenario}\n")[1].split("\n## ")[0]
+    assert "RegionSparse + FGSM Adversarial" in markdown
+    assert attacked in markdown
+    assert attacked in render_page(subjects, figures_of(subjects), Gallery())
+
+
+def orders(evaluation):
+    """Of both tables, the one of attacks on the trained model itself first."""
+    return [two.order for two in tables_two(find_subjects(evaluation))]
 
 
 def test_the_order_is_checked_in_every_column(subjects):
@@ -216,7 +243,7 @@ def test_the_order_is_checked_in_every_column(subjects):
             return np.where(right, evaluation.labels, -1)
 
         cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
-        return order_sentence(find_subjects(replace(evaluation, cells=cells)))
+        return orders(replace(evaluation, cells=cells))[0]
 
     assert with_right("").endswith("holds in 16 of 16 attacked columns.")
     # all four are wrong in that column, so that the order holds by equality
@@ -228,7 +255,7 @@ def test_the_order_is_checked_in_every_column(subjects):
         )
         for cell in evaluation.cells
     )
-    broken = order_sentence(find_subjects(replace(evaluation, cells=cells)))
+    broken, _ = orders(replace(evaluation, cells=cells))
     assert "holds in 0 of 16 attacked columns; not in fgsm eps 2, fgsm eps 14" in broken
     assert "p < 0.05) the order is contradicted in fgsm eps 2, fgsm eps 14" in broken
 
@@ -244,15 +271,14 @@ def test_a_broken_order_within_chance_is_told(subjects, n, told):
         return np.where(right & (np.arange(len(evaluation.labels)) < n), evaluation.labels, -1)
 
     cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
-    sentence = order_sentence(find_subjects(replace(evaluation, cells=cells)))
-    assert "holds in 15 of 16 attacked columns; not in bim eps 14." in sentence
-    assert sentence.endswith(f"the order is contradicted in {told}.")
+    for sentence in orders(replace(evaluation, cells=cells)):
+        assert "holds in 15 of 16 attacked columns; not in bim eps 14." in sentence
+        assert sentence.endswith(f"the order is contradicted in {told}.")
 
 
 def test_no_table_two_without_an_adversarially_trained_model():
     subjects = find_subjects(make_evaluation())
-    assert table_two(subjects) is None
-    assert order_sentence(subjects) == ""
+    assert tables_two(subjects) == []
     assert "table-two" not in render_page(subjects, figures_of(subjects), Gallery())
 
 
@@ -274,7 +300,7 @@ def test_several_retrained_models_are_told_apart():
     )
     assert subjects.scenarios == (
         GRAY_BOX, "black-box: retrained", EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING,
-        "black-box: other",
+        ADVERSARIAL_TRAINING_BLACK_BOX, "black-box: other",
     )  # fmt: skip
     assert {c.judged for c in subjects.columns("black-box: other")} == {"other"}
     keys = [figure.key for figure in figures_of(subjects)]

@@ -124,7 +124,8 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="Adversarially trained model; adds the scenario adversarial-training, in which "
-            "it is attacked and judged.",
+            "it is attacked and judged. In adversarial-training-black-box it judges attacks on "
+            "the original.",
         ),
     ] = None,
     output: Annotated[

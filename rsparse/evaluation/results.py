@@ -20,6 +20,7 @@ TRANSFER = "transfer"
 BLACK_BOX = "black-box"
 EXTENDED_GRAY_BOX = "extended-gray-box"
 ADVERSARIAL_TRAINING = "adversarial-training"
+ADVERSARIAL_TRAINING_BLACK_BOX = f"{ADVERSARIAL_TRAINING}-{BLACK_BOX}"
 
 ThreatKey = tuple[str, str, str]
 ColumnKey = tuple[str, str, str, str]

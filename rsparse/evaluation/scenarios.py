@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rsparse.errors import InputError
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
+    ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
@@ -93,6 +94,12 @@ SCENARIOS = {
             "the attacker knows the adversarially trained classifier and its weights, and nothing "
             "of the defense",
             attacked=ADVERSARIAL, judged=ADVERSARIAL,
+        ),
+        Scenario(
+            ADVERSARIAL_TRAINING_BLACK_BOX,
+            "the attacker knows the classifier before its adversarial training, and neither the "
+            "new weights nor the defense",
+            judged=ADVERSARIAL,
         ),
     )
 }  # fmt: skip

@@ -8,7 +8,7 @@ from rsparse.errors import one_line
 from rsparse.report import tables
 from rsparse.report.page import OUTCOMES, basis, names_digest, sorted_checks
 from rsparse.report.subjects import Subjects
-from rsparse.report.table_two import NOTE, order_sentence, table_two
+from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import verdicts
 
 
@@ -32,13 +32,10 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         title = f"{family.title}, {family.scenario}"
         yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
         yield from table_lines(tables.by_column(subjects, [*clean, *family.columns], heads))
-    trained = table_two(subjects)
-    if trained is not None:
-        yield from _heading(
-            "Table II: adversarial training", f"Top-1 in %, of {basis(subjects)}. {NOTE}"
-        )
-        yield from table_lines(trained)
-        yield from ("", _cell(order_sentence(subjects)))
+    for two in tables_two(subjects):
+        yield from _heading(f"Table II, {two.scenario}", f"Top-1 in %, of {basis(subjects)}.")
+        yield from table_lines(two.table)
+        yield from ("", _cell(f"{two.note} {two.order}"))
     yield from _heading("Checks", "" if evaluation.checks else "None was run.")
     if evaluation.checks:
         yield from _rows(

@@ -17,7 +17,7 @@ from rsparse.report.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects
-from rsparse.report.table_two import NOTE, order_sentence, table_two
+from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
 
 OUTCOMES = {"fail": "✕", "not run": "–", "pass": "✓"}
@@ -62,9 +62,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
         groups=drawn,
         trained={s: f"figures-{n}" for n, s in enumerate(shown.trained_scenarios(subjects))},
-        table_two=table_two(subjects),
-        table_two_note=NOTE,
-        order_sentence=order_sentence(subjects),
+        tables_two=tables_two(subjects),
         sections=_sections(subjects, drawn),
         basis=basis(subjects),
         legends=_legends(charts),
@@ -95,7 +93,7 @@ def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[Drawn]]) -> dict[
             f"figures-{n}": scenario.replace("-", " ").capitalize()
             for n, scenario in enumerate(shown.trained_scenarios(subjects))
         },
-        "table-two": "Table II" if table_two(subjects) else "",
+        "table-two": "Table II" if tables_two(subjects) else "",
         "transfer": "Transfer" if shown.ACROSS in drawn else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
@@ -143,9 +141,8 @@ def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
             for number, scenario in enumerate(subjects.scenarios)
         ),
         *(
-            ("adversarial-training.csv", "adversarial training (Table II)", table)
-            for table in [table_two(subjects)]
-            if table is not None
+            (f"{two.scenario}.csv", f"Table II, {two.scenario}", two.table)
+            for two in tables_two(subjects)
         ),
     ]  # fmt: skip
     return [
