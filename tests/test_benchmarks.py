@@ -155,11 +155,12 @@ def test_an_epoch_is_timed_with_and_without_attacks(toy, photographs, monkeypatc
     import epoch
     from computing import Computing
 
-    monkeypatch.setattr(epoch, "BASE", "toy")
     monkeypatch.setattr(epoch, "TRAININGS", toy[0].TRAININGS)
-    rows = [line.strip("| ").split(" | ") for line in epoch._rows(
-        photographs, toy[1], 1, Computing(1, "cpu")
-    )]  # fmt: skip
+    lines = [
+        epoch._row(shown, "toy", photographs, toy[1], 1, Computing(1, "cpu"))
+        for shown in epoch.SHOWN
+    ]
+    rows = [line.strip("| ").split(" | ") for line in lines]
     assert [row[:3] for row in rows] == [
         ["purified", "9", "3"], ["purified; attacked, then purified", "9", "4"],
     ]  # fmt: skip
