@@ -136,6 +136,7 @@ def judged(
     scenarios: Sequence[str] = ("gray-box",),
     others: Mapping[Role, tuple[ModelChoice, ...]] | None = None,
     limit: int | None = None,
+    checks: bool = True,
 ) -> Plan:
     """The plan of that name: RegionSparse and other defenses on all photographs of ``photos/``.
 
@@ -153,7 +154,7 @@ def judged(
         scenarios=tuple(map(find_scenario, scenarios)),
         others=others or {},
         dictionaries={name: dictionary(shared, work, name) for name in sorted(needed | {""})},
-        parameters=EvaluateParameters(limit=limit),
+        parameters=EvaluateParameters(limit=limit, checks=checks),
     )
 
 

@@ -21,7 +21,7 @@ from rsparse.report.subjects import Subjects, find_subjects
 
 HEAD = """# Results
 
-Written by `make results` and, the part on retrained classifiers, `make retrained`
+Written by `make results` and, the parts on retrained classifiers, `make retrained`
 (`benchmarks/results.py`, its plans in `benchmarks/plans.py` and `benchmarks/trainings.py`), with
 the parameters that stand there; nothing here was typed by hand but the words, and what they tell
 of several processors' runs. A part that was not run again stays as it was: each says of which
@@ -56,7 +56,7 @@ TITLES = {
     "inception-v3": "Gray-box on Inception-v3, beside the paper",
     "transfer": "Transferred attacks on MobileNet-v2",
     "trained": _TRAINED,
-    "trained-inception-v3": f"{_TRAINED}: Inception-v3",
+    "trained-inception-v3": "Inception-v3 retrained (the paper's Fig. 6, 7)",
 }
 ABOUT = {
     "chains": """

@@ -132,6 +132,23 @@ def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
     plan = trainings.plan("trained-toy", photographs, work)
     assert (plan.output, plan.model.path.name) == (work / "trained-toy", "colours.onnx")
     assert [[m.path for m in models] for models in plan.others.values()] == [[p] for p in paths]
+    assert [scenario.name for scenario in plan.scenarios] == list(trainings.SCENARIOS)
+
+
+def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monkeypatch):
+    trainings, work = toy
+    (photographs / "photos").mkdir()
+    retrained = trainings.TRAININGS["toy"][trainings.RETRAINED]
+    monkeypatch.setattr(trainings, "TRAININGS", {"toy": {trainings.RETRAINED: retrained}})
+    less = {"attacks": ("bim:eps=14",), "limit": 7, "checks": False}
+    monkeypatch.setitem(trainings.LESS, "toy", less)
+    plan = trainings.plan("trained-toy", photographs, work)
+    assert [scenario.name for scenario in plan.scenarios] == [
+        "gray-box", "black-box", "extended-gray-box",
+    ]  # fmt: skip
+    assert [role.name for role in plan.others] == ["retrained"]
+    assert len(plan.attacks) == 1
+    assert (plan.parameters.limit, plan.parameters.checks) == (7, False)
 
 
 def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photographs):
