@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
+import table_two_text
 from lines import head, row, short, verdict
-from paper import STRENGTHS, TABLE_TWO
+from paper import STRENGTHS
 from plans import DICTIONARIES, OURS, text_of
 from trainings import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Figures, Training
 
@@ -15,8 +15,6 @@ from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
 from rsparse.evaluation.plan import parse_attacks, parse_defenses
 from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
@@ -33,14 +31,9 @@ from rsparse.report.estimates import (
     share,
 )
 from rsparse.report.subjects import Subjects, find_subjects
-from rsparse.report.table_two import TableTwo, tables_two
 
 STRONG = {"eps": 10.0, "d": 0.05}  # the least that the targets call strong
 WANTED_GAIN, WANTED_CLEAN = 0.1, 0.84
-KNOWN = {  # what the attacks of a Table II are made on
-    ADVERSARIAL_TRAINING: "each model attacked itself",
-    ADVERSARIAL_TRAINING_BLACK_BOX: "all attacks made on the original",
-}
 NAMES = {"mobilenet-v2": "MobileNet-v2", "inception-v3": "Inception-v3"}
 NETWORKS = {  # beside the paper's Inception-v3
     "mobilenet-v2": "here it is MobileNet-v2, and one photograph of each class, all of which it "
@@ -56,7 +49,7 @@ def render(evaluation: Evaluation, base: str, figures: Mapping[str, Figures]) ->
     yield from _trainings(base, figures)
     yield from _targets(subjects)
     yield from _scenarios(subjects)
-    yield from _table_two(subjects)
+    yield from table_two_text.tables(subjects)
     yield from _differences(subjects, base)
 
 
@@ -151,12 +144,7 @@ def _targets(subjects: Subjects) -> Iterator[str]:
         "clean accuracy after distilling on purified images at least 84 % of what was right",
         f"{percent(kept)} %", verdict(kept >= WANTED_CLEAN),
     ])  # fmt: skip
-    for two in tables_two(subjects):
-        yield row([
-            "Table II's order holds in every column: RegionSparse + adversarial ≥ each alone ≥ "
-            f"normal; {KNOWN[two.scenario]}",
-            two.order, verdict("not in" not in two.order),
-        ])  # fmt: skip
+    yield from table_two_text.targets(subjects)
     n = len(_strong_columns(subjects, GRAY_BOX, at_table_two=True))
     if n < len(_strong_columns(subjects, GRAY_BOX)):
         yield from _at_table_two(subjects, n)
@@ -239,37 +227,6 @@ def _scenarios(subjects: Subjects) -> Iterator[str]:
             yield row([scenario, defense.text, *cells, percent(mean)])
 
 
-def _table_two(subjects: Subjects) -> Iterator[str]:
-    tables = tables_two(subjects)
-    if not tables:
-        return
-    yield "\n### Table II: adversarial training\n"
-    yield "Top-1 in %, the paper's (of Inception-v3) in parentheses."
-    for two in tables:
-        yield f"\n{KNOWN[two.scenario].capitalize()}:\n"
-        pairs = _pairs(two)
-        yield from head(["", *(short(pair[GRAY_BOX]) for pair in pairs)])
-        for name, scenario, defense in two.rows:
-            cells = []
-            for pair in pairs:
-                found = share(subjects.evaluation, pair[scenario], defense).value
-                cells.append(f"{percent(found, 0)} ({_paper(name, pair)})")
-            yield row([name, *cells])
-
-
-def _pairs(two: TableTwo) -> list[dict[str, Column]]:
-    """The columns of the paper's table, the clean one first, by scenario."""
-    wanted = {("clean", None)} | {(k, float(s)) for k, values in STRENGTHS.items() for s in values}
-    return [
-        pair for pair in two.columns if (pair[GRAY_BOX].family, pair[GRAY_BOX].strength) in wanted
-    ]
-
-
-def _paper(name: str, pair: Mapping[str, Column]) -> int:
-    """What the paper found in a column, in %."""
-    return TABLE_TWO[name][pair[GRAY_BOX].family, pair[GRAY_BOX].strength]
-
-
 def _differences(subjects: Subjects, base: str) -> Iterator[str]:
     yield "\n### What differs from the paper, and why\n"
     yield (
@@ -283,44 +240,8 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
             "the kinds that black-box makes on it, too. Those of extended gray-box are made on "
             "itself, and it has seen none of them."
         )
-    yield from _adversarial(subjects, base) if ADVERSARIAL in TRAININGS[base] else ()
-    yield "- **The attacks** are foolbox's, in ten steps (CW-L2: thirty); the paper names neither."
-
-
-def _adversarial(subjects: Subjects, base: str) -> Iterator[str]:
-    """What adversarial training keeps, and what the paper leaves open of its table."""
-    seen = ""
-    if TRAININGS[base][ADVERSARIAL].parameters.is_purified:
-        seen = (
-            " It was shown what the retrained one was shown, too, so that what it keeps behind "
-            "RegionSparse is not FGSM's alone."
+    if ADVERSARIAL in TRAININGS[base]:
+        yield from table_two_text.differences(
+            subjects, TRAININGS[base][ADVERSARIAL].parameters.is_purified
         )
-    kept = "; ".join(f"{KNOWN[two.scenario]}, {_means(two)}" for two in tables_two(subjects))
-    yield (
-        "- **FGSM adversarial training.** In the mean of Table II's attacked columns (the paper's "
-        f"in parentheses): {kept}.{seen}"
-    )
-    yield (
-        "- **Whom Table II's attacks are made on** the paper does not say. Under BIM at L∞ = 14 "
-        f"its FGSM Adversarial row keeps {TABLE_TWO['FGSM Adversarial']['bim', 14]} % without a "
-        "defense; training by attacks of one step is known to help little against attacks of "
-        "several on the trained model itself (Kurakin et al., 2017, *Adversarial Machine Learning "
-        "at Scale*), so that attacks on the original are the likelier reading. Attacks on each "
-        "model itself are the harder ones and say more of it."
-    )
-
-
-def _means(two: TableTwo) -> str:
-    """What each row keeps in the mean of the attacked columns, beside the paper's."""
-    _, *attacked = _pairs(two)
-    means = []
-    for name, scenario, defense in two.rows:
-        columns = [pair[scenario] for pair in attacked]
-        ours = mean_share(two.subjects.evaluation, defense, columns)
-        paper = np.mean([_paper(name, pair) for pair in attacked])
-        means.append(f"{percent(ours.value)} % ({paper:.0f})")
-    normal, trained, purified, both = means
-    return (
-        f"the trained model keeps {trained} without a defense, the original {normal}; behind "
-        f"RegionSparse {both} and {purified}"
-    )
+    yield "- **The attacks** are foolbox's, in ten steps (CW-L2: thirty); the paper names neither."

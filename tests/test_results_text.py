@@ -138,7 +138,7 @@ def test_gains_are_told_beside_the_default_levels_too(whole, figures):
 
 @pytest.mark.parametrize("scenario", [ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX])
 def test_the_order_of_table_two_is_told_for_each_knowledge(rows, scenario):
-    from trained_text import KNOWN
+    from table_two_text import KNOWN
 
     found = rows({GRAY_BOX, scenario})
     told = {

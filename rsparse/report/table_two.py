@@ -11,6 +11,7 @@ from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
+    CLEAN,
     GRAY_BOX,
     Column,
     Defended,
@@ -98,6 +99,12 @@ class TableTwo:
         marked = tuple(defense is self.ours for _, _, defense in self.rows)
         return Table(("", *heads), tuple(lines), (False, *[True] * len(heads)), marked)
 
+    @cached_property
+    def broken(self) -> list[tuple[str, float]]:
+        """The attacked columns in which the order does not hold, with McNemar's paired p."""
+        tested = [(_head(pair[GRAY_BOX]), self._contradicted(pair)) for pair in self._attacked]
+        return [(head, p) for head, p in tested if p is not None]
+
     @property
     def order(self) -> str:
         """In which attacked columns both ≥ each alone ≥ normal, as the paper finds in all.
@@ -105,28 +112,23 @@ class TableTwo:
         Of the others it tells in which McNemar's paired test finds the order contradicted, not
         corrected for how many are tested.
         """
-        subjects = self.subjects
-        broken, certain, n = [], [], 0
-        for pair in self.columns:
-            if pair[GRAY_BOX] is subjects.cleans.get(subjects.judge_of(GRAY_BOX)):
-                continue
-            n += 1
-            p = self._contradicted(pair)
-            if p is None:
-                continue
-            broken.append(_head(pair[GRAY_BOX]))
-            if p < SIGNIFICANT:
-                certain.append(broken[-1])
+        n = len(self._attacked)
         text = (
-            f"Both together ≥ each alone ≥ normal holds in {n - len(broken)} of {n} "
+            f"Both together ≥ each alone ≥ normal holds in {n - len(self.broken)} of {n} "
             "attacked columns"
         )
-        if not broken:
+        if not self.broken:
             return f"{text}."
+        heads = ", ".join(head for head, _ in self.broken)
+        certain = ", ".join(head for head, p in self.broken if p < SIGNIFICANT)
         return (
-            f"{text}; not in {', '.join(broken)}. Beyond chance (McNemar's p < {SIGNIFICANT:g}) "
-            f"the order is contradicted in {', '.join(certain) or 'none of these'}."
+            f"{text}; not in {heads}. Beyond chance (McNemar's p < {SIGNIFICANT:g}) the order is "
+            f"contradicted in {certain or 'none of these'}."
         )
+
+    @property
+    def _attacked(self) -> list[dict[str, Column]]:
+        return [pair for pair in self.columns if pair[GRAY_BOX].family != CLEAN]
 
     def _contradicted(self, pair: Mapping[str, Column]) -> float | None:
         """The least p of what breaks the order in a column; none where it holds."""
