@@ -1,0 +1,56 @@
+"""What classifying and attacking a batch take on a device, beside their arithmetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from gpu_clock import Clock
+from plans import MODELS
+from torch.utils.flop_counter import FlopCounterMode
+
+from rsparse.attacks import parse_attack, run_attack
+from rsparse.images import to_unit
+from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.spec import SpecOptions
+from rsparse.models.twin import load_twin
+
+
+def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operations: float) -> None:
+    """What a batch takes: its classes, and an attack of one pass and one of ten."""
+    attacks = {text: parse_attack(text)[0] for text in ("fgsm:eps=8", "bim:eps=8,steps=10")}
+    print(f"\n| network | batches of {len(photos)} | GFLOP/image | least ms/image | ms/image |")
+    print("|---|---|---|---|---|")
+    for name, (file, preset) in MODELS.items():
+        path = shared / "models" / file
+        if not path.exists():
+            continue
+        classifier = load_classifier(path, SpecOptions(preset=preset))
+        twin = load_twin(classifier, str(clock.device))
+        pixels = [classifier.fit_to_input(photo) for photo in photos]
+        x = to_unit(np.stack(pixels))
+        y = twin.logits(pixels).argmax(axis=1)
+        one = torch.zeros(1, 3, *classifier.spec.size, device=clock.device, requires_grad=True)
+        plain = load_twin(classifier, str(clock.device), trainable=True)  # can be counted
+        with FlopCounterMode(display=False) as forward:
+            logits = plain(one)
+        with FlopCounterMode(display=False) as back:
+            logits.amax().backward()
+        there, both = forward.get_total_flops(), forward.get_total_flops() + back.get_total_flops()
+        works = {
+            "classified": (there, lambda t=twin, p=pixels: t.logits(p)),
+            **{
+                text: (
+                    attack.passes * both,
+                    lambda t=twin, a=x, b=y, how=attack: run_attack(t, a, b, how),
+                )
+                for text, attack in attacks.items()
+            },
+        }
+        for what, (needed, work) in works.items():
+            seconds = clock.best(work) / len(photos)
+            print(
+                f"| {name} | {what} | {needed / 1e9:.3g} | {1000 * needed / operations:.3g} "
+                f"| {1000 * seconds:.3g} |"
+            )
