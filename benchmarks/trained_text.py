@@ -71,15 +71,11 @@ def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         f"compared with, stands one setting, `{text_of(BEFORE)}`, whose levels `{levels}` code "
         "every image with noise of 1.6 grey levels or more by K = 1; how it compares with the "
         "default levels is told below. `benchmarks/trainings.py` makes the models. They were "
-        "shown the photographs clean and\n"
+        f"shown the photographs clean ({100 * parameters.clean_share:.0f} % of the time) and\n"
     )
     for name, training in trainings.items():
         yield f"- `{name}`: {'; '.join(_versions(training))}"
-    yield (
-        "\nThe paper's retrained models (its Section V-E) saw purified benign photographs only.\n"
-        if trainings[RETRAINED].attacked
-        else "\nThat is what the paper's retrained models (its Section V-E) saw.\n"
-    )
+    yield "\nThe paper's retrained models (its Section V-E) saw purified benign photographs only.\n"
     yield from head([
         "model", "shown", "photographs", "epochs", "kept", "CPU s an epoch", "wall s an epoch",
         "trained on",
@@ -234,14 +230,12 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
         f"a part of ImageNet whose size it does not tell; {NETWORKS[base]}. More photographs, "
         "which need no labels, are the first thing to try."
     )
-    if TRAININGS[base][RETRAINED].attacked:
-        yield (
-            f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on the original: of "
-            "the kinds that black-box makes on it, too. Those of extended gray-box are made on "
-            "itself, and it has seen none of them."
-        )
-    if ADVERSARIAL in TRAININGS[base]:
-        yield from table_two_text.differences(
-            subjects, TRAININGS[base][ADVERSARIAL].parameters.is_purified
-        )
+    yield (
+        f"- **Attacks known and unknown.** `{RETRAINED}` was shown attacks on the original: of the "
+        "kinds that black-box makes on it, too. Those of extended gray-box are made on itself, and "
+        "it has seen none of them."
+    )
+    yield from table_two_text.differences(
+        subjects, TRAININGS[base][ADVERSARIAL].parameters.is_purified
+    )
     yield "- **The attacks** are foolbox's, in ten steps (CW-L2: thirty); the paper names neither."

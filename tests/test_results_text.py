@@ -20,7 +20,6 @@ from tests.evaluations import DEFENSES, make_evaluation
 BASES = ("mobilenet-v2", "inception-v3")
 BEFORE, DEFAULT = "regionsparse-dictionary=coarse", "regionsparse"
 OURS = ((BEFORE, "regionsparse"), (DEFAULT, "regionsparse"))
-STRONG = {"fgsm-eps=14", "fgsm-eps=22", "bim-eps=14", "bim-eps=22"}  # of Table II
 
 
 @pytest.fixture(autouse=True)
@@ -184,27 +183,6 @@ def test_each_base_is_told_of_by_its_name(whole, figures):
         assert f"All are {name}, retrained" in text
         assert f"here it is {name}" in text
     assert "MobileNet" not in texts[1]
-
-
-def test_without_an_adversarially_trained_model_there_is_no_table_two(figures):
-    """Inception-v3 is retrained on purified photographs alone, and judged in strong columns."""
-    import trained_text
-
-    whole = make_evaluation(trained=True, transfer=False, defenses=(*DEFENSES, *OURS))
-    columns = tuple(
-        column
-        for column in whole.columns
-        if column.judged != "adversarial" and column.attack in {"clean", *STRONG}
-    )
-    keys = {column.key for column in columns}
-    cells = tuple(cell for cell in whole.cells if cell.column in keys)
-    found = "\n".join(trained_text.render(
-        replace(whole, columns=columns, cells=cells), BASES[1], {"retrained": figures["retrained"]}
-    ))  # fmt: skip
-    assert "Table II" not in found
-    assert "adversarial" not in found
-    assert "That is what the paper's retrained models (its Section V-E) saw." in found
-    assert "mean of the 4 strong columns" in found
 
 
 def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
