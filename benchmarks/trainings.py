@@ -42,8 +42,9 @@ from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.evaluation.scenarios import find_scenario
 from rsparse.parameters.judging import AttackRunParameters
+from rsparse.parameters.method import PurifyRunParameters
 from rsparse.parameters.training import TrainParameters
-from rsparse.retraining import train_on
+from rsparse.retraining import purifying_device, train_on
 from rsparse.stages.attack import attack_images
 from rsparse.stages.purify import purify_images
 from rsparse.store.folders import MANIFEST
@@ -175,10 +176,11 @@ def purified_attacks(
             text = attack_text(attack)
             folder = work / "purified-attacked" / base / defense_text(defense) / text
             if not (folder / MANIFEST).exists():
+                device = purifying_device(defense, how.device, how.workers)
                 purify_images(
                     [images / text], defense, folder,
-                    dictionaries=_dictionaries(shared, work, how.jobs), workers=how.workers,
-                    progress=progress,
+                    dictionaries=_dictionaries(shared, work, how.jobs),
+                    how=PurifyRunParameters(device=device), workers=how.workers, progress=progress,
                 )  # fmt: skip
             folders.append(folder)
     return folders

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rsparse.defenses import Defense, defense_text
+from rsparse.devices import device_beside_cores
 from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
@@ -90,8 +91,9 @@ def train_on(
         text = defense_text(defense)
         place = (cache or hidden) / text
         made[text] = place
+        here = replace(how, device=purifying_device(defense, parameters.device, workers))
         for entry in _purify(
-            paths, defense, place, dictionaries or {}, how, workers, overwrite or cache is None,
+            paths, defense, place, dictionaries or {}, here, workers, overwrite or cache is None,
             progress,
         ):  # fmt: skip
             failed[entry["name"]] = entry
@@ -102,6 +104,20 @@ def train_on(
     outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
     shutil.rmtree(hidden, ignore_errors=True)
     return outcome
+
+
+def purifying_device(defense: Defense, device: str, workers: Workers) -> str:
+    """Where images are purified for a training on ``device``: on a GPU there, if it can be.
+
+    ``cpu`` is said for a defense that no GPU computes, and where other machines purify.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or torch cannot use it here.
+    """
+    can = defense.has_device_part and isinstance(workers, Here)
+    return device if can and device_beside_cores(device) is not None else "cpu"
 
 
 def _purify(

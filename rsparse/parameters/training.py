@@ -101,7 +101,9 @@ class TrainParameters(Parameters):
         0, "Seed of the split, the order and the augmentation.", minimum=0, maximum=2**32 - 1
     )
     device: str = parameter(
-        "auto", "Where torch computes: cpu, cuda, mps; auto is cuda where there is one."
+        "auto",
+        "Where torch computes: cpu, cuda, mps; auto is cuda where there is one. A GPU of CUDA's "
+        "also purifies for --defense.",
     )
 
     @property

@@ -1,0 +1,41 @@
+"""``rsparse train --device``: images are purified where the training computes."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from rsparse.defenses import parse_defense
+from rsparse.errors import InputError
+from rsparse.parallel import Here
+from rsparse.retraining import purifying_device
+from rsparse.store.folders import read_manifest
+from tests.test_train_command import FAST, MODEL, save_colours
+
+(REGIONSPARSE,), (JPEG,) = parse_defense("regionsparse"), parse_defense("jpeg")
+
+
+def test_what_a_device_can_purify_is_purified_there(run_cli, dict_file, tmp_path):
+    result = run_cli(
+        "train", save_colours(tmp_path / "imgs"), "-m", MODEL, "--distill", *FAST,
+        "--device", "torch-cpu", "--defense", "regionsparse:sparsity=1", "--defense", "jpeg",
+        "-d", dict_file, "--cache", tmp_path / "kept", "-o", tmp_path / "new.onnx",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    manifests = {path.name: read_manifest(path) for path in (tmp_path / "kept").iterdir()}
+    assert {name: m["parameters"].get("device") for name, m in manifests.items()} == {
+        "regionsparse-sparsity=1": "torch-cpu",
+        "jpeg-quality=75": None,
+    }
+
+
+def test_the_cores_purify_for_devices_that_cannot():
+    assert purifying_device(REGIONSPARSE, "torch-cpu", Here(2)) == "torch-cpu"
+    assert purifying_device(REGIONSPARSE, "cpu", Here(2)) == "cpu"
+    assert purifying_device(REGIONSPARSE, "mps", Here(2)) == "cpu"
+    assert purifying_device(JPEG, "torch-cpu", Here(2)) == "cpu"
+    elsewhere = object()  # a cluster's workers
+    assert purifying_device(REGIONSPARSE, "torch-cpu", elsewhere) == "cpu"
+    with pytest.raises(InputError, match="cannot be used here"):
+        purifying_device(REGIONSPARSE, "cuda:99", Here(2))
