@@ -67,7 +67,7 @@ results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.
 		--jobs $(JOBS) $(ONLY) $(RESULTS)
 
 retrained: ONLY := --only trained trained-inception-v3
-retrained: results  ## Retrain two classifiers and judge them, into docs/results.md (2 to 3 hours; wants ../shared)
+retrained: results  ## Retrain two classifiers and judge them, into docs/results.md (5 to 6 hours; wants ../shared)
 
 levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
 	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate --tried \

@@ -67,6 +67,7 @@ def _attacks(eps: str, d: str) -> tuple[str, ...]:
 
 ALL_STRENGTHS = _attacks("2,6,10,14,18,22", "0.01,0.05,0.1,0.15,0.2")
 TABLE_TWO_STRENGTHS = _attacks("2,14,22", "0.01,0.14,0.2")
+STRONG_OF_TABLE_TWO = _attacks("14,22", "0.14,0.2")
 TABLE_TWO_AND_BETWEEN = _attacks("2,10,14,18,22", "0.01,0.05,0.1,0.14,0.2")
 
 

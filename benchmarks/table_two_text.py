@@ -35,10 +35,13 @@ def targets(subjects: Subjects) -> Iterator[str]:
 
 
 def tables(subjects: Subjects) -> Iterator[str]:
-    """Each with the paper's figures beside ours."""
+    """Each with the paper's figures beside ours; nothing where none was judged."""
+    judged = tables_two(subjects)
+    if not judged:
+        return
     yield "\n### Table II: adversarial training\n"
     yield "Top-1 in %, the paper's (of Inception-v3) in parentheses."
-    for two in tables_two(subjects):
+    for two in judged:
         yield f"\n{KNOWN[two.scenario].capitalize()}:\n"
         pairs = _pairs(two)
         yield from head(["", *(short(pair[GRAY_BOX]) for pair in pairs)])

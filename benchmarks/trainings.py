@@ -20,8 +20,8 @@ import computing
 from computing import Computing, EpochClock
 from plans import (
     COARSE,
+    STRONG_OF_TABLE_TWO,
     TABLE_TWO_AND_BETWEEN,
-    TABLE_TWO_STRENGTHS,
     dictionary,
     judged,
     model,
@@ -104,23 +104,26 @@ _FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only 
     "mobilenet-v2": replace(_COMMON, layers="*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*"),
     "inception-v3": replace(
         _COMMON, layers="conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
-        clean_share=0.3,  # since on few purified photographs alone it lost more of the clean ones
+        # its own refitting saw these very photographs, and what it says of others is soon forgotten
+        clean_share=0.3, original_share=0.5,
     ),
 }  # fmt: skip
-_ADVERSARIAL = {"on": "both", "adversarial_share": 0.25}
+_BOTH = replace(_FIRST["mobilenet-v2"], on="both", adversarial_share=0.25)
 TRAININGS: Mapping[str, Mapping[str, Training]] = {
-    base: {
-        name: Training(replace(first, **changes), SHOWN_PURIFIED, SHOWN_ATTACKED)
-        for name, changes in ((RETRAINED, {}), (ADVERSARIAL, _ADVERSARIAL))
-    }
-    for base, first in _FIRST.items()
+    "mobilenet-v2": {
+        RETRAINED: Training(_FIRST["mobilenet-v2"], SHOWN_PURIFIED, SHOWN_ATTACKED),
+        ADVERSARIAL: Training(_BOTH, SHOWN_PURIFIED, SHOWN_ATTACKED),
+    },
+    "inception-v3": {
+        RETRAINED: Training(_FIRST["inception-v3"], SHOWN_PURIFIED, SHOWN_ATTACKED),
+    },
 }
 SCENARIOS = (
     GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
 )  # fmt: skip
 BASES = {"trained": "mobilenet-v2", "trained-inception-v3": "inception-v3"}  # by plan
-LESS = {  # by base: at 299×299 attacks take ten times as long
-    "inception-v3": {"attacks": TABLE_TWO_STRENGTHS, "checks": False}
+LESS = {  # by base: what takes too long at 299×299 on few cores
+    "inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100, "checks": False}
 }
 
 

@@ -185,6 +185,24 @@ def test_each_base_is_told_of_by_its_name(whole, figures):
     assert "MobileNet" not in texts[1]
 
 
+def test_an_adversarial_model_that_was_not_made_is_not_told_of(figures):
+    import trained_text
+
+    whole = make_evaluation(trained=True, transfer=False, defenses=(*DEFENSES, *OURS))
+    columns = tuple(column for column in whole.columns if column.judged != "adversarial")
+    keys = {column.key for column in columns}
+    cells = tuple(cell for cell in whole.cells if cell.column in keys)
+    found = "\n".join(trained_text.render(
+        replace(whole, columns=columns, cells=cells), BASES[1], {"retrained": figures["retrained"]}
+    ))  # fmt: skip
+    assert "- `retrained`: purified by" in found
+    assert "Table II's order" not in found
+    assert "### Table II" not in found
+    assert "FGSM adversarial training" not in found
+    assert "(`--original-share 0.5`)" in found
+    assert "trained Inception-v3, and with it Table II, is missing" in found
+
+
 def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
     import trained_text
     from trainings import TRAININGS, Attacked, Training

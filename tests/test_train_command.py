@@ -199,7 +199,8 @@ def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
 
 def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
     """A rate that spoils everything leaves the weights as they were, and stops early."""
-    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2)
+    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2,
+                 "--original-share", 0.3)  # fmt: skip
     result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
     assert result.exit_code == 0, result.stderr
     outcome = json.loads(result.stdout)
@@ -207,6 +208,25 @@ def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
     assert "the weights as they were: no epoch was better" in result.stderr
     old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
     assert all(old[name].tobytes() == new[name].tobytes() for name in old)
+
+
+def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_path):
+    """Exactly so many of each; the epochs are those of a training without it."""
+    outcomes = []
+    for share in (0, 0.25):
+        words = ("--on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
+        result = run_cli(*labelled, *words, "--json")
+        assert result.exit_code == 0, result.stderr
+        outcomes.append(json.loads(result.stdout))
+    assert "averaged with the original by 25 %" in result.stderr
+    alone, averaged = outcomes
+    assert alone["epochs"] == averaged["epochs"]
+    assert alone["written"] == alone["epochs"][alone["best_epoch"]]["validation"]
+    assert alone["epochs"][0]["validation"]["loss"] > averaged["written"]["loss"]
+    assert averaged["written"]["loss"] > alone["written"]["loss"]
+    old, best, found = map(weights_of, (MODEL, tmp_path / "0.onnx", tmp_path / "0.25.onnx"))
+    for name in old:
+        np.testing.assert_array_equal(found[name], 0.75 * best[name] + 0.25 * old[name])
 
 
 def test_chosen_layers_only(run_cli, labelled, tmp_path):

@@ -24,6 +24,7 @@ __all__ = ["colours"]  # the fixture
 OPTIONS = (
     "--on", "both", "--defense", "median", "--patience", "off", "--learning-rate", 0.02,
     "--batch-size", 4, "--jobs", 1, "--adversarial-defense", "median", "--attack-steps", 2,
+    "--original-share", 0.4,
 )  # fmt: skip
 
 

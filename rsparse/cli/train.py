@@ -112,8 +112,9 @@ def train(
 
     What comes out is the same graph with other weights, checked by onnxruntime, which every
     other command reads. The weights with the lowest validation loss are kept; clean and other
-    images count in it as they do in training. An interrupted training goes on where it stopped;
-    the same images and seed give the same file on a CPU, for any number of --jobs.
+    images count in it as they do in training. --original-share averages them with those that the
+    classifier had before. An interrupted training goes on where it stopped; the same images and
+    seed give the same file on a CPU, for any number of --jobs.
     """
     chosen, behind = (
         [defense for text in texts or [] for defense in parse_defense(text)]
@@ -129,15 +130,18 @@ def train(
             adversarial_defenses=behind, purified=purified or [], cache=cache, labels=labels,
             plot=plot, workers=workers, overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    _report(outcome, parameters.score, watch)
+    _report(outcome, parameters, watch)
     finish(outcome, as_json)
 
 
-def _report(outcome: TrainOutcome, score: str, watch: Stopwatch) -> None:
+def _report(outcome: TrainOutcome, parameters: TrainParameters, watch: Stopwatch) -> None:
     epochs = str(len(outcome.history) - 1)
     if outcome.resumed_epochs:
         epochs += f" ({max(outcome.resumed_epochs - 1, 0)} in an earlier run)"
-    best = outcome.best_epoch
+    best, score = outcome.best_epoch, parameters.score
+    kept = f"epoch {best}" if best else "the weights as they were: no epoch was better"
+    if best and parameters.original_share:
+        kept += f", averaged with the original by {100 * parameters.original_share:g} %"
     summary(
         "retrained",
         {
@@ -146,11 +150,11 @@ def _report(outcome: TrainOutcome, score: str, watch: Stopwatch) -> None:
             "targets": outcome.label_origin,
             "layers": str(outcome.layers),
             "epochs": epochs,
-            "kept": f"epoch {best}" if best else "the weights as they were: no epoch was better",
+            "kept": kept,
             "time": str(watch),
         },
     )
-    before, after = (outcome.history[n]["validation"]["versions"] for n in (0, best))
+    before, after = outcome.history[0]["validation"]["versions"], outcome.written["versions"]
     table(
         "Validation, before → after",
         ["images", "loss", f"{score} %"],

@@ -69,6 +69,13 @@ class TrainParameters(Parameters):
     weight_decay: float = parameter(
         0.01, "Decay of weights; biases and normalisations have none.", minimum=0, maximum=1
     )
+    original_share: float = parameter(
+        0.0,
+        "Share of the original's weights in those that are written: the best ones are averaged "
+        "with it, which keeps more of what it got right and takes some of what was learned back "
+        "(WiSE-FT, Wortsman et al. 2022).",
+        minimum=0, maximum=0.99,
+    )  # fmt: skip
     label_smoothing: float = parameter(
         0.1, "Share of a label that is spread over all classes.", minimum=0, maximum=0.9
     )

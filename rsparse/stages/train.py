@@ -49,10 +49,12 @@ TRAINING_KEY = "rsparse.training"
 class TrainOutcome(Outcome):
     """Also tells the figures by epoch, and how many images were trained on and validated on.
 
-    ``done`` and ``resumed`` count images.
+    ``done`` and ``resumed`` count images. ``written`` is what validation said of the weights that
+    were written: the best epoch's figures, or those of its average with the original.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, Any] = field(default_factory=dict)
     best_epoch: int = 0
     resumed_epochs: int = 0
     label_origin: str = ""
@@ -70,6 +72,7 @@ class TrainOutcome(Outcome):
             "layers": self.layers,
             "best_epoch": self.best_epoch,
             "epochs": self.history,
+            "written": self.written,
         }
 
 
@@ -300,6 +303,7 @@ class _Run:
         )  # fmt: skip
         self.file = found.file
         outcome.history, outcome.resumed_epochs = found.history, found.resumed
+        outcome.written = found.written
         outcome.best_epoch = best_epoch([e["validation"]["loss"] for e in found.history])
         outcome.shown, outcome.held_out = map(len, parts)
         outcome.layers = found.layers

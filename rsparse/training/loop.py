@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsparse.errors import InputError
 from rsparse.models.onnx_classifier import Classifier
@@ -30,6 +30,13 @@ SAVE_EVERY = 64
 
 SHARD_SIZE = 4
 """Images that a core computes together; more are slower, since they do not stay in its cache."""
+
+
+class Trained(NamedTuple):
+    """What came of a training: its figures by epoch, and those of the weights to be written."""
+
+    history: list[dict[str, Any]]
+    written: dict[str, Any]
 
 
 class Training:
@@ -71,12 +78,13 @@ class Training:
         self.shares = shares_of(purified, self.adversarial, parameters)
         self.checkpoint, self.run_name, self.threads = checkpoint, run, threads
         self.n_batches = math.ceil(len(self.shown) / parameters.batch_size)
+        self.original = self._weights() if parameters.original_share else {}
         found = load_checkpoint(checkpoint, run, learner.trainable, learner.optimizer)
         self.state = found or State()
         self.resumed = len(self.state.history)
 
-    def run(self, progress: Progress) -> list[dict[str, Any]]:
-        """Train to the end, and leave the best weights in the twin; the figures by epoch."""
+    def run(self, progress: Progress) -> Trained:
+        """Train to the end, and leave the weights that are to be written in the twin."""
         state = self.state
         if not state.history:
             progress.start("validate", len(self.held_out) * len(self.shares))
@@ -86,8 +94,14 @@ class Training:
         ):
             self._train_epoch(progress)
             self._note(state.score, self._validate(progress))
-        self.learner.trainable.load(state.best)
-        return state.history
+        best = best_epoch(losses_of(state.history))
+        share = self.parameters.original_share
+        if share == 0 or best == 0:
+            self.learner.trainable.load(state.best)
+            return Trained(state.history, state.history[best]["validation"])
+        self.learner.trainable.load(averaged(state.best, self.original, share))
+        progress.start("validate", len(self.held_out) * len(self.shares))
+        return Trained(state.history, self._figures(self._validate(progress)))
 
     def _train_epoch(self, progress: Progress) -> None:
         """The batches of an epoch that are still to do."""
@@ -155,10 +169,8 @@ class Training:
 
     def _note(self, trained: Score | None, validated: dict[str, Score]) -> None:
         """Add an epoch's figures, keep its weights if they are the best, and save."""
-        state = self.state
-        by_version = {version: figures_of(score) for version, score in validated.items()}
-        loss = sum(share * by_version[version]["loss"] for version, share in self.shares.items())
-        if not math.isfinite(loss):
+        state, figures = self.state, self._figures(validated)
+        if not math.isfinite(figures["loss"]):
             self.checkpoint.unlink(missing_ok=True)  # there is no going on from here
             raise InputError(
                 f"the validation loss is no finite number after epoch {len(state.history)}; "
@@ -167,13 +179,19 @@ class Training:
         state.history.append({
             "epoch": len(state.history),
             "training": None if trained is None else figures_of(trained),
-            "validation": {"loss": loss, "versions": by_version},
+            "validation": figures,
         })  # fmt: skip
         if best_epoch(losses_of(state.history)) == len(state.history) - 1:
             state.best = self._weights()
         if trained is not None:
             state.epoch, state.batch, state.score = state.epoch + 1, 0, Score()
         self._save()
+
+    def _figures(self, validated: dict[str, Score]) -> dict[str, Any]:
+        """The loss of what was validated, and the figures of each version."""
+        by_version = {version: figures_of(score) for version, score in validated.items()}
+        loss = sum(share * by_version[version]["loss"] for version, share in self.shares.items())
+        return {"loss": loss, "versions": by_version}
 
     def _weights(self) -> Tensors:
         return {name: t.clone() for name, t in self.learner.trainable.tensors().items()}
@@ -183,6 +201,11 @@ class Training:
         save_checkpoint(
             self.checkpoint, self.run_name, self.state, learner.trainable, learner.optimizer
         )
+
+
+def averaged(best: Tensors, original: Tensors, share: float) -> Tensors:
+    """``share`` of the original's weights and the rest of the best ones, by name."""
+    return {name: (1 - share) * best[name] + share * original[name] for name in best}
 
 
 def losses_of(history: Sequence[dict[str, Any]]) -> list[float]:

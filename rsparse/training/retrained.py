@@ -26,11 +26,13 @@ from rsparse.training.samples import Sample
 class Retrained:
     """A model with other weights, and how it got them.
 
-    ``layers`` were trained; ``resumed`` entries of the ``history`` are an earlier run's.
+    ``written`` is what validation said of the weights; ``layers`` were trained; ``resumed``
+    entries of the ``history`` are an earlier run's.
     """
 
     file: OnnxFile
     history: list[dict[str, Any]]
+    written: dict[str, Any]
     layers: int
     resumed: int
 
@@ -83,13 +85,13 @@ def retrain(
             training = Training(
                 learner, classifier, parts, purified, parameters, checkpoint, run, threads
             )
-            history = training.run(progress)
+            history, written = training.run(progress)
         finally:
             learner.close()
     trainable.let_statistics_follow(False)
     changed = with_weights(file, trainable.weights())
     _check(classifier, changed, trainable)
-    return Retrained(changed, history, len(trainable.layers), training.resumed)
+    return Retrained(changed, history, written, len(trainable.layers), training.resumed)
 
 
 def open_trainable(classifier: Classifier, parameters: TrainParameters, device: str) -> Trainable:
