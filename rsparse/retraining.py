@@ -91,9 +91,9 @@ def train_on(
         text = defense_text(defense)
         place = (cache or hidden) / text
         made[text] = place
-        here = replace(how, device=purifying_device(defense, parameters.device, workers))
+        how = replace(how, device=purifying_device(defense, parameters.device, workers))
         for entry in _purify(
-            paths, defense, place, dictionaries or {}, here, workers, overwrite or cache is None,
+            paths, defense, place, dictionaries or {}, how, workers, overwrite or cache is None,
             progress,
         ):  # fmt: skip
             failed[entry["name"]] = entry

@@ -22,7 +22,6 @@ from rsparse.stages.train import train_model
 from rsparse.store.folders import read_manifest
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of
-from tests.onnx_models import ConvNet
 
 pytest.importorskip("torch")
 
@@ -195,60 +194,6 @@ def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
     assert kept["loss"] < 0.8 * outcome["epochs"][0]["validation"]["loss"]
     losses = [epoch["validation"]["loss"] for epoch in outcome["epochs"]]
     assert min(losses) == kept["loss"] == kept["versions"]["swapped"]["loss"]  # no clean share
-
-
-def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
-    """A rate that spoils everything leaves the weights as they were, and stops early."""
-    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2,
-                 "--original-share", 0.3)  # fmt: skip
-    result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
-    assert result.exit_code == 0, result.stderr
-    outcome = json.loads(result.stdout)
-    assert (outcome["best_epoch"], len(outcome["epochs"])) == (0, 3)
-    assert "the weights as they were: no epoch was better" in result.stderr
-    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
-    assert all(old[name].tobytes() == new[name].tobytes() for name in old)
-
-
-def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_path):
-    """Exactly so many of each; the epochs are those of a training without it."""
-    outcomes = []
-    for share in (0, 0.25):
-        words = ("--on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
-        result = run_cli(*labelled, *words, "--json")
-        assert result.exit_code == 0, result.stderr
-        outcomes.append(json.loads(result.stdout))
-    assert "averaged with the original by 25 %" in result.stderr
-    alone, averaged = outcomes
-    assert alone["epochs"] == averaged["epochs"]
-    assert alone["written"] == alone["epochs"][alone["best_epoch"]]["validation"]
-    assert alone["epochs"][0]["validation"]["loss"] > averaged["written"]["loss"]
-    assert averaged["written"]["loss"] > alone["written"]["loss"]
-    old, best, found = map(weights_of, (MODEL, tmp_path / "0.onnx", tmp_path / "0.25.onnx"))
-    for name in old:
-        np.testing.assert_array_equal(found[name], 0.75 * best[name] + 0.25 * old[name])
-
-
-def test_chosen_layers_only(run_cli, labelled, tmp_path):
-    run_cli(*labelled, "--on", "clean", "--layers", "head", "-o", tmp_path / "new.onnx")
-    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
-    assert np.array_equal(old["conv.weight"], new["conv.weight"])
-    assert not np.array_equal(old["weight"], new["weight"])
-
-
-def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
-    """A softmax at the end stays; trained batch normalisations agree with onnxruntime."""
-    model = ConvNet(activation="batch-norm", tail="Softmax", classes=3).save(tmp_path / "m.onnx")
-    result = run_cli(
-        "train", colours, "-m", model, "--preset", "unit", "--labels",
-        tmp_path / "labels.csv", "--on", "clean", "--train-batch-norm", "--epochs", 2,
-        "-o", tmp_path / "new.onnx",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    assert onnx.load(tmp_path / "new.onnx").graph.node[-1].op_type == "Softmax"
-    old, new = weights_of(model), weights_of(tmp_path / "new.onnx")
-    assert all(not np.array_equal(old[name], new[name]) for name in ("mean", "variance", "scale"))
-    load_classifier(tmp_path / "new.onnx").check()  # tagged now
 
 
 def test_progress_tells_loss_and_accuracy(colours, tmp_path):

@@ -1,0 +1,71 @@
+"""Which weights ``rsparse train`` changes, and which of those it has had it writes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from rsparse.models.onnx_classifier import load_classifier
+from tests.onnx_models import ConvNet
+from tests.test_train_command import MODEL, colours, labelled, weights_of
+
+pytest.importorskip("torch")
+
+__all__ = ["colours", "labelled"]  # the fixtures
+
+
+def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
+    """A rate that spoils everything leaves the weights as they were, and stops early."""
+    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2,
+                 "--original-share", 0.3)  # fmt: skip
+    result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
+    assert result.exit_code == 0, result.stderr
+    outcome = json.loads(result.stdout)
+    assert (outcome["best_epoch"], len(outcome["epochs"])) == (0, 3)
+    assert "the weights as they were: no epoch was better" in result.stderr
+    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
+    assert all(old[name].tobytes() == new[name].tobytes() for name in old)
+
+
+def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_path):
+    """Exactly so many of each; the epochs are those of a training without it."""
+    outcomes = []
+    for share in (0, 0.25):
+        words = ("--on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
+        result = run_cli(*labelled, *words, "--json")
+        assert result.exit_code == 0, result.stderr
+        outcomes.append(json.loads(result.stdout))
+    assert "averaged with the original by 25 %" in result.stderr
+    alone, averaged = outcomes
+    assert alone["epochs"] == averaged["epochs"]
+    assert alone["written"] == alone["epochs"][alone["best_epoch"]]["validation"]
+    assert alone["epochs"][0]["validation"]["loss"] > averaged["written"]["loss"]
+    assert averaged["written"]["loss"] > alone["written"]["loss"]
+    old, best, found = map(weights_of, (MODEL, tmp_path / "0.onnx", tmp_path / "0.25.onnx"))
+    for name in old:
+        np.testing.assert_array_equal(found[name], 0.75 * best[name] + 0.25 * old[name])
+
+
+def test_chosen_layers_only(run_cli, labelled, tmp_path):
+    run_cli(*labelled, "--on", "clean", "--layers", "head", "-o", tmp_path / "new.onnx")
+    old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
+    assert np.array_equal(old["conv.weight"], new["conv.weight"])
+    assert not np.array_equal(old["weight"], new["weight"])
+
+
+def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
+    """A softmax at the end stays; trained batch normalisations agree with onnxruntime."""
+    model = ConvNet(activation="batch-norm", tail="Softmax", classes=3).save(tmp_path / "m.onnx")
+    result = run_cli(
+        "train", colours, "-m", model, "--preset", "unit", "--labels",
+        tmp_path / "labels.csv", "--on", "clean", "--train-batch-norm", "--epochs", 2,
+        "-o", tmp_path / "new.onnx",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert onnx.load(tmp_path / "new.onnx").graph.node[-1].op_type == "Softmax"
+    old, new = weights_of(model), weights_of(tmp_path / "new.onnx")
+    assert all(not np.array_equal(old[name], new[name]) for name in ("mean", "variance", "scale"))
+    load_classifier(tmp_path / "new.onnx").check()  # tagged now
