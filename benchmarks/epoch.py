@@ -19,8 +19,8 @@ from pathlib import Path
 import computing
 from computing import EpochClock
 from lines import head, row
-from plans import OURS, dictionary, model
-from trainings import RETRAINED, SHOWN_PURIFIED, TRAININGS
+from plans import OURS, dictionaries, model
+from trainings import RETRAINED, TRAININGS
 
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.progress import SILENT
@@ -54,8 +54,8 @@ def main() -> None:
 def _row(
     shown: str, base: str, shared: Path, work: Path, epochs: int, how: computing.Computing
 ) -> str:
-    parameters = replace(TRAININGS[base][RETRAINED].parameters, epochs=epochs, device=how.device)
-    behind = SHOWN[shown]
+    training, behind = TRAININGS[base][RETRAINED], SHOWN[shown]
+    parameters = replace(training.parameters, epochs=epochs, device=how.device)
     if behind:
         parameters = replace(parameters, on="both", adversarial_share=0.5, attack_steps=3, eps=24.0)
     original = model(shared, base)
@@ -63,8 +63,8 @@ def _row(
     with tempfile.TemporaryDirectory() as folder:
         outcome = train_on(
             [shared / "train"], original.path, Path(folder) / "model.onnx", parameters,
-            original.wants, defenses=parse_defenses(SHOWN_PURIFIED),
-            dictionaries={"": dictionary(shared, work)},
+            original.wants, defenses=parse_defenses(training.purified),
+            dictionaries=dictionaries([*training.purified, *behind], shared, work),
             adversarial_defenses=parse_defenses(behind), cache=work / "purified" / base,
             workers=how.workers, progress=clock,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rsparse.defenses import defense_text, parse_defense
@@ -28,6 +28,12 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
     "coarse": LearnParameters(
         **ATOMS, levels="keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,bilateral+whole:1"
     ),
+    "wide": LearnParameters(
+        **ATOMS,
+        patch_size=12,
+        levels="keep:period=4<0.5,bilateral+whole:8:stride=6<2.5,"
+        "bilateral+whole:2:stride=3<6,bilateral+whole:1:stride=3",
+    ),
     "noTR": LearnParameters(**ATOMS, training=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
@@ -35,6 +41,7 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
 OURS = "regionsparse"
 FORMER = "regionsparse:dictionary=former"  # by the levels whose patches all overlapped
 COARSE = "regionsparse:dictionary=coarse"  # K = 1 for all noise of 1.6 or more
+WIDE = "regionsparse:dictionary=wide"  # patches of 12×12, which take fewer atoms for as much
 PLAIN = "regionsparse:sparsity=1,localize=no"  # neither region nor filter
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
@@ -77,6 +84,14 @@ def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
     if not path.exists():
         learn_dict([shared / "train"], path, DICTIONARIES[name], workers=Here(jobs))
     return path
+
+
+def dictionaries(
+    defenses: Iterable[str], shared: Path, work: Path, jobs: int = 2
+) -> dict[str, Path]:
+    """What those defenses code with, by name."""
+    names = {name for text in defenses for name in parse_defense(text)[0].dictionaries}
+    return {name: dictionary(shared, work, name, jobs) for name in sorted(names)}
 
 
 def text_of(spec: str) -> str:
@@ -144,7 +159,6 @@ def judged(
     ``base`` is the classifier that it is about, the plan's name where nothing is said.
     """
     photos = shared / "photos"
-    needed = {spec.partition("dictionary=")[2] for spec in beside}
     return Plan(
         images=(photos,),
         labels=photos / "labels.csv",
@@ -154,7 +168,7 @@ def judged(
         output=work / output,
         scenarios=tuple(map(find_scenario, scenarios)),
         others=others or {},
-        dictionaries={name: dictionary(shared, work, name) for name in sorted(needed | {""})},
+        dictionaries=dictionaries([OURS, *beside], shared, work),
         parameters=EvaluateParameters(limit=limit, checks=checks),
     )
 

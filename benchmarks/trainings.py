@@ -22,7 +22,8 @@ from plans import (
     COARSE,
     STRONG_OF_TABLE_TWO,
     TABLE_TWO_AND_BETWEEN,
-    dictionary,
+    WIDE,
+    dictionaries,
     judged,
     model,
 )
@@ -85,16 +86,23 @@ class Figures(NamedTuple):
     is_on_gpu: bool
 
 
-BEFORE = COARSE  # what stands before a retrained classifier, which can do with less
+BEFORE = {"mobilenet-v2": WIDE, "inception-v3": COARSE}  # what stands before the classifiers judged
+SETTINGS = (WIDE, COARSE)  # beside the default one
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
-STRONG = "regionsparse:sparsity=1,localize=no,prefilter=yes"
-MILD = "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes"
-SHOWN_PURIFIED = (STRONG, MILD)
+SHOWN_PURIFIED = {  # strongly and mildly, by what stands before it
+    COARSE: (
+        "regionsparse:sparsity=1,localize=no,prefilter=yes",
+        "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes",
+    ),
+    WIDE: (
+        "regionsparse:dictionary=wide,sparsity=1,stride=3,localize=no,prefilter=yes",
+        "regionsparse:dictionary=wide,sparsity=8,stride=6,localize=no,prefilter=yes",
+    ),
+}
 SHOWN_ATTACKS = (
     "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
     "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
-SHOWN_ATTACKED = tuple(Attacked(attack, BEFORE) for attack in SHOWN_ATTACKS)
 _COMMON = TrainParameters(
     distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,
     crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
@@ -109,13 +117,21 @@ _FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only 
     ),
 }  # fmt: skip
 _BOTH = replace(_FIRST["mobilenet-v2"], on="both", adversarial_share=0.25)
+
+
+def _behind(defense: str, parameters: TrainParameters) -> Training:
+    """Shown what the defense makes of the photographs and of attacked ones."""
+    attacked = tuple(Attacked(attack, defense) for attack in SHOWN_ATTACKS)
+    return Training(parameters, SHOWN_PURIFIED[defense], attacked)
+
+
 TRAININGS: Mapping[str, Mapping[str, Training]] = {
     "mobilenet-v2": {
-        RETRAINED: Training(_FIRST["mobilenet-v2"], SHOWN_PURIFIED, SHOWN_ATTACKED),
-        ADVERSARIAL: Training(_BOTH, SHOWN_PURIFIED, SHOWN_ATTACKED),
+        RETRAINED: _behind(COARSE, _FIRST["mobilenet-v2"]),
+        ADVERSARIAL: _behind(WIDE, _BOTH),
     },
     "inception-v3": {
-        RETRAINED: Training(_FIRST["inception-v3"], SHOWN_PURIFIED, SHOWN_ATTACKED),
+        RETRAINED: _behind(COARSE, _FIRST["inception-v3"]),
     },
 }
 SCENARIOS = (
@@ -150,9 +166,9 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
             [shared / "train"], original.path, path,
             replace(training.parameters, device=how.device), original.wants,
             defenses=parse_defenses(training.purified),
-            dictionaries=_dictionaries(shared, work, how.jobs), purified=attacked,
-            cache=work / "purified" / base, plot=path.with_suffix(".png"), workers=how.workers,
-            progress=clock,
+            dictionaries=dictionaries(training.purified, shared, work, how.jobs),
+            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
+            workers=how.workers, progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
@@ -182,7 +198,7 @@ def purified_attacks(
                 device = purifying_device(defense, how.device, how.workers)
                 purify_images(
                     [images / text], defense, folder,
-                    dictionaries=_dictionaries(shared, work, how.jobs),
+                    dictionaries=dictionaries([each.defense], shared, work, how.jobs),
                     how=PurifyRunParameters(device=device), workers=how.workers, progress=progress,
                 )  # fmt: skip
             folders.append(folder)
@@ -202,11 +218,6 @@ def _attack(base: str, attacks: list[Attack], made: Path, shared: Path, how: Com
         )  # fmt: skip
 
 
-def _dictionaries(shared: Path, work: Path, jobs: int) -> dict[str, Path]:
-    names = ("", *parse_defense(BEFORE)[0].dictionaries)
-    return {name: dictionary(shared, work, name, jobs) for name in names}
-
-
 def plan(name: str, shared: Path, work: Path) -> Plan:
     """The classifiers of a base, at Table II's strengths and some between them, or at fewer.
 
@@ -221,8 +232,8 @@ def plan(name: str, shared: Path, work: Path) -> Plan:
     scenarios = [s for s in SCENARIOS if set(find_scenario(s).roles) <= set(others)]
     how = {"attacks": TABLE_TWO_AND_BETWEEN, **LESS.get(base, {})}
     return judged(
-        name, shared, work, beside=(BEFORE, "jpeg:quality=20"), base=base, scenarios=scenarios,
-        others=others, **how,
+        name, shared, work, beside=(*SETTINGS, "jpeg:quality=20"), base=base,
+        scenarios=scenarios, others=others, **how,
     )  # fmt: skip
 
 

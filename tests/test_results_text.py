@@ -18,8 +18,9 @@ from tests.conftest import REPOSITORY
 from tests.evaluations import DEFENSES, make_evaluation
 
 BASES = ("mobilenet-v2", "inception-v3")
-BEFORE, DEFAULT = "regionsparse-dictionary=coarse", "regionsparse"
-OURS = ((BEFORE, "regionsparse"), (DEFAULT, "regionsparse"))
+BEFORE, DEFAULT = "regionsparse-dictionary=wide", "regionsparse"
+OTHER = "regionsparse-dictionary=coarse"
+OURS = tuple((text, "regionsparse") for text in (BEFORE, OTHER, DEFAULT))
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,7 @@ def test_a_gain_counts_strong_columns_only(rows):
 
 def test_strong_columns_of_table_two_alone_are_told_too(whole, figures):
     """RegionSparse is right in black-box at one strength, which is not Table II's."""
+    import gains_text
     import trained_text
     from paper import STRENGTHS
 
@@ -97,7 +99,7 @@ def test_strong_columns_of_table_two_alone_are_told_too(whole, figures):
     cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
     found = replace(whole, columns=columns, cells=cells)
     lines = list(trained_text.render(found, BASES[0], figures))
-    strong = trained_text._strong_columns(trained_text.subjects_of(found), BLACK_BOX)
+    strong = gains_text.strong_columns(trained_text.subjects_of(found, BASES[0]), BLACK_BOX)
     n, of_paper = len(strong), sum(c.strength in STRENGTHS[c.family] for c in strong)
     assert 0 < of_paper < n
     (all_strong,) = (line for line in lines if line.startswith("| black-box: at least"))
@@ -133,6 +135,29 @@ def test_gains_are_told_beside_the_default_levels_too(whole, figures):
             [BEFORE, "100.0 % against 100.0 %: +0.0 points (+0.0 to +0.0) |"],
             [DEFAULT, "0.0 % against 100.0 %: −100.0 points (−100.0 to −100.0) |"],
         ]
+
+
+def test_the_targets_are_told_with_each_setting_before_all(whole, figures):
+    """RegionSparse is right behind one setting only, and only with attacks on the original."""
+    import trained_text
+
+    columns = {column.key: column for column in whole.columns}
+    scenarios = (BLACK_BOX, ADVERSARIAL_TRAINING_BLACK_BOX)
+
+    def prediction(cell):
+        is_right = columns[cell.column].scenario in scenarios and cell.defense == OTHER
+        return np.where(is_right, whole.labels, -1)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
+    found = list(trained_text.render(replace(whole, cells=cells), BASES[0], figures))
+    start = found.index("| before all | clean | black-box | extended-gray-box | Table II's order |")
+    rows = [line.strip("| ").split(" | ") for line in found[start + 2 : start + 5]]
+    assert [row[0] for row in rows] == [BEFORE, OTHER, DEFAULT]
+    none = "0.0 % against 0.0 %: +0.0 points (+0.0 to +0.0)"
+    all_of_them = "100.0 % against 0.0 %: +100.0 points (+100.0 to +100.0)"
+    assert [row[2] for row in rows] == [none, all_of_them, none]
+    assert [row[3] for row in rows] == [none] * 3
+    assert {row[4].count("each model attacked itself") for row in rows} == {1}
 
 
 @pytest.mark.parametrize("scenario", [ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX])
@@ -242,7 +267,7 @@ def test_parts_that_never_ran_are_left_out_and_others_keep_their_place(figures):
     import results_text
 
     assert results_text.render({}, "", {}) == results_text.HEAD
-    defenses = (("none", "none"), (DEFAULT, "regionsparse"), (BEFORE, "regionsparse"))
+    defenses = (("none", "none"), *OURS)
     found = make_evaluation(defenses=defenses, trained=True, transfer=False)
     all_figures = {BASES[0]: figures, BASES[1]: {"retrained": figures["retrained"]}}
     page = results_text.render({"trained": found}, "a machine", all_figures)
