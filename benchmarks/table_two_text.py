@@ -80,8 +80,8 @@ def differences(subjects: Subjects, saw_purified: bool) -> Iterator[str]:
     seen = ""
     if saw_purified:
         seen = (
-            " It was shown what the retrained one was shown, too, so that what it keeps behind "
-            "RegionSparse is not FGSM's alone."
+            " It was shown purified photographs, too, so that what it keeps behind RegionSparse is "
+            "not FGSM's alone."
         )
     kept = "; ".join(f"{KNOWN[two.scenario]}, {_means(two)}" for two in tables_two(subjects))
     yield (
