@@ -5,8 +5,8 @@
 Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
 to do and how long it will take, and stops. ``--only`` names the plans to run; of the others the
-report says what the work folder holds, or stays as it was. The plans ``trained``, an hour and a
-half more, and ``trained-inception-v3``, an estimated four, run only where it names them.
+report says what the work folder holds, or stays as it was. The plans ``trained``, an
+estimated two hours, and ``trained-inception-v3``, four, run only where it names them.
 ``--without comdefend`` leaves out a kind of defense. ``--device`` says where attacks and trainings
 are computed.
 """

@@ -102,7 +102,7 @@ class TableTwo:
     @cached_property
     def broken(self) -> list[tuple[str, float]]:
         """The attacked columns in which the order does not hold, with McNemar's paired p."""
-        tested = [(_head(pair[GRAY_BOX]), self._contradicted(pair)) for pair in self._attacked]
+        tested = [(_head(pair[GRAY_BOX]), self._contradicted(pair)) for pair in self.attacked]
         return [(head, p) for head, p in tested if p is not None]
 
     @property
@@ -112,7 +112,7 @@ class TableTwo:
         Of the others it tells in which McNemar's paired test finds the order contradicted, not
         corrected for how many are tested.
         """
-        n = len(self._attacked)
+        n = len(self.attacked)
         text = (
             f"Both together ≥ each alone ≥ normal holds in {n - len(self.broken)} of {n} "
             "attacked columns"
@@ -127,7 +127,8 @@ class TableTwo:
         )
 
     @property
-    def _attacked(self) -> list[dict[str, Column]]:
+    def attacked(self) -> list[dict[str, Column]]:
+        """The columns of attacks."""
         return [pair for pair in self.columns if pair[GRAY_BOX].family != CLEAN]
 
     def _contradicted(self, pair: Mapping[str, Column]) -> float | None:
