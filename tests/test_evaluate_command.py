@@ -178,6 +178,19 @@ def test_what_a_killed_run_was_writing_goes(copied, run_cli):
     assert own.exists()
 
 
+def test_journals_that_outlived_what_they_are_of_go(copied, run_cli):
+    """A run was killed after a cell, or an attack's manifest, and before its journal was gone."""
+    output = copied / "eval"
+    before = untimed(output)
+    for cell in (*output.glob("cells/*/*/*.h5"), *output.glob("cells/clean/*.h5")):
+        cell.with_name(f".{cell.name}.rsparse-journal.jsonl").write_bytes(b"{}\n")
+    for manifest in output.rglob("manifest.json"):
+        manifest.with_name(".rsparse-journal.jsonl").write_bytes(b"{}\n")
+    assert len(untimed(output)) > len(before) + 3
+    assert run_cli(*arguments(copied / "imgs", output)).exit_code == 0
+    assert untimed(output) == before
+
+
 def test_two_runs_do_not_write_one_evaluation(copied, run_cli):
     place = os.open(copied / "eval", os.O_RDONLY)
     fcntl.flock(place, fcntl.LOCK_EX)

@@ -33,7 +33,7 @@ from rsparse.stages.judge import Folder, JudgedCell, judge_images, read_cell
 from rsparse.stages.select import select_images
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
-from rsparse.store.journal import Entry
+from rsparse.store.journal import Entry, forget_beside
 from rsparse.store.predictions import Prediction
 from rsparse.store.records import EVALUATION, Record, Source
 
@@ -207,6 +207,7 @@ class _Run:
                 if rows is None:
                     missing[cell.path] = cell
                 else:
+                    forget_beside(cell.path)
                     self.done.resumed += 1
                     self.found.cells[column, defense] = rows
             if missing:

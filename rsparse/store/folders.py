@@ -122,6 +122,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove_temporaries(folder)
+        _forget_finished(folder)
     except BlockingIOError as error:
         os.close(place)
         raise InputError(f"{folder}: is being written by another run") from error
@@ -135,6 +136,13 @@ def sole_writer(folder: Path) -> Iterator[None]:
             folder.rmdir()
         except OSError:
             pass  # it holds something
+
+
+def _forget_finished(folder: Path) -> None:
+    """Remove the journals of artifacts whose run was killed between its manifest and this step."""
+    for journal in folder.rglob(JOURNAL):
+        if journal.with_name(MANIFEST).exists():
+            journal.unlink()
 
 
 def _without_path(entry: Entry) -> Entry:

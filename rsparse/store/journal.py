@@ -169,7 +169,7 @@ def journal_beside(
             journal.close()
         return
     refuse_existing(output, overwrite)
-    path = output.with_name(f".{output.name}.rsparse-journal.jsonl")
+    path = _beside(output)
     if overwrite and not Journal.is_of(path, run):
         Journal.refuse_running(path, output)
         path.unlink(missing_ok=True)
@@ -180,3 +180,15 @@ def journal_beside(
         finished = True
     finally:
         journal.close(finished=finished or len(journal) == 0)
+
+
+def forget_beside(output: Path) -> None:
+    """Remove the journal of a run that was killed between finishing its output and removing it.
+
+    For an output that is known to be whole, in a place that nobody else writes now.
+    """
+    _beside(output).unlink(missing_ok=True)
+
+
+def _beside(output: Path) -> Path:
+    return output.with_name(f".{output.name}.rsparse-journal.jsonl")
