@@ -27,7 +27,7 @@ from rsparse.parameters.training import TrainParameters
 from rsparse.specs import named_files
 
 if TYPE_CHECKING:
-    from rsparse.stages.train import TrainOutcome
+    from rsparse.training.run import TrainOutcome
 
 
 @app.command(
