@@ -20,7 +20,7 @@ import computing
 from computing import EpochClock
 from lines import head, row
 from plans import OURS, dictionaries, model
-from trainings import RETRAINED, TRAININGS
+from recipes import RETRAINED, TRAININGS
 
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.progress import SILENT

@@ -8,7 +8,7 @@ import table_two_text
 from lines import head, row, verdict
 from paper import STRENGTHS
 from plans import OURS, text_of
-from trainings import SETTINGS
+from recipes import SETTINGS
 
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, Column, Defended
 from rsparse.report.estimates import paired_difference, per_image, percent, points, share

@@ -8,7 +8,8 @@ import gains_text
 import table_two_text
 from lines import head, row, short
 from plans import DICTIONARIES, text_of
-from trainings import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Figures, Training
+from recipes import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Training
+from trainings import Figures
 
 from rsparse.attacks import attack_text
 from rsparse.core.levels import parse_levels

@@ -18,15 +18,8 @@ from typing import NamedTuple
 
 import computing
 from computing import Computing, EpochClock
-from plans import (
-    COARSE,
-    STRONG_OF_TABLE_TWO,
-    TABLE_TWO_AND_BETWEEN,
-    WIDE,
-    dictionaries,
-    judged,
-    model,
-)
+from plans import STRONG_OF_TABLE_TWO, TABLE_TWO_AND_BETWEEN, dictionaries, judged, model
+from recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, digest
 
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
@@ -44,34 +37,9 @@ from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.evaluation.scenarios import find_scenario
 from rsparse.parameters.judging import AttackRunParameters
 from rsparse.parameters.method import PurifyRunParameters
-from rsparse.parameters.training import TrainParameters
-from rsparse.retraining import purifying_device, train_on
+from rsparse.retraining import purify_once, purifying_device, train_on
 from rsparse.stages.attack import attack_images
-from rsparse.stages.purify import purify_images
 from rsparse.store.folders import MANIFEST
-
-
-class Attacked(NamedTuple):
-    """An attack on the original model, and the defense that its images are shown behind."""
-
-    attack: str
-    defense: str
-
-
-class Training(NamedTuple):
-    """How a classifier is made from the original one.
-
-    Attributes
-    ----------
-    parameters : TrainParameters
-    purified : tuple of str
-        Defenses that the photographs are shown behind.
-    attacked : tuple of Attacked
-    """
-
-    parameters: TrainParameters
-    purified: tuple[str, ...]
-    attacked: tuple[Attacked, ...]
 
 
 class Figures(NamedTuple):
@@ -84,56 +52,9 @@ class Figures(NamedTuple):
     wall_seconds_an_epoch: float
     device: str
     is_on_gpu: bool
+    recipe: str = ""  # the digest of how it was made
 
 
-BEFORE = {"mobilenet-v2": WIDE, "inception-v3": COARSE}  # what stands before the classifiers judged
-SETTINGS = (WIDE, COARSE)  # beside the default one
-RETRAINED, ADVERSARIAL = "retrained", "adversarial"
-SHOWN_PURIFIED = {  # strongly and mildly, by what stands before it
-    COARSE: (
-        "regionsparse:sparsity=1,localize=no,prefilter=yes",
-        "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes",
-    ),
-    WIDE: (
-        "regionsparse:dictionary=wide,sparsity=1,stride=3,localize=no,prefilter=yes",
-        "regionsparse:dictionary=wide,sparsity=8,stride=6,localize=no,prefilter=yes",
-    ),
-}
-SHOWN_ATTACKS = (
-    "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
-    "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
-)  # fmt: skip
-_COMMON = TrainParameters(
-    distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,
-    crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
-)  # fmt: skip
-_FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only its first layers
-    # learn, some six of ten: those behind would learn the few photographs by heart
-    "mobilenet-v2": replace(_COMMON, layers="*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*"),
-    "inception-v3": replace(
-        _COMMON, layers="conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
-        # its own refitting saw these very photographs, and what it says of others is soon forgotten
-        clean_share=0.3, original_share=0.5,
-    ),
-}  # fmt: skip
-_BOTH = replace(_FIRST["mobilenet-v2"], on="both", adversarial_share=0.25)
-
-
-def _behind(defense: str, parameters: TrainParameters) -> Training:
-    """Shown what the defense makes of the photographs and of attacked ones."""
-    attacked = tuple(Attacked(attack, defense) for attack in SHOWN_ATTACKS)
-    return Training(parameters, SHOWN_PURIFIED[defense], attacked)
-
-
-TRAININGS: Mapping[str, Mapping[str, Training]] = {
-    "mobilenet-v2": {
-        RETRAINED: _behind(COARSE, _FIRST["mobilenet-v2"]),
-        ADVERSARIAL: _behind(WIDE, _BOTH),
-    },
-    "inception-v3": {
-        RETRAINED: _behind(COARSE, _FIRST["inception-v3"]),
-    },
-}
 SCENARIOS = (
     GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
 )  # fmt: skip
@@ -154,9 +75,13 @@ def make(base: str, shared: Path, work: Path, how: Computing) -> list[Path]:
 
 
 def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> Path:
-    """The classifier of that name, trained on ``train/`` where it is missing."""
+    """The classifier of that name, trained on ``train/`` where it is missing.
+
+    One that was made in another way is not taken for it: the program ends, and says so.
+    """
     path = path_of(work, base, name)
     if path.exists():
+        _refuse_another(path, digest(TRAININGS[base][name]))
         return path
     training, original = TRAININGS[base][name], model(shared, base)
     attacked = purified_attacks(base, training.attacked, shared, work, how)
@@ -172,9 +97,22 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
-    figures = Figures(outcome.shown, epochs, outcome.best_epoch, cpu, wall, how.name, how.is_on_gpu)
+    figures = Figures(
+        outcome.shown, epochs, outcome.best_epoch, cpu, wall, how.name, how.is_on_gpu,
+        digest(training),
+    )  # fmt: skip
     figures_beside(path).write_text(json.dumps(figures._asdict()) + "\n", encoding="utf-8")
     return path
+
+
+def _refuse_another(path: Path, wanted: str) -> None:
+    """End the program if a classifier was made by another recipe, or by none that is known."""
+    figures = _read(figures_beside(path)) if figures_beside(path).exists() else None
+    if figures is None or figures.recipe != wanted:
+        raise SystemExit(
+            f"{path}: was not made as {Path(__file__).name} makes it now; move it away with "
+            "what lies beside it, and the attacks and judgements that an evaluation holds of it"
+        )
 
 
 def purified_attacks(
@@ -194,13 +132,13 @@ def purified_attacks(
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             text = attack_text(attack)
             folder = work / "purified-attacked" / base / defense_text(defense) / text
-            if not (folder / MANIFEST).exists():
-                device = purifying_device(defense, how.device, how.workers)
-                purify_images(
-                    [images / text], defense, folder,
-                    dictionaries=dictionaries([each.defense], shared, work, how.jobs),
-                    how=PurifyRunParameters(device=device), workers=how.workers, progress=progress,
-                )  # fmt: skip
+            device = purifying_device(defense, how.device, how.workers)
+            purify_once(
+                [images / text], defense, folder,
+                dictionaries([each.defense], shared, work, how.jobs),
+                PurifyRunParameters(device=device), workers=how.workers, overwrite=True,
+                progress=progress,
+            )  # fmt: skip
             folders.append(folder)
     return folders
 
@@ -255,12 +193,12 @@ def all_figures(work: Path) -> dict[str, dict[str, Figures]]:
     found: dict[str, dict[str, Figures]] = {}
     for base, names in TRAININGS.items():
         paths = {name: figures_beside(path_of(work, base, name)) for name in names}
-        found[base] = {
-            name: Figures(**json.loads(path.read_text(encoding="utf-8")))
-            for name, path in paths.items()
-            if path.exists()
-        }
+        found[base] = {name: _read(path) for name, path in paths.items() if path.exists()}
     return found
+
+
+def _read(path: Path) -> Figures:
+    return Figures(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def main() -> None:

@@ -23,12 +23,13 @@ from rsparse.parameters.method import PurifyRunParameters
 from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
 from rsparse.stages.purify import purify_images, sides_of
-from rsparse.stages.train import TrainOutcome, check_training, train_model
+from rsparse.stages.train import check_training, train_model
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.training.adversaries import ADVERSARIAL, Behind
+from rsparse.training.run import TrainOutcome
 from rsparse.training.samples import CLEAN
 
 
@@ -92,9 +93,9 @@ def train_on(
         place = (cache or hidden) / text
         made[text] = place
         how = replace(how, device=purifying_device(defense, parameters.device, workers))
-        for entry in _purify(
-            paths, defense, place, dictionaries or {}, how, workers, overwrite or cache is None,
-            progress,
+        for entry in purify_once(
+            paths, defense, place, dictionaries or {}, how, workers=workers,
+            overwrite=overwrite or cache is None, progress=progress,
         ):  # fmt: skip
             failed[entry["name"]] = entry
     outcome = train_model(
@@ -120,17 +121,38 @@ def purifying_device(defense: Defense, device: str, workers: Workers) -> str:
     return device if can and device_beside_cores(device) is not None else "cpu"
 
 
-def _purify(
+def purify_once(
     paths: Sequence[Path],
     defense: Defense,
     place: Path,
     dictionaries: Mapping[str, Path],
     how: PurifyRunParameters,
-    workers: Workers,
-    overwrite: bool,
-    progress: Progress,
+    *,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> list[Entry]:
-    """Make a folder of purified images where it is not there yet; the images that failed."""
+    """Make a folder of purified images, unless it lies there, made so from the same files.
+
+    Parameters
+    ----------
+    paths, defense, dictionaries, how, workers, progress
+        As for ``purify_images``.
+    place : Path
+        The folder.
+    overwrite : bool
+        Replace one that was made otherwise.
+
+    Returns
+    -------
+    list of Entry
+        The images that failed, where they were purified now.
+
+    Raises
+    ------
+    InputError
+        As ``purify_images`` does.
+    """
     if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, how):
         return []
     outcome = purify_images(

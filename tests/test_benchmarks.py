@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rsparse.core.coding import sparse_code
+from rsparse.defenses import parse_defense
 from rsparse.images import decode_image, encode_png, to_unit
 from rsparse.parameters.training import TrainParameters
 from tests.conftest import REPOSITORY, make_picture
@@ -83,18 +85,19 @@ def toy(monkeypatch, tmp_path):
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     import plans
+    import recipes
     import trainings
 
     purified = ("jpeg:quality=40",)
     attacked = (
-        trainings.Attacked("fgsm:eps=8", "regionsparse:sparsity=1"),
-        trainings.Attacked("bim:eps=4", "jpeg:quality=60"),
+        recipes.Attacked("fgsm:eps=8", "regionsparse:sparsity=1"),
+        recipes.Attacked("bim:eps=4", "jpeg:quality=60"),
     )
     made = {
-        name: trainings.Training(
+        name: recipes.Training(
             TrainParameters(on=on, distill=True, epochs=2, patience=None), purified, attacked
         )
-        for name, on in ((trainings.RETRAINED, "purified"), (trainings.ADVERSARIAL, "both"))
+        for name, on in ((recipes.RETRAINED, "purified"), (recipes.ADVERSARIAL, "both"))
     }
     monkeypatch.setitem(plans.MODELS, "toy", ("colours.onnx", "unit"))
     monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
@@ -149,6 +152,51 @@ def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monk
     assert [role.name for role in plan.others] == ["retrained"]
     assert len(plan.attacks) == 1
     assert (plan.parameters.limit, plan.parameters.checks) == (7, False)
+
+
+def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monkeypatch):
+    from computing import Computing
+
+    trainings, work = toy
+    how = Computing(1, "cpu")
+    (path, _) = trainings.make("toy", photographs, work, how)
+    made = trainings.TRAININGS["toy"]
+    first = made["retrained"]
+    stronger = replace(first.parameters, learning_rate=0.1)
+    others = [
+        first._replace(parameters=stronger),
+        first._replace(purified=("jpeg:quality=50",)),
+        first._replace(attacked=first.attacked[:1]),
+    ]
+    for other in others:
+        monkeypatch.setattr(trainings, "TRAININGS", {"toy": {**made, "retrained": other}})
+        with pytest.raises(SystemExit, match="toy-retrained.onnx: was not made as trainings.py"):
+            trainings.make("toy", photographs, work, how)
+    monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
+    path.with_suffix(".json").unlink()
+    with pytest.raises(SystemExit, match="was not made as"):
+        trainings.make("toy", photographs, work, how)
+    path.unlink()
+    path.with_suffix(".png").unlink()
+    trainings.make("toy", photographs, work, how)
+    assert trainings.are_made("toy", work)
+
+
+def test_what_another_dictionary_purified_is_made_anew(toy, photographs, dict_file):
+    from computing import Computing
+
+    trainings, work = toy
+    how = Computing(1, "cpu")
+    attacked = trainings.TRAININGS["toy"]["retrained"].attacked
+    assert [parse_defense(a.defense)[0].dictionaries for a in attacked] == [("",), ()]
+    made = trainings.purified_attacks("toy", attacked, photographs, work, how)
+    before = [(folder / "0.png").read_bytes() for folder in made]
+    written = (made[1] / "0.png").stat().st_mtime_ns
+    shutil.copy(dict_file, work / "dict.h5")
+    assert trainings.purified_attacks("toy", attacked, photographs, work, how) == made
+    after = [(folder / "0.png").read_bytes() for folder in made]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True]
+    assert (made[1] / "0.png").stat().st_mtime_ns == written
 
 
 def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photographs):

@@ -253,7 +253,7 @@ def test_an_adversarial_model_that_was_not_made_is_not_told_of(figures):
 
 def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
     import trained_text
-    from trainings import TRAININGS, Attacked, Training
+    from recipes import TRAININGS, Attacked, Training
 
     first, second = TRAININGS[BASES[0]].values()
     shown = [
