@@ -276,6 +276,22 @@ def test_a_broken_order_within_chance_is_told(subjects, n, told):
         assert sentence.endswith(f"the order is contradicted in {told}.")
 
 
+def test_an_order_that_only_undefended_rows_break_is_told(subjects):
+    """All is right but what the trained model says under one attack without a defense."""
+    evaluation = subjects.evaluation
+    trained = {
+        c.key for c in evaluation.columns if c.attack == "bim-eps=14" and c.scenario != GRAY_BOX
+    }
+
+    def prediction(cell):
+        wrong = cell.defense == "none" and cell.column in trained
+        return np.where(wrong, -1, evaluation.labels)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
+    for sentence in orders(replace(evaluation, cells=cells)):
+        assert "in 15 of 16 attacked columns; not in bim eps 14, only between the rows" in sentence
+
+
 def test_no_table_two_without_an_adversarially_trained_model():
     subjects = find_subjects(make_evaluation())
     assert tables_two(subjects) == []

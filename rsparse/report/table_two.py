@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import NamedTuple
 
 from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
@@ -24,6 +25,25 @@ from rsparse.report.tables import Table, Value, share_value, strength_head
 PAPER_STRENGTHS = {"eps": (2.0, 14.0, 22.0), "d": (0.01, 0.14, 0.2)}
 _STRENGTHS = "Strengths are the paper's where an attack was run at all three of them."
 Row = tuple[str, str, Defended]
+
+
+class Break(NamedTuple):
+    """An attacked column in which the order does not hold.
+
+    Attributes
+    ----------
+    column : str
+        Its head.
+    p : float
+        The least of McNemar's paired tests of what breaks it.
+    undefended : bool
+        Only the adversarially trained model without a defense breaks it, by keeping less than the
+        normal one.
+    """
+
+    column: str
+    p: float
+    undefended: bool
 
 
 @dataclass(frozen=True)
@@ -100,17 +120,16 @@ class TableTwo:
         return Table(("", *heads), tuple(lines), (False, *[True] * len(heads)), marked)
 
     @cached_property
-    def broken(self) -> list[tuple[str, float]]:
-        """The attacked columns in which the order does not hold, with McNemar's paired p."""
-        tested = [(_head(pair[GRAY_BOX]), self._contradicted(pair)) for pair in self.attacked]
-        return [(head, p) for head, p in tested if p is not None]
+    def broken(self) -> list[Break]:
+        """The attacked columns in which the order does not hold."""
+        return [found for pair in self.attacked if (found := self._break_of(pair)) is not None]
 
     @property
     def order(self) -> str:
         """In which attacked columns both ≥ each alone ≥ normal, as the paper finds in all.
 
-        Of the others it tells in which McNemar's paired test finds the order contradicted, not
-        corrected for how many are tested.
+        Of the others it tells whether only rows without a defense break it, and in which McNemar's
+        paired test finds the order contradicted, not corrected for how many are tested.
         """
         n = len(self.attacked)
         text = (
@@ -119,11 +138,13 @@ class TableTwo:
         )
         if not self.broken:
             return f"{text}."
-        heads = ", ".join(head for head, _ in self.broken)
-        certain = ", ".join(head for head, p in self.broken if p < SIGNIFICANT)
+        heads = ", ".join(found.column for found in self.broken)
+        where = ", only between the rows without a defense"
+        only = where if all(found.undefended for found in self.broken) else ""
+        certain = ", ".join(found.column for found in self.broken if found.p < SIGNIFICANT)
         return (
-            f"{text}; not in {heads}. Beyond chance (McNemar's p < {SIGNIFICANT:g}) the order is "
-            f"contradicted in {certain or 'none of these'}."
+            f"{text}; not in {heads}{only}. Beyond chance (McNemar's p < {SIGNIFICANT:g}) the "
+            f"order is contradicted in {certain or 'none of these'}."
         )
 
     @property
@@ -131,15 +152,19 @@ class TableTwo:
         """The columns of attacks."""
         return [pair for pair in self.columns if pair[GRAY_BOX].family != CLEAN]
 
-    def _contradicted(self, pair: Mapping[str, Column]) -> float | None:
-        """The least p of what breaks the order in a column; none where it holds."""
+    def _break_of(self, pair: Mapping[str, Column]) -> Break | None:
+        """What breaks the order in a column; none where it holds."""
         evaluation = self.subjects.evaluation
         normal, trained, ours, both = (
             evaluation.correct(pair[s], defense) for _, s, defense in self.rows
         )
-        wanted = ((both, trained), (both, ours), (trained, normal), (ours, normal))
-        broken = [mcnemar(more, less) for more, less in wanted if more.mean() < less.mean()]
-        return min(broken, default=None)
+        undefended = (trained, normal)
+        wanted = ((both, trained), (both, ours), (ours, normal), undefended)
+        broken = [rows for rows in wanted if rows[0].mean() < rows[1].mean()]
+        if not broken:
+            return None
+        p = min(mcnemar(*rows) for rows in broken)
+        return Break(_head(pair[GRAY_BOX]), p, all(rows is undefended for rows in broken))
 
 
 def tables_two(subjects: Subjects) -> list[TableTwo]:
