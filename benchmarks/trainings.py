@@ -37,6 +37,7 @@ from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.evaluation.scenarios import find_scenario
 from rsparse.parameters.judging import AttackRunParameters
 from rsparse.parameters.method import PurifyRunParameters
+from rsparse.progress import Progress
 from rsparse.retraining import purify_once, purifying_device, train_on
 from rsparse.stages.attack import attack_images
 from rsparse.store.folders import MANIFEST
@@ -123,19 +124,16 @@ def purified_attacks(
     An attack leaves them at the model's input size, at which they are then purified, as benign
     ones are and as an evaluation does it.
     """
-    images = work / "attacked-train" / base
-    if shown:
-        _attack(base, [parse_attack(each.attack)[0] for each in shown], images, shared, how)
     folders = []
     with progress_bar() as progress:
         for each in shown:
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
-            text = attack_text(attack)
-            folder = work / "purified-attacked" / base / defense_text(defense) / text
+            images = work / "attacked-train" / base / attack_text(attack)
+            _attack_once(base, attack, images, shared, how, progress)
+            folder = work / "purified-attacked" / base / defense_text(defense) / images.name
             device = purifying_device(defense, how.device, how.workers)
             purify_once(
-                [images / text], defense, folder,
-                dictionaries([each.defense], shared, work, how.jobs),
+                [images], defense, folder, dictionaries([each.defense], shared, work, how.jobs),
                 PurifyRunParameters(device=device), workers=how.workers, overwrite=True,
                 progress=progress,
             )  # fmt: skip
@@ -143,14 +141,14 @@ def purified_attacks(
     return folders
 
 
-def _attack(base: str, attacks: list[Attack], made: Path, shared: Path, how: Computing) -> None:
-    """Attack the training photographs on the original model."""
-    if all((made / attack_text(attack) / MANIFEST).exists() for attack in attacks):
-        return
-    original = model(shared, base)
-    with progress_bar() as progress:
+def _attack_once(
+    base: str, attack: Attack, made: Path, shared: Path, how: Computing, progress: Progress
+) -> None:
+    """Attack the training photographs on the original model, unless that is done."""
+    if not (made / MANIFEST).exists():
+        original = model(shared, base)
         attack_images(
-            [shared / "train"], original.path, attacks, made,
+            [shared / "train"], original.path, [attack], made,
             AttackRunParameters(device=how.device), original.wants,
             labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
         )  # fmt: skip

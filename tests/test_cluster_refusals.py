@@ -1,0 +1,77 @@
+"""What ``--cluster`` refuses: addresses, workers of another kind, a scheduler that is not there."""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsparse.cluster import Cluster
+from rsparse.errors import InputError
+from rsparse.remote import Refusal, Setting, work
+from tests.refusals import refused
+from tests.test_parallel import square
+
+pytest.importorskip("distributed")
+
+
+def test_a_worker_of_another_version():
+    line = f"worker on {platform.node()}: runs rsparse "
+    refusal = work(pickle.dumps(square), Setting(Path.cwd(), (), "9.9"), 2)
+    assert isinstance(refusal, Refusal)
+    assert refusal.message.startswith(line)
+    assert refusal.message.endswith(", expected 9.9; install the same version everywhere")
+
+
+def test_a_worker_of_several_threads():
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=":0"
+    ) as threads:
+        with pytest.raises(InputError, match=r"has 2 threads; start workers of one thread each"):
+            Cluster(threads.scheduler_address).__enter__()
+
+
+@pytest.mark.parametrize("text", ["", "host", "local:0", "local:two", "tcp://:1", "a b:1"])
+def test_no_address(assert_error, pictures, dict_file, tmp_path, text):
+    assert_error(
+        "--cluster: expected an address such as tcp://host:8786, a scheduler file (.json) "
+        f"or local:N, got {text!r}",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--cluster", text,
+    )  # fmt: skip
+
+
+def test_a_file_that_is_no_scheduler_file(tmp_path):
+    file = tmp_path / "scheduler.json"
+    with refused(f"{file}: cannot be read: no such file or directory"):
+        Cluster(str(file))
+    file.write_text("[]")
+    with refused(f"{file}: is not a Dask scheduler file"):
+        Cluster(str(file))
+
+
+def test_no_scheduler_answers():
+    line = "no Dask scheduler answers within 0.5 s; is it running, and is this its address?"
+    with refused(f"tcp://127.0.0.1:1: {line}"):
+        Cluster("tcp://127.0.0.1:1", timeout=0.5).__enter__()
+
+
+def test_jobs_and_a_cluster(assert_error, pictures, dict_file, tmp_path):
+    assert_error(
+        "--jobs and --cluster exclude each other; give one of them",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out",
+        "--jobs", 2, "--cluster", "local:2",
+    )  # fmt: skip
+
+
+def test_the_extra_is_not_installed(assert_error, pictures, dict_file, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert_error(
+        "--cluster needs the extra: pip install 'rsparse[cluster]'",
+        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--cluster", "local:2",
+    )  # fmt: skip
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,124 @@
+"""The paper's Table II of an evaluation: its rows, and in which columns its order holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    ADVERSARIAL_TRAINING_BLACK_BOX,
+    GRAY_BOX,
+)
+from rsparse.report.figures import figures_of
+from rsparse.report.markdown import render_markdown
+from rsparse.report.page import data_files, render_page
+from rsparse.report.pictures import Gallery
+from rsparse.report.subjects import find_subjects
+from rsparse.report.table_two import tables_two
+from tests.evaluations import make_evaluation
+
+
+@pytest.fixture
+def subjects():
+    return find_subjects(make_evaluation(trained=True))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "attacked"),
+    [
+        (ADVERSARIAL_TRAINING, "Each model is attacked itself"),
+        (ADVERSARIAL_TRAINING_BLACK_BOX, "All attacks are made on mobilenet-v2"),
+    ],
+)
+def test_table_two_has_the_papers_rows_and_order(subjects, scenario, attacked):
+    (two,) = (two for two in tables_two(subjects) if two.scenario == scenario)
+    table = two.table
+    assert [row[0].text for row in table.rows] == [
+        "Normal", "FGSM Adversarial", "RegionSparse", "RegionSparse + FGSM Adversarial",
+    ]  # fmt: skip
+    assert table.header[:5] == ("", "clean", "fgsm eps 2", "fgsm eps 14", "fgsm eps 22")
+    assert len(table.header) == 2 + 3 + 3 + 5 + 5  # the made-up d are not the paper's
+    evaluation, ours = subjects.evaluation, subjects.judged
+    column = next(c for c in subjects.columns(scenario) if c.attack == "fgsm-eps=14")
+    assert table.rows[3][3].order == pytest.approx(evaluation.correct(column, ours).mean())
+    assert f"{scenario}.csv" in data_files(subjects, [])
+    markdown = render_markdown(subjects).split(f"## Table II, {scenario}\n")[1].split("\n## ")[0]
+    assert "RegionSparse + FGSM Adversarial" in markdown
+    assert attacked in markdown
+    assert attacked in render_page(subjects, figures_of(subjects), Gallery())
+
+
+def orders(evaluation):
+    """Of both tables, the one of attacks on the trained model itself first."""
+    return [two.order for two in tables_two(find_subjects(evaluation))]
+
+
+def test_the_order_is_checked_in_every_column(subjects):
+    """Where the trained model with a defense gets all wrong, the order is broken there."""
+    evaluation = subjects.evaluation
+    ours = subjects.judged.text
+    both = {column.key for column in subjects.columns(ADVERSARIAL_TRAINING)}
+
+    def with_right(wrong: str) -> str:
+        def prediction(cell):
+            right = cell.defense == ours and cell.column in both
+            right = right and cell.column[-1] != wrong
+            return np.where(right, evaluation.labels, -1)
+
+        cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
+        return orders(replace(evaluation, cells=cells))[0]
+
+    assert with_right("").endswith("holds in 16 of 16 attacked columns.")
+    # all four are wrong in that column, so that the order holds by equality
+    assert with_right("bim-eps=14").endswith("holds in 16 of 16 attacked columns.")
+    cells = tuple(
+        replace(
+            cell,
+            prediction=np.where(cell.defense == "none", evaluation.labels, -1),
+        )
+        for cell in evaluation.cells
+    )
+    broken, _ = orders(replace(evaluation, cells=cells))
+    assert "holds in 0 of 16 attacked columns; not in fgsm eps 2, fgsm eps 14" in broken
+    assert "p < 0.05) the order is contradicted in fgsm eps 2, fgsm eps 14" in broken
+
+
+@pytest.mark.parametrize(("n", "told"), [(5, "none of these"), (6, "bim eps 14")])
+def test_a_broken_order_within_chance_is_told(subjects, n, told):
+    """``n`` images that RegionSparse alone gets right: p is 2 / 2ⁿ, below .05 from 6 on."""
+    evaluation, ours = subjects.evaluation, subjects.judged.text
+    (key,) = (c.key for c in subjects.columns(GRAY_BOX) if c.attack == "bim-eps=14")
+
+    def prediction(cell):
+        right = (cell.column, cell.defense) == (key, ours)
+        return np.where(right & (np.arange(len(evaluation.labels)) < n), evaluation.labels, -1)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
+    for sentence in orders(replace(evaluation, cells=cells)):
+        assert "holds in 15 of 16 attacked columns; not in bim eps 14." in sentence
+        assert sentence.endswith(f"the order is contradicted in {told}.")
+
+
+def test_an_order_that_only_undefended_rows_break_is_told(subjects):
+    """All is right but what the trained model says under one attack without a defense."""
+    evaluation = subjects.evaluation
+    trained = {
+        c.key for c in evaluation.columns if c.attack == "bim-eps=14" and c.scenario != GRAY_BOX
+    }
+
+    def prediction(cell):
+        wrong = cell.defense == "none" and cell.column in trained
+        return np.where(wrong, -1, evaluation.labels)
+
+    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
+    for sentence in orders(replace(evaluation, cells=cells)):
+        assert "in 15 of 16 attacked columns; not in bim eps 14, only between the rows" in sentence
+
+
+def test_no_table_two_without_an_adversarially_trained_model():
+    subjects = find_subjects(make_evaluation())
+    assert tables_two(subjects) == []
+    assert "table-two" not in render_page(subjects, figures_of(subjects), Gallery())
