@@ -70,7 +70,9 @@ _FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only 
         clean_share=0.3, original_share=0.5,
     ),
 }  # fmt: skip
-_BOTH = replace(_FIRST["mobilenet-v2"], on="both", adversarial_share=0.25)
+_BOTH: Mapping[str, TrainParameters] = {
+    base: replace(first, on="both", adversarial_share=0.25) for base, first in _FIRST.items()
+}
 
 
 def _behind(defense: str, parameters: TrainParameters) -> Training:
@@ -82,10 +84,11 @@ def _behind(defense: str, parameters: TrainParameters) -> Training:
 TRAININGS: Mapping[str, Mapping[str, Training]] = {
     "mobilenet-v2": {
         RETRAINED: _behind(COARSE, _FIRST["mobilenet-v2"]),
-        ADVERSARIAL: _behind(WIDE, _BOTH),
+        ADVERSARIAL: _behind(WIDE, _BOTH["mobilenet-v2"]),
     },
     "inception-v3": {
         RETRAINED: _behind(COARSE, _FIRST["inception-v3"]),
+        ADVERSARIAL: _behind(COARSE, _BOTH["inception-v3"]),
     },
 }
 

@@ -32,7 +32,7 @@ from rsparse.matrix.estimate import estimate
 from rsparse.matrix.layout import Matrix
 from rsparse.matrix.running import run_matrix
 
-PLANS = {**plans.PLANS, **trainings.PLANS}
+PLANS = (*plans.PLANS, *trainings.BASES)
 SAME_IMAGES = {  # by plan: others of the same photographs and classifier
     "chains": ("mobilenet-v2",),
     "trained": ("mobilenet-v2", "chains"),
@@ -48,10 +48,11 @@ def main() -> int:
         base = trainings.BASES.get(name)
         if base and not options.dry_run:
             trainings.make(base, options.shared, options.work, how)
-        elif base and not trainings.are_made(base, options.work):
+        elif base and not trainings.are_made(base, options.work, how):
             print(f"{name}: its classifiers have not been trained yet", file=sys.stderr)
             continue
-        plan = PLANS[name](options.shared, options.work)
+        places = options.shared, options.work
+        plan = trainings.plan(name, *places, how) if base else plans.PLANS[name](*places)
         for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
             share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)

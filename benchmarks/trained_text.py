@@ -56,9 +56,10 @@ it stays sure (of the clean ones held out it calls 97 % what the original calls 
 in its metadata), so that neither targets nor validation tell what it does to others. One half is
 what Wortsman et al. propose (*Robust fine-tuning of zero-shot models*, 2022); it was chosen after
 these figures were seen and before it was judged itself. The weights of that model were averaged
-afterwards, and two cores judged the average, on fewer photographs, later behind `wide` as well. An
-adversarially trained Inception-v3, and with it Table II, is missing: the time on the GPU ended
-before."""
+afterwards, and two cores judged the average, on fewer photographs, later behind `wide` as well."""
+
+NOT_MADE = """
+An adversarially trained {}, and with it Table II, is missing: it is made where there is a GPU."""
 
 HISTORY = {"mobilenet-v2": SETTINGS_TRIED, "inception-v3": NOT_AVERAGED}
 
@@ -69,9 +70,11 @@ def render(evaluation: Evaluation, base: str, figures: Mapping[str, Figures]) ->
     yield from _trainings(base, figures)
     yield from gains_text.render(subjects)
     yield HISTORY[base]
+    if ADVERSARIAL not in figures:
+        yield NOT_MADE.format(NAMES[base])
     yield from _scenarios(subjects)
     yield from table_two_text.tables(subjects)
-    yield from _differences(subjects, base)
+    yield from _differences(subjects, base, ADVERSARIAL in figures)
 
 
 def subjects_of(evaluation: Evaluation, base: str) -> Subjects:
@@ -99,8 +102,8 @@ def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         "`benchmarks/trainings.py` makes the models as `benchmarks/recipes.py` says. They were "
         f"shown the photographs clean ({100 * parameters.clean_share:.0f} % of the time) and\n"
     )
-    for name, training in trainings.items():
-        yield f"- `{name}`: {'; '.join(_versions(training))}"
+    for name in figures:
+        yield f"- `{name}`: {'; '.join(_versions(trainings[name]))}"
     yield "\nThe paper's retrained models (its Section V-E) saw purified benign photographs only.\n"
     yield from head([
         "model", "shown", "photographs", "epochs", "kept", "CPU s an epoch", "wall s an epoch",
@@ -175,7 +178,7 @@ def _scenarios(subjects: Subjects) -> Iterator[str]:
             yield row([scenario, defense.text, *cells, percent(mean)])
 
 
-def _differences(subjects: Subjects, base: str) -> Iterator[str]:
+def _differences(subjects: Subjects, base: str, adversarial: bool) -> Iterator[str]:
     yield "\n### What differs from the paper, and why\n"
     yield (
         "- **The network and the photographs it learns from.** The paper retrains Inception-v3 on "
@@ -187,7 +190,7 @@ def _differences(subjects: Subjects, base: str) -> Iterator[str]:
         "kinds that black-box makes on it, too. Those of extended gray-box are made on itself, and "
         "it has seen none of them."
     )
-    if ADVERSARIAL in TRAININGS[base]:
+    if adversarial:
         yield from table_two_text.differences(
             subjects, TRAININGS[base][ADVERSARIAL].parameters.is_purified
         )

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import computing
 from computing import Computing, EpochClock
-from plans import STRONG_OF_TABLE_TWO, TABLE_TWO_AND_BETWEEN, dictionaries, judged, model
+from plans import (
+    STRONG_OF_TABLE_TWO,
+    TABLE_TWO_AND_BETWEEN,
+    TABLE_TWO_STRENGTHS,
+    dictionaries,
+    judged,
+    model,
+)
 from recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, digest
 
 from rsparse.attacks import Attack, attack_text, parse_attack
@@ -60,9 +65,9 @@ SCENARIOS = (
     GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
 )  # fmt: skip
 BASES = {"trained": "mobilenet-v2", "trained-inception-v3": "inception-v3"}  # by plan
-LESS = {  # by base: what takes too long at 299×299 on few cores
-    "inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100, "checks": False}
-}
+LESS = {"inception-v3": {"attacks": TABLE_TWO_STRENGTHS, "checks": False}}  # by base: at 299×299
+LEAST = {"inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100}}  # and without a GPU, where
+# the retrained classifier alone is made
 
 
 def path_of(work: Path, base: str, name: str) -> Path:
@@ -72,7 +77,13 @@ def path_of(work: Path, base: str, name: str) -> Path:
 
 def make(base: str, shared: Path, work: Path, how: Computing) -> list[Path]:
     """The classifiers of a base, trained on ``train/`` where they are missing."""
-    return [trained(base, name, shared, work, how) for name in TRAININGS[base]]
+    return [trained(base, name, shared, work, how) for name in names_of(base, how)]
+
+
+def names_of(base: str, how: Computing) -> tuple[str, ...]:
+    """Those classifiers of a base that can be made on what there is."""
+    can_all = base not in LEAST or how.is_on_gpu
+    return tuple(name for name in TRAININGS[base] if can_all or name == RETRAINED)
 
 
 def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> Path:
@@ -154,7 +165,7 @@ def _attack_once(
         )  # fmt: skip
 
 
-def plan(name: str, shared: Path, work: Path) -> Plan:
+def plan(name: str, shared: Path, work: Path, how: Computing) -> Plan:
     """The classifiers of a base, at Table II's strengths and some between them, or at fewer.
 
     ``make`` comes before.
@@ -163,22 +174,20 @@ def plan(name: str, shared: Path, work: Path) -> Plan:
     others = {
         role: (ModelChoice(path_of(work, base, training)),)
         for role, training in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
-        if training in TRAININGS[base]
+        if training in names_of(base, how)
     }
     scenarios = [s for s in SCENARIOS if set(find_scenario(s).roles) <= set(others)]
-    how = {"attacks": TABLE_TWO_AND_BETWEEN, **LESS.get(base, {})}
+    least = {} if how.is_on_gpu else LEAST.get(base, {})
+    judging = {"attacks": TABLE_TWO_AND_BETWEEN, **LESS.get(base, {}), **least}
     return judged(
         name, shared, work, beside=(*SETTINGS, "jpeg:quality=20"), base=base,
-        scenarios=scenarios, others=others, **how,
+        scenarios=scenarios, others=others, **judging,
     )  # fmt: skip
 
 
-PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {name: partial(plan, name) for name in BASES}
-
-
-def are_made(base: str, work: Path) -> bool:
+def are_made(base: str, work: Path, how: Computing) -> bool:
     """Whether the classifiers of a base are there."""
-    return all(path_of(work, base, name).exists() for name in TRAININGS[base])
+    return all(path_of(work, base, name).exists() for name in names_of(base, how))
 
 
 def figures_beside(path: Path) -> Path:

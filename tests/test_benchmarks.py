@@ -114,12 +114,12 @@ def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
 
     trainings, work = toy
     how = Computing(1, "cpu")
-    assert not trainings.are_made("toy", work)
+    assert not trainings.are_made("toy", work, how)
     paths = trainings.make("toy", photographs, work, how)
     assert [path.relative_to(work).as_posix() for path in paths] == [
         "models/toy-retrained.onnx", "models/toy-adversarial.onnx",
     ]  # fmt: skip
-    assert trainings.are_made("toy", work)
+    assert trainings.are_made("toy", work, how)
     written = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
     trainings.make("toy", photographs, work, how)
     assert written == {path: path.stat().st_mtime_ns for path in written}
@@ -132,26 +132,35 @@ def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
     assert (figures.device.endswith(", 1 cores"), figures.is_on_gpu) == (True, False)
 
     (photographs / "photos").mkdir()
-    plan = trainings.plan("trained-toy", photographs, work)
+    plan = trainings.plan("trained-toy", photographs, work, how)
     assert (plan.output, plan.model.path.name) == (work / "trained-toy", "colours.onnx")
     assert [[m.path for m in models] for models in plan.others.values()] == [[p] for p in paths]
     assert [scenario.name for scenario in plan.scenarios] == list(trainings.SCENARIOS)
 
 
 def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monkeypatch):
+    from computing import Computing
+
     trainings, work = toy
     (photographs / "photos").mkdir()
-    retrained = trainings.TRAININGS["toy"][trainings.RETRAINED]
-    monkeypatch.setattr(trainings, "TRAININGS", {"toy": {trainings.RETRAINED: retrained}})
-    less = {"attacks": ("bim:eps=14",), "limit": 7, "checks": False}
-    monkeypatch.setitem(trainings.LESS, "toy", less)
-    plan = trainings.plan("trained-toy", photographs, work)
+    monkeypatch.setitem(trainings.LESS, "toy", {"attacks": ("bim:eps=2,14",), "checks": False})
+    monkeypatch.setitem(trainings.LEAST, "toy", {"attacks": ("bim:eps=14",), "limit": 7})
+    how = Computing(1, "cpu")
+    assert trainings.names_of("toy", how) == ("retrained",)
+    plan = trainings.plan("trained-toy", photographs, work, how)
     assert [scenario.name for scenario in plan.scenarios] == [
         "gray-box", "black-box", "extended-gray-box",
     ]  # fmt: skip
     assert [role.name for role in plan.others] == ["retrained"]
     assert len(plan.attacks) == 1
     assert (plan.parameters.limit, plan.parameters.checks) == (7, False)
+
+    monkeypatch.setattr(Computing, "is_on_gpu", True)
+    assert trainings.names_of("toy", how) == ("retrained", "adversarial")
+    plan = trainings.plan("trained-toy", photographs, work, how)
+    assert [scenario.name for scenario in plan.scenarios] == list(trainings.SCENARIOS)
+    assert [role.name for role in plan.others] == ["retrained", "adversarial"]
+    assert (len(plan.attacks), plan.parameters.limit, plan.parameters.checks) == (2, None, False)
 
 
 def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monkeypatch):
@@ -179,7 +188,7 @@ def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monk
     path.unlink()
     path.with_suffix(".png").unlink()
     trainings.make("toy", photographs, work, how)
-    assert trainings.are_made("toy", work)
+    assert trainings.are_made("toy", work, how)
 
 
 def test_what_another_dictionary_purified_is_made_anew(toy, photographs, dict_file):
