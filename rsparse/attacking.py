@@ -222,9 +222,12 @@ class AttackRun:
                 for target, x_adv in campaign.floats(self.batches, tau):
                     add_dataset(file, f"{target.image.name}.png", x_adv)
         summary = summarize(
-            attack_text(attack), str(folder.path), folder.journal.entries(), resumed,
+            attack_text(attack),
+            str(folder.path),
+            folder.journal.entries(),
+            resumed,
             None if scaling is None else vars(scaling),
-        )  # fmt: skip
+        )
         folder.finish(self.origin.record(attack, self.targets, scaling), self.failed)
         return summary
 

@@ -32,8 +32,14 @@ _RETRIES = 2
 _COUNT_EVERY = 5.0  # seconds; workers come and go
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(?!local:)(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
-_LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado",
-            "tornado.application", "asyncio")  # fmt: skip
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "distributed.gc",
+    "tornado",
+    "tornado.application",
+    "asyncio",
+)
 
 
 class Cluster(Workers):
@@ -249,10 +255,14 @@ def _processes(n_workers: int) -> Iterator[Any]:
 
     with _interrupt_held_back():
         cluster = LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None,
-            memory_limit=0, silence_logs=logging.CRITICAL,
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port, not the usual one
-        )  # fmt: skip
+        )
     with cluster:
         yield cluster
 

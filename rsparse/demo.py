@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
-from rsparse.images import Pixels, decode_image, encode_png, find_images
+from rsparse.images import Pixels, decode_image, encode_png
 from rsparse.parallel import Here
 from rsparse.parameters.judging import (
     ActivationParameters,
@@ -104,36 +104,64 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
     model, dictionary = demo_model(), output / "dict.h5"
     benign, adv = demo_photos("test"), output / "adv"
     shown: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
-    make("dict.h5", lambda place: learn_dict(
-        [demo_photos("train")], place, LearnParameters(), preview=output / "dict.png",
-        workers=Here(jobs), **shown,
-    ))  # fmt: skip
-    make("adv", lambda place: attack_images(
-        [benign], model, parse_attack(ATTACK), place, AttackRunParameters(), **shown
-    ))  # fmt: skip
+    make(
+        "dict.h5",
+        lambda place: learn_dict(
+            [demo_photos("train")],
+            place,
+            LearnParameters(),
+            preview=output / "dict.png",
+            workers=Here(jobs),
+            **shown,
+        ),
+    )
+    make(
+        "adv",
+        lambda place: attack_images(
+            [benign], model, parse_attack(ATTACK), place, AttackRunParameters(), **shown
+        ),
+    )
     make("masks", lambda place: localize_images([adv], place, LocalizeParameters(), **shown))
 
     def purify(source: Path, name: str) -> None:
-        make(name, lambda place: purify_images(
-            [source], RegionSparse(sparsity=SPARSITY), place, dictionaries={"": dictionary},
-            workers=Here(jobs), **shown,
-        ))  # fmt: skip
+        make(
+            name,
+            lambda place: purify_images(
+                [source],
+                RegionSparse(sparsity=SPARSITY),
+                place,
+                dictionaries={"": dictionary},
+                workers=Here(jobs),
+                **shown,
+            ),
+        )
 
     def explain(source: Path, name: str) -> None:
-        make(f"pred-{name}.csv", lambda place: classify_images(
-            [source], model, place, ClassifyParameters(), **shown
-        ))  # fmt: skip
-        make(f"attention-{name}", lambda place: explain_images(
-            [source], model, place, AttentionParameters(), **shown
-        ))  # fmt: skip
+        make(
+            f"pred-{name}.csv",
+            lambda place: classify_images([source], model, place, ClassifyParameters(), **shown),
+        )
+        make(
+            f"attention-{name}",
+            lambda place: explain_images([source], model, place, AttentionParameters(), **shown),
+        )
 
     purify(benign, "benign-purified")
     purify(adv, "adv-purified")
     for name in SETS.values():
         explain(benign if name == "benign" else output / name, name)
-    make("activations.h5", lambda place: measure_activations(
-        benign, adv, model, place, ActivationParameters(), plot=output / "activations.png", **shown
-    ))  # fmt: skip
+    make(
+        "activations.h5",
+        lambda place: measure_activations(
+            benign,
+            adv,
+            model,
+            place,
+            ActivationParameters(),
+            plot=output / "activations.png",
+            **shown,
+        ),
+    )
 
 
 def _read_csv(path: Path) -> dict[str, dict[str, str]]:
@@ -148,9 +176,10 @@ def _is_right(row: dict[str, str]) -> bool:
 def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]]) -> Pixels:
     """One row a photograph, one class after the other, from the attack to its undoing."""
     fooled = [
-        name for name, row in predictions["adv"].items()
+        name
+        for name, row in predictions["adv"].items()
         if _is_right(predictions["benign"][name]) and not _is_right(row)
-    ]  # fmt: skip
+    ]
     first = {name.split("/")[0]: name for name in sorted(fooled, reverse=True)}
     rows = [_row(output, name, predictions) for _, name in sorted(first.items())[:MAX_ROWS]]
     return contact_sheet(
@@ -162,11 +191,17 @@ def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]])
             "frame right, orange frame wrong.",
         ],
         [
-            "benign", "attacked", "difference × 10", "object region", "purified",
-            "attention:\nbenign", "attention:\nattacked", "attention:\npurified",
+            "benign",
+            "attacked",
+            "difference × 10",
+            "object region",
+            "purified",
+            "attention:\nbenign",
+            "attention:\nattacked",
+            "attention:\npurified",
         ],
         rows,
-    )  # fmt: skip
+    )
 
 
 def _row(output: Path, name: str, predictions: dict[str, dict[str, dict[str, str]]]) -> list[Cell]:
@@ -197,8 +232,3 @@ def _cell(pixels: NDArray[np.uint8], row: dict[str, str]) -> Cell:
 def _picture(folder: Path, name: str) -> Pixels:
     path = folder / f"{name}.png"
     return decode_image(read_bytes(path), path)
-
-
-def photo_count() -> int:
-    """How many embedded photographs are attacked."""
-    return len(find_images([demo_photos("test")]))

@@ -148,9 +148,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         Images of the same shapes and type as ``X``; an array for an array, else a list.
         """
         check_is_fitted(self)
-        step = _Purify(
-            self.dictionary_, self._parameters(PurifyParameters), self.localization
-        )  # fmt: skip
+        step = _Purify(self.dictionary_, self._parameters(PurifyParameters), self.localization)
         images = as_pixels(X)
         cleaned = list(Here(self.n_jobs).map(step, images, len(images)))
         like = [

@@ -34,17 +34,23 @@ def draw_activations(file: h5py.File, gamma: float) -> bytes:
     figure = Figure(figsize=(10, 4.6 + 1.35 * len(groups)), layout=layout)
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        1 + 2 * len(groups), 2, height_ratios=[3.6] + [0.5] * 2 * len(groups),
+        1 + 2 * len(groups),
+        2,
+        height_ratios=[3.6] + [0.5] * 2 * len(groups),
         width_ratios=[1, 0.012],
-    )  # fmt: skip
+    )
     _draw_ratios(figure.add_subplot(grid[0, 0]), file, gamma)
     image = _median_image(file["ratio/image"][()])
     for number, group in enumerate(groups):
         _draw_strips(figure, grid, number, group, image)
     figure.text(
-        0.005, 0.003, f"Strips: {file['name'].asstr()[image]}; lighter is more active; "
-        "each pair of strips has one scale.", fontsize=8, color="#555555",
-    )  # fmt: skip
+        0.005,
+        0.003,
+        f"Strips: {file['name'].asstr()[image]}; lighter is more active; "
+        "each pair of strips has one scale.",
+        fontsize=8,
+        color="#555555",
+    )
     buffer = io.BytesIO()
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
@@ -60,13 +66,23 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
     axes.axhline(1, color="#999999", linewidth=0.8)
     if n_images > 1:
         axes.fill_between(
-            index[convolutions], quartiles[0], quartiles[1], color=_BAND, alpha=0.18,
-            linewidth=0, label="middle half of the images",
-        )  # fmt: skip
+            index[convolutions],
+            quartiles[0],
+            quartiles[1],
+            color=_BAND,
+            alpha=0.18,
+            linewidth=0,
+            label="middle half of the images",
+        )
     axes.plot(
-        index[convolutions], overall[convolutions], "o-", color=_CONV, markersize=3,
-        linewidth=0.9, label="convolution",
-    )  # fmt: skip
+        index[convolutions],
+        overall[convolutions],
+        "o-",
+        color=_CONV,
+        markersize=3,
+        linewidth=0.9,
+        label="convolution",
+    )
     for name, color, marker, label in (
         ("join", _JOIN, "s", "concatenation"),
         ("pool", _POOL, "*", "global pooling"),
@@ -76,13 +92,14 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
             size = 5 if name == "join" else 12
             axes.plot(
                 index[chosen], overall[chosen], marker, color=color, markersize=size, label=label
-            )  # fmt: skip
+            )
     axes.set_xlabel("depth of the layer (convolutions from the input)")
     axes.set_ylabel("total activation $V_l$,\nadversarial / benign")
     axes.set_title(
         f"Activation of {n_images} image{'s' * (n_images != 1)}, threshold γ = {gamma:g}",
-        loc="left", fontsize=11,
-    )  # fmt: skip
+        loc="left",
+        fontsize=11,
+    )
     axes.margins(x=0.015)
     axes.legend(loc="upper left", fontsize=8, frameon=False)
 
@@ -108,9 +125,13 @@ def _draw_strips(figure: Any, grid: Any, number: int, group: Any, image: int) ->
     for row, (version, strip) in enumerate(zip(versions, strips, strict=True)):
         axes = figure.add_subplot(grid[1 + 2 * number + row, 0])
         shown = axes.imshow(
-            as_block(strip), cmap="inferno", vmin=0, vmax=top, aspect="auto",
+            as_block(strip),
+            cmap="inferno",
+            vmin=0,
+            vmax=top,
+            aspect="auto",
             interpolation="nearest",
-        )  # fmt: skip
+        )
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(version, rotation=0, ha="right", va="center", fontsize=9)
         if row == 0:
@@ -118,7 +139,7 @@ def _draw_strips(figure: Any, grid: Any, number: int, group: Any, image: int) ->
             means = f"mean {strips[0].mean():.3g} → {strips[1].mean():.3g}"
             axes.set_title(
                 f"{group.attrs['layer']}: {n} detectors, {means}", loc="left", fontsize=9.5, pad=3
-            )  # fmt: skip
+            )
     bar = figure.add_subplot(grid[1 + 2 * number : 3 + 2 * number, 1])
     figure.colorbar(shown, cax=bar).ax.tick_params(labelsize=7)
 

@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from rsparse.defenses import Defense, defense_text
-from rsparse.devices import device_beside_cores
+from rsparse.devices import device_beside_cores, optional_torch_device, recorded_device
 from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
 from rsparse.parallel import Here, Workers
 from rsparse.parameters.method import PurifyRunParameters
 from rsparse.parameters.training import TrainParameters
 from rsparse.progress import SILENT, Progress
-from rsparse.stages.purify import purify_images, sides_of
+from rsparse.stages.purify import purify_images, recorded_defense, sides_of
 from rsparse.stages.train import check_training, train_model
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
@@ -82,9 +82,16 @@ def train_on(
     behind = Behind(adversarial_defenses, dictionaries or {})
     if defenses:
         height, width = check_training(
-            paths, model, output, parameters, wants, behind=behind, labels=labels, plot=plot,
+            paths,
+            model,
+            output,
+            parameters,
+            wants,
+            behind=behind,
+            labels=labels,
+            plot=plot,
             overwrite=overwrite,
-        )  # fmt: skip
+        )
         how = replace(how, size=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
@@ -94,14 +101,30 @@ def train_on(
         made[text] = place
         how = replace(how, device=purifying_device(defense, parameters.device, workers))
         for entry in purify_once(
-            paths, defense, place, dictionaries or {}, how, workers=workers,
-            overwrite=overwrite or cache is None, progress=progress,
-        ):  # fmt: skip
+            paths,
+            defense,
+            place,
+            dictionaries or {},
+            how,
+            workers=workers,
+            overwrite=overwrite or cache is None,
+            progress=progress,
+        ):
             failed[entry["name"]] = entry
     outcome = train_model(
-        paths, model, output, parameters, wants, purified=_all(made, purified), behind=behind,
-        labels=labels, plot=plot, workers=workers, overwrite=overwrite, progress=progress,
-    )  # fmt: skip
+        paths,
+        model,
+        output,
+        parameters,
+        wants,
+        purified=_all(made, purified),
+        behind=behind,
+        labels=labels,
+        plot=plot,
+        workers=workers,
+        overwrite=overwrite,
+        progress=progress,
+    )
     outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
     shutil.rmtree(hidden, ignore_errors=True)
     return outcome
@@ -156,9 +179,15 @@ def purify_once(
     if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, how):
         return []
     outcome = purify_images(
-        paths, defense, place, dictionaries=dictionaries, how=how, workers=workers,
-        overwrite=overwrite, progress=progress,
-    )  # fmt: skip
+        paths,
+        defense,
+        place,
+        dictionaries=dictionaries,
+        how=how,
+        workers=workers,
+        overwrite=overwrite,
+        progress=progress,
+    )
     return outcome.failed
 
 
@@ -176,12 +205,19 @@ def _is_of(
     entries = {entry["name"]: entry for entry in (*manifest["images"], *manifest["failed"])}
     images = load_inputs(paths).images
     used = {source["sha256"] for source in manifest["inputs"]}
-    needed = [sha256_of_file(dictionaries[n]) for n in defense.dictionaries if n in dictionaries]
+    names = [name for name in defense.dictionaries if name in dictionaries]
+    digests = {name: sha256_of_file(dictionaries[name]) for name in names}
+    device, size = optional_torch_device(how.device), sides_of(how)
+    values = {
+        **recorded_defense(defense, digests, False, device),
+        **recorded_device(device),
+        **({"size": size} if size else {}),
+    }
     return (
         manifest["stage"] == "purify"
         and (not defense.is_random or manifest["seed"] == how.seed)
-        and manifest["parameters"].get("size") == sides_of(how)
-        and set(needed) <= used
+        and manifest["parameters"] == values
+        and set(digests.values()) <= used
         and {image.name for image in images} == set(entries)
         and all(
             entries[i.name].get("source_sha256") in (None, sha256_of_file(i.path)) for i in images

@@ -69,6 +69,15 @@ OWNERS = {
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},
+    "matplotlib": {"plots", "sheet", "report", "training"},
+    "PIL": {"images", "sheet", "report", "core"},
+    "cv2": {"core", "images", "models", "parallel", "gpu", "report"},
+    "joblib": {"parallel"},
+    "threadpoolctl": {"parallel", "core"},
+    "numba": {"core"},
+    "sklearn": {"core", "estimator"},
+    "scipy": {"core", "report"},
+    "pydantic": set(),
 }
 
 
@@ -130,6 +139,10 @@ class TestModule:
             return
         roots = {name.split(".")[0] for name in imports(parsed(path), at_import_time=True)}
         assert not roots & HEAVY
+
+
+def test_every_heavy_dependency_has_an_owner():
+    assert set(OWNERS) >= HEAVY - {"numpy"}  # which every room may use
 
 
 def test_every_module_belongs_to_a_layer():

@@ -20,9 +20,18 @@ ATTACKS: dict[str, type[Attack]] = {
 }
 
 __all__ = [
-    "ATTACKS", "Attack", "AttackResult", "Bim", "CwL2", "Fgsm", "MiFgsm", "Noise", "attack_text",
-    "parse_attack", "run_attack",
-]  # fmt: skip
+    "ATTACKS",
+    "Attack",
+    "AttackResult",
+    "Bim",
+    "CwL2",
+    "Fgsm",
+    "MiFgsm",
+    "Noise",
+    "attack_text",
+    "parse_attack",
+    "run_attack",
+]
 
 
 def parse_attack(text: str) -> list[Attack]:

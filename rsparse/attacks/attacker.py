@@ -138,11 +138,14 @@ class Attacker:
         found = predictions(self.classifier, [pixels for _, _, pixels in read])
         targets = [
             Target(
-                image, digest, pixels.shape[:2], labels.get(image.name, int(predicted)),
+                image,
+                digest,
+                pixels.shape[:2],
+                labels.get(image.name, int(predicted)),
                 int(predicted),
             )
             for (image, digest, pixels), predicted in zip(read, found, strict=True)
-        ]  # fmt: skip
+        ]
         return targets, unusable
 
     def run(self, batch: Batch, attack: Attack) -> AttackResult:

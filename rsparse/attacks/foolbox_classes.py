@@ -224,8 +224,10 @@ def _plain_type(hint: Any) -> tuple[str, tuple[str, ...] | None]:
     members = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
     kinds = [member for member in members if member is not type(None)]
     texts = tuple(
-        text for kind in kinds if typing.get_origin(kind) is typing.Literal
+        text
+        for kind in kinds
+        if typing.get_origin(kind) is typing.Literal
         for text in typing.get_args(kind)
-    )  # fmt: skip
+    )
     base = "str" if texts else kinds[0].__name__
     return base + (" | None" if len(kinds) < len(members) else ""), texts or None

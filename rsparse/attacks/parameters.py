@@ -146,14 +146,18 @@ class MiFgsm(Attack):
 
     eps: float | None = _eps(None)
     d: float | None = parameter(
-        None, "Largest L2 norm of the change, relative to the image's own norm.",
-        minimum=0, maximum=1,
-    )  # fmt: skip
+        None,
+        "Largest L2 norm of the change, relative to the image's own norm.",
+        minimum=0,
+        maximum=1,
+    )
     steps: int = _steps(10)
     step_size: float | None = parameter(
-        None, "Change in one step, in the unit of eps or d; none is a fifth of it.", above=0,
+        None,
+        "Change in one step, in the unit of eps or d; none is a fifth of it.",
+        above=0,
         maximum=255,
-    )  # fmt: skip
+    )
     momentum: float = parameter(
         1.0, "Share mu of the gathered gradient kept in each step.", minimum=0, maximum=1
     )
@@ -175,9 +179,15 @@ class MiFgsm(Attack):
         norm = "linf" if self.eps is not None else "l2"
         limit = limit / 255 if norm == "linf" else limit
         return momentum_attack(
-            model, x, y, norm, limit, steps=self.steps, rel_stepsize=relative,
+            model,
+            x,
+            y,
+            norm,
+            limit,
+            steps=self.steps,
+            rel_stepsize=relative,
             momentum=self.momentum,
-        )  # fmt: skip
+        )
 
     @property
     def passes(self) -> int:
@@ -208,9 +218,11 @@ class CwL2(Attack):
     seeks_minimum: ClassVar[bool] = True
 
     d: float | None = parameter(
-        None, "Average dissimilarity to which all perturbations are scaled up; none does not.",
-        above=0, maximum=1,
-    )  # fmt: skip
+        None,
+        "Average dissimilarity to which all perturbations are scaled up; none does not.",
+        above=0,
+        maximum=1,
+    )
     confidence: float = parameter(
         0.0, "Margin kappa by which the wrong class must lead.", minimum=0, maximum=1e6
     )
@@ -221,9 +233,11 @@ class CwL2(Attack):
         1, "Weights tried for each image in search of the smallest.", minimum=1, maximum=100
     )
     retries: int = parameter(
-        3, "Times that images for which nothing was found are tried with ten times the weight.",
-        minimum=0, maximum=10,
-    )  # fmt: skip
+        3,
+        "Times that images for which nothing was found are tried with ten times the weight.",
+        minimum=0,
+        maximum=10,
+    )
     steps: int = _steps(100)
     step_size: float = parameter(0.005, "Adam's learning rate.", above=0, maximum=10)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -50,11 +50,11 @@ def activations(
     parameters: ActivationParameters,
     wants: SpecOptions,
     plot: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Also draw the ratio by layer and the chosen layers into this PNG."),
     ] = None,
     layers: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             help="Layers whose detectors are kept and drawn one by one, with commas between; "
             "the first, a middle and the last by default.",
@@ -76,9 +76,18 @@ def activations(
     names = [name.strip() for name in layers.split(",")] if layers else []
     with progress_bar() as progress:
         outcome = measure_activations(
-            benign, adversarial, model, output, parameters, wants, layers=names, plot=plot,
-            workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            benign,
+            adversarial,
+            model,
+            output,
+            parameters,
+            wants,
+            layers=names,
+            plot=plot,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
     table("activation, adversarial / benign", ("layers", "ratio"), list(_rows(outcome)))
     summary(
         "activations",

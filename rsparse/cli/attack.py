@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,7 +61,7 @@ def attack(
     parameters: AttackRunParameters,
     wants: SpecOptions,
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="CSV file with the columns file and label (class index or name). Without it, "
             "labels come from the images' manifest, from subfolders named like classes, or from "
@@ -84,10 +84,18 @@ def attack(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = attack_images(
-            images, model, chosen, output, parameters, wants, labels=labels, workers=workers,
-            overwrite=overwrite, progress=progress,
+            images,
+            model,
+            chosen,
+            output,
+            parameters,
+            wants,
+            labels=labels,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
             announce=lambda cost: announce(cost, progress),
-        )  # fmt: skip
+        )
     _report(outcome, chosen, parameters, watch)
     finish(outcome, as_json)
 

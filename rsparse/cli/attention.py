@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -53,7 +53,7 @@ def attention(
         ),
     ] = "predicted",
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="CSV file with the columns file and label (class index or name)."),
     ] = None,
     workers: Workers = Here(),
@@ -71,9 +71,17 @@ def attention(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = explain_images(
-            images, model, output, parameters, wants, explain=explain, labels=labels,
-            workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            images,
+            model,
+            output,
+            parameters,
+            wants,
+            explain=explain,
+            labels=labels,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
     values = {"images": count(outcome), "class": explain}
     if outcome.columns:
         values["columns"] = ", ".join(outcome.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,11 +46,11 @@ def classify(
     parameters: ClassifyParameters,
     wants: SpecOptions,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         output_option("File for the predictions, .h5 or .csv; standard output by default."),
     ] = None,
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="CSV file with the columns file and label (class index or name). Without it, "
             "labels come from the images' manifest, or from subfolders named like classes."
@@ -70,9 +70,16 @@ def classify(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = classify_images(
-            images, model, output, parameters, wants, labels=labels, workers=workers,
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            images,
+            model,
+            output,
+            parameters,
+            wants,
+            labels=labels,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
     summary(
         "classified",
         {

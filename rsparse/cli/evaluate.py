@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,8 +32,8 @@ from rsparse.specs import named_files
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
 
-_Paths = Optional[list[Path]]  # noqa: UP045 - typer reads it at run time
-_Texts = Optional[list[str]]  # noqa: UP045
+_Paths = list[Path] | None
+_Texts = list[str] | None
 
 
 @app.command(
@@ -65,7 +65,7 @@ def evaluate(
     parameters: EvaluateParameters,
     wants: SpecOptions,
     model: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--model", "-m", help="The classifier to judge, an ONNX file."),
     ] = None,
     attacks: Annotated[
@@ -77,13 +77,14 @@ def evaluate(
     defenses: Annotated[
         _Texts,
         typer.Option(
-            "--defense", metavar="NAME:PARAMETER=VALUE,…",
+            "--defense",
+            metavar="NAME:PARAMETER=VALUE,…",
             help="As for rsparse purify; none, the undefended model, is always among them.",
         ),
     ] = None,
     dictionaries: Dictionaries = None,
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="CSV file with the columns file and label (class index or name). Without it, "
             "labels come from the images' manifest, or from subfolders named like classes."
@@ -92,7 +93,9 @@ def evaluate(
     scenarios: Annotated[
         _Texts,
         typer.Option(
-            "--scenario", metavar="NAME", show_default="gray-box",
+            "--scenario",
+            metavar="NAME",
+            show_default="gray-box",
             help="gray-box: attack the undefended model; transfer: attack the source models; "
             "black-box: attack the model, judge the retrained ones; extended-gray-box: attack "
             "and judge the retrained ones.",
@@ -107,7 +110,8 @@ def evaluate(
     source_presets: Annotated[
         _Texts,
         typer.Option(
-            "--source-preset", metavar="NAME",
+            "--source-preset",
+            metavar="NAME",
             help="--preset of the source model; of several, one for each in their order.",
         ),
     ] = None,
@@ -120,7 +124,7 @@ def evaluate(
         ),
     ] = None,
     adversarial_training: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             metavar="FILE",
             help="Adversarially trained model; adds the scenario adversarial-training, in which "
@@ -129,7 +133,7 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         output_option("Folder for the evaluation and everything that it is made from."),
     ] = None,
     dry_run: Annotated[
@@ -138,7 +142,7 @@ def evaluate(
     workers: Workers = Here(),
     overwrite: Overwrite = False,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Judge defenses: every attack behind every defense, with intervals, tests and checks.
 
     Attacks the images, cleans them by each defense, classifies them, and compares. What is in the
@@ -146,11 +150,17 @@ def evaluate(
     the attacks.
     """
     given = {
-        "--model": model, "--attack": attacks, "--defense": defenses, "--dict": dictionaries,
-        "--labels": labels, "--scenario": scenarios, "--source-model": source_models,
-        "--source-preset": source_presets, "--retrained": retrained,
+        "--model": model,
+        "--attack": attacks,
+        "--defense": defenses,
+        "--dict": dictionaries,
+        "--labels": labels,
+        "--scenario": scenarios,
+        "--source-model": source_models,
+        "--source-preset": source_presets,
+        "--retrained": retrained,
         "--adversarial-training": adversarial_training,
-    }  # fmt: skip
+    }
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         plan = _plan_from_file(images[0], output, parameters, wants, given)
     else:

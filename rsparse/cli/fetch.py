@@ -30,7 +30,8 @@ def fetch(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", show_default=False,
+            metavar="MODEL",
+            show_default=False,
             help="A classifier of timm by its name, architecture.tag; the examples below are the "
             "paper's.",
         ),
@@ -39,7 +40,7 @@ def fetch(
     parameters: FetchParameters,
     overwrite: Overwrite = False,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Get a classifier by its name, as an ONNX file that the other commands take as it is.
 
     The network is built by timm and its weights come from the Hugging Face hub: from its cache

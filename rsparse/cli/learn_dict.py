@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -37,7 +37,7 @@ def learn_dict(
     output: Annotated[Path, output_option("Dictionary file to write (HDF5).")],
     parameters: LearnParameters,
     preview: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Also draw the atoms into this PNG file."),
     ] = None,
     workers: Workers = Here(),
@@ -55,9 +55,14 @@ def learn_dict(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = learn(
-            images, output, parameters, preview=preview, workers=workers, overwrite=overwrite,
+            images,
+            output,
+            parameters,
+            preview=preview,
+            workers=workers,
+            overwrite=overwrite,
             progress=progress,
-        )  # fmt: skip
+        )
     errors = ", ".join(f"{error:.1%} (K={k})" for k, error in outcome.held_out_error.items())
     summary(
         "dictionary",

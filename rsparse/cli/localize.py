@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -36,7 +36,7 @@ def localize(
     output: Annotated[Path, output_option("Folder for the masks.")],
     parameters: LocalizeParameters,
     overlay: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Also write pictures with the outline drawn into this folder."),
     ] = None,
     workers: Workers = Here(),
@@ -53,9 +53,14 @@ def localize(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = localize_images(
-            images, output, parameters, overlay=overlay, workers=workers, overwrite=overwrite,
+            images,
+            output,
+            parameters,
+            overlay=overlay,
+            workers=workers,
+            overwrite=overwrite,
             progress=progress,
-        )  # fmt: skip
+        )
     summary(
         "localized",
         {

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -17,20 +17,20 @@ Model = Annotated[
     Path, typer.Option("--model", "-m", help="The classifier, an ONNX file.", show_default=False)
 ]
 
-_TEXT = Optional[str]  # noqa: UP045 - typer reads it at run time
+_TEXT = str | None
 _SPELLED: dict[str, tuple[Any, str]] = {
     "preset": (_TEXT, f"How the model wants its input, by convention: {', '.join(PRESETS)}."),
     "size": (_TEXT, "Size of its input: 299, or height x width as in 224x320."),
     "mean": (_TEXT, "Subtracted from the scaled channels: one number, or three with commas."),
     "std": (_TEXT, "Divided into them after that: one number, or three with commas."),
-    "range": (Optional[float], "What white is before mean and std: 1 or 255."),  # noqa: UP045
+    "range": (float | None, "What white is before mean and std: 1 or 255."),
     "channels": (_TEXT, "Order of the channels: rgb or bgr; mean and std follow it."),
     "layout": (_TEXT, "Order of the axes: NCHW or NHWC."),
     "class_offset": (
-        Optional[int],  # noqa: UP045
+        int | None,
         "Leading outputs that are no class; 1 for a background class.",
     ),
-    "class_names": (Optional[Path], "Text file of class names, one a line."),  # noqa: UP045
+    "class_names": (Path | None, "Text file of class names, one a line."),
 }
 
 

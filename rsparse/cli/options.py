@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -26,25 +26,33 @@ Images = Annotated[
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", "-j", min=0, help="Processes; 0 takes all cores where that pays.",
+        "--jobs",
+        "-j",
+        min=0,
+        help="Processes; 0 takes all cores where that pays.",
     ),
-]  # fmt: skip
+]
 ClusterAddress = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
-        "--cluster", metavar="ADDRESS", show_default=False,
+        "--cluster",
+        metavar="ADDRESS",
+        show_default=False,
         help="Work on a Dask cluster instead: its address, its scheduler file (.json), or local:N "
         "for N processes here.",
     ),
-]  # fmt: skip
+]
 Dictionaries = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
-        "--dict", "-d", metavar="[NAME=]FILE", show_default=False,
+        "--dict",
+        "-d",
+        metavar="[NAME=]FILE",
+        show_default=False,
         help="Dictionary that learn-dict wrote, for regionsparse. Several are told apart by names: "
         "--dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
     ),
-]  # fmt: skip
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that exists already.")
 ]
@@ -133,16 +141,18 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
     help_text = field.metadata["help"]
     if kind is not bool:
         help_text += f" [{describe(field)}]"
-    annotation: Any = Optional[kind] if "None" in str(field.type) else kind  # noqa: UP045
+    annotation: Any = kind | None if "None" in str(field.type) else kind
     none = field.metadata.get("none", "none")
     if none == "none":
         option = typer.Option(*names, help=help_text)
     else:
         option = typer.Option(
-            *names, help=help_text, metavar=f"<{kind.__name__}|{none}>",
+            *names,
+            help=help_text,
+            metavar=f"<{kind.__name__}|{none}>",
             show_default=none if field.default is None else True,
             parser=lambda word: None if word == none else _number(word, kind, field),
-        )  # fmt: skip
+        )
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,

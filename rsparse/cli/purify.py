@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def purify(
     localization: LocalizeParameters,
     dictionaries: Dictionaries = None,
     spec: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
@@ -60,11 +60,11 @@ def purify(
         ),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         output_option("Folder for the purified images; IMAGES-purified/ by default."),
     ] = None,
     masks: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Folder of masks (white: object) to use instead of localization."),
     ] = None,
     workers: Workers = Here(),
@@ -86,9 +86,16 @@ def purify(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = purify_images(
-            images, defense, output or default_output(images, "purified"), dictionaries=files,
-            masks=masks, how=how, workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            images,
+            defense,
+            output or default_output(images, "purified"),
+            dictionaries=files,
+            masks=masks,
+            how=how,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
     shown = {"images": count(outcome)}
     if spec is None:
         shown["sparsity K"] = str(parameters.sparsity or "auto")

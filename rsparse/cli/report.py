@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -44,7 +44,7 @@ def report(
     parameters: ReportParameters,
     wants: SpecOptions,
     formats: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
@@ -55,7 +55,7 @@ def report(
     ] = None,
     dictionaries: Dictionaries = None,
     model: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--model",
             "-m",
@@ -64,7 +64,7 @@ def report(
         ),
     ] = None,
     judged: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--defense",
             metavar="NAME",
@@ -85,10 +85,17 @@ def report(
 
     with progress_bar() as progress:
         outcome = write_report(
-            evaluation, output, parameters, formats=formats or ["html"],
-            dictionaries=named_files(dictionaries), model=model, wants=wants,
-            judged=judged, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            evaluation,
+            output,
+            parameters,
+            formats=formats or ["html"],
+            dictionaries=named_files(dictionaries),
+            model=model,
+            wants=wants,
+            judged=judged,
+            overwrite=overwrite,
+            progress=progress,
+        )
     for sentence in outcome.sentences:
         stderr().print(one_line(sentence), markup=False)
     for reason in outcome.left_out:

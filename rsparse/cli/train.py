@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,7 +52,7 @@ def train(
     parameters: TrainParameters,
     wants: SpecOptions,
     defenses: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
@@ -63,7 +63,7 @@ def train(
         ),
     ] = None,
     adversarial_defenses: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--adversarial-defense",
             metavar="NAME:PARAMETER=VALUE,…",
@@ -76,7 +76,7 @@ def train(
     ] = None,
     dictionaries: Dictionaries = None,
     purified: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(
             metavar="FOLDER",
             show_default=False,
@@ -85,7 +85,7 @@ def train(
         ),
     ] = None,
     cache: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             metavar="FOLDER",
             show_default=False,
@@ -94,14 +94,14 @@ def train(
         ),
     ] = None,
     labels: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="CSV file with the columns file and label (class index or name). Without it, "
             "labels come from the images' manifest, or from subfolders named like classes."
         ),
     ] = None,
     plot: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Also draw loss and accuracy by epoch into this PNG file."),
     ] = None,
     workers: Workers = Here(),
@@ -126,10 +126,22 @@ def train(
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = train_on(
-            images, model, output, parameters, wants, defenses=chosen, dictionaries=files,
-            adversarial_defenses=behind, purified=purified or [], cache=cache, labels=labels,
-            plot=plot, workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            images,
+            model,
+            output,
+            parameters,
+            wants,
+            defenses=chosen,
+            dictionaries=files,
+            adversarial_defenses=behind,
+            purified=purified or [],
+            cache=cache,
+            labels=labels,
+            plot=plot,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
     _report(outcome, parameters, watch)
     finish(outcome, as_json)
 

@@ -117,7 +117,11 @@ def _patches_over_each_pixel(
     hits[corners[:, 0], corners[:, 1]] = 1
     last = patch_size - 1
     counts = cv2.boxFilter(
-        hits, -1, (patch_size, patch_size), anchor=(last, last), normalize=False,
+        hits,
+        -1,
+        (patch_size, patch_size),
+        anchor=(last, last),
+        normalize=False,
         borderType=cv2.BORDER_CONSTANT,
-    )  # fmt: skip
+    )
     return np.rint(counts).astype(np.float32, copy=False)

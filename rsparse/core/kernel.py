@@ -113,9 +113,16 @@ def pursue(
                             weights[j] = factor[g, step, j] * inverse[g, j]
                         weights[step] = forward[g, step] * inverse[g, step]
                         largest[g] = _shrink(
-                            correlations, first + g, gram, start[g], chosen[g], basis, g, weights,
+                            correlations,
+                            first + g,
+                            gram,
+                            start[g],
+                            chosen[g],
+                            basis,
+                            g,
+                            weights,
                             step,
-                        )  # fmt: skip
+                        )
         for g in range(size):
             for turn in range(count[g]):
                 i = count[g] - 1 - turn
@@ -197,17 +204,22 @@ def _shrink(
         a, b, c, d = row[0], row[1], row[2], row[3]
         for i in range(k):
             basis[g, step, i] = (
-                gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i]
-                - c * basis[g, 2, i] - d * basis[g, 3, i]
-            )  # fmt: skip
+                gram[chosen, i]
+                - a * gram[start, i]
+                - b * basis[g, 1, i]
+                - c * basis[g, 2, i]
+                - d * basis[g, 3, i]
+            )
         j = 4
         while j + 4 <= step:
             a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
             for i in range(k):
                 basis[g, step, i] -= (
-                    a * basis[g, j, i] + b * basis[g, j + 1, i]
-                    + c * basis[g, j + 2, i] + d * basis[g, j + 3, i]
-                )  # fmt: skip
+                    a * basis[g, j, i]
+                    + b * basis[g, j + 1, i]
+                    + c * basis[g, j + 2, i]
+                    + d * basis[g, j + 3, i]
+                )
             j += 4
         while j < step:
             a = row[j]

@@ -58,9 +58,11 @@ def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Gene
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
     if parameters.smoothing:
         image = non_local_means(
-            image, parameters.smoothing_h, parameters.smoothing_template,
+            image,
+            parameters.smoothing_h,
+            parameters.smoothing_template,
             parameters.smoothing_search,
-        )  # fmt: skip
+        )
     if not parameters.color:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[:, :, None]
     n = parameters.patches_per_image

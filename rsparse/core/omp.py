@@ -81,9 +81,14 @@ def omp(
     def code(start: int) -> None:
         block = slice(start, start + BLOCK)
         engine.pursue(
-            signals[block] @ encoder, gram, steps, _energies(signals[block], tolerance),
-            tolerance**2, atoms[block], coefficients[block],
-        )  # fmt: skip
+            signals[block] @ encoder,
+            gram,
+            steps,
+            _energies(signals[block], tolerance),
+            tolerance**2,
+            atoms[block],
+            coefficients[block],
+        )
 
     for _ in in_threads(code, range(0, len(signals), BLOCK), threads):
         pass

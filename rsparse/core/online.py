@@ -120,9 +120,13 @@ class LassoLearner:
 
         if self._learner is None:
             self._learner = MiniBatchDictionaryLearning(
-                n_components=len(self.atoms), alpha=self._penalty, fit_algorithm=self._algorithm,
-                dict_init=self.atoms, batch_size=len(batch), random_state=self._seed,
-            )  # fmt: skip
+                n_components=len(self.atoms),
+                alpha=self._penalty,
+                fit_algorithm=self._algorithm,
+                dict_init=self.atoms,
+                batch_size=len(batch),
+                random_state=self._seed,
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a later batch goes on from here
             self._learner.partial_fit(batch)

@@ -48,10 +48,14 @@ def least_variation(
     if kept is not None:
         known, fidelity = known * kept, fidelity * kept
     planes = [
-        _plane(np.ascontiguousarray(known[:, :, c]), np.ascontiguousarray(fidelity[:, :, c]),
-               iterations, tolerance)
+        _plane(
+            np.ascontiguousarray(known[:, :, c]),
+            np.ascontiguousarray(fidelity[:, :, c]),
+            iterations,
+            tolerance,
+        )
         for c in range(3)
-    ]  # fmt: skip
+    ]
     return np.rint(np.clip(np.stack(planes, axis=-1), 0, 1) * 255).astype(np.uint8)
 
 

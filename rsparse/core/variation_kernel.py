@@ -35,9 +35,14 @@ def smooth(u: Floats, known: Floats, fidelity: Floats, tolerance: float, iterati
 
 @compiled(inline="always")
 def _solve(
-    u: Floats, anchor: Floats, share: Floats, inflow: Floats, squares: Floats, rows: Floats,
+    u: Floats,
+    anchor: Floats,
+    share: Floats,
+    inflow: Floats,
+    squares: Floats,
+    rows: Floats,
     parity: int,
-) -> np.float32:  # fmt: skip
+) -> np.float32:
     """Solve for the pixels of one colour of the chessboard; the sum of the squared changes."""
     height, width = anchor.shape
     change = np.float32(0)

@@ -40,9 +40,17 @@ DEFENSES: dict[str, type[Defense]] = {
 }
 
 __all__ = [
-    "DEFENSES", "Chain", "ComDefend", "Defense", "NoDefense", "RegionSparse", "Resources",
-    "defense_text", "parse_defense", "parts_of",
-]  # fmt: skip
+    "DEFENSES",
+    "Chain",
+    "ComDefend",
+    "Defense",
+    "NoDefense",
+    "RegionSparse",
+    "Resources",
+    "defense_text",
+    "parse_defense",
+    "parts_of",
+]
 
 
 def parse_defense(text: str) -> list[Defense]:

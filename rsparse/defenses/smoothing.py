@@ -93,17 +93,23 @@ class Bilateral(Defense):
     strengths: ClassVar[tuple[str, ...]] = ("sigma_color",)
 
     sigma_color: float = parameter(
-        PurifyParameters.bilateral_sigma_color, "Tolerance between colours, in grey levels.",
-        above=0, maximum=1000,
-    )  # fmt: skip
+        PurifyParameters.bilateral_sigma_color,
+        "Tolerance between colours, in grey levels.",
+        above=0,
+        maximum=1000,
+    )
     sigma_space: float = parameter(
-        PurifyParameters.bilateral_sigma_space, "Reach in pixels, within the diameter.",
-        above=0, maximum=1000,
-    )  # fmt: skip
+        PurifyParameters.bilateral_sigma_space,
+        "Reach in pixels, within the diameter.",
+        above=0,
+        maximum=1000,
+    )
     diameter: int = parameter(
-        PurifyParameters.bilateral_diameter, "Of the neighbourhood, in pixels.",
-        minimum=1, maximum=99,
-    )  # fmt: skip
+        PurifyParameters.bilateral_diameter,
+        "Of the neighbourhood, in pixels.",
+        minimum=1,
+        maximum=99,
+    )
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         from rsparse.core.filters import bilateral

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 def _weight() -> Any:
     return parameter(
-        0.03, "Weight of the total variation, for colours in [0, 1]; more smooths more.",
-        minimum=1e-4, maximum=1e4,
-    )  # fmt: skip
+        0.03,
+        "Weight of the total variation, for colours in [0, 1]; more smooths more.",
+        minimum=1e-4,
+        maximum=1e4,
+    )
 
 
 def _iterations() -> Any:

@@ -112,8 +112,9 @@ def _rounding(evidence: Evidence) -> Check:
         lost = share(before).correct - share(after).correct
         failed |= lost > 0 and mcnemar(before, after) < SIGNIFICANT
         if lost > 0:
-            told.append(f"{column.attack} {percent(share(before).value)} → "
-                        f"{percent(share(after).value)}")  # fmt: skip
+            told.append(
+                f"{column.attack} {percent(share(before).value)} → {percent(share(after).value)}"
+            )
     detail = "fooled before → after: " + ", ".join(told) if told else "none loses by it"
     return Check(name, evidence.scenario, "", FAIL if failed else PASS, detail)
 

@@ -18,9 +18,12 @@ from rsparse.evaluation.statistics import accuracy, clean_column, mcnemar, share
 ONE_STEP = "fgsm"
 NOISE = "noise"
 GRADIENT_FREE = (
-    "BoundaryAttack", "HopSkipJumpAttack", "SpatialAttack", "PointwiseAttack",
+    "BoundaryAttack",
+    "HopSkipJumpAttack",
+    "SpatialAttack",
+    "PointwiseAttack",
     "LinearSearchBlendedUniformNoiseAttack",
-)  # fmt: skip
+)
 
 Pair = tuple[Column, Column]  # the attack that should leave fewer right, and the other
 

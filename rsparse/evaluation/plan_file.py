@@ -22,17 +22,34 @@ from rsparse.parameters.judging import EvaluateParameters
 from rsparse.specs import named_files, nearest
 from rsparse.store.files import read_bytes
 
-_PARAMETERS = {field.name.replace("_", "-"): field.name
-               for field in dataclasses.fields(EvaluateParameters)}  # fmt: skip
+_PARAMETERS = {
+    field.name.replace("_", "-"): field.name for field in dataclasses.fields(EvaluateParameters)
+}
 _ROLES = {role.option.removeprefix("--"): role for role in OTHER_ROLES}
 _KEYS = (
-    "images", "labels", "model", "attack", "defense", "dict", "scenario", *_ROLES, "output",
+    "images",
+    "labels",
+    "model",
+    "attack",
+    "defense",
+    "dict",
+    "scenario",
+    *_ROLES,
+    "output",
     *_PARAMETERS,
-)  # fmt: skip
+)
 _MODEL_KEYS = (
-    "file", "preset", "size", "mean", "std", "range", "channels", "layout", "class-offset",
+    "file",
+    "preset",
+    "size",
+    "mean",
+    "std",
+    "range",
+    "channels",
+    "layout",
+    "class-offset",
     "class-names",
-)  # fmt: skip
+)
 
 
 def read_plan(path: Path, output: Path | None = None) -> Plan:

@@ -87,13 +87,15 @@ SCENARIOS = {
             EXTENDED_GRAY_BOX,
             "the attacker knows the retrained classifier and its weights, and nothing of the "
             "defense before it",
-            attacked=RETRAINED, judged=RETRAINED,
+            attacked=RETRAINED,
+            judged=RETRAINED,
         ),
         Scenario(
             ADVERSARIAL_TRAINING,
             "the attacker knows the adversarially trained classifier and its weights, and nothing "
             "of the defense",
-            attacked=ADVERSARIAL, judged=ADVERSARIAL,
+            attacked=ADVERSARIAL,
+            judged=ADVERSARIAL,
         ),
         Scenario(
             ADVERSARIAL_TRAINING_BLACK_BOX,
@@ -102,7 +104,7 @@ SCENARIOS = {
             judged=ADVERSARIAL,
         ),
     )
-}  # fmt: skip
+}
 
 
 def find_scenario(name: str) -> Scenario:

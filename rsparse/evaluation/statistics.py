@@ -197,21 +197,23 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
         right = evaluation.correct(column, defense)
         found = share(right)
         p = None if best is None else mcnemar(right, evaluation.correct(column, best))
-        lines.append({
-            **shared,
-            "defense": defense.text,
-            "kind": defense.kind,
-            "n": found.n,
-            "correct": found.correct,
-            "top1": found.value,
-            "low": found.low,
-            "high": found.high,
-            "best_baseline": None if best is None else best.text,
-            "p": p,
-            **_distortion(column),
-            "seconds": defense.seconds,
-            "only_correct": evaluation.only_correct,
-        })  # fmt: skip
+        lines.append(
+            {
+                **shared,
+                "defense": defense.text,
+                "kind": defense.kind,
+                "n": found.n,
+                "correct": found.correct,
+                "top1": found.value,
+                "low": found.low,
+                "high": found.high,
+                "best_baseline": None if best is None else best.text,
+                "p": p,
+                **_distortion(column),
+                "seconds": defense.seconds,
+                "only_correct": evaluation.only_correct,
+            }
+        )
     return lines
 
 

@@ -90,10 +90,12 @@ def purify_same_size(
             "use a larger --stride, or --device cpu"
         )
     parts = (slice(half), slice(half, None))
-    return np.concatenate([
-        purify_same_size(images[part], regions[part], dictionary, parameters, device)
-        for part in parts
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            purify_same_size(images[part], regions[part], dictionary, parameters, device)
+            for part in parts
+        ]
+    )
 
 
 def purified(

@@ -55,10 +55,16 @@ class Found:
             return Column("", "", judged, CLEAN, CLEAN, "", None, {}, **sizes, found=everything)
         found = [n in entries and not entries[n]["nothing_found"] for n in self.names]
         return Column(
-            column.threat.scenario.name, column.threat.attacked.name, judged,
-            attack_text(column.attack), column.attack.name, *strength_of(column.attack),
-            column.attack.as_record(), **sizes, found=np.array(found, bool),
-        )  # fmt: skip
+            column.threat.scenario.name,
+            column.threat.attacked.name,
+            judged,
+            attack_text(column.attack),
+            column.attack.name,
+            *strength_of(column.attack),
+            column.attack.as_record(),
+            **sizes,
+            found=np.array(found, bool),
+        )
 
     def evaluation(self, columns: Iterable[Attacked]) -> Evaluation:
         """The evaluation of some columns, all of whose cells are there; without a record."""

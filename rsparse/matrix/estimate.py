@@ -78,8 +78,9 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
     n, is_exact = _count_images(matrix)
     folders = {matrix.folder_of(c): c for c in everything if c.attack}
     left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
-    cells = {matrix.cell_of(c, defense): (c, defense) for c in everything
-             for defense in plan.defenses}  # fmt: skip
+    cells = {
+        matrix.cell_of(c, defense): (c, defense) for c in everything for defense in plan.defenses
+    }
     missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
     cores = workers.cores(n, pays_from=0)
     pictures = _pictures(matrix)

@@ -102,10 +102,16 @@ class _Run:
         self.timing = load_timing(self.plan.output)
         values = self.plan.parameters
         self.selection = select_images(
-            self.plan.images, matrix.classifier, self.plan.output / CLEAN, labels=self.plan.labels,
-            only_correct=values.only_correct, limit=values.limit, workers=workers,
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+            self.plan.images,
+            matrix.classifier,
+            self.plan.output / CLEAN,
+            labels=self.plan.labels,
+            only_correct=values.only_correct,
+            limit=values.limit,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
         self.done.failed += self.selection.failed
         self.found = Found(matrix, self.selection)
 
@@ -150,14 +156,19 @@ class _Run:
         if missing:
             values = self.plan.parameters
             attack_chosen(
-                self.plan.images, model.path, list(missing),
+                self.plan.images,
+                model.path,
+                list(missing),
                 self.plan.output / "attacks" / model.name,
                 AttackRunParameters(
                     batch_size=values.batch_size, seed=values.seed, device=values.device
                 ),
-                model.wants, self.selection.labels, workers=self.workers,
-                overwrite=self.overwrite, progress=self.progress,
-            )  # fmt: skip
+                model.wants,
+                self.selection.labels,
+                workers=self.workers,
+                overwrite=self.overwrite,
+                progress=self.progress,
+            )
         entries: dict[Path, dict[str, Entry]] = {}
         for column in columns:
             folder = self.matrix.folder_of(column)
@@ -222,9 +233,14 @@ class _Run:
         text = defense_text(defense)
         what = f"{column.place.name} behind {text}"
         outcome, made = judge_images(
-            folder, self.matrix.court, defense, cells, what=what, workers=self.workers,
+            folder,
+            self.matrix.court,
+            defense,
+            cells,
+            what=what,
+            workers=self.workers,
             progress=self.progress,
-        )  # fmt: skip
+        )
         self.done.cells += len(cells)
         self.done.failed += [_named(entry, what) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)

@@ -76,10 +76,15 @@ def _exported(network: nn.Module, name: str, size: tuple[int, int]) -> bytes:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # its deprecation, and branches: parity tells of those
             torch.onnx.export(
-                network, (torch.zeros(1, 3, *size),), content, dynamo=False,
-                opset_version=OPSET, input_names=["input"], output_names=["logits"],
+                network,
+                (torch.zeros(1, 3, *size),),
+                content,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["logits"],
                 dynamic_axes={"input": {0: "n"}, "logits": {0: "n"}},
-            )  # fmt: skip
+            )
     except Exception as error:  # the exporter raises many kinds
         detail = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{name}: cannot be exported to ONNX: {detail}") from error

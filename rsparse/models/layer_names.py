@@ -80,9 +80,10 @@ def _without_repeats(scope: str) -> str:
     parts = scope.split("/")
     followers = [*parts[1:], ""]
     return "/".join(
-        part for part, next_one in zip(parts, followers, strict=True)
+        part
+        for part, next_one in zip(parts, followers, strict=True)
         if not next_one.startswith(f"{part}.")
-    )  # fmt: skip
+    )
 
 
 def _v3_branch(block: str, branch: str) -> str:

@@ -90,18 +90,30 @@ class PackedConvolution(nn.Module):
         """The gradient at the input, of a ``size``, from the one at the output."""
         stride, dilation, groups = self._shape
         more = [
-            size[2 + d] - (gradient.shape[2 + d] - 1) * stride[d] + 2 * self._padding[d]
-            - dilation[d] * (self.weight.shape[2 + d] - 1) - 1
+            size[2 + d]
+            - (gradient.shape[2 + d] - 1) * stride[d]
+            + 2 * self._padding[d]
+            - dilation[d] * (self.weight.shape[2 + d] - 1)
+            - 1
             for d in (0, 1)
-        ]  # fmt: skip
+        ]
         if self._packed_back is None:
             self._packed_back = _onednn._reorder_convolution_transpose_weight(
                 self.weight, self._padding, more, stride, dilation, groups, list(gradient.shape)
             )
         x: torch.Tensor = _onednn._convolution_transpose_pointwise(
-            gradient, self._packed_back, None, self._padding, more, stride, dilation, groups,
-            "none", [], "",
-        )  # fmt: skip
+            gradient,
+            self._packed_back,
+            None,
+            self._padding,
+            more,
+            stride,
+            dilation,
+            groups,
+            "none",
+            [],
+            "",
+        )
         return x
 
 

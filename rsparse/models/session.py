@@ -46,9 +46,11 @@ class Session:
         self.batch = batch or 1
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"],
+                model.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
                 enable_fallback=0,
-            )  # fmt: skip
+            )
         except Exception as error:  # onnxruntime raises its own kinds
             raise InputError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
         self._input = self._session.get_inputs()[0].name

@@ -68,9 +68,13 @@ def find_model(name: str) -> ZooModel:
     labels = _imagenet_names() if settings.num_classes == IMAGENET_CLASSES else None
     spec = InputSpec(tuple(size), settings.mean, settings.std, labels=labels)
     return ZooModel(
-        full_name, spec, settings.num_classes, settings.hf_hub_id, settings.license,
+        full_name,
+        spec,
+        settings.num_classes,
+        settings.hf_hub_id,
+        settings.license,
         timm.__version__,
-    )  # fmt: skip
+    )
 
 
 def build_network(model: ZooModel, weights: Path | None, seed: int = 0) -> nn.Module:
@@ -99,9 +103,11 @@ def build_network(model: ZooModel, weights: Path | None, seed: int = 0) -> nn.Mo
         torch.manual_seed(seed)
         try:
             network: nn.Module = timm.create_model(
-                model.name, pretrained=weights is not None, pretrained_cfg_overlay=overlay,
+                model.name,
+                pretrained=weights is not None,
+                pretrained_cfg_overlay=overlay,
                 exportable=True,
-            )  # fmt: skip
+            )
         except Exception as error:  # of torch, safetensors and timm
             detail = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(f"{model.name}: cannot be built: {detail}") from error

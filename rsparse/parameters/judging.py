@@ -18,9 +18,11 @@ class ClassifyParameters(Parameters):
         "extra attack); auto, cuda where there is one.",
     )
     batch_size: int = parameter(
-        16, "Images that a GPU classifies together; the CPU takes one at a time.", minimum=1,
+        16,
+        "Images that a GPU classifies together; the CPU takes one at a time.",
+        minimum=1,
         maximum=65536,
-    )  # fmt: skip
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +56,10 @@ class AttackRunParameters(Parameters):
     """How a folder is attacked, whatever the attack."""
 
     only_correct: bool = parameter(
-        False, "Attack only what the model classifies correctly, as the paper does.",
+        False,
+        "Attack only what the model classifies correctly, as the paper does.",
         flag="--only-correct",
-    )  # fmt: skip
+    )
     keep_size: bool = parameter(
         False,
         "Attack images at their own size, through the model's resizing; without it they are "
@@ -69,8 +72,10 @@ class AttackRunParameters(Parameters):
     batch_size: int | None = parameter(
         None,
         "Images attacked together; auto is 4, on a GPU as many as its memory holds, at most 64.",
-        minimum=1, maximum=65536, none="auto",
-    )  # fmt: skip
+        minimum=1,
+        maximum=65536,
+        none="auto",
+    )
     seed: int = parameter(
         0, "Seed of attacks that draw random numbers.", minimum=0, maximum=2**32 - 1
     )
@@ -89,17 +94,21 @@ class EvaluateParameters(Parameters):
         flag="--only-correct/--all-images",
     )
     limit: int | None = parameter(
-        None, "At most so many images, evenly from the list of their names.", minimum=1,
+        None,
+        "At most so many images, evenly from the list of their names.",
+        minimum=1,
         maximum=1_000_000_000,
-    )  # fmt: skip
+    )
     checks: bool = parameter(
         True, "Also run the extra attacks that the checklist needs: noise, a huge eps, more steps."
     )
     batch_size: int | None = parameter(
         None,
         "Images attacked together; auto is 4, on a GPU as many as its memory holds, at most 64.",
-        minimum=1, maximum=65536, none="auto",
-    )  # fmt: skip
+        minimum=1,
+        maximum=65536,
+        none="auto",
+    )
     seed: int = parameter(
         0, "Seed of attacks and defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
     )

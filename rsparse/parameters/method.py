@@ -179,9 +179,11 @@ class PurifyRunParameters(Parameters):
         none="native",
     )
     batch_size: int = parameter(
-        16, "Images that a GPU purifies together; the CPU takes one at a time.", minimum=1,
+        16,
+        "Images that a GPU purifies together; the CPU takes one at a time.",
+        minimum=1,
         maximum=65536,
-    )  # fmt: skip
+    )
     seed: int = parameter(
         0, "Seed of defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
     )

@@ -229,11 +229,17 @@ def _line(axes: Any, series: Series, shift: float) -> None:
     else:
         axes.vlines(x + shift, low, high, color=ink, linewidth=0.8, alpha=0.55, zorder=2)
     axes.plot(
-        x + (0 if ours else shift), y, color=ink, marker=MARKERS[series.style],
-        markersize=4.6 if ours else 3.8, markeredgewidth=0, linewidth=2.0 if ours else 1.2,
-        linestyle="--" if series.style == "none" else "-", label=series.label,
+        x + (0 if ours else shift),
+        y,
+        color=ink,
+        marker=MARKERS[series.style],
+        markersize=4.6 if ours else 3.8,
+        markeredgewidth=0,
+        linewidth=2.0 if ours else 1.2,
+        linestyle="--" if series.style == "none" else "-",
+        label=series.label,
         zorder=4 if ours else 3,
-    )  # fmt: skip
+    )
 
 
 def _draw_bars(axes: Any, chart: Bars) -> None:
@@ -247,13 +253,19 @@ def _draw_bars(axes: Any, chart: Bars) -> None:
         ink = INKS[style]
         axes.barh(row, value, height=0.3, color=ink, alpha=0.85, linewidth=0)
         axes.plot([low, high], [row, row], color=INKS["none"], linewidth=1.1)
-        axes.plot([low, high], [row, row], color=INKS["none"], linestyle="", marker="|",
-                  markersize=5)  # fmt: skip
+        axes.plot(
+            [low, high], [row, row], color=INKS["none"], linestyle="", marker="|", markersize=5
+        )
         axes.text(0, row - 0.24, label, va="bottom", fontsize=8)
         axes.text(
-            101.5, row - 0.24, f"{percent(estimate.value)} %", va="bottom", ha="right", fontsize=8,
+            101.5,
+            row - 0.24,
+            f"{percent(estimate.value)} %",
+            va="bottom",
+            ha="right",
+            fontsize=8,
             fontweight="bold",
-        )  # fmt: skip
+        )
     axes.set_ylim(len(chart.rows) - 0.6, -0.85)
 
 
@@ -267,8 +279,14 @@ def _draw_ratios(axes: Any, chart: Ratios) -> None:
         y, low, high = np.array(series.y).T
         axes.fill_between(series.x, low, high, color=ink, alpha=0.16, linewidth=0)
         axes.plot(
-            series.x, y, color=ink, marker=MARKERS[series.style], markersize=3, linewidth=1.3,
-            markeredgewidth=0, label=series.label,
-        )  # fmt: skip
+            series.x,
+            y,
+            color=ink,
+            marker=MARKERS[series.style],
+            markersize=3,
+            linewidth=1.3,
+            markeredgewidth=0,
+            label=series.label,
+        )
     axes.set_ylim(bottom=0)
     axes.set_xlabel(chart.x_label)

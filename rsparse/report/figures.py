@@ -111,9 +111,14 @@ def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
     header = ("defense", family.strength_name or "strength", "accuracy", "low", "high", "n")
     described = _describe(series, label)
     return Figure(
-        group, f"{ACCURACY}-{family.key}", family.title, described,
-        Lines(label, tuple(series)), header, tuple(rows),
-    )  # fmt: skip
+        group,
+        f"{ACCURACY}-{family.key}",
+        family.title,
+        described,
+        Lines(label, tuple(series)),
+        header,
+        tuple(rows),
+    )
 
 
 def _describe(series: Sequence[Series], label: str) -> str:
@@ -137,11 +142,14 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
     title = family.title if not strength else f"{family.title}, {strength}"
     n, bars = len(evaluation.names), ACROSS if group == ACROSS else ACCURACY
     return Figure(
-        group, f"{bars}-{family.key.removeprefix(f'{bars}-')}", title, _describe_bars(drawn),
+        group,
+        f"{bars}-{family.key.removeprefix(f'{bars}-')}",
+        title,
+        _describe_bars(drawn),
         Bars(tuple(drawn)),
         ("scenario", "source", "judged", "attack", "defense", "accuracy", "low", "high", "n"),
         tuple((*column.key, d.text, *estimate, n) for d, estimate in rows),
-    )  # fmt: skip
+    )
 
 
 def _describe_bars(rows: Sequence[tuple[str, str, Estimate]]) -> str:
@@ -172,10 +180,14 @@ def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column
     drawn = [(d.text, "ours" if d is subjects.judged else "b1", e) for d, e in rows]
     n = len(evaluation.names)
     return Figure(
-        ABLATION, f"{ABLATION}-{key}", title, _describe_bars(drawn), Bars(tuple(drawn)),
+        ABLATION,
+        f"{ABLATION}-{key}",
+        title,
+        _describe_bars(drawn),
+        Bars(tuple(drawn)),
         ("defense", "accuracy", "low", "high", "columns", "n"),
         tuple((d.text, *estimate, len(columns), n) for d, estimate in rows),
-    )  # fmt: skip
+    )
 
 
 def transfer_figures(subjects: Subjects) -> Iterator[Figure]:
@@ -208,11 +220,14 @@ def activation_figure(
         rows += [(label, int(d), *e, len(values)) for d, e in zip(depth, estimates, strict=True)]
     last = "; ".join(f"{line.label}: {line.y[-1].value:.2f} in the last layer" for line in series)
     return Figure(
-        ACTIVATION, f"{ACTIVATION}-{family.key}", f"{family.title}, {_strength(family.middle)}",
+        ACTIVATION,
+        f"{ACTIVATION}-{family.key}",
+        f"{family.title}, {_strength(family.middle)}",
         f"Median ratio to the benign images' total activation by depth. {last}.",
         Ratios("depth (convolutions from the input)", tuple(series)),
-        ("version", "depth", "median", "first_quartile", "third_quartile", "n"), tuple(rows),
-    )  # fmt: skip
+        ("version", "depth", "median", "first_quartile", "third_quartile", "n"),
+        tuple(rows),
+    )
 
 
 def _quartiles(values: NDArray[np.float64]) -> Estimate:

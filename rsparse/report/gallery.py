@@ -41,11 +41,17 @@ def make_sheets(subjects: Subjects, versions: Versions, n: int) -> tuple[Sheet, 
     judged = subjects.judged
     assert judged is not None
     return tuple(
-        Sheet(family.key, title_of(family), judged.text,
-              tuple(_pair(subjects, versions, family.middle, i)
-                    for i in evenly(subjects.evaluation.names, n)))
+        Sheet(
+            family.key,
+            title_of(family),
+            judged.text,
+            tuple(
+                _pair(subjects, versions, family.middle, i)
+                for i in evenly(subjects.evaluation.names, n)
+            ),
+        )
         for family in subjects.families_of(subjects.main_scenario)
-    )  # fmt: skip
+    )
 
 
 def title_of(family: Family) -> str:
@@ -59,8 +65,10 @@ def title_of(family: Family) -> str:
 def _pair(subjects: Subjects, versions: Versions, column: Column, i: int) -> Pair:
     name = subjects.evaluation.names[i]
     adversarial = versions.load(column, name)
-    said = (_said(subjects, column, subjects.undefended, i),
-            _said(subjects, column, subjects.judged, i))  # fmt: skip
+    said = (
+        _said(subjects, column, subjects.undefended, i),
+        _said(subjects, column, subjects.judged, i),
+    )
     return Pair(name, data_url(adversarial), data_url(versions.clean(adversarial)), said)
 
 
@@ -101,12 +109,16 @@ def make_panels(
         pictures = [versions.load(clean, name), adversarial, versions.clean(adversarial)]
         maps, classes = attend(pictures)
         drawn = [
-            Version(heading, data_url(pixels, 160),
-                    data_url(overlay_map(pixels, stretch_to_unit(map_)), 160),
-                    _named(subjects, int(index), i))
+            Version(
+                heading,
+                data_url(pixels, 160),
+                data_url(overlay_map(pixels, stretch_to_unit(map_)), 160),
+                _named(subjects, int(index), i),
+            )
             for heading, pixels, map_, index in zip(
-                ("benign", "adversarial", "purified"), pictures, maps, classes, strict=True)
-        ]  # fmt: skip
+                ("benign", "adversarial", "purified"), pictures, maps, classes, strict=True
+            )
+        ]
         label = class_name(subjects, int(subjects.evaluation.labels[i]))
         panels.append(Panel(name, f"{label}; {title_of(family)}", tuple(drawn)))
     return tuple(panels)

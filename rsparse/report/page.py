@@ -49,38 +49,42 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     drawn: dict[str, list[Drawn]] = {}
     for figure in charts:
         drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
-    return _environment().get_template("page.html").render(
-        style=_template("style.css"),
-        script=script,
-        policy=_POLICY.format(_digest(script)),
-        generator=subjects.evaluation.record["generator"],
-        evaluation=subjects.evaluation,
-        subjects=subjects,
-        verdicts=verdicts(subjects),
-        numbers=key_numbers(subjects),
-        scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
-        overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
-        groups=drawn,
-        trained={s: f"figures-{n}" for n, s in enumerate(shown.trained_scenarios(subjects))},
-        tables_two=tables_two(subjects),
-        sections=_sections(subjects, drawn),
-        basis=basis(subjects),
-        legends=_legends(charts),
-        attacks=tables.attacks(subjects),
-        images=tables.images(subjects),
-        n_attacks=len(subjects.columns(subjects.main_scenario)),
-        most_rows=tables.MOST_ROWS,
-        gallery=gallery,
-        checks=sorted_checks(checks_of_judged(subjects)),
-        other_checks=[
-            check
-            for check in sorted_checks(subjects.evaluation.checks)
-            if check not in checks_of_judged(subjects)
-        ],
-        outcomes=OUTCOMES,
-        files=_files(subjects),
-        names_digest=names_digest(subjects),
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            style=_template("style.css"),
+            script=script,
+            policy=_POLICY.format(_digest(script)),
+            generator=subjects.evaluation.record["generator"],
+            evaluation=subjects.evaluation,
+            subjects=subjects,
+            verdicts=verdicts(subjects),
+            numbers=key_numbers(subjects),
+            scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
+            overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
+            groups=drawn,
+            trained={s: f"figures-{n}" for n, s in enumerate(shown.trained_scenarios(subjects))},
+            tables_two=tables_two(subjects),
+            sections=_sections(subjects, drawn),
+            basis=basis(subjects),
+            legends=_legends(charts),
+            attacks=tables.attacks(subjects),
+            images=tables.images(subjects),
+            n_attacks=len(subjects.columns(subjects.main_scenario)),
+            most_rows=tables.MOST_ROWS,
+            gallery=gallery,
+            checks=sorted_checks(checks_of_judged(subjects)),
+            other_checks=[
+                check
+                for check in sorted_checks(subjects.evaluation.checks)
+                if check not in checks_of_judged(subjects)
+            ],
+            outcomes=OUTCOMES,
+            files=_files(subjects),
+            names_digest=names_digest(subjects),
+        )
+    )
 
 
 def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, str]:
@@ -136,15 +140,18 @@ def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
         ("images.csv", "image by image", tables.images(subjects)),
         ("attacks.csv", "distortion really used", tables.attacks(subjects)),
         *(
-            (f"overview-{number}.csv" if number else "overview.csv", f"all defenses, {scenario}",
-             tables.overview(subjects, scenario))
+            (
+                f"overview-{number}.csv" if number else "overview.csv",
+                f"all defenses, {scenario}",
+                tables.overview(subjects, scenario),
+            )
             for number, scenario in enumerate(subjects.scenarios)
         ),
         *(
             (f"{two.scenario}.csv", f"Table II, {two.scenario}", two.table)
             for two in tables_two(subjects)
         ),
-    ]  # fmt: skip
+    ]
     return [
         (name, title, to_csv(table.header, [[_raw(v) for v in row] for row in table.rows]))
         for name, title, table in described
@@ -215,9 +222,12 @@ def _environment() -> Any:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        loader=FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         undefined=StrictUndefined,
-    )  # fmt: skip
+    )
     environment.filters["line"] = lambda text: one_line(str(text))
     environment.filters["flat"] = flat
     environment.filters["plain"] = plain

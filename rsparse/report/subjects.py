@@ -82,8 +82,11 @@ class Subjects:
     def columns(self, scenario: str) -> list[Column]:
         """The attacked columns of a scenario."""
         attacked = [column for column in self.evaluation.columns if column.family != CLEAN]
-        return [c for c, name in zip(attacked, scenario_names(attacked), strict=True)
-                if name == scenario]  # fmt: skip
+        return [
+            c
+            for c, name in zip(attacked, scenario_names(attacked), strict=True)
+            if name == scenario
+        ]
 
     def clean_of(self, scenario: str) -> Column | None:
         """The clean images before the judge of a scenario."""
@@ -202,8 +205,9 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
     found: list[Family] = []
     keys: set[str] = set()
     for (_, source, judged, name, _), columns in groups.items():
-        alike = [g for g in groups.values() if g[0].threat == columns[0].threat
-                 and g[0].family == name]  # fmt: skip
+        alike = [
+            g for g in groups.values() if g[0].threat == columns[0].threat and g[0].family == name
+        ]
         title = name + _difference(columns[0], [g[0] for g in alike])
         scenario = named[columns[0].key]
         if source and (source != judged or len(sources[scenario]) > 1):

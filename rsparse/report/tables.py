@@ -89,9 +89,11 @@ def overview(subjects: Subjects, scenario: str) -> Table:
     header += ["worst case", *(["to best baseline"] if best is not None else []), "ms an image"]
     shares = range(1, header.index("worst case") + 1)
     return Table(
-        tuple(header), tuple(_with_best(rows, shares)), (False, *[True] * (len(header) - 1)),
+        tuple(header),
+        tuple(_with_best(rows, shares)),
+        (False, *[True] * (len(header) - 1)),
         tuple(defense is subjects.judged for defense in evaluation.defenses),
-    )  # fmt: skip
+    )
 
 
 def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:
@@ -117,10 +119,11 @@ def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str
         for d in evaluation.defenses
     ]
     return Table(
-        ("defense", *heads), tuple(_with_best(rows, range(1, len(heads) + 1))),
+        ("defense", *heads),
+        tuple(_with_best(rows, range(1, len(heads) + 1))),
         (False, *[True] * len(heads)),
         tuple(defense is subjects.judged for defense in evaluation.defenses),
-    )  # fmt: skip
+    )
 
 
 def attacks(subjects: Subjects) -> Table:
@@ -136,9 +139,18 @@ def attacks(subjects: Subjects) -> Table:
         row.append(Value(percent(found, 0), found))
         rows.append(tuple(row))
     header = (
-        "scenario", "made on", "shown to", "attack", "L∞ mean", "L∞ max", "L2 mean", "L2 max",
-        "d mean", "d max", "found %",
-    )  # fmt: skip
+        "scenario",
+        "made on",
+        "shown to",
+        "attack",
+        "L∞ mean",
+        "L∞ max",
+        "L2 mean",
+        "L2 max",
+        "d mean",
+        "d max",
+        "found %",
+    )
     return Table(header, tuple(rows), (False, False, False, False, *[True] * 7))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import CLEAN, Check, Column, Defended
+from rsparse.evaluation.results import CLEAN, Check, Defended
 from rsparse.evaluation.statistics import mcnemar, worst_case
 from rsparse.report.estimates import (
     Estimate,
@@ -215,9 +215,3 @@ def key_numbers(subjects: Subjects) -> list[KeyNumber]:
 
 def _key(label: str, estimate: Estimate, defense: str) -> KeyNumber:
     return KeyNumber(label, percent(estimate.value), f"{defense}, {interval(estimate)} %")
-
-
-def column_title(column: Column) -> str:
-    """A column's name with the model it was made on, where that says something."""
-    own = column.source == column.judged
-    return column.attack if own else f"{column.attack} on {column.source}"

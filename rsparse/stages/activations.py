@@ -143,9 +143,15 @@ def measure_activations(
     step = ActivationStep(probe, chosen, parameters.gamma)
     with journal_beside(output, run, overwrite) as journal:
         done, resumed, failed = run_images(
-            joined, journal, OneByOne(step), what="measure", workers=workers, pays_from=50,
-            progress=progress, sees=[model],
-        )  # fmt: skip
+            joined,
+            journal,
+            OneByOne(step),
+            what="measure",
+            workers=workers,
+            pays_from=50,
+            progress=progress,
+            sees=[model],
+        )
         missing = InputError(f"has no benign version of that name in {benign}")
         failed += [failure(image, missing) for image in alone]
         refuse_all_failed(failed, done + resumed, None)

@@ -90,9 +90,14 @@ class AttentionStep:
         attention = class_activation_map(features[0], weights)
         overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.opacity)
         return Explained(
-            pixels, overlay, digest, predicted, float(probabilities[predicted]), chosen,
+            pixels,
+            overlay,
+            digest,
+            predicted,
+            float(probabilities[predicted]),
+            chosen,
             float(probabilities[chosen]),
-        )  # fmt: skip
+        )
 
     def _panel(
         self, name: str, versions: Sequence[Explained], label: int | None
@@ -186,9 +191,16 @@ def explain_images(
     folder = OutputFolder.open(output, run, paths, overwrite)
     step = AttentionStep(probe, chosen, parameters, known, columns, output)
     done, resumed, failed = run_images(
-        first, folder.journal, OneByOne(step), what="explain", workers=workers, pays_from=100,
-        progress=progress, folder=output, sees=[model],
-    )  # fmt: skip
+        first,
+        folder.journal,
+        OneByOne(step),
+        what="explain",
+        workers=workers,
+        pays_from=100,
+        progress=progress,
+        folder=output,
+        sees=[model],
+    )
     refuse_all_failed(failed, done + resumed, folder)
     sources = _sources(inputs, folder.journal.entries())
     record = Record(IMAGES, "attention", values, inputs=(*sources, classifier.source()))

@@ -195,9 +195,16 @@ def classify_images(
     step, batching = _batches(ClassifyStep(classifier, top), device, parameters, workers)
     with journal_beside(output, run, overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
-            inputs, journal, step, what="classify", workers=workers, pays_from=100,
-            progress=progress, sees=[model], **batching,
-        )  # fmt: skip
+            inputs,
+            journal,
+            step,
+            what="classify",
+            workers=workers,
+            pays_from=100,
+            progress=progress,
+            sees=[model],
+            **batching,
+        )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, known) for entry in journal.entries()]
         outcome.n_labelled = sum(row.label is not None for row in rows)

@@ -116,9 +116,14 @@ def judge_images(
     output = cells[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
-            folder.inputs, journal, step, what=what, workers=workers, progress=progress,
+            folder.inputs,
+            journal,
+            step,
+            what=what,
+            workers=workers,
+            progress=progress,
             sees=[folder.path, *(judge.path for judge in judges)],
-        )  # fmt: skip
+        )
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())
         for entry in entries:

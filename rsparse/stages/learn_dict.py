@@ -90,9 +90,14 @@ def learn_dict(
         done = resumed = 0
         for turn in turns:
             counts = run_images(
-                turn, journal, OneByOne(SampleStep(parameters)), what="smooth", workers=workers,
-                pays_from=16, progress=progress,
-            )  # fmt: skip
+                turn,
+                journal,
+                OneByOne(SampleStep(parameters)),
+                what="smooth",
+                workers=workers,
+                pays_from=16,
+                progress=progress,
+            )
             done, resumed = done + counts[0], resumed + counts[1]
             failed |= {_name(entry): {**entry, "name": _name(entry)} for entry in counts[2]}
         failures = [failed[name] for name in sorted(failed)]

@@ -65,9 +65,7 @@ class LocalizeOutcome(Outcome):
 
     def as_json(self) -> dict[str, object]:
         """For scripts."""
-        return {
-            **super().as_json(), "mean_area": self.mean_area, "not_found": self.not_found
-        }  # fmt: skip
+        return {**super().as_json(), "mean_area": self.mean_area, "not_found": self.not_found}
 
 
 def localize_images(
@@ -101,10 +99,18 @@ def localize_images(
             raise
     step = LocalizeStep(parameters, inputs.labels, output, overlay)
     done, resumed, failed = run_images(
-        inputs, folder.journal, OneByOne(step), what="localize", workers=workers, batch_size=8,
-        pays_from=200, progress=progress, folder=output, holds=step.has_picture,
+        inputs,
+        folder.journal,
+        OneByOne(step),
+        what="localize",
+        workers=workers,
+        batch_size=8,
+        pays_from=200,
+        progress=progress,
+        folder=output,
+        holds=step.has_picture,
         sees=[] if pictures is None else [pictures.journal.path],
-    )  # fmt: skip
+    )
     if pictures is not None and done + resumed == 0:
         pictures.abandon()
     refuse_all_failed(failed, done + resumed, folder)

@@ -37,7 +37,7 @@ from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
-from rsparse.store.records import IMAGES, Record, Source
+from rsparse.store.records import IMAGES, Record
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,9 @@ def purify_images(
     resources, used = load_resources([defense], dictionaries or {}, how.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
+    digests = {name: source.sha256 for name, source in used.items()}
     values = {
-        **_values(defense, used, given is not None, device),
+        **recorded_defense(defense, digests, given is not None, device),
         **recorded_device(device),
         **({"size": size} if size else {}),
     }
@@ -175,7 +176,7 @@ def purify_images(
         "stage": "purify",
         "parameters": values,
         "seed": seed,
-        "dictionaries": {name: source.sha256 for name, source in used.items()},
+        "dictionaries": digests,
         "images": inputs.names_digest(),
         "masks": given.names_digest() if given else None,
     }
@@ -186,9 +187,17 @@ def purify_images(
     step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
     batches, batching = _batches(step, device, how, workers.cores(len(inputs.images), pays_from=0))
     done, resumed, failed = run_images(
-        inputs, folder.journal, batches, what="purify", workers=workers, progress=progress,
-        folder=output, sees=read, holds=step.has_same_mask, **batching,
-    )  # fmt: skip
+        inputs,
+        folder.journal,
+        batches,
+        what="purify",
+        workers=workers,
+        progress=progress,
+        folder=output,
+        sees=read,
+        holds=step.has_same_mask,
+        **batching,
+    )
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
     if given is not None:
@@ -220,17 +229,28 @@ def sides_of(how: PurifyRunParameters) -> list[int] | None:
     return None if how.size is None else list(parse_size(how.size))
 
 
-def _values(
-    defense: Defense, used: Mapping[str, Source], has_masks: bool, device: str | None
+def recorded_defense(
+    defense: Defense, digests: Mapping[str, str], has_masks: bool, device: str | None
 ) -> dict[str, Any]:
-    """The record's parameters: RegionSparse's own ones plainly, those of others as a defense."""
+    """What a record tells of the defense: RegionSparse's own parameters plainly.
+
+    Parameters
+    ----------
+    defense : Defense
+    digests : mapping of str to str
+        SHA-256 of the dictionaries that it uses, by name.
+    has_masks : bool
+        Whether masks take the place of localization.
+    device : str, optional
+        Torch's, where there is one.
+    """
     if isinstance(defense, RegionSparse):
         values = _fields(PurifyParameters, defense)
         if defense.localize and not has_masks:
             values["localization"] = _fields(LocalizeParameters, defense)
     else:
         values = {"defense": defense.as_record()}
-    named = {name: source.sha256 for name, source in used.items() if name}
+    named = {name: digest for name, digest in digests.items() if name}
     codecs = defense.codecs(device)
     return {
         **values,

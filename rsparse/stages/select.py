@@ -156,10 +156,16 @@ def _write(
     folder = OutputFolder.open(output, choice.identity(), choice.inputs.paths, overwrite)
     step = SelectStep(choice.classifier, choice.labels, output)
     done, resumed, failed = run_images(
-        choice.inputs, folder.journal, OneByOne(step), what="select", workers=workers,
-        pays_from=100, progress=progress, folder=output,
+        choice.inputs,
+        folder.journal,
+        OneByOne(step),
+        what="select",
+        workers=workers,
+        pays_from=100,
+        progress=progress,
+        folder=output,
         sees=[*choice.inputs.paths, choice.classifier.path],
-    )  # fmt: skip
+    )
     refuse_all_failed(failed, done + resumed, folder)
     record = choice.record(digests_of(folder.journal))
     if choice.only_correct:

@@ -118,8 +118,10 @@ def _load_levels(file: Any) -> tuple[Level, ...]:
     prefilter = read_array(file, "levels/prefilter", "b", 1)
     columns = [noise_below, sparsity, localize, prefilter]
     for name, kinds, otherwise in (  # that older files lack
-        ("period_below", "f", np.inf), ("weakest", "f", 0.0), ("stride", "iu", DEFAULT_STRIDE)
-    ):  # fmt: skip
+        ("period_below", "f", np.inf),
+        ("weakest", "f", 0.0),
+        ("stride", "iu", DEFAULT_STRIDE),
+    ):
         there = name in file["levels"]
         missing = np.full(len(noise_below), otherwise)
         columns.append(read_array(file, f"levels/{name}", kinds, 1) if there else missing)
@@ -127,11 +129,16 @@ def _load_levels(file: Any) -> tuple[Level, ...]:
         raise ValueError("levels: its datasets differ in length")
     return tuple(
         Level(
-            float(noise), int(k), bool(region), bool(before), float(period), float(weakest),
+            float(noise),
+            int(k),
+            bool(region),
+            bool(before),
+            float(period),
+            float(weakest),
             int(stride),
         )
         for noise, k, region, before, period, weakest, stride in zip(*columns, strict=True)
-    )  # fmt: skip
+    )
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:

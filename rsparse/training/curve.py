@@ -60,16 +60,24 @@ def _draw_lines(axes: Any, history: Sequence[dict[str, Any]], name: str, scale: 
     """One line for the training and one for each version that is validated."""
     trained = [entry for entry in history if entry["training"] is not None]
     axes.plot(
-        [entry["epoch"] for entry in trained], [scale * e["training"][name] for e in trained],
-        "o--", color="#999999", markersize=3, linewidth=1, label="training, augmented",
-    )  # fmt: skip
+        [entry["epoch"] for entry in trained],
+        [scale * e["training"][name] for e in trained],
+        "o--",
+        color="#999999",
+        markersize=3,
+        linewidth=1,
+        label="training, augmented",
+    )
     versions = list(history[0]["validation"]["versions"])
     for number, version in enumerate(versions):
         values = [entry["validation"]["versions"][version][name] for entry in history]
         axes.plot(
-            [entry["epoch"] for entry in history], [scale * value for value in values],
-            **look(number), linewidth=1.2, label=f"validation, {version}",
-        )  # fmt: skip
+            [entry["epoch"] for entry in history],
+            [scale * value for value in values],
+            **look(number),
+            linewidth=1.2,
+            label=f"validation, {version}",
+        )
 
 
 def look(number: int) -> dict[str, Any]:

@@ -176,11 +176,13 @@ class Training:
                 f"the validation loss is no finite number after epoch {len(state.history)}; "
                 "try a lower --learning-rate"
             )
-        state.history.append({
-            "epoch": len(state.history),
-            "training": None if trained is None else figures_of(trained),
-            "validation": figures,
-        })  # fmt: skip
+        state.history.append(
+            {
+                "epoch": len(state.history),
+                "training": None if trained is None else figures_of(trained),
+                "validation": figures,
+            }
+        )
         if best_epoch(losses_of(state.history)) == len(state.history) - 1:
             state.best = self._weights()
         if trained is not None:

@@ -154,9 +154,16 @@ class TrainingRun:
         step = ReadingStep(files)
         folders = [path for inputs in self.purified.values() for path in inputs.paths]
         done, resumed, failed = run_images(
-            self.inputs, journal, OneByOne(step), what="read", workers=self.workers,
-            pays_from=2000, progress=progress, holds=step.holds, sees=folders,
-        )  # fmt: skip
+            self.inputs,
+            journal,
+            OneByOne(step),
+            what="read",
+            workers=self.workers,
+            pays_from=2000,
+            progress=progress,
+            holds=step.holds,
+            sees=folders,
+        )
         refuse_all_failed(failed, done + resumed, None)
         outcome = TrainOutcome(output, done, resumed, failed, label_origin=self.label_origin)
         try:
@@ -195,12 +202,19 @@ class TrainingRun:
         parts = split(samples, self.parameters)
         identity = [self.identity(), *entries]
         found = retrain(
-            self.classifier, self.file, parts, list(files), self.adversaries, self.parameters,
-            device=self.device, precision=self.precision,
+            self.classifier,
+            self.file,
+            parts,
+            list(files),
+            self.adversaries,
+            self.parameters,
+            device=self.device,
+            precision=self.precision,
             threads=self.workers.cores(len(samples), pays_from=0),
             checkpoint=checkpoint_beside(outcome.output),
-            run=sha256_of(b"".join(map(to_line, identity))), progress=progress,
-        )  # fmt: skip
+            run=sha256_of(b"".join(map(to_line, identity))),
+            progress=progress,
+        )
         self.file = found.file
         outcome.history, outcome.resumed_epochs = found.history, found.resumed
         outcome.written = found.written

@@ -31,20 +31,48 @@ def bands(
     lanes = m // patch_size
     made = torch.empty((n_layers, ny, width, lanes), device=rows.device)
     _bands[(n_layers * ny, triton.cdiv(width, _PIXELS))](
-        atoms.contiguous(), deviation.contiguous(), offset.contiguous(), rows.contiguous(),
-        weights.contiguous(), made, ny, n_columns, width, stride, width - patch_size, m, lanes,
-        sparsity=places - 1, patch_size=patch_size, n_lanes=triton.next_power_of_2(lanes),
-        n_pixels=_PIXELS, num_warps=_WARPS,
-    )  # fmt: skip
+        atoms.contiguous(),
+        deviation.contiguous(),
+        offset.contiguous(),
+        rows.contiguous(),
+        weights.contiguous(),
+        made,
+        ny,
+        n_columns,
+        width,
+        stride,
+        width - patch_size,
+        m,
+        lanes,
+        sparsity=places - 1,
+        patch_size=patch_size,
+        n_lanes=triton.next_power_of_2(lanes),
+        n_pixels=_PIXELS,
+        num_warps=_WARPS,
+    )
     return made
 
 
 @triton.jit
 def _bands(
-    atoms, deviation, offset, rows, weights, bands, ny, n_columns, width, stride, last, m, lanes,
-    sparsity: tl.constexpr, patch_size: tl.constexpr, n_lanes: tl.constexpr,
+    atoms,
+    deviation,
+    offset,
+    rows,
+    weights,
+    bands,
+    ny,
+    n_columns,
+    width,
+    stride,
+    last,
+    m,
+    lanes,
+    sparsity: tl.constexpr,
+    patch_size: tl.constexpr,
+    n_lanes: tl.constexpr,
     n_pixels: tl.constexpr,
-):  # fmt: skip
+):
     band = tl.program_id(0).to(tl.int64)
     layer = band // ny
     x = tl.program_id(1) * n_pixels + tl.arange(0, n_pixels)
@@ -62,8 +90,9 @@ def _bands(
             row = tl.load(rows + code + s, mask=covers, other=0)
             numbers = tl.load(
                 atoms + row[:, None] * m + j * lanes + lane,
-                mask=covers[:, None] & is_lane, other=0.0,
-            )  # fmt: skip
+                mask=covers[:, None] & is_lane,
+                other=0.0,
+            )
             sums += weight[:, None] * numbers
         hit = tl.load(weights + code + sparsity, mask=covers, other=0.0)
         part = layer * m + j * lanes + lane

@@ -15,16 +15,23 @@ def bilateral(images: Tensor, radius: int, sigma_color: float, sigma_space: floa
     n, _, height, width = images.shape
     filtered = torch.empty_like(images)
     _bilateral[(n, triton.cdiv(height * width, _PIXELS))](
-        images, filtered, height, width, -0.5 / sigma_color**2, -0.5 / sigma_space**2,
-        radius=radius, n_pixels=_PIXELS, num_warps=_WARPS,
-    )  # fmt: skip
+        images,
+        filtered,
+        height,
+        width,
+        -0.5 / sigma_color**2,
+        -0.5 / sigma_space**2,
+        radius=radius,
+        n_pixels=_PIXELS,
+        num_warps=_WARPS,
+    )
     return filtered
 
 
 @triton.jit
 def _bilateral(
     images, filtered, height, width, color, space, radius: tl.constexpr, n_pixels: tl.constexpr
-):  # fmt: skip
+):
     plane = height * width
     first = tl.program_id(0).to(tl.int64) * 3 * plane
     pixel = tl.program_id(1) * n_pixels + tl.arange(0, n_pixels)

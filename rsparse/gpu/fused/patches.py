@@ -16,18 +16,42 @@ def take(x: Tensor, places: Tensor, n_columns: int, stride: int, patch_size: int
     lanes = patch_size * c
     patches = torch.empty((len(places), patch_size * lanes), device=x.device)
     _take[(triton.cdiv(len(places), _PATCHES),)](
-        x, places, patches, len(places), width * c, c, n_columns, stride, height - patch_size,
-        width - patch_size, lanes, patch_size=patch_size, n_lanes=triton.next_power_of_2(lanes),
-        n_patches=_PATCHES, num_warps=_WARPS,
-    )  # fmt: skip
+        x,
+        places,
+        patches,
+        len(places),
+        width * c,
+        c,
+        n_columns,
+        stride,
+        height - patch_size,
+        width - patch_size,
+        lanes,
+        patch_size=patch_size,
+        n_lanes=triton.next_power_of_2(lanes),
+        n_patches=_PATCHES,
+        num_warps=_WARPS,
+    )
     return patches
 
 
 @triton.jit
 def _take(
-    x, places, patches, n, line, channels, n_columns, stride, last_row, last_column, lanes,
-    patch_size: tl.constexpr, n_lanes: tl.constexpr, n_patches: tl.constexpr,
-):  # fmt: skip
+    x,
+    places,
+    patches,
+    n,
+    line,
+    channels,
+    n_columns,
+    stride,
+    last_row,
+    last_column,
+    lanes,
+    patch_size: tl.constexpr,
+    n_lanes: tl.constexpr,
+    n_patches: tl.constexpr,
+):
     patch = tl.program_id(0).to(tl.int64) * n_patches + tl.arange(0, n_patches)
     exists = patch < n
     lane = tl.arange(0, n_lanes)[None, :]

@@ -36,9 +36,18 @@ def pursue(
     if n:
         shape = _launch_shape(k, sparsity)
         _pursue[(triton.cdiv(n, shape["n_signals"]),)](
-            correlations.contiguous(), gram, atoms, coefficients, n, k, sparsity, weakest,
-            NEGLIGIBLE, INDEPENDENT, **shape,
-        )  # fmt: skip
+            correlations.contiguous(),
+            gram,
+            atoms,
+            coefficients,
+            n,
+            k,
+            sparsity,
+            weakest,
+            NEGLIGIBLE,
+            INDEPENDENT,
+            **shape,
+        )
     return atoms, coefficients
 
 
@@ -55,9 +64,20 @@ def _launch_shape(k: int, sparsity: int) -> dict[str, Any]:
 
 @triton.jit
 def _pursue(
-    correlations, gram, atoms, coefficients, n, k, sparsity, weakest, negligible, independent,
-    n_signals: tl.constexpr, width: tl.constexpr, n_steps: tl.constexpr,
-):  # fmt: skip
+    correlations,
+    gram,
+    atoms,
+    coefficients,
+    n,
+    k,
+    sparsity,
+    weakest,
+    negligible,
+    independent,
+    n_signals: tl.constexpr,
+    width: tl.constexpr,
+    n_steps: tl.constexpr,
+):
     signal = tl.program_id(0).to(tl.int64) * n_signals + tl.arange(0, n_signals)
     exists = signal < n
     atom, place = tl.arange(0, width)[None, :], tl.arange(0, n_steps)[None, :]
