@@ -36,11 +36,11 @@ from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
-from rsparse.images import decode_image, find_images, to_unit
-from rsparse.models.onnx_classifier import Classifier, load_classifier
+from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.models.twin import load_twin
-from rsparse.parallel import usable_cores
+from rsparse.models.torch.twin import load_twin
+from rsparse.store.images import decode_image, find_images, to_unit
+from rsparse.work.parallel import usable_cores
 
 BATCH, RUNS = 4, 5
 FILE_RUNS, FILE_ATTACK = 3, "bim:eps=8"

@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 from plans import ATOMS, model
 from policies import Shown, as_levels_say, print_halves, print_policies
 
+from rsparse.commands.evaluate.evaluate import run_matrix
+from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.commands.learn_dict import learn_dict
 from rsparse.core.levels import Pixels, noise_level, period_two
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import Column, Evaluation
-from rsparse.images import decode_image
-from rsparse.matrix.layout import Attacked, Matrix
-from rsparse.matrix.running import run_matrix
-from rsparse.parallel import Here
-from rsparse.parameters.judging import EvaluateParameters
-from rsparse.parameters.method import LearnParameters
-from rsparse.stages.learn_dict import learn_dict
+from rsparse.options.judging import EvaluateParameters
+from rsparse.options.method import LearnParameters
+from rsparse.store.images import decode_image
+from rsparse.work.parallel import Here
 
 ATTACKS = (
     "fgsm:eps=2,6,14,22", "bim:eps=2,6,14,22", "mi-fgsm:d=0.01,0.05,0.1,0.2",

@@ -25,15 +25,15 @@ from pathlib import Path
 import measure
 import numpy as np
 
-from rsparse.cluster import Cluster
+from rsparse.commands.purify import purify_images
 from rsparse.core.dictionary import Dictionary
 from rsparse.defenses import RegionSparse
-from rsparse.images import encode_png
-from rsparse.parallel import Here, Workers
-from rsparse.stages.purify import purify_images
 from rsparse.store.dictionaries import save_dictionary
+from rsparse.store.images import encode_png
 from rsparse.store.inputs import load_inputs
 from rsparse.store.records import DICTIONARY, Record
+from rsparse.work.cluster import Cluster
+from rsparse.work.parallel import Here, Workers
 
 PLACES = {"--jobs 1": Here(1), "--jobs 2": Here(2), "--cluster local:2": Cluster("local:2")}
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import measure
 
-from rsparse.devices import torch_device
-from rsparse.parallel import Here, usable_cores
-from rsparse.progress import Progress
+from rsparse.work.devices import torch_device
+from rsparse.work.parallel import Here, usable_cores
+from rsparse.work.progress import Progress
 
 
 class Computing(NamedTuple):

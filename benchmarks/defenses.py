@@ -19,7 +19,7 @@ import photographs
 
 from rsparse.defenses import DEFENSES, Defense, Resources, defense_text, parse_defense
 from rsparse.errors import InputError
-from rsparse.images import Pixels, to_unit
+from rsparse.store.images import Pixels, to_unit
 
 IMAGES = 3
 CHAINS = ("bilateral+jpeg:quality=40",)

@@ -22,9 +22,9 @@ from lines import head, row
 from plans import OURS, dictionaries, model
 from recipes import RETRAINED, TRAININGS
 
+from rsparse.commands.train.retraining import train_on
 from rsparse.evaluation.plan import parse_defenses
-from rsparse.progress import SILENT
-from rsparse.retraining import train_on
+from rsparse.work.progress import SILENT
 
 SHOWN: Mapping[str, tuple[str, ...]] = {  # what its own attacks are shown behind
     "purified": (),

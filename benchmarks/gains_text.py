@@ -10,8 +10,8 @@ from paper import STRENGTHS
 from plans import OURS, text_of
 from recipes import SETTINGS
 
+from rsparse.evaluation.estimates import paired_difference, per_image, percent, points, share
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, Column, Defended
-from rsparse.report.estimates import paired_difference, per_image, percent, points, share
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.table_two import tables_two
 

@@ -26,16 +26,16 @@ from gpu_networks import print_networks
 from gpu_steps import ATOMS, PATCH, WHOLE, print_steps
 
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.torch.precision import float32_in_full, optional_torch_device
+from rsparse.core.engines.torch.pursuit import pursue
+from rsparse.core.engines.torch.regionsparse import purify_together
 from rsparse.core.learning import learn_dictionary
 from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
 from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
-from rsparse.devices import float32_in_full, optional_torch_device
-from rsparse.gpu.pursuit import pursue
-from rsparse.gpu.regionsparse import purify_together
-from rsparse.images import decode_image, find_images, to_unit
-from rsparse.parameters.method import LearnParameters, PurifyParameters
+from rsparse.options.method import LearnParameters, PurifyParameters
+from rsparse.store.images import decode_image, find_images, to_unit
 
 CASES = {
     "whole image": WHOLE,

@@ -11,10 +11,10 @@ from plans import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
-from rsparse.images import to_unit
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.models.twin import load_twin
+from rsparse.models.torch.twin import load_twin
+from rsparse.store.images import to_unit
 
 
 def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operations: float) -> None:

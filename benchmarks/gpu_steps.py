@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from gpu_clock import Clock, plain
 
-from rsparse.gpu.decoding import Tables, coded_bands
-from rsparse.gpu.filters import bilateral
-from rsparse.gpu.grids import Grid
-from rsparse.gpu.kernels import has_kernels
-from rsparse.gpu.overlap import add_bands
-from rsparse.gpu.pursuit import pursue, pursue_in_step
-from rsparse.parameters.method import PurifyParameters
+from rsparse.core.engines.torch.decoding import Tables, coded_bands
+from rsparse.core.engines.torch.filters import bilateral
+from rsparse.core.engines.torch.grids import Grid
+from rsparse.core.engines.torch.kernels import has_kernels
+from rsparse.core.engines.torch.overlap import add_bands
+from rsparse.core.engines.torch.pursuit import pursue, pursue_in_step
+from rsparse.options.method import PurifyParameters
 
 PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)

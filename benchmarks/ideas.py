@@ -25,24 +25,24 @@ import numpy as np
 from numpy.typing import NDArray
 from plans import ATOMS, dictionary, model
 
+from rsparse.commands.evaluate.evaluate import run_matrix
+from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.learn_dict import learn_dict
 from rsparse.core.attention import class_activation_map
 from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import bilateral, non_local_means
 from rsparse.core.localization import locate_object
+from rsparse.evaluation.estimates import points
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
-from rsparse.images import decode_image
-from rsparse.matrix.layout import Matrix
-from rsparse.matrix.running import run_matrix
-from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.models.probes import AttentionProbe
-from rsparse.parallel import Here
-from rsparse.parameters.judging import EvaluateParameters
-from rsparse.parameters.method import LearnParameters
-from rsparse.report.estimates import points
-from rsparse.stages.learn_dict import learn_dict
+from rsparse.models.onnx.classifier import Classifier, load_classifier
+from rsparse.models.onnx.probes import AttentionProbe
+from rsparse.options.judging import EvaluateParameters
+from rsparse.options.method import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
+from rsparse.store.images import decode_image
+from rsparse.work.parallel import Here
 
 ATTACKS = ("fgsm:eps=14", "bim:eps=6,14", "mi-fgsm:d=0.05", "cw-l2:d=0.1,steps=30")
 REFERENCE = "K = 1"

@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 
 from rsparse.attacks import parse_attack
+from rsparse.commands.activations import measure_activations
+from rsparse.commands.attack.attack import attack_images
+from rsparse.commands.attention import explain_images
+from rsparse.commands.classify import classify_images
+from rsparse.commands.learn_dict import learn_dict
+from rsparse.commands.purify import purify_images
 from rsparse.defenses import RegionSparse
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.judging import (
+from rsparse.options.judging import (
     ActivationParameters,
     AttackRunParameters,
     AttentionParameters,
     ClassifyParameters,
 )
-from rsparse.parameters.method import LearnParameters
-from rsparse.stages.activations import measure_activations
-from rsparse.stages.attack import attack_images
-from rsparse.stages.attention import explain_images
-from rsparse.stages.classify import classify_images
-from rsparse.stages.learn_dict import learn_dict
-from rsparse.stages.purify import purify_images
+from rsparse.options.method import LearnParameters
 from rsparse.store.folders import MANIFEST
 
 WANTS = SpecOptions(preset="inception-v3")

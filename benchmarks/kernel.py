@@ -23,12 +23,13 @@ import numpy as np
 import peers
 import photographs
 
-from rsparse.core import engine, lockstep
 from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines import loops as engine
+from rsparse.core.engines import numpy_loops as lockstep
 from rsparse.core.omp import BLOCK, gram_matrix, in_threads, omp
 from rsparse.core.patches import positions
-from rsparse.images import Pixels, to_unit
+from rsparse.store.images import Pixels, to_unit
 
 PATCHES, SCIKIT_PATCHES = 20_000, 2_000
 CASES = ((True, 256, 2), (True, 256, 5), (True, 256, 10), (True, 512, 5), (False, 256, 5))

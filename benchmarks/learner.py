@@ -21,9 +21,9 @@ from rsparse.core.filters import non_local_means
 from rsparse.core.learning import DictionaryLearner, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
-from rsparse.images import Pixels, decode_image, encode_png
-from rsparse.parallel import usable_cores
-from rsparse.parameters.method import LearnParameters
+from rsparse.options.method import LearnParameters
+from rsparse.store.images import Pixels, decode_image, encode_png
+from rsparse.work.parallel import usable_cores
 
 PATCHES, HELD_OUT, ATOMS = 100_000, 10_000, 256
 SPARSITIES = (1, 2, 5, 10)

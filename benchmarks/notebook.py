@@ -18,10 +18,10 @@ import torch
 from foolbox import PyTorchModel
 from foolbox.attacks import LinfBasicIterativeAttack, LinfFastGradientAttack
 
-from rsparse.images import decode_image, encode_png, find_images, to_pixels, to_unit
-from rsparse.models.onnx_classifier import Classifier, load_classifier
+from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.models.torch_converter import import_onnx2torch
+from rsparse.models.torch.converter import import_onnx2torch
+from rsparse.store.images import decode_image, encode_png, find_images, to_pixels, to_unit
 
 convert, _ = import_onnx2torch()
 

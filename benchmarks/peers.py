@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import orthogonal_mp_gram
 
-from rsparse.core import engine
+from rsparse.core.engines import loops as engine
 
 SPAMS = ("spams-bin==2.6.14",)
 _CORETYPES = ("", "Haswell", "Zen", "SkylakeX")  # the OpenBLAS in SPAMS may not know a new CPU

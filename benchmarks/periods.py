@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.compression import jpeg
 from rsparse.core.levels import Pixels, noise_level, period_two
-from rsparse.images import decode_image
+from rsparse.store.images import decode_image
 
 ATTACKS = ("fgsm-eps=2", "bim-eps=2", "mi-fgsm-d=0.01", "cw-l2-d=0.01-steps=30")
 RULES = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rsparse.commands.learn_dict import learn_dict
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here
-from rsparse.parameters.judging import EvaluateParameters
-from rsparse.parameters.method import LearnParameters
-from rsparse.stages.learn_dict import learn_dict
+from rsparse.options.judging import EvaluateParameters
+from rsparse.options.method import LearnParameters
+from rsparse.work.parallel import Here
 
 MODELS = {  # file, and how it wants its input
     "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),

@@ -19,11 +19,11 @@ import photographs
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
-from rsparse.images import Pixels, decode_image, encode_png
-from rsparse.parallel import usable_cores
-from rsparse.parameters.method import PurifyParameters
+from rsparse.options.method import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
+from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.store.records import DICTIONARY, Record
+from rsparse.work.parallel import usable_cores
 
 IMAGES, COMMAND_IMAGES = 5, 1000
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from plans import COARSE, DICTIONARIES, WIDE
 
 from rsparse.defenses import parse_defense
-from rsparse.parameters.training import TrainParameters
+from rsparse.options.training import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.journal import to_line
 

@@ -27,10 +27,10 @@ import trainings
 from sharing import share_images
 
 from rsparse.cli.console import progress_bar
+from rsparse.commands.evaluate.estimate import estimate
+from rsparse.commands.evaluate.evaluate import run_matrix
+from rsparse.commands.evaluate.layout import Matrix
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
-from rsparse.matrix.estimate import estimate
-from rsparse.matrix.layout import Matrix
-from rsparse.matrix.running import run_matrix
 
 PLANS = (*plans.PLANS, *trainings.BASES)
 SAME_IMAGES = {  # by plan: others of the same photographs and classifier

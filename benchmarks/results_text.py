@@ -12,10 +12,10 @@ from trainings import BASES, Figures
 
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
+from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent, points
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.evaluation.results import Column, Defended, Evaluation
 from rsparse.report import tables
-from rsparse.report.estimates import mean_share, paired_difference, per_image, percent, points
 from rsparse.report.markdown import table_lines
 from rsparse.report.subjects import Subjects, find_subjects
 

@@ -8,13 +8,13 @@ import numpy as np
 from lines import head, row, short, verdict
 from paper import STRENGTHS, TABLE_TWO
 
+from rsparse.evaluation.estimates import mean_share, percent, share
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     GRAY_BOX,
     Column,
 )
-from rsparse.report.estimates import mean_share, percent, share
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import TableTwo, tables_two
 

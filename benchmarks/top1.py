@@ -11,9 +11,9 @@ import argparse
 import time
 from pathlib import Path
 
+from rsparse.commands.classify import classify_images
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.judging import ClassifyParameters
-from rsparse.stages.classify import classify_images
+from rsparse.options.judging import ClassifyParameters
 
 MODELS = {
     "mobilenet_v2_224.onnx": SpecOptions(preset="mobilenet-v2"),

@@ -15,9 +15,9 @@ from rsparse.attacks import attack_text
 from rsparse.core.levels import parse_levels
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
+from rsparse.evaluation.estimates import mean_share, percent
 from rsparse.evaluation.plan import parse_attacks, parse_defenses
 from rsparse.evaluation.results import GRAY_BOX, Evaluation
-from rsparse.report.estimates import mean_share, percent
 from rsparse.report.subjects import Subjects, find_subjects
 
 NAMES = {"mobilenet-v2": "MobileNet-v2", "inception-v3": "Inception-v3"}

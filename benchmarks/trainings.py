@@ -28,6 +28,8 @@ from recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, diges
 
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
+from rsparse.commands.attack.attack import attack_images
+from rsparse.commands.train.retraining import purify_once, purifying_device, train_on
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
 from rsparse.evaluation.results import (
@@ -40,12 +42,10 @@ from rsparse.evaluation.results import (
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.evaluation.scenarios import find_scenario
-from rsparse.parameters.judging import AttackRunParameters
-from rsparse.parameters.method import PurifyRunParameters
-from rsparse.progress import Progress
-from rsparse.retraining import purify_once, purifying_device, train_on
-from rsparse.stages.attack import attack_images
+from rsparse.options.judging import AttackRunParameters
+from rsparse.options.method import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
+from rsparse.work.progress import Progress
 
 
 class Figures(NamedTuple):

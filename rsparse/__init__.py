@@ -1,20 +1,25 @@
 """rsparse: clean adversarial images by region-wise sparse coding, and measure how much it helped.
 
-The map of the package; imports go downwards only:
+The map of the package, from the top down; imports go downwards only:
 
-- ``cli``         one command per module; the only code that prints, exits or imports typer
-- ``stages``      one module per command: read inputs, call the layers below, write one artifact
-- ``attacks``     foolbox attacks as parameter dataclasses
-- ``defenses``    RegionSparse and the baselines as parameter dataclasses, each of which cleans
-- ``models``      ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph
-- ``gpu``         purifying batches by torch
-- ``training``    retraining a classifier: what is shown, what is learned, checkpoints
-- ``images``, ``labels``, ``parallel``, ``pipeline``, ``devices``, ``store``
-                  folders of images, ground truth, many cores, a GPU beside them, artifacts with
-                  their records
-- ``core``        the mathematics: arrays in, arrays out
-- ``parameters``, ``specs``, ``errors``
-                  what can be set, how it is spelled, and what a user can mend
+- ``cli``         one command a module: parse, call, print
+- ``api``         the commands on arrays
+- ``sklearn``     the method as a scikit-learn transformer
+- ``commands``    one module or folder a command: files in, one artifact out
+- ``report``      an evaluation as a page and tables
+- ``pictures``    everything that draws
+- ``evaluation``  what was found: scenarios, results, statistics, checks
+- ``training``    retraining: what is shown, what is learned, checkpoints
+- ``defended``    a defense before a classifier on a device
+- ``attacks``     what an attack is, and one batch of arrays attacked
+- ``defenses``    what a defense is: a parameter set that cleans an image
+- ``models``      classifiers: ONNX files, their torch twins, networks by name
+- ``work``        where work is done: processes, a cluster, a device, runs over many images
+- ``store``       files, images, labels, folders, journals, records; one module a format
+- ``core``        the mathematics: arrays in, arrays out; its engines hold the inner loops
+- ``options``     what can be set, and how it is spelled
+- ``errors``      what a user can mend
+- ``data``        the embedded photographs and networks
 """
 
 from __future__ import annotations
@@ -25,23 +30,23 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Attacked": "rsparse.library",
-    "Classifier": "rsparse.models.onnx_classifier",
+    "Attacked": "rsparse.api",
+    "Classifier": "rsparse.models.onnx.classifier",
     "Dictionary": "rsparse.core.dictionary",
     "InputError": "rsparse.errors",
-    "LearnParameters": "rsparse.parameters.method",
-    "LocalizeParameters": "rsparse.parameters.method",
-    "PurifyParameters": "rsparse.parameters.method",
-    "RegionSparse": "rsparse.estimator",
-    "activations": "rsparse.library",
-    "attack": "rsparse.library",
-    "defend": "rsparse.library",
+    "LearnParameters": "rsparse.options.method",
+    "LocalizeParameters": "rsparse.options.method",
+    "PurifyParameters": "rsparse.options.method",
+    "RegionSparse": "rsparse.sklearn",
+    "activations": "rsparse.api",
+    "attack": "rsparse.api",
+    "defend": "rsparse.api",
     "learn_dictionary": "rsparse.core.learning",
-    "load_classifier": "rsparse.models.onnx_classifier",
+    "load_classifier": "rsparse.models.onnx.classifier",
     "load_dictionary": "rsparse.store.dictionaries",
     "locate_object": "rsparse.core.localization",
     "purify": "rsparse.core.regionsparse",
-    "purify_batch": "rsparse.library",
+    "purify_batch": "rsparse.api",
 }
 
 __all__ = ["__version__", *_PUBLIC]

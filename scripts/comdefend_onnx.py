@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rsparse.models.session import Session
+from rsparse.models.onnx.session import Session
 
 COMPRESSOR = (3, 16, 32, 64, 128, 256, 128, 64, 32, 12)
 RECONSTRUCTOR = (12, 32, 64, 128, 256, 128, 64, 32, 16, 3)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from rsparse.demo import run_demo
+from rsparse.commands.demo import run_demo
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WIDTH = 1100

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from rsparse.core import engine
 from rsparse.core.dictionary import Dictionary
-from rsparse.images import encode_png
+from rsparse.core.engines import loops as engine
+from rsparse.store.images import encode_png
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -24,8 +24,8 @@ from rsparse.evaluation.results import (
     Defended,
     Evaluation,
 )
-from rsparse.images import encode_png
 from rsparse.store.files import sha256_of_file
+from rsparse.store.images import encode_png
 from rsparse.store.records import EVALUATION, Record, Source
 from tests.conftest import make_picture
 

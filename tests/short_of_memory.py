@@ -9,7 +9,7 @@ def for_images_of_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let purifying on a device run out of memory where a batch holds images of that width."""
     import torch
 
-    from rsparse.gpu import regionsparse
+    from rsparse.core.engines.torch import regionsparse
 
     real = regionsparse.purified
 

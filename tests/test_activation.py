@@ -12,13 +12,13 @@ import onnx
 import pytest
 from typer.testing import Result
 
+from rsparse.commands.activations import ActivationStep, choose_layers
 from rsparse.core.activation import activation_ratio, total_activation
-from rsparse.images import decode_image, encode_png
-from rsparse.models.graph import activation_layers
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.models.probes import PeakProbe
-from rsparse.plots import as_block
-from rsparse.stages.activations import ActivationStep, choose_layers
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import activation_layers
+from rsparse.models.onnx.probes import PeakProbe
+from rsparse.pictures.activations import as_block
+from rsparse.store.images import decode_image, encode_png
 from tests.conftest import make_picture
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
@@ -144,7 +144,7 @@ def test_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
         return measure(self, image)
 
-    monkeypatch.setattr("rsparse.stages.activations.run_images", one_at_a_time)
+    monkeypatch.setattr("rsparse.commands.activations.run_images", one_at_a_time)
     with monkeypatch.context() as patch:
         patch.setattr(ActivationStep, "__call__", interrupted)
         assert run_cli(*command, output).exit_code == 130
@@ -157,7 +157,7 @@ def test_an_interrupted_run_goes_on(
 
 
 def one_at_a_time(*arguments: object, **options: object) -> object:
-    from rsparse.runs import run_images
+    from rsparse.work.runs import run_images
 
     return run_images(*arguments, **options, batch_size=1)
 

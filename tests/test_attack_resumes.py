@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
@@ -98,7 +98,7 @@ def test_any_number_of_jobs_gives_the_same_bytes(run_cli, colours, tmp_path):
 
 
 def test_an_attacker_is_pickled_by_its_models_path():
-    from rsparse.attacks.attacker import Attacker
+    from rsparse.commands.attack.attacker import Attacker
 
     attacker = Attacker(load_classifier(MODEL), "cpu", True, 5).check()
     content = pickle.dumps(attacker)

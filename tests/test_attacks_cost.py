@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.attacking import AttackCost
 from rsparse.attacks import Attack, parse_attack
-from rsparse.attacks.attacker import Attacker, make_batches
 from rsparse.cli.attack import announce
 from rsparse.cli.console import progress_bar
+from rsparse.commands.attack.attack import attack_images
+from rsparse.commands.attack.attacker import Attacker, make_batches
+from rsparse.commands.attack.run import AttackCost
 from rsparse.data import demo_model, demo_photos
-from rsparse.images import find_images, to_unit
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.parallel import Here
-from rsparse.parameters.judging import AttackRunParameters
-from rsparse.stages.attack import attack_images
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.options.judging import AttackRunParameters
+from rsparse.store.images import find_images, to_unit
+from rsparse.work.parallel import Here
 
 torch = pytest.importorskip("torch")
 

@@ -14,12 +14,12 @@ torch = pytest.importorskip("torch")
 from rsparse.attacks import Fgsm, parse_attack, run_attack  # noqa: E402
 from rsparse.attacks import batches as of_batches  # noqa: E402
 from rsparse.attacks.batches import AT_MOST, ON_A_CPU, batch_that_fits  # noqa: E402
+from rsparse.commands.attack.attack import attack_images  # noqa: E402
 from rsparse.data import demo_model, demo_photos  # noqa: E402
-from rsparse.models.onnx_classifier import load_classifier  # noqa: E402
-from rsparse.models.twin import load_twin  # noqa: E402
-from rsparse.parallel import Here, Sharing  # noqa: E402
-from rsparse.parameters.judging import AttackRunParameters  # noqa: E402
-from rsparse.stages.attack import attack_images  # noqa: E402
+from rsparse.models.onnx.classifier import load_classifier  # noqa: E402
+from rsparse.models.torch.twin import load_twin  # noqa: E402
+from rsparse.options.judging import AttackRunParameters  # noqa: E402
+from rsparse.work.parallel import Here, Sharing  # noqa: E402
 from tests.conftest import REPOSITORY, tree_of  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 from tests.toy_networks import linear_problem  # noqa: E402

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from rsparse.commands.attention import choose_class, short_name
 from rsparse.core.attention import (
     against_the_average,
     class_activation_map,
     overlay_map,
     stretch_to_unit,
 )
-from rsparse.images import decode_image, encode_png
-from rsparse.models.onnx_classifier import load_classifier, softmax
-from rsparse.models.probes import AttentionProbe
-from rsparse.stages.attention import choose_class, short_name
+from rsparse.models.onnx.classifier import load_classifier, softmax
+from rsparse.models.onnx.probes import AttentionProbe
+from rsparse.store.images import decode_image, encode_png
 from tests.conftest import make_picture, tree_of
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.refusals import refused

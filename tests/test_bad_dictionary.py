@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rsparse.images import encode_png
+from rsparse.store.images import encode_png
 from tests.conftest import make_picture
 
 

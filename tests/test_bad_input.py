@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.images import encode_png
 from rsparse.store.folders import MANIFEST
+from rsparse.store.images import encode_png
 from tests.conftest import make_picture, tree_of
 from tests.image_files import bomb, encode
 

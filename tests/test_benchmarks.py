@@ -14,8 +14,8 @@ import pytest
 
 from rsparse.core.coding import sparse_code
 from rsparse.defenses import parse_defense
-from rsparse.images import decode_image, encode_png, to_unit
-from rsparse.parameters.training import TrainParameters
+from rsparse.options.training import TrainParameters
+from rsparse.store.images import decode_image, encode_png, to_unit
 from tests.conftest import REPOSITORY, make_picture
 
 
@@ -245,7 +245,7 @@ def test_the_clock_counts_epochs_alone(monkeypatch):
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     import computing
 
-    from rsparse.progress import SILENT
+    from rsparse.work.progress import SILENT
 
     now = iter([(0, 0), (50, 60), (51, 61), (52, 64), (54, 66), (56, 72), (58, 80)])
     monkeypatch.setattr(computing.EpochClock, "_now", lambda self: next(now))

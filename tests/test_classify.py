@@ -14,9 +14,9 @@ import pytest
 from typer.testing import Result
 
 from rsparse.cli.classify import _table_text
-from rsparse.images import decode_image, encode_png
-from rsparse.models.onnx_classifier import load_classifier, softmax
-from rsparse.stages.classify import ClassifyOutcome, ClassifyStep
+from rsparse.commands.classify import ClassifyOutcome, ClassifyStep
+from rsparse.models.onnx.classifier import load_classifier, softmax
+from rsparse.store.images import decode_image, encode_png
 from rsparse.store.predictions import Prediction
 from tests.onnx_models import four_animals, linear_classifier
 
@@ -136,12 +136,12 @@ def test_an_interrupted_run_goes_on(
     run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path, suffix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from rsparse.runs import run_images
+    from rsparse.work.runs import run_images
 
     def one_at_a_time(*arguments: object, **options: object) -> object:
         return run_images(*arguments, **options, batch_size=1)
 
-    monkeypatch.setattr("rsparse.stages.classify.run_images", one_at_a_time)
+    monkeypatch.setattr("rsparse.commands.classify.run_images", one_at_a_time)
     whole, output = tmp_path / f"whole{suffix}", tmp_path / f"pred{suffix}"
     run_cli("classify", pictures, "-m", model, "-o", whole, "-j", "2")
     classify = ClassifyStep.__call__

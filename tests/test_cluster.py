@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.cluster import Cluster
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
+from rsparse.work.cluster import Cluster
 from tests.conftest import tree_of
 from tests.dask_processes import DaskProcesses
 from tests.processes import finished, start, when_done

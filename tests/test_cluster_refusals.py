@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.cluster import Cluster
 from rsparse.errors import InputError
-from rsparse.remote import Refusal, Setting, work
+from rsparse.work.cluster import Cluster
+from rsparse.work.remote import Refusal, Setting, work
 from tests.refusals import refused
 from tests.test_parallel import square
 

@@ -7,10 +7,10 @@ import pytest
 
 from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engine import COMPILED
+from rsparse.core.engines.loops import COMPILED
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
-from rsparse.images import to_unit
+from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 
 pytestmark = pytest.mark.usefixtures("each_engine")

@@ -16,9 +16,9 @@ from onnx import helper, numpy_helper
 from rsparse.data import comdefend_model, demo_photos
 from rsparse.defenses import Resources, parse_defense
 from rsparse.errors import InputError
-from rsparse.images import decode_image, find_images
 from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
-from rsparse.models.session import Session
+from rsparse.models.onnx.session import Session
+from rsparse.store.images import decode_image, find_images
 from tests.conftest import make_picture
 
 COMPRESSOR = (3, 16, 32, 64, 128, 256, 128, 64, 32, 12)

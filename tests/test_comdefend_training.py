@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 import comdefend_model as training  # noqa: E402
 from comdefend_onnx import export, measured_psnr  # noqa: E402
 
-from rsparse.models.session import Session  # noqa: E402
+from rsparse.models.onnx.session import Session  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_core", "_as_before")

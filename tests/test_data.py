@@ -14,9 +14,9 @@ import pytest
 from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.data import demo_model, demo_photos
-from rsparse.images import decode_image, find_images
-from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.parameters.method import LearnParameters
+from rsparse.models.onnx.classifier import Classifier, load_classifier
+from rsparse.options.method import LearnParameters
+from rsparse.store.images import decode_image, find_images
 
 PHOTOS = demo_photos("test").parent
 LICENSES = (PHOTOS.parent / "LICENSES.md").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_accuracy_on_unseen_crops(classifier: Classifier) -> None:
 
 def test_torch_twin_agrees(classifier: Classifier) -> None:
     torch = pytest.importorskip("torch")
-    from rsparse.models.twin import load_twin
+    from rsparse.models.torch.twin import load_twin
 
     x = (read_split("test")[0][::5] / 255).astype(np.float32)
     twin = load_twin(classifier)
@@ -160,7 +160,7 @@ def test_an_attack_breaks_it_and_purifying_mends_it(classifier: Classifier) -> N
     """The demonstration's claim, on crops that neither network nor dictionary was made from."""
     pytest.importorskip("torch")
     from rsparse.attacks import Bim, run_attack
-    from rsparse.models.twin import load_twin
+    from rsparse.models.torch.twin import load_twin
 
     x, y = read_split("test")
     attacked = run_attack(load_twin(classifier), (x / 255).astype(np.float32), y, Bim(eps=8))

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.images import decode_image
+from rsparse.store.images import decode_image
 from tests.conftest import tree_of
 
 
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory) -> Path:
-    from rsparse.demo import run_demo
+    from rsparse.commands.demo import run_demo
 
     folder = tmp_path_factory.mktemp("demo") / "demo"
     results = {result.name: result for result in run_demo(folder)}

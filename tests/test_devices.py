@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import rsparse  # noqa: E402
-from rsparse import devices  # noqa: E402
-from rsparse.devices import optional_torch_device, recorded_device  # noqa: E402
+from rsparse.work import devices  # noqa: E402
+from rsparse.work.devices import optional_torch_device, recorded_device  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("torch")
 
+from rsparse.defended.judging import Court
+from rsparse.defended.on_device import OnDevice
 from rsparse.defenses import Resources, parse_defense
-from rsparse.defenses.on_device import OnDevice
 from rsparse.errors import InputError
-from rsparse.images import ImageFile, encode_png
-from rsparse.judging import Court
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
+from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.predictions import load_predictions
 from tests import short_of_memory
 from tests.conftest import make_picture, tree_of

@@ -14,8 +14,8 @@ import onnx
 import pytest
 from typer.testing import Result
 
-from rsparse.models.graph import activation_layers
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.parity import probe_images
 
 pytestmark = pytest.mark.usefixtures("timm")
@@ -95,8 +95,8 @@ def test_every_node_has_its_own_weights(small: Path) -> None:
 
 
 def test_the_twin_and_cam_take_it(small: Path) -> None:
-    from rsparse.models.probes import attention_maps
-    from rsparse.models.twin import load_twin
+    from rsparse.models.onnx.probes import attention_maps
+    from rsparse.models.torch.twin import load_twin
 
     classifier = load_classifier(small)
     load_twin(classifier)  # refuses logits other than onnxruntime's
@@ -109,7 +109,7 @@ def test_the_twin_and_cam_take_it(small: Path) -> None:
 def test_different_logits_are_refused(
     assert_error: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rsparse.stages import fetch
+    from rsparse.commands import fetch
 
     monkeypatch.setattr(fetch, "torch_logits", lambda network, x: np.ones((2, 1000), np.float32))
     with pytest.raises(AssertionError, match="onnxruntime's logits differ from torch's by"):
@@ -140,7 +140,7 @@ def test_unknown_names(assert_error: Callable[..., None], tmp_path: Path) -> Non
 
 
 def test_a_name_without_tag_is_the_default_weights() -> None:
-    from rsparse.models.zoo import find_model
+    from rsparse.models.zoo.networks import find_model
 
     model = find_model("inception_v3")
     assert model.name == "inception_v3.tv_in1k"
@@ -150,7 +150,7 @@ def test_a_name_without_tag_is_the_default_weights() -> None:
 @pytest.mark.parametrize("name", ["tf_in1k", "tf_adv_in1k"])
 def test_inception_v3_wants_what_the_preset_says(name: str) -> None:
     from rsparse.models.spec import PRESETS
-    from rsparse.models.zoo import find_model
+    from rsparse.models.zoo.networks import find_model
 
     model = find_model(f"inception_v3.{name}")
     record = model.spec.as_record()
@@ -190,7 +190,7 @@ def test_seed_out_of_range(assert_error: Callable[..., None], tmp_path: Path) ->
 def test_operators_that_onnx_lacks_are_named() -> None:
     import torch
 
-    from rsparse.models.export import export_onnx
+    from rsparse.models.zoo.export import export_onnx
 
     class Odd(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -205,7 +205,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from rsparse.models.zoo import build_network, find_model
+    from rsparse.models.zoo.networks import build_network, find_model
 
     path = tmp_path / "model.safetensors"
     save_file({"fc.weight": torch.zeros(2, 2)}, path)

@@ -13,10 +13,10 @@ import onnx
 import pytest
 from typer.testing import Result
 
-from rsparse.images import decode_image, encode_png, to_unit
-from rsparse.models.graph import Layer, activation_layers
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.models.wiring import attribute
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.wiring import attribute
+from rsparse.store.images import decode_image, encode_png, to_unit
 from tests.conftest import make_picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("timm")]
@@ -26,8 +26,8 @@ INCEPTION_V3 = "inception_v3.tf_in1k"
 @pytest.fixture(scope="module")
 def inception_v3(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Inception-v3 with random weights."""
-    from rsparse.parameters.models import FetchParameters
-    from rsparse.stages.fetch import fetch_model
+    from rsparse.commands.fetch import fetch_model
+    from rsparse.options.models import FetchParameters
 
     path = tmp_path_factory.mktemp("inception") / "inception_v3.onnx"
     fetch_model(INCEPTION_V3, path, FetchParameters(pretrained=False))
@@ -57,7 +57,7 @@ def test_the_papers_networks(
     run_cli: Callable[..., Result], tmp_path: Path,
     name: str, convolutions: int, joins: int, features: int, megabytes: int,
 ) -> None:  # fmt: skip
-    from rsparse.models.twin import load_twin
+    from rsparse.models.torch.twin import load_twin
 
     path = tmp_path / "m.onnx"
     result = run_cli("fetch", name, "--no-pretrained", "-o", path)
@@ -104,8 +104,8 @@ def test_layers_bear_the_papers_names(inception_v3: Path, shared: Path) -> None:
 @pytest.fixture(scope="module")
 def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rsparse.attacks import parse_attack
-    from rsparse.parameters.judging import AttackRunParameters
-    from rsparse.stages.attack import attack_images
+    from rsparse.commands.attack.attack import attack_images
+    from rsparse.options.judging import AttackRunParameters
 
     output = tmp_path_factory.mktemp("attacked") / "adv"
     chosen = parse_attack("fgsm:eps=8")
@@ -121,7 +121,7 @@ def test_fgsm_is_that_of_timms_network(inception_v3: Path, photos: Path, attacke
     """
     import torch
 
-    from rsparse.models.zoo import build_network, find_model
+    from rsparse.models.zoo.networks import build_network, find_model
 
     network = build_network(find_model(INCEPTION_V3), None, seed=0)
     classifier = load_classifier(inception_v3)

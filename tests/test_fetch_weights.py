@@ -30,7 +30,7 @@ def weights(timm: Any) -> bytes:
     """The safetensors file of a network with random weights, seed 7."""
     from safetensors.torch import save
 
-    from rsparse.models.zoo import build_network, find_model
+    from rsparse.models.zoo.networks import build_network, find_model
 
     return save(build_network(find_model(MODEL), None, seed=7).state_dict())
 

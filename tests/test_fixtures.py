@@ -11,9 +11,9 @@ from make_fixtures import write_fixtures
 from onnx import numpy_helper
 
 from rsparse.core.omp import omp, reconstruct
-from rsparse.images import decode_image
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.dictionaries import load_dictionary
+from rsparse.store.images import decode_image
 from tests.conftest import REPOSITORY
 
 FIXTURES = REPOSITORY / "fixtures"

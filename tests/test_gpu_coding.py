@@ -9,14 +9,14 @@ torch = pytest.importorskip("torch")
 
 from rsparse.core import coding as core_coding  # noqa: E402
 from rsparse.core.dictionary import Dictionary  # noqa: E402
+from rsparse.core.engines.torch import coding  # noqa: E402
+from rsparse.core.engines.torch.coding import sparse_code  # noqa: E402
+from rsparse.core.engines.torch.filters import bilateral  # noqa: E402
+from rsparse.core.engines.torch.grids import Grid  # noqa: E402
+from rsparse.core.engines.torch.overlap import add_bands, bands_of, hits_of  # noqa: E402
 from rsparse.core.filters import bilateral as opencv_bilateral  # noqa: E402
 from rsparse.core.patches import grid, patch_statistics, touching  # noqa: E402
-from rsparse.gpu import coding  # noqa: E402
-from rsparse.gpu.coding import sparse_code  # noqa: E402
-from rsparse.gpu.filters import bilateral  # noqa: E402
-from rsparse.gpu.grids import Grid  # noqa: E402
-from rsparse.gpu.overlap import add_bands, bands_of, hits_of  # noqa: E402
-from rsparse.images import to_unit  # noqa: E402
+from rsparse.store.images import to_unit  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 
 

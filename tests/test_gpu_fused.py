@@ -17,8 +17,8 @@ PURSUIT = """
 import json, sys
 import numpy as np
 import torch
-from rsparse.gpu import pursuit
-from rsparse.gpu.fused import pursuit as fused
+from rsparse.core.engines.torch import pursuit
+from rsparse.core.engines.triton import pursuit as fused
 
 k, m, sparsity, weakest, n = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
@@ -40,9 +40,9 @@ print(json.dumps({
 BANDS = """
 import json, sys
 import torch
-from rsparse.gpu import decoding
-from rsparse.gpu.fused.bands import bands
-from rsparse.gpu.grids import Grid
+from rsparse.core.engines.torch import decoding
+from rsparse.core.engines.triton.bands import bands
+from rsparse.core.engines.torch.grids import Grid
 
 channels, b, width, stride, sparsity = json.loads(sys.argv[1])
 where, (layers, k, m) = Grid.over((b + 5, width), b, stride), (2, 20, b * b * channels)
@@ -60,8 +60,8 @@ print(json.dumps({"shape": found.shape == expected.shape,
 BILATERAL = """
 import json, sys
 import torch
-from rsparse.gpu import filters
-from rsparse.gpu.fused.bilateral import bilateral
+from rsparse.core.engines.torch import filters
+from rsparse.core.engines.triton.bilateral import bilateral
 
 height, width, diameter = json.loads(sys.argv[1])
 torch.manual_seed(0)
@@ -74,9 +74,9 @@ print(json.dumps({"apart": (found - expected).abs().max().item(),
 PATCHES = """
 import json, sys
 import torch
-from rsparse.gpu import coding
-from rsparse.gpu.fused.patches import take
-from rsparse.gpu.grids import Grid
+from rsparse.core.engines.torch import coding
+from rsparse.core.engines.triton.patches import take
+from rsparse.core.engines.torch.grids import Grid
 
 channels, b, width, stride = json.loads(sys.argv[1])
 where, x = Grid.over((b + 5, width), b, stride), torch.rand(b + 5, width, channels)

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rsparse.core import engine  # noqa: E402
+from rsparse.core.engines import loops as engine  # noqa: E402
+from rsparse.core.engines.torch.pursuit import pursue, weighted_rows  # noqa: E402
 from rsparse.core.patches import positions, take, z_score  # noqa: E402
-from rsparse.gpu.pursuit import pursue, weighted_rows  # noqa: E402
-from rsparse.images import to_unit  # noqa: E402
+from rsparse.store.images import to_unit  # noqa: E402
 from tests.conftest import make_picture  # noqa: E402
 
 

@@ -8,13 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import rsparse  # noqa: E402
+from rsparse.core.engines.torch import regionsparse  # noqa: E402
+from rsparse.core.engines.torch.precision import float32_in_full  # noqa: E402
 from rsparse.core.regionsparse import object_region, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
-from rsparse.devices import float32_in_full  # noqa: E402
-from rsparse.gpu import regionsparse  # noqa: E402
-from rsparse.images import decode_image, find_images  # noqa: E402
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.options.method import LocalizeParameters, PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402
+from rsparse.store.images import decode_image, find_images  # noqa: E402
 from tests.conftest import REPOSITORY, make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from rsparse.errors import InputError
-from rsparse.images import decode_image, encode_png, to_pixels, to_unit
+from rsparse.store.images import decode_image, encode_png, to_pixels, to_unit
 from tests.conftest import make_picture
 from tests.image_files import LOSSLESS, SUFFIXES, bomb, encode, png, png_chunk
 from tests.refusals import refused

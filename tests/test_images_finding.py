@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.images import ImageFile, find_images, image_name
+from rsparse.store.images import ImageFile, find_images, image_name
 from tests.refusals import refused
 
 

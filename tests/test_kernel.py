@@ -10,7 +10,7 @@ import pytest
 from numba import njit
 from numba.core import caching
 
-from rsparse.core import kernel
+from rsparse.core.engines import numba_loops as kernel
 from tests.conftest import REPOSITORY
 
 DIGESTS = """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.labels import find_labels, read_label_rows
-from rsparse.runs import save_png
 from rsparse.store.folders import OutputFolder
 from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.labels import find_labels, read_label_rows
 from rsparse.store.records import IMAGES, Record
+from rsparse.work.runs import save_png
 from tests.conftest import make_picture
 from tests.refusals import refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsparse.models.layer_names import layer_name
+from rsparse.models.zoo.layer_names import layer_name
 
 
 @pytest.mark.parametrize(

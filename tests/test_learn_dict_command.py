@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
+from rsparse.commands.learn_dict import draw_atoms
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
-from rsparse.images import decode_image
-from rsparse.parameters.method import LearnParameters
-from rsparse.stages.learn_dict import draw_atoms
+from rsparse.options.method import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import sha256_of_file
+from rsparse.store.images import decode_image
 from tests.conftest import tree_of
 from tests.processes import finished, start
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.images import encode_png
+from rsparse.store.images import encode_png
 from tests.conftest import make_picture
 
 OPTIONS = ("--n-atoms", "16", "--patch-size", "4", "--patches-per-image", "60", "--jobs", "1")

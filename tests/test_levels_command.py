@@ -8,8 +8,8 @@ import pytest
 
 from rsparse.core.cosines import cosines
 from rsparse.core.levels import Level
-from rsparse.images import encode_png
 from rsparse.store.dictionaries import load_dictionary
+from rsparse.store.images import encode_png
 from tests.conftest import tree_of
 
 QUICK = ("--patch-size", 4, "--n-atoms", 16, "--patches-per-image", 60)

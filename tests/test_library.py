@@ -10,7 +10,7 @@ import pytest
 
 import rsparse
 from rsparse.data import demo_model, demo_photos
-from rsparse.images import decode_image, find_images
+from rsparse.store.images import decode_image, find_images
 from tests.refusals import refused
 
 

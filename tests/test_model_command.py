@@ -11,7 +11,7 @@ import onnx
 import pytest
 from typer.testing import Result
 
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputSpec, SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.test_models_onnx import images_of

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from rsparse.models.cam_head import find_cam_head
-from rsparse.models.graph import Layer, activation_layers
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.models.probes import (
+from rsparse.models.onnx.cam_head import find_cam_head
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.probes import (
     AttentionProbe,
     PeakProbe,
     attention_maps,

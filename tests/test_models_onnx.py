@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from rsparse.models.onnx_classifier import Classifier, load_classifier, softmax
+from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
 from rsparse.models.resize import resize, resize_matrix
 from rsparse.models.spec import InputSpec, SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier
@@ -157,8 +157,8 @@ def test_shrinking_averages_areas() -> None:
     ],
 )
 def test_accuracy_on_photographs(shared: Path, model: str, preset: str, top1: float) -> None:
-    from rsparse.images import decode_image
-    from rsparse.labels import read_label_rows
+    from rsparse.store.images import decode_image
+    from rsparse.store.labels import read_label_rows
 
     classifier = load_classifier(shared / "models" / f"{model}.onnx", SpecOptions(preset), 2)
     labels = read_label_rows(shared / "photos" / "labels.csv", ())

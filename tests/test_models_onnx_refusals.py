@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from rsparse.errors import InputError
-from rsparse.models.graph import activation_layers
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.models.onnx_file import load_onnx
-from rsparse.models.probes import AttentionProbe, PeakProbe
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.graph import activation_layers
+from rsparse.models.onnx.probes import AttentionProbe, PeakProbe
 from rsparse.models.spec import SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused

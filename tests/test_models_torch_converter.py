@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from rsparse.models.torch_converter import _torchvision_deferred
+from rsparse.models.torch.converter import _torchvision_deferred
 
 
 def test_a_twin_does_not_wait_for_torchvision():
     code = (
-        "import sys, rsparse.models.twin; "
+        "import sys, rsparse.models.torch.twin; "
         "print(sorted({'onnx2torch', 'torchvision', 'torch._dynamo'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

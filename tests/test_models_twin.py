@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from rsparse.errors import InputError
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
@@ -18,8 +18,8 @@ from tests.test_models_onnx import images_of
 
 torch = pytest.importorskip("torch")
 
-from rsparse.models import twin as twin_module  # noqa: E402
-from rsparse.models.twin import load_twin  # noqa: E402
+from rsparse.models.torch import twin as twin_module  # noqa: E402
+from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 UNIT = SpecOptions(preset="unit")
 

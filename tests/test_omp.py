@@ -11,7 +11,7 @@ from sklearn.linear_model import orthogonal_mp_gram
 from rsparse.core import omp as omp_module
 from rsparse.core.omp import gram_matrix, omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
-from rsparse.images import to_unit
+from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 
 pytestmark = pytest.mark.usefixtures("each_engine")

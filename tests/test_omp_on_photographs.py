@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import orthogonal_mp_gram
 
-from rsparse.core import engine, lockstep
+from rsparse.core.engines import loops as engine
+from rsparse.core.engines import numpy_loops as lockstep
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
-from rsparse.images import decode_image, find_images
-from rsparse.parameters.method import LearnParameters
+from rsparse.options.method import LearnParameters
+from rsparse.store.images import decode_image, find_images
 
 pytestmark = pytest.mark.shared
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core import engine, kernel, lockstep
+from rsparse.core.engines import loops as engine
+from rsparse.core.engines import numba_loops as kernel
+from rsparse.core.engines import numpy_loops as lockstep
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, unit
 from rsparse.core.patches import positions, take, z_score
-from rsparse.images import to_unit
+from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from tests.onnx_models import ConvNet
 
@@ -17,9 +17,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.fx import symbolic_trace  # noqa: E402
 
-from rsparse.models import twin as twin_module  # noqa: E402
-from rsparse.models.packed import PackedConvolution, can_pack, pack  # noqa: E402
-from rsparse.models.twin import load_twin  # noqa: E402
+from rsparse.models.torch import twin as twin_module  # noqa: E402
+from rsparse.models.torch.packed import PackedConvolution, can_pack, pack  # noqa: E402
+from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not can_pack(), reason="torch without oneDNN")
 

@@ -14,7 +14,7 @@ import pytest
 import threadpoolctl
 
 from rsparse.errors import InputError
-from rsparse.parallel import Here, Sharing, chunked, one_thread, usable_cores
+from rsparse.work.parallel import Here, Sharing, chunked, one_thread, usable_cores
 from tests.refusals import refused
 
 KEPT: list[np.ndarray] = []

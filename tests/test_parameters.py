@@ -12,11 +12,11 @@ import pytest
 from rsparse import parameters
 from rsparse.attacks import ATTACKS
 from rsparse.defenses import DEFENSES
-from rsparse.parameters.fields import Parameters, describe, field_type, parameter
+from rsparse.options.fields import Parameters, describe, field_type, parameter
 from tests.refusals import refused
 
 MODULES = [
-    importlib.import_module(f"rsparse.parameters.{module.name}")
+    importlib.import_module(f"rsparse.options.{module.name}")
     for module in pkgutil.iter_modules(parameters.__path__)
     if module.name != "fields"
 ]

@@ -12,7 +12,7 @@ from rsparse.core.patches import (
     take,
     z_score,
 )
-from rsparse.images import to_unit
+from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 
 SIDES = [(8, 8), (8, 9), (9, 8), (13, 8), (31, 17), (20, 33)]

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from rsparse.errors import InputError
-from rsparse.parallel import Here
-from rsparse.pipeline import Fed, Overlapped
+from rsparse.work.parallel import Here
+from rsparse.work.pipeline import Fed, Overlapped
 from tests.refusals import refused
 
 

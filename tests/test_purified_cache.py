@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rsparse.commands.train.retraining import purify_once
 from rsparse.defenses import parse_defense
-from rsparse.parameters.method import PurifyRunParameters
-from rsparse.retraining import purify_once
+from rsparse.options.method import PurifyRunParameters
 from tests.conftest import tree_of
 
 

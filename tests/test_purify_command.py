@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from rsparse.core.regionsparse import purify
-from rsparse.images import decode_image, encode_png
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters
+from rsparse.options.method import LocalizeParameters, PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
+from rsparse.store.images import decode_image, encode_png
 from tests.conftest import make_picture, tree_of
 from tests.processes import finished, start, when_done
 

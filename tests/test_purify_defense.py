@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rsparse.defenses import DEFENSES, Resources, parse_defense
-from rsparse.images import decode_image
 from rsparse.models.resize import fit_pixels
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest
+from rsparse.store.images import decode_image
 from tests.conftest import tree_of
 
 BASELINES = sorted(set(DEFENSES) - {"regionsparse"})

@@ -13,9 +13,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rsparse.core.regionsparse import purify  # noqa: E402
-from rsparse.images import decode_image, encode_png  # noqa: E402
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.options.method import LocalizeParameters, PurifyParameters  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
+from rsparse.store.images import decode_image, encode_png  # noqa: E402
 from tests import short_of_memory  # noqa: E402
 from tests.conftest import make_picture, tree_of  # noqa: E402
 from tests.processes import start, when_done  # noqa: E402

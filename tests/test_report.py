@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rsparse.commands.report import defense_of
+from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
-from rsparse.report.charts import INKS, svg
-from rsparse.report.estimates import mean_share, paired_difference, percent, points
+from rsparse.pictures.charts import INKS, svg
 from rsparse.report.figures import figures_of, styles_of
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import plain, render_page
@@ -21,7 +22,6 @@ from rsparse.report.pictures import Gallery, data_url, evenly
 from rsparse.report.subjects import find_subjects
 from rsparse.report.tables import overview
 from rsparse.report.verdict import verdicts
-from rsparse.stages.report import defense_of
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_evaluation
 from tests.refusals import refused

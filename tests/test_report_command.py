@@ -7,8 +7,8 @@ from shutil import rmtree
 
 import pytest
 
-from rsparse.parameters.judging import ReportParameters
-from rsparse.stages.report import write_report
+from rsparse.commands.report import write_report
+from rsparse.options.judging import ReportParameters
 from tests.conftest import tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
 from tests.test_report import DICTIONARY, FEW, MODEL
@@ -102,7 +102,7 @@ def test_a_failure_leaves_nothing_behind(eval_folder, tmp_path, monkeypatch: pyt
     def fail(*arguments: object) -> str:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("rsparse.stages.report.render_markdown", fail)
+    monkeypatch.setattr("rsparse.commands.report.render_markdown", fail)
     with pytest.raises(RuntimeError):
         write_report(eval_folder, tmp_path / "r", ReportParameters(), formats=["md"])
     assert [path.name for path in tmp_path.iterdir()] == ["eval"]

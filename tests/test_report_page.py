@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rsparse.parameters.judging import ReportParameters
-from rsparse.stages.report import write_report
+from rsparse.commands.report import write_report
+from rsparse.options.judging import ReportParameters
 from tests.browser import Seen, chromium, look
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_eval_folder, make_evaluation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsparse.sheet import Cell, contact_sheet
+from rsparse.pictures.sheet import Cell, contact_sheet
 
 
 def test_every_picture_is_on_the_sheet():

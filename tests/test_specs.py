@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from rsparse.attacks import ATTACKS, Bim, CwL2, Fgsm, MiFgsm, attack_text, parse_attack
-from rsparse.parameters.fields import Parameters, parameter
-from rsparse.specs import nearest, parse_spec, spec_text
+from rsparse.options.fields import Parameters, parameter
+from rsparse.options.specs import nearest, parse_spec, spec_text
 from tests.refusals import refused
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.runs import save_png
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest, record_of
 from rsparse.store.journal import to_line
 from rsparse.store.records import IMAGES, Record
+from rsparse.work.runs import save_png
 from tests.conftest import make_picture, tree_of
 from tests.refusals import refused
 

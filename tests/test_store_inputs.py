@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.runs import save_png
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.folders import MANIFEST, OutputFolder
 from rsparse.store.inputs import load_inputs
 from rsparse.store.records import IMAGES, Record
+from rsparse.work.runs import save_png
 from tests.conftest import make_picture
 from tests.refusals import refused
 

@@ -12,14 +12,14 @@ import onnx
 import pytest
 from PIL import Image
 
-from rsparse.images import encode_png
-from rsparse.models.onnx_classifier import load_classifier
-from rsparse.models.onnx_file import load_onnx
-from rsparse.models.provenance import RECORD_KEY
+from rsparse.commands.train.train import train_model
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.provenance import RECORD_KEY
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.training import TrainParameters
-from rsparse.stages.train import train_model
+from rsparse.options.training import TrainParameters
 from rsparse.store.folders import read_manifest
+from rsparse.store.images import encode_png
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of
 

@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("torch")
 
+from rsparse.commands.train.retraining import purifying_device
 from rsparse.defenses import parse_defense
 from rsparse.errors import InputError
-from rsparse.parallel import Here
-from rsparse.retraining import purifying_device
 from rsparse.store.folders import read_manifest
+from rsparse.work.parallel import Here
 from tests.test_train_command import FAST, MODEL, save_colours
 
 (REGIONSPARSE,), (JPEG,) = parse_defense("regionsparse"), parse_defense("jpeg")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.models.onnx_file import load_onnx
-from rsparse.models.provenance import RECORD_KEY
+from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.provenance import RECORD_KEY
 from tests.onnx_models import linear_classifier
 from tests.test_train_command import MODEL, colours, labelled
 
 pytest.importorskip("torch")
 
-from rsparse.models.weights import with_weights
+from rsparse.models.torch.weights import with_weights
 
 __all__ = ["colours", "labelled"]  # the fixtures
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from tests.onnx_models import ConvNet
 from tests.test_train_command import MODEL, colours, labelled, weights_of
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from rsparse.defenses import Resources, parse_defense
-from rsparse.images import to_unit
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.training import TrainParameters
+from rsparse.options.training import TrainParameters
+from rsparse.store.images import to_unit
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.samples import Shard
 from tests.onnx_models import ConvNet, linear_classifier

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rsparse.training.curve import COLOURS, draw_curve, look
+from rsparse.pictures.curve import COLOURS, draw_curve, look
 
 
 def history(versions: int) -> list[dict[str, object]]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.images import ImageFile, encode_png
-from rsparse.models.onnx_classifier import load_classifier
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.training import TrainParameters
+from rsparse.options.training import TrainParameters
 from rsparse.store.files import sha256_of
+from rsparse.store.images import ImageFile, encode_png
 from rsparse.training.adversaries import ADVERSARIAL
 from rsparse.training.samples import (
     CLEAN,

@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import minimize
 from skimage.restoration import denoise_tv_bregman
 
-from rsparse.core import engine, lockstep
+from rsparse.core.engines import loops as engine
+from rsparse.core.engines import numpy_loops as lockstep
 from rsparse.core.variation import least_variation
 from tests.conftest import make_picture
 

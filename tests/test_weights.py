@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from rsparse.models.onnx_classifier import Classifier, load_classifier
-from rsparse.models.onnx_file import OnnxFile, load_onnx
+from rsparse.models.onnx.classifier import Classifier, load_classifier
+from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.spec import SpecOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
 
 torch = pytest.importorskip("torch")
 
-from rsparse.models.twin import load_twin  # noqa: E402
-from rsparse.models.weights import (  # noqa: E402
+from rsparse.models.torch.twin import load_twin  # noqa: E402
+from rsparse.models.torch.weights import (  # noqa: E402
     Trainable,
     choose_layers,
     find_layers,

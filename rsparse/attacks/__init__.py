@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks.parameters import Attack, Bim, CwL2, Fgsm, MiFgsm, Noise
-from rsparse.specs import parse_spec, spec_text
+from rsparse.options.specs import parse_spec, spec_text
 
 if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult, run_attack
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def parse_attack(text: str) -> list[Attack]:
-    """The attacks that a spec string asks for (see ``rsparse.specs.parse_spec``).
+    """The attacks that a spec string asks for (see ``rsparse.options.specs.parse_spec``).
 
     A name with a capital letter is looked up among foolbox's classes, which imports foolbox.
 

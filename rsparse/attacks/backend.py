@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rsparse.devices import torch_device
 from rsparse.errors import InputError
+from rsparse.work.devices import torch_device
 
 
 def require_foolbox() -> None:

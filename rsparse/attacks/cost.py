@@ -9,15 +9,15 @@ from itertools import cycle, islice
 import numpy as np
 
 from rsparse.attacks.backend import one_torch_thread, require_foolbox
-from rsparse.images import Pixels, to_unit
-from rsparse.models.onnx_classifier import Classifier
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.images import Pixels, to_unit
 
 require_foolbox()
 
 import torch  # noqa: E402
 
 from rsparse.attacks.batches import batch_that_fits  # noqa: E402
-from rsparse.models.twin import load_twin  # noqa: E402
+from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 
 def seconds_a_pass(classifier: Classifier, images: Sequence[Pixels], device: str = "cpu") -> float:

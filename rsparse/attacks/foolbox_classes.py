@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.parameters import Attack
 from rsparse.errors import InputError
-from rsparse.parameters.fields import parameter
+from rsparse.options.fields import parameter
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.errors import InputError
-from rsparse.parameters.fields import Parameters, parameter
+from rsparse.options.fields import Parameters, parameter
 
 if TYPE_CHECKING:
     import torch

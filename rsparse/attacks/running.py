@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.parameters import Attack
-from rsparse.devices import float32_in_full
+from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.errors import InputError
 
 require_foolbox()

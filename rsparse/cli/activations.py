@@ -19,11 +19,11 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.judging import ActivationParameters
+from rsparse.options.judging import ActivationParameters
+from rsparse.work.parallel import Here, Workers
 
 if TYPE_CHECKING:
-    from rsparse.stages.activations import ActivationOutcome
+    from rsparse.commands.activations import ActivationOutcome
 
 _BANDS = 5
 
@@ -70,7 +70,7 @@ def activations(
     response of each channel is taken, summed over the channels that exceed gamma (the paper's
     equation 7), and compared between the attacked images and their originals.
     """
-    from rsparse.stages.activations import measure_activations
+    from rsparse.commands.activations import measure_activations
 
     watch = Stopwatch()
     names = [name.strip() for name in layers.split(",")] if layers else []

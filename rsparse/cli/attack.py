@@ -21,14 +21,14 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.judging import AttackRunParameters
+from rsparse.options.judging import AttackRunParameters
+from rsparse.work.parallel import Here, Workers
 
 if TYPE_CHECKING:
-    from rsparse.attacking import AttackCost
-    from rsparse.attacks.summary import AttackSummary
-    from rsparse.progress import Progress
-    from rsparse.stages.attack import AttackOutcome
+    from rsparse.commands.attack.attack import AttackOutcome
+    from rsparse.commands.attack.run import AttackCost
+    from rsparse.commands.attack.summary import AttackSummary
+    from rsparse.work.progress import Progress
 
 
 @app.command(
@@ -79,7 +79,7 @@ def attack(
     image the predictions before, with and without the rounding, and the size of the change.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
-    from rsparse.stages.attack import attack_images
+    from rsparse.commands.attack.attack import attack_images
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -19,8 +19,8 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.judging import AttentionParameters
+from rsparse.options.judging import AttentionParameters
+from rsparse.work.parallel import Here, Workers
 
 
 @app.command(
@@ -66,7 +66,7 @@ def attention(
     classifier's row for the class (Zhou et al. 2016). One folder gives an overlay for each image;
     several, such as benign, attacked and purified, give a panel for each name that all have.
     """
-    from rsparse.stages.attention import explain_images
+    from rsparse.commands.attention import explain_images
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -21,11 +21,11 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.judging import ClassifyParameters
+from rsparse.options.judging import ClassifyParameters
+from rsparse.work.parallel import Here, Workers
 
 if TYPE_CHECKING:
-    from rsparse.stages.classify import ClassifyOutcome
+    from rsparse.commands.classify import ClassifyOutcome
 
 
 @app.command(
@@ -65,7 +65,7 @@ def classify(
     Images of any size are resized whole to the model's input. Without -o the predictions go to
     standard output: a table on a terminal, CSV into a pipe.
     """
-    from rsparse.stages.classify import classify_images
+    from rsparse.commands.classify import classify_images
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -16,8 +16,8 @@ from rsparse.errors import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rsparse.progress import Progress
-    from rsparse.runs import Outcome
+    from rsparse.work.progress import Progress
+    from rsparse.work.runs import Outcome
 
 
 def stderr(width: int | None = None) -> Console:

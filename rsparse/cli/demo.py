@@ -25,7 +25,7 @@ def demo(
     classifies them before and after, and draws what happened into one contact sheet. Needs the
     extra `attack`.
     """
-    from rsparse.demo import ATTACK, run_demo
+    from rsparse.commands.demo import ATTACK, run_demo
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -25,9 +25,9 @@ from rsparse.cli.options import (
 from rsparse.errors import InputError
 from rsparse.models.fields import flag_of
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.judging import EvaluateParameters
-from rsparse.specs import named_files
+from rsparse.options.judging import EvaluateParameters
+from rsparse.options.specs import named_files
+from rsparse.work.parallel import Here, Workers
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
@@ -165,9 +165,9 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, wants, given)
     else:
         plan = _plan_from_options(images, output, parameters, wants, given)
-    from rsparse.matrix.estimate import estimate
-    from rsparse.matrix.layout import Matrix
-    from rsparse.matrix.running import run_matrix
+    from rsparse.commands.evaluate.estimate import estimate
+    from rsparse.commands.evaluate.evaluate import run_matrix
+    from rsparse.commands.evaluate.layout import Matrix
 
     watch, matrix = Stopwatch(), Matrix(plan, workers)
     cost = estimate(matrix, workers, overwrite)

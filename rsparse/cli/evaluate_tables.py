@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rsparse.cli.console import Stopwatch, duration, stderr, summary, wide_table
 
 if TYPE_CHECKING:
+    from rsparse.commands.evaluate.estimate import Estimate
     from rsparse.evaluation.plan import Plan
     from rsparse.evaluation.results import Evaluation, ThreatKey
-    from rsparse.matrix.estimate import Estimate
 
 
 def print_plan(plan: Plan, cost: Estimate) -> None:

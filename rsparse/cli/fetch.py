@@ -10,10 +10,10 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import Stopwatch, summary, to_json
 from rsparse.cli.options import Json, Overwrite, examples, output_option, parameter_options
-from rsparse.parameters.models import FetchParameters
+from rsparse.options.models import FetchParameters
 
 if TYPE_CHECKING:
-    from rsparse.stages.fetch import Fetched
+    from rsparse.commands.fetch import Fetched
 
 
 @app.command(
@@ -48,7 +48,7 @@ def fetch(
     its input and, for ImageNet, what the classes are called. It is written once onnxruntime gives
     the same logits for it as torch. Needs the extra `models`.
     """
-    from rsparse.stages.fetch import fetch_model
+    from rsparse.commands.fetch import fetch_model
 
     watch = Stopwatch()
     fetched = fetch_model(model, output, parameters, overwrite=overwrite)

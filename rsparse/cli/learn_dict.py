@@ -18,8 +18,8 @@ from rsparse.cli.options import (
     parameter_options,
     worker_options,
 )
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.method import LearnParameters
+from rsparse.options.method import LearnParameters
+from rsparse.work.parallel import Here, Workers
 
 
 @app.command(
@@ -50,7 +50,7 @@ def learn_dict(
     handed to online dictionary learning; dead and near-duplicate atoms are replaced. Memory does
     not grow with the folder.
     """
-    from rsparse.stages.learn_dict import learn_dict as learn
+    from rsparse.commands.learn_dict import learn_dict as learn
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -18,8 +18,8 @@ from rsparse.cli.options import (
     parameter_options,
     worker_options,
 )
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.method import LocalizeParameters
+from rsparse.options.method import LocalizeParameters
+from rsparse.work.parallel import Here, Workers
 
 
 @app.command(
@@ -48,7 +48,7 @@ def localize(
     Writes one-channel PNG masks, white on the object, of the images' sizes and names, with a
     manifest that also tells the region's share of each image and whether anything was found.
     """
-    from rsparse.stages.localize import localize_images
+    from rsparse.commands.localize import localize_images
 
     watch = Stopwatch()
     with progress_bar() as progress:

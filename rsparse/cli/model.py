@@ -41,7 +41,7 @@ def show(model: ModelFile, wants: SpecOptions, as_json: Json = False) -> None:
     Sources in the order of their strength: options, a preset, a sidecar m.onnx.json, metadata in
     the file, what the graph fixes, defaults.
     """
-    from rsparse.stages.model import describe_model
+    from rsparse.commands.model import describe_model
 
     description = describe_model(model, wants)
     if as_json:
@@ -102,7 +102,7 @@ def tag(
 
     Later commands then need no options. The graph and its weights stay as they are.
     """
-    from rsparse.stages.model import tag_model
+    from rsparse.commands.model import tag_model
 
     spec = tag_model(model, output, wants, overwrite=overwrite)
     record = {"output": str(output), "input": spec.as_record()}

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from rsparse.errors import InputError
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.fields import Parameters, describe, field_type
+from rsparse.options.fields import Parameters, describe, field_type
+from rsparse.work.parallel import Here, Workers
 
 Images = Annotated[
     list[Path],
@@ -97,7 +97,7 @@ def choose_workers(jobs: int, cluster: str | None) -> Workers:
         return Here(jobs)
     if jobs:
         raise InputError("--jobs and --cluster exclude each other; give one of them")
-    from rsparse.cluster import Cluster
+    from rsparse.work.cluster import Cluster
 
     return Cluster(cluster)
 

@@ -22,9 +22,9 @@ from rsparse.cli.options import (
 )
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
 from rsparse.errors import InputError
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
-from rsparse.specs import named_files
+from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.options.specs import named_files
+from rsparse.work.parallel import Here, Workers
 
 
 @app.command(
@@ -81,7 +81,7 @@ def purify(
     """
     defense = _defense(spec, parameters, localization)
     files = named_files(dictionaries)
-    from rsparse.stages.purify import purify_images
+    from rsparse.commands.purify import purify_images
 
     watch = Stopwatch()
     with progress_bar() as progress:

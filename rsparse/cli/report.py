@@ -20,8 +20,8 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import one_line
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.judging import ReportParameters
-from rsparse.specs import named_files
+from rsparse.options.judging import ReportParameters
+from rsparse.options.specs import named_files
 
 
 @app.command(
@@ -81,7 +81,7 @@ def report(
     The page holds everything it shows and loads nothing: verdict, figures with their data,
     pictures, checks and provenance. Cleaned pictures of RegionSparse need its dictionary.
     """
-    from rsparse.stages.report import write_report
+    from rsparse.commands.report import write_report
 
     with progress_bar() as progress:
         outcome = write_report(

@@ -35,7 +35,7 @@ def show(
 
     The record of its inputs is nested, so the tree goes back to the beginning.
     """
-    from rsparse.stages.show import read_record
+    from rsparse.commands.show import read_record
 
     record = read_record(artifact)
     if as_json:

@@ -22,12 +22,12 @@ from rsparse.cli.options import (
 )
 from rsparse.defenses import parse_defense
 from rsparse.models.spec import SpecOptions
-from rsparse.parallel import Here, Workers
-from rsparse.parameters.training import TrainParameters
-from rsparse.specs import named_files
+from rsparse.options.specs import named_files
+from rsparse.options.training import TrainParameters
+from rsparse.work.parallel import Here, Workers
 
 if TYPE_CHECKING:
-    from rsparse.training.run import TrainOutcome
+    from rsparse.commands.train.run import TrainOutcome
 
 
 @app.command(
@@ -121,7 +121,7 @@ def train(
         for texts in (defenses, adversarial_defenses)
     )
     files = named_files(dictionaries)
-    from rsparse.retraining import train_on
+    from rsparse.commands.train.retraining import train_on
 
     watch = Stopwatch()
     with progress_bar() as progress:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core import engine
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines import loops as engine
 from rsparse.core.omp import BLOCK, in_threads
 from rsparse.core.patches import patch_statistics, positions
 

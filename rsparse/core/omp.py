@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from rsparse.core import engine
+from rsparse.core.engines import loops as engine
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core import engine
+from rsparse.core.engines import loops as engine
 from rsparse.core.omp import gram_matrix, omp
 
 Floats = NDArray[np.float32]

@@ -14,7 +14,7 @@ from rsparse.core.filters import bilateral
 from rsparse.core.levels import Level, level_for
 from rsparse.core.localization import locate_object
 from rsparse.errors import InputError
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters
+from rsparse.options.method import LocalizeParameters, PurifyParameters
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core import engine
+from rsparse.core.engines import loops as engine
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -18,7 +18,7 @@ from rsparse.defenses.plain import NoDefense
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.defenses.smoothing import Bilateral, FeatureSqueezing, Gaussian, Median, NonLocalMeans
 from rsparse.defenses.variation import MaskedTotalVariation, TotalVariation
-from rsparse.specs import parse_spec, spec_text
+from rsparse.options.specs import parse_spec, spec_text
 
 DEFENSES: dict[str, type[Defense]] = {
     defense.name: defense
@@ -54,7 +54,7 @@ __all__ = [
 
 
 def parse_defense(text: str) -> list[Defense]:
-    """The defenses that a spec string asks for (see ``rsparse.specs.parse_spec``).
+    """The defenses that a spec string asks for (see ``rsparse.options.specs.parse_spec``).
 
     ``bilateral+jpeg:quality=40`` is a chain. Lists of values in its parts give one chain for each
     combination.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.errors import InputError
-from rsparse.parameters.fields import Parameters
+from rsparse.options.fields import Parameters
 
 if TYPE_CHECKING:
     import numpy as np

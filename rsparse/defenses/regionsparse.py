@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
-from rsparse.parameters.fields import parameter
-from rsparse.parameters.method import LocalizeParameters, PurifyParameters
+from rsparse.options.fields import parameter
+from rsparse.options.method import LocalizeParameters, PurifyParameters
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
-from rsparse.parameters.fields import parameter
+from rsparse.options.fields import parameter
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels

@@ -19,7 +19,7 @@ from rsparse.evaluation.scenarios import (
     find_scenario,
 )
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.judging import EvaluateParameters
+from rsparse.options.judging import EvaluateParameters
 
 
 @dataclass(frozen=True)

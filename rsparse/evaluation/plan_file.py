@@ -18,8 +18,8 @@ from rsparse.evaluation.plan import (
 from rsparse.evaluation.scenarios import OTHER_ROLES, find_scenario
 from rsparse.models.fields import parse_size, parse_triple, read_class_names
 from rsparse.models.spec import SpecOptions
-from rsparse.parameters.judging import EvaluateParameters
-from rsparse.specs import named_files, nearest
+from rsparse.options.judging import EvaluateParameters
+from rsparse.options.specs import named_files, nearest
 from rsparse.store.files import read_bytes
 
 _PARAMETERS = {

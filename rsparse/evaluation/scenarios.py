@@ -17,7 +17,7 @@ from rsparse.evaluation.results import (
     GRAY_BOX,
     TRANSFER,
 )
-from rsparse.specs import nearest
+from rsparse.options.specs import nearest
 
 
 @dataclass(frozen=True)

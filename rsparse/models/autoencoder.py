@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from rsparse.images import Pixels, to_pixels, to_unit
-from rsparse.models.session import Session
+from rsparse.models.onnx.session import Session
+from rsparse.store.images import Pixels, to_pixels, to_unit
 
 REACH = 18
 """Pixels that the networks see around each one: two times nine convolutions of 3×3."""
@@ -97,7 +97,7 @@ def load_autoencoder(path: Path, device: str | None = None) -> Autoencoder:
         If the networks cannot be run there.
     """
     if device is not None:
-        from rsparse.models.torch_network import TorchNetwork
+        from rsparse.models.torch.network import TorchNetwork
 
         return Autoencoder(TorchNetwork(onnx.load(path), device))
     session = Session(onnx.load(path), path)

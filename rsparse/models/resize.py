@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.images import to_pixels, to_unit
+from rsparse.store.images import to_pixels, to_unit
 
 
 def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

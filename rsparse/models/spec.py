@@ -20,7 +20,7 @@ from rsparse.errors import InputError, reason
 from rsparse.models.fields import Triple, check_fields, fields_from_json, flag_of
 
 if TYPE_CHECKING:
-    from rsparse.models.onnx_file import OnnxFile
+    from rsparse.models.onnx.file import OnnxFile
 
 METADATA_KEY = "rsparse.input"
 SIDECAR_SUFFIX = ".json"
@@ -148,7 +148,7 @@ def resolve_input_spec(
         the graph.
     """
     if isinstance(model, Path):
-        from rsparse.models.onnx_file import load_onnx
+        from rsparse.models.onnx.file import load_onnx
 
         model = load_onnx(model)
     values, sources = said_of_input(model, options)

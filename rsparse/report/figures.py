@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.evaluation.estimates import Estimate, mean_share, number, percent, share
 from rsparse.evaluation.results import TRANSFER, Column, Defended
-from rsparse.report.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
-from rsparse.report.estimates import Estimate, mean_share, number, percent, share
+from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
 
 ACCURACY, ABLATION, ACROSS, ACTIVATION = "accuracy", "ablation", "transfer", "activation"

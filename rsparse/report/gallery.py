@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rsparse.core.activation import activation_ratio
 from rsparse.core.attention import overlay_map, stretch_to_unit
 from rsparse.evaluation.results import Column, Defended
-from rsparse.models.graph import Layer
+from rsparse.models.onnx.graph import Layer
 from rsparse.report.figures import Figure, activation_figure
 from rsparse.report.pictures import Pair, Panel, Pixels, Said, Sheet, Version, data_url, evenly
 from rsparse.report.subjects import Family, Subjects

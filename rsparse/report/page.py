@@ -11,9 +11,9 @@ from typing import Any
 
 from rsparse.errors import one_line
 from rsparse.evaluation.results import Check
+from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import figures as shown
 from rsparse.report import tables
-from rsparse.report.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects

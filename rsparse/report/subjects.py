@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.evaluation.estimates import per_image
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Defended, Evaluation
-from rsparse.report.estimates import per_image
-from rsparse.specs import nearest
+from rsparse.options.specs import nearest
 
 UNDEFENDED, OURS = "none", "regionsparse"
 MOST_FEATURED = 7

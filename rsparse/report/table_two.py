@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
+from rsparse.evaluation.estimates import share
 from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
@@ -18,7 +19,6 @@ from rsparse.evaluation.results import (
     Defended,
 )
 from rsparse.evaluation.statistics import mcnemar
-from rsparse.report.estimates import share
 from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head
 

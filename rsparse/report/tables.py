@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsparse.evaluation.results import Column, Defended
-from rsparse.report.estimates import (
+from rsparse.evaluation.estimates import (
     Estimate,
     interval,
     mean_share,
@@ -20,6 +19,7 @@ from rsparse.report.estimates import (
     points,
     share,
 )
+from rsparse.evaluation.results import Column, Defended
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
 

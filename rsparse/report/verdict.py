@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import CLEAN, Check, Defended
-from rsparse.evaluation.statistics import mcnemar, worst_case
-from rsparse.report.estimates import (
+from rsparse.evaluation.estimates import (
     Estimate,
     interval,
     mean_share,
@@ -20,6 +18,8 @@ from rsparse.report.estimates import (
     points,
     share,
 )
+from rsparse.evaluation.results import CLEAN, Check, Defended
+from rsparse.evaluation.statistics import mcnemar, worst_case
 from rsparse.report.subjects import Subjects
 
 

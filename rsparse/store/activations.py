@@ -42,7 +42,7 @@ VERSIONS = ("benign", "adversarial")
 
 
 class Layer(Protocol):
-    """What is written of a layer (``rsparse.models.graph.Layer``)."""
+    """What is written of a layer (``rsparse.models.onnx.graph.Layer``)."""
 
     @property
     def name(self) -> str: ...

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsparse.images import ImageFile, find_images, image_name
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.images import ImageFile, find_images, image_name
 from rsparse.store.records import Source
 
 

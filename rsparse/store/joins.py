@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rsparse.errors import InputError
-from rsparse.images import ImageFile
+from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rsparse.errors import InputError
-from rsparse.models.weights import Trainable
+from rsparse.models.torch.weights import Trainable
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.training.learner import Score
 

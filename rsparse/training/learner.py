@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rsparse.models.twin import Twin
-from rsparse.models.weights import Trainable
-from rsparse.parameters.training import TrainParameters
+from rsparse.models.torch.twin import Twin
+from rsparse.models.torch.weights import Trainable
+from rsparse.options.training import TrainParameters
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.objective import bim, distillation_loss, label_loss
 from rsparse.training.samples import Shard

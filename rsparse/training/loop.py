@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsparse.errors import InputError
-from rsparse.models.onnx_classifier import Classifier
-from rsparse.parallel import chunked
-from rsparse.parameters.training import TrainParameters
-from rsparse.progress import Progress
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.options.training import TrainParameters
 from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score, read_ahead
 from rsparse.training.samples import (
@@ -24,6 +22,8 @@ from rsparse.training.samples import (
     shares_of,
 )
 from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
+from rsparse.work.parallel import chunked
+from rsparse.work.progress import Progress
 
 SAVE_EVERY = 64
 """Steps between two checkpoints within an epoch."""

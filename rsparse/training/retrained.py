@@ -9,17 +9,17 @@ from typing import Any
 
 from rsparse.attacks.backend import one_torch_thread
 from rsparse.errors import InputError
-from rsparse.models.onnx_classifier import Classifier
-from rsparse.models.onnx_file import OnnxFile
-from rsparse.models.twin import check_parity, load_twin
-from rsparse.models.weights import Trainable, choose_layers, find_layers, with_weights
-from rsparse.parallel import one_thread
-from rsparse.parameters.training import TrainParameters
-from rsparse.progress import Progress
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.onnx.file import OnnxFile
+from rsparse.models.torch.twin import check_parity, load_twin
+from rsparse.models.torch.weights import Trainable, choose_layers, find_layers, with_weights
+from rsparse.options.training import TrainParameters
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.learner import Learner
 from rsparse.training.loop import Training
 from rsparse.training.samples import Sample
+from rsparse.work.parallel import one_thread
+from rsparse.work.progress import Progress
 
 
 @dataclass(frozen=True)

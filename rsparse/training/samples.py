@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.images import ImageFile, Pixels, decode_image
-from rsparse.models.onnx_classifier import Classifier
-from rsparse.parameters.training import TrainParameters
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.options.training import TrainParameters
 from rsparse.store.files import sha256_of
+from rsparse.store.images import ImageFile, Pixels, decode_image
 
 CLEAN = "clean"
 _SPLIT, _ORDER, _DRAW = range(3)

@@ -1,0 +1,206 @@
+"""``rsparse activations``: benign images, attacked ones and a classifier in, ``act.h5`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.activation import total_activation
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.probes import PeakProbe
+from rsparse.models.spec import SpecOptions
+from rsparse.options.judging import ActivationParameters
+from rsparse.options.specs import nearest
+from rsparse.pictures.activations import draw_activations
+from rsparse.store.activations import VERSIONS, activation_entry, save_activations
+from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.hdf5 import open_hdf5
+from rsparse.store.images import ImageFile
+from rsparse.store.inputs import load_inputs
+from rsparse.store.joins import JoinedImage, join_inputs
+from rsparse.store.journal import Entry, journal_beside
+from rsparse.store.records import ACTIVATIONS, Record
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import OneByOne, Outcome, failure, load_image, refuse_all_failed, run_images
+
+
+@dataclass(frozen=True)
+class ActivationStep:
+    """Measures both versions of an image."""
+
+    probe: PeakProbe
+    chosen: tuple[int, ...]
+    gamma: float
+
+    def __call__(self, image: ImageFile) -> Entry:
+        assert isinstance(image, JoinedImage)
+        loaded = [load_image(version) for version in (image.others[0], image)]
+        pixels, digests = zip(*loaded, strict=True)
+        logits, peaks = self.probe.peaks(pixels)
+        totals = [total_activation(peak, self.gamma) for peak in peaks]
+        return activation_entry(
+            image.name,
+            digests,
+            [int(label) for label in logits.argmax(axis=1)],
+            np.stack(totals, axis=1),
+            [peaks[number] for number in self.chosen],
+        )
+
+
+@dataclass
+class ActivationOutcome(Outcome):
+    """Also tells the ratio of every layer, and how many predictions the attack changed."""
+
+    gamma: float = 0.0
+    layers: list[Layer] = field(default_factory=list)
+    chosen: tuple[int, ...] = ()
+    ratios: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    changed: int = 0
+    plot: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        layers = [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "index": layer.index,
+                "channels": layer.channels,
+                "ratio": None if np.isnan(ratio) else float(ratio),
+            }
+            for layer, ratio in zip(self.layers, self.ratios, strict=True)
+        ]
+        found = {"gamma": self.gamma, "changed_predictions": self.changed, "layers": layers}
+        return {**super().as_json(), "plot": str(self.plot) if self.plot else None, **found}
+
+
+def measure_activations(
+    benign: Path,
+    adversarial: Path,
+    model: Path,
+    output: Path,
+    parameters: ActivationParameters,
+    wants: SpecOptions | None = None,
+    *,
+    layers: Sequence[str] = (),
+    plot: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> ActivationOutcome:
+    """Compare the layers' activations for attacked images with those for their originals.
+
+    Parameters
+    ----------
+    benign, adversarial : Path
+        Folders whose images are joined by name.
+    model : Path
+        The ONNX file.
+    output : Path
+        ``act.h5``.
+    parameters : ActivationParameters
+    wants : SpecOptions, optional
+        What the user says of the model's input.
+    layers : sequence of str
+        Layers whose detectors are kept and drawn one by one; the first, a middle and the last
+        by default.
+    plot : Path, optional
+        Picture (PNG) of the ratios and of the chosen layers' detectors.
+    workers, overwrite, progress
+        As for every stage.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, an output is taken, or no image is in both folders.
+    """
+    if plot is not None:
+        refuse_existing(plot, overwrite)
+        if plot.suffix.lower() != ".png":
+            raise InputError(f"{plot}: expected a file ending in .png")
+    inputs = [load_inputs([adversarial]), load_inputs([benign])]
+    joined, alone = join_inputs(inputs)
+    classifier = load_classifier(model, wants).check()
+    found = activation_layers(classifier.graph, str(model))
+    chosen = choose_layers(found, layers)
+    probe = PeakProbe(classifier, found)
+    values = {**parameters.as_record(), "input": classifier.input_record()}
+    values["layers"] = [found[number].name for number in chosen]
+    run = {
+        "stage": "activations",
+        "parameters": values,
+        "model": classifier.sha256,
+        "images": joined.names_digest(),
+    }
+    step = ActivationStep(probe, chosen, parameters.gamma)
+    with journal_beside(output, run, overwrite) as journal:
+        done, resumed, failed = run_images(
+            joined,
+            journal,
+            OneByOne(step),
+            what="measure",
+            workers=workers,
+            pays_from=50,
+            progress=progress,
+            sees=[model],
+        )
+        missing = InputError(f"has no benign version of that name in {benign}")
+        failed += [failure(image, missing) for image in alone]
+        refuse_all_failed(failed, done + resumed, None)
+        digests = {entry["name"]: entry["sha256"] for entry in journal.entries()}
+        sources = [
+            *inputs[1].sources({name: both[0] for name, both in digests.items()}),
+            *inputs[0].sources({name: both[1] for name, both in digests.items()}),
+            classifier.source(),
+        ]
+        record = Record(ACTIVATIONS, "activations", values, inputs=tuple(sources))
+        save_activations(output, record, journal, found, chosen)
+    outcome = ActivationOutcome(
+        output, done, resumed, failed, parameters.gamma, found, chosen, plot=plot
+    )
+    _read_back(outcome, plot)
+    return outcome
+
+
+def _read_back(outcome: ActivationOutcome, plot: Path | None) -> None:
+    """The ratios of the artifact, and its picture."""
+    with open_hdf5(outcome.output, ACTIVATIONS) as (file, _):
+        outcome.ratios = file["ratio/all"][()]
+        predicted = [file[f"predicted/{version}"][()] for version in VERSIONS]
+        outcome.changed = int((predicted[0] != predicted[1]).sum())
+        if plot is not None:
+            write_atomic(plot, draw_activations(file, outcome.gamma))
+
+
+def choose_layers(layers: Sequence[Layer], names: Sequence[str]) -> tuple[int, ...]:
+    """Places of the named layers; without names the first, a middle and the last.
+
+    The middle is the concatenation nearest to half the depth, or the convolution where the
+    network has none.
+
+    Raises
+    ------
+    InputError
+        If a name is no layer's; the nearest one is named.
+    """
+    if not names:
+        depth = layers[-1].index / 2
+        joins = [number for number, layer in enumerate(layers) if layer.kind == "join"]
+        inner = joins or range(len(layers))
+        middle = min(inner, key=lambda number: abs(layers[number].index - depth))
+        return tuple(dict.fromkeys((0, middle, len(layers) - 1)))
+    places = {layer.name: number for number, layer in enumerate(layers)}
+    for name in names:
+        if name not in places:
+            guess = nearest(name, places)
+            hint = f"; did you mean {guess}?" if guess else ""
+            raise InputError(f"layers: the model has no layer {name!r}{hint}")
+    return tuple(dict.fromkeys(places[name] for name in names))

@@ -1,0 +1,1 @@
+"""``rsparse attack``: a folder of images attacked, in batches, resumable."""

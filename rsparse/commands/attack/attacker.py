@@ -1,0 +1,256 @@
+"""Attack batches of image files, and measure what became of them.
+
+A batch is fixed before anything is attacked: the same run has the same batches, whether or not it
+was interrupted, so it makes the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.attacks.backend import one_torch_thread
+from rsparse.attacks.parameters import Attack
+from rsparse.attacks.scaling import scaled
+from rsparse.core.metrics import dissimilarity, l2_distance
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.spec import InputSpec
+from rsparse.store.files import sha256_of
+from rsparse.store.images import ImageFile, Pixels, decode_image, to_pixels, to_unit
+from rsparse.work.parallel import chunked
+
+if TYPE_CHECKING:
+    import torch
+
+    from rsparse.attacks.running import AttackResult
+
+
+_AT_THE_DEVICE = Lock()  # torch's random numbers and a GPU are one for all threads
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image to attack: its file and digest, its size, its label and the model's prediction."""
+
+    image: ImageFile
+    digest: str
+    size: tuple[int, int]
+    label: int
+    prediction: int
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether the model was right before the attack."""
+        return self.prediction == self.label
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one size that are attacked together, and their number in the run."""
+
+    number: int
+    targets: tuple[Target, ...]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes to lead away from, (n,)."""
+        return np.array([target.label for target in self.targets])
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """One image after the attack: rounded to 8 bits, before that, and its measurements."""
+
+    target: Target
+    pixels: Pixels
+    x_adv: NDArray[np.float32]
+    measured: dict[str, Any]
+
+
+def make_batches(targets: Iterable[Target], batch_size: int) -> list[Batch]:
+    """Targets in batches of one image size each, by name within a size."""
+    by_size: dict[tuple[int, int], list[Target]] = {}
+    for target in sorted(targets, key=lambda target: target.image.name):
+        by_size.setdefault(target.size, []).append(target)
+    groups = [group for size in sorted(by_size) for group in chunked(by_size[size], batch_size)]
+    return [Batch(number, tuple(group)) for number, group in enumerate(groups)]
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """A classifier, its twin for the gradients, and how images are put before them.
+
+    It computes on one core of the CPU, so that the same sums are made in the same order on every
+    machine; several cores take a batch each. A pickled one carries the model's path, and a
+    process that unpickles it time and again loads the model once.
+    """
+
+    classifier: Classifier
+    device: str
+    keep_size: bool
+    seed: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        model = self.classifier
+        return _attacker, (model.path, model.spec, self.device, self.keep_size, self.seed)
+
+    def check(self) -> Attacker:
+        """Load the twin, so that what cannot be attacked is said before any work is done."""
+        assert self.twin is not None
+        return self
+
+    @cached_property
+    def twin(self) -> torch.nn.Module:
+        """The classifier in torch."""
+        from rsparse.models.torch.twin import load_twin
+
+        return load_twin(self.classifier, self.device)
+
+    @property
+    def batch_size(self) -> int:
+        """Images that are attacked together where nothing else is said."""
+        from rsparse.attacks.batches import batch_that_fits
+
+        return batch_that_fits(self.twin, self.classifier.spec.size, self.device)
+
+    def aim(
+        self, images: Iterable[ImageFile], labels: Mapping[str, int]
+    ) -> tuple[list[Target], list[tuple[ImageFile, InputError]]]:
+        """Read and classify some images; also gives those that cannot be read, with the reason.
+
+        An image that ``labels`` lacks is labelled with what the model says of it.
+        """
+        read, unusable = [], []
+        for image in images:
+            try:
+                content = image.read()
+                read.append((image, sha256_of(content), self._fitted(content, image)))
+            except InputError as error:
+                unusable.append((image, error))
+        found = predictions(self.classifier, [pixels for _, _, pixels in read])
+        targets = [
+            Target(
+                image,
+                digest,
+                pixels.shape[:2],
+                labels.get(image.name, int(predicted)),
+                int(predicted),
+            )
+            for (image, digest, pixels), predicted in zip(read, found, strict=True)
+        ]
+        return targets, unusable
+
+    def run(self, batch: Batch, attack: Attack) -> AttackResult:
+        """Attack a batch; its random numbers come from the seed and its number alone."""
+        from rsparse.attacks.running import run_attack
+
+        seed = int(np.random.SeedSequence([self.seed, batch.number]).generate_state(1)[0])
+        x = to_unit(self.load(batch))
+        with _AT_THE_DEVICE, one_torch_thread():
+            return run_attack(self.twin, x, batch.labels, attack, seed)
+
+    def load(self, batch: Batch) -> Pixels:
+        """The batch's benign images as they are attacked, (n, h, w, 3) uint8."""
+        images = []
+        for target in batch.targets:
+            content = target.image.read()
+            if sha256_of(content) != target.digest:
+                raise InputError(f"{target.image.path}: changed during the run")
+            images.append(self._fitted(content, target.image))
+        return np.stack(images)
+
+    def _fitted(self, content: bytes, image: ImageFile) -> Pixels:
+        """The image that is attacked, of the model's input size unless its own is kept."""
+        pixels = decode_image(content, image.path)
+        return pixels if self.keep_size else self.classifier.fit_to_input(pixels)
+
+    def pairs(
+        self, batch: Batch, result: AttackResult
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Original and adversarial float images that count towards the average dissimilarity.
+
+        Those are the images that were classified correctly and for which something was found:
+        the others' change says nothing about the attack's strength.
+        """
+        x = to_unit(self.load(batch))
+        for i, target in enumerate(batch.targets):
+            if target.is_correct and not result.failed[i]:
+                yield x[i], result.x_adv[i]
+
+    def measure(self, batch: Batch, result: AttackResult, tau: float) -> list[Attacked]:
+        """Scale and clip the result, round it to 8 bits, and classify it both times."""
+        pixels = self.load(batch)
+        x = to_unit(pixels)
+        x_adv = scaled(x, result.x_adv, tau)
+        rounded = to_pixels(x_adv)
+        benign = np.array([target.prediction for target in batch.targets])
+        after = self._predicted(rounded, pixels, benign)
+        before = self._predicted(x_adv, to_unit(rounded), after)
+        d = dissimilarity(x, to_unit(rounded))
+        l2 = l2_distance(x, to_unit(rounded))
+        linf = np.abs(rounded.astype(np.int64) - pixels).max(axis=(1, 2, 3))
+        return [
+            Attacked(
+                target,
+                rounded[i],
+                x_adv[i],
+                {
+                    "label": target.label,
+                    "prediction_before": target.prediction,
+                    "prediction_float": int(before[i]),
+                    "prediction": int(after[i]),
+                    "success_float": bool(before[i] != target.label),
+                    "success": bool(after[i] != target.label),
+                    "nothing_found": bool(result.failed[i]),
+                    "linf": int(linf[i]),
+                    "l2": round(float(l2[i]), 6),
+                    "d": round(float(d[i]), 6) if np.isfinite(d[i]) else None,
+                    "tau": tau,
+                },
+            )
+            for i, target in enumerate(batch.targets)
+        ]
+
+    def _predicted(
+        self, images: NDArray[Any], others: NDArray[Any], known: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The classes of ``images``, (n,); those equal to one of ``others`` have its ``known``."""
+        differ = (images != others).any(axis=(1, 2, 3))
+        classes = known.copy()
+        classes[differ] = predictions(self.classifier, images[differ])
+        return classes
+
+
+@dataclass(frozen=True)
+class Aiming:
+    """``Attacker.aim`` with the known labels, for many processes."""
+
+    attacker: Attacker
+    labels: Mapping[str, int]
+
+    def __call__(
+        self, images: Sequence[ImageFile]
+    ) -> tuple[list[Target], list[tuple[ImageFile, InputError]]]:
+        return self.attacker.aim(images, self.labels)
+
+
+@lru_cache(maxsize=1)
+def _attacker(path: Path, spec: InputSpec, device: str, keep_size: bool, seed: int) -> Attacker:
+    return Attacker(Classifier(path, spec), device, keep_size, seed)
+
+
+def predictions(
+    classifier: Classifier, images: Sequence[Pixels] | NDArray[Any]
+) -> NDArray[np.int64]:
+    """The most probable class of each image, (n,)."""
+    if len(images) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return classifier.logits(list(images)).argmax(axis=1)

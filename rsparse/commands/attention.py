@@ -1,0 +1,263 @@
+"""``rsparse attention``: images and a classifier in, pictures of where it sees their class out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.attention import class_activation_map, overlay_map, stretch_to_unit
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
+from rsparse.models.onnx.probes import AttentionProbe
+from rsparse.models.spec import SpecOptions
+from rsparse.options.judging import AttentionParameters
+from rsparse.options.specs import nearest
+from rsparse.pictures.sheet import Cell, contact_sheet
+from rsparse.store.folders import OutputFolder
+from rsparse.store.images import ImageFile
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.joins import JoinedImage, join_inputs
+from rsparse.store.journal import Entry
+from rsparse.store.labels import find_labels
+from rsparse.store.records import IMAGES, Record, Source
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
+
+PREDICTED, LABEL = "predicted", "label"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One version of an image, what the classifier says of it, and where it sees that."""
+
+    pixels: NDArray[np.uint8]
+    overlay: NDArray[np.uint8]
+    sha256: str
+    predicted: int
+    probability: float
+    explained: int
+    explained_probability: float
+
+    def as_entry(self) -> Entry:
+        """What the manifest tells."""
+        return {
+            "sha256": self.sha256,
+            "predicted": self.predicted,
+            "probability": self.probability,
+            "explained": self.explained,
+            "explained_probability": self.explained_probability,
+        }
+
+
+@dataclass(frozen=True)
+class AttentionStep:
+    """Explains an image, or draws the panel of its versions, and writes the picture."""
+
+    probe: AttentionProbe
+    explain: int | str
+    parameters: AttentionParameters
+    labels: Mapping[str, int]
+    headings: tuple[str, ...]
+    output: Path
+
+    def __call__(self, image: ImageFile) -> Entry:
+        label = self.labels.get(image.name)
+        others = image.others if isinstance(image, JoinedImage) else ()
+        versions = [self._explained(version, label) for version in (image, *others)]
+        picture = self._panel(image.name, versions, label) if others else versions[0].overlay
+        entry = save_png(self.output, image.name, picture)
+        entry |= {"source_sha256": versions[0].sha256}
+        entry["versions"] = [version.as_entry() for version in versions]
+        return entry if label is None else {**entry, "label": label}
+
+    def _explained(self, image: ImageFile, label: int | None) -> Explained:
+        pixels, digest = load_image(image)
+        logits, features = self.probe.features([pixels])
+        probabilities = softmax(logits)[0]
+        predicted = int(logits[0].argmax())
+        chosen = self.explain if isinstance(self.explain, int) else predicted
+        if self.explain == LABEL:
+            if label is None:
+                raise InputError("has no label to explain")
+            chosen = label
+        weights = self.probe.weights_for(chosen, self.parameters.center)
+        attention = class_activation_map(features[0], weights)
+        overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.opacity)
+        return Explained(
+            pixels,
+            overlay,
+            digest,
+            predicted,
+            float(probabilities[predicted]),
+            chosen,
+            float(probabilities[chosen]),
+        )
+
+    def _panel(
+        self, name: str, versions: Sequence[Explained], label: int | None
+    ) -> NDArray[np.uint8]:
+        names = self.probe.classifier.class_names
+        pictures, overlays = [], []
+        for version in versions:
+            good = None if label is None else version.predicted == label
+            caption = f"{version.probability:.2f} {short_name(names[version.predicted])}"
+            pictures.append(Cell(version.pixels, caption, good))
+            about = f"{version.explained_probability:.2f} {short_name(names[version.explained])}"
+            overlays.append(Cell(version.overlay, f"attention: {about}", good))
+        notes = ["Captions: probability and class. Red: where its evidence is strongest."]
+        if label is not None:
+            notes.append(f"Label: {short_name(names[label])}. Blue frame: recognised; orange: not.")
+        rows = [pictures, overlays]
+        return contact_sheet(name, notes, self.headings, rows, side=self.parameters.cell)
+
+
+def short_name(name: str) -> str:
+    """The first of several names of one class, as ImageNet's lists give them."""
+    return name.split(",")[0]
+
+
+@dataclass
+class AttentionOutcome(Outcome):
+    """Also tells which images were in the first folder only."""
+
+    columns: tuple[str, ...] = ()
+    alone: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {**super().as_json(), "columns": list(self.columns), "alone": self.alone}
+
+
+def explain_images(
+    paths: Sequence[Path],
+    model: Path,
+    output: Path,
+    parameters: AttentionParameters,
+    wants: SpecOptions | None = None,
+    *,
+    explain: str = PREDICTED,
+    labels: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> AttentionOutcome:
+    """Draw class activation maps of all images in ``paths`` into the folder ``output``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        One folder, or single images: an overlay for each image. Several folders: for each name
+        that all have a panel, in which each folder is a column.
+    model : Path
+        The ONNX file.
+    output : Path
+    parameters : AttentionParameters
+    wants : SpecOptions, optional
+        What the user says of the model's input.
+    explain : str
+        ``predicted``, ``label``, or a class by its number or name.
+    labels : Path, optional
+        CSV file of the right classes; else those that come with the images, if any.
+    workers, overwrite, progress
+        As for every stage.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the output is taken, the model has no such structure, or no
+        image could be explained.
+    """
+    columns = _columns(paths)
+    inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
+    first, alone = _joined(inputs) if columns else (inputs[0], [])
+    classifier = load_classifier(model, wants)
+    probe = AttentionProbe(classifier)
+    known, origin = find_labels(first, labels, classifier.class_names, classifier.n_classes)
+    chosen = choose_class(explain, classifier)
+    values = {**parameters.as_record(), "explain": chosen, "labels": origin}
+    values |= {"columns": list(columns), "input": classifier.input_record()}
+    run = {
+        "stage": "attention",
+        "parameters": values,
+        "model": classifier.sha256,
+        "images": first.names_digest(),
+    }
+    folder = OutputFolder.open(output, run, paths, overwrite)
+    step = AttentionStep(probe, chosen, parameters, known, columns, output)
+    done, resumed, failed = run_images(
+        first,
+        folder.journal,
+        OneByOne(step),
+        what="explain",
+        workers=workers,
+        pays_from=100,
+        progress=progress,
+        folder=output,
+        sees=[model],
+    )
+    refuse_all_failed(failed, done + resumed, folder)
+    sources = _sources(inputs, folder.journal.entries())
+    record = Record(IMAGES, "attention", values, inputs=(*sources, classifier.source()))
+    folder.finish(record, failed)
+    return AttentionOutcome(output, done, resumed, failed, columns, len(alone))
+
+
+def _columns(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The headings of a panel's columns; none where there is no panel to draw."""
+    folders = [path for path in paths if path.is_dir()]
+    if len(paths) == 1 or not folders:
+        return ()
+    if len(folders) < len(paths):
+        raise InputError("attention: expected folders to compare, or single images, not both")
+    names = [path.resolve().name for path in paths]
+    unique = len(set(names)) == len(names)
+    return tuple(names) if unique else tuple(path.as_posix() for path in paths)
+
+
+def _joined(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]]:
+    """The first input's images joined with the others', and the labels that any of them knows."""
+    joined, alone = join_inputs(inputs)
+    names = {image.name for image in joined.images}
+    labels: dict[str, int] = {}
+    for other in reversed(inputs):
+        labels |= {name: label for name, label in other.labels.items() if name in names}
+    return replace(joined, labels=labels), alone
+
+
+def choose_class(text: str, classifier: Classifier) -> int | str:
+    """The class that ``--class`` names: its index, or ``predicted`` or ``label`` as they are.
+
+    Raises
+    ------
+    InputError
+        If the model has no such class.
+    """
+    names = classifier.class_names
+    if text in (PREDICTED, LABEL):
+        return text
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < classifier.n_classes:
+        return int(text)
+    guess = nearest(text, [*names, PREDICTED, LABEL])
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    raise InputError(
+        f"class: expected {PREDICTED}, {LABEL}, a class name or a number "
+        f"from 0 to {classifier.n_classes - 1}, got {text!r}{hint}"
+    )
+
+
+def _sources(inputs: Sequence[ImageInputs], entries: Any) -> list[Source]:
+    digests: list[dict[str, str]] = [{} for _ in inputs]
+    for entry in entries:
+        for place, version in enumerate(entry["versions"]):
+            digests[place][entry["name"]] = version["sha256"]
+    return [
+        source for item, used in zip(inputs, digests, strict=True) for source in item.sources(used)
+    ]

@@ -1,0 +1,262 @@
+"""``rsparse classify``: images and a classifier in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.metrics import wilson_interval
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
+from rsparse.models.spec import SpecOptions
+from rsparse.options.judging import ClassifyParameters
+from rsparse.store.files import refuse_existing, sha256_of_file
+from rsparse.store.images import ImageFile, Pixels
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry, journal_beside
+from rsparse.store.labels import find_labels
+from rsparse.store.predictions import Prediction, record_beside, save_predictions
+from rsparse.store.records import PREDICTIONS, Record, Source
+from rsparse.work.devices import optional_torch_device, recorded_device
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.pipeline import Overlapped
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import (
+    BatchStep,
+    OneByOne,
+    Outcome,
+    load_image,
+    overlapped,
+    refuse_all_failed,
+    run_images,
+    source_digests,
+)
+
+if TYPE_CHECKING:
+    from rsparse.models.torch.twin import Twin
+
+SUFFIXES = (".h5", ".hdf5", ".csv")
+
+
+@dataclass(frozen=True)
+class ClassifyStep:
+    """Classifies one image."""
+
+    classifier: Classifier
+    top: int
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        return self.entry(image, digest, self.classifier.logits([pixels])[0])
+
+    def entry(self, image: ImageFile, digest: str, logits: NDArray[np.float32]) -> Entry:
+        """What the journal holds of an image with these logits, (n_classes,)."""
+        best = np.argsort(-logits, kind="stable")[: self.top]
+        probabilities = softmax(logits[None])[0, best]
+        return {
+            "name": image.name,
+            "source_sha256": digest,
+            "classes": [int(index) for index in best],
+            "probabilities": [float(probability) for probability in probabilities],
+        }
+
+
+class Fitted(NamedTuple):
+    """An image at the network's input size, and its file's digest."""
+
+    image: ImageFile
+    pixels: Pixels
+    digest: str
+
+
+@dataclass(frozen=True)
+class TorchStep:
+    """Classifies batches by torch, in parts that overlap; the threads decode and resize."""
+
+    step: ClassifyStep
+    twin: Twin
+
+    def load(self, image: ImageFile) -> Fitted:
+        """Decode an image, and fit it to the network's input."""
+        pixels, digest = load_image(image)
+        return Fitted(image, self.step.classifier.fit_to_input(pixels), digest)
+
+    def classify(self, batch: Sequence[Fitted]) -> list[Entry]:
+        """The entries of a batch."""
+        logits = self.twin.logits([item.pixels for item in batch])
+        return [
+            self.step.entry(item.image, item.digest, scores)
+            for item, scores in zip(batch, logits, strict=True)
+        ]
+
+
+@dataclass
+class ClassifyOutcome(Outcome):
+    """Also tells the accuracy, and the predictions where no artifact was asked for."""
+
+    class_names: tuple[str, ...] = ()
+    label_origin: str = "none"
+    n_labelled: int = 0
+    n_correct: int = 0
+    predictions: list[Prediction] | None = None
+
+    def accuracy(self) -> tuple[float, float, float] | None:
+        """Share of right predictions with its 95 % Wilson interval, where labels are known."""
+        if not self.n_labelled:
+            return None
+        low, high = wilson_interval(self.n_correct, self.n_labelled)
+        return self.n_correct / self.n_labelled, low, high
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        accuracy = self.accuracy()
+        found: dict[str, Any] = {"labels": self.label_origin, "accuracy": None}
+        if accuracy is not None:
+            found["accuracy"] = {
+                "value": accuracy[0],
+                "interval_95": list(accuracy[1:]),
+                "correct": self.n_correct,
+                "labelled": self.n_labelled,
+            }
+        content = {**super().as_json(), **found}
+        if self.predictions is None:
+            return content
+        rows = [prediction_as_json(row, self.class_names) for row in self.predictions]
+        return {**content, "output": None, "predictions": rows}
+
+
+def prediction_as_json(row: Prediction, class_names: Sequence[str]) -> dict[str, Any]:
+    """One image's prediction for scripts."""
+    content: dict[str, Any] = {"name": row.name}
+    if row.label is not None:
+        content |= {"label": row.label, "label_name": class_names[row.label]}
+    content["top"] = [
+        {"class": index, "class_name": class_names[index], "probability": probability}
+        for index, probability in zip(row.classes, row.probabilities, strict=True)
+    ]
+    return content
+
+
+def classify_images(
+    paths: Sequence[Path],
+    model: Path,
+    output: Path | None,
+    parameters: ClassifyParameters,
+    wants: SpecOptions | None = None,
+    *,
+    labels: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> ClassifyOutcome:
+    """Classify all images in ``paths``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders or images.
+    model : Path
+        The ONNX file.
+    output : Path or None
+        ``pred.h5`` or ``pred.csv``; without it the predictions are in the outcome.
+    parameters : ClassifyParameters
+    wants : SpecOptions, optional
+        What the user says of the model's input.
+    labels : Path, optional
+        CSV file of the right classes; else those that come with the images, if any.
+    workers, overwrite, progress
+        As for every stage.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the output is taken, or no image could be classified.
+    """
+    _check_output(output, overwrite)
+    inputs = load_inputs(paths)
+    classifier = load_classifier(model, wants).check()
+    known, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
+    top = min(parameters.top, classifier.n_classes)
+    device = _device(parameters, workers)
+    values = {"top": top, "input": classifier.input_record(), **recorded_device(device)}
+    run = {
+        "stage": "classify",
+        "parameters": values,
+        "model": classifier.sha256,
+        "images": inputs.names_digest(),
+    }
+    outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
+    outcome.label_origin = origin
+    step, batching = _batches(ClassifyStep(classifier, top), device, parameters, workers)
+    with journal_beside(output, run, overwrite) as journal:
+        outcome.done, outcome.resumed, outcome.failed = run_images(
+            inputs,
+            journal,
+            step,
+            what="classify",
+            workers=workers,
+            pays_from=100,
+            progress=progress,
+            sees=[model],
+            **batching,
+        )
+        refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
+        rows = [_prediction(entry, known) for entry in journal.entries()]
+        outcome.n_labelled = sum(row.label is not None for row in rows)
+        outcome.n_correct = sum(bool(row.is_correct) for row in rows)
+        if output is None:
+            outcome.predictions = rows
+            return outcome
+        sources = [*inputs.sources(source_digests(journal)), classifier.source()]
+        if labels is not None:
+            sources.append(Source(labels.name, sha256_of_file(labels)))
+        record = Record(PREDICTIONS, "classify", {**values, "labels": origin}, inputs=(*sources,))
+        save_predictions(output, record, rows, classifier.class_names)
+    return outcome
+
+
+def _device(parameters: ClassifyParameters, workers: Workers) -> str | None:
+    """Torch's device, or ``None``; refuses options that do not go together."""
+    device = optional_torch_device(parameters.device)
+    if device is not None and not isinstance(workers, Here):
+        raise InputError("--cluster and --device exclude each other; give one of them")
+    return device
+
+
+def _batches(
+    step: ClassifyStep, device: str | None, parameters: ClassifyParameters, workers: Workers
+) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
+    """The step for batches, and their size where it is not left open."""
+    if device is None:
+        return OneByOne(step), {}
+    from rsparse.models.torch.twin import load_twin
+
+    torch_step = TorchStep(step, load_twin(step.classifier, device))
+    threads = workers.cores(parameters.batch_size, pays_from=0)
+    parts = overlapped(torch_step.load, torch_step.classify, lambda entry: entry, threads)
+    return parts, {"batch_size": parameters.batch_size}
+
+
+def _check_output(output: Path | None, overwrite: bool) -> None:
+    if output is None:
+        return
+    if output.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{output}: expected a file ending in {', '.join(SUFFIXES)}")
+    refuse_existing(output, overwrite)
+    if output.suffix.lower() == ".csv":
+        refuse_existing(record_beside(output), overwrite)
+
+
+def _prediction(entry: Entry, labels: Mapping[str, int]) -> Prediction:
+    return Prediction(
+        entry["name"],
+        entry["source_sha256"],
+        labels.get(entry["name"]),
+        tuple(entry["classes"]),
+        tuple(entry["probabilities"]),
+    )

@@ -1,0 +1,234 @@
+"""``rsparse demo``: the whole pipeline on the embedded photographs and classifier.
+
+The only module beside the command line that knows several stages; it joins them as a Makefile
+would, through the artifacts that they leave in its folder.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.localization import draw_outline
+from rsparse.core.metrics import wilson_interval
+from rsparse.data import demo_model, demo_photos
+from rsparse.options.judging import (
+    ActivationParameters,
+    AttackRunParameters,
+    AttentionParameters,
+    ClassifyParameters,
+)
+from rsparse.options.method import LearnParameters, LocalizeParameters
+from rsparse.pictures.sheet import Cell, contact_sheet
+from rsparse.store.files import read_bytes, write_atomic
+from rsparse.store.folders import MANIFEST
+from rsparse.store.images import Pixels, decode_image, encode_png
+from rsparse.work.parallel import Here
+from rsparse.work.progress import SILENT, Progress
+
+ATTACK = "bim:eps=8"
+SPARSITY = 2  # the paper's method, whose object region the sheet shows, and not the levels
+SETS = {
+    "benign": "benign",
+    "purified benign": "benign-purified",
+    "attacked": "adv",
+    "purified attacked": "adv-purified",
+}
+MAX_ROWS = 8
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """How many photographs of one set the classifier gets right, with a 95 % interval."""
+
+    name: str
+    correct: int
+    total: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return self.correct / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson_interval(self.correct, self.total)
+
+
+def run_demo(
+    output: Path, *, jobs: int = 0, overwrite: bool = False, progress: Progress = SILENT
+) -> list[SetResult]:
+    """Learn a dictionary, attack, purify, classify and explain; draw ``contact-sheet.png``.
+
+    A step whose artifact is there already is passed over, so that an interrupted demo goes on
+    where it stopped; ``overwrite`` does all of it anew.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or holds something else.
+    """
+    _make_artifacts(output, jobs, overwrite, progress)
+    predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
+    write_atomic(output / "contact-sheet.png", encode_png(_draw_sheet(output, predictions)))
+    return [
+        SetResult(title, sum(_is_right(row) for row in predictions[name].values()), len(photos))
+        for title, name in SETS.items()
+        for photos in (predictions[name],)
+    ]
+
+
+def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress) -> None:
+    from rsparse.attacks import parse_attack
+    from rsparse.commands.activations import measure_activations
+    from rsparse.commands.attack.attack import attack_images
+    from rsparse.commands.attention import explain_images
+    from rsparse.commands.classify import classify_images
+    from rsparse.commands.learn_dict import learn_dict
+    from rsparse.commands.localize import localize_images
+    from rsparse.commands.purify import purify_images
+    from rsparse.defenses import RegionSparse
+
+    def make(name: str, stage: Callable[[Path], object]) -> None:
+        place = output / name
+        if overwrite or not (place.is_file() or (place / MANIFEST).exists()):
+            stage(place)
+
+    model, dictionary = demo_model(), output / "dict.h5"
+    benign, adv = demo_photos("test"), output / "adv"
+    shown: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
+    make(
+        "dict.h5",
+        lambda place: learn_dict(
+            [demo_photos("train")],
+            place,
+            LearnParameters(),
+            preview=output / "dict.png",
+            workers=Here(jobs),
+            **shown,
+        ),
+    )
+    make(
+        "adv",
+        lambda place: attack_images(
+            [benign], model, parse_attack(ATTACK), place, AttackRunParameters(), **shown
+        ),
+    )
+    make("masks", lambda place: localize_images([adv], place, LocalizeParameters(), **shown))
+
+    def purify(source: Path, name: str) -> None:
+        make(
+            name,
+            lambda place: purify_images(
+                [source],
+                RegionSparse(sparsity=SPARSITY),
+                place,
+                dictionaries={"": dictionary},
+                workers=Here(jobs),
+                **shown,
+            ),
+        )
+
+    def explain(source: Path, name: str) -> None:
+        make(
+            f"pred-{name}.csv",
+            lambda place: classify_images([source], model, place, ClassifyParameters(), **shown),
+        )
+        make(
+            f"attention-{name}",
+            lambda place: explain_images([source], model, place, AttentionParameters(), **shown),
+        )
+
+    purify(benign, "benign-purified")
+    purify(adv, "adv-purified")
+    for name in SETS.values():
+        explain(benign if name == "benign" else output / name, name)
+    make(
+        "activations.h5",
+        lambda place: measure_activations(
+            benign,
+            adv,
+            model,
+            place,
+            ActivationParameters(),
+            plot=output / "activations.png",
+            **shown,
+        ),
+    )
+
+
+def _read_csv(path: Path) -> dict[str, dict[str, str]]:
+    lines = read_bytes(path).decode().splitlines()
+    return {row["name"]: row for row in csv.DictReader(lines)}
+
+
+def _is_right(row: dict[str, str]) -> bool:
+    return row["label"] == row["class_1"]
+
+
+def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]]) -> Pixels:
+    """One row a photograph, one class after the other, from the attack to its undoing."""
+    fooled = [
+        name
+        for name, row in predictions["adv"].items()
+        if _is_right(predictions["benign"][name]) and not _is_right(row)
+    ]
+    first = {name.split("/")[0]: name for name in sorted(fooled, reverse=True)}
+    rows = [_row(output, name, predictions) for _, name in sorted(first.items())[:MAX_ROWS]]
+    return contact_sheet(
+        f"RegionSparse against {ATTACK}, on photographs that the classifier has not seen",
+        [
+            "Each row, from left to right: a photograph, what the attack made of it, what it "
+            "added, the object region, the purified picture, and where the classifier looks.",
+            "Under each picture the class that the classifier sees and its probability: blue "
+            "frame right, orange frame wrong.",
+        ],
+        [
+            "benign",
+            "attacked",
+            "difference × 10",
+            "object region",
+            "purified",
+            "attention:\nbenign",
+            "attention:\nattacked",
+            "attention:\npurified",
+        ],
+        rows,
+    )
+
+
+def _row(output: Path, name: str, predictions: dict[str, dict[str, dict[str, str]]]) -> list[Cell]:
+    benign = _picture(demo_photos("test"), name)
+    adv, purified = _picture(output / "adv", name), _picture(output / "adv-purified", name)
+    mask = _picture(output / "masks", name)[:, :, 0] > 127
+    difference = np.clip(128 + 10 * (adv.astype(int) - benign), 0, 255).astype(np.uint8)
+    linf = int(np.abs(adv.astype(int) - benign).max())
+    cells = [
+        _cell(benign, predictions["benign"][name]),
+        _cell(adv, predictions["adv"][name]),
+        Cell(difference, f"at most {linf} grey levels"),
+        Cell(draw_outline(adv, mask), f"{mask.mean():.0%} of the image"),
+        _cell(purified, predictions["adv-purified"][name]),
+    ]
+    for key in ("benign", "adv", "adv-purified"):
+        picture = _picture(output / f"attention-{key}", name)
+        row = predictions[key][name]
+        cells.append(Cell(picture, f"for {row['class_name_1']}", _is_right(row)))
+    return cells
+
+
+def _cell(pixels: NDArray[np.uint8], row: dict[str, str]) -> Cell:
+    caption = f"{row['class_name_1']} {float(row['probability_1']):.0%}"
+    return Cell(pixels, caption, _is_right(row))
+
+
+def _picture(folder: Path, name: str) -> Pixels:
+    path = folder / f"{name}.png"
+    return decode_image(read_bytes(path), path)

@@ -1,0 +1,218 @@
+"""What a plan comes to, and how long the part of it that is missing will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from rsparse.attacks import Attack
+from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.defended.judging import TOGETHER, Court
+from rsparse.defended.on_device import OnDevice
+from rsparse.defenses import Defense
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.images import ImageFile, Pixels, decode_image
+from rsparse.store.inputs import load_inputs
+from rsparse.work.parallel import Here, Workers, one_thread
+
+MEASURED = 2  # images
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A plan in numbers.
+
+    Attributes
+    ----------
+    images : int
+        To judge; an upper bound until it is known which the model gets right.
+    is_exact : bool
+    attacks, threats, defenses, extra : int
+        Attacks in the plan, scenarios with their models, defenses, and columns for the checks.
+    models_attacked : int
+    cells, cells_left, attacks_left : int
+        Of all columns, those for the checks included.
+    attack_seconds, judge_seconds : float
+        What is left will take, on ``cores``.
+    """
+
+    images: int
+    is_exact: bool
+    attacks: int
+    threats: int
+    models_attacked: int
+    defenses: int
+    extra: int
+    cells: int
+    cells_left: int
+    attacks_left: int
+    attack_seconds: float
+    judge_seconds: float
+    cores: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return dataclasses.asdict(self)
+
+
+def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False) -> Estimate:
+    """Count what there is to do, and measure on an image or two how long it takes.
+
+    Nothing is written.
+
+    Raises
+    ------
+    InputError
+        If an image or a model cannot be used.
+    """
+    plan, columns = matrix.plan, matrix.columns
+    extra = _extra(matrix)
+    everything = list(dict.fromkeys([*columns, *extra]))
+    n, is_exact = _count_images(matrix)
+    folders = {matrix.folder_of(c): c for c in everything if c.attack}
+    left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
+    cells = {
+        matrix.cell_of(c, defense): (c, defense) for c in everything for defense in plan.defenses
+    }
+    missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
+    cores = workers.cores(n, pays_from=0)
+    pictures = _pictures(matrix)
+    attacking = _attack_seconds(matrix, left, pictures)
+    judging = _judge_seconds(matrix, missing, pictures)
+    return Estimate(
+        n,
+        is_exact,
+        len(plan.attacks),
+        len(plan.threats),
+        len({threat.attacked.name for threat in plan.threats}),
+        len(plan.defenses),
+        len(everything) - len(columns),
+        len(cells),
+        len(missing),
+        len(left),
+        (attacking.core / cores + attacking.device) * n,
+        (judging.core / cores + judging.device) * n,
+        cores,
+    )
+
+
+def _extra(matrix: Matrix) -> list[Attacked]:
+    """The columns for the checks; of the attack whose steps are doubled, one that may be it."""
+    found: list[Attacked] = []
+    for threat in matrix.plan.threats if matrix.plan.parameters.checks else ():
+        found += matrix.probes(threat)
+        doubled = [Attacked.by(threat, attack) for attack in matrix.doubled_attacks()]
+        made = [column for column in doubled if _is_attacked(matrix, column)]
+        found += (made or sorted(doubled, key=_passes, reverse=True))[:1]
+    return found
+
+
+def _count_images(matrix: Matrix) -> tuple[int, bool]:
+    folder = matrix.folder_of(Attacked(matrix.plan.model))
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        return len(manifest["images"]) if manifest else 0, True
+    n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.limit
+    n = n if limit is None else min(n, limit)
+    return n, not matrix.plan.parameters.only_correct
+
+
+def _is_attacked(matrix: Matrix, column: Attacked) -> bool:
+    return (matrix.folder_of(column) / MANIFEST).exists()
+
+
+def _pictures(matrix: Matrix) -> list[Pixels]:
+    """Some of the images, at the judged model's input size."""
+    images: Sequence[ImageFile] = load_inputs(matrix.plan.images).images
+    return [
+        matrix.classifier.fit_to_input(decode_image(image.read(), image.path))
+        for image in images[:MEASURED]
+    ]
+
+
+def _passes(column: Attacked) -> int:
+    return 0 if column.attack is None else column.attack.passes
+
+
+class _Seconds(NamedTuple):
+    """What an image takes: of one core, and of the device that all cores share."""
+
+    core: float
+    device: float
+
+
+def _attack_seconds(
+    matrix: Matrix, columns: Sequence[Attacked], pictures: Sequence[Pixels]
+) -> _Seconds:
+    """For one image; attacks that differ by their scaling alone are run once."""
+    if not any(map(_passes, columns)):
+        return _Seconds(0.0, 0.0)
+    from rsparse.attacks.backend import choose_device
+    from rsparse.attacks.cost import seconds_a_pass
+
+    device = choose_device(matrix.plan.parameters.device)
+    runs: dict[str, set[Attack]] = {}
+    for column in columns:
+        if column.threat is not None and column.attack is not None:
+            runs.setdefault(column.threat.attacked.name, set()).add(column.attack.unscaled())
+    seconds = sum(
+        seconds_a_pass(matrix.models[name], pictures, device)
+        * sum(attack.passes for attack in attacks)
+        for name, attacks in runs.items()
+    )
+    return _Seconds(seconds, 0.0) if device == "cpu" else _Seconds(0.0, seconds)
+
+
+def _judge_seconds(
+    matrix: Matrix, cells: Sequence[tuple[Attacked, Defense]], pictures: Sequence[Pixels]
+) -> _Seconds:
+    """For one image of each cell; judges of the same images share the cleaning."""
+    cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in cells}.values()]
+    judges = [column.judged.name for column, _ in cells]
+    cleaning = {
+        defense: _cleaning(matrix.court, defense, pictures) for defense in dict.fromkeys(cleaned)
+    }
+    judging = {
+        name: _judging(matrix.court, matrix.models[name], pictures)
+        for name in dict.fromkeys(judges)
+    }
+    parts = [*map(cleaning.__getitem__, cleaned), *map(judging.__getitem__, judges)]
+    return _Seconds(sum(part.core for part in parts), sum(part.device for part in parts))
+
+
+def _cleaning(court: Court, defense: Defense, pictures: Sequence[Pixels]) -> _Seconds:
+    if court.device is None:
+        return _Seconds(_seconds(partial(defense.clean, resources=court.resources), pictures), 0.0)
+    on_device = OnDevice(defense, court.resources, court.device)
+    batch = [on_device.prepare(pictures[0])] * TOGETHER
+    return _Seconds(_seconds(on_device.prepare, pictures), _seconds_in(on_device.finish, batch))
+
+
+def _judging(court: Court, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
+    if court.device is None:
+        return _Seconds(_seconds(lambda picture: judge.logits([picture]), pictures), 0.0)
+    batch = [judge.fit_to_input(pictures[0])] * TOGETHER
+    return _Seconds(0.0, _seconds_in(court.twin(judge, court.device).logits, batch))
+
+
+def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:
+    """What one of a batch takes, the second time."""
+    return _seconds(lambda _: work(batch), [None]) / len(batch)
+
+
+def _seconds(work: Callable[[Item], object], pictures: Sequence[Item]) -> float:
+    """What the last picture takes; those before it prepare."""
+    taken = 0.0
+    with one_thread():
+        for picture in pictures if len(pictures) > 1 else [*pictures, *pictures]:
+            start = time.perf_counter()
+            work(picture)
+            taken = time.perf_counter() - start
+    return taken

@@ -1,0 +1,303 @@
+"""Make what a plan's matrix lacks, and the evaluation from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsparse.commands.attack.attack import attack_chosen
+from rsparse.commands.evaluate.assembly import Found
+from rsparse.commands.evaluate.judge import Folder, JudgedCell, judge_images, read_cell
+from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.commands.evaluate.select import select_images
+from rsparse.defenses import Defense, defense_text
+from rsparse.errors import InputError
+from rsparse.evaluation import statistics
+from rsparse.evaluation.checks import all_checks
+from rsparse.evaluation.files import (
+    load_timing,
+    save_evaluation,
+    save_timing,
+    with_timing,
+)
+from rsparse.evaluation.plan import ModelChoice, Threat
+from rsparse.evaluation.results import CLEAN, Evaluation
+from rsparse.evaluation.scenarios import OTHER_ROLES
+from rsparse.options.judging import AttackRunParameters
+from rsparse.store.files import sha256_of
+from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
+from rsparse.store.journal import Entry, forget_beside
+from rsparse.store.predictions import Prediction
+from rsparse.store.records import EVALUATION, Record, Source
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import Outcome
+
+
+@dataclass
+class EvaluateOutcome(Outcome):
+    """Also holds what was found. ``done`` and ``resumed`` count cells."""
+
+    evaluation: Evaluation | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts: also the lines of ``results.csv``, worst cases and checks."""
+        content = super().as_json()
+        found = self.evaluation
+        if found is None:
+            return content
+        return {
+            **content,
+            "images": len(found.names),
+            "left_out": found.left_out,
+            "only_correct": found.only_correct,
+            "results": statistics.rows(found),
+            "defenses": statistics.defense_rows(found),
+            "checks": [vars(check) for check in found.checks],
+        }
+
+
+@dataclass
+class Done:
+    """What a run has made so far."""
+
+    cells: int = 0
+    resumed: int = 0
+    failed: list[Entry] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def run_matrix(
+    matrix: Matrix,
+    *,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> EvaluateOutcome:
+    """Make what is missing of a matrix, and the evaluation from it.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, no image is left to judge, what lies in the output was made
+        from something else, or another run is writing there.
+    """
+    with sole_writer(matrix.plan.output):
+        return _Run(matrix, workers, overwrite, progress).run()
+
+
+class _Run:
+    """One run over a matrix: how it works, and what it has found."""
+
+    def __init__(
+        self, matrix: Matrix, workers: Workers, overwrite: bool, progress: Progress
+    ) -> None:
+        self.matrix, self.plan = matrix, matrix.plan
+        self.workers, self.overwrite, self.progress = workers, overwrite, progress
+        self.done = Done()
+        self.timing = load_timing(self.plan.output)
+        values = self.plan.parameters
+        self.selection = select_images(
+            self.plan.images,
+            matrix.classifier,
+            self.plan.output / CLEAN,
+            labels=self.plan.labels,
+            only_correct=values.only_correct,
+            limit=values.limit,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        self.done.failed += self.selection.failed
+        self.found = Found(matrix, self.selection)
+
+    def run(self) -> EvaluateOutcome:
+        """Attack, judge, check, save."""
+        planned, threats = self.matrix.columns, self.plan.threats
+        probes = {threat: self.matrix.probes(threat) for threat in threats}
+        known = [*planned, *(column for threat in threats for column in probes[threat])]
+        self._make(known)
+        doubled = {threat: self._doubled(threat) for threat in threats}
+        more = [pair[1] for pair in doubled.values() if pair]
+        self._make(more)
+        whole = self.found.evaluation(dict.fromkeys([*known, *more]))
+        evidence = [
+            self.found.evidence([c for c in planned if c.threat == t], probes[t], doubled[t])
+            for t in threats
+        ]
+        checks = all_checks(whole, evidence)
+        return self._save(replace(self.found.evaluation(planned), checks=checks))
+
+    def _make(self, columns: Sequence[Attacked]) -> None:
+        """Attack and judge what is missing of some columns, once in a run."""
+        columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
+        for model in dict.fromkeys(c.threat.attacked for c in columns if c.threat):
+            self._attack(model, [c for c in columns if c.threat and c.threat.attacked == model])
+        for column in columns:
+            if column.attack is None:
+                self.found.entries[column] = {
+                    entry["name"]: entry for entry in self.selection.entries
+                }
+        for folder in dict.fromkeys(map(self.matrix.folder_of, columns)):
+            self._judge([c for c in columns if self.matrix.folder_of(c) == folder])
+
+    def _attack(self, model: ModelChoice, columns: Sequence[Attacked]) -> None:
+        """Make the attacked images of one model that are missing, and read all entries."""
+        missing = {
+            c.attack: c
+            for c in columns
+            if c.attack is not None
+            and (self.overwrite or not (self.matrix.folder_of(c) / MANIFEST).exists())
+        }
+        if missing:
+            values = self.plan.parameters
+            attack_chosen(
+                self.plan.images,
+                model.path,
+                list(missing),
+                self.plan.output / "attacks" / model.name,
+                AttackRunParameters(
+                    batch_size=values.batch_size, seed=values.seed, device=values.device
+                ),
+                model.wants,
+                self.selection.labels,
+                workers=self.workers,
+                overwrite=self.overwrite,
+                progress=self.progress,
+            )
+        entries: dict[Path, dict[str, Entry]] = {}
+        for column in columns:
+            folder = self.matrix.folder_of(column)
+            if folder not in entries:
+                entries[folder] = self._checked_entries(column)
+            self.found.entries[column] = entries[folder]
+
+    def _checked_entries(self, column: Attacked) -> dict[str, Entry]:
+        """The entries of an attacked folder, by name; it is what this plan would make."""
+        place = self.matrix.folder_of(column)
+        manifest = read_manifest(place)
+        assert column.threat is not None
+        assert column.attack is not None
+        digests = {e["name"]: e["source_sha256"] for e in self.selection.entries}
+        entries = {} if manifest is None else {e["name"]: e for e in manifest["images"]}
+        record = {} if manifest is None else record_of(manifest)
+        said, values = record.get("parameters", {}), self.plan.parameters
+        model = self.matrix.models[column.threat.attacked.name]
+        same = (
+            said.get("attack") == column.attack.as_record()
+            and record.get("seed") == values.seed
+            and values.batch_size in (None, said.get("batch_size"))
+            and said.get("input") == model.input_record()
+            and any(source["sha256"] == model.sha256 for source in record["inputs"])
+            and all(digests.get(n) == entry["source_sha256"] for n, entry in entries.items())
+        )
+        if not same:
+            raise InputError(
+                f"{place}: was made from other images, by another model, or with another seed or "
+                "batch size; choose another output or pass --overwrite"
+            )
+        self.done.failed += manifest["failed"] if manifest else []
+        return entries
+
+    def _judge(self, columns: Sequence[Attacked]) -> None:
+        """Make the cells that are missing of columns that show the same images, and read all."""
+        labels = self.selection.labels
+        entries = self.found.entries[columns[0]].values()
+        folder = Folder(
+            self.matrix.folder_of(columns[0]), [{**e, "label": labels[e["name"]]} for e in entries]
+        )
+        for defense in self.plan.defenses:
+            cells = {column: self.matrix.cell(folder, column, defense) for column in columns}
+            missing: dict[Path, JudgedCell] = {}
+            for column, cell in cells.items():
+                rows = None if self.overwrite else read_cell(cell.path, cell.record, folder)
+                if rows is None:
+                    missing[cell.path] = cell
+                else:
+                    forget_beside(cell.path)
+                    self.done.resumed += 1
+                    self.found.cells[column, defense] = rows
+            if missing:
+                made = self._make_cells(folder, defense, list(missing.values()), columns[0])
+                for column, cell in cells.items():
+                    if cell.path in made:
+                        self.found.cells[column, defense] = made[cell.path]
+
+    def _make_cells(
+        self, folder: Folder, defense: Defense, cells: Sequence[JudgedCell], column: Attacked
+    ) -> dict[Path, list[Prediction]]:
+        text = defense_text(defense)
+        what = f"{column.place.name} behind {text}"
+        outcome, made = judge_images(
+            folder,
+            self.matrix.court,
+            defense,
+            cells,
+            what=what,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        self.done.cells += len(cells)
+        self.done.failed += [_named(entry, what) for entry in outcome.failed]
+        self.done.seconds.setdefault(text, []).append(outcome.seconds)
+        self.timing[text] = float(np.mean(self.done.seconds[text]))
+        save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
+        return made
+
+    def _doubled(self, threat: Threat) -> tuple[Attacked, Attacked] | None:
+        """The attack in steps that leaves least right over all defenses, and that of twice them."""
+        if not self.plan.parameters.checks:
+            return None
+        doubled = {
+            Attacked.by(threat, attack): Attacked.by(threat, twice)
+            for twice, attack in self.matrix.doubled_attacks().items()
+        }
+        if not doubled:
+            return None
+        strongest = min(doubled, key=self.found.n_right)
+        return strongest, doubled[strongest]
+
+    def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
+        output = self.plan.output
+        record = self._record()
+        evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
+        save_evaluation(output, record, evaluation)
+        done = self.done
+        return EvaluateOutcome(output, done.cells, done.resumed, done.failed, evaluation)
+
+    def _record(self) -> Record:
+        """What the evaluation was made from; its attacks and cells carry records of their own."""
+        plan, values = self.plan, self.plan.parameters.as_record()
+        seed = values.pop("seed")
+        selected = self.selection.record
+        parameters = {
+            **values,
+            "input": self.matrix.classifier.input_record(),
+            "labels": self.selection.label_origin,
+            "attacks": [attack.as_record() for attack in plan.attacks],
+            "defenses": [defense.as_record() for defense in plan.defenses],
+            "scenarios": [scenario.name for scenario in plan.scenarios],
+            "models": {
+                role.name: [choice.name for choice in plan.models_of(role)]
+                for role in OTHER_ROLES
+                if plan.models_of(role)
+            },
+        }
+        entries = "".join(f"{e['name']} {e['sha256']}\n" for e in self.selection.entries)
+        models = {model.sha256: model for model in self.matrix.models.values()}
+        sources = [
+            Source(CLEAN, sha256_of(entries.encode()), selected),
+            self.matrix.classifier.source(),
+            *(m.source() for m in models.values() if m is not self.matrix.classifier),
+            *self.matrix.court.dictionaries.values(),
+        ]
+        return Record(EVALUATION, "evaluate", parameters, seed, tuple(sources))
+
+
+def _named(entry: Entry, what: str) -> Entry:
+    """A failed image with what failed, since it may go well elsewhere."""
+    return {**entry, "error": f"{what}: {entry['error']}"}

@@ -1,0 +1,151 @@
+"""Cells of an evaluation: a folder of images behind one defense, judged by classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rsparse.defended.judging import Court
+from rsparse.defenses import Defense
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.journal import Entry, journal_beside, to_line
+from rsparse.store.predictions import Prediction, load_predictions, save_predictions
+from rsparse.store.records import PREDICTIONS, Record, Source
+from rsparse.work.devices import recorded_device
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import Outcome, refuse_all_failed, run_images
+
+
+@dataclass
+class JudgeOutcome(Outcome):
+    """Also tells the mean seconds that the defense took for an image."""
+
+    seconds: float = 0.0
+
+
+class Folder:
+    """Attacked or benign images, with the digests and labels of their manifest."""
+
+    def __init__(self, path: Path, entries: list[Entry]) -> None:
+        self.path = path
+        self.digests = {entry["name"]: entry["sha256"] for entry in entries}
+        self.labels = {entry["name"]: entry["label"] for entry in entries}
+
+    @cached_property
+    def inputs(self) -> ImageInputs:
+        """The images; looked for when they are needed first."""
+        inputs = load_inputs([self.path]).only(self.digests)
+        if len(inputs.images) < len(self.digests):
+            raise InputError(f"{self.path}: lacks images of its manifest; pass --overwrite")
+        return inputs
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """What the record of a cell tells of them."""
+        return self.inputs.sources(self.digests)
+
+
+@dataclass(frozen=True)
+class JudgedCell:
+    """One judge of a folder behind a defense: what its answers are made from, and their file."""
+
+    judge: Classifier
+    record: Record
+    path: Path
+
+
+def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defense) -> Record:
+    """The record of a cell."""
+    values: dict[str, Any] = {
+        "defense": defense.as_record(),
+        "input": judge.input_record(),
+        **recorded_device(court.device),
+    }
+    if codecs := defense.codecs(court.device):
+        values["codecs"] = codecs
+    used = tuple(court.dictionaries[name] for name in defense.dictionaries)
+    seed = court.resources.seed if defense.is_random else None
+    inputs = (*folder.sources, judge.source(), *used)
+    return Record(PREDICTIONS, "judge", values, seed, inputs)
+
+
+def read_cell(path: Path, record: Record, folder: Folder) -> list[Prediction] | None:
+    """The predictions of a finished cell; None where it is missing, lacks images or is another."""
+    if not path.exists():
+        return None
+    try:
+        rows, found = load_predictions(path)
+    except InputError:
+        return None
+    whole = {row.name: row.sha256 for row in rows} == folder.digests
+    return rows if whole and to_line(found) == to_line(record.as_json()) else None
+
+
+def judge_images(
+    folder: Folder,
+    court: Court,
+    defense: Defense,
+    cells: Sequence[JudgedCell],
+    *,
+    what: str,
+    workers: Workers = Here(),
+    progress: Progress = SILENT,
+) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
+    """Clean all images of a folder once and classify them by the judge of each cell.
+
+    Cells that are there are replaced; an interrupted run over the same ones is taken up.
+
+    Returns
+    -------
+    JudgeOutcome, and the predictions of each cell by its file
+
+    Raises
+    ------
+    InputError
+        If not one image could be judged.
+    """
+    run = {"records": [cell.record.as_json() for cell in cells]}
+    judges = tuple(cell.judge for cell in cells)
+    step = court.step(judges, defense)
+    output = cells[0].path
+    with journal_beside(output, run, overwrite=True) as journal:
+        done, resumed, failed = run_images(
+            folder.inputs,
+            journal,
+            step,
+            what=what,
+            workers=workers,
+            progress=progress,
+            sees=[folder.path, *(judge.path for judge in judges)],
+        )
+        refuse_all_failed(failed, done + resumed, None)
+        entries = list(journal.entries())
+        for entry in entries:
+            if entry["source_sha256"] != folder.digests[entry["name"]]:
+                changed = folder.path / f"{entry['name']}.png"
+                raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
+        made = {cell.path: _predictions(folder, entries, i) for i, cell in enumerate(cells)}
+        for cell in reversed(cells):  # that beside which the journal lies comes last
+            save_predictions(cell.path, cell.record, made[cell.path], cell.judge.class_names)
+    seconds = sum(entry["seconds"] for entry in entries) / len(entries)
+    return JudgeOutcome(output, done, resumed, failed, seconds), made
+
+
+def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[Prediction]:
+    """What one of the judges said."""
+    return [
+        Prediction(
+            entry["name"],
+            entry["source_sha256"],
+            folder.labels[entry["name"]],
+            (entry["classes"][judge],),
+            (entry["probabilities"][judge],),
+        )
+        for entry in entries
+    ]

@@ -1,0 +1,153 @@
+"""What a plan comes to: its columns and cells, where they lie, and the models they need."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsparse.attacks import Attack, Bim, Noise, attack_text
+from rsparse.commands.evaluate.judge import Folder, JudgedCell, cell_record
+from rsparse.defended.judging import Court
+from rsparse.defenses import Defense, Resources, defense_text
+from rsparse.errors import InputError, reason
+from rsparse.evaluation.checks import HUGE_EPS
+from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
+from rsparse.evaluation.results import CLEAN
+from rsparse.models.onnx.classifier import Classifier, load_classifier
+from rsparse.store.dictionaries import load_dictionaries
+from rsparse.store.files import sha256_of
+from rsparse.store.folders import JOURNAL, MANIFEST
+from rsparse.work.devices import device_beside_cores
+from rsparse.work.parallel import Here, Workers
+
+_LONGEST_NAME = 200  # characters; file systems take 255 bytes
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """One column of the matrix: a judge, and what it is shown: an attack, or the clean images."""
+
+    judged: ModelChoice
+    threat: Threat | None = None
+    attack: Attack | None = None
+
+    @classmethod
+    def by(cls, threat: Threat, attack: Attack) -> Attacked:
+        """The column of an attack under a threat."""
+        return cls(threat.judged, threat, attack)
+
+    @property
+    def place(self) -> Path:
+        """Its folder below ``attacks/``, or its cells' below ``cells/``."""
+        if self.threat is None or self.attack is None:
+            return Path(CLEAN)
+        return Path(self.threat.attacked.name, attack_text(self.attack))
+
+
+class Matrix:
+    """A plan with its models and dictionaries loaded, ready to be estimated and run.
+
+    Parameters
+    ----------
+    plan : Plan
+    workers : Workers
+        Whose cores judge, unless they are this machine's and the plan names a GPU or finds one.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, a defense lacks its dictionary, or the output is taken.
+    """
+
+    def __init__(self, plan: Plan, workers: Workers = Here()) -> None:
+        self.plan = plan
+        _refuse_taken(plan.output)
+        self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
+        self.models = {plan.model.name: self.classifier}
+        for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
+            if choice.name not in self.models:
+                self.models[choice.name] = _load_other(choice, self.classifier)
+        dictionaries, sources = load_dictionaries(plan.dictionaries)
+        resources = Resources(dictionaries, plan.parameters.seed)
+        for defense in plan.defenses:
+            defense.check(resources)
+        here = isinstance(workers, Here)
+        device = device_beside_cores(plan.parameters.device) if here else None
+        self.court = Court(resources, sources, device)
+
+    @property
+    def columns(self) -> list[Attacked]:
+        """The plan's columns, the clean ones first."""
+        threats, attacks = self.plan.threats, self.plan.attacks
+        attacked = [Attacked.by(threat, attack) for threat in threats for attack in attacks]
+        return [*map(Attacked, self.plan.judges), *attacked]
+
+    def probes(self, threat: Threat) -> list[Attacked]:
+        """The extra columns of a threat that the checklist needs and that are known beforehand."""
+        if not self.plan.parameters.checks:
+            return []
+        largest: dict[str, float] = {}
+        for attack in self.plan.attacks:
+            name, value = strength_of(attack)
+            if name in ("eps", "d") and value is not None:
+                largest[name] = max(value, largest.get(name, 0.0))
+        noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
+        return [Attacked.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
+
+    def doubled_attacks(self) -> dict[Attack, Attack]:
+        """The plan's attacks in steps by the same attacks with twice as many."""
+        return {
+            dataclasses.replace(attack, steps=2 * attack.steps): attack  # type: ignore[attr-defined, call-arg]
+            for attack in self.plan.attacks
+            if getattr(attack, "steps", 1) > 1
+        }
+
+    def folder_of(self, column: Attacked) -> Path:
+        """Where the images of a column lie."""
+        if column.attack is None:
+            return self.plan.output / CLEAN
+        return self.plan.output / "attacks" / column.place
+
+    def cell_of(self, column: Attacked, defense: Defense) -> Path:
+        """The file of a cell."""
+        own = column.judged == self.plan.model
+        place = Path("cells") if own else Path("judged", column.judged.name)
+        return self.plan.output / place / column.place / f"{_file_name(defense)}.h5"
+
+    def cell(self, folder: Folder, column: Attacked, defense: Defense) -> JudgedCell:
+        """A cell: who judges it, what it is made from, and its file."""
+        judge = self.models[column.judged.name]
+        record = cell_record(folder, self.court, judge, defense)
+        return JudgedCell(judge, record, self.cell_of(column, defense))
+
+
+def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:
+    classifier = load_classifier(choice.path, choice.wants).check()
+    if classifier.n_classes != judged.n_classes:
+        raise InputError(
+            f"{choice.path}: has {classifier.n_classes} classes, the judged model "
+            f"{judged.n_classes}; labels have to mean the same for both"
+        )
+    return classifier
+
+
+def _refuse_taken(output: Path) -> None:
+    """Check that the folder is new, empty, or of an evaluation."""
+    try:
+        if output.exists() and not output.is_dir():
+            raise InputError(f"{output}: is a file; name a folder")
+        taken = output.is_dir() and any(output.iterdir())
+    except OSError as error:
+        raise InputError(f"{output}: cannot be read: {reason(error)}") from error
+    clean = output / CLEAN
+    if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
+        raise InputError(f"{output}: holds other files; choose an empty or new folder")
+
+
+def _file_name(defense: Defense) -> str:
+    """The defense's text, cut where a file's name would be too long."""
+    text = defense_text(defense)
+    if len(text) <= _LONGEST_NAME:
+        return text
+    return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"

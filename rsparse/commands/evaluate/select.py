@@ -1,0 +1,220 @@
+"""The first step of an evaluation: the images to judge, as the classifier sees them undefended.
+
+They are fitted to the model's input and kept as PNG, with their labels; images that the model gets
+wrong are left out where only right ones are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.files import safe_join, sha256_of, sha256_of_file
+from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
+from rsparse.store.images import ImageFile
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry, to_line
+from rsparse.store.labels import find_labels
+from rsparse.store.records import IMAGES, Record, Source
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import OneByOne, load_image, refuse_all_failed, run_images, save_png
+from rsparse.work.runs import source_digests as digests_of
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images to judge.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they lie.
+    entries : list of Entry
+        Of its manifest, by name: ``label``, ``prediction``, ``source_sha256``, ….
+    record : mapping
+        The folder's.
+    label_origin : str
+    left_out : int
+        Images that the model gets wrong and that were left out for it.
+    failed : list of Entry
+    """
+
+    folder: Path
+    entries: list[Entry]
+    record: Mapping[str, Any]
+    label_origin: str
+    left_out: int
+    failed: list[Entry]
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The right classes by name."""
+        return {entry["name"]: entry["label"] for entry in self.entries}
+
+
+@dataclass(frozen=True)
+class SelectStep:
+    """Fits one image to the model's input, classifies and writes it."""
+
+    classifier: Classifier
+    labels: Mapping[str, int]
+    output: Path
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        fitted = self.classifier.fit_to_input(pixels)
+        return {
+            **save_png(self.output, image.name, fitted),
+            "source_sha256": digest,
+            "label": self.labels[image.name],
+            "prediction": int(self.classifier.logits([fitted])[0].argmax()),
+        }
+
+
+class _Choice:
+    """What is selected from, and how: it tells one selection from another."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        classifier: Classifier,
+        labels: Path | None,
+        only_correct: bool,
+        limit: int | None,
+    ) -> None:
+        inputs = load_inputs(paths)
+        known, self.label_origin = find_labels(
+            inputs, labels, classifier.class_names, classifier.n_classes
+        )
+        if not known:
+            raise InputError(
+                f"{paths[0]}: its images have no labels; pass --labels with a CSV file, or put "
+                "them into subfolders named like the classes"
+            )
+        self.labels, self.label_file, self.classifier = known, labels, classifier
+        self.inputs = inputs.only(_spread([image.name for image in inputs.images], limit))
+        self.only_correct = only_correct
+        self.parameters = {
+            "only_correct": only_correct,
+            "limit": limit,
+            "labels": self.label_origin,
+            "input": classifier.input_record(),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What tells an unfinished run from others."""
+        return {
+            "stage": "select",
+            "parameters": self.parameters,
+            "model": self.classifier.sha256,
+            "images": self.inputs.names_digest(),
+            "known_labels": sha256_of(to_line(self.labels)),
+        }
+
+    def record(self, digests: Mapping[str, str]) -> Record:
+        """The record of the selection from images with these digests."""
+        sources = [*self.inputs.sources(digests), self.classifier.source()]
+        if self.label_file is not None:
+            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
+        return Record(IMAGES, "select", self.parameters, inputs=tuple(sources))
+
+
+def select_images(
+    paths: Sequence[Path],
+    classifier: Classifier,
+    output: Path,
+    *,
+    labels: Path | None = None,
+    only_correct: bool = True,
+    limit: int | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Selection:
+    """Write the images to judge into the folder ``output``, or find them there.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, there is no label, no image is left, or ``output`` holds
+        another selection.
+    """
+    choice = _Choice(paths, classifier, labels, only_correct, limit)
+    if overwrite or not (output / MANIFEST).exists():
+        _write(choice, output, workers, overwrite, progress)
+    return _read(choice, output)
+
+
+def _write(
+    choice: _Choice, output: Path, workers: Workers, overwrite: bool, progress: Progress
+) -> None:
+    folder = OutputFolder.open(output, choice.identity(), choice.inputs.paths, overwrite)
+    step = SelectStep(choice.classifier, choice.labels, output)
+    done, resumed, failed = run_images(
+        choice.inputs,
+        folder.journal,
+        OneByOne(step),
+        what="select",
+        workers=workers,
+        pays_from=100,
+        progress=progress,
+        folder=output,
+        sees=[*choice.inputs.paths, choice.classifier.path],
+    )
+    refuse_all_failed(failed, done + resumed, folder)
+    record = choice.record(digests_of(folder.journal))
+    if choice.only_correct:
+        _drop_wrong(folder, done + resumed)
+    folder.finish(record, failed)
+
+
+def _drop_wrong(folder: OutputFolder, n_images: int) -> None:
+    wrong = [e for e in folder.journal.entries() if e["prediction"] != e["label"]]
+    if len(wrong) == n_images:
+        folder.journal.close()
+        raise InputError(
+            f"none of the {n_images} images is classified correctly, so that --only-correct "
+            "leaves none; are the labels and the model's input as they should?"
+        )
+    for entry in wrong:
+        folder.journal.drop(entry["name"])
+        safe_join(folder.path, entry["file"]).unlink(missing_ok=True)
+
+
+def _read(choice: _Choice, output: Path) -> Selection:
+    manifest = read_manifest(output)
+    if manifest is None:
+        raise InputError(f"{output}: holds other files; choose another output")
+    record, inputs = record_of(manifest), choice.inputs
+    errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
+    usable = [image for image in inputs.images if image.name not in errors]
+    digests = {image.name: sha256_of_file(image.path) for image in usable}
+    if _of_any_version(choice.record(digests).as_json()) != _of_any_version(record):
+        raise InputError(
+            f"{output.parent}: holds an evaluation of other images, labels, or another model; "
+            "choose another output or pass --overwrite"
+        )
+    failed = [
+        {"name": image.name, "error": f"{image.path}: {errors[image.name]}"}
+        for image in inputs.images
+        if image.name in errors
+    ]
+    entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
+    left_out = len(usable) - len(entries)
+    return Selection(output, entries, record, choice.label_origin, left_out, failed)
+
+
+def _of_any_version(record: Mapping[str, Any]) -> bytes:
+    return to_line({key: value for key, value in record.items() if key != "generator"})
+
+
+def _spread(names: Sequence[str], limit: int | None) -> frozenset[str]:
+    """At most ``limit`` names, evenly from the list."""
+    if limit is None or limit >= len(names):
+        return frozenset(names)
+    return frozenset(names[i * len(names) // limit] for i in range(limit))

@@ -1,0 +1,111 @@
+"""``rsparse fetch``: a classifier by its name, as an ONNX file that later commands take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.onnx.file import read_onnx
+from rsparse.models.onnx.session import Session
+from rsparse.models.parity import difference_of, disagreement, probe_images
+from rsparse.models.spec import METADATA_KEY
+from rsparse.models.zoo.export import export_onnx, torch_logits
+from rsparse.models.zoo.hub import WEIGHTS_FILE, Weights, fetch_weights
+from rsparse.models.zoo.networks import ZooModel, build_network, find_model
+from rsparse.options.models import FetchParameters
+from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.records import GENERATOR
+
+ORIGIN_KEY = "rsparse.origin"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What was written, and how far onnxruntime's logits are from torch's."""
+
+    output: Path
+    model: ZooModel
+    weights: Weights | None
+    sha256: str
+    difference: float
+    spread: float
+
+
+def fetch_model(
+    name: str,
+    output: Path,
+    parameters: FetchParameters | None = None,
+    *,
+    overwrite: bool = False,
+) -> Fetched:
+    """Write a classifier of timm as an ONNX file that says how it wants its input.
+
+    The file is written once onnxruntime gives torch's logits for it, two images at a time. Its
+    metadata tell where it comes from; the same weights give the same bytes.
+
+    Parameters
+    ----------
+    name : str
+        timm's, such as ``inception_v3.tf_in1k``.
+    output : Path
+    parameters : FetchParameters, optional
+    overwrite : bool
+
+    Raises
+    ------
+    InputError
+        If there is no such model, its weights cannot be had, the network cannot be exported, or
+        the output cannot be written. Nothing is left then.
+    """
+    parameters = parameters or FetchParameters()
+    refuse_existing(output, overwrite)
+    model = find_model(name)
+    weights = _weights_of(model) if parameters.pretrained else None
+    network = build_network(model, weights.path if weights else None, parameters.seed)
+    metadata = {
+        METADATA_KEY: model.spec.to_json(),
+        ORIGIN_KEY: json.dumps(_origin(model, weights, parameters)),
+    }
+    content = export_onnx(network, model.name, model.spec.size, metadata)
+    file = read_onnx(content, output)
+    x = Classifier(output, model.spec, file=file).prepare(probe_images(model.spec.size))
+    expected = torch_logits(network, x)
+    del network  # large, and the file's content holds its weights
+    found = Session(file.model, output, batch=len(x)).run(x)[0]
+    different = disagreement(found, expected)
+    if different:
+        raise InputError(f"{model.name}: onnxruntime's logits differ from torch's by {different}")
+    write_atomic(output, content)
+    return Fetched(output, model, weights, file.sha256, *difference_of(found, expected))
+
+
+def _weights_of(model: ZooModel) -> Weights:
+    if model.repository is None:
+        raise InputError(
+            f"{model.name}: the Hugging Face hub has no weights of it; "
+            "--no-pretrained builds it with random ones"
+        )
+    return fetch_weights(model.repository)
+
+
+def _origin(
+    model: ZooModel, weights: Weights | None, parameters: FetchParameters
+) -> dict[str, Any]:
+    """Where the file comes from, as its metadata tell it."""
+    source = weights and {
+        "name": f"{model.repository}/{WEIGHTS_FILE}",
+        "sha256": weights.sha256,
+        "license": model.license,
+    }
+    return {
+        "generator": GENERATOR,
+        "stage": "fetch",
+        "model": model.name,
+        "timm": model.timm,
+        "weights": source,
+        "seed": None if weights else parameters.seed,
+    }

@@ -1,0 +1,196 @@
+"""``rsparse learn-dict``: benign images in, ``dict.h5`` out."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
+from rsparse.errors import InputError
+from rsparse.options.method import LearnParameters
+from rsparse.store.dictionaries import save_dictionary
+from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.images import ImageFile, encode_png
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.journal import Entry, Journal, journal_beside
+from rsparse.store.records import DICTIONARY, Record
+from rsparse.work.parallel import Here, Workers, one_thread
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
+
+
+@dataclass(frozen=True)
+class SampleStep:
+    """Smooths one image and takes its patches; a pass's images are named ``pass/name``."""
+
+    parameters: LearnParameters
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        turn, name = image.name.split("/", 1)
+        rng = patch_rng(self.parameters.seed, int(turn), crc32(name.encode()))
+        patches = take_patches(pixels, self.parameters, rng)
+        text = b64encode(patches.tobytes()).decode()
+        return {"name": image.name, "source_sha256": digest, "patches": text}
+
+
+@dataclass
+class LearnOutcome(Outcome):
+    """Also tells the dictionary's size and its error on held-out patches."""
+
+    n_atoms: int = 0
+    n_features: int = 0
+    held_out_error: dict[int, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            **super().as_json(),
+            "n_atoms": self.n_atoms,
+            "n_features": self.n_features,
+            "held_out_error": {str(key): value for key, value in self.held_out_error.items()},
+        }
+
+
+def learn_dict(
+    paths: Sequence[Path],
+    output: Path,
+    parameters: LearnParameters,
+    *,
+    preview: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> LearnOutcome:
+    """Learn a dictionary from the images in ``paths`` and write it to ``output``.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, an output is taken, or the patches are too few.
+    """
+    outputs = [path for path in (output, preview) if path is not None]
+    for path in outputs:
+        refuse_existing(path, overwrite)
+    inputs = load_inputs(paths)
+    _refuse_overlap(outputs, inputs.images)
+    values = parameters.as_record()
+    run = {"stage": "learn-dict", "parameters": values, "images": inputs.names_digest()}
+    turns = [replace(inputs, images=images) for images in _by_pass(inputs.images, parameters)]
+    with journal_beside(output, run, overwrite) as journal:
+        failed: dict[str, Entry] = {}
+        done = resumed = 0
+        for turn in turns:
+            counts = run_images(
+                turn,
+                journal,
+                OneByOne(SampleStep(parameters)),
+                what="smooth",
+                workers=workers,
+                pays_from=16,
+                progress=progress,
+            )
+            done, resumed = done + counts[0], resumed + counts[1]
+            failed |= {_name(entry): {**entry, "name": _name(entry)} for entry in counts[2]}
+        failures = [failed[name] for name in sorted(failed)]
+        refuse_all_failed(failures, done + resumed, None)
+        try:
+            threads = workers.cores(len(inputs.images), pays_from=16)
+            dictionary, errors = _learn(journal, turns, parameters, threads, progress)
+        except InputError:  # too few patches, and as few next time
+            journal.drop_all()
+            raise
+        digests = {_name(entry): entry["source_sha256"] for entry in journal.entries()}
+        sources = inputs.sources(digests)
+        record = Record(DICTIONARY, "learn-dict", values, parameters.seed, sources)
+        save_dictionary(output, record, dictionary, errors, dict(sorted(digests.items())))
+        if preview is not None:
+            write_atomic(preview, encode_png(draw_atoms(dictionary.atoms, dictionary.patch_size)))
+    # Images are counted once, however often they are gone through.
+    resumed = min(resumed, len(digests))
+    k, m = dictionary.atoms.shape
+    return LearnOutcome(output, len(digests) - resumed, resumed, failures, k, m, errors)
+
+
+def _name(entry: Entry) -> str:
+    """The image's name without its pass."""
+    return str(entry["name"]).split("/", 1)[1]
+
+
+def _by_pass(images: Sequence[ImageFile], parameters: LearnParameters) -> Iterator[list[ImageFile]]:
+    """The images of each pass, shuffled anew."""
+    for turn in range(parameters.passes):
+        order = np.random.default_rng([parameters.seed, turn]).permutation(len(images))
+        yield [replace(images[number], name=f"{turn}/{images[number].name}") for number in order]
+
+
+def _learn(
+    journal: Journal,
+    turns: Sequence[ImageInputs],
+    parameters: LearnParameters,
+    threads: int,
+    progress: Progress,
+) -> tuple[Dictionary, dict[int, float]]:
+    """Learn from the patches in the journal, image by image."""
+    learner = DictionaryLearner(parameters, threads)
+    progress.start("learn", len(journal))
+    with one_thread():
+        for number, turn in enumerate(turns):
+            for image in turn.images:
+                if image.name in journal:
+                    content = b64decode(journal[image.name]["patches"])
+                    patches = np.frombuffer(content, dtype=np.uint8)
+                    patches = patches.reshape(parameters.patches_per_image, -1)
+                    learner.partial_fit(standardized(patches, parameters), hold_out=number == 0)
+                    progress.advance()
+        return learner.finish()
+
+
+def _refuse_overlap(outputs: Sequence[Path], images: Sequence[ImageFile]) -> None:
+    """Refuse outputs that would replace an image or each other."""
+    read = {image.path.resolve() for image in images}
+    for path in outputs:
+        if path.resolve() in read:
+            raise InputError(f"{path}: is an input itself; choose another output")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"{outputs[0]}: is both the dictionary and its preview; name two files")
+
+
+def draw_atoms(atoms: NDArray[np.float32], patch_size: int) -> NDArray[np.uint8]:
+    """A sheet of all atoms, each stretched to the full range, most varied last.
+
+    Parameters
+    ----------
+    atoms : float32 array of shape (k, b·b·c)
+    patch_size : int
+        b.
+
+    Returns
+    -------
+    uint8 array of shape (rows, columns, 3)
+    """
+    patches = atoms.reshape(len(atoms), patch_size, patch_size, -1)
+    roughness = np.abs(np.diff(patches, axis=1)).mean((1, 2, 3))
+    roughness += np.abs(np.diff(patches, axis=2)).mean((1, 2, 3))
+    order = np.argsort(roughness, kind="stable")
+    zoom, gap = max(1, round(32 / patch_size)), 2
+    side = patch_size * zoom + gap
+    columns = int(np.ceil(np.sqrt(len(atoms))))
+    rows = -(-len(atoms) // columns)
+    sheet = np.full((rows * side + gap, columns * side + gap, 3), 255, dtype=np.uint8)
+    for place, number in enumerate(order):
+        patch = patches[number]
+        largest = np.abs(patch).max()
+        grey = np.rint(127.5 + 127.5 * patch / max(largest, 1e-12)).astype(np.uint8)
+        tile = np.repeat(np.repeat(grey, zoom, axis=0), zoom, axis=1)
+        top, left = (place // columns) * side + gap, (place % columns) * side + gap
+        sheet[top : top + side - gap, left : left + side - gap] = tile
+    return sheet

@@ -1,0 +1,128 @@
+"""``rsparse localize``: images in, masks of the object region out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsparse.core.localization import draw_outline, locate_object
+from rsparse.errors import InputError
+from rsparse.options.method import LocalizeParameters
+from rsparse.store.folders import OutputFolder
+from rsparse.store.images import ImageFile
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry
+from rsparse.store.records import IMAGES, Record
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import (
+    OneByOne,
+    Outcome,
+    load_image,
+    refuse_all_failed,
+    run_images,
+    save_png,
+    source_digests,
+)
+
+
+@dataclass(frozen=True)
+class LocalizeStep:
+    """Writes one image's mask and, where asked for, its picture with the outline drawn."""
+
+    parameters: LocalizeParameters
+    labels: Mapping[str, int]
+    output: Path
+    overlay: Path | None
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, digest = load_image(image)
+        mask, found = locate_object(pixels, self.parameters)
+        area = round(float(mask.mean()), 6)
+        entry = save_png(self.output, image.name, mask.astype(np.uint8) * 255)
+        entry |= {"source_sha256": digest, "found": found, "area": area}
+        if image.name in self.labels:
+            entry["label"] = self.labels[image.name]
+        if self.overlay is not None:
+            picture = save_png(self.overlay, image.name, draw_outline(pixels, mask))
+            entry["overlay_sha256"] = picture["sha256"]
+        return entry
+
+    def has_picture(self, entry: Entry) -> bool:
+        """Whether the picture that belongs to an entry is there too."""
+        return self.overlay is None or (self.overlay / entry["file"]).exists()
+
+
+@dataclass
+class LocalizeOutcome(Outcome):
+    """Also tells how much of the images the regions cover."""
+
+    mean_area: float = 0.0
+    not_found: int = 0
+
+    def as_json(self) -> dict[str, object]:
+        """For scripts."""
+        return {**super().as_json(), "mean_area": self.mean_area, "not_found": self.not_found}
+
+
+def localize_images(
+    paths: Sequence[Path],
+    output: Path,
+    parameters: LocalizeParameters,
+    *,
+    overlay: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> LocalizeOutcome:
+    """Write a mask (0 and 255, one channel) for each image, and pictures into ``overlay``.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the output is taken, or no image could be read.
+    """
+    inputs = load_inputs(paths)
+    values = parameters.as_record()
+    run = {"stage": "localize", "parameters": values, "images": inputs.names_digest()}
+    folder = OutputFolder.open(output, {**run, "overlay": overlay is not None}, paths, overwrite)
+    pictures = None
+    if overlay is not None:
+        try:
+            of_masks = {**run, "overlay": "of"}
+            pictures = OutputFolder.open(overlay, of_masks, [*paths, output], overwrite)
+        except InputError:
+            folder.abandon()
+            raise
+    step = LocalizeStep(parameters, inputs.labels, output, overlay)
+    done, resumed, failed = run_images(
+        inputs,
+        folder.journal,
+        OneByOne(step),
+        what="localize",
+        workers=workers,
+        batch_size=8,
+        pays_from=200,
+        progress=progress,
+        folder=output,
+        holds=step.has_picture,
+        sees=[] if pictures is None else [pictures.journal.path],
+    )
+    if pictures is not None and done + resumed == 0:
+        pictures.abandon()
+    refuse_all_failed(failed, done + resumed, folder)
+    entries = list(folder.journal.entries())
+    record = Record(
+        IMAGES, "localize", values, inputs=inputs.sources(source_digests(folder.journal))
+    )
+    if pictures is not None:
+        for entry in entries:
+            pictures.journal.add({**entry, "sha256": entry["overlay_sha256"]})
+        pictures.finish(record, failed)
+    folder.finish(record, failed)
+    area = float(np.mean([entry["area"] for entry in entries]))
+    not_found = sum(not entry["found"] for entry in entries)
+    return LocalizeOutcome(output, done, resumed, failed, area, not_found)

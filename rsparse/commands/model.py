@@ -1,0 +1,102 @@
+"""``rsparse model``: what a classifier's file says of itself, and writing it there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.models.onnx.cam_head import find_cam_head
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.onnx.file import OnnxFile, load_onnx
+from rsparse.models.onnx.graph import activation_layers, without_softmax
+from rsparse.models.spec import (
+    FIELDS,
+    METADATA_KEY,
+    InputSpec,
+    SpecOptions,
+    resolve_input_spec,
+    said_of_input,
+)
+from rsparse.store.files import refuse_existing, write_atomic
+
+
+def describe_model(path: Path, wants: SpecOptions | None = None) -> dict[str, Any]:
+    """What rsparse will do with a model.
+
+    Returns
+    -------
+    dict
+        ``input``: for each field of the spec its value and where it was said. ``problem``: why
+        the model cannot be used as it is, or None. ``graph``: what the file holds.
+
+    Raises
+    ------
+    InputError
+        If the file is no image classifier.
+    """
+    file = load_onnx(path)
+    values, sources = said_of_input(file, wants)
+    problem = None
+    n_classes = None
+    try:
+        spec, sources = resolve_input_spec(file, wants)
+        values = spec.as_record()
+        n_classes = Classifier(path, spec, file=file).check().n_classes
+    except InputError as error:
+        problem = str(error)
+    return {
+        "file": path.name,
+        "sha256": file.sha256,
+        "problem": problem,
+        "input": {
+            name: {"value": values.get(name), "source": sources.get(name, "not said")}
+            for name in FIELDS
+        },
+        "classes": n_classes,
+        "graph": _describe_graph(file),
+    }
+
+
+def _describe_graph(file: OnnxFile) -> dict[str, Any]:
+    model = without_softmax(file.model)
+    try:
+        kinds = Counter(layer.kind for layer in activation_layers(model, file.path.name))
+        activations = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    except InputError as error:
+        activations = f"no: {error}"
+    try:
+        attention = f"{find_cam_head(model, file.path.name).weights.shape[1]} feature maps"
+    except InputError as error:
+        attention = f"no: {error}"
+    dims = ("n" if side is None else str(side) for side in file.input_dims)
+    return {
+        "input": f"{file.input_name}, {'×'.join(dims)}",
+        "output": f"{file.output_name}, {file.n_outputs or 'n'} scores",
+        "softmax": "left out" if model is not file.model else "none",
+        "nodes": len(model.graph.node),
+        "opset": max(entry.version for entry in model.opset_import),
+        "layers": activations,
+        "attention": attention,
+    }
+
+
+def tag_model(
+    path: Path, output: Path, wants: SpecOptions | None = None, *, overwrite: bool = False
+) -> InputSpec:
+    """Write a copy of a model that says how it wants its input.
+
+    Weights that the model keeps in other files are written into the copy.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be used, something is left unsaid, or the output is taken.
+    """
+    refuse_existing(output, overwrite)
+    file = load_onnx(path)
+    spec, _ = resolve_input_spec(file, wants)
+    Classifier(path, spec, file=file).check()
+    write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
+    return spec

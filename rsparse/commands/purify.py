@@ -1,0 +1,274 @@
+"""``rsparse purify``: attacked images and a defense in, cleaned images out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rsparse.core.regionsparse import Mask
+from rsparse.defended.on_device import OnDevice, Prepared
+from rsparse.defenses import DEFENSES, Defense, RegionSparse, Resources
+from rsparse.defenses.resources import load_resources
+from rsparse.errors import InputError
+from rsparse.models.fields import parse_size
+from rsparse.models.resize import fit_pixels
+from rsparse.options.fields import Parameters
+from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.store.files import sha256_of_file
+from rsparse.store.folders import OutputFolder
+from rsparse.store.images import ImageFile, Pixels
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry
+from rsparse.store.records import IMAGES, Record
+from rsparse.work.devices import optional_torch_device, recorded_device
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.pipeline import Overlapped
+from rsparse.work.progress import SILENT, Progress
+from rsparse.work.runs import (
+    BatchStep,
+    OneByOne,
+    Outcome,
+    load_image,
+    overlapped,
+    refuse_all_failed,
+    run_images,
+    save_png,
+    source_digests,
+)
+
+
+@dataclass(frozen=True)
+class PurifyStep:
+    """Cleans one image by a defense and writes it."""
+
+    defense: Defense
+    resources: Resources
+    masks: Mapping[str, ImageFile] | None
+    labels: Mapping[str, int]
+    output: Path
+    size: tuple[int, int] | None = None
+
+    def __call__(self, image: ImageFile) -> Entry:
+        pixels, mask, entry = self.load(image)
+        return self.save(image, self.defense.clean(pixels, self.resources, mask), entry)
+
+    def load(self, image: ImageFile) -> tuple[Pixels, Mask | None, Entry]:
+        """The pixels of an image, the mask given for it, and what its entry says of both."""
+        pixels, digest = load_image(image)
+        if self.size is not None:
+            pixels = fit_pixels(pixels, self.size)
+        entry: Entry = {"source_sha256": digest}
+        if self.masks is None:
+            return pixels, None, entry
+        if image.name not in self.masks:
+            raise InputError(f"has no mask named {image.name!r}")
+        picture, entry["mask_sha256"] = load_image(self.masks[image.name])
+        return pixels, picture[:, :, 0] > 127, entry
+
+    def save(self, image: ImageFile, clean: Pixels, entry: Entry) -> Entry:
+        """Write a purified image; its whole entry."""
+        if image.name in self.labels:
+            entry["label"] = self.labels[image.name]
+        return {**save_png(self.output, image.name, clean), **entry}
+
+    def has_same_mask(self, entry: Entry) -> bool:
+        """Whether the mask that made an entry is the one that is given now."""
+        if self.masks is None:
+            return True
+        return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
+
+
+class Ready(NamedTuple):
+    """An image on its way to the device, and what its entry says so far."""
+
+    image: ImageFile
+    prepared: Prepared
+    entry: Entry
+
+
+class Clean(NamedTuple):
+    """A clean image on its way to the disk."""
+
+    image: ImageFile
+    pixels: Pixels
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class TorchStep:
+    """Purifies batches on a device, in parts that overlap: threads decode, prepare and write."""
+
+    step: PurifyStep
+    cleaning: OnDevice
+
+    def load(self, image: ImageFile) -> Ready:
+        """Decode an image and prepare it for the device."""
+        pixels, mask, entry = self.step.load(image)
+        return Ready(image, self.cleaning.prepare(pixels, mask), entry)
+
+    def purify(self, batch: Sequence[Ready]) -> list[Clean | InputError]:
+        """Clean images, or why there are none."""
+        cleaned = self.cleaning.finish([item.prepared for item in batch])
+        return [
+            pixels if isinstance(pixels, InputError) else Clean(item.image, pixels, item.entry)
+            for item, (pixels, _) in zip(batch, cleaned, strict=True)
+        ]
+
+    def save(self, item: Clean) -> Entry:
+        """Write a clean image; its entry."""
+        return self.step.save(*item)
+
+
+def purify_images(
+    paths: Sequence[Path],
+    defense: Defense,
+    output: Path,
+    *,
+    dictionaries: Mapping[str, Path] | None = None,
+    masks: Path | None = None,
+    how: PurifyRunParameters | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Outcome:
+    """Clean all images in ``paths`` by one defense into the folder ``output``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    defense : Defense
+    output : Path
+    dictionaries : mapping of str to Path, optional
+        Files by the names that ``defense`` may ask for; "" is the default one. Those that it
+        does not ask for are not read.
+    masks : Path, optional
+        Folder of masks that take the place of localization.
+    how : PurifyRunParameters, optional
+        On a GPU there is one process, and the workers' cores decode, localize and encode.
+    workers, overwrite, progress
+        As for all stages.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the defense lacks something, the output is taken, or no image
+        could be cleaned.
+    """
+    how = how or PurifyRunParameters()
+    device = _device(defense, how, masks, workers)
+    size = sides_of(how)
+    if size is not None and masks is not None:
+        raise InputError("--masks and --size exclude each other; masks are of the images' own size")
+    resources, used = load_resources([defense], dictionaries or {}, how.seed)
+    inputs = load_inputs(paths)
+    given = load_inputs([masks]) if masks is not None else None
+    digests = {name: source.sha256 for name, source in used.items()}
+    values = {
+        **recorded_defense(defense, digests, given is not None, device),
+        **recorded_device(device),
+        **({"size": size} if size else {}),
+    }
+    seed = how.seed if defense.is_random else None
+    run = {
+        "stage": "purify",
+        "parameters": values,
+        "seed": seed,
+        "dictionaries": digests,
+        "images": inputs.names_digest(),
+        "masks": given.names_digest() if given else None,
+    }
+    read = [*paths, *([masks] if masks is not None else [])]
+    folder = OutputFolder.open(output, run, read, overwrite)
+    named_masks = {mask.name: mask for mask in given.images} if given else None
+    fit_to = (size[0], size[1]) if size else None
+    step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
+    batches, batching = _batches(step, device, how, workers.cores(len(inputs.images), pays_from=0))
+    done, resumed, failed = run_images(
+        inputs,
+        folder.journal,
+        batches,
+        what="purify",
+        workers=workers,
+        progress=progress,
+        folder=output,
+        sees=read,
+        holds=step.has_same_mask,
+        **batching,
+    )
+    refuse_all_failed(failed, done + resumed, folder)
+    sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
+    if given is not None:
+        masked = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
+        sources += given.sources(masked)
+    folder.finish(Record(IMAGES, "purify", values, seed, tuple(sources)), failed)
+    return Outcome(output, done, resumed, failed)
+
+
+def _device(
+    defense: Defense, how: PurifyRunParameters, masks: Path | None, workers: Workers
+) -> str | None:
+    """Torch's device, or ``None``; refuses options that do not go together."""
+    if masks is not None and not defense.takes_mask:
+        if defense.dictionaries:
+            raise InputError("--masks and --no-localize exclude each other; give one of them")
+        raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
+    if how.device != "cpu" and not defense.has_device_part:
+        able = " and ".join(name for name, kind in DEFENSES.items() if kind.has_device_part)
+        raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
+    device = optional_torch_device(how.device)
+    if device is not None and not isinstance(workers, Here):
+        raise InputError("--cluster and --device exclude each other; give one of them")
+    return device
+
+
+def sides_of(how: PurifyRunParameters) -> list[int] | None:
+    """Height and width that images are resized to before they are cleaned, or ``None``."""
+    return None if how.size is None else list(parse_size(how.size))
+
+
+def recorded_defense(
+    defense: Defense, digests: Mapping[str, str], has_masks: bool, device: str | None
+) -> dict[str, Any]:
+    """What a record tells of the defense: RegionSparse's own parameters plainly.
+
+    Parameters
+    ----------
+    defense : Defense
+    digests : mapping of str to str
+        SHA-256 of the dictionaries that it uses, by name.
+    has_masks : bool
+        Whether masks take the place of localization.
+    device : str, optional
+        Torch's, where there is one.
+    """
+    if isinstance(defense, RegionSparse):
+        values = _fields(PurifyParameters, defense)
+        if defense.localize and not has_masks:
+            values["localization"] = _fields(LocalizeParameters, defense)
+    else:
+        values = {"defense": defense.as_record()}
+    named = {name: digest for name, digest in digests.items() if name}
+    codecs = defense.codecs(device)
+    return {
+        **values,
+        **({"dictionaries": named} if named else {}),
+        **({"codecs": codecs} if codecs else {}),
+    }
+
+
+def _fields(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
+    return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
+
+
+def _batches(
+    step: PurifyStep, device: str | None, how: PurifyRunParameters, threads: int
+) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, int]]:
+    """The step for batches, and their size where it is not left open."""
+    if device is None:
+        return OneByOne(step), {}
+    torch_step = TorchStep(step, OnDevice(step.defense, step.resources, device))
+    parts = overlapped(torch_step.load, torch_step.purify, torch_step.save, threads)
+    return parts, {"batch_size": how.batch_size}

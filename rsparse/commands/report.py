@@ -1,0 +1,278 @@
+"""``rsparse report``: an evaluation in, a page, tables and figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rsparse.defenses import DEFENSES, Chain, Defense, Resources
+from rsparse.errors import InputError
+from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.results import CLEAN, Column
+from rsparse.models.onnx.classifier import Classifier, load_classifier
+from rsparse.models.onnx.probes import attention_maps, layer_activations
+from rsparse.models.spec import SpecOptions
+from rsparse.options.judging import ReportParameters
+from rsparse.pictures.charts import png
+from rsparse.report.figures import Figure, figures_of
+from rsparse.report.gallery import Versions, make_activations, make_panels, make_sheets
+from rsparse.report.markdown import render_markdown
+from rsparse.report.page import data_files, render_page
+from rsparse.report.pictures import Gallery
+from rsparse.report.subjects import Subjects, find_subjects
+from rsparse.report.verdict import verdicts
+from rsparse.store.dictionaries import load_dictionary
+from rsparse.store.files import read_bytes, safe_join, sha256_of_file
+from rsparse.store.images import Pixels, decode_image
+from rsparse.store.outputs import WholeFolder
+from rsparse.work.progress import SILENT, Progress
+
+FORMATS = ("html", "md", "png", "csv")
+PAGE, TABLES, DATA, FIGURES = "index.html", "report.md", "data", "figures"
+
+
+@dataclass
+class ReportOutcome:
+    """What was written, the verdict, and what was left out and why."""
+
+    output: Path
+    main: Path
+    sentences: tuple[str, ...]
+    left_out: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "output": str(self.output),
+            "main": str(self.main),
+            "verdict": list(self.sentences),
+            "left_out": self.left_out,
+        }
+
+
+def write_report(
+    folder: Path,
+    output: Path,
+    parameters: ReportParameters,
+    *,
+    formats: Sequence[str] = ("html",),
+    dictionaries: Mapping[str, Path] | None = None,
+    model: Path | None = None,
+    wants: SpecOptions | None = None,
+    judged: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> ReportOutcome:
+    """Write a report of the evaluation in ``folder`` into the folder ``output``.
+
+    Parameters
+    ----------
+    folder : Path
+        A finished evaluation.
+    output : Path
+        Appears whole or not at all.
+    parameters : ReportParameters
+    formats : sequence of str
+        Of ``FORMATS``. The page comes with its figures' data as CSV.
+    dictionaries : mapping of str to Path, optional
+        Those that the judged defense was given, by name.
+    model : Path, optional
+        The judged classifier, for attention and activation.
+    wants : SpecOptions, optional
+        What the user says of the model's input.
+    judged : str, optional
+        Short name of the defense that the verdict is to be about.
+    overwrite : bool
+        Replace a report that lies there.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished evaluation, a dictionary or model is not the one that was
+        evaluated, or the output is taken.
+    """
+    chosen = _checked_formats(formats)
+    target = WholeFolder(output, _belongs_to_a_report, [folder], overwrite)
+    subjects = find_subjects(load_evaluation(folder), judged)
+    gallery, figures = Gallery(), figures_of(subjects)
+    if "html" in chosen or "png" in chosen or "csv" in chosen:
+        maker = _PictureMaker(folder, subjects, dictionaries or {}, model, wants, progress)
+        gallery, measured = maker.make(parameters, pictures="html" in chosen)
+        figures += measured
+    with target.filled() as place:
+        for name, content in _files(chosen, subjects, figures, gallery):
+            path = safe_join(place, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    missing = [gallery.missing_sheets, gallery.missing_panels, gallery.missing_activations]
+    left_out = list(dict.fromkeys(filter(None, missing)))
+    main = output / {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA}[chosen[0]]
+    return ReportOutcome(output, main, verdicts(subjects)[0].sentences, left_out)
+
+
+def _checked_formats(formats: Sequence[str]) -> list[str]:
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {name!r}")
+    return [name for name in FORMATS if name in formats]
+
+
+def _belongs_to_a_report(file: Path) -> bool:
+    """Whether a file's path below its folder is one that a report may have."""
+    if file.parent == Path():
+        return file.name in (PAGE, TABLES)
+    return (str(file.parent), file.suffix) in ((DATA, ".csv"), (FIGURES, ".png"))
+
+
+def _files(
+    formats: Sequence[str], subjects: Subjects, figures: Sequence[Figure], gallery: Gallery
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file of a report."""
+    if "html" in formats:
+        yield PAGE, render_page(subjects, figures, gallery).encode()
+    if "md" in formats:
+        yield TABLES, render_markdown(subjects).encode()
+    if "html" in formats or "csv" in formats:
+        for name, text in data_files(subjects, figures).items():
+            yield f"{DATA}/{name}", text.encode()
+    if "png" in formats:
+        for figure in figures:
+            yield f"{FIGURES}/{figure.key}.png", png(figure.chart, figure.title)
+
+
+class _PictureMaker:
+    """Makes what needs the images, the dictionary or the model; says why where it cannot."""
+
+    def __init__(
+        self,
+        folder: Path,
+        subjects: Subjects,
+        dictionaries: Mapping[str, Path],
+        model: Path | None,
+        wants: SpecOptions | None,
+        progress: Progress,
+    ) -> None:
+        self.subjects = subjects
+        self.progress = progress
+        record = subjects.evaluation.record
+        known = set(_digests(record))
+        for path in [*dictionaries.values(), *([model] if model is not None else [])]:
+            if sha256_of_file(path) not in known:
+                raise InputError(f"{path}: is not the one that the evaluation was made with")
+        loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
+        self.resources = Resources(loaded, record.get("seed") or 0)
+        self.classifier = None if model is None else load_classifier(model, wants).check()
+        self.load = partial(_load, folder)
+
+    def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:
+        """The gallery, without pictures if they are not wanted, and the figures measured here."""
+        try:
+            versions = Versions(self.load, self._cleaner())
+        except InputError as error:
+            missing = f"Left out: {error}."
+            return Gallery((), (), missing, missing, missing), []
+        gallery, n = Gallery(), len(self.subjects.families_of(self.subjects.main_scenario))
+        self.progress.start("report", 2 * n + 1)
+        if pictures:
+            sheets, missing = _unless_refused(
+                lambda: make_sheets(self.subjects, versions, parameters.pictures)
+            )
+            gallery = replace(gallery, sheets=sheets, missing_sheets=missing)
+        self.progress.advance(n)
+        classifier = self.classifier
+        if classifier is None:
+            missing = "Left out: it needs the classifier, which --model gives."
+            return replace(gallery, missing_panels=missing, missing_activations=missing), []
+        return self._with_model(gallery, versions, classifier, parameters, pictures, n)
+
+    def _with_model(
+        self,
+        gallery: Gallery,
+        versions: Versions,
+        classifier: Classifier,
+        parameters: ReportParameters,
+        pictures: bool,
+        n: int,
+    ) -> tuple[Gallery, list[Figure]]:
+        if pictures:
+            attend = partial(attention_maps, classifier)
+            panels, missing = _unless_refused(
+                lambda: make_panels(self.subjects, versions, attend, parameters.panels)
+            )
+            gallery = replace(gallery, panels=panels, missing_panels=missing)
+        self.progress.advance()
+        measure = partial(layer_activations, classifier)
+        figures, missing = _unless_refused(
+            lambda: tuple(make_activations(self.subjects, versions, measure, parameters.measured))
+        )
+        self.progress.advance(n)
+        return replace(gallery, missing_activations=missing), list(figures)
+
+    def _cleaner(self) -> Callable[[Pixels], Pixels]:
+        judged = self.subjects.judged
+        if judged is None:
+            raise InputError("no defense was judged")
+        if self.subjects.clean is None:
+            raise InputError("the clean images were not judged")
+        defense = defense_of(judged.parameters)
+        defense.check(self.resources)
+        return cache_by_bytes(partial(defense.clean, resources=self.resources))
+
+
+def _unless_refused(make: Callable[[], tuple[Any, ...]]) -> tuple[tuple[Any, ...], str]:
+    """What ``make`` gives, and, where it refuses, why."""
+    try:
+        return make(), ""
+    except InputError as error:
+        return (), f"Left out: {error}."
+
+
+def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
+    """``clean`` that does no image twice."""
+    done: dict[tuple[tuple[int, ...], bytes], Pixels] = {}
+
+    def cached(pixels: Pixels) -> Pixels:
+        key = (pixels.shape, pixels.tobytes())
+        if key not in done:
+            done[key] = clean(pixels)
+        return done[key]
+
+    return cached
+
+
+def defense_of(record: Mapping[str, Any]) -> Defense:
+    """The defense that ``as_record`` told.
+
+    Raises
+    ------
+    InputError
+        If this version has none of that name or parameters.
+    """
+    if "parts" in record:
+        return Chain(tuple(defense_of(part) for part in record["parts"]))
+    values = {key: value for key, value in record.items() if key != "name"}
+    try:
+        return DEFENSES[record["name"]](**values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the defense {dict(record)} is unknown here") from error
+
+
+def _load(folder: Path, column: Column, name: str) -> Pixels:
+    """The image of a column, as the evaluation keeps it."""
+    place = Path(CLEAN) if column.family == CLEAN else Path("attacks", column.source, column.attack)
+    path = safe_join(folder, (place / f"{name}.png").as_posix())
+    if not path.exists():
+        raise InputError("the images that were judged are not in the evaluation's folder")
+    return decode_image(read_bytes(path), path)
+
+
+def _digests(record: Mapping[str, Any]) -> Iterator[str]:
+    """The digests of everything that a record names as its input."""
+    for source in record.get("inputs", ()):
+        yield source["sha256"]
+        if source.get("record"):
+            yield from _digests(source["record"])

@@ -1,0 +1,53 @@
+"""``rsparse show``: the record of any artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.hdf5 import open_hdf5
+
+
+def read_record(artifact: Path) -> dict[str, Any]:
+    """An artifact's record, and under ``contents`` what it holds.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not ours, damaged or newer.
+    """
+    if artifact.suffix.lower() == ".onnx":
+        return _record_of_model(artifact)
+    if not artifact.is_dir():
+        with open_hdf5(artifact) as (file, record):
+            contents: dict[str, str] = {}
+            file.visititems(lambda name, item: contents.update(_shape(name, item)))
+        return {**record, "contents": contents}
+    manifest = read_manifest(artifact)
+    if manifest is None:
+        raise InputError(f"{artifact}: is not an rsparse artifact: it holds no manifest.json")
+    contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
+    return {**record_of(manifest), "contents": contents}
+
+
+def _record_of_model(path: Path) -> dict[str, Any]:
+    from rsparse.models.onnx.file import load_onnx
+    from rsparse.models.onnx.provenance import record_in
+
+    file = load_onnx(path)
+    record = record_in(file.metadata, path)
+    if record is None:
+        raise InputError(f"{path}: was not made by rsparse train: its metadata hold no record")
+    contents = {
+        "nodes": f"{len(file.model.graph.node)}",
+        "weights": f"{len(file.model.graph.initializer)}",
+    }
+    return {**record, "contents": contents}
+
+
+def _shape(name: str, item: Any) -> dict[str, str]:
+    if not hasattr(item, "shape"):
+        return {}
+    return {name: f"{'×'.join(map(str, item.shape)) or 'scalar'} {item.dtype}"}

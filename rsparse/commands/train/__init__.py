@@ -1,0 +1,1 @@
+"""``rsparse train``: images purified, a network retrained on them, a file written."""

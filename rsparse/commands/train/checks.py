@@ -1,0 +1,62 @@
+"""What is said before a training begins: what is missing, what does not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rsparse.errors import InputError
+from rsparse.options.training import TrainParameters
+from rsparse.store.files import refuse_existing
+from rsparse.store.folders import refuse_overlap
+
+
+def require_training() -> None:
+    """See that torch, onnx2torch and safetensors are installed.
+
+    Raises
+    ------
+    InputError
+        If one of them is not.
+    """
+    for name in ("torch", "onnx2torch", "safetensors"):
+        if find_spec(name) is None:
+            raise InputError(
+                f"training needs {name}, which is not installed: pip install 'rsparse[train]'"
+            )
+
+
+def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> None:
+    """Refuse options that do not go together.
+
+    Raises
+    ------
+    InputError
+    """
+    if parameters.distill and labels is not None:
+        raise InputError("--labels and --distill exclude each other; give one of them")
+    if parameters.distill and parameters.on == "clean":
+        raise InputError("--distill: a model has nothing to learn of itself from --on clean")
+    if parameters.adversarial_share is not None and parameters.on != "both":
+        raise InputError(
+            f"--adversarial-share: --on {parameters.on} does not show both purified and "
+            "adversarial images"
+        )
+    if parameters.clean_share == 1 and parameters.on != "clean":
+        raise InputError(f"--clean-share 1 shows no other image; --on {parameters.on} wants some")
+
+
+def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse outputs that are taken, lie among the inputs, or are one file.
+
+    Raises
+    ------
+    InputError
+    """
+    outputs = [output, *([plot] if plot is not None else [])]
+    for path in outputs:
+        refuse_existing(path, overwrite)
+        refuse_overlap(path, inputs)
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"{output}: is both the classifier and its plot; name two files")

@@ -1,0 +1,237 @@
+"""One training: what it is made from, its record, and what it came to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rsparse.commands.train.checks import refuse_contradictions, require_training
+from rsparse.commands.train.reading import ReadingStep
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.provenance import RECORD_KEY
+from rsparse.models.spec import METADATA_KEY, SpecOptions, resolve_input_spec
+from rsparse.options.training import TrainParameters
+from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.images import ImageFile
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.journal import Entry, Journal, to_line
+from rsparse.store.labels import find_labels
+from rsparse.store.records import MODEL, Record, Source
+from rsparse.training.adversaries import Behind, load_adversaries
+from rsparse.training.samples import CLEAN, Sample, split
+from rsparse.training.schedule import best_epoch
+from rsparse.work.devices import torch_device
+from rsparse.work.parallel import Workers
+from rsparse.work.progress import Progress
+from rsparse.work.runs import (
+    OneByOne,
+    Outcome,
+    refuse_all_failed,
+    run_images,
+    source_digests,
+)
+
+TRAINING_KEY = "rsparse.training"
+
+
+@dataclass
+class TrainOutcome(Outcome):
+    """Also tells the figures by epoch, and how many images were trained on and validated on.
+
+    ``done`` and ``resumed`` count images. ``written`` is what validation said of the weights that
+    were written: the best epoch's figures, or those of its average with the original.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, Any] = field(default_factory=dict)
+    best_epoch: int = 0
+    resumed_epochs: int = 0
+    label_origin: str = ""
+    shown: int = 0
+    held_out: int = 0
+    layers: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            **super().as_json(),
+            "labels": self.label_origin,
+            "training_images": self.shown,
+            "validation_images": self.held_out,
+            "layers": self.layers,
+            "best_epoch": self.best_epoch,
+            "epochs": self.history,
+            "written": self.written,
+        }
+
+
+def checkpoint_beside(output: Path) -> Path:
+    """Where the state of an unfinished training lies."""
+    return output.with_name(f".{output.name}.rsparse-checkpoint.safetensors")
+
+
+class TrainingRun:
+    """What one training is made from, and how it goes."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        model: Path,
+        parameters: TrainParameters,
+        wants: SpecOptions | None,
+        purified: Mapping[str, Path],
+        behind: Behind | None,
+        labels: Path | None,
+        workers: Workers,
+    ) -> None:
+        require_training()
+        refuse_contradictions(parameters, labels)
+        self.parameters, self.workers, self.label_file = parameters, workers, labels
+        self.adversaries, self.dictionaries = load_adversaries(parameters, behind)
+        self.device = torch_device(parameters.device)
+        auto = "bf16" if self.device.startswith("cuda") else "float32"
+        self.precision = auto if parameters.precision == "auto" else parameters.precision
+        self.inputs = load_inputs(paths)
+        self.purified = {name: load_inputs([path]) for name, path in purified.items()}
+        self.file = load_onnx(model)
+        spec, _ = resolve_input_spec(self.file, wants)
+        self.classifier = Classifier(model, spec, file=self.file).check()
+        self.adversaries.check(spec.size)
+        self.labels, self.label_origin = self._find_labels()
+
+    def _find_labels(self) -> tuple[dict[str, int], str]:
+        """The labels, or none where the model itself tells the targets."""
+        if self.parameters.distill:
+            return {}, "the original model's logits"
+        classes = self.classifier
+        labels, origin = find_labels(
+            self.inputs, self.label_file, classes.class_names, classes.n_classes
+        )
+        if not labels:
+            raise InputError(
+                "the images have no labels; name them with --labels labels.csv, "
+                "or learn what the model itself says with --distill"
+            )
+        return labels, origin
+
+    def values(self) -> dict[str, Any]:
+        """The parameters of the record."""
+        values = self.parameters.as_record()
+        del values["seed"]
+        behind = [defense.as_record() for defense in self.adversaries.defenses.values()]
+        return {
+            **values,
+            **({"adversarial_defenses": behind} if behind else {}),
+            "device": self.device,
+            "precision": self.precision,
+            "labels": self.label_origin,
+            "input": self.classifier.input_record(),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What tells an unfinished run from others."""
+        return {
+            "stage": "train",
+            "parameters": self.values(),
+            "seed": self.parameters.seed,
+            "model": self.classifier.sha256,
+            "images": self.inputs.names_digest(),
+            "purified": {name: i.names_digest() for name, i in self.purified.items()},
+            "dictionaries": {name: source.sha256 for name, source in self.dictionaries.items()},
+            "known_labels": sha256_of(to_line(self.labels)),
+        }
+
+    def train(
+        self, output: Path, journal: Journal, progress: Progress
+    ) -> tuple[TrainOutcome, bytes]:
+        """Read all images once and train; also gives what is to be written."""
+        files = {name: _by_name(inputs) for name, inputs in self.purified.items()}
+        step = ReadingStep(files)
+        folders = [path for inputs in self.purified.values() for path in inputs.paths]
+        done, resumed, failed = run_images(
+            self.inputs,
+            journal,
+            OneByOne(step),
+            what="read",
+            workers=self.workers,
+            pays_from=2000,
+            progress=progress,
+            holds=step.holds,
+            sees=folders,
+        )
+        refuse_all_failed(failed, done + resumed, None)
+        outcome = TrainOutcome(output, done, resumed, failed, label_origin=self.label_origin)
+        try:
+            self._learn(outcome, list(journal.entries()), files, progress)
+        except InputError:
+            if not checkpoint_beside(output).exists():  # nothing is lost that took long
+                journal.drop_all()
+            raise
+        said = {
+            METADATA_KEY: self.classifier.spec.to_json(),
+            RECORD_KEY: json.dumps(self._record(journal).as_json(), ensure_ascii=False),
+            TRAINING_KEY: json.dumps(outcome.history),
+        }
+        return outcome, self.file.with_metadata(said)
+
+    def _learn(
+        self,
+        outcome: TrainOutcome,
+        entries: Sequence[Entry],
+        files: Mapping[str, Mapping[str, ImageFile]],
+        progress: Progress,
+    ) -> None:
+        """Train; ``self.file`` is the retrained model after it."""
+        from rsparse.training.retrained import retrain
+
+        known = _by_name(self.inputs)
+        samples = [
+            Sample(
+                entry["name"],
+                {CLEAN: known[entry["name"]], **{v: f[entry["name"]] for v, f in files.items()}},
+                {CLEAN: entry["source_sha256"], **entry["versions"]},
+                self.labels.get(entry["name"], -1),
+            )
+            for entry in entries
+        ]
+        parts = split(samples, self.parameters)
+        identity = [self.identity(), *entries]
+        found = retrain(
+            self.classifier,
+            self.file,
+            parts,
+            list(files),
+            self.adversaries,
+            self.parameters,
+            device=self.device,
+            precision=self.precision,
+            threads=self.workers.cores(len(samples), pays_from=0),
+            checkpoint=checkpoint_beside(outcome.output),
+            run=sha256_of(b"".join(map(to_line, identity))),
+            progress=progress,
+        )
+        self.file = found.file
+        outcome.history, outcome.resumed_epochs = found.history, found.resumed
+        outcome.written = found.written
+        outcome.best_epoch = best_epoch([e["validation"]["loss"] for e in found.history])
+        outcome.shown, outcome.held_out = map(len, parts)
+        outcome.layers = found.layers
+
+    def _record(self, journal: Journal) -> Record:
+        sources = [*self.inputs.sources(source_digests(journal)), self.classifier.source()]
+        for version, inputs in self.purified.items():
+            digests = {entry["name"]: entry["versions"][version] for entry in journal.entries()}
+            sources += inputs.sources(digests)
+        sources += self.dictionaries.values()
+        if self.label_file is not None:
+            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
+        return Record(MODEL, "train", self.values(), self.parameters.seed, tuple(sources))
+
+
+def _by_name(inputs: ImageInputs) -> dict[str, ImageFile]:
+    return {image.name: image for image in inputs.images}

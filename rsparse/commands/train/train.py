@@ -1,0 +1,117 @@
+"""``rsparse train``: images, perhaps in purified versions, and a classifier in, a classifier out.
+
+What comes out is the graph that went in with other weights: the names of its nodes, its input and
+its metadata are kept. Added metadata hold the record (``rsparse.record``) and the figures of each
+epoch (``rsparse.training``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rsparse.commands.train.checks import check_outputs
+from rsparse.commands.train.run import TrainingRun, TrainOutcome, checkpoint_beside
+from rsparse.errors import InputError
+from rsparse.models.spec import SpecOptions
+from rsparse.options.training import TrainParameters
+from rsparse.pictures.curve import draw_curve
+from rsparse.store.files import write_atomic
+from rsparse.store.journal import journal_beside
+from rsparse.training.adversaries import Behind
+from rsparse.work.parallel import Here, Workers
+from rsparse.work.progress import SILENT, Progress
+
+
+def train_model(
+    paths: Sequence[Path],
+    model: Path,
+    output: Path,
+    parameters: TrainParameters,
+    wants: SpecOptions | None = None,
+    *,
+    purified: Mapping[str, Path] | None = None,
+    behind: Behind | None = None,
+    labels: Path | None = None,
+    plot: Path | None = None,
+    workers: Workers = Here(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> TrainOutcome:
+    """Retrain a classifier and write it to ``output``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders of clean images, or images.
+    model : Path
+        The ONNX file.
+    output : Path
+    parameters : TrainParameters
+    wants : SpecOptions, optional
+        What the user says of the model's input.
+    purified : mapping of str to Path, optional
+        Folders of other versions of the same images, joined by name, and how they are called.
+    behind : Behind, optional
+        What adversarial images are shown behind; without it they are shown as they are.
+    labels : Path, optional
+        CSV file of the right classes; else those that come with the images. Distilling needs none.
+    plot : Path, optional
+        PNG file for the training's curve.
+    workers, overwrite, progress
+        As for every stage; the training itself takes the cores of this machine.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the model cannot be retrained, or the output is taken.
+    """
+    check_outputs(output, plot, [model, *paths, *(purified or {}).values()], overwrite)
+    if parameters.is_purified and not purified:
+        raise InputError(
+            f"--on {parameters.on} needs purified images: --defense SPEC makes them, "
+            "--purified FOLDER takes what purify wrote"
+        )
+    run = TrainingRun(paths, model, parameters, wants, purified or {}, behind, labels, workers)
+    with journal_beside(output, run.identity(), overwrite) as journal:
+        outcome, content = run.train(output, journal, progress)
+        if plot is not None:
+            shown = "purified and adversarial" if parameters.on == "both" else parameters.on
+            title = f"{model.name} retrained on {shown} images"
+            right = f"{parameters.score}, %"
+            write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
+        write_atomic(output, content)
+    checkpoint_beside(output).unlink(missing_ok=True)
+    return outcome
+
+
+def check_training(
+    paths: Sequence[Path],
+    model: Path,
+    output: Path,
+    parameters: TrainParameters,
+    wants: SpecOptions | None = None,
+    *,
+    behind: Behind | None = None,
+    labels: Path | None = None,
+    plot: Path | None = None,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """See what can be seen before any image is purified: outputs, options, labels, layers.
+
+    Returns
+    -------
+    (int, int)
+        Height and width of the model's input, at which images are purified.
+
+    Raises
+    ------
+    InputError
+        As ``train_model`` does.
+    """
+    from rsparse.training.retrained import open_trainable
+
+    check_outputs(output, plot, [model, *paths], overwrite)
+    run = TrainingRun(paths, model, parameters, wants, {}, behind, labels, Here(1))
+    open_trainable(run.classifier, parameters, run.device)
+    return run.classifier.spec.size

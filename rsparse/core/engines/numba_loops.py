@@ -1,0 +1,316 @@
+"""The inner loops of sparse coding, compiled by numba; ``lockstep`` documents what they do.
+
+Written so that LLVM turns every loop over atoms into vector instructions: such a loop writes one
+array and indexes it in full (a slice would count references), and sums may be reordered. A
+function that another calls is put into it (``inline``): called, it exists twice, optimised in
+different ways, and which one runs differs between a fresh compilation and one from the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from rsparse.core.engines import numpy_loops as lockstep
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int32]
+
+_INDEPENDENT = np.float32(lockstep.INDEPENDENT)
+_NEGLIGIBLE = np.float32(lockstep.NEGLIGIBLE)
+_MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign: ordered as integers
+_GROUP = 4  # signals that take a step together, since one alone waits for its own results
+_VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(**options: Any) -> Callable[[Function], Function]:
+    """numba's ``njit``, the machine code kept on disk where a place for it can be written."""
+
+    def decorate(function: Function) -> Function:
+        for cache in (True, False):
+            try:
+                made = njit(cache=cache, nogil=True, error_model="numpy", **options)(function)
+                break
+            except RuntimeError:  # neither the package nor the user's cache can be written
+                continue
+        return cast(Function, made)
+
+    return decorate
+
+
+@compiled(fastmath=_VECTORISED)
+def pursue(
+    correlations: Floats,
+    gram: Floats,
+    sparsity: int,
+    energies: Floats,
+    threshold: float,
+    atoms: Indices,
+    coefficients: Floats,
+    weakest: float = 0.0,
+) -> None:
+    """See ``lockstep.pursue``."""
+    n, k = correlations.shape
+    bits = correlations.view(np.int32)
+    basis = np.empty((_GROUP, sparsity, k), np.float32)  # L_ss v_s; the first is a row of gram
+    factor = np.empty((_GROUP, sparsity, sparsity), np.float32)
+    inverse = np.empty((_GROUP, sparsity), np.float32)  # 1 / L_ss
+    forward = np.empty((_GROUP, sparsity), np.float32)
+    weights = np.empty(sparsity, np.float32)
+    largest = np.empty(_GROUP, np.int32)
+    start = np.empty(_GROUP, np.uint32)  # unsigned: no check for places counted from the end
+    chosen = np.empty(_GROUP, np.uint32)
+    smallest = np.empty(_GROUP, np.float32)
+    left = np.empty(_GROUP, np.float32)
+    count = np.empty(_GROUP, np.int32)
+    stops = energies.size > 0
+    for first in range(0, n, _GROUP):
+        size = min(_GROUP, n - first)
+        for g in range(size):
+            largest[g] = _largest(bits, first + g)
+            count[g] = 0
+        for step in range(sparsity):
+            for g in range(size):
+                if count[g] == step:
+                    chosen[g] = _place(bits, first + g, largest[g])
+            if step == 0:
+                for g in range(size):
+                    start[g] = chosen[g]
+                    negligible = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
+                    smallest[g] = max(np.float32(weakest), negligible)
+                    left[g] = energies[first + g] if stops else np.float32(0)
+            for g in range(size):
+                if count[g] != step:
+                    continue
+                best = chosen[g]
+                found = correlations[first + g, best]
+                pivot = gram[best, best]
+                for j in range(step):
+                    entry = basis[g, j, best] if j else gram[start[g], best]
+                    entry *= inverse[g, j]
+                    factor[g, step, j] = entry
+                    pivot -= entry * entry
+                if (
+                    abs(found) > smallest[g]
+                    and pivot > _INDEPENDENT
+                    and (not stops or left[g] > threshold)
+                ):
+                    inverse[g, step] = np.float32(1) / np.sqrt(pivot)
+                    forward[g, step] = found * inverse[g, step]
+                    left[g] -= forward[g, step] * forward[g, step]
+                    atoms[first + g, step] = best
+                    count[g] = step + 1
+            if step + 1 < sparsity:
+                for g in range(size):
+                    if count[g] == step + 1:
+                        for j in range(step):
+                            weights[j] = factor[g, step, j] * inverse[g, j]
+                        weights[step] = forward[g, step] * inverse[g, step]
+                        largest[g] = _shrink(
+                            correlations,
+                            first + g,
+                            gram,
+                            start[g],
+                            chosen[g],
+                            basis,
+                            g,
+                            weights,
+                            step,
+                        )
+        for g in range(size):
+            for turn in range(count[g]):
+                i = count[g] - 1 - turn
+                rest = forward[g, i]
+                for j in range(i + 1, count[g]):
+                    rest -= factor[g, j, i] * coefficients[first + g, j]
+                coefficients[first + g, i] = rest * inverse[g, i]
+
+
+@compiled(inline="always")
+def _magnitude(x: np.float32) -> np.int32:
+    """The bits of |x|."""
+    return np.int32(np.float32(x).view(np.int32) & _MAGNITUDE)
+
+
+@compiled(inline="always")
+def _largest(bits: Indices, signal: int) -> np.int32:
+    """The bits of a signal's largest |correlation|."""
+    largest = np.int32(0)
+    for place in range(bits.shape[1]):
+        largest = max(largest, np.int32(bits[signal, place] & _MAGNITUDE))
+    return largest
+
+
+@compiled(inline="always")
+def _place(bits: Indices, signal: int, largest: np.int32) -> np.int32:
+    """Where a signal's |correlation| is the largest, the first of equal ones."""
+    k = bits.shape[1]
+    found = np.int32(k)
+    for place in range(k):
+        same = np.int32(bits[signal, place] & _MAGNITUDE) == largest
+        here = np.int32(place) if same else np.int32(k)
+        found = min(found, here)
+    return found
+
+
+@compiled(inline="always")
+def _shrink(
+    correlations: Floats,
+    signal: int,
+    gram: Floats,
+    start: int,
+    chosen: int,
+    basis: Floats,
+    g: int,
+    row: Floats,
+    step: int,
+) -> np.int32:
+    """Form L_ss v_s of the step, take it from a signal's correlations, tell the largest one left.
+
+    ``row`` holds how much of each earlier vector to take from the atom's row of the Gram matrix,
+    four at a time, and last, how much of the new one from the correlations. The first atom's
+    vector is its row, ``start``, of the Gram matrix, and is not copied.
+    """
+    k = correlations.shape[1]
+    largest = np.int32(0)
+    weight = row[step]
+    if step == 0:
+        for i in range(k):
+            left = correlations[signal, i] - weight * gram[chosen, i]
+            correlations[signal, i] = left
+            largest = max(largest, _magnitude(left))
+        return largest
+    if step == 1:
+        a = row[0]
+        for i in range(k):
+            basis[g, step, i] = gram[chosen, i] - a * gram[start, i]
+    elif step == 2:
+        a, b = row[0], row[1]
+        for i in range(k):
+            basis[g, step, i] = gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i]
+    elif step == 3:
+        a, b, c = row[0], row[1], row[2]
+        for i in range(k):
+            basis[g, step, i] = (
+                gram[chosen, i] - a * gram[start, i] - b * basis[g, 1, i] - c * basis[g, 2, i]
+            )
+    else:
+        a, b, c, d = row[0], row[1], row[2], row[3]
+        for i in range(k):
+            basis[g, step, i] = (
+                gram[chosen, i]
+                - a * gram[start, i]
+                - b * basis[g, 1, i]
+                - c * basis[g, 2, i]
+                - d * basis[g, 3, i]
+            )
+        j = 4
+        while j + 4 <= step:
+            a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
+            for i in range(k):
+                basis[g, step, i] -= (
+                    a * basis[g, j, i]
+                    + b * basis[g, j + 1, i]
+                    + c * basis[g, j + 2, i]
+                    + d * basis[g, j + 3, i]
+                )
+            j += 4
+        while j < step:
+            a = row[j]
+            for i in range(k):
+                basis[g, step, i] -= a * basis[g, j, i]
+            j += 1
+    for i in range(k):
+        left = correlations[signal, i] - weight * basis[g, step, i]
+        correlations[signal, i] = left
+        largest = max(largest, _magnitude(left))
+    return largest
+
+
+@compiled(fastmath=_VECTORISED)
+def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Floats) -> None:
+    """See ``lockstep.gather``."""
+    height, width, channels = x.shape
+    rows = x.reshape(height, width * channels)
+    length = patch_size * channels
+    for number in range(len(corners)):
+        top, left = corners[number, 0], corners[number, 1] * channels
+        for row in range(patch_size):
+            for i in range(length):
+                patches[number, row * length + i] = rows[top + row, left + i]
+
+
+@compiled(fastmath=_VECTORISED)
+def add_patches(
+    canvas: Floats,
+    top: int,
+    corners: NDArray[np.intp],
+    patch_size: int,
+    atoms: Indices,
+    coefficients: Floats,
+    dictionary: Floats,
+    offset: Floats,
+) -> None:
+    """See ``lockstep.add_patches``."""
+    height, width, channels = canvas.shape
+    rows = canvas.reshape(height, width * channels)
+    length = patch_size * channels
+    patch = np.empty(patch_size * length, np.float32)
+    for number in range(len(corners)):
+        for i in range(patch.size):
+            patch[i] = offset[i]
+        for s in range(coefficients.shape[1]):
+            weight, atom = coefficients[number, s], atoms[number, s]
+            if weight != 0:
+                for i in range(patch.size):
+                    patch[i] += weight * dictionary[atom, i]
+        first, left = corners[number, 0] - top, corners[number, 1] * channels
+        for row in range(patch_size):
+            for i in range(length):
+                rows[first + row, left + i] += patch[row * length + i]
+
+
+@compiled(fastmath=_VECTORISED)
+def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, b: Floats) -> None:
+    """See ``lockstep.add_codes``."""
+    m = signals.shape[1]
+    for number in range(len(signals)):
+        for s in range(coefficients.shape[1]):
+            weight, atom = coefficients[number, s], atoms[number, s]
+            if weight != 0:
+                for i in range(m):
+                    b[atom, i] += weight * signals[number, i]
+                for t in range(coefficients.shape[1]):
+                    a[atom, atoms[number, t]] += weight * coefficients[number, t]
+
+
+@compiled(fastmath=_VECTORISED)
+def descend(dictionary: Floats, a: Floats, b: Floats) -> None:
+    """See ``lockstep.descend``."""
+    k, m = dictionary.shape
+    change = np.empty(m, np.float32)
+    for j in range(k):
+        if a[j, j] <= 0:
+            continue
+        for i in range(m):
+            change[i] = b[j, i]
+        for other in range(k):
+            weight = a[j, other]
+            if weight != 0:
+                for i in range(m):
+                    change[i] -= weight * dictionary[other, i]
+        step = np.float32(1) / a[j, j]
+        energy = np.float32(0)
+        for i in range(m):
+            change[i] = dictionary[j, i] + step * change[i]
+            energy += change[i] * change[i]
+        if energy > 0:
+            scale = np.float32(1) / np.sqrt(energy)
+            for i in range(m):
+                dictionary[j, i] = scale * change[i]

@@ -1,0 +1,250 @@
+"""Sparse coding of a batch of images: ``core.coding.sparse_code`` in torch.
+
+Patches of all images go through the pursuit together, in chunks; each image's z-score is folded
+into its own copy of the dictionary, as there. Nothing waits for the device: which patches are
+coded is decided by the caller, and every size is known beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.torch.decoding import Tables, coded_bands
+from rsparse.core.engines.torch.grids import Grid
+from rsparse.core.engines.torch.kernels import has_kernels
+from rsparse.core.engines.torch.overlap import add_bands, hits_of
+from rsparse.core.engines.torch.pursuit import pursue
+from rsparse.core.engines.torch.sending import sent
+
+_GPU_BYTES = 4 << 30  # long kernels, so that starting them costs little
+_CPU_BYTES = 16 << 20  # what a cache may hold
+
+
+class _Piece(NamedTuple):
+    """Patches of one layer, by where they stand in its list of coded ones."""
+
+    layer: int
+    start: int
+    stop: int
+
+
+class _Layers(NamedTuple):
+    """What is coded by itself, of each image or of each of its channels, and its z-score.
+
+    ``x`` (l, h, w, c) is without its mean colour; ``mean``, ``deviation``, ``scale`` (l, m) are
+    over the grid of patches; ``offset`` (l, m) is what a patch without atoms is.
+    """
+
+    x: Tensor
+    mean: Tensor
+    deviation: Tensor
+    scale: Tensor
+    offset: Tensor
+
+
+def sparse_code(
+    x: Tensor,
+    dictionary: Dictionary,
+    sparsity: int,
+    where: Grid,
+    coded_places: Sequence[NDArray[np.intp]],
+    weakest: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Replace images by the average of their sparsely coded, overlapping patches.
+
+    Parameters
+    ----------
+    x : float32 tensor of shape (n, h, w, 3), in [0, 1]
+    dictionary : Dictionary
+    sparsity : int
+        K.
+    where : Grid
+    coded_places : sequence of n int arrays
+        For each image the patches to code, by their place in the grid in reading order.
+    weakest : float
+        As there.
+
+    Returns
+    -------
+    coded : float32 tensor of shape (n, h, w, 3)
+        Not clipped; 0 where no coded patch lies.
+    covered : bool tensor of shape (n, h, w)
+    """
+    n, height, width, _ = x.shape
+    atoms = sent(dictionary.atoms, x.device)
+    layers = _layers(x, dictionary, where)
+    each = len(layers.x) // n  # layers an image
+    places = [image for image in coded_places for _ in range(each)]
+    rows, weights = _encode(layers, atoms, dictionary, (sparsity, weakest), where, places)
+    total = _decode(layers, atoms, rows, weights, where)
+    hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns))
+    counts = hits_of(hits, where, dictionary.patch_size, height, width)
+    coded = total.view(n, each, height, width, -1).permute(0, 2, 3, 1, 4).reshape(x.shape)
+    return coded / counts.clamp(min=1)[..., None], counts > 0
+
+
+def _layers(x: Tensor, dictionary: Dictionary, where: Grid) -> _Layers:
+    """The layers of images (n, h, w, 3)."""
+    if not dictionary.color:
+        x = x.permute(0, 3, 1, 2).reshape(-1, *x.shape[1:3], 1)
+    b, (n, _, _, c) = dictionary.patch_size, x.shape
+    center = x.new_zeros((n, c))
+    if dictionary.normalize:
+        center = x.mean(dim=(1, 2), dtype=torch.float64).float()
+    x = (x - center[:, None, None]).contiguous()
+    mean, deviation = x.new_zeros((n, b * b * c)), x.new_ones((n, b * b * c))
+    if dictionary.normalize:
+        mean, deviation = _patch_statistics(x, b, where)
+    scale = torch.where(deviation > 1e-6, 1 / deviation, 0)
+    return _Layers(x, mean, deviation, scale, mean + center.repeat(1, b * b))
+
+
+def _patch_statistics(x: Tensor, patch_size: int, where: Grid) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (l, m) of each patch dimension over each layer's patches.
+
+    Row i of all patches is made of certain rows of the image: a matrix of zeros and ones picks
+    and sums them, another one the columns.
+    """
+    down, along = (
+        _picked(starts, patch_size, length, x)
+        for starts, length in zip((where.rows, where.columns), x.shape[1:3], strict=True)
+    )
+    channels_first = x.permute(0, 3, 1, 2).double()
+
+    def mean_of(values: Tensor) -> Tensor:
+        sums = down @ (values @ along.T)  # (l, c, b, b)
+        return sums.permute(0, 2, 3, 1).reshape(len(x), -1) / len(where)
+
+    mean = mean_of(channels_first)
+    variance = mean_of(channels_first.square()) - mean.square()
+    return mean.float(), variance.clamp(min=0).sqrt().float()
+
+
+def _picked(starts: NDArray[np.intp], patch_size: int, length: int, like: Tensor) -> Tensor:
+    """(b, length): 1 where pixel i of a patch that starts at one of ``starts`` lies."""
+    picked = np.zeros((patch_size, length))
+    for i in range(patch_size):
+        picked[i, starts + i] = 1
+    return sent(picked, like.device)
+
+
+def _encode(
+    layers: _Layers,
+    atoms: Tensor,
+    dictionary: Dictionary,
+    stops: tuple[int, float],
+    where: Grid,
+    places: Sequence[NDArray[np.intp]],
+) -> tuple[Tensor, Tensor]:
+    """Codes of all patches of all layers: atoms and weights (l, patches, K + 1).
+
+    The last place of each code stands for the layer's offset: its weight is 1 for the coded
+    patches and 0, like all their weights, for the others. ``stops`` are K and ``weakest``.
+    """
+    (k, m), device = atoms.shape, atoms.device
+    steps = min(stops[0], k, m)
+    columns, gram = atoms.T.contiguous(), sent(dictionary.gram, device)
+    rows = torch.zeros((len(places) * len(where), steps + 1), dtype=torch.int32, device=device)
+    weights = torch.zeros(rows.shape, device=device)
+    rows[:, -1] = k
+    every_place = _on_device(places, where, device)
+    begins = np.cumsum([0, *map(len, places)])
+    size = _chunk_size(4 * (3 * k + 2 * m), device)
+    for chunk in _chunks([len(layer) for layer in places], size):
+        correlations = torch.empty((sum(p.stop - p.start for p in chunk), k), device=device)
+        target = torch.empty(len(correlations), dtype=torch.int64, device=device)
+        filled = 0
+        for layer, start, stop in chunk:
+            part = slice(filled, filled + stop - start)
+            filled = part.stop
+            place = every_place[begins[layer] + start : begins[layer] + stop]
+            encoder = columns * layers.scale[layer, :, None]
+            patches = _take(layers.x[layer], place, where, dictionary.patch_size)
+            bias = -(layers.mean[layer] @ encoder)
+            torch.addmm(bias, patches, encoder, out=correlations[part])
+            target[part] = place + layer * len(where)
+        chosen, coefficients = pursue(correlations, gram, steps, stops[1])
+        rows[target, :-1] = chosen.T.int()
+        weights[target] = torch.cat([coefficients.T, torch.ones_like(coefficients[:1]).T], dim=1)
+    shape = (len(places), len(where), steps + 1)
+    return rows.view(shape), weights.view(shape)
+
+
+def _on_device(places: Sequence[NDArray[np.intp]], where: Grid, device: torch.device) -> Tensor:
+    """All layers' places, one after the other; those of whole grids are not sent but made there."""
+    if all(len(layer) == len(where) for layer in places):
+        return torch.arange(len(where), device=device).repeat(len(places))
+    return sent(np.concatenate(places).astype(np.int32), device).long()
+
+
+def _take(x: Tensor, place: Tensor, where: Grid, patch_size: int) -> Tensor:
+    """Patches (n, b·b·c) of a layer (h, w, c), their numbers by row, column, channel."""
+    if has_kernels(x.device):
+        from rsparse.core.engines.triton.patches import take
+
+        return take(x, place, len(where.columns), where.stride, patch_size)
+    height, width, c = x.shape
+    b, step = patch_size, width * c
+    windows = x.as_strided((height - b + 1, width - b + 1, b, b * c), (step, c, step, 1))
+    n_columns = len(where.columns)
+    row = place.div(n_columns, rounding_mode="floor").mul_(where.stride).clamp_(max=height - b)
+    column = place.remainder(n_columns).mul_(where.stride).clamp_(max=width - b)
+    return windows[row, column].view(len(place), -1)
+
+
+def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
+    """All patches of all layers, in runs of at most ``size``.
+
+    A layer is cut without regard to the others, so that its numbers do not depend on them.
+    """
+    chunk: list[_Piece] = []
+    filled = 0
+    for layer, count in enumerate(counts):
+        for start in range(0, count, size):
+            piece = _Piece(layer, start, min(start + size, count))
+            if filled + piece.stop - piece.start > size:
+                yield chunk
+                chunk, filled = [], 0
+            chunk.append(piece)
+            filled += piece.stop - piece.start
+    if chunk:
+        yield chunk
+
+
+def _decode(layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where: Grid) -> Tensor:
+    """The sum of all coded patches of each layer (l, h, w, c)."""
+    n_layers, height, width, c = layers.x.shape
+    m, n_columns = atoms.shape[1], len(where.columns)
+    b = round((m / c) ** 0.5)
+    room = max(1, _chunk_size(8 * m, atoms.device) // n_columns)  # in rows of patches
+    n_rows = min(room, len(where.rows))  # of one layer, at a time
+    together = max(1, room // n_rows)  # layers
+    by_column = [
+        values.view(-1, b, b, c).transpose(1, 2).reshape(-1, m)  # as bands take them
+        for values in (atoms, layers.deviation, layers.offset)
+    ]
+    total = layers.x.new_zeros((n_layers, height, width, c))
+    for first in range(0, n_layers, together):
+        some = slice(first, first + together)
+        tables = Tables(by_column[0], by_column[1][some], by_column[2][some])
+        for top in range(0, len(where.rows), n_rows):
+            starts = where.rows[top : top + n_rows]
+            strip = slice(top * n_columns, (top + len(starts)) * n_columns)
+            bands = coded_bands(tables, rows[some, strip], weights[some, strip], where, b, width)
+            add_bands(total[some], bands, starts, where.stride)
+    return total
+
+
+def _chunk_size(bytes_each: int, device: torch.device) -> int:
+    """How many patches, of so many bytes, are worked on together; the same on equal machines."""
+    budget = _CPU_BYTES
+    if device.type == "cuda":
+        budget = min(_GPU_BYTES, torch.cuda.get_device_properties(device).total_memory // 8)
+    return max(1, budget // bytes_each)

@@ -1,0 +1,124 @@
+"""Batch-OMP (Rubinstein, Zibulevsky, Elad 2008) in torch, all signals of a chunk in step.
+
+The recurrence is that of ``core.lockstep.pursue``: the residual's correlations shrink by z_s v_s.
+There each v_s is kept, k numbers a signal; here only its coordinates t_s in the rows of the Gram
+matrix that the chosen atoms i have, v_s = Σ_i t_si g_i, at most K numbers. From
+v_s = (g_s − Σ_j L_sj v_j) / L_ss follows t_s = (e_s − Σ_j L_sj t_j) / L_ss, and L_sj, the chosen
+atom's entry of v_j, is Σ_i t_ji times that atom's inner product with atom i. The coefficients
+are Σ_s z_s t_s, without solving anything at the end.
+
+So no more than two arrays (n, k) are alive, and what passes through memory grows with K instead
+of K². All other arrays have the signals last, so that a line of numbers goes through memory
+together. Sums over chosen atoms are made one by one: their order does not depend on n.
+
+On a GPU with Triton ``fused.pursuit`` does the same in one kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from rsparse.core.engines.numpy_loops import INDEPENDENT, NEGLIGIBLE
+from rsparse.core.engines.torch.kernels import has_kernels
+
+
+def pursue(
+    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Choose atoms for signals from their correlations with all atoms.
+
+    Parameters
+    ----------
+    correlations : float32 tensor of shape (n, k)
+        May be overwritten.
+    gram : float32 tensor of shape (k, k)
+    sparsity : int
+        The largest number of atoms, at most k.
+    weakest : float
+        A signal is done, too, once no atom's correlation with its residual is larger.
+
+    Returns
+    -------
+    atoms : int64 tensor of shape (K, n)
+    coefficients : float32 tensor of shape (K, n)
+        0 where the next atom would have been a combination of the chosen ones, or found nothing.
+    """
+    if has_kernels(gram.device):
+        from rsparse.core.engines.triton import pursuit as fused
+
+        if fused.fits(len(gram), sparsity):
+            return fused.pursue(correlations, gram, sparsity, weakest)
+    return pursue_in_step(correlations, gram, sparsity, weakest)
+
+
+def pursue_in_step(
+    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """``pursue`` by torch's own operations, each on all signals; correlations are overwritten."""
+    n = len(correlations)
+    atoms = torch.zeros((sparsity, n), dtype=torch.int64, device=gram.device)
+    coordinates = gram.new_zeros((sparsity, sparsity, n))  # t_s
+    coefficients = gram.new_zeros((sparsity, n))
+    active = torch.ones(n, dtype=torch.bool, device=gram.device)
+    smallest = gram.new_zeros(n)
+    for step in range(sparsity):
+        chosen, found = _strongest(correlations)
+        if step == 0:
+            smallest = (NEGLIGIBLE * found.abs()).clamp(min=weakest)
+        row = _factor_row(coordinates[:step], gram[atoms[:step], chosen])
+        pivot = gram.diagonal()[chosen]
+        for entry in row:
+            pivot = pivot - entry.square()
+        active &= (found.abs() > smallest) & (pivot > INDEPENDENT)
+        row *= active  # or what a finished signal goes on choosing would grow beyond bounds
+        diagonal = torch.where(active, pivot, 1).sqrt_()
+        new = coordinates[step]
+        for j in range(step):
+            new[:step].addcmul_(row[j], coordinates[j, :step], value=-1)
+        new[step] = 1
+        new /= diagonal
+        change = torch.where(active, found / diagonal, 0) * new[: step + 1]
+        coefficients[: step + 1] += change
+        atoms[step] = torch.where(active, chosen, 0)
+        if step + 1 < sparsity:
+            correlations -= weighted_rows(gram, atoms[: step + 1].T, change.T)
+    return atoms, coefficients
+
+
+def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Σ_j weights[i, j] · table[rows[i, j]] for each i, in one pass, without the products.
+
+    Parameters
+    ----------
+    table : float32 tensor of shape (k, m)
+    rows : int32 or int64 tensor of shape (n, j)
+    weights : float32 tensor of shape (n, j)
+
+    Returns
+    -------
+    float32 tensor of shape (n, m)
+    """
+    return embedding_bag(
+        rows.contiguous(), table, per_sample_weights=weights.contiguous(), mode="sum"
+    )
+
+
+def _strongest(correlations: Tensor) -> tuple[Tensor, Tensor]:
+    """The place of each row's entry of largest magnitude, the first of equals, and the entry.
+
+    Reads the correlations twice, which is less than to write their magnitudes and read those.
+    """
+    high, where_high = correlations.max(dim=1)
+    low, where_low = correlations.min(dim=1)
+    is_high = (high > -low) | ((high == -low) & (where_high < where_low))
+    return torch.where(is_high, where_high, where_low), torch.where(is_high, high, low)
+
+
+def _factor_row(coordinates: Tensor, products: Tensor) -> Tensor:
+    """L_sj = Σ_i t_ji ⟨atom i, chosen atom⟩, from t (s, K, n) and products (s, n): (s, n)."""
+    row = torch.zeros_like(products)
+    for i, product in enumerate(products):
+        row.addcmul_(coordinates[:, i], product)
+    return row

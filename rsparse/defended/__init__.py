@@ -1,0 +1,1 @@
+"""A defense before a classifier on a device."""

@@ -1,0 +1,1 @@
+"""ONNX files: reading them, running them, their graphs."""

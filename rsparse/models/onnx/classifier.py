@@ -1,0 +1,214 @@
+"""A classifier in an ONNX file, run by onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.errors import InputError
+from rsparse.models.onnx.file import OnnxFile, load_onnx
+from rsparse.models.onnx.graph import without_softmax
+from rsparse.models.onnx.provenance import record_in
+from rsparse.models.onnx.session import Session
+from rsparse.models.resize import fit_pixels, resize
+from rsparse.models.spec import InputSpec, SpecOptions, resolve_input_spec
+from rsparse.store.images import to_unit
+from rsparse.store.records import Source
+
+Image = NDArray[np.uint8] | NDArray[np.float32]
+
+
+class Classifier:
+    """Images in, class scores out.
+
+    A softmax at the end of the graph is left out, so that ``logits`` are what attacks and
+    attention need. The session opens with the first forward pass. A pickled classifier carries the
+    path, not the weights; a process that unpickles it several times opens it once.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    spec : InputSpec
+        How it wants its input (see ``load_classifier`` for finding that out).
+    threads : int
+        Cores used inside one forward pass.
+
+    Raises
+    ------
+    InputError
+        If the file is unusable or contradicts the spec.
+    """
+
+    def __init__(
+        self, path: Path, spec: InputSpec, threads: int = 1, *, file: OnnxFile | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.spec = spec
+        self.threads = threads
+        self.sources: dict[str, str] = {}
+        self._file = file or load_onnx(self.path)
+        self.sha256 = self._file.sha256
+        self.record = record_in(self._file.metadata, self.path)
+        self.batch = self._file.batch
+        self.graph = without_softmax(self._file.model)
+        fixed = {"layout": spec.layout, "size": spec.size} | self._file.fixed_input(spec.layout)
+        if (fixed["layout"], fixed["size"]) != (spec.layout, spec.size):
+            raise InputError(f"{path}: its graph does not take {spec.layout} input of {spec.size}")
+        if spec.labels is not None and len(spec.labels) != self.n_classes:
+            raise InputError(_wrong_number_of_names(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.path, self.spec, self.threads, self.sha256)
+
+    @cached_property
+    def _session(self) -> Session:
+        return self.open_session(self.graph)
+
+    def open_session(self, graph: Any) -> Session:
+        """A session over a variant of this classifier's graph, such as one with more outputs."""
+        return Session(graph, self.path, self.batch, self.threads)
+
+    @cached_property
+    def n_classes(self) -> int:
+        """Number of classes, without those that the spec's offset leaves out."""
+        n_outputs = self._file.n_outputs
+        if n_outputs is None:
+            black = np.zeros((*self.spec.size, 3), np.uint8)
+            return int(self.logits([black]).shape[1])
+        if n_outputs <= self.spec.class_offset:
+            raise InputError(
+                f"{self.path}: has {n_outputs} outputs, "
+                f"too few for a class offset of {self.spec.class_offset}"
+            )
+        return n_outputs - self.spec.class_offset
+
+    def source(self) -> Source:
+        """The model as an input in an artifact's record."""
+        return Source(self.path.name, self.sha256, self.record)
+
+    def input_record(self) -> dict[str, Any]:
+        """How the model's input is prepared, for an artifact's record; without class names."""
+        record = self.spec.as_record()
+        del record["labels"]
+        return record
+
+    def check(self) -> Classifier:
+        """Classify a black image, so that what does not run is said before any work is done.
+
+        Raises
+        ------
+        InputError
+            If onnxruntime cannot run the graph.
+        """
+        self.logits([np.zeros((*self.spec.size, 3), np.uint8)])
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; their numbers where the spec has no names."""
+        return self.spec.labels or tuple(str(index) for index in range(self.n_classes))
+
+    def prepare(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """The network's input for images of any size.
+
+        Parameters
+        ----------
+        images : sequence of (h, w, 3) arrays
+            uint8, or float32 in [0, 1]. uint8 images are resized to uint8 images, so that the
+            resized image gives the same scores as the original; floats are not rounded.
+
+        Returns
+        -------
+        ndarray, float32
+            (n, 3, H, W) or (n, H, W, 3), as the spec says.
+        """
+        height, width = self.spec.size
+        batch = np.empty((len(images), height, width, 3), np.float32)
+        for row, image in zip(batch, images, strict=True):
+            row[:] = _fitted(image, self.spec.size)
+        if self.spec.channels == "bgr":
+            batch = batch[..., ::-1]
+        batch = batch * np.float32(self.spec.range)
+        batch -= np.asarray(self.spec.mean, np.float32)
+        batch /= np.asarray(self.spec.std, np.float32)
+        return np.ascontiguousarray(
+            batch.transpose(0, 3, 1, 2) if self.spec.layout == "NCHW" else batch
+        )
+
+    def logits(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Class scores before any softmax, (n, n_classes), for (h, w, 3) images of any size.
+
+        An image's scores do not depend on which others it is classified with; only a graph with
+        a fixed batch above 1 may show float noise.
+        """
+        return self.scores(self._session.run(self.prepare(images))[0])
+
+    def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The classes' share of the network's raw outputs (n, n_outputs)."""
+        offset = self.spec.class_offset
+        expected = self._file.n_outputs or max(outputs.shape[-1], offset + 1)
+        if outputs.shape[1:] != (expected,):
+            raise InputError(
+                f"{self.path}: expected {expected} class scores for an image, "
+                f"got an output of shape {outputs.shape[1:]}"
+            )
+        if not np.isfinite(outputs).all():
+            raise InputError(f"{self.path}: gives class scores that are no finite numbers")
+        return outputs[:, self.spec.class_offset :]
+
+    def probabilities(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Softmax of the class scores, (n, n_classes)."""
+        return softmax(self.logits(images))
+
+    def fit_to_input(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image as the network sees it: resized to its input size, rounded to 8 bits."""
+        return fit_pixels(image, self.spec.size)
+
+
+def load_classifier(path: Path, options: SpecOptions | None = None, threads: int = 1) -> Classifier:
+    """Open a classifier, finding out how it wants its input (``spec.resolve_input_spec``).
+
+    Its ``sources`` tell where each field of the spec was said.
+    """
+    file = load_onnx(Path(path))
+    spec, sources = resolve_input_spec(file, options)
+    classifier = Classifier(path, spec, threads, file=file)
+    classifier.sources = sources
+    return classifier
+
+
+@lru_cache(maxsize=4)
+def _reopened(path: Path, spec: InputSpec, threads: int, sha256: str) -> Classifier:
+    classifier = Classifier(path, spec, threads)
+    if classifier.sha256 != sha256:
+        raise InputError(f"{path}: was changed while it was in use")
+    return classifier
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of (n, classes) scores."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected an image of shape (h, w, 3), got {image.shape}")
+    if image.dtype == np.uint8:
+        return to_unit(fit_pixels(image.astype(np.uint8, copy=False), size))
+    return resize(image.astype(np.float32, copy=False), size)
+
+
+def _wrong_number_of_names(classifier: Classifier) -> str:
+    named, classes = len(classifier.spec.labels or ()), classifier.n_classes
+    text = f"{classifier.path}: has {classes} classes, but {named} class names are given"
+    if classes == named + 1:
+        return f"{text}; with --class-offset 1 a leading background class is left out"
+    return text

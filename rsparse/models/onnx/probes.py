@@ -1,0 +1,167 @@
+"""A classifier with its inside in view: peaks of its layers, maps of its attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.activation import total_activation
+from rsparse.core.attention import against_the_average, class_activation_map
+from rsparse.errors import InputError
+from rsparse.models.onnx.cam_head import find_cam_head, with_features
+from rsparse.models.onnx.classifier import Classifier, Image
+from rsparse.models.onnx.graph import Layer, activation_layers, with_peaks
+
+Floats = NDArray[np.float32]
+
+
+class PeakProbe:
+    """The largest activation of every feature detector, for chosen layers.
+
+    Only the maxima leave the runtime, so memory does not grow with images or feature maps.
+    """
+
+    def __init__(self, classifier: Classifier, layers: Sequence[Layer]) -> None:
+        self.classifier = classifier
+        self.layers = tuple(layers)
+        self._session = classifier.open_session(with_peaks(classifier.graph, self.layers))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _peak_probe, (self.classifier, self.layers)
+
+    def peaks(self, images: Sequence[Image]) -> tuple[Floats, list[Floats]]:
+        """Logits (n, n_classes), and for each layer its peaks (n, n_channels)."""
+        outputs, *peaks = self._session.run(self.classifier.prepare(images))
+        return self.classifier.scores(outputs), peaks
+
+
+class AttentionProbe:
+    """The last feature maps and the weights that make class activation maps of them.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_classes, n_channels), float32
+    bias : ndarray of shape (n_classes,), float32
+
+    Raises
+    ------
+    InputError
+        If the graph does not end in a global average pooling and a linear layer.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        head = find_cam_head(classifier.graph, str(classifier.path))
+        offset = classifier.spec.class_offset
+        self.weights, self.bias = head.weights[offset:], head.bias[offset:]
+        self._session = classifier.open_session(with_features(classifier.graph, head))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _attention_probe, (self.classifier,)
+
+    def weights_for(self, index: int, center: bool = True) -> Floats:
+        """How features are weighed to explain a class: against the average class, or as is."""
+        return self._centered[index] if center else self.weights[index]
+
+    @cached_property
+    def _centered(self) -> Floats:
+        return against_the_average(self.weights)
+
+    def features(self, images: Sequence[Image]) -> tuple[Floats, Floats]:
+        """Logits (n, n_classes) and feature maps (n, n_channels, h, w).
+
+        Raises
+        ------
+        InputError
+            If the maps and weights do not add up to the logits, so the graph was misread.
+        """
+        outputs, features = self._session.run(self.classifier.prepare(images))
+        logits = self.classifier.scores(outputs)
+        with np.errstate(all="ignore"):
+            explained = features.mean(axis=(2, 3)) @ self.weights.T + self.bias
+            same_shape = explained.shape == logits.shape
+            difference = np.abs(explained - logits).max() if same_shape else np.inf
+        if not difference <= 1e-3 * max(float(np.ptp(logits)), 1e-6):
+            raise InputError(
+                f"{self.classifier.path}: its last feature maps and weights "
+                "do not add up to its class scores, so they explain no class"
+            )
+        return logits, features
+
+
+# Unpickled classifiers are one object in a process, and so are the probes made of them.
+
+
+@lru_cache(maxsize=4)
+def _peak_probe(classifier: Classifier, layers: tuple[Layer, ...]) -> PeakProbe:
+    return PeakProbe(classifier, layers)
+
+
+@lru_cache(maxsize=4)
+def _attention_probe(classifier: Classifier) -> AttentionProbe:
+    return AttentionProbe(classifier)
+
+
+def layer_activations(
+    classifier: Classifier, images: Sequence[Image], gamma: float = 0.0
+) -> tuple[list[Layer], NDArray[np.float64]]:
+    """The total activation V_l (eq. 7) of every layer for every image.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        See ``load_classifier``.
+    images : sequence of (h, w, 3) arrays
+        uint8, or float32 in [0, 1].
+    gamma : float
+        Threshold γ: detectors that respond no more than this do not count.
+
+    Returns
+    -------
+    layers : list of Layer
+        In the graph's order.
+    totals : ndarray of shape (n_images, n_layers), float64
+    """
+    layers = activation_layers(classifier.graph, str(classifier.path))
+    _, peaks = PeakProbe(classifier, layers).peaks(images)
+    return layers, np.stack([total_activation(peak, gamma) for peak in peaks], axis=1)
+
+
+def attention_maps(
+    classifier: Classifier,
+    images: Sequence[Image],
+    classes: Sequence[int] | None = None,
+    center: bool = True,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Class activation maps of images.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        See ``load_classifier``.
+    images : sequence of (h, w, 3) arrays
+        uint8, or float32 in [0, 1].
+    classes : sequence of int, optional
+        The class to explain for each image; the predicted one by default.
+    center : bool
+        Weigh features for the class against the average class (see
+        ``core.attention.against_the_average``).
+
+    Returns
+    -------
+    maps : ndarray of shape (n_images, h', w'), float32
+        At the resolution of the last feature maps (8×8 in Inception-v3).
+    classes : ndarray of shape (n_images,), int64
+    """
+    probe = AttentionProbe(classifier)
+    logits, features = probe.features(images)
+    chosen = np.asarray(logits.argmax(axis=1) if classes is None else classes, np.int64)
+    maps = [
+        class_activation_map(feature, probe.weights_for(int(index), center))
+        for feature, index in zip(features, chosen, strict=True)
+    ]
+    return np.stack(maps), chosen

@@ -1,0 +1,1 @@
+"""ONNX classifiers in torch: gradients, and weights that can be trained."""

@@ -1,0 +1,1 @@
+"""Classifiers by name: timm's networks, the hub's weights, and their export to ONNX."""

@@ -1,0 +1,182 @@
+"""How a configured attack or defense is spelled: ``name:parameter=value,parameter=value``.
+
+``bim:eps=8,steps=20`` is one attack; a list of values (``fgsm:eps=2,10,22``) makes one for each,
+and several lists one for each combination. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rsparse.errors import InputError
+from rsparse.options.fields import Parameters, describe, field_type
+
+P = TypeVar("P", bound=Parameters)
+_SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def parse_spec(
+    text: str,
+    registry: Mapping[str, type[P]],
+    *,
+    kind: str = "attack",
+    find_other: Callable[[str], type[P] | None] = lambda name: None,
+    other_names: Callable[[], Iterable[str]] = tuple,
+) -> list[P]:
+    """The parameter sets that a spec string asks for, in the order of their spelling.
+
+    Parameters
+    ----------
+    text : str
+        ``name``, ``name:parameter=value`` or ``name:parameter=value,value,parameter=value``. A
+        comma before ``word=`` starts the next parameter, any other comma the next value.
+    registry : mapping of str to Parameters class
+        The known names.
+    kind : str
+        What a name stands for, for messages.
+    find_other, other_names
+        Where to look for a name that ``registry`` lacks, and the names to be found there.
+
+    Raises
+    ------
+    InputError
+        If a name, parameter or value is unknown; the nearest known one is named.
+
+    Examples
+    --------
+    >>> from rsparse.attacks import ATTACKS
+    >>> parse_spec("fgsm:eps=2,10", ATTACKS)
+    [Fgsm(eps=2.0), Fgsm(eps=10.0)]
+    """
+    name, _, rest = text.partition(":")
+    found = registry.get(name) or find_other(name)
+    if found is None:
+        raise InputError(_unknown(kind, name, registry, other_names()))
+    fields = {field.name: field for field in dataclasses.fields(found)}
+    try:
+        values = {
+            parameter: [_value(fields[parameter], word) for word in words]
+            for parameter, words in _words(rest, fields).items()
+        }
+        for field in fields.values():
+            if field.default is dataclasses.MISSING and field.name not in values:
+                raise InputError(f"needs {field.name}=…, {describe(field)}")
+        sets = [
+            found(**dict(zip(values, choice, strict=True)))
+            for choice in itertools.product(*values.values())
+        ]
+    except InputError as error:
+        raise InputError(f"{kind} {text!r}: {error}") from None
+    if len(set(sets)) < len(sets):
+        raise InputError(f"{kind} {text!r}: gives the same {kind} twice")
+    return sets
+
+
+def spec_text(name: str, parameters: Parameters) -> str:
+    """The shortest unambiguous name of a parameter set, usable as the name of a folder.
+
+    It holds the strengths (the class's ``strengths``) and whatever differs from the defaults.
+
+    Examples
+    --------
+    >>> from rsparse.attacks import Bim
+    >>> spec_text("bim", Bim(eps=8, steps=20))
+    'bim-eps=8-steps=20'
+    """
+    strengths = getattr(parameters, "strengths", ())
+    parts = [name]
+    for field in dataclasses.fields(parameters):
+        value = getattr(parameters, field.name)
+        shown = field.name in strengths and value is not None
+        if shown or value != field.default:
+            word = field.metadata.get("none", "none") if value is None else _word(value)
+            parts.append(f"{field.name}={word}")
+    return "-".join(parts)
+
+
+def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
+    """``[NAME=]FILE`` of several options as files in ``folder`` by name; "" is that without.
+
+    Raises
+    ------
+    InputError
+        If two have the same name.
+    """
+    files: dict[str, Path] = {}
+    for word in words or ():
+        named = re.fullmatch(r"([\w-]+)=(.+)", word)
+        name, file = named.groups() if named else ("", word)
+        if name in files:
+            which = f"the dictionary {name!r}" if name else "a dictionary without a name"
+            raise InputError(f"--dict: {which} is given twice; write --dict NAME={file}")
+        files[name] = folder / file
+    return files
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, whatever its capitals, or None if none resembles it."""
+    by_lower = {other.lower(): other for other in reversed(list(known))}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[matches[0]] if matches else None
+
+
+def _unknown(kind: str, name: str, registry: Iterable[str], others: Iterable[str]) -> str:
+    known = list(registry)
+    guess = nearest(name, [*known, *others])
+    hint = f"did you mean {guess}? " if guess else ""
+    return f"unknown {kind} {name!r}; {hint}Known: {', '.join(known)}"
+
+
+def _words(rest: str, known: Iterable[str]) -> dict[str, list[str]]:
+    """``eps=2,10,steps=20`` as ``{"eps": ["2", "10"], "steps": ["20"]}``."""
+    words: dict[str, list[str]] = {}
+    parameter = None
+    for part in rest.split(",") if rest else []:
+        key, equals, value = part.partition("=")
+        if equals:
+            parameter = _parameter(key.strip(), known)
+            if parameter in words:
+                raise InputError(f"{parameter} is given twice; write {parameter}=…,… for a list")
+            words[parameter] = [value.strip()]
+        elif parameter is None:
+            raise InputError(f"expected parameter=value, got {part!r}")
+        else:
+            words[parameter].append(part.strip())
+    return words
+
+
+def _parameter(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    name = key.replace("-", "_")
+    if name in names:
+        return name
+    guess = nearest(name, names)
+    hint = f"did you mean {guess}? " if guess else ""
+    choice = f"Known: {', '.join(names)}" if names else "it takes none"
+    raise InputError(f"unknown parameter {key!r}; {hint}{choice}")
+
+
+def _value(field: dataclasses.Field[Any], word: str) -> bool | int | float | str | None:
+    """``word`` in the type of the field; the field's range is checked by the dataclass itself."""
+    if word.lower() in ("none", field.metadata.get("none")) and "None" in str(field.type):
+        return None
+    kind = field_type(field)
+    if kind is str:
+        return word
+    try:
+        return _SWITCHES[word.lower()] if kind is bool else kind(word)
+    except (ValueError, KeyError):
+        raise InputError(f"{field.name}: expected {describe(field)}, got {word!r}") from None
+
+
+def _word(value: Any) -> str:
+    """A value as a spec spells it, without the ``.0`` of whole floats."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Everything that draws: contact sheets, charts, curves."""

@@ -1,0 +1,295 @@
+"""Workers of a Dask cluster: the same work on machines that share the folders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import pickle
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import count, islice
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from rsparse.errors import InputError
+from rsparse.store.files import read_bytes
+from rsparse.work.parallel import Here, Item, Result, Workers
+from rsparse.work.remote import Refusal, Setting, unchanged, work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_AHEAD = 4  # items handed out a worker: one in work, some waiting, some done out of their order
+_FEWEST = 8
+_RETRIES = 2
+_COUNT_EVERY = 5.0  # seconds; workers come and go
+_LOCAL = re.compile(r"local:([1-9]\d{0,3})")
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?!local:)(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
+_LOGGERS = (
+    "distributed",
+    "distributed.client",
+    "distributed.gc",
+    "tornado",
+    "tornado.application",
+    "asyncio",
+)
+
+
+class Cluster(Workers):
+    """The workers of a Dask cluster, each of one thread.
+
+    Parameters
+    ----------
+    address : str
+        ``tcp://host:port``, a scheduler file (``.json``), or ``local:N`` for N processes that are
+        started here and end with the ``with`` block.
+    timeout : float
+        Seconds to wait for the scheduler.
+
+    Raises
+    ------
+    InputError
+        If the address is none of these.
+    """
+
+    def __init__(self, address: str, timeout: float = 10.0) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._local = _LOCAL.fullmatch(address)
+        self._scheduler = "" if self._local else _scheduler_address(address)
+        self._open = ExitStack()
+        self._client: Client | None = None
+        self._n_workers, self._counted = 0, float("-inf")
+
+    def __enter__(self) -> Self:
+        """Find the scheduler, or start the local processes.
+
+        Raises
+        ------
+        InputError
+            If ``distributed`` is not installed, the scheduler does not answer, or a worker has
+            several threads.
+        """
+        try:
+            import distributed  # noqa: F401 - it sets its loggers up
+        except ImportError as error:
+            raise InputError("--cluster needs the extra: pip install 'rsparse[cluster]'") from error
+        with ExitStack() as stack:
+            stack.enter_context(_silent())
+            target = stack.enter_context(_processes(int(self._local[1]))) if self._local else None
+            self._client = stack.enter_context(self._connected(target or self._scheduler))
+            self._refuse_threads()
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the scheduler; the local processes end."""
+        self._client = None
+        self._open.close()
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        size: int,  # noqa: ARG002 - the cluster is there already
+        *,
+        pays_from: int = 32,  # noqa: ARG002
+        pays_after: float = 0.0,  # noqa: ARG002
+        sees: Sequence[Path] = (),
+    ) -> Iterator[Result]:
+        """``map(function, items)`` over the workers; work of a lost one is done again elsewhere."""
+        if self._client is None:
+            raise ValueError("a Cluster is used in a with block")
+        setting = Setting(Path.cwd(), tuple(sees))
+        run = _Run(self, self._client, function, setting)
+        try:
+            yield from run.in_order(iter(items))
+        finally:
+            run.cancel()
+
+    def cores(self, size: int, pays_from: int = 32) -> int:
+        """All cores of this machine, where that pays: the others have nothing to do meanwhile."""
+        return Here().cores(size, pays_from)
+
+    def window(self) -> int:
+        """How many items may be handed out and not yet taken back."""
+        if time.monotonic() - self._counted > _COUNT_EVERY:
+            assert self._client is not None
+            self._n_workers, self._counted = len(self._client.nthreads()), time.monotonic()
+        return max(_FEWEST, _AHEAD * self._n_workers)
+
+    def gone(self) -> InputError:
+        """What to say when the scheduler does not answer any more."""
+        return InputError(
+            f"{self.address}: the scheduler has gone; "
+            "run the same command again to go on, with or without --cluster"
+        )
+
+    @contextmanager
+    def _connected(self, target: Any) -> Iterator[Client]:
+        from distributed import Client
+
+        try:
+            if not self._local:
+                with ThreadPoolExecutor(1) as aside:  # of a loop that may be running here
+                    aside.submit(asyncio.run, _answer_of(target, self._timeout)).result()
+            client = Client(target, timeout=self._timeout, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.address}: no Dask scheduler answers within {self._timeout:g} s; "
+                "is it running, and is this its address?"
+            ) from error
+        try:
+            yield client
+        finally:
+            client.close(timeout=2)
+
+    def _refuse_threads(self) -> None:
+        assert self._client is not None
+        for worker, threads in self._client.nthreads().items():
+            if threads != 1:
+                raise InputError(
+                    f"{self.address}: worker {worker} has {threads} threads; start workers of one "
+                    "thread each (--nthreads 1) and more of them (--nworkers)"
+                )
+
+
+class _Run:
+    """One function's items on their way to the workers and back."""
+
+    def __init__(self, cluster: Cluster, client: Client, function: Any, setting: Setting) -> None:
+        self._cluster = cluster
+        self._client = client
+        self._setting = setting
+        self._name = f"rsparse-{uuid4().hex}"
+        content = pickle.dumps(function)
+        self._function = client.submit(unchanged, content, key=f"{self._name}-function")
+        self._numbers: dict[Future, int] = {}
+
+    def in_order(self, items: Iterator[Item]) -> Iterator[Any]:
+        """The results of the items, a bounded number of which is handed out at a time."""
+        from distributed import as_completed
+
+        completed = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
+        ready: dict[int, Any] = {}
+        drawn = 0
+        for taken in count():
+            window = self._cluster.window()
+            for item in islice(items, max(0, window - (drawn - taken))):
+                completed.add(self._submitted(item, drawn))
+                drawn += 1
+            if taken == drawn:
+                return
+            while taken not in ready:
+                future, result = next(completed)
+                ready[self._numbers.pop(future)] = self._checked(future, result)
+            yield ready.pop(taken)
+
+    def _submitted(self, item: Any, number: int) -> Future:
+        key = (self._name, number)
+        future = self._client.submit(
+            work, self._function, self._setting, item, key=key, retries=_RETRIES
+        )
+        self._numbers[future] = number
+        return future
+
+    def _checked(self, future: Future, result: Any) -> Any:
+        """The result, or the error that it stands for."""
+        from distributed import KilledWorker
+
+        if isinstance(result, Refusal):
+            raise InputError(result.message)
+        if future.status == "finished":
+            return result
+        if future.status != "error":
+            raise self._cluster.gone()
+        _, error, trace = result
+        if isinstance(error, KilledWorker):
+            raise InputError(
+                f"{self._cluster.address}: workers were killed again and again on the same images, "
+                "perhaps for want of memory; run the same command again to go on"
+            )
+        raise error.with_traceback(trace)
+
+    def cancel(self) -> None:
+        """Give up what is handed out; what is in work is finished and not taken back."""
+        if self._client.status == "running" and self._numbers:
+            self._client.cancel(list(self._numbers))
+
+
+def _scheduler_address(address: str) -> str:
+    """The address of the scheduler, read from its file if one is named."""
+    if address.endswith(".json"):
+        content = read_bytes(Path(address))
+        try:
+            address = json.loads(content)["address"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{address}: is not a Dask scheduler file") from error
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(
+            "--cluster: expected an address such as tcp://host:8786, a scheduler file (.json) "
+            f"or local:N, got {address!r}"
+        )
+    return address
+
+
+async def _answer_of(address: str, timeout: float) -> None:
+    """Ask the scheduler who it is; a client would wait for ever where something else listens."""
+    from distributed import rpc
+
+    async with asyncio.timeout(timeout), rpc(address, timeout=timeout) as scheduler:
+        await scheduler.identity()
+
+
+@contextmanager
+def _processes(n_workers: int) -> Iterator[Any]:
+    """Processes of one thread on this machine, with a scheduler between them."""
+    from distributed import LocalCluster
+
+    with _interrupt_held_back():
+        cluster = LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port, not the usual one
+        )
+    with cluster:
+        yield cluster
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait, and keep it from the threads and processes that are started meanwhile.
+
+    It reaches all processes of a command, and is left to the one that waits for the others.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Dask's logging from the terminal: what a user can mend is raised."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
