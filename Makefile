@@ -54,27 +54,27 @@ bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.
 measurements: $(READY)  ## Print the tables of docs/measurements.md (1 to 2 hours; wants ../shared)
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
-	@$(BIN)/python benchmarks/top1.py --shared "$(SHARED)"
+	@$(BIN)/python -m studies.top1 --shared "$(SHARED)"
 	@$(BIN)/python benchmarks/attacks.py --shared "$(SHARED)"
 	@$(BIN)/python benchmarks/gpu.py --shared "$(SHARED)" --images 256 --batch-size 64
-	@$(BIN)/python benchmarks/inception_activations.py --shared "$(SHARED)" \
+	@$(BIN)/python -m studies.inception_activations --shared "$(SHARED)" \
 		--work bench-work/inception
 
 results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 to 5 hours; wants ../shared)
 	@if [ ! -d "$(SHARED)/models" ]; then \
 		echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; fi
-	@$(BIN)/python benchmarks/results.py --shared "$(SHARED)" --work bench-work/results \
+	@$(BIN)/python -m studies.results --shared "$(SHARED)" --work bench-work/results \
 		--jobs $(JOBS) $(ONLY) $(RESULTS)
 
 retrained: ONLY := --only trained trained-inception-v3
 retrained: results  ## Retrain two classifiers and judge them, into docs/results.md (5 to 6 hours; wants ../shared)
 
 levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
-	@$(BIN)/python benchmarks/calibrate.py --shared "$(SHARED)" --work bench-work/calibrate --tried \
+	@$(BIN)/python -m studies.calibrate --shared "$(SHARED)" --work bench-work/calibrate --tried \
 		--plot docs/pictures/levels.png
-	@$(BIN)/python benchmarks/periods.py --shared "$(SHARED)" \
+	@$(BIN)/python -m studies.periods --shared "$(SHARED)" \
 		--work bench-work/calibrate/mobilenet-v2
-	@$(BIN)/python benchmarks/ideas.py --shared "$(SHARED)" --work bench-work/ideas
+	@$(BIN)/python -m studies.ideas --shared "$(SHARED)" --work bench-work/ideas
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py
@@ -91,4 +91,4 @@ docs: $(READY)  ## Refresh the help texts and pictures in README.md and docs/
 
 clean:  ## Remove what the targets made, except .venv
 	@rm -rf demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
-	@find rsparse tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find rsparse tests scripts benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} +

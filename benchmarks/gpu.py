@@ -26,7 +26,7 @@ from gpu_networks import print_networks
 from gpu_steps import ATOMS, PATCH, WHOLE, print_steps
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.torch.precision import float32_in_full, optional_torch_device
+from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.core.engines.torch.pursuit import pursue
 from rsparse.core.engines.torch.regionsparse import purify_together
 from rsparse.core.learning import learn_dictionary
@@ -36,6 +36,7 @@ from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
 from rsparse.options.method import LearnParameters, PurifyParameters
 from rsparse.store.images import decode_image, find_images, to_unit
+from rsparse.work.devices import optional_torch_device
 
 CASES = {
     "whole image": WHOLE,

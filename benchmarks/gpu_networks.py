@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from gpu_clock import Clock
-from plans import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
@@ -15,6 +14,12 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.models.torch.twin import load_twin
 from rsparse.store.images import to_unit
+
+MODELS = {  # file and preset, by name
+    "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
+    "mobilenet-v1": ("mobilenet_v1_075_192.onnx", "unit"),
+    "inception-v3": ("inception_v3_299.onnx", "inception-v3"),
+}
 
 
 def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operations: float) -> None:

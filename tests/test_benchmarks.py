@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import os
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rsparse.core.coding import sparse_code
-from rsparse.defenses import parse_defense
-from rsparse.options.training import TrainParameters
-from rsparse.store.images import decode_image, encode_png, to_unit
+from rsparse.store.images import to_unit
 from tests.conftest import REPOSITORY, make_picture
 
 
@@ -62,239 +57,18 @@ def test_gpu_says_where_there_is_none():
         assert text == "There is no GPU here; --device torch-cpu measures torch on the CPU.\n"
 
 
-@pytest.fixture
-def photographs(tmp_path) -> Path:
-    """As ``../shared`` lies: pictures to train on, in an order of colours, and a classifier."""
-    shared = tmp_path / "shared"
-    (shared / "train").mkdir(parents=True)
-    (shared / "models").mkdir()
-    shutil.copy(REPOSITORY / "fixtures" / "colours.onnx", shared / "models" / "colours.onnx")
-    rows = ["file,label"]
-    for number in range(10):
-        pixels = make_picture(number, 40, 44) // 2
-        pixels[..., number % 3] += 60
-        (shared / "train" / f"{number}.png").write_bytes(encode_png(pixels))
-        rows.append(f"{number}.png,{number % 3}")
-    (shared / "train" / "labels.csv").write_text("\n".join(rows) + "\n")
-    return shared
-
-
-@pytest.fixture
-def toy(monkeypatch, tmp_path):
-    """The module of the trainings, with small ones of a base named toy, and a work folder."""
+def test_every_script_finds_what_it_imports():
     pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    import plans
-    import recipes
-    import trainings
-
-    purified = ("jpeg:quality=40",)
-    attacked = (
-        recipes.Attacked("fgsm:eps=8", "regionsparse:sparsity=1"),
-        recipes.Attacked("bim:eps=4", "jpeg:quality=60"),
+    pytest.importorskip("foolbox")
+    names = [
+        f"{folder}.{path.stem}" if folder == "studies" else path.stem
+        for folder in ("benchmarks", "studies")
+        for path in sorted((REPOSITORY / folder).glob("*.py"))
+    ]
+    code = f"import importlib\nfor name in {names}: importlib.import_module(name)"
+    folders = os.pathsep.join(str(REPOSITORY / folder) for folder in ("", "benchmarks"))
+    environment = {**os.environ, "PYTHONPATH": folders}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    made = {
-        name: recipes.Training(
-            TrainParameters(on=on, distill=True, epochs=2, patience=None), purified, attacked
-        )
-        for name, on in ((recipes.RETRAINED, "purified"), (recipes.ADVERSARIAL, "both"))
-    }
-    monkeypatch.setitem(plans.MODELS, "toy", ("colours.onnx", "unit"))
-    monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
-    monkeypatch.setitem(trainings.BASES, "trained-toy", "toy")
-    work = tmp_path / "work"
-    work.mkdir()
-    for name in ("dict.h5", "dict-wide.h5", "dict-coarse.h5"):
-        shutil.copy(REPOSITORY / "fixtures" / "dict.h5", work / name)
-    return trainings, work
-
-
-def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
-    from computing import Computing
-
-    trainings, work = toy
-    how = Computing(1, "cpu")
-    assert not trainings.are_made("toy", work, how)
-    paths = trainings.make("toy", photographs, work, how)
-    assert [path.relative_to(work).as_posix() for path in paths] == [
-        "models/toy-retrained.onnx", "models/toy-adversarial.onnx",
-    ]  # fmt: skip
-    assert trainings.are_made("toy", work, how)
-    written = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
-    trainings.make("toy", photographs, work, how)
-    assert written == {path: path.stat().st_mtime_ns for path in written}
-
-    assert paths[0].with_suffix(".png").exists()
-    figures = trainings.all_figures(work)["toy"]["retrained"]
-    assert json.loads(paths[0].with_suffix(".json").read_text()) == figures._asdict()
-    assert (figures.images, figures.epochs) == (9, 2)
-    assert figures.wall_seconds_an_epoch >= 0
-    assert (figures.device.endswith(", 1 cores"), figures.is_on_gpu) == (True, False)
-
-    (photographs / "photos").mkdir()
-    plan = trainings.plan("trained-toy", photographs, work, how)
-    assert (plan.output, plan.model.path.name) == (work / "trained-toy", "colours.onnx")
-    assert [[m.path for m in models] for models in plan.others.values()] == [[p] for p in paths]
-    assert [scenario.name for scenario in plan.scenarios] == list(trainings.SCENARIOS)
-
-
-def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monkeypatch):
-    from computing import Computing
-
-    trainings, work = toy
-    (photographs / "photos").mkdir()
-    monkeypatch.setitem(trainings.LESS, "toy", {"attacks": ("bim:eps=2,14",), "checks": False})
-    monkeypatch.setitem(trainings.LEAST, "toy", {"attacks": ("bim:eps=14",), "limit": 7})
-    how = Computing(1, "cpu")
-    assert trainings.names_of("toy", how) == ("retrained",)
-    plan = trainings.plan("trained-toy", photographs, work, how)
-    assert [scenario.name for scenario in plan.scenarios] == [
-        "gray-box", "black-box", "extended-gray-box",
-    ]  # fmt: skip
-    assert [role.name for role in plan.others] == ["retrained"]
-    assert len(plan.attacks) == 1
-    assert (plan.parameters.limit, plan.parameters.checks) == (7, False)
-
-    monkeypatch.setattr(Computing, "is_on_gpu", True)
-    assert trainings.names_of("toy", how) == ("retrained", "adversarial")
-    plan = trainings.plan("trained-toy", photographs, work, how)
-    assert [scenario.name for scenario in plan.scenarios] == list(trainings.SCENARIOS)
-    assert [role.name for role in plan.others] == ["retrained", "adversarial"]
-    assert (len(plan.attacks), plan.parameters.limit, plan.parameters.checks) == (2, None, False)
-
-
-def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monkeypatch):
-    from computing import Computing
-
-    trainings, work = toy
-    how = Computing(1, "cpu")
-    (path, _) = trainings.make("toy", photographs, work, how)
-    made = trainings.TRAININGS["toy"]
-    first = made["retrained"]
-    stronger = replace(first.parameters, learning_rate=0.1)
-    others = [
-        first._replace(parameters=stronger),
-        first._replace(purified=("jpeg:quality=50",)),
-        first._replace(attacked=first.attacked[:1]),
-    ]
-    for other in others:
-        monkeypatch.setattr(trainings, "TRAININGS", {"toy": {**made, "retrained": other}})
-        with pytest.raises(SystemExit, match="toy-retrained.onnx: was not made as trainings.py"):
-            trainings.make("toy", photographs, work, how)
-    monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
-    path.with_suffix(".json").unlink()
-    with pytest.raises(SystemExit, match="was not made as"):
-        trainings.make("toy", photographs, work, how)
-    path.unlink()
-    path.with_suffix(".png").unlink()
-    trainings.make("toy", photographs, work, how)
-    assert trainings.are_made("toy", work, how)
-
-
-def test_what_another_dictionary_purified_is_made_anew(toy, photographs, dict_file):
-    from computing import Computing
-
-    trainings, work = toy
-    how = Computing(1, "cpu")
-    attacked = trainings.TRAININGS["toy"]["retrained"].attacked
-    assert [parse_defense(a.defense)[0].dictionaries for a in attacked] == [("",), ()]
-    made = trainings.purified_attacks("toy", attacked, photographs, work, how)
-    before = [(folder / "0.png").read_bytes() for folder in made]
-    written = (made[1] / "0.png").stat().st_mtime_ns
-    shutil.copy(dict_file, work / "dict.h5")
-    assert trainings.purified_attacks("toy", attacked, photographs, work, how) == made
-    after = [(folder / "0.png").read_bytes() for folder in made]
-    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True]
-    assert (made[1] / "0.png").stat().st_mtime_ns == written
-
-
-def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photographs):
-    from computing import Computing
-
-    trainings, work = toy
-    trainings.make("toy", photographs, work, Computing(1, "cpu"))
-    folders = (
-        "attacked-train/toy/fgsm-eps=8", "attacked-train/toy/bim-eps=4",
-        "purified-attacked/toy/regionsparse-sparsity=1/fgsm-eps=8",
-        "purified-attacked/toy/jpeg-quality=60/bim-eps=4",
-        "purified/toy/jpeg-quality=40",
-    )  # fmt: skip
-    for folder in folders:
-        images = sorted((work / folder).glob("*.png"))
-        assert len(images) == 10, folder
-        assert {decode_image(i.read_bytes(), i).shape for i in images} == {(16, 16, 3)}, folder
-
-
-def test_an_epoch_is_timed_with_and_without_attacks(toy, photographs, monkeypatch):
-    import epoch
-    from computing import Computing
-
-    monkeypatch.setattr(epoch, "TRAININGS", toy[0].TRAININGS)
-    lines = [
-        epoch._row(shown, "toy", photographs, toy[1], 1, Computing(1, "cpu"))
-        for shown in epoch.SHOWN
-    ]
-    rows = [line.strip("| ").split(" | ") for line in lines]
-    assert [row[:3] for row in rows] == [
-        ["purified", "9", "2"], ["purified; attacked, then purified", "9", "3"],
-    ]  # fmt: skip
-    assert all(float(seconds) >= 0 for row in rows for seconds in row[3:])
-
-
-def test_the_clock_counts_epochs_alone(monkeypatch):
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    import computing
-
-    from rsparse.work.progress import SILENT
-
-    now = iter([(0, 0), (50, 60), (51, 61), (52, 64), (54, 66), (56, 72), (58, 80)])
-    monkeypatch.setattr(computing.EpochClock, "_now", lambda self: next(now))
-    clock = computing.EpochClock(SILENT)
-    clock.start("validate", 1)
-    clock.advance()
-    clock.start("epoch 1 of 2", 1)
-    clock.advance()
-    clock.tell("epoch 1 of 2: loss 1.000, accuracy 0 %")
-    clock.advance()
-    clock.start("epoch 2 of 2", 1)
-    clock.advance()
-    clock.advance()
-    assert clock.an_epoch() == ((58 - 51) / 2, (80 - 61) / 2)
-
-
-def test_a_gpu_is_called_by_its_name(monkeypatch):
-    torch = pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    import computing
-
-    monkeypatch.setattr(computing, "torch_device", lambda name: {"auto": "cuda"}.get(name, name))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA H200 as {device}")
-    how = computing.Computing(2, "auto")
-    assert (how.name, how.is_on_gpu) == ("NVIDIA H200 as cuda", True)
-    assert computing.Computing(2, "cpu").is_on_gpu is False
-
-
-def test_a_dry_run_tells_which_classifiers_are_missing(monkeypatch, tmp_path, capsys):
-    pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    import results
-
-    folders = ("--shared", tmp_path / "shared", "--work", tmp_path / "work")
-    words = ("results.py", *folders, "--only", "trained", "trained-inception-v3", "--dry-run")
-    monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-    assert results.main() == 0
-    assert capsys.readouterr().err.splitlines() == [
-        "trained: its classifiers have not been trained yet",
-        "trained-inception-v3: its classifiers have not been trained yet",
-        "all: about 0 min",
-    ]
-    assert not any(tmp_path.iterdir())
-
-
-def test_trainings_run_only_where_they_are_named(monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    import results
-
-    monkeypatch.setattr(sys, "argv", ["results.py", "--shared", "shared", "--work", "work"])
-    assert set(results.PLANS) - set(results._options().only) == {"trained", "trained-inception-v3"}
+    assert run.returncode == 0, run.stderr

@@ -24,15 +24,10 @@ OTHER = "regionsparse-dictionary=coarse"
 OURS = tuple((text, "regionsparse") for text in (BEFORE, OTHER, DEFAULT))
 
 
-@pytest.fixture(autouse=True)
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
-
-
 @pytest.fixture
 def figures():
     """Of both models, the adversarially trained one made on a GPU."""
-    from trainings import Figures
+    from studies.trainings import Figures
 
     return {
         "retrained": Figures(900, 10, 9, 61.2, 34.6, "AMD EPYC, 2 cores", False),
@@ -48,7 +43,7 @@ def whole():
 @pytest.fixture
 def rows(whole, figures):
     """Renders an evaluation in which RegionSparse is right in some scenarios; its table rows."""
-    import trained_text
+    from studies import trained_text
 
     def render(right: set[str], *, weak: bool = True) -> dict[str, list[str]]:
         columns = {column.key: column for column in whole.columns}
@@ -83,9 +78,8 @@ def test_a_gain_counts_strong_columns_only(rows):
 
 def test_strong_columns_of_table_two_alone_are_told_too(whole, figures):
     """RegionSparse is right in black-box at one strength, which is not Table II's."""
-    import gains_text
-    import trained_text
-    from paper import STRENGTHS
+    from studies import gains_text, trained_text
+    from studies.paper import STRENGTHS
 
     def is_moved(column):
         return (column.family, column.strength) == ("fgsm", 14)
@@ -119,7 +113,7 @@ def test_no_gain_is_missed(rows):
 
 def test_gains_are_told_beside_the_default_levels_too(whole, figures):
     """The default is right in gray-box and these levels everywhere else."""
-    import trained_text
+    from studies import trained_text
 
     columns = {column.key: column for column in whole.columns}
 
@@ -140,7 +134,7 @@ def test_gains_are_told_beside_the_default_levels_too(whole, figures):
 
 def test_the_targets_are_told_with_each_setting_before_all(whole, figures):
     """Behind one setting the original is right, and the adversarial model of attacks on it."""
-    import trained_text
+    from studies import trained_text
 
     columns = {column.key: column for column in whole.columns}
     scenarios = (GRAY_BOX, ADVERSARIAL_TRAINING_BLACK_BOX)
@@ -169,7 +163,7 @@ def test_the_targets_are_told_with_each_setting_before_all(whole, figures):
 
 def test_for_how_many_cw_found_a_change_is_told(whole, figures):
     """It failed for half of the images in one column of the adversarial model on itself."""
-    import trained_text
+    from studies import trained_text
 
     failed = np.arange(len(whole.labels)) % 2 == 0
 
@@ -185,7 +179,7 @@ def test_for_how_many_cw_found_a_change_is_told(whole, figures):
 
 @pytest.mark.parametrize("scenario", [ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX])
 def test_the_order_of_table_two_is_told_for_each_knowledge(rows, scenario):
-    from table_two_text import KNOWN
+    from studies.table_two_text import KNOWN
 
     found = rows({GRAY_BOX, scenario})
     told = {
@@ -214,7 +208,7 @@ def test_what_a_training_took_and_on_what(rows):
 
 
 def test_a_gpu_is_missed_where_no_model_was_made_on_one(whole, figures):
-    import trained_text
+    from studies import trained_text
 
     sentence = "None was trained on a GPU;"
     assert sentence not in "\n".join(trained_text.render(whole, BASES[0], figures))
@@ -223,7 +217,7 @@ def test_a_gpu_is_missed_where_no_model_was_made_on_one(whole, figures):
 
 
 def test_each_base_is_told_of_by_its_name(whole, figures):
-    import trained_text
+    from studies import trained_text
 
     made = {"retrained": figures["retrained"]}
     texts = ["\n".join(trained_text.render(whole, base, made)) for base in BASES]
@@ -234,7 +228,7 @@ def test_each_base_is_told_of_by_its_name(whole, figures):
 
 
 def test_an_adversarial_model_that_was_not_made_is_not_told_of(figures):
-    import trained_text
+    from studies import trained_text
 
     whole = make_evaluation(trained=True, transfer=False, defenses=(*DEFENSES, *OURS))
     columns = tuple(column for column in whole.columns if column.judged != "adversarial")
@@ -252,8 +246,8 @@ def test_an_adversarial_model_that_was_not_made_is_not_told_of(figures):
 
 
 def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, monkeypatch):
-    import trained_text
-    from recipes import TRAININGS, Attacked, Training
+    from studies import trained_text
+    from studies.recipes import TRAININGS, Attacked, Training
 
     first, second = TRAININGS[BASES[0]].values()
     shown = [
@@ -280,14 +274,14 @@ def test_shown_versions_are_told_with_the_defense_behind_each(whole, figures, mo
 
 
 def test_parts_that_were_not_run_again_stay():
-    import results_text
+    from studies import results_text
 
     page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
     assert results_text.render({}, "", {}, page) == page
 
 
 def test_parts_that_never_ran_are_left_out_and_others_keep_their_place(figures):
-    import results_text
+    from studies import results_text
 
     assert results_text.render({}, "", {}) == results_text.HEAD
     defenses = (("none", "none"), *OURS)

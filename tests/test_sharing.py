@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.test_evaluate_command import arguments, make_images
 
 pytest.importorskip("torch")
@@ -17,8 +16,7 @@ def inodes(folder: Path) -> dict[Path, int]:
 
 
 def test_another_evaluation_takes_up_what_was_linked(tmp_path, run_cli, monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
-    from sharing import share_images
+    from studies.sharing import share_images
 
     images, first, second = make_images(tmp_path / "imgs"), tmp_path / "first", tmp_path / "second"
     assert run_cli(*arguments(images, first)).exit_code == 0

@@ -6,7 +6,7 @@ same photographs, and the same attacks' changes, as they are; shrunk to half (wh
 of the JPEG's blocks), where a change's middle part is added; and saved as JPEG once more at the
 classifier's size. Wants the folder that ``calibrate.py`` has filled.
 
-    python benchmarks/periods.py --shared ../shared --work bench-work/calibrate/mobilenet-v2
+    python -m studies.periods --shared ../shared --work bench-work/calibrate/mobilenet-v2
 """
 
 from __future__ import annotations

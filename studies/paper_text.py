@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from lines import head, row, verdict
-from paper import TABLE_TWO
-from plans import OURS, PLAIN
 
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation import statistics
 from rsparse.evaluation.results import Evaluation
 from rsparse.report.subjects import find_subjects
+from studies.lines import head, row, verdict
+from studies.paper import TABLE_TWO
+from studies.plans import OURS, PLAIN
 
 
 def render(evaluation: Evaluation) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Every defense against every attack on real classifiers, into ``docs/results.md``.
 
-    python benchmarks/results.py --shared ../shared --work bench-work/results [--dry-run]
+    python -m studies.results --shared ../shared --work bench-work/results [--dry-run]
 
 Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
 work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
@@ -19,18 +19,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import computing
-import measure
-import plans
-import results_text
-import trainings
-from sharing import share_images
-
+from benchmarks import measure
 from rsparse.cli.console import progress_bar
 from rsparse.commands.evaluate.estimate import estimate
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
+from studies import computing, plans, results_text, trainings
+from studies.sharing import share_images
 
 PLANS = (*plans.PLANS, *trainings.BASES)
 SAME_IMAGES = {  # by plan: others of the same photographs and classifier

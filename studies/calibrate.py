@@ -4,7 +4,7 @@ Attacks photographs of ``train/`` that the classifier gets right (gray-box), jud
 ``rsparse evaluate``, and chooses by the noise that each image shows. Nothing here sees ``photos/``.
 Everything is kept in the work folder; an interrupted run goes on where it stopped.
 
-    python benchmarks/calibrate.py --shared ../shared --work bench-work/calibrate
+    python -m studies.calibrate --shared ../shared --work bench-work/calibrate
 
 Prints Markdown: each candidate, the noise by column, each level's accuracy by noise, and the best
 levels for the clean accuracy that is asked for.
@@ -18,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from plans import ATOMS, model
-from policies import Shown, as_levels_say, print_halves, print_policies
 
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Attacked, Matrix
@@ -33,6 +31,8 @@ from rsparse.options.judging import EvaluateParameters
 from rsparse.options.method import LearnParameters
 from rsparse.store.images import decode_image
 from rsparse.work.parallel import Here
+from studies.plans import ATOMS, model
+from studies.policies import Shown, as_levels_say, print_halves, print_policies
 
 ATTACKS = (
     "fgsm:eps=2,6,14,22", "bim:eps=2,6,14,22", "mi-fgsm:d=0.01,0.05,0.1,0.2",

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import paper_text
-import trained_text
-from lines import FAMILIES, head, row, short, verdict
-from plans import ABLATIONS, BASELINES, COMDEFEND, OURS, text_of
-from trainings import BASES, Figures
-
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
 from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent, points
@@ -18,11 +12,15 @@ from rsparse.evaluation.results import Column, Defended, Evaluation
 from rsparse.report import tables
 from rsparse.report.markdown import table_lines
 from rsparse.report.subjects import Subjects, find_subjects
+from studies import paper_text, trained_text
+from studies.lines import FAMILIES, head, row, short, verdict
+from studies.plans import ABLATIONS, BASELINES, COMDEFEND, OURS, text_of
+from studies.trainings import BASES, Figures
 
 HEAD = """# Results
 
 Written by `make results` and, the parts on retrained classifiers, `make retrained`
-(`benchmarks/results.py`, its plans in `benchmarks/plans.py` and `benchmarks/trainings.py`), with
+(`studies/results.py`, its plans in `studies/plans.py` and `studies/trainings.py`), with
 the parameters that stand there; nothing here was typed by hand but the words, and what they tell
 of several processors' runs. A part that was not run again stays as it was: each says of which
 photographs, machine and levels of `regionsparse` its figures are. Another kind of processor rounds

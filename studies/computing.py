@@ -6,8 +6,7 @@ import argparse
 import time
 from typing import NamedTuple
 
-import measure
-
+from benchmarks import measure
 from rsparse.work.devices import torch_device
 from rsparse.work.parallel import Here, usable_cores
 from rsparse.work.progress import Progress

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from lines import head, row, short, verdict
-from paper import STRENGTHS, TABLE_TWO
 
 from rsparse.evaluation.estimates import mean_share, percent, share
 from rsparse.evaluation.results import (
@@ -17,6 +15,8 @@ from rsparse.evaluation.results import (
 )
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import TableTwo, tables_two
+from studies.lines import head, row, short, verdict
+from studies.paper import STRENGTHS, TABLE_TWO
 
 KNOWN = {  # what the attacks of a Table II are made on
     ADVERSARIAL_TRAINING: "each model attacked itself",

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from plans import COARSE, DICTIONARIES, WIDE
-
 from rsparse.defenses import parse_defense
 from rsparse.options.training import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.journal import to_line
+from studies.plans import COARSE, DICTIONARIES, WIDE
 
 
 class Attacked(NamedTuple):

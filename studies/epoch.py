@@ -1,6 +1,6 @@
 """How long an epoch of retraining takes, on the CPU or on a GPU.
 
-    python benchmarks/epoch.py --shared ../shared --work bench-work/results [--device cuda]
+    python -m studies.epoch --shared ../shared --work bench-work/results [--device cuda]
         [--base inception-v3] [--only purified]
 
 Times the first epochs of trainings as ``trainings.py`` makes them: on purified photographs only,
@@ -16,15 +16,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import computing
-from computing import EpochClock
-from lines import head, row
-from plans import OURS, dictionaries, model
-from recipes import RETRAINED, TRAININGS
-
 from rsparse.commands.train.retraining import train_on
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.work.progress import SILENT
+from studies import computing
+from studies.computing import EpochClock
+from studies.lines import head, row
+from studies.plans import OURS, dictionaries, model
+from studies.recipes import RETRAINED, TRAININGS
 
 SHOWN: Mapping[str, tuple[str, ...]] = {  # what its own attacks are shown behind
     "purified": (),

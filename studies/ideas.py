@@ -1,6 +1,6 @@
 """What other purifiers inside the paper's frame would keep of strongly attacked photographs.
 
-    python benchmarks/ideas.py --shared ../shared --work bench-work/ideas [--only chroma]
+    python -m studies.ideas --shared ../shared --work bench-work/ideas [--only chroma]
 
 Prototypes, beside the bilateral filter on the whole image and then sparse coding of all of it with
 K = 1: other patches and dictionaries, other grids, two scales, colour apart from lightness, K by
@@ -23,7 +23,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from plans import ATOMS, dictionary, model
 
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
@@ -43,6 +42,7 @@ from rsparse.options.method import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.images import decode_image
 from rsparse.work.parallel import Here
+from studies.plans import ATOMS, dictionary, model
 
 ATTACKS = ("fgsm:eps=14", "bim:eps=6,14", "mi-fgsm:d=0.05", "cw-l2:d=0.1,steps=30")
 REFERENCE = "K = 1"

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import gains_text
-import table_two_text
-from lines import head, row, short
-from plans import DICTIONARIES, text_of
-from recipes import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Training
-from trainings import Figures
-
 from rsparse.attacks import attack_text
 from rsparse.core.levels import parse_levels
 from rsparse.defenses import defense_text, parse_defense
@@ -19,6 +12,11 @@ from rsparse.evaluation.estimates import mean_share, percent
 from rsparse.evaluation.plan import parse_attacks, parse_defenses
 from rsparse.evaluation.results import GRAY_BOX, Evaluation
 from rsparse.report.subjects import Subjects, find_subjects
+from studies import gains_text, table_two_text
+from studies.lines import head, row, short
+from studies.plans import DICTIONARIES, text_of
+from studies.recipes import ADVERSARIAL, BEFORE, RETRAINED, TRAININGS, Training
+from studies.trainings import Figures
 
 NAMES = {"mobilenet-v2": "MobileNet-v2", "inception-v3": "Inception-v3"}
 NETWORKS = {  # beside the paper's Inception-v3
@@ -99,7 +97,7 @@ def _trainings(base: str, figures: Mapping[str, Figures]) -> Iterator[str]:
         f"whose levels `{learned.levels}` code every image with noise of {milder.noise_below:g} "
         "grey levels or more by K = 1; how it compares with others, as the default one, whose "
         f"patches are {usual}×{usual}, is told below. "
-        "`benchmarks/trainings.py` makes the models as `benchmarks/recipes.py` says. They were "
+        "`studies/trainings.py` makes the models as `studies/recipes.py` says. They were "
         f"shown the photographs clean ({100 * parameters.clean_share:.0f} % of the time) and\n"
     )
     for name in figures:

@@ -1,6 +1,6 @@
 """Top-1 accuracy of the three classifiers on the photographs, through onnxruntime.
 
-    python benchmarks/top1.py --shared ../shared
+    python -m studies.top1 --shared ../shared
 
 Prints a Markdown table with Wilson's 95 % interval and the wall time of an image.
 """

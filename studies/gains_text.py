@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import table_two_text
-from lines import head, row, verdict
-from paper import STRENGTHS
-from plans import OURS, text_of
-from recipes import SETTINGS
-
 from rsparse.evaluation.estimates import paired_difference, per_image, percent, points, share
 from rsparse.evaluation.results import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, Column, Defended
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.table_two import tables_two
+from studies import table_two_text
+from studies.lines import head, row, verdict
+from studies.paper import STRENGTHS
+from studies.plans import OURS, text_of
+from studies.recipes import SETTINGS
 
 STRONG = {"eps": 10.0, "d": 0.05}  # the least that the targets call strong
 WANTED_GAIN, WANTED_CLEAN = 0.1, 0.84

@@ -3,7 +3,7 @@
 Attacks photographs that the network gets right, measures eq. (7) in every layer, and purifies
 the attacked ones to see whether the activation falls back.
 
-    python benchmarks/inception_activations.py --shared ../shared --work bench-work/inception
+    python -m studies.inception_activations --shared ../shared --work bench-work/inception
 
 Prints a Markdown table of V_l(adversarial) / V_l(benign), means over groups of convolutions, and
 leaves ``act-*.png`` and the attention panels ``cams/`` in the work folder.

@@ -1,8 +1,8 @@
 """The retrained classifiers that docs/results.md tells of, and the plans that judge them.
 
-    python benchmarks/trainings.py --shared ../shared --work bench-work/results [--device cuda]
+    python -m studies.trainings --shared ../shared --work bench-work/results [--device cuda]
 
-Makes those that the work folder lacks, by what ``rsparse train`` does; ``benchmarks/results.py``
+Makes those that the work folder lacks, by what ``rsparse train`` does; ``studies/results.py``
 does the same for the plans of ``BASES``. Nothing is trained on the photographs that are judged.
 """
 
@@ -13,18 +13,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-import computing
-from computing import Computing, EpochClock
-from plans import (
-    STRONG_OF_TABLE_TWO,
-    TABLE_TWO_AND_BETWEEN,
-    TABLE_TWO_STRENGTHS,
-    dictionaries,
-    judged,
-    model,
-)
-from recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, digest
 
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
@@ -46,6 +34,17 @@ from rsparse.options.judging import AttackRunParameters
 from rsparse.options.method import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
 from rsparse.work.progress import Progress
+from studies import computing
+from studies.computing import Computing, EpochClock
+from studies.plans import (
+    STRONG_OF_TABLE_TWO,
+    TABLE_TWO_AND_BETWEEN,
+    TABLE_TWO_STRENGTHS,
+    dictionaries,
+    judged,
+    model,
+)
+from studies.recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, digest
 
 
 class Figures(NamedTuple):
