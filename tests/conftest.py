@@ -51,13 +51,13 @@ def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(params=["kernel", "lockstep"])
+@pytest.fixture(params=["numba_loops", "numpy_loops"])
 def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The inner loops of sparse coding, compiled and in NumPy."""
-    module = importlib.import_module(f"rsparse.core.{request.param}")
+    module = importlib.import_module(f"rsparse.core.engines.{request.param}")
     for name in ("pursue", "gather", "add_patches", "add_codes", "descend"):
         monkeypatch.setattr(engine, name, getattr(module, name))
-    if request.param == "lockstep":
+    if request.param == "numpy_loops":
         monkeypatch.setattr(engine, "smooth", module.smooth)
     return str(request.param)
 

@@ -119,8 +119,8 @@ def test_the_pixels_are_those_of_foolbox_s_public_call(
 
 def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that an attack or the rounding left as it was keeps its class."""
-    from rsparse.attacks import attacker as module
     from rsparse.attacks.running import AttackResult
+    from rsparse.commands.attack import attacker as module
 
     photos = find_images([demo_photos("test")])[:3]
     attacker = Attacker(load_classifier(demo_model()), "cpu", keep_size=False, seed=0)

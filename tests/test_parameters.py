@@ -9,7 +9,7 @@ import pkgutil
 
 import pytest
 
-from rsparse import parameters
+from rsparse import options
 from rsparse.attacks import ATTACKS
 from rsparse.defenses import DEFENSES
 from rsparse.options.fields import Parameters, describe, field_type, parameter
@@ -17,7 +17,7 @@ from tests.refusals import refused
 
 MODULES = [
     importlib.import_module(f"rsparse.options.{module.name}")
-    for module in pkgutil.iter_modules(parameters.__path__)
+    for module in pkgutil.iter_modules(options.__path__)
     if module.name != "fields"
 ]
 OF_STAGES = {

@@ -154,7 +154,7 @@ def test_damaged_record_of_a_model(assert_error, colours, tmp_path):
 
 
 def test_what_is_not_installed(refuses, monkeypatch):
-    from rsparse.training import checks
+    from rsparse.commands.train import checks
 
     monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "safetensors" else 1)
     refuses(
