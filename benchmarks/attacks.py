@@ -40,7 +40,7 @@ from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import SpecOptions
 from rsparse.models.torch.twin import load_twin
 from rsparse.store.images import decode_image, find_images, to_unit
-from rsparse.work.parallel import usable_cores
+from rsparse.work.workers import usable_cores
 
 BATCH, RUNS = 4, 5
 FILE_RUNS, FILE_ATTACK = 3, "bim:eps=8"

@@ -33,9 +33,13 @@ from rsparse.store.images import encode_png
 from rsparse.store.inputs import load_inputs
 from rsparse.store.records import DICTIONARY, Record
 from rsparse.work.cluster import Cluster
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
-PLACES = {"--jobs 1": Here(1), "--jobs 2": Here(2), "--cluster local:2": Cluster("local:2")}
+PLACES = {
+    "--jobs 1": LocalWorkers(1),
+    "--jobs 2": LocalWorkers(2),
+    "--cluster local:2": Cluster("local:2"),
+}
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 WORKERS = (1, 2, 10, 100, 1000)
 WARM = 16

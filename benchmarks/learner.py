@@ -23,7 +23,7 @@ from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.options.method import LearnParameters
 from rsparse.store.images import Pixels, decode_image, encode_png
-from rsparse.work.parallel import usable_cores
+from rsparse.work.workers import usable_cores
 
 PATCHES, HELD_OUT, ATOMS = 100_000, 10_000, 256
 SPARSITIES = (1, 2, 5, 10)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from rsparse.work.parallel import usable_cores
+from rsparse.work.workers import usable_cores
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 VERSIONS = ("numpy", "numba", "scikit-learn", "opencv-python-headless", "scipy")

@@ -17,7 +17,7 @@ import measure
 import photographs
 
 from rsparse.data import demo_model
-from rsparse.work.parallel import usable_cores
+from rsparse.work.workers import usable_cores
 
 LIMIT = 600  # MB
 EMBEDDED_SIDE = 128

@@ -23,7 +23,7 @@ from rsparse.options.method import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.store.records import DICTIONARY, Record
-from rsparse.work.parallel import usable_cores
+from rsparse.work.workers import usable_cores
 
 IMAGES, COMMAND_IMAGES = 5, 1000
 

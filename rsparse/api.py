@@ -152,7 +152,7 @@ def purify_batch(
     """
     from rsparse.core.regionsparse import object_region, purify
     from rsparse.work.devices import optional_torch_device
-    from rsparse.work.parallel import chunked
+    from rsparse.work.workers import chunked
 
     parameters = parameters or PurifyParameters()
     torch_device = optional_torch_device(device)

@@ -17,7 +17,7 @@ from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
 from rsparse.options.method import LearnParameters, LocalizeParameters, PurifyParameters
 from rsparse.store.images import to_pixels, to_unit
-from rsparse.work.parallel import Here
+from rsparse.work.workers import LocalWorkers
 
 P = TypeVar("P", bound=Parameters)
 Images = NDArray[Any] | Sequence[NDArray[Any]]
@@ -150,7 +150,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         step = _Purify(self.dictionary_, self._parameters(PurifyParameters), self.localization)
         images = as_pixels(X)
-        cleaned = list(Here(self.n_jobs).map(step, images, len(images)))
+        cleaned = list(LocalWorkers(self.n_jobs).map(step, images, len(images)))
         like = [
             pixels if np.asarray(image).dtype == np.uint8 else to_unit(pixels)
             for pixels, image in zip(cleaned, X, strict=True)

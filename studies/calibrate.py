@@ -30,7 +30,7 @@ from rsparse.evaluation.results import Column, Evaluation
 from rsparse.options.judging import EvaluateParameters
 from rsparse.options.method import LearnParameters
 from rsparse.store.images import decode_image
-from rsparse.work.parallel import Here
+from rsparse.work.workers import LocalWorkers
 from studies.plans import ATOMS, model
 from studies.policies import Shown, as_levels_say, print_halves, print_policies
 
@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
 def _judged(options: argparse.Namespace) -> tuple[Evaluation, Shown]:
     """The evaluation of all candidates, and what each image of each column shows."""
     matrix = Matrix(_plan(options))
-    run_matrix(matrix, workers=Here(options.jobs))
+    run_matrix(matrix, workers=LocalWorkers(options.jobs))
     found = load_evaluation(matrix.plan.output)
     images = [[_image(matrix, column, name) for name in found.names] for column in matrix.columns]
     noise, period = (
@@ -142,7 +142,7 @@ def _dictionary(options: argparse.Namespace) -> Path:
     path: Path = options.work / "dict.h5"
     if not path.exists():
         parameters = LearnParameters(**ATOMS, levels="")
-        learn_dict([options.shared / "train"], path, parameters, workers=Here(options.jobs))
+        learn_dict([options.shared / "train"], path, parameters, workers=LocalWorkers(options.jobs))
     return path
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from benchmarks import measure
 from rsparse.work.devices import torch_device
-from rsparse.work.parallel import Here, usable_cores
 from rsparse.work.progress import Progress
+from rsparse.work.workers import LocalWorkers, usable_cores
 
 
 class Computing(NamedTuple):
@@ -19,9 +19,9 @@ class Computing(NamedTuple):
     device: str = "auto"
 
     @property
-    def workers(self) -> Here:
+    def workers(self) -> LocalWorkers:
         """For every stage."""
-        return Here(self.jobs)
+        return LocalWorkers(self.jobs)
 
     @property
     def is_on_gpu(self) -> bool:
@@ -33,7 +33,7 @@ class Computing(NamedTuple):
         """``NVIDIA H200``, or ``AMD EPYC, AVX-512, 2 cores``."""
         device = torch_device(self.device)
         if device == "cpu":
-            cores = self.workers.cores(usable_cores(), pays_from=0)
+            cores = self.workers.cores(usable_cores(), parallel_from=0)
             return f"{measure.processor()}, {cores} cores"
         import torch
 

@@ -41,7 +41,7 @@ from rsparse.options.judging import EvaluateParameters
 from rsparse.options.method import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.images import decode_image
-from rsparse.work.parallel import Here
+from rsparse.work.workers import LocalWorkers
 from studies.plans import ATOMS, dictionary, model
 
 ATTACKS = ("fgsm:eps=14", "bim:eps=6,14", "mi-fgsm:d=0.05", "cw-l2:d=0.1,steps=30")
@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     matrix = Matrix(_plan(options.shared, options.work, options.every))
-    run_matrix(matrix, workers=Here(options.jobs))
+    run_matrix(matrix, workers=LocalWorkers(options.jobs))
     found = load_evaluation(matrix.plan.output)
     images = {
         name: [matrix.folder_of(column) / f"{name}.png" for column in matrix.columns]
@@ -293,7 +293,7 @@ def _known(shared: Path, work: Path) -> dict[str, Path]:
         if not path.exists():
             values = {**ATOMS, "patches_per_image": 1800, "levels": "", **differs}
             images = sorted((shared / "train").glob("*.jpg"))[1::3]
-            learn_dict(images, path, LearnParameters(**values), workers=Here(2))
+            learn_dict(images, path, LearnParameters(**values), workers=LocalWorkers(2))
     return paths
 
 

@@ -12,7 +12,7 @@ from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import EvaluateParameters
 from rsparse.options.method import LearnParameters
-from rsparse.work.parallel import Here
+from rsparse.work.workers import LocalWorkers
 
 MODELS = {  # file, and how it wants its input
     "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
@@ -82,7 +82,7 @@ def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
     """The dictionary of that name, learned from ``train/`` where it is missing."""
     path = work / f"dict{name and '-'}{name}.h5"
     if not path.exists():
-        learn_dict([shared / "train"], path, DICTIONARIES[name], workers=Here(jobs))
+        learn_dict([shared / "train"], path, DICTIONARIES[name], workers=LocalWorkers(jobs))
     return path
 
 

@@ -22,7 +22,7 @@ from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.options.judging import AttackRunParameters
 from rsparse.store.images import find_images, to_unit
-from rsparse.work.parallel import Here
+from rsparse.work.workers import LocalWorkers
 
 torch = pytest.importorskip("torch")
 
@@ -155,7 +155,7 @@ def test_the_cost_is_told_before(tmp_path: Path) -> None:
     def attack(*chosen: Attack) -> None:
         attack_images(
             [demo_photos("test")], demo_model(), chosen, tmp_path / "adv", AttackRunParameters(),
-            announce=told.append, workers=Here(1),
+            announce=told.append, workers=LocalWorkers(1),
         )  # fmt: skip
 
     attack(*attacks)

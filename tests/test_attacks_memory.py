@@ -19,7 +19,7 @@ from rsparse.data import demo_model, demo_photos  # noqa: E402
 from rsparse.models.onnx.classifier import load_classifier  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 from rsparse.options.judging import AttackRunParameters  # noqa: E402
-from rsparse.work.parallel import Here, Sharing  # noqa: E402
+from rsparse.work.workers import LocalWorkers, ThreadsBesideDevice  # noqa: E402
 from tests.conftest import REPOSITORY, tree_of  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 from tests.toy_networks import linear_problem  # noqa: E402
@@ -82,7 +82,7 @@ def test_classifying_takes_fewer_at_a_time(monkeypatch):
 def test_threads_that_measure_parts_of_a_batch_change_no_byte(tmp_path: Path) -> None:
     attacks = [a for text in ("fgsm:eps=4", "cw-l2:d=0.1,steps=5") for a in parse_attack(text)]
     trees = []
-    for workers in (Here(1), Sharing(3)):
+    for workers in (LocalWorkers(1), ThreadsBesideDevice(3)):
         output = tmp_path / str(len(trees))
         attack_images(
             [demo_photos("test")], demo_model(), attacks, output,

@@ -19,8 +19,8 @@ from tests.conftest import tree_of
 from tests.dask_processes import DaskProcesses
 from tests.processes import finished, start, when_done
 from tests.refusals import refused
-from tests.test_parallel import die, folder_and_threads, refuse_seven, square
 from tests.test_purify_command import SLOW, many
+from tests.test_workers import die, folder_and_threads, refuse_seven, square
 
 pytest.importorskip("distributed")
 

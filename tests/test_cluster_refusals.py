@@ -13,7 +13,7 @@ from rsparse.errors import InputError
 from rsparse.work.cluster import Cluster
 from rsparse.work.remote import Refusal, Setting, work
 from tests.refusals import refused
-from tests.test_parallel import square
+from tests.test_workers import square
 
 pytest.importorskip("distributed")
 

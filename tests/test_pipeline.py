@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from rsparse.errors import InputError
-from rsparse.work.parallel import Here
 from rsparse.work.pipeline import Fed, Overlapped
+from rsparse.work.workers import LocalWorkers
 from tests.refusals import refused
 
 
@@ -72,7 +72,7 @@ class TestFed:
             return batch
 
         def spread(function, parts):
-            return Here(2).map(function, parts, 6)
+            return LocalWorkers(2).map(function, parts, 6)
 
         results = list(Fed(told_by, work, 4).map(spread, [[1, 2], [3, 4], [5, 6]]))
         told = [pair for batch in results for pair in batch]

@@ -10,7 +10,8 @@ from rsparse.commands.train.retraining import purifying_device
 from rsparse.defenses import parse_defense
 from rsparse.errors import InputError
 from rsparse.store.folders import read_manifest
-from rsparse.work.parallel import Here
+from rsparse.work.cluster import Cluster
+from rsparse.work.workers import LocalWorkers
 from tests.test_train_command import FAST, MODEL, save_colours
 
 (REGIONSPARSE,), (JPEG,) = parse_defense("regionsparse"), parse_defense("jpeg")
@@ -31,11 +32,11 @@ def test_what_a_device_can_purify_is_purified_there(run_cli, dict_file, tmp_path
 
 
 def test_the_cores_purify_for_devices_that_cannot():
-    assert purifying_device(REGIONSPARSE, "torch-cpu", Here(2)) == "torch-cpu"
-    assert purifying_device(REGIONSPARSE, "cpu", Here(2)) == "cpu"
-    assert purifying_device(REGIONSPARSE, "mps", Here(2)) == "cpu"
-    assert purifying_device(JPEG, "torch-cpu", Here(2)) == "cpu"
-    elsewhere = object()  # a cluster's workers
+    assert purifying_device(REGIONSPARSE, "torch-cpu", LocalWorkers(2)) == "torch-cpu"
+    assert purifying_device(REGIONSPARSE, "cpu", LocalWorkers(2)) == "cpu"
+    assert purifying_device(REGIONSPARSE, "mps", LocalWorkers(2)) == "cpu"
+    assert purifying_device(JPEG, "torch-cpu", LocalWorkers(2)) == "cpu"
+    elsewhere = Cluster("local:1")
     assert purifying_device(REGIONSPARSE, "torch-cpu", elsewhere) == "cpu"
     with pytest.raises(InputError, match="cannot be used here"):
-        purifying_device(REGIONSPARSE, "cuda:99", Here(2))
+        purifying_device(REGIONSPARSE, "cuda:99", LocalWorkers(2))

@@ -20,7 +20,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import ActivationParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.activations import ActivationOutcome
@@ -60,7 +60,7 @@ def activations(
             "the first, a middle and the last by default.",
         ),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -22,7 +22,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import AttackRunParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.attack.attack import AttackOutcome
@@ -68,7 +68,7 @@ def attack(
             "the model's own predictions."
         ),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -20,7 +20,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import AttentionParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @app.command(
@@ -56,7 +56,7 @@ def attention(
         Path | None,
         typer.Option(help="CSV file with the columns file and label (class index or name)."),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

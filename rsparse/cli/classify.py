@@ -22,7 +22,7 @@ from rsparse.cli.options import (
 )
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import ClassifyParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.classify import ClassifyOutcome
@@ -56,7 +56,7 @@ def classify(
             "labels come from the images' manifest, or from subfolders named like classes."
         ),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

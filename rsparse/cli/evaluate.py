@@ -27,7 +27,7 @@ from rsparse.models.fields import flag_of
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import EvaluateParameters
 from rsparse.options.specs import named_files
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
@@ -139,7 +139,7 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")
     ] = False,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -19,7 +19,7 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.options.method import LearnParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @app.command(
@@ -40,7 +40,7 @@ def learn_dict(
         Path | None,
         typer.Option(help="Also draw the atoms into this PNG file."),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -19,7 +19,7 @@ from rsparse.cli.options import (
     worker_options,
 )
 from rsparse.options.method import LocalizeParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @app.command(
@@ -39,7 +39,7 @@ def localize(
         Path | None,
         typer.Option(help="Also write pictures with the outline drawn into this folder."),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

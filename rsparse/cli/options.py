@@ -13,7 +13,7 @@ import typer
 
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters, describe, field_type
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 Images = Annotated[
     list[Path],
@@ -94,7 +94,7 @@ def choose_workers(jobs: int, cluster: str | None) -> Workers:
         If both are asked for, or no cluster is named so.
     """
     if cluster is None:
-        return Here(jobs)
+        return LocalWorkers(jobs)
     if jobs:
         raise InputError("--jobs and --cluster exclude each other; give one of them")
     from rsparse.work.cluster import Cluster

@@ -24,7 +24,7 @@ from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, pars
 from rsparse.errors import InputError
 from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
 from rsparse.options.specs import named_files
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @app.command(
@@ -67,7 +67,7 @@ def purify(
         Path | None,
         typer.Option(help="Folder of masks (white: object) to use instead of localization."),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

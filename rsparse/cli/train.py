@@ -24,7 +24,7 @@ from rsparse.defenses import parse_defense
 from rsparse.models.spec import SpecOptions
 from rsparse.options.specs import named_files
 from rsparse.options.training import TrainParameters
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.train.run import TrainOutcome
@@ -104,7 +104,7 @@ def train(
         Path | None,
         typer.Option(help="Also draw loss and accuracy by epoch into this PNG file."),
     ] = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

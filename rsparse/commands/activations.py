@@ -27,9 +27,9 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.records import ACTIVATIONS, Record
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, failure, load_image, refuse_all_failed, run_images
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def measure_activations(
     *,
     layers: Sequence[str] = (),
     plot: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ActivationOutcome:
@@ -148,9 +148,9 @@ def measure_activations(
             OneByOne(step),
             what="measure",
             workers=workers,
-            pays_from=50,
+            parallel_from=50,
             progress=progress,
-            sees=[model],
+            shared_paths=[model],
         )
         missing = InputError(f"has no benign version of that name in {benign}")
         failed += [failure(image, missing) for image in alone]

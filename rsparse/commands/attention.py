@@ -25,9 +25,9 @@ from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Record, Source
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
+from rsparse.work.workers import LocalWorkers, Workers
 
 PREDICTED, LABEL = "predicted", "label"
 
@@ -143,7 +143,7 @@ def explain_images(
     *,
     explain: str = PREDICTED,
     labels: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> AttentionOutcome:
@@ -196,10 +196,10 @@ def explain_images(
         OneByOne(step),
         what="explain",
         workers=workers,
-        pays_from=100,
+        parallel_from=100,
         progress=progress,
         folder=output,
-        sees=[model],
+        shared_paths=[model],
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = _sources(inputs, folder.journal.entries())

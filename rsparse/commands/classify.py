@@ -23,7 +23,6 @@ from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
 from rsparse.store.records import PREDICTIONS, Record, Source
 from rsparse.work.devices import optional_torch_device, recorded_device
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
@@ -36,6 +35,7 @@ from rsparse.work.runs import (
     run_images,
     source_digests,
 )
+from rsparse.work.workers import LocalWorkers, Workers
 
 if TYPE_CHECKING:
     from rsparse.models.torch.twin import Twin
@@ -150,7 +150,7 @@ def classify_images(
     wants: SpecOptions | None = None,
     *,
     labels: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ClassifyOutcome:
@@ -200,9 +200,9 @@ def classify_images(
             step,
             what="classify",
             workers=workers,
-            pays_from=100,
+            parallel_from=100,
             progress=progress,
-            sees=[model],
+            shared_paths=[model],
             **batching,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
@@ -223,7 +223,7 @@ def classify_images(
 def _device(parameters: ClassifyParameters, workers: Workers) -> str | None:
     """Torch's device, or ``None``; refuses options that do not go together."""
     device = optional_torch_device(parameters.device)
-    if device is not None and not isinstance(workers, Here):
+    if device is not None and not workers.can_share_device:
         raise InputError("--cluster and --device exclude each other; give one of them")
     return device
 
@@ -237,7 +237,7 @@ def _batches(
     from rsparse.models.torch.twin import load_twin
 
     torch_step = TorchStep(step, load_twin(step.classifier, device))
-    threads = workers.cores(parameters.batch_size, pays_from=0)
+    threads = workers.cores(parameters.batch_size, parallel_from=0)
     parts = overlapped(torch_step.load, torch_step.classify, lambda entry: entry, threads)
     return parts, {"batch_size": parameters.batch_size}
 

@@ -29,8 +29,8 @@ from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.folders import MANIFEST
 from rsparse.store.images import Pixels, decode_image, encode_png
-from rsparse.work.parallel import Here
 from rsparse.work.progress import SILENT, Progress
+from rsparse.work.workers import LocalWorkers
 
 ATTACK = "bim:eps=8"
 SPARSITY = 2  # the paper's method, whose object region the sheet shows, and not the levels
@@ -111,7 +111,7 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
             place,
             LearnParameters(),
             preview=output / "dict.png",
-            workers=Here(jobs),
+            workers=LocalWorkers(jobs),
             **shown,
         ),
     )
@@ -131,7 +131,7 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
                 RegionSparse(sparsity=SPARSITY),
                 place,
                 dictionaries={"": dictionary},
-                workers=Here(jobs),
+                workers=LocalWorkers(jobs),
                 **shown,
             ),
         )

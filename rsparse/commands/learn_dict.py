@@ -22,9 +22,9 @@ from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.records import DICTIONARY, Record
-from rsparse.work.parallel import Here, Workers, one_thread
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
+from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def learn_dict(
     parameters: LearnParameters,
     *,
     preview: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> LearnOutcome:
@@ -95,7 +95,7 @@ def learn_dict(
                 OneByOne(SampleStep(parameters)),
                 what="smooth",
                 workers=workers,
-                pays_from=16,
+                parallel_from=16,
                 progress=progress,
             )
             done, resumed = done + counts[0], resumed + counts[1]
@@ -103,7 +103,7 @@ def learn_dict(
         failures = [failed[name] for name in sorted(failed)]
         refuse_all_failed(failures, done + resumed, None)
         try:
-            threads = workers.cores(len(inputs.images), pays_from=16)
+            threads = workers.cores(len(inputs.images), parallel_from=16)
             dictionary, errors = _learn(journal, turns, parameters, threads, progress)
         except InputError:  # too few patches, and as few next time
             journal.drop_all()

@@ -16,7 +16,6 @@ from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES, Record
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
     OneByOne,
@@ -27,6 +26,7 @@ from rsparse.work.runs import (
     save_png,
     source_digests,
 )
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def localize_images(
     parameters: LocalizeParameters,
     *,
     overlay: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> LocalizeOutcome:
@@ -105,11 +105,11 @@ def localize_images(
         what="localize",
         workers=workers,
         batch_size=8,
-        pays_from=200,
+        parallel_from=200,
         progress=progress,
         folder=output,
-        holds=step.has_picture,
-        sees=[] if pictures is None else [pictures.journal.path],
+        is_current=step.has_picture,
+        shared_paths=[] if pictures is None else [pictures.journal.path],
     )
     if pictures is not None and done + resumed == 0:
         pictures.abandon()

@@ -24,7 +24,6 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES, Record
 from rsparse.work.devices import optional_torch_device, recorded_device
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
@@ -38,6 +37,7 @@ from rsparse.work.runs import (
     save_png,
     source_digests,
 )
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def purify_images(
     dictionaries: Mapping[str, Path] | None = None,
     masks: Path | None = None,
     how: PurifyRunParameters | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
@@ -185,7 +185,9 @@ def purify_images(
     named_masks = {mask.name: mask for mask in given.images} if given else None
     fit_to = (size[0], size[1]) if size else None
     step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
-    batches, batching = _batches(step, device, how, workers.cores(len(inputs.images), pays_from=0))
+    batches, batching = _batches(
+        step, device, how, workers.cores(len(inputs.images), parallel_from=0)
+    )
     done, resumed, failed = run_images(
         inputs,
         folder.journal,
@@ -194,8 +196,8 @@ def purify_images(
         workers=workers,
         progress=progress,
         folder=output,
-        sees=read,
-        holds=step.has_same_mask,
+        shared_paths=read,
+        is_current=step.has_same_mask,
         **batching,
     )
     refuse_all_failed(failed, done + resumed, folder)
@@ -219,7 +221,7 @@ def _device(
         able = " and ".join(name for name, kind in DEFENSES.items() if kind.has_device_part)
         raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
     device = optional_torch_device(how.device)
-    if device is not None and not isinstance(workers, Here):
+    if device is not None and not workers.can_share_device:
         raise InputError("--cluster and --device exclude each other; give one of them")
     return device
 

@@ -22,8 +22,8 @@ from rsparse.training.samples import (
     shares_of,
 )
 from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
-from rsparse.work.parallel import chunked
 from rsparse.work.progress import Progress
+from rsparse.work.workers import chunked
 
 SAVE_EVERY = 64
 """Steps between two checkpoints within an epoch."""

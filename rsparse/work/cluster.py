@@ -20,8 +20,8 @@ from uuid import uuid4
 
 from rsparse.errors import InputError
 from rsparse.store.files import read_bytes
-from rsparse.work.parallel import Here, Item, Result, Workers
 from rsparse.work.remote import Refusal, Setting, unchanged, work
+from rsparse.work.workers import Item, LocalWorkers, Result, Workers
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -100,23 +100,28 @@ class Cluster(Workers):
         items: Iterable[Item],
         size: int,  # noqa: ARG002 - the cluster is there already
         *,
-        pays_from: int = 32,  # noqa: ARG002
-        pays_after: float = 0.0,  # noqa: ARG002
-        sees: Sequence[Path] = (),
+        parallel_from: int = 32,  # noqa: ARG002
+        parallel_after: float = 0.0,  # noqa: ARG002
+        shared_paths: Sequence[Path] = (),
     ) -> Iterator[Result]:
         """``map(function, items)`` over the workers; work of a lost one is done again elsewhere."""
         if self._client is None:
             raise ValueError("a Cluster is used in a with block")
-        setting = Setting(Path.cwd(), tuple(sees))
+        setting = Setting(Path.cwd(), tuple(shared_paths))
         run = _Run(self, self._client, function, setting)
         try:
             yield from run.in_order(iter(items))
         finally:
             run.cancel()
 
-    def cores(self, size: int, pays_from: int = 32) -> int:
+    def cores(self, size: int, parallel_from: int = 32) -> int:
         """All cores of this machine, where that pays: the others have nothing to do meanwhile."""
-        return Here().cores(size, pays_from)
+        return LocalWorkers().cores(size, parallel_from)
+
+    @property
+    def can_share_device(self) -> bool:
+        """No: they are at other machines."""
+        return False
 
     def window(self) -> int:
         """How many items may be handed out and not yet taken back."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from rsparse.work.parallel import Spread, one_thread
+from rsparse.work.workers import ParallelMap, one_thread
 
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
@@ -71,7 +71,7 @@ class Fed(Generic[Item, Ready, Result]):
     work: Callable[[Sequence[Ready]], list[Result]]
     together: int
 
-    def map(self, spread: Spread, parts: Iterable[Sequence[Item]]) -> Iterator[list[Result]]:
+    def map(self, spread: ParallelMap, parts: Iterable[Sequence[Item]]) -> Iterator[list[Result]]:
         """The results of each batch, in order; ``spread`` maps ``before`` over the parts."""
         ready: list[Ready] = []
         with one_thread():

@@ -15,7 +15,7 @@ from typing import Any
 
 from rsparse import __version__
 from rsparse.errors import InputError
-from rsparse.work.parallel import OneCore
+from rsparse.work.workers import OneCore
 
 _ALONE = Lock()  # the current folder and the numeric libraries' threads belong to the process
 _DELAYS = (0.0, 0.5, 2.0)  # seconds; a network file system shows new files late
@@ -33,7 +33,7 @@ class Setting:
     """What holds for all items of a run: where paths start, what has to be there, and who asks."""
 
     folder: Path
-    sees: tuple[Path, ...]
+    shared_paths: tuple[Path, ...]
     version: str = __version__
 
 
@@ -71,7 +71,7 @@ def _check(setting: Setting) -> None:
             f"{here}: runs rsparse {__version__}, expected {setting.version}; "
             "install the same version everywhere"
         )
-    for path in setting.sees:
+    for path in setting.shared_paths:
         if not _appears(path):
             raise InputError(
                 f"{here}: cannot see {setting.folder / path}; inputs and outputs have to lie in "

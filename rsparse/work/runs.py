@@ -14,9 +14,9 @@ from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
-from rsparse.work.parallel import Here, Workers, chunked
 from rsparse.work.pipeline import Fed, Overlapped
 from rsparse.work.progress import SILENT, Progress
+from rsparse.work.workers import LocalWorkers, Workers, chunked
 
 BatchStep = Callable[[Sequence[ImageFile]], list[Entry]]
 Ready = TypeVar("Ready")
@@ -182,13 +182,13 @@ def run_images(
     step: BatchStep | Overlapped[ImageFile, Any, Any, Entry] | Fed[ImageFile, Any, Entry],
     *,
     what: str,
-    workers: Workers = Here(1),
+    workers: Workers = LocalWorkers(1),
     batch_size: int = 4,
-    pays_from: int = 32,
+    parallel_from: int = 32,
     progress: Progress = SILENT,
     folder: Path | None = None,
-    sees: Sequence[Path] = (),
-    holds: Callable[[Entry], bool] = lambda entry: True,
+    shared_paths: Sequence[Path] = (),
+    is_current: Callable[[Entry], bool] = lambda entry: True,
 ) -> tuple[int, int, list[Entry]]:
     """Do ``step`` for all images that the journal does not hold yet, and note each result.
 
@@ -205,14 +205,14 @@ def run_images(
     workers : Workers
     batch_size : int
         Images handed to ``step`` together.
-    pays_from : int
+    parallel_from : int
         Images from which starting processes pays, where that is left open.
     progress : Progress
     folder : Path, optional
         Where the entries' files lie; an entry whose file has gone or changed is done again.
-    sees : sequence of Path
+    shared_paths : sequence of Path
         What the step needs besides the images and ``folder``: masks, a model.
-    holds : callable
+    is_current : callable
         What else an entry of an earlier run has to fulfil, so that it is not done again.
 
     Returns
@@ -220,15 +220,17 @@ def run_images(
     done, resumed : int
     failed : list of entries
     """
-    pending = [image for image in inputs.images if not _is_done(image, journal, folder, holds)]
+    pending = [image for image in inputs.images if not _is_done(image, journal, folder, is_current)]
     resumed = len(inputs.images) - len(pending)
     progress.start(what, len(inputs.images), resumed)
     done, failed = 0, []
     batches = chunked(pending, batch_size)
-    sees = [*inputs.paths, *sees, *([journal.path] if folder is not None else [])]
+    shared_paths = [*inputs.paths, *shared_paths, *([journal.path] if folder is not None else [])]
 
     def spread(part: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return workers.map(part, items, len(pending), pays_from=pays_from, sees=sees)
+        return workers.map(
+            part, items, len(pending), parallel_from=parallel_from, shared_paths=shared_paths
+        )
 
     if isinstance(step, Overlapped):
         results = step.map(batches)
@@ -252,14 +254,14 @@ def run_images(
 
 
 def _is_done(
-    image: ImageFile, journal: Journal, folder: Path | None, holds: Callable[[Entry], bool]
+    image: ImageFile, journal: Journal, folder: Path | None, is_current: Callable[[Entry], bool]
 ) -> bool:
     """Whether the journal holds the image as it is now; forgets it otherwise."""
     if image.name not in journal:
         return False
     entry = journal[image.name]
     try:
-        done = entry.get("source_sha256") == sha256_of_file(image.path) and holds(entry)
+        done = entry.get("source_sha256") == sha256_of_file(image.path) and is_current(entry)
         if folder is not None:
             written = sha256_of_file(safe_join(folder, str(entry.get("file"))))
             done = done and entry.get("sha256") == written

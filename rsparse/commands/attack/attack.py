@@ -19,9 +19,9 @@ from rsparse.errors import InputError
 from rsparse.models.spec import SpecOptions
 from rsparse.options.judging import AttackRunParameters
 from rsparse.store.folders import MANIFEST, OutputFolder
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass
@@ -54,7 +54,7 @@ def attack_images(
     wants: SpecOptions | None = None,
     *,
     labels: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
     announce: Callable[[AttackCost], None] | None = None,
@@ -102,7 +102,7 @@ def attack_chosen(
     wants: SpecOptions | None,
     chosen: Mapping[str, int],
     *,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> AttackOutcome:

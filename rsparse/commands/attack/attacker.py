@@ -25,7 +25,7 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.spec import InputSpec
 from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, Pixels, decode_image, to_pixels, to_unit
-from rsparse.work.parallel import chunked
+from rsparse.work.workers import chunked
 
 if TYPE_CHECKING:
     import torch

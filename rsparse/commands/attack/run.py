@@ -32,9 +32,9 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import FLOATS
-from rsparse.work.parallel import Spread, Workers, chunked
 from rsparse.work.progress import Progress
 from rsparse.work.runs import failure, refuse_all_failed, save_png
+from rsparse.work.workers import ParallelMap, Workers, chunked
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,8 +103,8 @@ class AttackRun:
     ) -> None:
         self.inputs = load_inputs(paths)
         device = choose_device(parameters.device)
-        self._workers = workers if device == "cpu" else workers.sharing_a_device()
-        self._sees = [*paths, model]
+        self._workers = workers if device == "cpu" else workers.beside_device()
+        self._shared_paths = [*paths, model]
         classifier = load_classifier(model, wants).check()
         if chosen is None:
             self.labels, told_by = find_labels(
@@ -156,16 +156,21 @@ class AttackRun:
         if passes:
             pictures = list(self.attacker.load(self.batches[0])[:2])
             seconds = seconds_a_pass(self.attacker.classifier, pictures, self.attacker.device)
-        cores = self._workers.cores(len(self.batches), pays_from=0)
+        cores = self._workers.cores(len(self.batches), parallel_from=0)
         return AttackCost(len(self.targets), images, passes, seconds, cores)
 
     def _map(
         self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
     ) -> Iterator[Result]:
         """The results of batches; images differ too much in cost for their number to tell it."""
-        sees = [*self._sees, *(folder.journal.path for folder in folders)]
+        shared_paths = [*self._shared_paths, *(folder.journal.path for folder in folders)]
         return self._workers.map(
-            step, items, len(items), pays_from=0, pays_after=PROCESSES_PAY_FROM, sees=sees
+            step,
+            items,
+            len(items),
+            parallel_from=0,
+            parallel_after=PROCESSES_PAY_FROM,
+            shared_paths=shared_paths,
         )
 
     def take_over(self, attack: Attack, place: Path) -> AttackSummary:
@@ -217,8 +222,8 @@ class AttackRun:
         resumed = len(self.targets) - sum(len(batch.targets) for batch in pending)
         progress.start(_doing(attack), len(self.targets), resumed)
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
-        with self._workers.within() as spread:
-            step = _Writing(campaign, tau, folder.path, floats, spread)
+        with self._workers.map_of_parts() as map_parts:
+            step = _Writing(campaign, tau, folder.path, floats, map_parts)
             for entries in self._map(step, pending, folder):
                 for entry in entries:
                     folder.journal.add(entry)
@@ -247,10 +252,10 @@ class _Writing:
     tau: float
     output: Path
     extra: Mapping[str, str]
-    spread: Spread
+    map_parts: ParallelMap
 
     def __call__(self, batch: Batch) -> list[Entry]:
-        return list(chain.from_iterable(self.spread(self.write, self.campaign.parts(batch))))
+        return list(chain.from_iterable(self.map_parts(self.write, self.campaign.parts(batch))))
 
     def write(self, part: Part) -> list[Entry]:
         """Measure and write some images; their entries."""

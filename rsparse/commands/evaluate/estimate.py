@@ -18,7 +18,7 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
-from rsparse.work.parallel import Here, Workers, one_thread
+from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 MEASURED = 2  # images
 
@@ -62,7 +62,9 @@ class Estimate:
         return dataclasses.asdict(self)
 
 
-def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False) -> Estimate:
+def estimate(
+    matrix: Matrix, workers: Workers = LocalWorkers(), overwrite: bool = False
+) -> Estimate:
     """Count what there is to do, and measure on an image or two how long it takes.
 
     Nothing is written.
@@ -82,7 +84,7 @@ def estimate(matrix: Matrix, workers: Workers = Here(), overwrite: bool = False)
         matrix.cell_of(c, defense): (c, defense) for c in everything for defense in plan.defenses
     }
     missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
-    cores = workers.cores(n, pays_from=0)
+    cores = workers.cores(n, parallel_from=0)
     pictures = _pictures(matrix)
     attacking = _attack_seconds(matrix, left, pictures)
     judging = _judge_seconds(matrix, missing, pictures)

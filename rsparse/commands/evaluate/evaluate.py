@@ -33,9 +33,9 @@ from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_write
 from rsparse.store.journal import Entry, forget_beside
 from rsparse.store.predictions import Prediction
 from rsparse.store.records import EVALUATION, Record, Source
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Done:
 def run_matrix(
     matrix: Matrix,
     *,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> EvaluateOutcome:

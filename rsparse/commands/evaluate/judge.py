@@ -17,9 +17,9 @@ from rsparse.store.journal import Entry, journal_beside, to_line
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
 from rsparse.store.records import PREDICTIONS, Record, Source
 from rsparse.work.devices import recorded_device
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass
@@ -94,7 +94,7 @@ def judge_images(
     cells: Sequence[JudgedCell],
     *,
     what: str,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     progress: Progress = SILENT,
 ) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
     """Clean all images of a folder once and classify them by the judge of each cell.
@@ -122,7 +122,7 @@ def judge_images(
             what=what,
             workers=workers,
             progress=progress,
-            sees=[folder.path, *(judge.path for judge in judges)],
+            shared_paths=[folder.path, *(judge.path for judge in judges)],
         )
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())

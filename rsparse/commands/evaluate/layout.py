@@ -19,7 +19,7 @@ from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
 from rsparse.work.devices import device_beside_cores
-from rsparse.work.parallel import Here, Workers
+from rsparse.work.workers import LocalWorkers, Workers
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
@@ -60,7 +60,7 @@ class Matrix:
         If a file cannot be used, a defense lacks its dictionary, or the output is taken.
     """
 
-    def __init__(self, plan: Plan, workers: Workers = Here()) -> None:
+    def __init__(self, plan: Plan, workers: Workers = LocalWorkers()) -> None:
         self.plan = plan
         _refuse_taken(plan.output)
         self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
@@ -72,8 +72,9 @@ class Matrix:
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
-        here = isinstance(workers, Here)
-        device = device_beside_cores(plan.parameters.device) if here else None
+        device = None
+        if workers.can_share_device:
+            device = device_beside_cores(plan.parameters.device)
         self.court = Court(resources, sources, device)
 
     @property

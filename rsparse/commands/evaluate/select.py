@@ -20,10 +20,10 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Record, Source
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.runs import source_digests as digests_of
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def select_images(
     labels: Path | None = None,
     only_correct: bool = True,
     limit: int | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Selection:
@@ -161,10 +161,10 @@ def _write(
         OneByOne(step),
         what="select",
         workers=workers,
-        pays_from=100,
+        parallel_from=100,
         progress=progress,
         folder=output,
-        sees=[*choice.inputs.paths, choice.classifier.path],
+        shared_paths=[*choice.inputs.paths, choice.classifier.path],
     )
     refuse_all_failed(failed, done + resumed, folder)
     record = choice.record(digests_of(folder.journal))

@@ -26,7 +26,7 @@ class ReadingStep:
             entry["versions"][version] = load_image(files[image.name])[1]
         return entry
 
-    def holds(self, entry: Entry) -> bool:
+    def is_current(self, entry: Entry) -> bool:
         """Whether the versions are those that an entry tells."""
         found = {
             version: sha256_of_file(files[entry["name"]].path)

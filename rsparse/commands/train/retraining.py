@@ -29,8 +29,8 @@ from rsparse.store.journal import Entry
 from rsparse.training.adversaries import ADVERSARIAL, Behind
 from rsparse.training.samples import CLEAN
 from rsparse.work.devices import device_beside_cores, optional_torch_device, recorded_device
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 def train_on(
@@ -47,7 +47,7 @@ def train_on(
     cache: Path | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> TrainOutcome:
@@ -140,7 +140,7 @@ def purifying_device(defense: Defense, device: str, workers: Workers) -> str:
     InputError
         If there is no such device, or torch cannot use it here.
     """
-    can = defense.has_device_part and isinstance(workers, Here)
+    can = defense.has_device_part and workers.can_share_device
     return device if can and device_beside_cores(device) is not None else "cpu"
 
 
@@ -151,7 +151,7 @@ def purify_once(
     dictionaries: Mapping[str, Path],
     how: PurifyRunParameters,
     *,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> list[Entry]:

@@ -26,7 +26,6 @@ from rsparse.training.adversaries import Behind, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 from rsparse.work.devices import torch_device
-from rsparse.work.parallel import Workers
 from rsparse.work.progress import Progress
 from rsparse.work.runs import (
     OneByOne,
@@ -35,6 +34,7 @@ from rsparse.work.runs import (
     run_images,
     source_digests,
 )
+from rsparse.work.workers import Workers
 
 TRAINING_KEY = "rsparse.training"
 
@@ -159,10 +159,10 @@ class TrainingRun:
             OneByOne(step),
             what="read",
             workers=self.workers,
-            pays_from=2000,
+            parallel_from=2000,
             progress=progress,
-            holds=step.holds,
-            sees=folders,
+            is_current=step.is_current,
+            shared_paths=folders,
         )
         refuse_all_failed(failed, done + resumed, None)
         outcome = TrainOutcome(output, done, resumed, failed, label_origin=self.label_origin)
@@ -210,7 +210,7 @@ class TrainingRun:
             self.parameters,
             device=self.device,
             precision=self.precision,
-            threads=self.workers.cores(len(samples), pays_from=0),
+            threads=self.workers.cores(len(samples), parallel_from=0),
             checkpoint=checkpoint_beside(outcome.output),
             run=sha256_of(b"".join(map(to_line, identity))),
             progress=progress,

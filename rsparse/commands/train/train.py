@@ -19,8 +19,8 @@ from rsparse.pictures.curve import draw_curve
 from rsparse.store.files import write_atomic
 from rsparse.store.journal import journal_beside
 from rsparse.training.adversaries import Behind
-from rsparse.work.parallel import Here, Workers
 from rsparse.work.progress import SILENT, Progress
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 def train_model(
@@ -34,7 +34,7 @@ def train_model(
     behind: Behind | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
-    workers: Workers = Here(),
+    workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> TrainOutcome:
@@ -112,6 +112,6 @@ def check_training(
     from rsparse.training.retrained import open_trainable
 
     check_outputs(output, plot, [model, *paths], overwrite)
-    run = TrainingRun(paths, model, parameters, wants, {}, behind, labels, Here(1))
+    run = TrainingRun(paths, model, parameters, wants, {}, behind, labels, LocalWorkers(1))
     open_trainable(run.classifier, parameters, run.device)
     return run.classifier.spec.size

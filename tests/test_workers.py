@@ -14,7 +14,14 @@ import pytest
 import threadpoolctl
 
 from rsparse.errors import InputError
-from rsparse.work.parallel import Here, Sharing, chunked, one_thread, usable_cores
+from rsparse.work.cluster import Cluster
+from rsparse.work.workers import (
+    LocalWorkers,
+    ThreadsBesideDevice,
+    chunked,
+    one_thread,
+    usable_cores,
+)
 from tests.refusals import refused
 
 KEPT: list[np.ndarray] = []
@@ -43,7 +50,9 @@ def die(number: int) -> None:
     os.kill(os.getpid(), 9)
 
 
-WORKERS = pytest.mark.parametrize("workers", [Here(1), Here(2), Sharing(2)])
+WORKERS = pytest.mark.parametrize(
+    "workers", [LocalWorkers(1), LocalWorkers(2), ThreadsBesideDevice(2)]
+)
 
 
 @WORKERS
@@ -54,18 +63,18 @@ def test_results_come_in_order(workers):
 
 @WORKERS
 def test_the_parts_of_an_item_come_in_order(workers):
-    with workers.within() as spread:
-        assert list(spread(square, range(9))) == [n * n for n in range(9)]
+    with workers.map_of_parts() as map_parts:
+        assert list(map_parts(square, range(9))) == [n * n for n in range(9)]
 
 
-def test_only_where_there_are_threads_the_parts_of_an_item_are_spread():
+def test_only_where_there_are_threads_the_parts_of_an_item_are_mapped_over_threads():
     def where(_):
         return threading.get_ident()
 
-    with Here(2).within() as spread:
-        assert set(spread(where, range(3))) == {threading.get_ident()}
-    with Sharing(2).within() as spread:
-        assert threading.get_ident() not in set(spread(where, range(3)))
+    with LocalWorkers(2).map_of_parts() as map_parts:
+        assert set(map_parts(where, range(3))) == {threading.get_ident()}
+    with ThreadsBesideDevice(2).map_of_parts() as map_parts:
+        assert threading.get_ident() not in set(map_parts(where, range(3)))
 
 
 @WORKERS
@@ -98,7 +107,7 @@ def test_workers_see_the_folder_of_each_run_and_one_thread(tmp_path: Path, monke
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        seen = set(Here(2).map(folder_and_threads, range(6), 6))
+        seen = set(LocalWorkers(2).map(folder_and_threads, range(6), 6))
         assert seen == {(str(tmp_path / name), 1)}
 
 
@@ -110,9 +119,9 @@ def grow(_: int) -> int:
 
 
 def test_a_worker_that_has_grown_goes_on():
-    workers = set(Here(2).map(grow, range(4), 4))
+    workers = set(LocalWorkers(2).map(grow, range(4), 4))
     assert len(workers) <= 2
-    assert list(Here(2).map(square, range(4), 4)) == [0, 1, 4, 9]
+    assert list(LocalWorkers(2).map(square, range(4), 4)) == [0, 1, 4, 9]
 
 
 def test_a_killed_worker_is_told():
@@ -120,26 +129,32 @@ def test_a_killed_worker_is_told():
         "a worker process was killed, perhaps for want of memory; "
         "run the same command again to go on, with fewer --jobs"
     ):
-        list(Here(2).map(die, range(4), 4))
+        list(LocalWorkers(2).map(die, range(4), 4))
 
 
 def test_the_number_of_processes():
-    assert Here().cores(31) == 1
-    assert Here().cores(32) == usable_cores() >= 1
-    assert Here(8).cores(3) == 3
-    assert Here(8).cores(0) == 1
-    assert Here(2).cores(100) == 2
-    assert Here(8).sharing_a_device() == Sharing(8)
-    assert Here().sharing_a_device() == Sharing(usable_cores())
-    assert Sharing(8).cores(100) == 1
+    assert LocalWorkers().cores(31) == 1
+    assert LocalWorkers().cores(32) == usable_cores() >= 1
+    assert LocalWorkers(8).cores(3) == 3
+    assert LocalWorkers(8).cores(0) == 1
+    assert LocalWorkers(2).cores(100) == 2
+    assert LocalWorkers(8).beside_device() == ThreadsBesideDevice(8)
+    assert LocalWorkers().beside_device() == ThreadsBesideDevice(usable_cores())
+    assert ThreadsBesideDevice(8).cores(100) == 1
     with refused("jobs: expected a whole number of 0 or more, got -1"):
-        Here(-1)
+        LocalWorkers(-1)
+
+
+def test_a_device_can_be_shared_by_the_workers_of_this_machine_alone():
+    assert LocalWorkers(2).can_share_device
+    assert ThreadsBesideDevice(2).can_share_device
+    assert not Cluster("local:2").can_share_device
 
 
 def test_processes_are_started_where_the_first_item_shows_that_they_pay():
-    pids = list(Here().map(pid_after, [0.1, 0, 0], 3, pays_from=0, pays_after=9))
+    pids = list(LocalWorkers().map(pid_after, [0.1, 0, 0], 3, parallel_from=0, parallel_after=9))
     assert set(pids) == {os.getpid()}
-    pids = list(Here().map(pid_after, [0.1, 0, 0], 3, pays_from=0, pays_after=0.15))
+    pids = list(LocalWorkers().map(pid_after, [0.1, 0, 0], 3, parallel_from=0, parallel_after=0.15))
     assert pids[0] == os.getpid()
     assert (pids[1] == os.getpid()) == (usable_cores() == 1)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+ParallelMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """``map`` of one argument, or what does the same by threads."""
 
 _AHEAD = 3  # items handed out a process: one in work, and some waiting so that none is idle
@@ -50,9 +50,9 @@ class Workers(ABC):
         items: Iterable[Item],
         size: int,
         *,
-        pays_from: int = 32,
-        pays_after: float = 0.0,
-        sees: Sequence[Path] = (),
+        parallel_from: int = 32,
+        parallel_after: float = 0.0,
+        shared_paths: Sequence[Path] = (),
     ) -> Iterator[Result]:
         """``map(function, items)``, results in the order of the items and the same bytes anywhere.
 
@@ -65,11 +65,11 @@ class Workers(ABC):
         items : iterable
         size : int
             How many images the items are together.
-        pays_from : int
+        parallel_from : int
             Images from which starting processes pays, where that is left open.
-        pays_after : float
+        parallel_after : float
             Seconds of work from which it pays; the first item is measured. 0 does not measure.
-        sees : sequence of Path
+        shared_paths : sequence of Path
             Files and folders that the function reads or writes beside.
 
         Raises
@@ -79,20 +79,25 @@ class Workers(ABC):
         """
 
     @abstractmethod
-    def cores(self, size: int, pays_from: int = 32) -> int:
+    def cores(self, size: int, parallel_from: int = 32) -> int:
         """Cores of this machine for work on ``size`` images that is not handed out."""
 
-    def sharing_a_device(self) -> Workers:
+    @property
+    def can_share_device(self) -> bool:
+        """Whether they are at this machine, so that its GPU can work beside them."""
+        return True
+
+    def beside_device(self) -> Workers:
         """The workers for work that a machine's GPU does."""
         return self
 
-    def within(self) -> AbstractContextManager[Spread]:
+    def map_of_parts(self) -> AbstractContextManager[ParallelMap]:
         """A ``map`` for the parts of one item: in its place, where every core has an item."""
         return nullcontext(map)
 
 
 @dataclass(frozen=True)
-class Here(Workers):
+class LocalWorkers(Workers):
     """``jobs`` processes of this machine; 0 takes all its cores where that pays."""
 
     jobs: int = 0
@@ -107,35 +112,35 @@ class Here(Workers):
         items: Iterable[Item],
         size: int,
         *,
-        pays_from: int = 32,
-        pays_after: float = 0.0,
-        sees: Sequence[Path] = (),  # noqa: ARG002 - this machine sees what it sees
+        parallel_from: int = 32,
+        parallel_after: float = 0.0,
+        shared_paths: Sequence[Path] = (),  # noqa: ARG002 - this machine sees what it sees
     ) -> Iterator[Result]:
         """``map(function, items)`` over processes; a killed one is an ``InputError``."""
-        remaining, jobs = iter(items), self.cores(size, pays_from)
-        if self.jobs == 0 and pays_after > 0:
+        remaining, jobs = iter(items), self.cores(size, parallel_from)
+        if self.jobs == 0 and parallel_after > 0:
             start = time.perf_counter()
             yield from map(OneCore(function), islice(remaining, 1))
             left = (time.perf_counter() - start) * (size - 1)
-            jobs = jobs if left > pays_after else 1
+            jobs = jobs if left > parallel_after else 1
         if jobs == 1:
             yield from map(OneCore(function), remaining)
         else:
             yield from _over_processes(function, remaining, jobs)
 
-    def cores(self, size: int, pays_from: int = 32) -> int:
+    def cores(self, size: int, parallel_from: int = 32) -> int:
         """``jobs``, or for 0 all cores where ``size`` is enough to pay for starting processes."""
         if self.jobs == 0:
-            return usable_cores() if size >= pays_from else 1
+            return usable_cores() if size >= parallel_from else 1
         return min(self.jobs, max(1, size))
 
-    def sharing_a_device(self) -> Workers:
+    def beside_device(self) -> Workers:
         """Threads of one process, which has the model on the GPU once."""
-        return Sharing(self.jobs or usable_cores())
+        return ThreadsBesideDevice(self.jobs or usable_cores())
 
 
 @dataclass(frozen=True)
-class Sharing(Workers):
+class ThreadsBesideDevice(Workers):
     """``threads`` of this process: while one of them is at the device, the others read and write.
 
     The function itself sees to it that only one is there at a time.
@@ -149,9 +154,9 @@ class Sharing(Workers):
         items: Iterable[Item],
         size: int,  # noqa: ARG002 - threads cost nothing to start
         *,
-        pays_from: int = 32,  # noqa: ARG002
-        pays_after: float = 0.0,  # noqa: ARG002
-        sees: Sequence[Path] = (),  # noqa: ARG002
+        parallel_from: int = 32,  # noqa: ARG002
+        parallel_after: float = 0.0,  # noqa: ARG002
+        shared_paths: Sequence[Path] = (),  # noqa: ARG002
     ) -> Iterator[Result]:
         """``map(function, items)``, as many at a time as there are threads."""
         from concurrent.futures import ThreadPoolExecutor
@@ -166,12 +171,12 @@ class Sharing(Workers):
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def cores(self, size: int, pays_from: int = 32) -> int:  # noqa: ARG002
+    def cores(self, size: int, parallel_from: int = 32) -> int:  # noqa: ARG002
         """One: what is computed is computed on the device."""
         return 1
 
     @contextmanager
-    def within(self) -> Iterator[Spread]:
+    def map_of_parts(self) -> Iterator[ParallelMap]:
         """Threads of their own: an item is large here, and there may be fewer than threads."""
         from concurrent.futures import ThreadPoolExecutor
 
