@@ -23,10 +23,9 @@ import numpy as np
 import peers
 import photographs
 
-from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines import loops as engine
-from rsparse.core.engines import numpy_loops as lockstep
+from rsparse.core.engines.cpu import loops
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.omp import BLOCK, gram_matrix, in_threads, omp
 from rsparse.core.patches import positions
 from rsparse.store.images import Pixels, to_unit
@@ -81,7 +80,7 @@ def pursuit(images: list[Pixels], work: Path) -> None:
         beside = f"{each['spams'] / ours:.1f}×" if "spams" in each else "–"
         rows.append([
             name, f"{ours:.2f}", f"{ours / floor:.1f}×", f"{each['gemm'] / floor:.1f}×",
-            f"{each['lockstep'] / ours:.1f}×", beside, f"{each['scikit'] / ours:.0f}×",
+            f"{each['numpy'] / ours:.1f}×", beside, f"{each['scikit'] / ours:.0f}×",
             f"{each['scikit'] / floor:.0f}×",
         ])  # fmt: skip
         beaten, reach = each["scikit"] / ours, each["scikit"] / floor
@@ -115,16 +114,15 @@ def _times(
         for start in range(0, len(signals), BLOCK):
             signals[start : start + BLOCK] @ encoder
 
-    def in_lockstep() -> None:
-        compiled, engine.pursue = engine.pursue, lockstep.pursue
-        omp(signals, atoms, sparsity, gram)
-        engine.pursue = compiled
+    def in_numpy() -> None:
+        with peers.inner_loops(loops.NUMPY):
+            omp(signals, atoms, sparsity, gram)
 
     timed = {
         "peak": peak,
         "ours": measure.cpu(lambda: omp(signals, atoms, sparsity, gram)),
         "gemm": measure.cpu(gemm),
-        "lockstep": measure.cpu(in_lockstep),
+        "numpy": measure.cpu(in_numpy),
         "scikit": measure.cpu(lambda: peers.scikit_codes(some @ encoder, gram, sparsity)),
     }
     if spams is not None:

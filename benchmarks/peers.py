@@ -13,13 +13,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import orthogonal_mp_gram
 
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 
 SPAMS = ("spams-bin==2.6.14",)
 _CORETYPES = ("", "Haswell", "Zen", "SkylakeX")  # the OpenBLAS in SPAMS may not know a new CPU
@@ -109,7 +110,7 @@ def _scikit_pursue(
     correlations: np.ndarray, gram: np.ndarray, sparsity: int, _energies: np.ndarray,
     _threshold: float, atoms: np.ndarray, coefficients: np.ndarray, _weakest: float = 0.0,
 ) -> None:  # fmt: skip
-    """The arguments of ``lockstep.pursue``, but K alone stops it."""
+    """The arguments of ``numpy_loops.pursue``, but K alone stops it."""
     codes = scikit_codes(correlations, gram, sparsity)
     rows, columns = np.nonzero(codes)
     order = np.concatenate([np.arange(count) for count in np.bincount(rows, minlength=len(codes))])
@@ -120,9 +121,15 @@ def _scikit_pursue(
 @contextmanager
 def scikit_engine() -> Iterator[None]:
     """rsparse's own pipeline, with scikit-learn's OMP for the pursuit."""
-    ours = engine.pursue
-    engine.pursue = _scikit_pursue
+    with inner_loops(replace(loops.fastest, pursue=_scikit_pursue)):
+        yield
+
+
+@contextmanager
+def inner_loops(chosen: loops.Loops) -> Iterator[None]:
+    """Run other inner loops on the CPU meanwhile."""
+    before, loops.fastest = loops.fastest, chosen
     try:
         yield
     finally:
-        engine.pursue = ours
+        loops.fastest = before

@@ -28,8 +28,8 @@ from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.core.attention import class_activation_map
-from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.filters import bilateral, non_local_means
 from rsparse.core.localization import locate_object
 from rsparse.evaluation.estimates import points

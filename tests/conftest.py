@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 from rsparse.store.images import encode_png
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,14 +50,11 @@ def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(params=["numba_loops", "numpy_loops"])
+@pytest.fixture(params=["numba", "numpy"])
 def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The inner loops of sparse coding, compiled and in NumPy."""
-    module = importlib.import_module(f"rsparse.core.engines.{request.param}")
-    for name in ("pursue", "gather", "add_patches", "add_codes", "descend"):
-        monkeypatch.setattr(engine, name, getattr(module, name))
-    if request.param == "numpy_loops":
-        monkeypatch.setattr(engine, "smooth", module.smooth)
+    """The inner loops on the CPU, compiled and in NumPy."""
+    chosen = {"numba": loops.NUMBA, "numpy": loops.NUMPY}[request.param]
+    monkeypatch.setattr(loops, "fastest", chosen)
     return str(request.param)
 
 

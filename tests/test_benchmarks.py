@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from rsparse.core.coding import sparse_code
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.store.images import to_unit
 from tests.conftest import REPOSITORY, make_picture
 

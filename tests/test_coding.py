@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.loops import COMPILED
+from rsparse.core.engines.cpu import loops
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
 from rsparse.store.images import to_unit
@@ -111,7 +111,8 @@ def test_any_number_of_threads_gives_the_same_bytes():
 
 
 def test_numba_is_used_where_it_is_installed():
-    assert COMPILED
+    assert loops.NUMBA is not None
+    assert (loops.NUMBA.name, loops.NUMPY.name) == ("numba", "numpy")
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.8])

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rsparse.core import coding as core_coding  # noqa: E402
 from rsparse.core.dictionary import Dictionary  # noqa: E402
+from rsparse.core.engines.cpu import coding as cpu_coding  # noqa: E402
 from rsparse.core.engines.torch import coding  # noqa: E402
 from rsparse.core.engines.torch.coding import sparse_code  # noqa: E402
 from rsparse.core.engines.torch.filters import bilateral  # noqa: E402
@@ -46,7 +46,7 @@ def assert_same(coded, covered, images, dictionary, sparsity, stride, masks=None
     """As without torch, but for a signal whose two best atoms are equally good."""
     for number, x in enumerate(images):
         mask = None if masks is None else masks[number]
-        expected, expected_covered = core_coding.sparse_code(x, dictionary, sparsity, stride, mask)
+        expected, expected_covered = cpu_coding.sparse_code(x, dictionary, sparsity, stride, mask)
         np.testing.assert_array_equal(covered[number], expected_covered)
         assert (np.abs(coded[number] - expected) < 1e-4).mean() >= 0.999
         assert (coded[number][~expected_covered] == 0).all()

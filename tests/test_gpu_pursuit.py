@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rsparse.core.engines import loops as engine  # noqa: E402
+from rsparse.core.engines.cpu import loops  # noqa: E402
 from rsparse.core.engines.torch.pursuit import pursue, weighted_rows  # noqa: E402
 from rsparse.core.patches import positions, take, z_score  # noqa: E402
 from rsparse.store.images import to_unit  # noqa: E402
@@ -28,7 +28,7 @@ def by_torch(signals, dictionary, sparsity, weakest=0.0, device="cpu"):
 def without_torch(signals, dictionary, sparsity, weakest=0.0):
     atoms = np.zeros((len(signals), sparsity), dtype=np.int32)
     coefficients = np.zeros((len(signals), sparsity), dtype=np.float32)
-    engine.pursue(
+    loops.fastest.pursue(
         signals @ dictionary.T, dictionary @ dictionary.T, sparsity,
         np.empty(0, dtype=np.float32), 0.0, atoms, coefficients, weakest,
     )  # fmt: skip

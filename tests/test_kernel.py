@@ -10,13 +10,13 @@ import pytest
 from numba import njit
 from numba.core import caching
 
-from rsparse.core.engines import numba_loops as kernel
+from rsparse.core.engines.cpu import numba_loops
 from tests.conftest import REPOSITORY
 
 DIGESTS = """
 import hashlib
 import numpy as np
-from rsparse.core.coding import sparse_code
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.omp import omp
 from rsparse.core.online import OmpLearner, unit
@@ -53,6 +53,6 @@ def test_works_where_nothing_can_be_cached(monkeypatch):
     def double(x: int) -> int:
         return 2 * x
 
-    assert kernel.compiled()(double)(21) == 42
+    assert numba_loops.compiled()(double)(21) == 42
     with pytest.raises(RuntimeError, match="no locator available"):
         njit(cache=True)(double)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import orthogonal_mp_gram
 
-from rsparse.core.engines import loops as engine
-from rsparse.core.engines import numpy_loops as lockstep
+from rsparse.core.engines.cpu import loops
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.options.method import LearnParameters
@@ -104,7 +103,7 @@ def test_and_so_for_other_sizes(shared, color, n_atoms, sparsity):
 
 @pytest.mark.parametrize("color", [True, False], ids=["colour", "grey"])
 def test_numpy_chooses_as_scikit_learn_does(shared, color, monkeypatch):
-    monkeypatch.setattr(engine, "pursue", lockstep.pursue)
+    monkeypatch.setattr(loops, "fastest", loops.NUMPY)
     assert_agree(patches(shared / "photos", color)[::5], learned(shared / "photos", color, 256), 5)
 
 

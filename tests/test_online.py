@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core.engines import loops as engine
-from rsparse.core.engines import numba_loops as kernel
-from rsparse.core.engines import numpy_loops as lockstep
+from rsparse.core.engines.cpu import loops
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, unit
 from rsparse.core.patches import positions, take, z_score
@@ -42,7 +40,7 @@ def sums(atoms, patches, sparsity):
 @pytest.mark.usefixtures("each_engine")
 def test_the_sums_are_those_of_the_codes(patches, start):
     a, b = np.zeros((32, 32), np.float32), np.zeros((32, 48), np.float32)
-    engine.add_codes(patches[:500], *omp(patches[:500], start, 3), a, b)
+    loops.fastest.add_codes(patches[:500], *omp(patches[:500], start, 3), a, b)
     expected_a, expected_b = sums(start, patches[:500], 3)
     np.testing.assert_allclose(a, expected_a, rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(b, expected_b, rtol=1e-4, atol=1e-2)
@@ -53,7 +51,7 @@ def test_the_descent_is_algorithm_2(patches, start):
     a, b = (x.astype(np.float32) for x in sums(start, patches[:500], 3))
     a[7], a[:, 7], b[7] = 0, 0, 0  # an atom that nothing used
     atoms = start.copy()
-    engine.descend(atoms, a, b)
+    loops.fastest.descend(atoms, a, b)
     expected = start.astype(np.float64)
     for j in range(32):
         if j != 7:
@@ -97,9 +95,8 @@ def test_is_as_good_as_scikit_learn_on_patches_not_seen(patches, start):
 def test_both_engines_learn_the_same(patches, start, monkeypatch):
     """One batch; over many, a patch whose best atom is a tie leads them apart."""
     learned = []
-    for module in (kernel, lockstep):
-        for name in ("pursue", "add_codes", "descend"):
-            monkeypatch.setattr(engine, name, getattr(module, name))
+    for inner in (loops.NUMBA, loops.NUMPY):
+        monkeypatch.setattr(loops, "fastest", inner)
         learner = OmpLearner(start, 3)
         learner.partial_fit(patches[:250])
         learned.append(learner.atoms)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.filters import bilateral
 from rsparse.core.localization import locate_object
 from rsparse.core.omp import omp, reconstruct

@@ -7,8 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from skimage.restoration import denoise_tv_bregman
 
-from rsparse.core.engines import loops as engine
-from rsparse.core.engines import numpy_loops as lockstep
+from rsparse.core.engines.cpu import loops
 from rsparse.core.variation import least_variation
 from tests.conftest import make_picture
 
@@ -30,7 +29,7 @@ def test_away_from_the_border_it_is_scikit_images_where_everything_is_known():
 
 
 def rounded_off(lengths: np.ndarray, coupling: float) -> np.ndarray:
-    """φ of ``lockstep.smooth``; its slope is s μ / (s μ + 1) at a length of s² μ / (s μ + 1)."""
+    """φ of ``numpy_loops.smooth``; its slope is s μ / (s μ + 1) at a length of s² μ / (s μ + 1)."""
     scaled = coupling * lengths
     tau = 1 + (scaled + np.sqrt(scaled**2 + 4 * scaled)) / 2
     return (tau - np.log(tau) + 1 / tau - 1 / (2 * tau**2) - 1.5) / coupling
@@ -49,7 +48,7 @@ def test_no_other_image_has_a_lower_objective(each_engine, share):
     known = (make_picture(5, 9, 11)[:, :, 0] / 255).astype(np.float32)
     fidelity = ((rng.random(known.shape) <= share) / WEIGHT).astype(np.float32)
     u = np.pad(known, 1, mode="edge")
-    engine.smooth(u, known, fidelity, 0, 3000)
+    loops.fastest.smooth(u, known, fidelity, 0, 3000)
     exact, weights = known.astype(float), fidelity.astype(float)
     found = objective(u[1:-1, 1:-1].astype(float), exact, weights)
     for start in (exact, u[1:-1, 1:-1].astype(float)):
@@ -61,7 +60,7 @@ def test_no_other_image_has_a_lower_objective(each_engine, share):
 def test_the_engines_agree(half, monkeypatch):
     picture = make_picture(2)
     compiled = least_variation(picture, WEIGHT, 40, half).astype(int)
-    monkeypatch.setattr(engine, "smooth", lockstep.smooth)
+    monkeypatch.setattr(loops, "fastest", loops.NUMPY)
     assert np.abs(least_variation(picture, WEIGHT, 40, half) - compiled).max() <= 1
 
 

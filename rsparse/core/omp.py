@@ -2,8 +2,8 @@
 
 Batch-OMP (Rubinstein, Zibulevsky, Elad 2008): from a signal's correlations with all atoms and the
 dictionary's Gram matrix, without ever forming a residual. The correlations come from BLAS, block
-by block; what follows a block is ``pursue``, compiled (``kernel``) where numba is installed, and
-in NumPy (``lockstep``) elsewhere. Both choose the same atoms.
+by block; what follows a block is ``pursue`` of ``engines.cpu.loops``, compiled where numba is
+installed, and in NumPy elsewhere. Both choose the same atoms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
@@ -80,7 +80,7 @@ def omp(
 
     def code(start: int) -> None:
         block = slice(start, start + BLOCK)
-        engine.pursue(
+        loops.fastest.pursue(
             signals[block] @ encoder,
             gram,
             steps,

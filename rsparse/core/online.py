@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 from rsparse.core.omp import gram_matrix, omp
 
 Floats = NDArray[np.float32]
@@ -63,8 +63,8 @@ class OmpLearner:
         forgetting = np.float32(1 - 1 / self._batches)
         self._a *= forgetting
         self._b *= forgetting
-        engine.add_codes(batch, *codes, self._a, self._b)
-        engine.descend(self.atoms, self._a, self._b)
+        loops.fastest.add_codes(batch, *codes, self._a, self._b)
+        loops.fastest.descend(self.atoms, self._a, self._b)
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
         """Exchange the atoms at ``places``, and forget what made them."""

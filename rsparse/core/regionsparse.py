@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.coding import sparse_code
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.filters import bilateral
 from rsparse.core.levels import Level, level_for
 from rsparse.core.localization import locate_object

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -27,7 +27,7 @@ def least_variation(
     weight : float
         Of the isotropic total variation, for colours in [0, 1]; larger smooths more.
     iterations : int
-        At most so many of the split Bregman method (see ``lockstep.smooth``).
+        At most so many of the split Bregman method (see ``numpy_loops.smooth``).
     kept : bool array of shape (h, w, 3), optional
         The values that count; the others are filled in. All, where it is not given.
     tolerance : float
@@ -64,7 +64,7 @@ def _plane(known: Floats, fidelity: Floats, iterations: int, tolerance: float) -
     if not fidelity.any():
         return np.full_like(known, 0.5)
     u = np.pad(_filled(known, fidelity > 0), 1, mode="edge")
-    engine.smooth(u, known, fidelity, tolerance, iterations)
+    loops.fastest.smooth(u, known, fidelity, tolerance, iterations)
     return u[1:-1, 1:-1]
 
 

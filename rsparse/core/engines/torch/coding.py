@@ -1,4 +1,4 @@
-"""Sparse coding of a batch of images: ``core.coding.sparse_code`` in torch.
+"""Sparse coding of a batch of images: ``engines.cpu.coding.sparse_code`` in torch.
 
 Patches of all images go through the pursuit together, in chunks; each image's z-score is folded
 into its own copy of the dictionary, as there. Nothing waits for the device: which patches are

@@ -1,6 +1,6 @@
 """Batch-OMP (Rubinstein, Zibulevsky, Elad 2008) in torch, all signals of a chunk in step.
 
-The recurrence is that of ``core.lockstep.pursue``: the residual's correlations shrink by z_s v_s.
+The recurrence is that of ``numpy_loops.pursue``: the residual's correlations shrink by z_s v_s.
 There each v_s is kept, k numbers a signal; here only its coordinates t_s in the rows of the Gram
 matrix that the chosen atoms i have, v_s = Σ_i t_si g_i, at most K numbers. From
 v_s = (g_s − Σ_j L_sj v_j) / L_ss follows t_s = (e_s − Σ_j L_sj t_j) / L_ss, and L_sj, the chosen
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from rsparse.core.engines.numpy_loops import INDEPENDENT, NEGLIGIBLE
+from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
 from rsparse.core.engines.torch.kernels import has_kernels
 
 

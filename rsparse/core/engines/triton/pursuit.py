@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from rsparse.core.engines.numpy_loops import INDEPENDENT, NEGLIGIBLE
+from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
 
 LARGEST_K, LARGEST_SPARSITY = 8192, 32
 _NUMBERS = 512  # correlations that a warp holds, 16 registers a thread

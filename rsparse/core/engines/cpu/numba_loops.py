@@ -1,4 +1,4 @@
-"""The inner loops of sparse coding, compiled by numba; ``lockstep`` documents what they do.
+"""The inner loops of sparse coding, compiled by numba; ``numpy_loops`` documents what they do.
 
 Written so that LLVM turns every loop over atoms into vector instructions: such a loop writes one
 array and indexes it in full (a slice would count references), and sums may be reordered. A
@@ -15,13 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from rsparse.core.engines import numpy_loops as lockstep
+from rsparse.core.engines.cpu import numpy_loops
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
-_INDEPENDENT = np.float32(lockstep.INDEPENDENT)
-_NEGLIGIBLE = np.float32(lockstep.NEGLIGIBLE)
+_INDEPENDENT = np.float32(numpy_loops.INDEPENDENT)
+_NEGLIGIBLE = np.float32(numpy_loops.NEGLIGIBLE)
 _MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign: ordered as integers
 _GROUP = 4  # signals that take a step together, since one alone waits for its own results
 _VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
@@ -55,7 +55,7 @@ def pursue(
     coefficients: Floats,
     weakest: float = 0.0,
 ) -> None:
-    """See ``lockstep.pursue``."""
+    """See ``numpy_loops.pursue``."""
     n, k = correlations.shape
     bits = correlations.view(np.int32)
     basis = np.empty((_GROUP, sparsity, k), np.float32)  # L_ss v_s; the first is a row of gram
@@ -235,7 +235,7 @@ def _shrink(
 
 @compiled(fastmath=_VECTORISED)
 def gather(x: Floats, corners: NDArray[np.intp], patch_size: int, patches: Floats) -> None:
-    """See ``lockstep.gather``."""
+    """See ``numpy_loops.gather``."""
     height, width, channels = x.shape
     rows = x.reshape(height, width * channels)
     length = patch_size * channels
@@ -257,7 +257,7 @@ def add_patches(
     dictionary: Floats,
     offset: Floats,
 ) -> None:
-    """See ``lockstep.add_patches``."""
+    """See ``numpy_loops.add_patches``."""
     height, width, channels = canvas.shape
     rows = canvas.reshape(height, width * channels)
     length = patch_size * channels
@@ -278,7 +278,7 @@ def add_patches(
 
 @compiled(fastmath=_VECTORISED)
 def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, b: Floats) -> None:
-    """See ``lockstep.add_codes``."""
+    """See ``numpy_loops.add_codes``."""
     m = signals.shape[1]
     for number in range(len(signals)):
         for s in range(coefficients.shape[1]):
@@ -292,7 +292,7 @@ def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, 
 
 @compiled(fastmath=_VECTORISED)
 def descend(dictionary: Floats, a: Floats, b: Floats) -> None:
-    """See ``lockstep.descend``."""
+    """See ``numpy_loops.descend``."""
     k, m = dictionary.shape
     change = np.empty(m, np.float32)
     for j in range(k):

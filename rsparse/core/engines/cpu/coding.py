@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines import loops as engine
+from rsparse.core.engines.cpu import loops
 from rsparse.core.omp import BLOCK, in_threads
 from rsparse.core.patches import patch_statistics, positions
 
@@ -25,6 +25,7 @@ def sparse_code(
     mask: Mask | None = None,
     threads: int = 1,
     weakest: float = 0.0,
+    inner: loops.Loops | None = None,
 ) -> tuple[Floats, Mask]:
     """Replace an image by the average of its sparsely coded, overlapping patches.
 
@@ -47,6 +48,8 @@ def sparse_code(
         A patch takes no further atom whose correlation with what is left of it, z-scored, is
         no larger; 0 stops by K alone. As by a hard threshold on an orthonormal dictionary's
         coefficients, patches with little in them get few atoms.
+    inner : Loops, optional
+        The inner loops; the fastest there are, where none are given.
 
     Returns
     -------
@@ -57,8 +60,10 @@ def sparse_code(
     corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
     counts = _patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
     layers = [x] if dictionary.color else [x[:, :, [channel]] for channel in range(3)]
-    stops = (sparsity, weakest)
-    sums = [_code_layer(layer, dictionary, stops, stride, corners, threads) for layer in layers]
+    stops, inner = (sparsity, weakest), inner or loops.fastest
+    sums = [
+        _code_layer(layer, dictionary, stops, stride, corners, threads, inner) for layer in layers
+    ]
     coded = np.concatenate(sums, axis=2)
     average = np.divide(coded, np.maximum(counts, 1)[:, :, None], dtype=np.float32)
     return average, counts > 0
@@ -71,6 +76,7 @@ def _code_layer(
     stride: int,
     corners: NDArray[np.intp],
     threads: int,
+    inner: loops.Loops,
 ) -> Floats:
     """The sum of all coded patches (h, w, c); ``stops`` are K and ``weakest``.
 
@@ -93,15 +99,15 @@ def _code_layer(
     def code(start: int) -> tuple[int, Floats]:
         block = corners[start : start + BLOCK]
         patches = np.empty((len(block), atoms.shape[1]), dtype=np.float32)
-        engine.gather(x, block, b, patches)
+        inner.gather(x, block, b, patches)
         correlations = patches @ encoder
         correlations -= bias
         chosen = np.zeros((len(block), steps), dtype=np.int32)
         weights = np.zeros((len(block), steps), dtype=np.float32)
-        engine.pursue(correlations, gram, steps, _NONE, 0.0, chosen, weights, stops[1])
+        inner.pursue(correlations, gram, steps, _NONE, 0.0, chosen, weights, stops[1])
         top, bottom = int(block[0, 0]), int(block[-1, 0]) + b
         strip = np.zeros((bottom - top, *x.shape[1:]), dtype=np.float32)
-        engine.add_patches(strip, top, block, b, chosen, weights, decoder, offset)
+        inner.add_patches(strip, top, block, b, chosen, weights, decoder, offset)
         return top, strip
 
     total = np.zeros(x.shape, dtype=np.float32)

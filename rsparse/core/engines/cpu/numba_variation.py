@@ -1,11 +1,11 @@
-"""The inner loop of total variation, compiled by numba; see ``kernel`` and ``lockstep``."""
+"""The inner loop of total variation, compiled by numba; see ``numba_loops``."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.engines.numba_loops import compiled
+from rsparse.core.engines.cpu.numba_loops import compiled
 
 Floats = NDArray[np.float32]
 
@@ -14,7 +14,7 @@ _VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
 
 @compiled(fastmath=_VECTORISED)
 def smooth(u: Floats, known: Floats, fidelity: Floats, tolerance: float, iterations: int) -> None:
-    """See ``lockstep.smooth``."""
+    """See ``numpy_loops.smooth``."""
     height, width = known.shape
     coupling = np.float32(2) * fidelity.max()
     share = coupling / (fidelity + np.float32(4) * coupling)
