@@ -37,7 +37,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
 from rsparse.models.onnx.classifier import Classifier, load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from rsparse.models.torch.twin import load_twin
 from rsparse.store.images import decode_image, find_images, to_unit
 from rsparse.work.workers import usable_cores
@@ -64,7 +64,7 @@ def one_thread(shared: Path) -> None:
     print("| model | attack | ours, CPU-s an image | ours / floor | plain / ours | same class |")
     print("|---|---|---|---|---|---|")
     for file, preset in MODELS:
-        classifier = load_classifier(shared / "models" / file, SpecOptions(preset=preset)).check()
+        classifier = load_classifier(shared / "models" / file, InputOptions(preset=preset)).check()
         photos = find_images([shared / "photos"])[:BATCH]
         pixels = [decode_image(photo.read(), photo.path) for photo in photos]
         x = to_unit(np.stack([classifier.fit_to_input(image) for image in pixels]))

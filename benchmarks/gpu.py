@@ -34,7 +34,8 @@ from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
 from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
-from rsparse.options.method import LearnParameters, PurifyParameters
+from rsparse.options.learn_dict import LearnParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import decode_image, find_images, to_unit
 from rsparse.work.devices import optional_torch_device
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rsparse.attacks import parse_attack, run_attack
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from rsparse.models.torch.twin import load_twin
 from rsparse.store.images import to_unit
 
@@ -31,7 +31,7 @@ def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operati
         path = shared / "models" / file
         if not path.exists():
             continue
-        classifier = load_classifier(path, SpecOptions(preset=preset))
+        classifier = load_classifier(path, InputOptions(preset=preset))
         twin = load_twin(classifier, str(clock.device))
         pixels = [classifier.fit_to_input(photo) for photo in photos]
         x = to_unit(np.stack(pixels))

@@ -14,7 +14,7 @@ from rsparse.core.engines.torch.grids import Grid
 from rsparse.core.engines.torch.kernels import has_kernels
 from rsparse.core.engines.torch.overlap import add_bands
 from rsparse.core.engines.torch.pursuit import pursue, pursue_in_step
-from rsparse.options.method import PurifyParameters
+from rsparse.options.purify import PurifyParameters
 
 PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)

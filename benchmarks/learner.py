@@ -21,7 +21,7 @@ from rsparse.core.filters import non_local_means
 from rsparse.core.learning import DictionaryLearner, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.work.workers import usable_cores
 

@@ -19,7 +19,7 @@ from foolbox import PyTorchModel
 from foolbox.attacks import LinfBasicIterativeAttack, LinfFastGradientAttack
 
 from rsparse.models.onnx.classifier import Classifier, load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from rsparse.models.torch.converter import import_onnx2torch
 from rsparse.store.images import decode_image, encode_png, find_images, to_pixels, to_unit
 
@@ -47,7 +47,7 @@ class Plain(torch.nn.Module):
 
 def main(model: str, preset: str, attack: str, images: str, output: str) -> None:
     warnings.simplefilter("ignore")
-    classifier = load_classifier(Path(model), SpecOptions(preset=preset)).check()
+    classifier = load_classifier(Path(model), InputOptions(preset=preset)).check()
     plain = PyTorchModel(Plain(classifier).eval(), (0, 1), "cpu")
     files, folder = find_images([Path(images)]), Path(output)
     folder.mkdir()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.data import demo_photos
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import Pixels, decode_image, encode_png, find_images
 
 SIDE = 299

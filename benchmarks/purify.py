@@ -19,7 +19,7 @@ import photographs
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
-from rsparse.options.method import PurifyParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.store.records import DICTIONARY, Record

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.store.images import to_pixels, to_unit
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
-from rsparse.options.method import LearnParameters, LocalizeParameters, PurifyParameters
+from rsparse.options.learn_dict import LearnParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import to_pixels, to_unit
 from rsparse.work.workers import LocalWorkers
 

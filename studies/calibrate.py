@@ -27,8 +27,8 @@ from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import Column, Evaluation
-from rsparse.options.judging import EvaluateParameters
-from rsparse.options.method import LearnParameters
+from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import decode_image
 from rsparse.work.workers import LocalWorkers
 from studies.plans import ATOMS, model

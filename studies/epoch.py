@@ -62,7 +62,7 @@ def _row(
     with tempfile.TemporaryDirectory() as folder:
         outcome = train_on(
             [shared / "train"], original.path, Path(folder) / "model.onnx", parameters,
-            original.wants, defenses=parse_defenses(training.purified),
+            original.input_options, defenses=parse_defenses(training.purified),
             dictionaries=dictionaries([*training.purified, *behind], shared, work),
             adversarial_defenses=parse_defenses(behind), cache=work / "purified" / base,
             workers=how.workers, progress=clock,

@@ -37,8 +37,8 @@ from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import AttentionProbe
-from rsparse.options.judging import EvaluateParameters
-from rsparse.options.method import LearnParameters
+from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.images import decode_image
 from rsparse.work.workers import LocalWorkers
@@ -189,7 +189,7 @@ class Judge:
         found = {name: load_dictionary(path)[0] for name, path in _known(shared, work).items()}
         self.ideas, self.images = ideas(found), images
         choice = model(shared, "mobilenet-v2")
-        self.classifier: Classifier = load_classifier(choice.path, choice.wants)
+        self.classifier: Classifier = load_classifier(choice.path, choice.input_options)
         self.probe = AttentionProbe(self.classifier)
 
     def predictions(self, idea: str, name: str) -> list[int]:

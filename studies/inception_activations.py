@@ -25,17 +25,15 @@ from rsparse.commands.classify import classify_images
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.commands.purify import purify_images
 from rsparse.defenses import RegionSparse
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import (
-    ActivationParameters,
-    AttackRunParameters,
-    AttentionParameters,
-    ClassifyParameters,
-)
-from rsparse.options.method import LearnParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.activations import ActivationParameters
+from rsparse.options.attack import AttackRunParameters
+from rsparse.options.attention import AttentionParameters
+from rsparse.options.classify import ClassifyParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.folders import MANIFEST
 
-WANTS = SpecOptions(preset="inception-v3")
+WANTS = InputOptions(preset="inception-v3")
 STRIPS = ("conv_2", "mixed_1", "pool_3")
 GROUP = 10
 

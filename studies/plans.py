@@ -9,9 +9,9 @@ from rsparse.commands.learn_dict import learn_dict
 from rsparse.defenses import defense_text, parse_defense
 from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import EvaluateParameters
-from rsparse.options.method import LearnParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.work.workers import LocalWorkers
 
 MODELS = {  # file, and how it wants its input
@@ -102,7 +102,7 @@ def text_of(spec: str) -> str:
 def model(shared: Path, name: str) -> ModelChoice:
     """A classifier of ``models/``."""
     file, preset = MODELS[name]
-    return ModelChoice(shared / "models" / file, SpecOptions(preset=preset))
+    return ModelChoice(shared / "models" / file, InputOptions(preset=preset))
 
 
 def mobilenet_v2(shared: Path, work: Path) -> Plan:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rsparse.defenses import parse_defense
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.journal import to_line
 from studies.plans import COARSE, DICTIONARIES, WIDE

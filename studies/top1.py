@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 from rsparse.commands.classify import classify_images
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ClassifyParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.classify import ClassifyParameters
 
 MODELS = {
-    "mobilenet_v2_224.onnx": SpecOptions(preset="mobilenet-v2"),
-    "mobilenet_v1_075_192.onnx": SpecOptions(preset="unit"),
-    "inception_v3_299.onnx": SpecOptions(preset="inception-v3"),
+    "mobilenet_v2_224.onnx": InputOptions(preset="mobilenet-v2"),
+    "mobilenet_v1_075_192.onnx": InputOptions(preset="unit"),
+    "inception_v3_299.onnx": InputOptions(preset="inception-v3"),
 }
 
 

@@ -30,8 +30,8 @@ from rsparse.evaluation.results import (
 from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
 from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
 from rsparse.evaluation.scenarios import find_scenario
-from rsparse.options.judging import AttackRunParameters
-from rsparse.options.method import PurifyRunParameters
+from rsparse.options.attack import AttackRunParameters
+from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
 from rsparse.work.progress import Progress
 from studies import computing
@@ -100,7 +100,7 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
         clock = EpochClock(progress)
         outcome = train_on(
             [shared / "train"], original.path, path,
-            replace(training.parameters, device=how.device), original.wants,
+            replace(training.parameters, device=how.device), original.input_options,
             defenses=parse_defenses(training.purified),
             dictionaries=dictionaries(training.purified, shared, work, how.jobs),
             purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
@@ -159,7 +159,7 @@ def _attack_once(
         original = model(shared, base)
         attack_images(
             [shared / "train"], original.path, [attack], made,
-            AttackRunParameters(device=how.device), original.wants,
+            AttackRunParameters(device=how.device), original.input_options,
             labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
         )  # fmt: skip
 

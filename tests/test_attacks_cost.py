@@ -20,7 +20,7 @@ from rsparse.commands.attack.attacker import Attacker, make_batches
 from rsparse.commands.attack.run import AttackCost
 from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.options.judging import AttackRunParameters
+from rsparse.options.attack import AttackRunParameters
 from rsparse.store.images import find_images, to_unit
 from rsparse.work.workers import LocalWorkers
 

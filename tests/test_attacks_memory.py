@@ -18,7 +18,7 @@ from rsparse.commands.attack.attack import attack_images  # noqa: E402
 from rsparse.data import demo_model, demo_photos  # noqa: E402
 from rsparse.models.onnx.classifier import load_classifier  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
-from rsparse.options.judging import AttackRunParameters  # noqa: E402
+from rsparse.options.attack import AttackRunParameters  # noqa: E402
 from rsparse.work.workers import LocalWorkers, ThreadsBesideDevice  # noqa: E402
 from tests.conftest import REPOSITORY, tree_of  # noqa: E402
 from tests.refusals import refused  # noqa: E402

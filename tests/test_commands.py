@@ -38,7 +38,7 @@ def test_the_list_holds_every_module_with_a_command():
     registering = {
         name
         for name, source in SOURCES.items()
-        if "@app.command" in source or "app.add_typer" in source
+        if ("\n@command(" in source and "group=group" not in source) or "app.add_typer" in source
     }
     assert registering == set(COMMANDS)
 

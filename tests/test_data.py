@@ -15,7 +15,7 @@ from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import Classifier, load_classifier
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import decode_image, find_images
 
 PHOTOS = demo_photos("test").parent

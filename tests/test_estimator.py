@@ -15,7 +15,9 @@ from sklearn.utils import estimator_checks
 from rsparse import InputError, RegionSparse
 from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
-from rsparse.options.method import LearnParameters, LocalizeParameters, PurifyParameters
+from rsparse.options.learn_dict import LearnParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 from tests.conftest import make_picture
 
 SMALL = {"n_atoms": 24, "patch_size": 4, "patches_per_image": 200, "smoothing": False}

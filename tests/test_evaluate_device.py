@@ -15,7 +15,7 @@ from rsparse.defended.on_device import OnDevice
 from rsparse.defenses import Resources, parse_defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.predictions import load_predictions
 from tests import short_of_memory
@@ -116,7 +116,7 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
         images.append(ImageFile(name, path, tmp_path))
     weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
     other = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
-    judges = [load_classifier(MODEL), load_classifier(other, SpecOptions(preset="unit"))]
+    judges = [load_classifier(MODEL), load_classifier(other, InputOptions(preset="unit"))]
     (defense,) = parse_defense("regionsparse:sparsity=2")
     resources = Resources({"": small_dictionary})
     step = Court(resources, {}, "cpu").step(judges, defense)

@@ -11,7 +11,7 @@ from rsparse.attacks import Bim, Fgsm
 from rsparse.defenses import defense_text
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.scenarios import SOURCE
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
 from tests.refusals import refused
@@ -67,10 +67,10 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     assert found.attacks == (Fgsm(2), Fgsm(10), Bim(8))
     texts = [defense_text(defense) for defense in found.defenses]
     assert texts == ["none", "jpeg-quality=20", "jpeg-quality=75"]
-    assert found.model.wants == SpecOptions(
+    assert found.model.input_options == InputOptions(
         size=(299, 299), mean=(0.5,) * 3, std=(0.1, 0.2, 0.3), labels=("cat", "dog")
     )
-    assert found.models_of(SOURCE)[0].wants == SpecOptions(preset="inception-v3")
+    assert found.models_of(SOURCE)[0].input_options == InputOptions(preset="inception-v3")
     assert [(t.scenario.name, t.attacked.name) for t in found.threats] == [
         ("gray-box", "m"), ("transfer", "s"),
     ]  # fmt: skip

@@ -27,7 +27,7 @@ INCEPTION_V3 = "inception_v3.tf_in1k"
 def inception_v3(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Inception-v3 with random weights."""
     from rsparse.commands.fetch import fetch_model
-    from rsparse.options.models import FetchParameters
+    from rsparse.options.fetch import FetchParameters
 
     path = tmp_path_factory.mktemp("inception") / "inception_v3.onnx"
     fetch_model(INCEPTION_V3, path, FetchParameters(pretrained=False))
@@ -105,7 +105,7 @@ def test_layers_bear_the_papers_names(inception_v3: Path, shared: Path) -> None:
 def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rsparse.attacks import parse_attack
     from rsparse.commands.attack.attack import attack_images
-    from rsparse.options.judging import AttackRunParameters
+    from rsparse.options.attack import AttackRunParameters
 
     output = tmp_path_factory.mktemp("attacked") / "adv"
     chosen = parse_attack("fgsm:eps=8")

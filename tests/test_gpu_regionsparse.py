@@ -12,7 +12,8 @@ from rsparse.core.engines.torch import regionsparse  # noqa: E402
 from rsparse.core.engines.torch.precision import float32_in_full  # noqa: E402
 from rsparse.core.regionsparse import object_region, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
-from rsparse.options.method import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.options.localize import LocalizeParameters  # noqa: E402
+from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402
 from rsparse.store.images import decode_image, find_images  # noqa: E402
 from tests.conftest import REPOSITORY, make_picture  # noqa: E402

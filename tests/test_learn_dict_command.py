@@ -14,7 +14,7 @@ import pytest
 
 from rsparse.commands.learn_dict import draw_atoms
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import sha256_of_file
 from rsparse.store.images import decode_image

@@ -20,7 +20,7 @@ from rsparse.core.learning import (
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import OmpLearner
 from rsparse.core.patches import positions, take, z_score
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 from tests.refusals import refused

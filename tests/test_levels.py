@@ -13,7 +13,7 @@ from rsparse.core.levels import DEFAULT_SPARSITY, Level, level_for, noise_level,
 from rsparse.core.regionsparse import object_region, purify
 from rsparse.data import demo_photos
 from rsparse.errors import InputError
-from rsparse.options.method import PurifyParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import decode_image, find_images
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rsparse.core.localization import draw_outline, locate_object
-from rsparse.options.method import LocalizeParameters
+from rsparse.options.localize import LocalizeParameters
 from tests.conftest import make_picture
 
 SQUARE = (slice(60, 140), slice(50, 130))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rsparse.core.localization import draw_outline, locate_object
-from rsparse.options.method import LocalizeParameters
+from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import make_picture, tree_of

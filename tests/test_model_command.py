@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import InputSpec, SpecOptions
+from rsparse.models.spec import InputOptions, InputSpec
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.test_models_onnx import images_of
 from tests.test_models_onnx_refusals import outside_weights
@@ -73,7 +73,7 @@ def test_tag(run_cli: Callable[..., Result], tmp_path: Path) -> None:
     model = onnx.load(output)
     assert {entry.key for entry in model.metadata_props} == {"author", "rsparse.input"}
     assert model.graph == onnx.load(path).graph, "the graph stays as it is, softmax included"
-    options = SpecOptions(mean=SPEC.mean, std=SPEC.std, range=255.0, channels="bgr")
+    options = InputOptions(mean=SPEC.mean, std=SPEC.std, range=255.0, channels="bgr")
     images = images_of((12, 10), 2)
     np.testing.assert_array_equal(
         tagged.logits(images), load_classifier(path, options).logits(images)
@@ -96,7 +96,7 @@ def test_tagging_brings_outside_weights_in(run_cli: Callable[..., Result], tmp_p
     run_cli("model", "tag", path, "-o", output, "--preset", "unit")
     (tmp_path / "w.bin").unlink()
     images = images_of((12, 10), 2)
-    inside = load_classifier(ConvNet().save(path), SpecOptions("unit"))
+    inside = load_classifier(ConvNet().save(path), InputOptions("unit"))
     np.testing.assert_array_equal(load_classifier(output).logits(images), inside.logits(images))
 
 

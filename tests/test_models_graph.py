@@ -18,12 +18,12 @@ from rsparse.models.onnx.probes import (
     attention_maps,
     layer_activations,
 )
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
 from tests.test_models_onnx import images_of
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def tensors_of(path: Path, images: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
@@ -176,7 +176,7 @@ def test_pooled_features_times_weights_are_the_logits(tmp_path: Path, pool: str,
 def test_the_offset_of_the_spec_drops_weights_too(tmp_path: Path) -> None:
     net = ConvNet(classes=5)
     path = net.save(tmp_path / "m.onnx")
-    probe = AttentionProbe(load_classifier(path, SpecOptions("unit", class_offset=1)))
+    probe = AttentionProbe(load_classifier(path, InputOptions("unit", class_offset=1)))
     assert probe.features(images_of((12, 10), 1))[0].shape == (1, 4)
     np.testing.assert_array_equal(probe.weights, net.weights[1:])
 
@@ -250,7 +250,7 @@ def test_layers_of_inception_v3(shared: Path) -> None:
 )
 def test_attention_of_real_networks(shared: Path, model: str, preset: str, n_channels: int) -> None:
     """The probe itself asserts that features times weights are the logits."""
-    classifier = load_classifier(shared / "models" / f"{model}.onnx", SpecOptions(preset))
+    classifier = load_classifier(shared / "models" / f"{model}.onnx", InputOptions(preset))
     logits, features = AttentionProbe(classifier).features(images_of(classifier.spec.size, 1))
     assert features.shape[:2] == (1, n_channels)
     assert logits.shape == (1, 1000)

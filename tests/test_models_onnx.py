@@ -12,11 +12,11 @@ import pytest
 
 from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
 from rsparse.models.resize import resize, resize_matrix
-from rsparse.models.spec import InputSpec, SpecOptions
+from rsparse.models.spec import InputOptions, InputSpec
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.refusals import refused
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def images_of(size: tuple[int, int], n: int, seed: int = 0) -> list[np.ndarray]:
@@ -92,14 +92,14 @@ def test_class_offset_and_names(tmp_path: Path) -> None:
     images = images_of((2, 2), 2)
     whole = load_classifier(path, UNIT)
     assert (whole.n_classes, whole.class_names[7]) == (1001, "7")
-    named = load_classifier(path, SpecOptions("unit", class_offset=1, labels=names))
+    named = load_classifier(path, InputOptions("unit", class_offset=1, labels=names))
     assert (named.n_classes, named.class_names[7]) == (1000, "class 7")
     np.testing.assert_array_equal(named.logits(images), whole.logits(images)[:, 1:])
     hint = "; with --class-offset 1 a leading background class is left out"
     with refused(f"{path}: has 1001 classes, but 1000 class names are given{hint}"):
-        load_classifier(path, SpecOptions("unit", labels=names))
+        load_classifier(path, InputOptions("unit", labels=names))
     with refused(f"{path}: has 1001 outputs, too few for a class offset of 1001"):
-        load_classifier(path, SpecOptions("unit", class_offset=1001, labels=names))
+        load_classifier(path, InputOptions("unit", class_offset=1001, labels=names))
 
 
 def test_number_of_classes_where_the_graph_leaves_it_open(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_accuracy_on_photographs(shared: Path, model: str, preset: str, top1: fl
     from rsparse.store.images import decode_image
     from rsparse.store.labels import read_label_rows
 
-    classifier = load_classifier(shared / "models" / f"{model}.onnx", SpecOptions(preset), 2)
+    classifier = load_classifier(shared / "models" / f"{model}.onnx", InputOptions(preset), 2)
     labels = read_label_rows(shared / "photos" / "labels.csv", ())
     paths = [shared / "photos" / f"{name}.png" for name in labels]
     correct = [

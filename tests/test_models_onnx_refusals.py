@@ -15,11 +15,11 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.onnx.probes import AttentionProbe, PeakProbe
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def images_of(size: tuple[int, int], n: int) -> list[np.ndarray]:

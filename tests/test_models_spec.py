@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rsparse.models.fields import parse_size, parse_triple, read_class_names
-from rsparse.models.spec import METADATA_KEY, PRESETS, InputSpec, SpecOptions, resolve_input_spec
+from rsparse.models.spec import METADATA_KEY, PRESETS, InputOptions, InputSpec, resolve_input_spec
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
 
@@ -71,12 +71,12 @@ def test_sources_in_their_order(tmp_path: Path) -> None:
     assert sources["layout"] == "graph"
 
     (tmp_path / "m.onnx.json").write_text('{"std": [4, 4, 4], "class_offset": 1}')
-    spec, sources = resolve_input_spec(path, SpecOptions(range=7))
+    spec, sources = resolve_input_spec(path, InputOptions(range=7))
     assert (spec.mean, spec.std, spec.range, spec.class_offset) == ((1, 1, 1), (4, 4, 4), 7, 1)
     assert (sources["mean"], sources["std"]) == ("metadata", "sidecar m.onnx.json")
     assert sources["range"] == "--range"
 
-    spec, sources = resolve_input_spec(path, SpecOptions(preset="imagenet-torch", mean=HALF))
+    spec, sources = resolve_input_spec(path, InputOptions(preset="imagenet-torch", mean=HALF))
     assert (spec.mean, spec.std) == (HALF, PRESETS["imagenet-torch"]["std"])
     assert spec.size == (12, 10), "a preset's size yields to the graph's"
     assert (sources["std"], sources["channels"]) == ("preset imagenet-torch", "metadata")
@@ -84,10 +84,10 @@ def test_sources_in_their_order(tmp_path: Path) -> None:
 
 def test_a_preset_gives_the_size_of_an_open_graph(tmp_path: Path) -> None:
     path = ConvNet(open_size=True).save(tmp_path / "m.onnx")
-    spec, sources = resolve_input_spec(path, SpecOptions(preset="mobilenet-v2"))
+    spec, sources = resolve_input_spec(path, InputOptions(preset="mobilenet-v2"))
     assert (spec.size, sources["size"]) == ((224, 224), "preset mobilenet-v2")
     with refused(f"{path}: takes images of any size; say which with --size 224"):
-        resolve_input_spec(path, SpecOptions(preset="unit"))
+        resolve_input_spec(path, InputOptions(preset="unit"))
 
 
 def test_an_untagged_model_says_how(tmp_path: Path) -> None:
@@ -98,17 +98,17 @@ def test_an_untagged_model_says_how(tmp_path: Path) -> None:
         "with 'rsparse model tag'"
     )
     with refused(message):
-        resolve_input_spec(path, SpecOptions(size=(12, 10), channels="bgr"))
+        resolve_input_spec(path, InputOptions(size=(12, 10), channels="bgr"))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (SpecOptions("unit", size=(8, 8)), "takes 12×10 input, but --size says 8×8"),
-        (SpecOptions("unit", layout="NHWC"), "takes NCHW input, but --layout says NHWC"),
+        (InputOptions("unit", size=(8, 8)), "takes 12×10 input, but --size says 8×8"),
+        (InputOptions("unit", layout="NHWC"), "takes NCHW input, but --layout says NHWC"),
     ],
 )
-def test_contradicting_the_graph(tmp_path: Path, options: SpecOptions, message: str) -> None:
+def test_contradicting_the_graph(tmp_path: Path, options: InputOptions, message: str) -> None:
     path = ConvNet().save(tmp_path / "m.onnx")
     with refused(f"{path}: {message}"):
         resolve_input_spec(path, options)
@@ -117,7 +117,7 @@ def test_contradicting_the_graph(tmp_path: Path, options: SpecOptions, message: 
 def test_unknown_preset() -> None:
     message = "preset: expected one of inception-v3, mobilenet-v2, imagenet-torch, unit, got 'vgg'"
     with refused(message):
-        SpecOptions(preset="vgg")
+        InputOptions(preset="vgg")
 
 
 def test_options_in_text() -> None:

@@ -11,7 +11,7 @@ from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
 from tests.test_models_onnx import images_of
@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from rsparse.models.torch import twin as twin_module  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def as_tensor(images: list[np.ndarray]) -> torch.Tensor:
@@ -46,7 +46,7 @@ def as_tensor(images: list[np.ndarray]) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(12, 10), (30, 21), (5, 40)])
 def test_parity(tmp_path: Path, kwargs: dict, size: tuple[int, int]) -> None:
     """Any size, any spelling: the twin's logits are the classifier's of the same float image."""
-    spec = SpecOptions(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), range=1.0, channels="bgr")
+    spec = InputOptions(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), range=1.0, channels="bgr")
     classifier = load_classifier(ConvNet(**kwargs).save(tmp_path / "m.onnx"), spec)
     x = as_tensor(images_of(size, 3))
     found = load_twin(classifier)(x).numpy()
@@ -58,7 +58,7 @@ def test_gradient_of_a_linear_classifier(tmp_path: Path) -> None:
     """Through resizing, scaling and channel order: the gradient is the weights, carried back."""
     weights = np.random.default_rng(0).normal(size=(3, 3 * 4 * 6)).astype(np.float32)
     path = linear_classifier(tmp_path / "m.onnx", weights, (4, 6))
-    spec = SpecOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 1, 2), range=255.0, channels="bgr")
+    spec = InputOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 1, 2), range=255.0, channels="bgr")
     twin = load_twin(load_classifier(path, spec))
     x = as_tensor(images_of((8, 12), 1)).requires_grad_(True)
     twin(x)[0, 1].backward()
@@ -121,7 +121,7 @@ def test_conversion_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     [("mobilenet_v2_224", "mobilenet-v2"), ("mobilenet_v1_075_192", "unit")],
 )
 def test_parity_on_real_networks(shared: Path, model: str, preset: str) -> None:
-    classifier = load_classifier(shared / "models" / f"{model}.onnx", SpecOptions(preset))
+    classifier = load_classifier(shared / "models" / f"{model}.onnx", InputOptions(preset))
     x = as_tensor(images_of((299, 299), 1))
     floats = list(x.numpy().transpose(0, 2, 3, 1))
     difference = load_twin(classifier)(x).numpy() - classifier.logits(floats)

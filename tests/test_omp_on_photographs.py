@@ -14,7 +14,7 @@ from sklearn.linear_model import orthogonal_mp_gram
 from rsparse.core.engines.cpu import loops
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import decode_image, find_images
 
 pytestmark = pytest.mark.shared

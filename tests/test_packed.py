@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet
 
 torch = pytest.importorskip("torch")
@@ -23,7 +23,7 @@ from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not can_pack(), reason="torch without oneDNN")
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 SHAPES = [
     {"kernel_size": 1},
     {"kernel_size": 1, "stride": 2, "bias": False},

@@ -6,7 +6,7 @@ import pytest
 
 from rsparse.commands.train.retraining import purify_once
 from rsparse.defenses import parse_defense
-from rsparse.options.method import PurifyRunParameters
+from rsparse.options.purify import PurifyRunParameters
 from tests.conftest import tree_of
 
 

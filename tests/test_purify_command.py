@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rsparse.core.regionsparse import purify
-from rsparse.options.method import LocalizeParameters, PurifyParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import make_picture, tree_of

@@ -13,7 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from rsparse.core.regionsparse import purify  # noqa: E402
-from rsparse.options.method import LocalizeParameters, PurifyParameters  # noqa: E402
+from rsparse.options.localize import LocalizeParameters  # noqa: E402
+from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
 from rsparse.store.images import decode_image, encode_png  # noqa: E402
 from tests import short_of_memory  # noqa: E402

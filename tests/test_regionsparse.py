@@ -12,7 +12,8 @@ from rsparse.core.localization import locate_object
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take
 from rsparse.core.regionsparse import purify
-from rsparse.options.method import LocalizeParameters, PurifyParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import to_unit
 from tests.conftest import make_picture
 from tests.refusals import refused

@@ -8,7 +8,7 @@ from shutil import rmtree
 import pytest
 
 from rsparse.commands.report import write_report
-from rsparse.options.judging import ReportParameters
+from rsparse.options.report import ReportParameters
 from tests.conftest import tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
 from tests.test_report import DICTIONARY, FEW, MODEL

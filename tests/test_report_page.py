@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rsparse.commands.report import write_report
-from rsparse.options.judging import ReportParameters
+from rsparse.options.report import ReportParameters
 from tests.browser import Seen, chromium, look
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_eval_folder, make_evaluation

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rsparse.defenses import parse_defense
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import REPOSITORY, make_picture
 

@@ -16,8 +16,8 @@ from rsparse.commands.train.train import train_model
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import RECORD_KEY
-from rsparse.models.spec import SpecOptions
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.train import TrainParameters
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
 from rsparse.store.predictions import load_predictions
@@ -315,4 +315,4 @@ def test_last_layers_of_a_real_classifier(run_cli, shared, tmp_path):
         best["versions"]["jpeg-quality=10"]["loss"] < first["versions"]["jpeg-quality=10"]["loss"]
     )
     classifier = load_classifier(tmp_path / "new.onnx")
-    assert classifier.spec == load_classifier(model, SpecOptions(preset="mobilenet-v2")).spec
+    assert classifier.spec == load_classifier(model, InputOptions(preset="mobilenet-v2")).spec

@@ -11,8 +11,8 @@ import pytest
 
 from rsparse.defenses import Resources, parse_defense
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.train import TrainParameters
 from rsparse.store.images import to_unit
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.samples import Shard
@@ -25,7 +25,7 @@ from rsparse.training.checkpoints import State, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score  # noqa: E402
 from rsparse.training.retrained import open_trainable  # noqa: E402
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 PLAIN = TrainParameters(
     on="clean", optimizer="sgd", momentum=0, weight_decay=0, label_smoothing=0, learning_rate=0.5
 )

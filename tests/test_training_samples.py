@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.training.adversaries import ADVERSARIAL
@@ -30,7 +30,7 @@ from tests.conftest import make_picture
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:

@@ -11,7 +11,7 @@ from onnx import helper
 
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
 
@@ -25,7 +25,7 @@ from rsparse.models.torch.weights import (  # noqa: E402
     with_weights,
 )
 
-UNIT = SpecOptions(preset="unit")
+UNIT = InputOptions(preset="unit")
 
 
 def opened(path: Path, wanted: str = "all", batch_norm: bool = False) -> tuple[Classifier, Any]:

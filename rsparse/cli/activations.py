@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
-from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import (
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ActivationParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Json, Model, Overwrite, output_option
+from rsparse.models.spec import InputOptions
+from rsparse.options.activations import ActivationParameters
+from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.activations import ActivationOutcome
@@ -28,18 +20,14 @@ if TYPE_CHECKING:
 _BANDS = 5
 
 
-@app.command(
-    epilog=examples(
-        "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --plot act.png",
-        "rsparse activations imgs/ adv/ --model m.onnx --preset inception-v3 -o act.h5 \\",
-        "    --plot act.png --layers conv_2,mixed_1,pool_3",
-        "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --gamma 0.5",
-    )
+@command(
+    "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --plot act.png",
+    "rsparse activations imgs/ adv/ --model m.onnx --preset inception-v3 -o act.h5 \\",
+    "    --plot act.png --layers conv_2,mixed_1,pool_3",
+    "rsparse activations imgs/ adv/ --model tagged.onnx -o act.h5 --gamma 0.5",
 )
-@model_options
-@parameter_options(parameters=ActivationParameters)
-@worker_options
 def activations(
+    *,
     benign: Annotated[Path, typer.Argument(help="Folder of benign images.", show_default=False)],
     adversarial: Annotated[
         Path,
@@ -48,7 +36,7 @@ def activations(
     model: Model,
     output: Annotated[Path, output_option("File for the activations (HDF5).")],
     parameters: ActivationParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     plot: Annotated[
         Path | None,
         typer.Option(help="Also draw the ratio by layer and the chosen layers into this PNG."),
@@ -60,7 +48,7 @@ def activations(
             "the first, a middle and the last by default.",
         ),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -81,7 +69,7 @@ def activations(
             model,
             output,
             parameters,
-            wants,
+            input_options,
             layers=names,
             plot=plot,
             workers=workers,

@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsparse.attacks import ATTACKS, Attack, parse_attack
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
-from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import (
-    Images,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import AttackRunParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
+from rsparse.models.spec import InputOptions
+from rsparse.options.attack import AttackRunParameters
+from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.attack.attack import AttackOutcome
@@ -31,18 +22,14 @@ if TYPE_CHECKING:
     from rsparse.work.progress import Progress
 
 
-@app.command(
-    epilog=examples(
-        "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
-        "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
-        "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
-        "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --float -o adv/",
-    )
+@command(
+    "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
+    "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
+    "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
+    "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --float -o adv/",
 )
-@model_options
-@parameter_options(parameters=AttackRunParameters)
-@worker_options
 def attack(
+    *,
     images: Images,
     model: Model,
     attacks: Annotated[
@@ -59,7 +46,7 @@ def attack(
     ],
     output: Annotated[Path, output_option("Folder for the adversarial images.")],
     parameters: AttackRunParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +55,7 @@ def attack(
             "the model's own predictions."
         ),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -89,7 +76,7 @@ def attack(
             chosen,
             output,
             parameters,
-            wants,
+            input_options,
             labels=labels,
             workers=workers,
             overwrite=overwrite,

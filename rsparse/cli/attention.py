@@ -7,33 +7,21 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import (
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import AttentionParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Json, Model, Overwrite, output_option
+from rsparse.models.spec import InputOptions
+from rsparse.options.attention import AttentionParameters
+from rsparse.work.workers import Workers
 
 
-@app.command(
-    epilog=examples(
-        "rsparse attention imgs/ --model tagged.onnx -o cams/",
-        "rsparse attention imgs/ adv/ adv-purified/ --model tagged.onnx -o cams/",
-        "rsparse attention adv/ --model tagged.onnx -o cams/ --class label --labels labels.csv",
-    )
+@command(
+    "rsparse attention imgs/ --model tagged.onnx -o cams/",
+    "rsparse attention imgs/ adv/ adv-purified/ --model tagged.onnx -o cams/",
+    "rsparse attention adv/ --model tagged.onnx -o cams/ --class label --labels labels.csv",
 )
-@model_options
-@parameter_options(parameters=AttentionParameters)
-@worker_options
 def attention(
+    *,
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -45,7 +33,7 @@ def attention(
     model: Model,
     output: Annotated[Path, output_option("Folder for the pictures.")],
     parameters: AttentionParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     explain: Annotated[
         str,
         typer.Option(
@@ -56,7 +44,7 @@ def attention(
         Path | None,
         typer.Option(help="CSV file with the columns file and label (class index or name)."),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +63,7 @@ def attention(
             model,
             output,
             parameters,
-            wants,
+            input_options,
             explain=explain,
             labels=labels,
             workers=workers,

@@ -8,43 +8,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.model_options import Model, model_options
-from rsparse.cli.options import (
-    Images,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ClassifyParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
+from rsparse.models.spec import InputOptions
+from rsparse.options.classify import ClassifyParameters
+from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.classify import ClassifyOutcome
 
 
-@app.command(
-    epilog=examples(
-        "rsparse classify imgs/ --model tagged.onnx",
-        "rsparse classify imgs/ --model m.onnx --preset inception-v3 --labels labels.csv",
-        "rsparse classify adv-purified/ --model m.onnx -o pred.h5",
-        "rsparse classify imgs/ --model m.onnx --device cuda --batch-size 64 -o pred.csv",
-        "rsparse classify cat.jpg --model m.onnx --json | jq .predictions[0].top[0]",
-    )
+@command(
+    "rsparse classify imgs/ --model tagged.onnx",
+    "rsparse classify imgs/ --model m.onnx --preset inception-v3 --labels labels.csv",
+    "rsparse classify adv-purified/ --model m.onnx -o pred.h5",
+    "rsparse classify imgs/ --model m.onnx --device cuda --batch-size 64 -o pred.csv",
+    "rsparse classify cat.jpg --model m.onnx --json | jq .predictions[0].top[0]",
 )
-@model_options
-@parameter_options(parameters=ClassifyParameters)
-@worker_options
 def classify(
+    *,
     images: Images,
     model: Model,
     parameters: ClassifyParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     output: Annotated[
         Path | None,
         output_option("File for the predictions, .h5 or .csv; standard output by default."),
@@ -56,7 +43,7 @@ def classify(
             "labels come from the images' manifest, or from subfolders named like classes."
         ),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -74,7 +61,7 @@ def classify(
             model,
             output,
             parameters,
-            wants,
+            input_options,
             labels=labels,
             workers=workers,
             overwrite=overwrite,

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, progress_bar, stderr, table, to_json
-from rsparse.cli.options import Jobs, Json, Overwrite, examples, output_option
+from rsparse.cli.options import Jobs, Json, Overwrite, output_option
 
 
-@app.command(epilog=examples("rsparse demo", "rsparse demo -o try/ --overwrite"))
+@command("rsparse demo", "rsparse demo -o try/ --overwrite")
 def demo(
     output: Annotated[Path, output_option("Folder for everything that is made.")] = Path("demo"),
     jobs: Jobs = 0,

@@ -9,25 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json
 from rsparse.cli.evaluate_tables import print_plan, print_results
-from rsparse.cli.model_options import model_options
-from rsparse.cli.options import (
-    Dictionaries,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
+from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
 from rsparse.errors import InputError
 from rsparse.models.fields import flag_of
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import EvaluateParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.specs import named_files
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.evaluation.plan import ModelChoice, Plan
@@ -36,23 +27,19 @@ _Paths = list[Path] | None
 _Texts = list[str] | None
 
 
-@app.command(
-    epilog=examples(
-        "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
-        "  -a cw-l2:d=.05 --defense regionsparse --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
-        "rsparse evaluate plan.toml --dry-run",
-        "rsparse evaluate plan.toml --jobs 2",
-        "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
-        "  --scenario transfer --source-model other.onnx -o eval/",
-        "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --defense regionsparse -d dict.h5 \\",
-        "  --scenario gray-box --scenario black-box --scenario extended-gray-box \\",
-        "  --retrained retrained.onnx --adversarial-training adversarial.onnx -o eval/",
-    )
+@command(
+    "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
+    "  -a cw-l2:d=.05 --defense regionsparse --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
+    "rsparse evaluate plan.toml --dry-run",
+    "rsparse evaluate plan.toml --jobs 2",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
+    "  --scenario transfer --source-model other.onnx -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --defense regionsparse -d dict.h5 \\",
+    "  --scenario gray-box --scenario black-box --scenario extended-gray-box \\",
+    "  --retrained retrained.onnx --adversarial-training adversarial.onnx -o eval/",
 )
-@model_options
-@parameter_options(parameters=EvaluateParameters)
-@worker_options
 def evaluate(
+    *,
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -63,7 +50,7 @@ def evaluate(
         ),
     ],
     parameters: EvaluateParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     model: Annotated[
         Path | None,
         typer.Option("--model", "-m", help="The classifier to judge, an ONNX file."),
@@ -139,7 +126,7 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")
     ] = False,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -162,9 +149,9 @@ def evaluate(
         "--adversarial-training": adversarial_training,
     }
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
-        plan = _plan_from_file(images[0], output, parameters, wants, given)
+        plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
-        plan = _plan_from_options(images, output, parameters, wants, given)
+        plan = _plan_from_options(images, output, parameters, input_options, given)
     from rsparse.commands.evaluate.estimate import estimate
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
@@ -186,7 +173,7 @@ def _plan_from_file(
     path: Path,
     output: Path | None,
     parameters: EvaluateParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     given: Mapping[str, Any],
 ) -> Plan:
     from rsparse.evaluation.plan_file import read_plan
@@ -200,8 +187,8 @@ def _plan_from_file(
     ]
     said += [
         f"--{flag_of(field.name)}"
-        for field in dataclasses.fields(wants)
-        if getattr(wants, field.name) is not None
+        for field in dataclasses.fields(input_options)
+        if getattr(input_options, field.name) is not None
     ]
     if said:
         raise InputError(f"{said[0]} belongs into the plan {path}")
@@ -212,7 +199,7 @@ def _plan_from_options(
     images: list[Path],
     output: Path | None,
     parameters: EvaluateParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     given: Mapping[str, Any],
 ) -> Plan:
     from rsparse.evaluation.plan import (
@@ -233,7 +220,7 @@ def _plan_from_options(
     return Plan(
         images=tuple(images),
         labels=given["--labels"],
-        model=ModelChoice(given["--model"], wants),
+        model=ModelChoice(given["--model"], input_options),
         attacks=parse_attacks(texts("--attack")),
         defenses=parse_defenses(texts("--defense")),
         output=output,
@@ -260,5 +247,5 @@ def _sources(paths: list[Path], presets: list[str]) -> tuple[ModelChoice, ...]:
             f"got {len(presets)}"
         )
     said: list[str | None] = [*presets] if len(presets) > 1 else [*presets] * len(paths)
-    options = [SpecOptions(preset=preset) for preset in said or [None] * len(paths)]
+    options = [InputOptions(preset=preset) for preset in said or [None] * len(paths)]
     return tuple(map(ModelChoice, paths, options))

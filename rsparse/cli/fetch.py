@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, summary, to_json
-from rsparse.cli.options import Json, Overwrite, examples, output_option, parameter_options
-from rsparse.options.models import FetchParameters
+from rsparse.cli.options import Json, Overwrite, output_option
+from rsparse.options.fetch import FetchParameters
 
 if TYPE_CHECKING:
     from rsparse.commands.fetch import Fetched
 
 
-@app.command(
-    epilog=examples(
-        "rsparse fetch inception_v3.tf_in1k -o inception_v3.onnx",
-        "rsparse fetch inception_v3.tf_adv_in1k -o inception_v3_adv.onnx",
-        "rsparse fetch inception_v4.tf_in1k -o inception_v4.onnx",
-        "rsparse fetch inception_resnet_v2.tf_in1k -o inception_resnet_v2.onnx",
-        "rsparse fetch resnet50.a1_in1k -o random.onnx --no-pretrained --seed 1",
-    )
+@command(
+    "rsparse fetch inception_v3.tf_in1k -o inception_v3.onnx",
+    "rsparse fetch inception_v3.tf_adv_in1k -o inception_v3_adv.onnx",
+    "rsparse fetch inception_v4.tf_in1k -o inception_v4.onnx",
+    "rsparse fetch inception_resnet_v2.tf_in1k -o inception_resnet_v2.onnx",
+    "rsparse fetch resnet50.a1_in1k -o random.onnx --no-pretrained --seed 1",
 )
-@parameter_options(parameters=FetchParameters)
 def fetch(
     model: Annotated[
         str,

@@ -7,32 +7,21 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import (
-    Images,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.options.method import LearnParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Images, Json, Overwrite, output_option
+from rsparse.options.learn_dict import LearnParameters
+from rsparse.work.workers import Workers
 
 
-@app.command(
-    epilog=examples(
-        "rsparse learn-dict imgs/ -o dict.h5",
-        "rsparse learn-dict imgs/ -o dict.h5 --preview dict.png",
-        "rsparse learn-dict imgs/ -o dict.h5 --n-atoms 1024 --patch-size 6",
-        "rsparse learn-dict imgs/ -o dict.h5 --no-smoothing --no-normalize",
-    )
+@command(
+    "rsparse learn-dict imgs/ -o dict.h5",
+    "rsparse learn-dict imgs/ -o dict.h5 --preview dict.png",
+    "rsparse learn-dict imgs/ -o dict.h5 --n-atoms 1024 --patch-size 6",
+    "rsparse learn-dict imgs/ -o dict.h5 --no-smoothing --no-normalize",
 )
-@parameter_options(parameters=LearnParameters)
-@worker_options
 def learn_dict(
+    *,
     images: Images,
     output: Annotated[Path, output_option("Dictionary file to write (HDF5).")],
     parameters: LearnParameters,
@@ -40,7 +29,7 @@ def learn_dict(
         Path | None,
         typer.Option(help="Also draw the atoms into this PNG file."),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -7,31 +7,20 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import (
-    Images,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-    worker_options,
-)
-from rsparse.options.method import LocalizeParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.cli.options import Images, Json, Overwrite, output_option
+from rsparse.options.localize import LocalizeParameters
+from rsparse.work.workers import Workers
 
 
-@app.command(
-    epilog=examples(
-        "rsparse localize imgs/ -o masks/",
-        "rsparse localize imgs/ -o masks/ --overlay outlines/",
-        "rsparse localize imgs/ -o masks/ --otsu --difference horizontal",
-    )
+@command(
+    "rsparse localize imgs/ -o masks/",
+    "rsparse localize imgs/ -o masks/ --overlay outlines/",
+    "rsparse localize imgs/ -o masks/ --otsu --difference horizontal",
 )
-@parameter_options(parameters=LocalizeParameters)
-@worker_options
 def localize(
+    *,
     images: Images,
     output: Annotated[Path, output_option("Folder for the masks.")],
     parameters: LocalizeParameters,
@@ -39,7 +28,7 @@ def localize(
         Path | None,
         typer.Option(help="Also write pictures with the outline drawn into this folder."),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import to_json
 from rsparse.cli.groups import QuickGroup
-from rsparse.cli.model_options import model_options
-from rsparse.cli.options import Json, Overwrite, examples, output_option
-from rsparse.models.spec import SpecOptions
+from rsparse.cli.options import Json, Overwrite, output_option
+from rsparse.models.spec import InputOptions
 
 group = typer.Typer(
     cls=QuickGroup,
@@ -27,15 +27,13 @@ ModelFile = Annotated[
 ]
 
 
-@group.command(
-    epilog=examples(
-        "rsparse model show m.onnx",
-        "rsparse model show m.onnx --preset mobilenet-v2",
-        "rsparse model show m.onnx --json | jq .input.mean.source",
-    )
+@command(
+    "rsparse model show m.onnx",
+    "rsparse model show m.onnx --preset mobilenet-v2",
+    "rsparse model show m.onnx --json | jq .input.mean.source",
+    group=group,
 )
-@model_options
-def show(model: ModelFile, wants: SpecOptions, as_json: Json = False) -> None:
+def show(model: ModelFile, input_options: InputOptions, as_json: Json = False) -> None:
     """Print what rsparse will do with a model, each value with its source.
 
     Sources in the order of their strength: options, a preset, a sidecar m.onnx.json, metadata in
@@ -43,7 +41,7 @@ def show(model: ModelFile, wants: SpecOptions, as_json: Json = False) -> None:
     """
     from rsparse.commands.model import describe_model
 
-    description = describe_model(model, wants)
+    description = describe_model(model, input_options)
     if as_json:
         typer.echo(to_json(description))
     else:
@@ -83,18 +81,16 @@ def _spelled(name: str, value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@group.command(
-    epilog=examples(
-        "rsparse model tag m.onnx -o tagged.onnx --preset inception-v3",
-        "rsparse model tag m.onnx -o tagged.onnx --size 224 --mean 0.485,0.456,0.406 \\",
-        "    --std 0.229,0.224,0.225 --class-names imagenet_labels.txt",
-    )
+@command(
+    "rsparse model tag m.onnx -o tagged.onnx --preset inception-v3",
+    "rsparse model tag m.onnx -o tagged.onnx --size 224 --mean 0.485,0.456,0.406 \\",
+    "    --std 0.229,0.224,0.225 --class-names imagenet_labels.txt",
+    group=group,
 )
-@model_options
 def tag(
     model: ModelFile,
     output: Annotated[Path, output_option("The tagged copy (ONNX).")],
-    wants: SpecOptions,
+    input_options: InputOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +100,6 @@ def tag(
     """
     from rsparse.commands.model import tag_model
 
-    spec = tag_model(model, output, wants, overwrite=overwrite)
+    spec = tag_model(model, output, input_options, overwrite=overwrite)
     record = {"output": str(output), "input": spec.as_record()}
     typer.echo(to_json(record) if as_json else str(output))

@@ -8,41 +8,34 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
     Dictionaries,
     Images,
     Json,
     Overwrite,
-    examples,
     output_option,
-    parameter_options,
-    worker_options,
 )
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
 from rsparse.errors import InputError
-from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.options.specs import named_files
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.work.workers import Workers
 
 
-@app.command(
-    epilog=examples(
-        "rsparse purify adv/ --dict dict.h5",
-        "rsparse purify photo.jpg --dict dict.h5 -o clean/ --sparsity 1",
-        "rsparse purify adv/ --dict dict.h5 --masks masks/ -o purified/",
-        "rsparse purify adv/ --dict dict.h5 --no-localize --stride 1",
-        "rsparse purify adv/ --dict dict.h5 --device auto",
-        "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
-        "rsparse purify adv/ --defense bilateral+jpeg -o both/",
-    )
+@command(
+    "rsparse purify adv/ --dict dict.h5",
+    "rsparse purify photo.jpg --dict dict.h5 -o clean/ --sparsity 1",
+    "rsparse purify adv/ --dict dict.h5 --masks masks/ -o purified/",
+    "rsparse purify adv/ --dict dict.h5 --no-localize --stride 1",
+    "rsparse purify adv/ --dict dict.h5 --device auto",
+    "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
+    "rsparse purify adv/ --defense bilateral+jpeg -o both/",
 )
-@parameter_options(
-    how=PurifyRunParameters, parameters=PurifyParameters, localization=LocalizeParameters
-)
-@worker_options
 def purify(
+    *,
     images: Images,
     how: PurifyRunParameters,
     parameters: PurifyParameters,
@@ -67,7 +60,7 @@ def purify(
         Path | None,
         typer.Option(help="Folder of masks (white: object) to use instead of localization."),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

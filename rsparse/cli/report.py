@@ -7,32 +7,20 @@ from typing import Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import progress_bar, stderr, to_json
-from rsparse.cli.model_options import model_options
-from rsparse.cli.options import (
-    Dictionaries,
-    Json,
-    Overwrite,
-    examples,
-    output_option,
-    parameter_options,
-)
+from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
 from rsparse.errors import one_line
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ReportParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.report import ReportParameters
 from rsparse.options.specs import named_files
 
 
-@app.command(
-    epilog=examples(
-        "rsparse report eval/ -o report/",
-        "rsparse report eval/ -o report/ --dict dict.h5 --model m.onnx --preset inception-v3",
-        "rsparse report eval/ -o tables/ --format md --format csv",
-    )
+@command(
+    "rsparse report eval/ -o report/",
+    "rsparse report eval/ -o report/ --dict dict.h5 --model m.onnx --preset inception-v3",
+    "rsparse report eval/ -o tables/ --format md --format csv",
 )
-@model_options
-@parameter_options(parameters=ReportParameters)
 def report(
     evaluation: Annotated[
         Path,
@@ -42,7 +30,7 @@ def report(
     ],
     output: Annotated[Path, output_option("Folder for the report.")],
     parameters: ReportParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,7 +79,7 @@ def report(
             formats=formats or ["html"],
             dictionaries=named_files(dictionaries),
             model=model,
-            wants=wants,
+            input_options=input_options,
             judged=judged,
             overwrite=overwrite,
             progress=progress,

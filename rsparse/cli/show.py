@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import to_json
-from rsparse.cli.options import Json, examples
+from rsparse.cli.options import Json
 from rsparse.errors import one_line
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
 
-@app.command(
-    epilog=examples(
-        "rsparse show dict.h5",
-        "rsparse show adv-purified/",
-        "rsparse show retrained.onnx",
-        "rsparse show adv-purified/ --json | jq .inputs",
-    )
+@command(
+    "rsparse show dict.h5",
+    "rsparse show adv-purified/",
+    "rsparse show retrained.onnx",
+    "rsparse show adv-purified/ --json | jq .inputs",
 )
 def show(
     artifact: Annotated[

@@ -7,50 +7,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.cli.app import app
+from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
-from rsparse.cli.model_options import Model, model_options
 from rsparse.cli.options import (
     Dictionaries,
     Images,
     Json,
+    Model,
     Overwrite,
-    examples,
     output_option,
-    parameter_options,
-    worker_options,
 )
 from rsparse.defenses import parse_defense
-from rsparse.models.spec import SpecOptions
+from rsparse.models.spec import InputOptions
 from rsparse.options.specs import named_files
-from rsparse.options.training import TrainParameters
-from rsparse.work.workers import LocalWorkers, Workers
+from rsparse.options.train import TrainParameters
+from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.train.run import TrainOutcome
 
 
-@app.command(
-    epilog=examples(
-        "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d dict.h5 "
-        "-o n.onnx",
-        "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
-        "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
-        "rsparse train imgs/ -m m.onnx --distill --on adversarial --adversarial-defense median "
-        "-o n.onnx",
-        "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
-        "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
-    )
+@command(
+    "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d dict.h5 "
+    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
+    "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --on adversarial --adversarial-defense median "
+    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
 )
-@model_options
-@parameter_options(parameters=TrainParameters)
-@worker_options
 def train(
+    *,
     images: Images,
     model: Model,
     output: Annotated[Path, output_option("File for the retrained classifier (ONNX).")],
     parameters: TrainParameters,
-    wants: SpecOptions,
+    input_options: InputOptions,
     defenses: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,7 +97,7 @@ def train(
         Path | None,
         typer.Option(help="Also draw loss and accuracy by epoch into this PNG file."),
     ] = None,
-    workers: Workers = LocalWorkers(),
+    workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -130,7 +123,7 @@ def train(
             model,
             output,
             parameters,
-            wants,
+            input_options,
             defenses=chosen,
             dictionaries=files,
             adversarial_defenses=behind,

@@ -15,8 +15,8 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.graph import Layer, activation_layers
 from rsparse.models.onnx.probes import PeakProbe
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ActivationParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.activations import ActivationParameters
 from rsparse.options.specs import nearest
 from rsparse.pictures.activations import draw_activations
 from rsparse.store.activations import VERSIONS, activation_entry, save_activations
@@ -88,7 +88,7 @@ def measure_activations(
     model: Path,
     output: Path,
     parameters: ActivationParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     layers: Sequence[str] = (),
     plot: Path | None = None,
@@ -107,7 +107,7 @@ def measure_activations(
     output : Path
         ``act.h5``.
     parameters : ActivationParameters
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     layers : sequence of str
         Layers whose detectors are kept and drawn one by one; the first, a middle and the last
@@ -128,7 +128,7 @@ def measure_activations(
             raise InputError(f"{plot}: expected a file ending in .png")
     inputs = [load_inputs([adversarial]), load_inputs([benign])]
     joined, alone = join_inputs(inputs)
-    classifier = load_classifier(model, wants).check()
+    classifier = load_classifier(model, input_options).check()
     found = activation_layers(classifier.graph, str(model))
     chosen = choose_layers(found, layers)
     probe = PeakProbe(classifier, found)

@@ -14,8 +14,8 @@ from rsparse.core.attention import class_activation_map, overlay_map, stretch_to
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
 from rsparse.models.onnx.probes import AttentionProbe
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import AttentionParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.attention import AttentionParameters
 from rsparse.options.specs import nearest
 from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.folders import OutputFolder
@@ -139,7 +139,7 @@ def explain_images(
     model: Path,
     output: Path,
     parameters: AttentionParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     explain: str = PREDICTED,
     labels: Path | None = None,
@@ -158,7 +158,7 @@ def explain_images(
         The ONNX file.
     output : Path
     parameters : AttentionParameters
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     explain : str
         ``predicted``, ``label``, or a class by its number or name.
@@ -176,7 +176,7 @@ def explain_images(
     columns = _columns(paths)
     inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
     first, alone = _joined(inputs) if columns else (inputs[0], [])
-    classifier = load_classifier(model, wants)
+    classifier = load_classifier(model, input_options)
     probe = AttentionProbe(classifier)
     known, origin = find_labels(first, labels, classifier.class_names, classifier.n_classes)
     chosen = choose_class(explain, classifier)

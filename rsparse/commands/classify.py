@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ClassifyParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.classify import ClassifyParameters
 from rsparse.store.files import refuse_existing, sha256_of_file
 from rsparse.store.images import ImageFile, Pixels
 from rsparse.store.inputs import load_inputs
@@ -147,7 +147,7 @@ def classify_images(
     model: Path,
     output: Path | None,
     parameters: ClassifyParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     labels: Path | None = None,
     workers: Workers = LocalWorkers(),
@@ -165,7 +165,7 @@ def classify_images(
     output : Path or None
         ``pred.h5`` or ``pred.csv``; without it the predictions are in the outcome.
     parameters : ClassifyParameters
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images, if any.
@@ -179,7 +179,7 @@ def classify_images(
     """
     _check_output(output, overwrite)
     inputs = load_inputs(paths)
-    classifier = load_classifier(model, wants).check()
+    classifier = load_classifier(model, input_options).check()
     known, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = _device(parameters, workers)

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
-from rsparse.options.judging import (
-    ActivationParameters,
-    AttackRunParameters,
-    AttentionParameters,
-    ClassifyParameters,
-)
-from rsparse.options.method import LearnParameters, LocalizeParameters
+from rsparse.options.activations import ActivationParameters
+from rsparse.options.attack import AttackRunParameters
+from rsparse.options.attention import AttentionParameters
+from rsparse.options.classify import ClassifyParameters
+from rsparse.options.learn_dict import LearnParameters
+from rsparse.options.localize import LocalizeParameters
 from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.folders import MANIFEST

@@ -16,7 +16,7 @@ from rsparse.models.spec import METADATA_KEY
 from rsparse.models.zoo.export import export_onnx, torch_logits
 from rsparse.models.zoo.hub import WEIGHTS_FILE, Weights, fetch_weights
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
-from rsparse.options.models import FetchParameters
+from rsparse.options.fetch import FetchParameters
 from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.records import GENERATOR
 

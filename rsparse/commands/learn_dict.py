@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.errors import InputError
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.images import ImageFile, encode_png

@@ -10,7 +10,7 @@ import numpy as np
 
 from rsparse.core.localization import draw_outline, locate_object
 from rsparse.errors import InputError
-from rsparse.options.method import LocalizeParameters
+from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs

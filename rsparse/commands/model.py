@@ -14,15 +14,15 @@ from rsparse.models.onnx.graph import activation_layers, without_softmax
 from rsparse.models.spec import (
     FIELDS,
     METADATA_KEY,
+    InputOptions,
     InputSpec,
-    SpecOptions,
     resolve_input_spec,
     said_of_input,
 )
 from rsparse.store.files import refuse_existing, write_atomic
 
 
-def describe_model(path: Path, wants: SpecOptions | None = None) -> dict[str, Any]:
+def describe_model(path: Path, input_options: InputOptions | None = None) -> dict[str, Any]:
     """What rsparse will do with a model.
 
     Returns
@@ -37,11 +37,11 @@ def describe_model(path: Path, wants: SpecOptions | None = None) -> dict[str, An
         If the file is no image classifier.
     """
     file = load_onnx(path)
-    values, sources = said_of_input(file, wants)
+    values, sources = said_of_input(file, input_options)
     problem = None
     n_classes = None
     try:
-        spec, sources = resolve_input_spec(file, wants)
+        spec, sources = resolve_input_spec(file, input_options)
         values = spec.as_record()
         n_classes = Classifier(path, spec, file=file).check().n_classes
     except InputError as error:
@@ -83,7 +83,7 @@ def _describe_graph(file: OnnxFile) -> dict[str, Any]:
 
 
 def tag_model(
-    path: Path, output: Path, wants: SpecOptions | None = None, *, overwrite: bool = False
+    path: Path, output: Path, input_options: InputOptions | None = None, *, overwrite: bool = False
 ) -> InputSpec:
     """Write a copy of a model that says how it wants its input.
 
@@ -96,7 +96,7 @@ def tag_model(
     """
     refuse_existing(output, overwrite)
     file = load_onnx(path)
-    spec, _ = resolve_input_spec(file, wants)
+    spec, _ = resolve_input_spec(file, input_options)
     Classifier(path, spec, file=file).check()
     write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
     return spec

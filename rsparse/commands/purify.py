@@ -16,7 +16,8 @@ from rsparse.errors import InputError
 from rsparse.models.fields import parse_size
 from rsparse.models.resize import fit_pixels
 from rsparse.options.fields import Parameters
-from rsparse.options.method import LocalizeParameters, PurifyParameters, PurifyRunParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels

@@ -14,8 +14,8 @@ from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.results import CLEAN, Column
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import attention_maps, layer_activations
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import ReportParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.report import ReportParameters
 from rsparse.pictures.charts import png
 from rsparse.report.figures import Figure, figures_of
 from rsparse.report.gallery import Versions, make_activations, make_panels, make_sheets
@@ -61,7 +61,7 @@ def write_report(
     formats: Sequence[str] = ("html",),
     dictionaries: Mapping[str, Path] | None = None,
     model: Path | None = None,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     judged: str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -81,7 +81,7 @@ def write_report(
         Those that the judged defense was given, by name.
     model : Path, optional
         The judged classifier, for attention and activation.
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     judged : str, optional
         Short name of the defense that the verdict is to be about.
@@ -100,7 +100,7 @@ def write_report(
     subjects = find_subjects(load_evaluation(folder), judged)
     gallery, figures = Gallery(), figures_of(subjects)
     if "html" in chosen or "png" in chosen or "csv" in chosen:
-        maker = _PictureMaker(folder, subjects, dictionaries or {}, model, wants, progress)
+        maker = _PictureMaker(folder, subjects, dictionaries or {}, model, input_options, progress)
         gallery, measured = maker.make(parameters, pictures="html" in chosen)
         figures += measured
     with target.filled() as place:
@@ -153,7 +153,7 @@ class _PictureMaker:
         subjects: Subjects,
         dictionaries: Mapping[str, Path],
         model: Path | None,
-        wants: SpecOptions | None,
+        input_options: InputOptions | None,
         progress: Progress,
     ) -> None:
         self.subjects = subjects
@@ -165,7 +165,7 @@ class _PictureMaker:
                 raise InputError(f"{path}: is not the one that the evaluation was made with")
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
-        self.classifier = None if model is None else load_classifier(model, wants).check()
+        self.classifier = None if model is None else load_classifier(model, input_options).check()
         self.load = partial(_load, folder)
 
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:

@@ -21,7 +21,7 @@ from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, Untrained, unit
 from rsparse.core.patches import take, z_score
 from rsparse.errors import InputError
-from rsparse.options.method import LearnParameters
+from rsparse.options.learn_dict import LearnParameters
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.options.method import PurifyParameters
+from rsparse.options.purify import PurifyParameters
 
 Pixels = NDArray[np.uint8]
 

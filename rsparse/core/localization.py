@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.options.method import LocalizeParameters
+from rsparse.options.localize import LocalizeParameters
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -14,7 +14,8 @@ from rsparse.core.filters import bilateral
 from rsparse.core.levels import Level, level_for
 from rsparse.core.localization import locate_object
 from rsparse.errors import InputError
-from rsparse.options.method import LocalizeParameters, PurifyParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

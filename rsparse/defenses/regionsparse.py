@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.options.fields import parameter
-from rsparse.options.method import LocalizeParameters, PurifyParameters
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels

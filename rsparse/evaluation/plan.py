@@ -18,8 +18,8 @@ from rsparse.evaluation.scenarios import (
     Scenario,
     find_scenario,
 )
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import EvaluateParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.evaluate import EvaluateParameters
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ModelChoice:
     """A classifier's file, and what the user says of its input."""
 
     path: Path
-    wants: SpecOptions | None = None
+    input_options: InputOptions | None = None
 
     @property
     def name(self) -> str:

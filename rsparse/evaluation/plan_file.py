@@ -17,8 +17,8 @@ from rsparse.evaluation.plan import (
 )
 from rsparse.evaluation.scenarios import OTHER_ROLES, find_scenario
 from rsparse.models.fields import parse_size, parse_triple, read_class_names
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import EvaluateParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.specs import named_files, nearest
 from rsparse.store.files import read_bytes
 
@@ -149,7 +149,7 @@ def _model(value: Any, folder: Path, key: str) -> ModelChoice:
         raise InputError(f"{key}: {error}") from None
 
 
-def _wants(said: Mapping[str, Any], folder: Path) -> SpecOptions | None:
+def _wants(said: Mapping[str, Any], folder: Path) -> InputOptions | None:
     values = {key.replace("-", "_"): value for key, value in said.items() if key != "file"}
     if isinstance(values.get("size"), int | str):
         values["size"] = parse_size(str(values["size"]))
@@ -159,4 +159,4 @@ def _wants(said: Mapping[str, Any], folder: Path) -> SpecOptions | None:
     if "class_names" in values:
         names = folder / _text({"class-names": values.pop("class_names")}, "class-names")
         values["labels"] = read_class_names(names)
-    return SpecOptions(**values) if values else None
+    return InputOptions(**values) if values else None

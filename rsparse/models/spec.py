@@ -97,7 +97,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class SpecOptions:
+class InputOptions:
     """What the user says about a model's input; ``None`` leaves a field to the other sources."""
 
     preset: str | None = None
@@ -123,7 +123,7 @@ class SpecOptions:
 
 
 def resolve_input_spec(
-    model: Path | OnnxFile, options: SpecOptions | None = None
+    model: Path | OnnxFile, options: InputOptions | None = None
 ) -> tuple[InputSpec, dict[str, str]]:
     """What the model of an ONNX file wants as input, and where each field was said.
 
@@ -131,7 +131,7 @@ def resolve_input_spec(
     ----------
     model : Path or OnnxFile
         The file.
-    options : SpecOptions, optional
+    options : InputOptions, optional
         What the user says; it goes before everything else.
 
     Returns
@@ -167,10 +167,10 @@ def resolve_input_spec(
 
 
 def said_of_input(
-    model: OnnxFile, options: SpecOptions | None = None
+    model: OnnxFile, options: InputOptions | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What is said of a model's input, complete or not: values and their sources, by field."""
-    options = options or SpecOptions()
+    options = options or InputOptions()
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for source, said in _said(model, options, model.fixed_input()):
@@ -182,7 +182,7 @@ def said_of_input(
 
 
 def _said(
-    model: OnnxFile, options: SpecOptions, fixed: dict[str, Any]
+    model: OnnxFile, options: InputOptions, fixed: dict[str, Any]
 ) -> list[tuple[str, dict[str, Any]]]:
     """What each source says, the strongest first."""
     said: list[tuple[str, dict[str, Any]]] = [("option", options.given())]

@@ -12,7 +12,7 @@ import numpy as np
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.images import Pixels
 from rsparse.store.records import Source
 

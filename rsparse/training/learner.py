@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rsparse.models.torch.twin import Twin
 from rsparse.models.torch.weights import Trainable
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.objective import bim, distillation_loss, label_loss
 from rsparse.training.samples import Shard

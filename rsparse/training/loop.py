@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.training.checkpoints import State, Tensors, load_checkpoint, save_checkpoint
 from rsparse.training.learner import Learner, Score, read_ahead
 from rsparse.training.samples import (

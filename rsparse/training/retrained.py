@@ -13,7 +13,7 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile
 from rsparse.models.torch.twin import check_parity, load_twin
 from rsparse.models.torch.weights import Trainable, choose_layers, find_layers, with_weights
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.learner import Learner
 from rsparse.training.loop import Training

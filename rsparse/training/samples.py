@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, Pixels, decode_image
 

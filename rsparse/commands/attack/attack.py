@@ -16,8 +16,8 @@ from rsparse.attacks import Attack, attack_text
 from rsparse.commands.attack.run import AttackCost, AttackRun, alike, taken
 from rsparse.commands.attack.summary import AttackSummary
 from rsparse.errors import InputError
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import AttackRunParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import MANIFEST, OutputFolder
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
@@ -51,7 +51,7 @@ def attack_images(
     attacks: Sequence[Attack],
     output: Path,
     parameters: AttackRunParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     labels: Path | None = None,
     workers: Workers = LocalWorkers(),
@@ -71,7 +71,7 @@ def attack_images(
         The only one fills ``output``, several a subfolder of it each.
     output : Path
     parameters : AttackRunParameters
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images, else what the model
@@ -89,7 +89,7 @@ def attack_images(
     places = _places(attacks, output)
     if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
         raise taken(next(iter(places.values())))
-    run = AttackRun(paths, model, wants, labels, parameters, workers)
+    run = AttackRun(paths, model, input_options, labels, parameters, workers)
     return _attack_into(places, run, output, overwrite, progress, announce)
 
 
@@ -99,7 +99,7 @@ def attack_chosen(
     attacks: Sequence[Attack],
     output: Path,
     parameters: AttackRunParameters,
-    wants: SpecOptions | None,
+    input_options: InputOptions | None,
     chosen: Mapping[str, int],
     *,
     workers: Workers = LocalWorkers(),
@@ -116,7 +116,7 @@ def attack_chosen(
         The labels of the images to attack, by name.
     """
     places = {attack: output / attack_text(attack) for attack in attacks}
-    run = AttackRun(paths, model, wants, None, parameters, workers, chosen)
+    run = AttackRun(paths, model, input_options, None, parameters, workers, chosen)
     return _attack_into(places, run, output, overwrite, progress)
 
 

@@ -11,7 +11,7 @@ from rsparse.attacks.parameters import Attack
 from rsparse.attacks.scaling import Scaling
 from rsparse.commands.attack.attacker import Target
 from rsparse.models.onnx.classifier import Classifier
-from rsparse.options.judging import AttackRunParameters
+from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import to_line

@@ -24,8 +24,8 @@ from rsparse.commands.attack.origin import Origin
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.spec import SpecOptions
-from rsparse.options.judging import AttackRunParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
 from rsparse.store.inputs import load_inputs
@@ -95,7 +95,7 @@ class AttackRun:
         self,
         paths: Sequence[Path],
         model: Path,
-        wants: SpecOptions | None,
+        input_options: InputOptions | None,
         labels: Path | None,
         parameters: AttackRunParameters,
         workers: Workers,
@@ -105,7 +105,7 @@ class AttackRun:
         device = choose_device(parameters.device)
         self._workers = workers if device == "cpu" else workers.beside_device()
         self._shared_paths = [*paths, model]
-        classifier = load_classifier(model, wants).check()
+        classifier = load_classifier(model, input_options).check()
         if chosen is None:
             self.labels, told_by = find_labels(
                 self.inputs, labels, classifier.class_names, classifier.n_classes

@@ -27,7 +27,7 @@ from rsparse.evaluation.files import (
 from rsparse.evaluation.plan import ModelChoice, Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.scenarios import OTHER_ROLES
-from rsparse.options.judging import AttackRunParameters
+from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
 from rsparse.store.journal import Entry, forget_beside
@@ -163,7 +163,7 @@ class _Run:
                 AttackRunParameters(
                     batch_size=values.batch_size, seed=values.seed, device=values.device
                 ),
-                model.wants,
+                model.input_options,
                 self.selection.labels,
                 workers=self.workers,
                 overwrite=self.overwrite,

@@ -63,7 +63,7 @@ class Matrix:
     def __init__(self, plan: Plan, workers: Workers = LocalWorkers()) -> None:
         self.plan = plan
         _refuse_taken(plan.output)
-        self.classifier = load_classifier(plan.model.path, plan.model.wants).check()
+        self.classifier = load_classifier(plan.model.path, plan.model.input_options).check()
         self.models = {plan.model.name: self.classifier}
         for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
             if choice.name not in self.models:
@@ -124,7 +124,7 @@ class Matrix:
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:
-    classifier = load_classifier(choice.path, choice.wants).check()
+    classifier = load_classifier(choice.path, choice.input_options).check()
     if classifier.n_classes != judged.n_classes:
         raise InputError(
             f"{choice.path}: has {classifier.n_classes} classes, the judged model "

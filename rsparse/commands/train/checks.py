@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rsparse.errors import InputError
-from rsparse.options.training import TrainParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import refuse_existing
 from rsparse.store.folders import refuse_overlap
 

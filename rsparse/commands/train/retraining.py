@@ -19,9 +19,9 @@ from rsparse.commands.train.run import TrainOutcome
 from rsparse.commands.train.train import check_training, train_model
 from rsparse.defenses import Defense, defense_text
 from rsparse.errors import InputError
-from rsparse.models.spec import SpecOptions
-from rsparse.options.method import PurifyRunParameters
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.purify import PurifyRunParameters
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
@@ -38,7 +38,7 @@ def train_on(
     model: Path,
     output: Path,
     parameters: TrainParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     defenses: Sequence[Defense] = (),
     dictionaries: Mapping[str, Path] | None = None,
@@ -86,7 +86,7 @@ def train_on(
             model,
             output,
             parameters,
-            wants,
+            input_options,
             behind=behind,
             labels=labels,
             plot=plot,
@@ -116,7 +116,7 @@ def train_on(
         model,
         output,
         parameters,
-        wants,
+        input_options,
         purified=_all(made, purified),
         behind=behind,
         labels=labels,

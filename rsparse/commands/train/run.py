@@ -14,8 +14,8 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import RECORD_KEY
-from rsparse.models.spec import METADATA_KEY, SpecOptions, resolve_input_spec
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import METADATA_KEY, InputOptions, resolve_input_spec
+from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
@@ -83,7 +83,7 @@ class TrainingRun:
         paths: Sequence[Path],
         model: Path,
         parameters: TrainParameters,
-        wants: SpecOptions | None,
+        input_options: InputOptions | None,
         purified: Mapping[str, Path],
         behind: Behind | None,
         labels: Path | None,
@@ -99,7 +99,7 @@ class TrainingRun:
         self.inputs = load_inputs(paths)
         self.purified = {name: load_inputs([path]) for name, path in purified.items()}
         self.file = load_onnx(model)
-        spec, _ = resolve_input_spec(self.file, wants)
+        spec, _ = resolve_input_spec(self.file, input_options)
         self.classifier = Classifier(model, spec, file=self.file).check()
         self.adversaries.check(spec.size)
         self.labels, self.label_origin = self._find_labels()

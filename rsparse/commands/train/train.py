@@ -13,8 +13,8 @@ from pathlib import Path
 from rsparse.commands.train.checks import check_outputs
 from rsparse.commands.train.run import TrainingRun, TrainOutcome, checkpoint_beside
 from rsparse.errors import InputError
-from rsparse.models.spec import SpecOptions
-from rsparse.options.training import TrainParameters
+from rsparse.models.spec import InputOptions
+from rsparse.options.train import TrainParameters
 from rsparse.pictures.curve import draw_curve
 from rsparse.store.files import write_atomic
 from rsparse.store.journal import journal_beside
@@ -28,7 +28,7 @@ def train_model(
     model: Path,
     output: Path,
     parameters: TrainParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     purified: Mapping[str, Path] | None = None,
     behind: Behind | None = None,
@@ -48,7 +48,7 @@ def train_model(
         The ONNX file.
     output : Path
     parameters : TrainParameters
-    wants : SpecOptions, optional
+    input_options : InputOptions, optional
         What the user says of the model's input.
     purified : mapping of str to Path, optional
         Folders of other versions of the same images, joined by name, and how they are called.
@@ -72,7 +72,9 @@ def train_model(
             f"--on {parameters.on} needs purified images: --defense SPEC makes them, "
             "--purified FOLDER takes what purify wrote"
         )
-    run = TrainingRun(paths, model, parameters, wants, purified or {}, behind, labels, workers)
+    run = TrainingRun(
+        paths, model, parameters, input_options, purified or {}, behind, labels, workers
+    )
     with journal_beside(output, run.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
@@ -90,7 +92,7 @@ def check_training(
     model: Path,
     output: Path,
     parameters: TrainParameters,
-    wants: SpecOptions | None = None,
+    input_options: InputOptions | None = None,
     *,
     behind: Behind | None = None,
     labels: Path | None = None,
@@ -112,6 +114,6 @@ def check_training(
     from rsparse.training.retrained import open_trainable
 
     check_outputs(output, plot, [model, *paths], overwrite)
-    run = TrainingRun(paths, model, parameters, wants, {}, behind, labels, LocalWorkers(1))
+    run = TrainingRun(paths, model, parameters, input_options, {}, behind, labels, LocalWorkers(1))
     open_trainable(run.classifier, parameters, run.device)
     return run.classifier.spec.size

@@ -16,7 +16,7 @@ from rsparse.models.onnx.graph import without_softmax
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
 from rsparse.models.resize import fit_pixels, resize
-from rsparse.models.spec import InputSpec, SpecOptions, resolve_input_spec
+from rsparse.models.spec import InputOptions, InputSpec, resolve_input_spec
 from rsparse.store.images import to_unit
 from rsparse.store.records import Source
 
@@ -171,7 +171,9 @@ class Classifier:
         return fit_pixels(image, self.spec.size)
 
 
-def load_classifier(path: Path, options: SpecOptions | None = None, threads: int = 1) -> Classifier:
+def load_classifier(
+    path: Path, options: InputOptions | None = None, threads: int = 1
+) -> Classifier:
     """Open a classifier, finding out how it wants its input (``spec.resolve_input_spec``).
 
     Its ``sources`` tell where each field of the spec was said.

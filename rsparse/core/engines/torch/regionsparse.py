@@ -18,7 +18,7 @@ from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.core.engines.torch.sending import sent
 from rsparse.core.regionsparse import Region
 from rsparse.errors import InputError
-from rsparse.options.method import PurifyParameters
+from rsparse.options.purify import PurifyParameters
 
 Pixels = NDArray[np.uint8]
 

@@ -1,4 +1,4 @@
-"""What can be set where models come from."""
+"""What can be set in fetching a classifier by its name."""
 
 from __future__ import annotations
 

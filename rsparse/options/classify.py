@@ -1,0 +1,25 @@
+"""What can be set in classifying images."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rsparse.options.fields import Parameters, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyParameters(Parameters):
+    """Classification by an ONNX model."""
+
+    top: int = parameter(5, "Most probable classes to report.", minimum=1, maximum=100_000)
+    device: str = parameter(
+        "cpu",
+        "Where to compute: cpu, by onnxruntime; cuda, a GPU, by the graph's torch twin (of the "
+        "extra attack); auto, cuda where there is one.",
+    )
+    batch_size: int = parameter(
+        16,
+        "Images that a GPU classifies together; the CPU takes one at a time.",
+        minimum=1,
+        maximum=65536,
+    )

@@ -1,0 +1,72 @@
+"""What can be set in learning a dictionary."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rsparse.options.fields import Parameters, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnParameters(Parameters):
+    """Dictionary learning (the paper's Section IV-B)."""
+
+    patch_size: int = parameter(8, "Side b of a patch in pixels.", minimum=2, maximum=64)
+    color: bool = parameter(
+        True, "Learn colour patches (b·b·3 numbers) or grey ones (b·b).", flag="--color/--grey"
+    )
+    n_atoms: int = parameter(256, "Number of atoms k in the dictionary.", minimum=2, maximum=65536)
+    patches_per_image: int = parameter(
+        300, "Random patches n taken from each image.", minimum=1, maximum=1_000_000
+    )
+    smoothing: bool = parameter(True, "Smooth each image by non-local means before taking patches.")
+    smoothing_h: float = parameter(
+        10.0, "Strength h of the smoothing (eq. 16), in grey levels.", above=0, maximum=255
+    )
+    smoothing_template: int = parameter(
+        7, "Side of the patches that the smoothing compares.", minimum=1, maximum=31, odd=True
+    )
+    smoothing_search: int = parameter(
+        21, "Side of the window that the smoothing searches.", minimum=1, maximum=99, odd=True
+    )
+    normalize: bool = parameter(
+        True, "Standardise each dimension over the patches of one image (eq. 17)."
+    )
+    training: bool = parameter(
+        True,
+        "Learn the atoms, or keep overcomplete cosines (DCT) that no image has taught.",
+    )
+    coder: str = parameter(
+        "omp",
+        "How patches are coded while learning: omp, as purifying does; "
+        "lars or cd, under the l1 penalty of eq. (20), by scikit-learn, many times slower.",
+        choices=("omp", "lars", "cd"),
+    )
+    atoms_per_patch: int = parameter(
+        5, "Atoms K that code a patch while learning by omp.", minimum=1, maximum=64
+    )
+    penalty: float = parameter(
+        6.0, "Weight β of the l1 norm while learning by lars or cd.", above=0, maximum=1e6
+    )
+    batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
+    passes: int = parameter(1, "Times the folder is gone through.", minimum=1, maximum=1000)
+    max_coherence: float = parameter(
+        0.98,
+        "Atoms whose inner product with another exceeds this are replaced.",
+        above=0,
+        maximum=1,
+    )
+    held_out: float = parameter(
+        0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
+    )
+    levels: str = parameter(
+        "keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,"
+        "bilateral+whole:16:weakest=2:stride=5<6,bilateral+whole:1",
+        "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
+        "keep:period=4<0.5,bilateral+whole:4<1.6,region:1 leaves images with less than 0.5 as they "
+        "are, unless their noise differs between even and odd pixels by more than 4, as attacks' "
+        "does; codes the whole image with K = 4 after a bilateral filter below 1.6, above that the "
+        "object region with K = 1. After K there may be :weakest=… and :stride=…, as of purify. "
+        "Empty: K = 2 on the object region for all.",
+    )
+    seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)

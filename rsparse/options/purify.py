@@ -1,0 +1,82 @@
+"""What can be set in purifying images."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rsparse.options.fields import Parameters, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class PurifyParameters(Parameters):
+    """RegionSparse coding (the paper's Section IV-C)."""
+
+    sparsity: int | None = parameter(
+        None,
+        "Atoms K per patch; fewer remove more, of the attack and of the image. auto: by the noise "
+        "in each image, as the dictionary's levels say, or 2 where it has none.",
+        minimum=1,
+        maximum=1024,
+        none="auto",
+    )
+    weakest: float | None = parameter(
+        None,
+        "Stop at atoms that correlate less with what is left of a patch, which is standardised: "
+        "flat patches then get fewer than K. auto: as the dictionary's levels say, or 0, K alone.",
+        minimum=0,
+        maximum=1000,
+        none="auto",
+    )
+    stride: int | None = parameter(
+        None,
+        "Pixels between neighbouring patches; smaller is slower and smoother. auto: as the "
+        "dictionary's levels say, or 2.",
+        minimum=1,
+        maximum=64,
+        none="auto",
+    )
+    localize: bool = parameter(True, "Code the object region only, or the whole image.")
+    prefilter: bool = parameter(
+        False, "Filter the whole image, as the background is, before it is coded."
+    )
+    background: bool = parameter(
+        True, "Filter what is outside the object region, or leave it as it is."
+    )
+    bilateral_diameter: int = parameter(
+        9, "Diameter of the background's bilateral filter.", minimum=1, maximum=99
+    )
+    bilateral_sigma_color: float = parameter(
+        80.0, "Its tolerance between colours, in grey levels.", above=0, maximum=1000
+    )
+    bilateral_sigma_space: float = parameter(
+        80.0, "Its reach in pixels, within the diameter.", above=0, maximum=1000
+    )
+    feather: float = parameter(
+        2.0, "Softness of the region's border in pixels; 0 cuts hard.", minimum=0, maximum=256
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PurifyRunParameters(Parameters):
+    """How a folder is purified, whatever the parameters."""
+
+    device: str = parameter(
+        "cpu",
+        "Where to compute: cpu; cuda, a GPU through torch (of the extra attack); auto, cuda where "
+        "there is one.",
+    )
+    size: str | None = parameter(
+        None,
+        "Resize images before they are cleaned, to a side such as 299 or height x width such as "
+        "224x320. evaluate and train clean at the model's input size.",
+        none="native",
+    )
+    batch_size: int = parameter(
+        16,
+        "Images that a GPU purifies together; the CPU takes one at a time.",
+        minimum=1,
+        maximum=65536,
+    )
+    seed: int = parameter(
+        0, "Seed of defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
+    )
