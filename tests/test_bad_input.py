@@ -146,7 +146,7 @@ def test_a_damaged_manifest_beside_the_images(refuse, pictures):
         pictures, MANIFEST, json.dumps({"format": "rsparse-images", "format_version": 7}).encode()
     )
     refuse(
-        f"{pictures / MANIFEST}: rsparse-images version 7 is newer than this rsparse reads (1); "
+        f"{pictures / MANIFEST}: rsparse-images version 7 is newer than this rsparse reads (2); "
         "upgrade rsparse",
         pictures,
     )

@@ -177,16 +177,16 @@ def test_an_evaluation_comes_back_from_its_files(evaluation, tmp_path: Path):
     assert save_evaluation(tmp_path, record, slower).read_bytes() == before
 
 
-def test_a_file_of_version_1_has_one_judge(evaluation, tmp_path: Path):
+def test_a_file_of_version_1_is_refused(evaluation, tmp_path: Path):
     path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
     with h5py.File(path, "r+") as file:
-        del file["column/judged"]
         record = json.loads(file.attrs["record"]) | {"format_version": 1}
         file.attrs["record"] = json.dumps(record)
-        file.attrs["format_version"] = 1
-    assert [column.key for column in load_evaluation(tmp_path).columns] == [
-        column.key for column in evaluation.columns
-    ]
+    with pytest.raises(InputError) as caught:
+        load_evaluation(tmp_path)
+    assert str(caught.value) == (
+        f"{path}: was written by an older rsparse; make it again with 'rsparse evaluate'"
+    )
 
 
 def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):

@@ -13,6 +13,7 @@ from rsparse.core.localization import draw_outline, locate_object
 from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
+from rsparse.store.records import IMAGES
 from tests.conftest import make_picture, tree_of
 
 FOUND = ("--threshold", 20, "--closing", 5, "--blur", 3)
@@ -96,10 +97,11 @@ def test_pictures_that_have_gone_are_drawn_again(run_cli, pictures, tmp_path):
     whole = tree_of(tmp_path)
     manifest = read_manifest(masks)
     from rsparse.store.inputs import load_inputs
+    from rsparse.store.job import Job
     from rsparse.store.journal import to_line
 
-    run = {"stage": "localize", "parameters": manifest["parameters"], "overlay": True,
-           "images": load_inputs([pictures]).names_digest()}  # fmt: skip
+    known = {"images": load_inputs([pictures]).names_digest(), "overlay": True}
+    run = Job("localize", IMAGES, manifest["parameters"], known=known).identity()
     (masks / MANIFEST).unlink()
     (masks / JOURNAL).write_bytes(b"".join(map(to_line, [run, *manifest["images"]])))
     result = run_cli(*arguments, "--overwrite", "--json")  # clears the finished pictures
@@ -129,13 +131,15 @@ class TestShow:
         assert result.exit_code == 0
         assert result.stderr == ""
         lines = result.stdout.splitlines()
-        assert lines[0] == "out  rsparse-images 1, by purify of rsparse 0.1.0"
+        assert lines[0] == "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0"
         assert "├── sparsity = None" in lines
         assert "├── localization.threshold = 90" in lines
         assert "├── images: 3" in lines
         assert "├── failed: 0" in lines
         assert any(line.startswith("├── :cat: [red]x  sha256 ") for line in lines)
-        nested = lines.index("└── dict.h5  rsparse-dictionary 1, by learn-dict of rsparse 0.1.0")
+        nested = lines.index(
+            "└── dict.h5  rsparse-dictionary 2, by learn-dict (method 1) of rsparse 0.1.0"
+        )
         assert lines[nested + 1].startswith("    └── sha256 ")
 
     def test_json_is_the_record_itself(self, run_cli, purified):
@@ -146,13 +150,15 @@ class TestShow:
 
     def test_hdf5_contents_are_listed(self, run_cli, dict_file):
         lines = run_cli("show", dict_file).stdout.splitlines()
-        assert lines[0] == "dict.h5  rsparse-dictionary 1, by learn-dict of rsparse 0.1.0"
+        assert (
+            lines[0] == "dict.h5  rsparse-dictionary 2, by learn-dict (method 1) of rsparse 0.1.0"
+        )
         assert "├── atoms: 64×48 float32" in lines
         assert "├── held_out/error: 0 float64" in lines
 
     def test_long_lines_are_not_broken_in_a_pipe(self, run_cli, purified, monkeypatch):
         monkeypatch.setenv("COLUMNS", "20")
         assert "    └── sha256 " in run_cli("show", purified).stdout
-        assert "out  rsparse-images 1, by purify of rsparse 0.1.0\n" in (
+        assert "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0\n" in (
             run_cli("show", purified).stdout
         )

@@ -15,6 +15,7 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
+from rsparse.store.records import IMAGES
 from tests.conftest import make_picture, tree_of
 from tests.processes import finished, start, when_done
 
@@ -133,13 +134,17 @@ def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_f
     (pictures / "sub/c.png").write_bytes(b"")
     assert run_cli(*arguments).exit_code == 1
     whole = read_manifest(out)
-    run = {"stage": "purify", "parameters": whole["parameters"],
-           "seed": None, "dictionaries": {"": whole["inputs"][1]["sha256"]}}  # fmt: skip
     from rsparse.store.inputs import load_inputs
+    from rsparse.store.job import Job
     from rsparse.store.journal import to_line
 
-    run |= {"images": load_inputs([pictures]).names_digest(), "masks": None}
-    lines = [run, *whole["images"]]
+    known = {
+        "dictionaries": {"": whole["inputs"][1]["sha256"]},
+        "images": load_inputs([pictures]).names_digest(),
+        "masks": None,
+    }
+    job = Job("purify", IMAGES, whole["parameters"], None, known)
+    lines = [job.identity(), *whole["images"]]
 
     def interrupted() -> None:
         (out / MANIFEST).unlink(missing_ok=True)

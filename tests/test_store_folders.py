@@ -245,20 +245,34 @@ def test_folders_without_our_manifest_have_none(tmp_path):
         ({"format": "rsparse-dictionary"}, "expected rsparse-images, found rsparse-dictionary"),
         ({"format": ["x"]}, "is not an rsparse artifact"),
         ({"format_version": 9},
-         "rsparse-images version 9 is newer than this rsparse reads (1); upgrade rsparse"),
+         "rsparse-images version 9 is newer than this rsparse reads (2); upgrade rsparse"),
         *(
             ({"images": images}, "is damaged or incomplete: images are not listed as expected")
             for images in (None, {}, "abc", [1], [{}], [{"name": "a", "file": 1, "sha256": "b"}])
         ),
+        ({"format_version": 1},
+         "was written by an older rsparse; make it again with 'rsparse purify'"),
         ({"failed": None}, "is damaged or incomplete: images are not listed as expected"),
         ({"inputs": [1]}, "is damaged or incomplete: its record lacks something"),
     ],
 )  # fmt: skip
-def test_damaged_and_newer_manifests_are_refused(tmp_path, change, message):
+def test_damaged_manifests_and_those_of_other_versions_are_refused(tmp_path, change, message):
     out = artifact(tmp_path / "out")
     (out / MANIFEST).write_text(json.dumps({**read_manifest(out), **change}))
     with refused(f"{out / MANIFEST}: {message}"):
         read_manifest(out)
+
+
+def test_an_older_folder_is_replaced(tmp_path):
+    """What cannot be read any more can still be made again in its place."""
+    out = artifact(tmp_path / "out")
+    manifest = {**read_manifest(out), "format_version": 1}
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    folder = begin(out, overwrite=True)
+    assert sorted(tree_of(out)) == [JOURNAL]
+    add(folder, "a")
+    folder.finish(RECORD, [])
+    assert read_manifest(out)["format_version"] == 2
 
 
 @pytest.mark.parametrize("text", ["", '{"format": "rspa', "\xff", "[" * 100_000])

@@ -30,9 +30,10 @@ NESTED = Record(IMAGES, "purify", {}, inputs=(Source("d.h5", "cd" * 32, PLAIN.as
 def test_a_record_tells_what_made_it_from_what():
     assert NESTED.as_json() == {
         "format": "rsparse-images",
-        "format_version": 1,
+        "format_version": 2,
         "generator": f"rsparse {__version__}",
         "stage": "purify",
+        "method": 1,
         "parameters": {},
         "seed": None,
         "inputs": [
@@ -41,9 +42,10 @@ def test_a_record_tells_what_made_it_from_what():
                 "sha256": "cd" * 32,
                 "record": {
                     "format": "rsparse-dictionary",
-                    "format_version": 1,
+                    "format_version": 2,
                     "generator": f"rsparse {__version__}",
                     "stage": "learn-dict",
+                    "method": 1,
                     "parameters": {"n_atoms": 4},
                     "seed": 7,
                     "inputs": [{"name": "imgs", "sha256": "ab" * 32, "record": None}],
@@ -70,8 +72,13 @@ def test_a_record_of_ours_is_taken(format_name):
         ({"format_version": None}, "has no valid format version"),
         ({"format_version": "1"}, "has no valid format version"),
         ({"format_version": 0}, "has no valid format version"),
-        ({"format_version": 2}, "rsparse-images version 2 is newer than this rsparse reads (1); "
+        ({"format_version": 3}, "rsparse-images version 3 is newer than this rsparse reads (2); "
                                 "upgrade rsparse"),
+        ({"format_version": 1},
+         "was written by an older rsparse; make it again with 'rsparse purify'"),
+        ({"format_version": 1, "stage": "select"},
+         "was written by an older rsparse; make it again with 'rsparse evaluate --overwrite'"),
+        ({"method": "1"}, "is damaged or incomplete: its record lacks something"),
         ({"stage": None}, "is damaged or incomplete: its record lacks something"),
         ({"generator": 3}, "is damaged or incomplete: its record lacks something"),
         ({"parameters": []}, "is damaged or incomplete: its record lacks something"),
@@ -84,6 +91,22 @@ def test_a_record_of_ours_is_taken(format_name):
 def test_other_records_are_refused(change, message):
     with refused(f"{PATH}: {message}"):
         check_record({**NESTED.as_json(), **change}, PATH)
+
+
+@pytest.mark.parametrize("format_name", FORMAT_VERSIONS)
+def test_only_dictionaries_of_an_older_version_are_read(format_name):
+    """They lack the method, as do the records of inputs that were made with them."""
+    old = {**Record(format_name, "learn-dict", {}).as_json(), "format_version": 1}
+    del old["method"]
+    if format_name == DICTIONARY:
+        assert check_record(old, PATH) == old
+        nested = Record(IMAGES, "purify", {}, None, (Source("d.h5", "cd" * 32, old),)).as_json()
+        assert check_record(nested, PATH) == nested
+    else:
+        with refused(
+            f"{PATH}: was written by an older rsparse; make it again with 'rsparse learn-dict'"
+        ):
+            check_record(old, PATH)
 
 
 @pytest.mark.parametrize("record", [None, [], "rsparse-images", 3])
@@ -108,7 +131,7 @@ def test_hdf5_comes_back(tmp_path):
     write(tmp_path / "x.h5", NESTED)
     with h5py.File(tmp_path / "x.h5") as file:
         assert file.attrs["format"] == "rsparse-images"
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
     with open_hdf5(tmp_path / "x.h5", IMAGES) as (file, record):
         assert record == NESTED.as_json()
         assert read_array(file, "numbers", "f", 2).tolist() == [[0, 1, 2], [3, 4, 5]]

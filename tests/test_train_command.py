@@ -125,7 +125,7 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
     (model,) = [source for source in record["inputs"] if source["name"] == "new.onnx"]
     assert model["record"]["stage"] == "train"
     shown = run_cli("show", out)
-    assert shown.stdout.startswith("new.onnx  rsparse-model 1, by train of rsparse ")
+    assert shown.stdout.startswith("new.onnx  rsparse-model 2, by train (method 1) of rsparse ")
     assert "colours.onnx  sha256 " in shown.stdout
     assert run_cli("show", MODEL).stderr == (
         f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata hold no record\n"

@@ -53,7 +53,7 @@ def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree
     title = (
         f"[bold]{escape(one_line(name))}[/bold]  "
         f"{escape(str(record['format']))} {escape(str(record.get('format_version')))}, "
-        f"by {escape(record['stage'])} of {escape(record['generator'])}"
+        f"by {escape(record['stage'])}{_method(record)} of {escape(record['generator'])}"
     )
     branch = Tree(title) if parent is None else parent.add(title)
     for key, value in sorted(_flat(record.get("parameters", {})).items()):
@@ -70,6 +70,11 @@ def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree
                 f"sha256 {escape(source['sha256'][:16])}…"
             )
     return branch
+
+
+def _method(record: dict[str, Any]) -> str:
+    """The version of the stage's method, where the record tells one."""
+    return f" (method {record['method']})" if "method" in record else ""
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

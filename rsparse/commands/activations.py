@@ -24,9 +24,10 @@ from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.hdf5 import open_hdf5
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
+from rsparse.store.job import Job
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry, journal_beside
-from rsparse.store.records import ACTIVATIONS, Record
+from rsparse.store.records import ACTIVATIONS
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, failure, load_image, refuse_all_failed, run_images
 from rsparse.work.workers import LocalWorkers, Workers
@@ -134,14 +135,10 @@ def measure_activations(
     probe = PeakProbe(classifier, found)
     values = {**parameters.as_record(), "input": classifier.input_record()}
     values["layers"] = [found[number].name for number in chosen]
-    run = {
-        "stage": "activations",
-        "parameters": values,
-        "model": classifier.sha256,
-        "images": joined.names_digest(),
-    }
+    known = {"model": classifier.sha256, "images": joined.names_digest()}
+    job = Job("activations", ACTIVATIONS, values, known=known)
     step = ActivationStep(probe, chosen, parameters.gamma)
-    with journal_beside(output, run, overwrite) as journal:
+    with journal_beside(output, job.identity(), overwrite) as journal:
         done, resumed, failed = run_images(
             joined,
             journal,
@@ -161,8 +158,7 @@ def measure_activations(
             *inputs[0].sources({name: both[1] for name, both in digests.items()}),
             classifier.source(),
         ]
-        record = Record(ACTIVATIONS, "activations", values, inputs=tuple(sources))
-        save_activations(output, record, journal, found, chosen)
+        save_activations(output, job.record(sources), journal, found, chosen)
     outcome = ActivationOutcome(
         output, done, resumed, failed, parameters.gamma, found, chosen, plot=plot
     )

@@ -21,10 +21,11 @@ from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
-from rsparse.store.records import IMAGES, Record, Source
+from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.workers import LocalWorkers, Workers
@@ -182,13 +183,9 @@ def explain_images(
     chosen = choose_class(explain, classifier)
     values = {**parameters.as_record(), "explain": chosen, "labels": origin}
     values |= {"columns": list(columns), "input": classifier.input_record()}
-    run = {
-        "stage": "attention",
-        "parameters": values,
-        "model": classifier.sha256,
-        "images": first.names_digest(),
-    }
-    folder = OutputFolder.open(output, run, paths, overwrite)
+    images = {"model": classifier.sha256, "images": first.names_digest()}
+    job = Job("attention", IMAGES, values, known=images)
+    folder = OutputFolder.open(output, job.identity(), paths, overwrite)
     step = AttentionStep(probe, chosen, parameters, known, columns, output)
     done, resumed, failed = run_images(
         first,
@@ -203,8 +200,7 @@ def explain_images(
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = _sources(inputs, folder.journal.entries())
-    record = Record(IMAGES, "attention", values, inputs=(*sources, classifier.source()))
-    folder.finish(record, failed)
+    folder.finish(job.record([*sources, classifier.source()]), failed)
     return AttentionOutcome(output, done, resumed, failed, columns, len(alone))
 
 

@@ -18,10 +18,11 @@ from rsparse.options.classify import ClassifyParameters
 from rsparse.store.files import refuse_existing, sha256_of_file
 from rsparse.store.images import ImageFile, Pixels
 from rsparse.store.inputs import load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
-from rsparse.store.records import PREDICTIONS, Record, Source
+from rsparse.store.records import PREDICTIONS, Source
 from rsparse.work.devices import optional_torch_device, recorded_device
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
@@ -184,16 +185,12 @@ def classify_images(
     top = min(parameters.top, classifier.n_classes)
     device = _device(parameters, workers)
     values = {"top": top, "input": classifier.input_record(), **recorded_device(device)}
-    run = {
-        "stage": "classify",
-        "parameters": values,
-        "model": classifier.sha256,
-        "images": inputs.names_digest(),
-    }
+    known_before = {"model": classifier.sha256, "images": inputs.names_digest()}
+    job = Job("classify", PREDICTIONS, values, known=known_before)
     outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
     outcome.label_origin = origin
     step, batching = _batches(ClassifyStep(classifier, top), device, parameters, workers)
-    with journal_beside(output, run, overwrite) as journal:
+    with journal_beside(output, job.identity(), overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
             inputs,
             journal,
@@ -215,7 +212,7 @@ def classify_images(
         sources = [*inputs.sources(source_digests(journal)), classifier.source()]
         if labels is not None:
             sources.append(Source(labels.name, sha256_of_file(labels)))
-        record = Record(PREDICTIONS, "classify", {**values, "labels": origin}, inputs=(*sources,))
+        record = job.record(sources, found={"labels": origin})
         save_predictions(output, record, rows, classifier.class_names)
     return outcome
 

@@ -20,8 +20,9 @@ from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
-from rsparse.store.records import DICTIONARY, Record
+from rsparse.store.records import DICTIONARY
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
 from rsparse.work.workers import LocalWorkers, Workers, one_thread
@@ -82,10 +83,10 @@ def learn_dict(
         refuse_existing(path, overwrite)
     inputs = load_inputs(paths)
     _refuse_overlap(outputs, inputs.images)
-    values = parameters.as_record()
-    run = {"stage": "learn-dict", "parameters": values, "images": inputs.names_digest()}
+    known = {"images": inputs.names_digest()}
+    job = Job("learn-dict", DICTIONARY, parameters.as_record(), parameters.seed, known)
     turns = [replace(inputs, images=images) for images in _by_pass(inputs.images, parameters)]
-    with journal_beside(output, run, overwrite) as journal:
+    with journal_beside(output, job.identity(), overwrite) as journal:
         failed: dict[str, Entry] = {}
         done = resumed = 0
         for turn in turns:
@@ -109,8 +110,7 @@ def learn_dict(
             journal.drop_all()
             raise
         digests = {_name(entry): entry["source_sha256"] for entry in journal.entries()}
-        sources = inputs.sources(digests)
-        record = Record(DICTIONARY, "learn-dict", values, parameters.seed, sources)
+        record = job.record(inputs.sources(digests))
         save_dictionary(output, record, dictionary, errors, dict(sorted(digests.items())))
         if preview is not None:
             write_atomic(preview, encode_png(draw_atoms(dictionary.atoms, dictionary.patch_size)))

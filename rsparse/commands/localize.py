@@ -13,9 +13,10 @@ from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile
-from rsparse.store.inputs import load_inputs
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry
-from rsparse.store.records import IMAGES, Record
+from rsparse.store.records import IMAGES
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
     OneByOne,
@@ -86,14 +87,13 @@ def localize_images(
         If an input cannot be used, the output is taken, or no image could be read.
     """
     inputs = load_inputs(paths)
-    values = parameters.as_record()
-    run = {"stage": "localize", "parameters": values, "images": inputs.names_digest()}
-    folder = OutputFolder.open(output, {**run, "overlay": overlay is not None}, paths, overwrite)
+    job, of_pictures = _jobs(inputs, parameters, overlay is not None)
+    folder = OutputFolder.open(output, job.identity(), paths, overwrite)
     pictures = None
     if overlay is not None:
         try:
-            of_masks = {**run, "overlay": "of"}
-            pictures = OutputFolder.open(overlay, of_masks, [*paths, output], overwrite)
+            taken = [*paths, output]
+            pictures = OutputFolder.open(overlay, of_pictures.identity(), taken, overwrite)
         except InputError:
             folder.abandon()
             raise
@@ -115,9 +115,7 @@ def localize_images(
         pictures.abandon()
     refuse_all_failed(failed, done + resumed, folder)
     entries = list(folder.journal.entries())
-    record = Record(
-        IMAGES, "localize", values, inputs=inputs.sources(source_digests(folder.journal))
-    )
+    record = job.record(inputs.sources(source_digests(folder.journal)))
     if pictures is not None:
         for entry in entries:
             pictures.journal.add({**entry, "sha256": entry["overlay_sha256"]})
@@ -126,3 +124,12 @@ def localize_images(
     area = float(np.mean([entry["area"] for entry in entries]))
     not_found = sum(not entry["found"] for entry in entries)
     return LocalizeOutcome(output, done, resumed, failed, area, not_found)
+
+
+def _jobs(inputs: ImageInputs, parameters: LocalizeParameters, draws: bool) -> tuple[Job, Job]:
+    """The masks' job, and that of the pictures which may be drawn beside them."""
+    values, images = parameters.as_record(), inputs.names_digest()
+    return (
+        Job("localize", IMAGES, values, known={"images": images, "overlay": draws}),
+        Job("localize", IMAGES, values, known={"images": images, "overlay": "of"}),
+    )

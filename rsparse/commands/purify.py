@@ -21,9 +21,10 @@ from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels
-from rsparse.store.inputs import load_inputs
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry
-from rsparse.store.records import IMAGES, Record
+from rsparse.store.records import IMAGES
 from rsparse.work.devices import optional_torch_device, recorded_device
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
@@ -167,22 +168,9 @@ def purify_images(
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
     digests = {name: source.sha256 for name, source in used.items()}
-    values = {
-        **recorded_defense(defense, digests, given is not None, device),
-        **recorded_device(device),
-        **({"size": size} if size else {}),
-    }
-    seed = how.seed if defense.is_random else None
-    run = {
-        "stage": "purify",
-        "parameters": values,
-        "seed": seed,
-        "dictionaries": digests,
-        "images": inputs.names_digest(),
-        "masks": given.names_digest() if given else None,
-    }
+    job = purify_job(inputs, defense, digests, how, device, given)
     read = [*paths, *([masks] if masks is not None else [])]
-    folder = OutputFolder.open(output, run, read, overwrite)
+    folder = OutputFolder.open(output, job.identity(), read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
     fit_to = (size[0], size[1]) if size else None
     step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
@@ -206,8 +194,44 @@ def purify_images(
     if given is not None:
         masked = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
         sources += given.sources(masked)
-    folder.finish(Record(IMAGES, "purify", values, seed, tuple(sources)), failed)
+    folder.finish(job.record(sources), failed)
     return Outcome(output, done, resumed, failed)
+
+
+def purify_job(
+    inputs: ImageInputs,
+    defense: Defense,
+    dictionaries: Mapping[str, str],
+    how: PurifyRunParameters,
+    device: str | None,
+    masks: ImageInputs | None = None,
+) -> Job:
+    """The job of cleaning ``inputs`` by a defense.
+
+    Parameters
+    ----------
+    inputs : ImageInputs
+    defense : Defense
+    dictionaries : mapping of str to str
+        SHA-256 of those that the defense uses, by name.
+    how : PurifyRunParameters
+    device : str or None
+        Torch's, where there is one.
+    masks : ImageInputs, optional
+        Masks that take the place of localization.
+    """
+    size = sides_of(how)
+    values = {
+        **recorded_defense(defense, dictionaries, masks is not None, device),
+        **recorded_device(device),
+        **({"size": size} if size else {}),
+    }
+    known = {
+        "dictionaries": dict(dictionaries),
+        "images": inputs.names_digest(),
+        "masks": masks.names_digest() if masks else None,
+    }
+    return Job("purify", IMAGES, values, how.seed if defense.is_random else None, known)
 
 
 def _device(

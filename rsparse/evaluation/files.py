@@ -22,8 +22,8 @@ dataset                       shape, dtype       meaning
 ============================  =================  ===============================================
 
 Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
-equal bytes. Files of version 1 have no ``column/judged``: the model judged all. Times are in
-``timing.json``, and in the columns ``seconds`` of the CSV files.
+equal bytes. Times are in ``timing.json``, and in the columns ``seconds`` of the CSV
+files.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def load_evaluation(folder: Path) -> Evaluation:
     Raises
     ------
     InputError
-        If the folder holds none, or it is damaged or newer than this version reads.
+        If the folder holds none, or it is damaged or of a version that is not read.
     """
     path = folder / EVALUATION_FILE
     if not path.exists():
@@ -146,12 +146,7 @@ def load_evaluation(folder: Path) -> Evaluation:
 
 def _read_columns(file: h5py.File) -> Iterator[Column]:
     parameters = read_texts(file, "column/parameters")
-    texts: dict[str, Any] = {
-        name: read_texts(file, f"column/{name}")
-        for name in _COLUMN_TEXTS
-        if name != "judged" or file.attrs["format_version"] > 1
-    }
-    texts.setdefault("judged", [str(file.attrs["model"])] * len(parameters))
+    texts: dict[str, Any] = {name: read_texts(file, f"column/{name}") for name in _COLUMN_TEXTS}
     strengths = read_array(file, "column/strength", "f", 1)
     sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
     found = read_array(file, "column/found", "u", 2).astype(bool)

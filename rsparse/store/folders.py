@@ -47,7 +47,7 @@ class OutputFolder:
         ----------
         path : Path
         run : mapping
-            What identifies the run: stage, parameters, seed, and digests of its inputs.
+            The identity of the job.
         inputs : iterable of Path
             Folders or files that are read; the output must not lie inside one, nor hold one.
         overwrite : bool
@@ -158,13 +158,16 @@ def _write_array(file: Any, entries: Iterable[Entry]) -> None:
     file.write(b"[]" if separator.startswith(b"[") else b"\n ]")
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | None:
     """The manifest of a folder of images, or None if it has none.
+
+    ``any_age`` also takes one of an older version, in order to replace the folder.
 
     Raises
     ------
     InputError
-        If the folder's run was interrupted, or the manifest is not ours, damaged or newer.
+        If the folder's run was interrupted, or the manifest is damaged or of a version that is
+        not read.
     """
     if (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
         raise InputError(
@@ -180,7 +183,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise InputError(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or "format" not in manifest:
         return None  # somebody else's manifest.json
-    check_record(manifest, path, IMAGES)
+    check_record(manifest, path, IMAGES, any_age=any_age)
     entries = manifest.get("images") or [None]
     if not all(map(_is_entry, entries)) or not isinstance(manifest.get("failed"), list):
         raise InputError(f"{path}: is damaged or incomplete: images are not listed as expected")
@@ -246,7 +249,7 @@ def _own_files(folder: Path) -> Iterator[str]:
                     return
                 yield from _files_of(entry)
     elif (folder / MANIFEST).exists():
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, any_age=True)
         if manifest is None:
             raise InputError(f"{folder}: holds other files; choose an empty or new folder")
         for entry in manifest["images"]:

@@ -35,6 +35,21 @@ def _lock(file: BinaryIO, output: Path) -> None:
         raise InputError(f"{output}: is being written by another run") from error
 
 
+def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -> InputError:
+    """What is raised where the journal is of another run."""
+    own = json.loads(to_line(run))
+    changed = {key for key in own | first if own.get(key) != first.get(key)}
+    if changed <= {"method", "format_version"}:
+        return InputError(
+            f"{output}: holds an unfinished run that another version of rsparse began and this one "
+            "would do otherwise; pass --overwrite to start anew"
+        )
+    return InputError(
+        f"{output}: holds an unfinished run with other inputs or parameters; "
+        "finish that one, or pass --overwrite to start anew"
+    )
+
+
 class Journal:
     """The entries of a run, one for each ``name``; kept on disk, only their places in memory."""
 
@@ -45,7 +60,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, run: Mapping[str, Any], output: Path) -> Journal:
-        """Start the journal of ``run``, or take up the one that is there.
+        """Start the journal of ``run``, a job's identity, or take up the one that is there.
 
         Raises
         ------
@@ -64,10 +79,7 @@ class Journal:
             journal._write(run)
         elif first != json.loads(to_line(run)):
             file.close()
-            raise InputError(
-                f"{output}: holds an unfinished run with other inputs or parameters; "
-                "finish that one, or pass --overwrite to start anew"
-            )
+            raise _other_run(output, first, run)
         return journal
 
     @staticmethod

@@ -23,8 +23,15 @@ EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
 
 FORMAT_VERSIONS = dict.fromkeys(
-    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 1
-) | {EVALUATION: 2}
+    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL, EVALUATION), 2
+)
+"""The version of each format that is written."""
+
+OLDEST_READ = {**FORMAT_VERSIONS, DICTIONARY: 1}
+"""And the oldest one that is read: older artifacts are made again."""
+
+_WITHIN = {"select": "evaluate --overwrite", "judge": "evaluate --overwrite"}
+"""Commands of the stages that are no command of that name."""
 
 GENERATOR = f"rsparse {__version__}"
 
@@ -47,13 +54,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Record:
-    """Format, stage, parameters, seed and inputs of one artifact."""
+    """Format, stage, parameters, seed and inputs of one artifact; ``Job.record`` makes it.
+
+    ``method`` is the version of the stage's method (see ``rsparse.store.job``).
+    """
 
     format: str
     stage: str
     parameters: Mapping[str, Any]
     seed: int | None = None
     inputs: tuple[Source, ...] = ()
+    method: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON types, format and generator included."""
@@ -62,20 +73,33 @@ class Record:
             "format_version": FORMAT_VERSIONS[self.format],
             "generator": GENERATOR,
             "stage": self.stage,
+            "method": self.method,
             "parameters": dict(self.parameters),
             "seed": self.seed,
             "inputs": [source.as_json() for source in self.inputs],
         }
 
 
-def check_record(record: Any, path: Path, expected: str | None = None) -> dict[str, Any]:
+def check_record(
+    record: Any, path: Path, expected: str | None = None, *, any_age: bool = False
+) -> dict[str, Any]:
     """A record read from ``path``, checked for its format and version.
+
+    Parameters
+    ----------
+    record : object
+        What was read.
+    path : Path
+    expected : str, optional
+        The format.
+    any_age : bool
+        Take older versions than are read, in order to replace the artifact.
 
     Raises
     ------
     InputError
-        If it is no record of ours, of another format than ``expected``, or newer than this
-        version reads.
+        If it is no record of ours, of another format than ``expected``, or of a version that is
+        not read: newer, or so old that the artifact has to be made again.
     """
     known = isinstance(record, dict) and isinstance(record.get("format"), str)
     if not known or record["format"] not in FORMAT_VERSIONS:
@@ -93,6 +117,11 @@ def check_record(record: Any, path: Path, expected: str | None = None) -> dict[s
         )
     if not _is_whole(record):
         raise InputError(f"{path}: is damaged or incomplete: its record lacks something")
+    if version < OLDEST_READ[format_name] and not any_age:
+        command = _WITHIN.get(record["stage"], record["stage"])
+        raise InputError(
+            f"{path}: was written by an older rsparse; make it again with 'rsparse {command}'"
+        )
     return record
 
 
@@ -100,6 +129,7 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
     """Whether all that a record tells is there, in its inputs' records too."""
     return (
         isinstance(record.get("stage"), str)
+        and isinstance(record.get("method", 0), int)  # older records tell none
         and isinstance(record.get("generator"), str)
         and isinstance(record.get("parameters"), dict)
         and isinstance(record.get("inputs"), list)

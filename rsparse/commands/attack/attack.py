@@ -134,7 +134,7 @@ def _attack_into(
         for attack in places:
             if attack not in finished:
                 folders[attack] = OutputFolder.open(
-                    places[attack], run.origin.identity(attack), run.inputs.paths, overwrite
+                    places[attack], run.origin.job(attack).identity(), run.inputs.paths, overwrite
                 )
         run.aim(progress)
         summaries = {attack: run.take_over(attack, places[attack]) for attack in finished}

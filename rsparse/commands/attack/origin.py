@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rsparse.attacks.parameters import Attack
 from rsparse.attacks.scaling import Scaling
-from rsparse.commands.attack.attacker import Target
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.inputs import ImageInputs
+from rsparse.store.job import Job
 from rsparse.store.journal import to_line
 from rsparse.store.records import IMAGES, Record, Source
+
+SCALING = "scaling"
+"""The parameter in a record that the attack itself finds."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +37,42 @@ class Origin:
     label_origin: str
     label_file: Path | None
 
-    def values(self, attack: Attack, scaling: Scaling | None = None) -> dict[str, Any]:
-        """The parameters of an attack's record."""
+    def job(self, attack: Attack) -> Job:
+        """The job of one attack."""
         values = self.parameters.as_record()
-        del values["seed"]
-        return {
-            **values,
+        seed = values.pop("seed")
+        values |= {
             "attack": attack.as_record(),
             "device": self.device,
             "labels": self.label_origin,
             "input": self.classifier.input_record(),
-            **({} if scaling is None else {"scaling": vars(scaling)}),
         }
-
-    def identity(self, attack: Attack) -> dict[str, Any]:
-        """What tells an unfinished run from others."""
-        return {
-            "stage": "attack",
-            "parameters": self.values(attack),
-            "seed": self.parameters.seed,
+        known = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
-            "known_labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels)),
         }
+        return Job("attack", IMAGES, values, seed, known)
+
+    def sources(self, digests: Mapping[str, str]) -> list[Source]:
+        """What the attacked images, with these digests by name, and the attack come from."""
+        sources = [*self.inputs.sources(digests), self.classifier.source()]
+        if self.label_file is not None:
+            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
+        return sources
 
     def record(
         self,
         attack: Attack,
-        targets: Iterable[Target],
+        digests: Mapping[str, str],
         scaling: Scaling | None = None,
         format_name: str = IMAGES,
     ) -> Record:
-        """The record of the artifact that holds the attacked ``targets``."""
-        used = {target.image.name: target.digest for target in targets}
-        sources = [*self.inputs.sources(used), self.classifier.source()]
-        if self.label_file is not None:
-            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        values = self.values(attack, scaling)
-        return Record(format_name, "attack", values, self.parameters.seed, tuple(sources))
+        """The record of the artifact that holds the attacked images with these digests."""
+        job = replace(self.job(attack), format=format_name)
+        found = {} if scaling is None else {SCALING: vars(scaling)}
+        return job.record(self.sources(digests), found)
+
+    def made(self, attack: Attack, record: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+        """Whether an artifact is what the attack would make of the images with these digests."""
+        return self.job(attack).made(record, self.sources(digests), found=[SCALING])

@@ -20,7 +20,7 @@ from rsparse.commands.attack.campaign import (
     forget_others,
     is_written,
 )
-from rsparse.commands.attack.origin import Origin
+from rsparse.commands.attack.origin import SCALING, Origin
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
@@ -29,7 +29,7 @@ from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
 from rsparse.store.inputs import load_inputs
-from rsparse.store.journal import Entry, to_line
+from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
 from rsparse.store.records import FLOATS
 from rsparse.work.progress import Progress
@@ -173,15 +173,20 @@ class AttackRun:
             shared_paths=shared_paths,
         )
 
+    @property
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of the attacked images' files, by name."""
+        return {target.image.name: target.digest for target in self.targets}
+
     def take_over(self, attack: Attack, place: Path) -> AttackSummary:
         """The summary of an artifact that an interrupted run of this command has finished."""
         manifest = read_manifest(place)
         if manifest is None:
             raise taken(place)
         record, entries = record_of(manifest), manifest["images"]
-        scaling = record["parameters"].pop("scaling", None)
-        if to_line(record) != to_line(self.origin.record(attack, self.targets).as_json()):
+        if not self.origin.made(attack, record, self._digests):
             raise taken(place)
+        scaling = record["parameters"].get(SCALING)
         return summarize(attack_text(attack), str(place), entries, len(entries), scaling)
 
     def attack(
@@ -191,8 +196,9 @@ class AttackRun:
         unscaled = next(iter(folders)).unscaled()
         kept = None
         if self.parameters.keep_float or any(attack.average_d for attack in folders):
-            digests = [[target.image.name, target.digest, target.label] for target in self.targets]
-            kept = KeptResults(output, {**self.origin.identity(unscaled), "targets": digests})
+            targets = [[target.image.name, target.digest, target.label] for target in self.targets]
+            run = {**self.origin.job(unscaled).identity(), "targets": targets}
+            kept = KeptResults(output, run)
         campaign = Campaign(self.attacker, unscaled, kept)
         summaries = {}
         for attack, folder in folders.items():
@@ -229,7 +235,7 @@ class AttackRun:
                     folder.journal.add(entry)
                 progress.advance(len(entries))
         if floats:
-            record = self.origin.record(attack, self.targets, scaling, FLOATS)
+            record = self.origin.record(attack, self._digests, scaling, FLOATS)
             with create_hdf5(folder.path / FLOAT_FILE, record) as file:
                 for target, x_adv in campaign.floats(self.batches, tau):
                     add_dataset(file, f"{target.image.name}.png", x_adv)
@@ -240,7 +246,7 @@ class AttackRun:
             resumed,
             None if scaling is None else vars(scaling),
         )
-        folder.finish(self.origin.record(attack, self.targets, scaling), self.failed)
+        folder.finish(self.origin.record(attack, self._digests, scaling), self.failed)
         return summary
 
 

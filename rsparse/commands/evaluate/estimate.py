@@ -77,7 +77,7 @@ def estimate(
     plan, columns = matrix.plan, matrix.columns
     extra = _extra(matrix)
     everything = list(dict.fromkeys([*columns, *extra]))
-    n, is_exact = _count_images(matrix)
+    n, is_exact = _count_images(matrix, overwrite)
     folders = {matrix.folder_of(c): c for c in everything if c.attack}
     left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
     cells = {
@@ -116,9 +116,9 @@ def _extra(matrix: Matrix) -> list[Attacked]:
     return found
 
 
-def _count_images(matrix: Matrix) -> tuple[int, bool]:
+def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
     folder = matrix.folder_of(Attacked(matrix.plan.model))
-    if (folder / MANIFEST).exists():
+    if not overwrite and (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
         return len(manifest["images"]) if manifest else 0, True
     n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.limit

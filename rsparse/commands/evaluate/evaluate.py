@@ -30,6 +30,7 @@ from rsparse.evaluation.scenarios import OTHER_ROLES
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry, forget_beside
 from rsparse.store.predictions import Prediction
 from rsparse.store.records import EVALUATION, Record, Source
@@ -214,7 +215,7 @@ class _Run:
             cells = {column: self.matrix.cell(folder, column, defense) for column in columns}
             missing: dict[Path, JudgedCell] = {}
             for column, cell in cells.items():
-                rows = None if self.overwrite else read_cell(cell.path, cell.record, folder)
+                rows = None if self.overwrite else read_cell(cell, folder)
                 if rows is None:
                     missing[cell.path] = cell
                 else:
@@ -295,7 +296,7 @@ class _Run:
             *(m.source() for m in models.values() if m is not self.matrix.classifier),
             *self.matrix.court.dictionaries.values(),
         ]
-        return Record(EVALUATION, "evaluate", parameters, seed, tuple(sources))
+        return Job("evaluate", EVALUATION, parameters, seed).record(sources)
 
 
 def _named(entry: Entry, what: str) -> Entry:

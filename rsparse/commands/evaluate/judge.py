@@ -13,9 +13,10 @@ from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.inputs import ImageInputs, load_inputs
-from rsparse.store.journal import Entry, journal_beside, to_line
+from rsparse.store.job import Job
+from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
-from rsparse.store.records import PREDICTIONS, Record, Source
+from rsparse.store.records import PREDICTIONS, Source
 from rsparse.work.devices import recorded_device
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images
@@ -56,12 +57,15 @@ class JudgedCell:
     """One judge of a folder behind a defense: what its answers are made from, and their file."""
 
     judge: Classifier
-    record: Record
+    job: Job
+    sources: tuple[Source, ...]
     path: Path
 
 
-def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defense) -> Record:
-    """The record of a cell."""
+def make_cell(
+    folder: Folder, court: Court, judge: Classifier, defense: Defense, path: Path
+) -> JudgedCell:
+    """The cell of a judge behind a defense, whose file is ``path``."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
@@ -71,20 +75,25 @@ def cell_record(folder: Folder, court: Court, judge: Classifier, defense: Defens
         values["codecs"] = codecs
     used = tuple(court.dictionaries[name] for name in defense.dictionaries)
     seed = court.resources.seed if defense.is_random else None
-    inputs = (*folder.sources, judge.source(), *used)
-    return Record(PREDICTIONS, "judge", values, seed, inputs)
+    known = {
+        "images": [source.sha256 for source in folder.sources],
+        "model": judge.sha256,
+        "dictionaries": [source.sha256 for source in used],
+    }
+    job = Job("judge", PREDICTIONS, values, seed, known)
+    return JudgedCell(judge, job, (*folder.sources, judge.source(), *used), path)
 
 
-def read_cell(path: Path, record: Record, folder: Folder) -> list[Prediction] | None:
+def read_cell(cell: JudgedCell, folder: Folder) -> list[Prediction] | None:
     """The predictions of a finished cell; None where it is missing, lacks images or is another."""
-    if not path.exists():
+    if not cell.path.exists():
         return None
     try:
-        rows, found = load_predictions(path)
+        rows, record = load_predictions(cell.path)
     except InputError:
         return None
     whole = {row.name: row.sha256 for row in rows} == folder.digests
-    return rows if whole and to_line(found) == to_line(record.as_json()) else None
+    return rows if whole and cell.job.made(record, cell.sources) else None
 
 
 def judge_images(
@@ -110,7 +119,7 @@ def judge_images(
     InputError
         If not one image could be judged.
     """
-    run = {"records": [cell.record.as_json() for cell in cells]}
+    run = {"cells": [cell.job.identity() for cell in cells]}
     judges = tuple(cell.judge for cell in cells)
     step = court.step(judges, defense)
     output = cells[0].path
@@ -132,7 +141,8 @@ def judge_images(
                 raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
         made = {cell.path: _predictions(folder, entries, i) for i, cell in enumerate(cells)}
         for cell in reversed(cells):  # that beside which the journal lies comes last
-            save_predictions(cell.path, cell.record, made[cell.path], cell.judge.class_names)
+            record = cell.job.record(cell.sources)
+            save_predictions(cell.path, record, made[cell.path], cell.judge.class_names)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
     return JudgeOutcome(output, done, resumed, failed, seconds), made
 

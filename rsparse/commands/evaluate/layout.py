@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
-from rsparse.commands.evaluate.judge import Folder, JudgedCell, cell_record
+from rsparse.commands.evaluate.judge import Folder, JudgedCell, make_cell
 from rsparse.defended.judging import Court
 from rsparse.defenses import Defense, Resources, defense_text
 from rsparse.errors import InputError, reason
@@ -119,8 +119,7 @@ class Matrix:
     def cell(self, folder: Folder, column: Attacked, defense: Defense) -> JudgedCell:
         """A cell: who judges it, what it is made from, and its file."""
         judge = self.models[column.judged.name]
-        record = cell_record(folder, self.court, judge, defense)
-        return JudgedCell(judge, record, self.cell_of(column, defense))
+        return make_cell(folder, self.court, judge, defense, self.cell_of(column, defense))
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:

@@ -17,9 +17,10 @@ from rsparse.store.files import safe_join, sha256_of, sha256_of_file
 from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import find_labels
-from rsparse.store.records import IMAGES, Record, Source
+from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import OneByOne, load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.runs import source_digests as digests_of
@@ -106,22 +107,21 @@ class _Choice:
             "input": classifier.input_record(),
         }
 
-    def identity(self) -> dict[str, Any]:
-        """What tells an unfinished run from others."""
-        return {
-            "stage": "select",
-            "parameters": self.parameters,
+    def job(self) -> Job:
+        """The job of selecting."""
+        known = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
-            "known_labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels)),
         }
+        return Job("select", IMAGES, self.parameters, known=known)
 
-    def record(self, digests: Mapping[str, str]) -> Record:
-        """The record of the selection from images with these digests."""
+    def sources(self, digests: Mapping[str, str]) -> list[Source]:
+        """What the selection from images with these digests comes from."""
         sources = [*self.inputs.sources(digests), self.classifier.source()]
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        return Record(IMAGES, "select", self.parameters, inputs=tuple(sources))
+        return sources
 
 
 def select_images(
@@ -153,7 +153,7 @@ def select_images(
 def _write(
     choice: _Choice, output: Path, workers: Workers, overwrite: bool, progress: Progress
 ) -> None:
-    folder = OutputFolder.open(output, choice.identity(), choice.inputs.paths, overwrite)
+    folder = OutputFolder.open(output, choice.job().identity(), choice.inputs.paths, overwrite)
     step = SelectStep(choice.classifier, choice.labels, output)
     done, resumed, failed = run_images(
         choice.inputs,
@@ -167,7 +167,7 @@ def _write(
         shared_paths=[*choice.inputs.paths, choice.classifier.path],
     )
     refuse_all_failed(failed, done + resumed, folder)
-    record = choice.record(digests_of(folder.journal))
+    record = choice.job().record(choice.sources(digests_of(folder.journal)))
     if choice.only_correct:
         _drop_wrong(folder, done + resumed)
     folder.finish(record, failed)
@@ -194,7 +194,7 @@ def _read(choice: _Choice, output: Path) -> Selection:
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     usable = [image for image in inputs.images if image.name not in errors]
     digests = {image.name: sha256_of_file(image.path) for image in usable}
-    if _of_any_version(choice.record(digests).as_json()) != _of_any_version(record):
+    if not choice.job().made(record, choice.sources(digests)):
         raise InputError(
             f"{output.parent}: holds an evaluation of other images, labels, or another model; "
             "choose another output or pass --overwrite"
@@ -207,10 +207,6 @@ def _read(choice: _Choice, output: Path) -> Selection:
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
     left_out = len(usable) - len(entries)
     return Selection(output, entries, record, choice.label_origin, left_out, failed)
-
-
-def _of_any_version(record: Mapping[str, Any]) -> bytes:
-    return to_line({key: value for key, value in record.items() if key != "generator"})
 
 
 def _spread(names: Sequence[str], limit: int | None) -> frozenset[str]:

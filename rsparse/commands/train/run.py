@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import MODEL, Record, Source
@@ -119,32 +121,27 @@ class TrainingRun:
             )
         return labels, origin
 
-    def values(self) -> dict[str, Any]:
-        """The parameters of the record."""
+    @cached_property
+    def job(self) -> Job:
+        """The job of retraining."""
         values = self.parameters.as_record()
-        del values["seed"]
+        seed = values.pop("seed")
         behind = [defense.as_record() for defense in self.adversaries.defenses.values()]
-        return {
-            **values,
+        values |= {
             **({"adversarial_defenses": behind} if behind else {}),
             "device": self.device,
             "precision": self.precision,
             "labels": self.label_origin,
             "input": self.classifier.input_record(),
         }
-
-    def identity(self) -> dict[str, Any]:
-        """What tells an unfinished run from others."""
-        return {
-            "stage": "train",
-            "parameters": self.values(),
-            "seed": self.parameters.seed,
+        known = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
             "purified": {name: i.names_digest() for name, i in self.purified.items()},
             "dictionaries": {name: source.sha256 for name, source in self.dictionaries.items()},
-            "known_labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels)),
         }
+        return Job("train", MODEL, values, seed, known)
 
     def train(
         self, output: Path, journal: Journal, progress: Progress
@@ -200,7 +197,7 @@ class TrainingRun:
             for entry in entries
         ]
         parts = split(samples, self.parameters)
-        identity = [self.identity(), *entries]
+        identity = [self.job.identity(), *entries]
         found = retrain(
             self.classifier,
             self.file,
@@ -230,7 +227,7 @@ class TrainingRun:
         sources += self.dictionaries.values()
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        return Record(MODEL, "train", self.values(), self.parameters.seed, tuple(sources))
+        return self.job.record(sources)
 
 
 def _by_name(inputs: ImageInputs) -> dict[str, ImageFile]:

@@ -75,7 +75,7 @@ def train_model(
     run = TrainingRun(
         paths, model, parameters, input_options, purified or {}, behind, labels, workers
     )
-    with journal_beside(output, run.identity(), overwrite) as journal:
+    with journal_beside(output, run.job.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
             shown = "purified and adversarial" if parameters.on == "both" else parameters.on

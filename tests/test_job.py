@@ -1,0 +1,131 @@
+"""A job: one identity, one record, one rule for whether an artifact is its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rsparse.store import records
+from rsparse.store.job import METHODS, Job, outdated
+from rsparse.store.records import DICTIONARY, IMAGES, Source
+
+ATOMS = Job("learn-dict", DICTIONARY, {"n_atoms": 4}, 7)
+CLEANING = Job("purify", IMAGES, {"sparsity": 2, "size": (8, 8)}, None, {"images": "ab" * 32})
+
+
+def dictionary(method: int = 1, generator: str = records.GENERATOR) -> Source:
+    record = ATOMS.record([Source("imgs", "ab" * 32)]).as_json()
+    return Source("d.h5", "cd" * 32, {**record, "method": method, "generator": generator})
+
+
+def from_disk(record: Any) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(json.dumps(record.as_json()))
+    return content
+
+
+def test_every_command_that_makes_an_artifact_has_a_method():
+    from rsparse.cli.app import COMMANDS
+
+    without = {"demo", "fetch", "model", "report", "show"}
+    assert set(METHODS) == {"select", "judge"} | set(COMMANDS) - without
+
+
+def test_the_identity_is_known_before_the_work():
+    assert CLEANING.identity() == {
+        "stage": "purify",
+        "method": 1,
+        "format": "rsparse-images",
+        "format_version": 2,
+        "parameters": {"sparsity": 2, "size": (8, 8)},
+        "seed": None,
+        "known": {"images": "ab" * 32},
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CLEANING, stage="localize"),
+        replace(CLEANING, format=DICTIONARY),
+        replace(CLEANING, parameters={"sparsity": 3, "size": (8, 8)}),
+        replace(CLEANING, parameters={"sparsity": 2}),
+        replace(CLEANING, seed=0),
+    ],
+)
+def test_an_artifact_of_another_job_is_told_apart(other):
+    sources = [dictionary()]
+    record = from_disk(CLEANING.record(sources))
+    assert CLEANING.made(record, sources)
+    assert not other.made(record, sources)
+    assert other.identity() != CLEANING.identity()
+
+
+def test_an_artifact_of_other_inputs_is_told_apart():
+    record = from_disk(CLEANING.record([dictionary()]))
+    assert not CLEANING.made(record, [replace(dictionary(), sha256="ef" * 32)])
+    assert not CLEANING.made(record, [replace(dictionary(), name="e.h5")])
+    assert not CLEANING.made(record, [replace(dictionary(), record=None)])
+    assert not CLEANING.made(record, [])
+    assert not CLEANING.made(record, [dictionary(), dictionary()])
+
+
+def test_what_only_the_work_could_tell_is_not_compared():
+    record = from_disk(CLEANING.record([], found={"scaling": {"tau": 0.5}}))
+    assert record["parameters"]["scaling"] == {"tau": 0.5}
+    assert CLEANING.made(record, [], found=["scaling"])
+    assert not CLEANING.made(record, [])
+    assert CLEANING.made(from_disk(CLEANING.record([])), [], found=["scaling"])
+
+
+def test_another_release_makes_nothing_stale(monkeypatch):
+    """Neither that which wrote the artifact, nor those which wrote its inputs."""
+    record = from_disk(CLEANING.record([dictionary(generator="rsparse 0.0.1")]))
+    identity = CLEANING.identity()
+    monkeypatch.setattr(records, "GENERATOR", "rsparse 99")
+    assert CLEANING.identity() == identity
+    assert CLEANING.record([]).as_json()["generator"] == "rsparse 99"
+    assert CLEANING.made(record, [dictionary()])
+    assert CLEANING.other_method(record, [dictionary()]) is None
+    assert outdated(record) is None
+
+
+def test_another_method_makes_its_work_stale(monkeypatch):
+    record, identity = from_disk(CLEANING.record([dictionary()])), CLEANING.identity()
+    monkeypatch.setitem(METHODS, "purify", 2)
+    assert CLEANING.identity() != identity
+    assert not CLEANING.made(record, [dictionary()])
+    assert CLEANING.other_method(record, [dictionary()]) == "method 1 of purify, not 2"
+    assert outdated(record) == "method 1 of purify, not 2"
+    again = from_disk(CLEANING.record([dictionary()]))
+    assert CLEANING.made(again, [dictionary()])
+    assert outdated(again) is None
+
+
+def test_another_method_makes_what_came_of_its_work_stale(monkeypatch):
+    """The input's own record is compared, whether or not the stage in between has changed."""
+    record = from_disk(CLEANING.record([dictionary()]))
+    monkeypatch.setitem(METHODS, "learn-dict", 2)
+    assert outdated(record) == "method 1 of learn-dict, not 2"
+    learned_again = dictionary(method=2)
+    assert not CLEANING.made(record, [learned_again])
+    assert CLEANING.other_method(record, [learned_again]) == "method 1 of learn-dict, not 2"
+    assert CLEANING.made(record, [dictionary()])  # a file that its user still means
+
+
+def test_records_from_before_methods_are_compared_too():
+    old = dictionary().record
+    assert old is not None
+    older = replace(dictionary(), record={k: v for k, v in old.items() if k != "method"})
+    record = from_disk(CLEANING.record([older]))
+    assert CLEANING.made(record, [older])
+    assert not CLEANING.made(record, [dictionary()])
+    assert CLEANING.other_method(record, [dictionary()]) == "method 0 of learn-dict, not 1"
+    assert outdated(record) == "method 0 of learn-dict, not 1"
+
+
+def test_stages_of_others_are_never_outdated():
+    foreign = {**(dictionary().record or {}), "stage": "make-fixtures", "method": 5}
+    assert outdated(from_disk(CLEANING.record([Source("d.h5", "cd" * 32, foreign)]))) is None
