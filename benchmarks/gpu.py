@@ -37,7 +37,7 @@ from rsparse.data import demo_photos
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import decode_image, find_images, to_unit
-from rsparse.work.devices import optional_torch_device
+from rsparse.work.device import choose_device
 
 CASES = {
     "whole image": WHOLE,
@@ -55,19 +55,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--shared", type=Path, help="folder whose classifiers are timed, too")
     options = parser.parse_args()
-    name = optional_torch_device(options.device)
-    if name is None:
+    device = choose_device(options.device)
+    if not device.takes_images:
         print("There is no GPU here; --device torch-cpu measures torch on the CPU.")
         return
     photos = load_photos(options.images, options.side)
     dictionary = make_dictionary()
-    clock = Clock(torch.device(name), options.runs)
+    clock = Clock(torch.device(device.torch), options.runs)
     with torch.inference_mode(), float32_in_full():
         operations, traffic = ceilings(clock)
         print_device(clock.device, operations, traffic)
         print_rates(clock, photos, dictionary, options.batch_size)
         print_steps(clock, options.side, operations, traffic)
-    print_agreement(photos[:4], dictionary, name)
+    print_agreement(photos[:4], dictionary, device.torch)
     if options.shared is not None:
         print_networks(clock, photos[: options.batch_size], options.shared, operations)
 

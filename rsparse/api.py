@@ -62,7 +62,7 @@ def attack(
     *,
     batch_size: int = 16,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> Attacked:
     """Attack images of one size through the torch twin of an ONNX classifier.
 
@@ -78,7 +78,7 @@ def attack(
     batch_size : int
     seed : int
     device : str
-        ``"cpu"`` or ``"cuda"``.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or ``"auto"``, a GPU where there is one.
 
     Returns
     -------
@@ -92,13 +92,14 @@ def attack(
     from rsparse.attacks import run_attack
     from rsparse.attacks.scaling import scale_to_average, scaled
     from rsparse.models.torch.twin import load_twin
+    from rsparse.work.device import choose_device
 
     classifier = as_classifier(model)
     chosen = _one_attack(attack)
     pixels, y = _same_size(images), np.asarray(labels)
     if y.shape != (len(pixels),):
         raise InputError(f"labels: expected {len(pixels)} whole numbers, got shape {y.shape}")
-    twin = load_twin(classifier, device)
+    twin = load_twin(classifier, choose_device(device, for_gradients=True).torch)
     x = to_unit(pixels)
     results = [
         run_attack(twin, x[start : start + batch_size], y[start : start + batch_size], chosen, seed)
@@ -125,7 +126,7 @@ def purify_batch(
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
     *,
-    device: str = "cpu",
+    device: str = "auto",
     batch_size: int = PurifyRunParameters.batch_size,
 ) -> Any:
     """``purify`` for each of a batch, also on a GPU.
@@ -136,8 +137,8 @@ def purify_batch(
     dictionary, parameters, localization, mask
         As for ``purify``; a mask is that of all images.
     device : str
-        ``"cpu"`` (torch is not imported), ``"cuda"``, ``"cuda:1"``, or ``"auto"``, the GPU where
-        there is one. ``"torch-cpu"`` runs on the CPU what would run on the GPU.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``, a GPU where there is one; without one
+        torch is not imported. ``"torch-cpu"`` runs on the CPU what would run on the GPU.
     batch_size : int
         Images that a GPU purifies together; it changes no pixel.
 
@@ -152,12 +153,12 @@ def purify_batch(
         If an image or the mask has an unusable size, or the device cannot be used.
     """
     from rsparse.core.regionsparse import object_region, purify
-    from rsparse.work.devices import optional_torch_device
+    from rsparse.work.device import choose_device
     from rsparse.work.workers import chunked
 
     parameters = parameters or PurifyParameters()
-    torch_device = optional_torch_device(device)
-    if torch_device is None:
+    chosen = choose_device(device)
+    if not chosen.takes_images:
         cleaned = [purify(image, dictionary, parameters, localization, mask) for image in images]
     else:
         from rsparse.core.engines.torch.regionsparse import purify_together
@@ -167,7 +168,7 @@ def purify_batch(
             regions = [
                 object_region(image, dictionary, parameters, localization, mask) for image in batch
             ]
-            cleaned += purify_together(batch, regions, dictionary, parameters, torch_device)
+            cleaned += purify_together(batch, regions, dictionary, parameters, chosen.torch)
     return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
 
 

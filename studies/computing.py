@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from benchmarks import measure
-from rsparse.work.devices import torch_device
+from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
 from rsparse.work.workers import LocalWorkers, usable_cores
 
@@ -26,12 +26,12 @@ class Computing(NamedTuple):
     @property
     def is_on_gpu(self) -> bool:
         """Whether torch computes elsewhere than on the CPU."""
-        return torch_device(self.device) != "cpu"
+        return choose_device(self.device, for_gradients=True).torch != "cpu"
 
     @property
     def name(self) -> str:
         """``NVIDIA H200``, or ``AMD EPYC, AVX-512, 2 cores``."""
-        device = torch_device(self.device)
+        device = choose_device(self.device, for_gradients=True).torch
         if device == "cpu":
             cores = self.workers.cores(usable_cores(), parallel_from=0)
             return f"{measure.processor()}, {cores} cores"

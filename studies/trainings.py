@@ -33,6 +33,7 @@ from rsparse.evaluation.scenarios import find_scenario
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
+from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
 from studies import computing
 from studies.computing import Computing, EpochClock
@@ -141,10 +142,11 @@ def purified_attacks(
             images = work / "attacked-train" / base / attack_text(attack)
             _attack_once(base, attack, images, shared, how, progress)
             folder = work / "purified-attacked" / base / defense_text(defense) / images.name
-            device = purifying_device(defense, how.device, how.workers)
+            wanted = choose_device(how.device, for_gradients=True)
+            device = purifying_device(defense, wanted, how.workers)
             purify_once(
                 [images], defense, folder, dictionaries([each.defense], shared, work, how.jobs),
-                PurifyRunParameters(device=device), workers=how.workers, overwrite=True,
+                PurifyRunParameters(device=device.name), workers=how.workers, overwrite=True,
                 progress=progress,
             )  # fmt: skip
             folders.append(folder)

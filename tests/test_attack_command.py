@@ -13,6 +13,7 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
+from rsparse.work.device import Device
 from tests.conftest import REPOSITORY, tree_of
 
 pytest.importorskip("torch")
@@ -274,7 +275,10 @@ def test_threads_that_share_a_device_make_the_same_images(
     """The CPU by another name stands for a GPU."""
     tail = ("-m", MODEL, "-a", attack, "--batch-size", 1)
     run_cli("attack", colours, *tail, "-o", tmp_path / "processes", "--jobs", 1)
-    monkeypatch.setattr("rsparse.commands.attack.run.choose_device", lambda name: f"{name}:0")
+    monkeypatch.setattr(
+        "rsparse.commands.attack.run.choose_device",
+        lambda name, workers, for_gradients: Device(f"{name}:0"),
+    )
     run_cli("attack", colours, *tail, "-o", tmp_path / "threads", "--jobs", 4, "--device", "cpu")
     made, expected = entries_of(tmp_path / "threads"), entries_of(tmp_path / "processes")
     assert made == expected

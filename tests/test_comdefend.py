@@ -19,6 +19,7 @@ from rsparse.errors import InputError
 from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
 from rsparse.models.onnx.session import Session
 from rsparse.store.images import decode_image, find_images
+from rsparse.work.device import Device
 from tests.conftest import make_picture
 
 COMPRESSOR = (3, 16, 32, 64, 128, 256, 128, 64, 32, 12)
@@ -173,7 +174,7 @@ def test_any_size(shape):
 def test_the_record_tells_weights_and_runtime(graph):
     (defense,) = parse_defense("comdefend")
     assert set(defense.codecs()) == {"comdefend.onnx", "onnxruntime"}
-    assert set(defense.codecs("cuda")) == {"comdefend.onnx", "torch"}
+    assert set(defense.codecs(Device("cuda"))) == {"comdefend.onnx", "torch"}
 
 
 def test_torch_is_not_imported(tmp_path: Path):

@@ -18,6 +18,7 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.predictions import load_predictions
+from rsparse.work.device import Device
 from tests import short_of_memory
 from tests.conftest import make_picture, tree_of
 from tests.onnx_models import linear_classifier
@@ -119,7 +120,7 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
     judges = [load_classifier(MODEL), load_classifier(other, InputOptions(preset="unit"))]
     (defense,) = parse_defense("regionsparse:sparsity=2")
     resources = Resources({"": small_dictionary})
-    step = Court(resources, {}, "cpu").step(judges, defense)
+    step = Court(resources, {}, Device("torch-cpu")).step(judges, defense)
     (entries,) = step.map(map, [images[:3], images[3:]])
     assert [entry["name"] for entry in entries] == ["a", "b", "c", "d"]
     assert [entry.get("error", "").partition(": ")[2] for entry in entries[1:3]] == [
@@ -136,7 +137,7 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
 
 def test_comdefend_waits_for_the_device():
     (defense,) = parse_defense("comdefend")
-    on_device = OnDevice(defense, Resources(), "cpu")
+    on_device = OnDevice(defense, Resources(), Device("torch-cpu"))
     pictures = [make_picture(1, 40, 30), make_picture(2, 20, 50)]
     prepared = [on_device.prepare(picture) for picture in pictures]
     for item, picture, cleaned in zip(prepared, pictures, on_device.finish(prepared), strict=True):
@@ -148,7 +149,7 @@ def test_comdefend_waits_for_the_device():
 
 def test_other_defenses_clean_while_they_are_prepared():
     (defense,) = parse_defense("jpeg:quality=20")
-    on_device = OnDevice(defense, Resources(), "cpu")
+    on_device = OnDevice(defense, Resources(), Device("torch-cpu"))
     picture = make_picture(1, 40, 30)
     expected = defense.clean(picture, Resources())
     prepared = on_device.prepare(picture)
@@ -161,6 +162,6 @@ def test_other_defenses_clean_while_they_are_prepared():
 
 def test_what_a_defense_refuses_is_refused_while_it_is_prepared(small_dictionary):
     (defense,) = parse_defense("regionsparse")
-    on_device = OnDevice(defense, Resources({"": small_dictionary}), "cpu")
+    on_device = OnDevice(defense, Resources({"": small_dictionary}), Device("torch-cpu"))
     with pytest.raises(InputError, match="is 9×3 pixels, smaller than a patch"):
         on_device.prepare(make_picture(0, 3, 9))

@@ -143,7 +143,7 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
         ("--masks and --no-localize exclude each other; give one of them",
          ("--defense", "none+regionsparse:localize=no", "--masks", "masks")),
         ("--device: jpeg works on the cpu; regionsparse and comdefend also on a GPU",
-         ("--defense", "jpeg", "--device", "auto")),
+         ("--defense", "jpeg", "--device", "cuda")),
         ("--device: none+regionsparse works on the cpu; regionsparse and comdefend also on a GPU",
          ("--defense", "none+regionsparse", "--device", "cuda")),
         ("--dict: a dictionary without a name is given twice; write --dict NAME=b.h5",

@@ -13,6 +13,7 @@ import pytest
 from rsparse.defenses import parse_defense
 from rsparse.options.train import TrainParameters
 from rsparse.store.images import decode_image, encode_png
+from rsparse.work.device import Device
 from tests.conftest import REPOSITORY, make_picture
 
 
@@ -215,7 +216,8 @@ def test_a_gpu_is_called_by_its_name(monkeypatch):
     torch = pytest.importorskip("torch")
     from studies import computing
 
-    monkeypatch.setattr(computing, "torch_device", lambda name: {"auto": "cuda"}.get(name, name))
+    chosen = {"auto": Device("cuda"), "cpu": Device()}
+    monkeypatch.setattr(computing, "choose_device", lambda name, for_gradients: chosen[name])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA H200 as {device}")
     how = computing.Computing(2, "auto")
     assert (how.name, how.is_on_gpu) == ("NVIDIA H200 as cuda", True)

@@ -8,9 +8,9 @@ pytest.importorskip("torch")
 
 from rsparse.commands.train.retraining import purifying_device
 from rsparse.defenses import parse_defense
-from rsparse.errors import InputError
 from rsparse.store.folders import read_manifest
 from rsparse.work.cluster import Cluster
+from rsparse.work.device import CPU, Device
 from rsparse.work.workers import LocalWorkers
 from tests.test_train_command import FAST, MODEL, save_colours
 
@@ -32,11 +32,20 @@ def test_what_a_device_can_purify_is_purified_there(run_cli, dict_file, tmp_path
 
 
 def test_the_cores_purify_for_devices_that_cannot():
-    assert purifying_device(REGIONSPARSE, "torch-cpu", LocalWorkers(2)) == "torch-cpu"
-    assert purifying_device(REGIONSPARSE, "cpu", LocalWorkers(2)) == "cpu"
-    assert purifying_device(REGIONSPARSE, "mps", LocalWorkers(2)) == "cpu"
-    assert purifying_device(JPEG, "torch-cpu", LocalWorkers(2)) == "cpu"
-    elsewhere = Cluster("local:1")
-    assert purifying_device(REGIONSPARSE, "torch-cpu", elsewhere) == "cpu"
-    with pytest.raises(InputError, match="cannot be used here"):
-        purifying_device(REGIONSPARSE, "cuda:99", LocalWorkers(2))
+    torch_cpu, here = Device("torch-cpu"), LocalWorkers(2)
+    assert purifying_device(REGIONSPARSE, torch_cpu, here) == torch_cpu
+    assert purifying_device(REGIONSPARSE, CPU, here) == CPU
+    assert purifying_device(REGIONSPARSE, Device("mps"), here) == CPU
+    assert purifying_device(JPEG, torch_cpu, here) == CPU
+    assert purifying_device(REGIONSPARSE, torch_cpu, Cluster("local:1")) == CPU
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_is_purified(
+    assert_error, dict_file, tmp_path
+):
+    assert_error(
+        "device: expected cpu, cuda, cuda:N, mps or auto, got 'tpu'",
+        "train", save_colours(tmp_path / "imgs"), "-m", MODEL, "--distill", "--device", "tpu",
+        "--defense", "regionsparse", "-d", dict_file, "-o", tmp_path / "new.onnx",
+    )  # fmt: skip
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dict.h5", "imgs", "labels.csv"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rsparse.errors import InputError
-from rsparse.work.devices import torch_device
 
 
 def require_foolbox() -> None:
@@ -31,18 +30,6 @@ def require_foolbox() -> None:
             "pip install 'rsparse[attack]'"
         ) from error
     del foolbox, torch
-
-
-def choose_device(name: str) -> str:
-    """The torch device to attack on; see ``torch_device``.
-
-    Raises
-    ------
-    InputError
-        If torch or foolbox is missing, or torch cannot use the device here.
-    """
-    require_foolbox()
-    return torch_device(name)
 
 
 @contextmanager

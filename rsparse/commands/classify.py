@@ -23,7 +23,7 @@ from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
 from rsparse.store.records import PREDICTIONS, Source
-from rsparse.work.devices import optional_torch_device, recorded_device
+from rsparse.work.device import Device, choose_device
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
@@ -183,8 +183,8 @@ def classify_images(
     classifier = load_classifier(model, input_options).check()
     known, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
-    device = _device(parameters, workers)
-    values = {"top": top, "input": classifier.input_record(), **recorded_device(device)}
+    device = choose_device(parameters.device, workers)
+    values = {"top": top, "input": classifier.input_record(), **device.record()}
     known_before = {"model": classifier.sha256, "images": inputs.names_digest()}
     job = Job("classify", PREDICTIONS, values, known=known_before)
     outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
@@ -217,23 +217,15 @@ def classify_images(
     return outcome
 
 
-def _device(parameters: ClassifyParameters, workers: Workers) -> str | None:
-    """Torch's device, or ``None``; refuses options that do not go together."""
-    device = optional_torch_device(parameters.device)
-    if device is not None and not workers.can_share_device:
-        raise InputError("--cluster and --device exclude each other; give one of them")
-    return device
-
-
 def _batches(
-    step: ClassifyStep, device: str | None, parameters: ClassifyParameters, workers: Workers
+    step: ClassifyStep, device: Device, parameters: ClassifyParameters, workers: Workers
 ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
     """The step for batches, and their size where it is not left open."""
-    if device is None:
+    if not device.takes_images:
         return OneByOne(step), {}
     from rsparse.models.torch.twin import load_twin
 
-    torch_step = TorchStep(step, load_twin(step.classifier, device))
+    torch_step = TorchStep(step, load_twin(step.classifier, device.torch))
     threads = workers.cores(parameters.batch_size, parallel_from=0)
     parts = overlapped(torch_step.load, torch_step.classify, lambda entry: entry, threads)
     return parts, {"batch_size": parameters.batch_size}

@@ -25,7 +25,7 @@ from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES
-from rsparse.work.devices import optional_torch_device, recorded_device
+from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
@@ -203,7 +203,7 @@ def purify_job(
     defense: Defense,
     dictionaries: Mapping[str, str],
     how: PurifyRunParameters,
-    device: str | None,
+    device: Device,
     masks: ImageInputs | None = None,
 ) -> Job:
     """The job of cleaning ``inputs`` by a defense.
@@ -215,15 +215,15 @@ def purify_job(
     dictionaries : mapping of str to str
         SHA-256 of those that the defense uses, by name.
     how : PurifyRunParameters
-    device : str or None
-        Torch's, where there is one.
+    device : Device
+        Where it is computed.
     masks : ImageInputs, optional
         Masks that take the place of localization.
     """
     size = sides_of(how)
     values = {
         **recorded_defense(defense, dictionaries, masks is not None, device),
-        **recorded_device(device),
+        **device.record(),
         **({"size": size} if size else {}),
     }
     known = {
@@ -236,19 +236,18 @@ def purify_job(
 
 def _device(
     defense: Defense, how: PurifyRunParameters, masks: Path | None, workers: Workers
-) -> str | None:
-    """Torch's device, or ``None``; refuses options that do not go together."""
+) -> Device:
+    """Where to clean; refuses options that do not go together."""
     if masks is not None and not defense.takes_mask:
         if defense.dictionaries:
             raise InputError("--masks and --no-localize exclude each other; give one of them")
         raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
-    if how.device != "cpu" and not defense.has_device_part:
+    if not defense.has_device_part:
+        if how.device in ("auto", CPU.name):
+            return CPU
         able = " and ".join(name for name, kind in DEFENSES.items() if kind.has_device_part)
         raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
-    device = optional_torch_device(how.device)
-    if device is not None and not workers.can_share_device:
-        raise InputError("--cluster and --device exclude each other; give one of them")
-    return device
+    return choose_device(how.device, workers)
 
 
 def sides_of(how: PurifyRunParameters) -> list[int] | None:
@@ -257,7 +256,7 @@ def sides_of(how: PurifyRunParameters) -> list[int] | None:
 
 
 def recorded_defense(
-    defense: Defense, digests: Mapping[str, str], has_masks: bool, device: str | None
+    defense: Defense, digests: Mapping[str, str], has_masks: bool, device: Device
 ) -> dict[str, Any]:
     """What a record tells of the defense: RegionSparse's own parameters plainly.
 
@@ -268,8 +267,8 @@ def recorded_defense(
         SHA-256 of the dictionaries that it uses, by name.
     has_masks : bool
         Whether masks take the place of localization.
-    device : str, optional
-        Torch's, where there is one.
+    device : Device
+        Where it is computed.
     """
     if isinstance(defense, RegionSparse):
         values = _fields(PurifyParameters, defense)
@@ -291,10 +290,10 @@ def _fields(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
 
 
 def _batches(
-    step: PurifyStep, device: str | None, how: PurifyRunParameters, threads: int
+    step: PurifyStep, device: Device, how: PurifyRunParameters, threads: int
 ) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, int]]:
     """The step for batches, and their size where it is not left open."""
-    if device is None:
+    if not device.takes_images:
         return OneByOne(step), {}
     torch_step = TorchStep(step, OnDevice(step.defense, step.resources, device))
     parts = overlapped(torch_step.load, torch_step.purify, torch_step.save, threads)

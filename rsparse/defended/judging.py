@@ -21,6 +21,7 @@ from rsparse.models.onnx.classifier import Classifier, softmax
 from rsparse.store.images import ImageFile, Pixels
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
+from rsparse.work.device import CPU, Device
 from rsparse.work.pipeline import Fed
 from rsparse.work.runs import BatchStep, OneByOne, fed, load_image
 
@@ -39,13 +40,13 @@ class Court:
     resources : Resources
     dictionaries : mapping of str to Source
         The resources' dictionaries as inputs of a record.
-    device : str, optional
-        Torch's device; without one the cores judge, through onnxruntime.
+    device : Device
+        Where it takes no images the cores judge, through onnxruntime.
     """
 
     resources: Resources
     dictionaries: Mapping[str, Source]
-    device: str | None = None
+    device: Device = CPU
     _twins: dict[Classifier, Twin] = field(default_factory=dict, repr=False, compare=False)
 
     def step(
@@ -53,18 +54,18 @@ class Court:
     ) -> BatchStep | Fed[ImageFile, Any, Entry]:
         """What ``run_images`` does with the images."""
         resources = _needed(self.resources, defense)
-        if self.device is None:
+        if not self.device.takes_images:
             return OneByOne(JudgeStep(tuple(judges), defense, resources))
-        twins = tuple((judge, self.twin(judge, self.device)) for judge in judges)
+        twins = tuple((judge, self.twin(judge)) for judge in judges)
         cleaning = OnDevice(defense, resources, self.device)
         return fed(Preparing(cleaning), TorchStep(twins, cleaning).judge, TOGETHER)
 
-    def twin(self, judge: Classifier, device: str) -> Twin:
-        """A judge on torch's device; it is loaded once."""
+    def twin(self, judge: Classifier) -> Twin:
+        """A judge on the device; it is loaded once."""
         if judge not in self._twins:
             from rsparse.models.torch.twin import load_twin
 
-            self._twins[judge] = load_twin(judge, device)
+            self._twins[judge] = load_twin(judge, self.device.torch)
         return self._twins[judge]
 
 

@@ -11,6 +11,7 @@ from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.errors import InputError
+from rsparse.work.device import Device
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels, Region
@@ -37,7 +38,7 @@ class Cleaned(NamedTuple):
 
 @dataclass(frozen=True)
 class OnDevice:
-    """A defense beside torch's device ``device``: what has no device part is done by the cores.
+    """A defense beside a device that takes images: what has no device part is done by the cores.
 
     ``prepare`` may be called by many threads or processes, ``finish`` by one. An image's pixels do
     not depend on the batch that it is in.
@@ -45,7 +46,7 @@ class OnDevice:
 
     defense: Defense
     resources: Resources
-    device: str
+    device: Device
 
     def prepare(self, image: Pixels, mask: Mask | None = None) -> Prepared:
         """Do what the CPU has to do for an image, (h, w, 3) uint8.
@@ -94,10 +95,10 @@ class OnDevice:
 
             dictionary = self.resources.dictionaries[self.defense.dictionary]
             regions = [item.region for item in batch if item.region is not None]
-            return purify_together(images, regions, dictionary, self.defense, self.device)
+            return purify_together(images, regions, dictionary, self.defense, self.device.torch)
         assert isinstance(self.defense, ComDefend)
         from rsparse.data import comdefend_model
         from rsparse.models.autoencoder import load_autoencoder
 
-        networks = load_autoencoder(comdefend_model(), self.device)
+        networks = load_autoencoder(comdefend_model(), self.device.torch)
         return networks.restored_together(images)

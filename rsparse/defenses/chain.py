@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
+from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
@@ -48,7 +49,7 @@ class Chain(Defense):
         for part in self.parts:
             part.check(resources)
 
-    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002 - has no part
+    def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002 - has no part
         return {name: number for part in self.parts for name, number in part.codecs().items()}
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
+from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
@@ -34,13 +35,13 @@ class ComDefend(Defense):
 
         return load_autoencoder(comdefend_model()).restored(image[None])[0]
 
-    def codecs(self, device: str | None = None) -> dict[str, str]:
+    def codecs(self, device: Device = CPU) -> dict[str, str]:
         """The runtime, and the weights by the beginning of their SHA-256."""
         from importlib.metadata import version
 
         from rsparse.data import comdefend_model
         from rsparse.store.files import sha256_of_file
 
-        runtime = "onnxruntime" if device is None else "torch"
+        runtime = "torch" if device.takes_images else "onnxruntime"
         weights = sha256_of_file(comdefend_model())[:12]
         return {"comdefend.onnx": weights, runtime: version(runtime)}

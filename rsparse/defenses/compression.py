@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.options.fields import parameter
+from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class _JpegCodec:
     """Says which library compressed."""
 
-    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002 - has no part
+    def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002 - has no part
         """See ``Defense.codecs``."""
         from rsparse.core.compression import jpeg_codec
 

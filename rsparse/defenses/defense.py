@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
+from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,13 +113,13 @@ class Defense(Parameters):
         """Whether it draws random numbers, so that a seed belongs to its result."""
         return False
 
-    def codecs(self, device: str | None = None) -> dict[str, str]:  # noqa: ARG002
+    def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002
         """Versions of the libraries whose results drift from one to the next, by name.
 
         Parameters
         ----------
-        device : str, optional
-            Torch's, where the defense's device part is done there.
+        device : Device
+            Where the defense's device part is done.
         """
         return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -35,6 +36,4 @@ class AttackRunParameters(Parameters):
     seed: int = parameter(
         0, "Seed of attacks that draw random numbers.", minimum=0, maximum=2**32 - 1
     )
-    device: str = parameter(
-        "auto", "Where torch computes: cpu, cuda, mps; auto is cuda where there is one."
-    )
+    device: str = device_parameter()

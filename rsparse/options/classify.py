@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -12,11 +13,7 @@ class ClassifyParameters(Parameters):
     """Classification by an ONNX model."""
 
     top: int = parameter(5, "Most probable classes to report.", minimum=1, maximum=100_000)
-    device: str = parameter(
-        "cpu",
-        "Where to compute: cpu, by onnxruntime; cuda, a GPU, by the graph's torch twin (of the "
-        "extra attack); auto, cuda where there is one.",
-    )
+    device: str = device_parameter()
     batch_size: int = parameter(
         16,
         "Images that a GPU classifies together; the CPU takes one at a time.",

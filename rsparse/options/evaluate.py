@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -35,8 +36,4 @@ class EvaluateParameters(Parameters):
     seed: int = parameter(
         0, "Seed of attacks and defenses that draw random numbers.", minimum=0, maximum=2**32 - 1
     )
-    device: str = parameter(
-        "auto",
-        "Where torch computes the attacks: cpu, cuda, mps; auto is cuda where there is one. A GPU "
-        "of CUDA's also judges, and runs RegionSparse and ComDefend.",
-    )
+    device: str = device_parameter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -60,11 +61,7 @@ class PurifyParameters(Parameters):
 class PurifyRunParameters(Parameters):
     """How a folder is purified, whatever the parameters."""
 
-    device: str = parameter(
-        "cpu",
-        "Where to compute: cpu; cuda, a GPU through torch (of the extra attack); auto, cuda where "
-        "there is one.",
-    )
+    device: str = device_parameter()
     size: str | None = parameter(
         None,
         "Resize images before they are cleaned, to a side such as 299 or height x width such as "

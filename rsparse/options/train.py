@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -123,11 +124,7 @@ class TrainParameters(Parameters):
     seed: int = parameter(
         0, "Seed of the split, the order and the augmentation.", minimum=0, maximum=2**32 - 1
     )
-    device: str = parameter(
-        "auto",
-        "Where torch computes: cpu, cuda, mps; auto is cuda where there is one. A GPU of CUDA's "
-        "also purifies for --defense.",
-    )
+    device: str = device_parameter()
 
     @property
     def score(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rsparse.attacks import Attack, attack_text
-from rsparse.attacks.backend import choose_device
+from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.scaling import Scaling
 from rsparse.commands.attack.attacker import Aiming, Attacker, Batch, Target, make_batches
 from rsparse.commands.attack.campaign import (
@@ -32,6 +32,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
 from rsparse.store.records import FLOATS
+from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
 from rsparse.work.runs import failure, refuse_all_failed, save_png
 from rsparse.work.workers import ParallelMap, Workers, chunked
@@ -102,7 +103,8 @@ class AttackRun:
         chosen: Mapping[str, int] | None = None,
     ) -> None:
         self.inputs = load_inputs(paths)
-        device = choose_device(parameters.device)
+        require_foolbox()
+        device = choose_device(parameters.device, workers, for_gradients=True).torch
         self._workers = workers if device == "cpu" else workers.beside_device()
         self._shared_paths = [*paths, model]
         classifier = load_classifier(model, input_options).check()

@@ -156,10 +156,9 @@ def _attack_seconds(
     """For one image; attacks that differ by their scaling alone are run once."""
     if not any(map(_passes, columns)):
         return _Seconds(0.0, 0.0)
-    from rsparse.attacks.backend import choose_device
     from rsparse.attacks.cost import seconds_a_pass
 
-    device = choose_device(matrix.plan.parameters.device)
+    device = matrix.device.torch
     runs: dict[str, set[Attack]] = {}
     for column in columns:
         if column.threat is not None and column.attack is not None:
@@ -190,7 +189,7 @@ def _judge_seconds(
 
 
 def _cleaning(court: Court, defense: Defense, pictures: Sequence[Pixels]) -> _Seconds:
-    if court.device is None:
+    if not court.device.takes_images:
         return _Seconds(_seconds(partial(defense.clean, resources=court.resources), pictures), 0.0)
     on_device = OnDevice(defense, court.resources, court.device)
     batch = [on_device.prepare(pictures[0])] * TOGETHER
@@ -198,10 +197,10 @@ def _cleaning(court: Court, defense: Defense, pictures: Sequence[Pixels]) -> _Se
 
 
 def _judging(court: Court, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
-    if court.device is None:
+    if not court.device.takes_images:
         return _Seconds(_seconds(lambda picture: judge.logits([picture]), pictures), 0.0)
     batch = [judge.fit_to_input(pictures[0])] * TOGETHER
-    return _Seconds(0.0, _seconds_in(court.twin(judge, court.device).logits, batch))
+    return _Seconds(0.0, _seconds_in(court.twin(judge).logits, batch))
 
 
 def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:

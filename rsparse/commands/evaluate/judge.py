@@ -17,7 +17,6 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
 from rsparse.store.records import PREDICTIONS, Source
-from rsparse.work.devices import recorded_device
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images
 from rsparse.work.workers import LocalWorkers, Workers
@@ -69,7 +68,7 @@ def make_cell(
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
-        **recorded_device(court.device),
+        **court.device.record(),
     }
     if codecs := defense.codecs(court.device):
         values["codecs"] = codecs

@@ -18,7 +18,7 @@ from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
-from rsparse.work.devices import device_beside_cores
+from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes
@@ -72,10 +72,9 @@ class Matrix:
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
-        device = None
-        if workers.can_share_device:
-            device = device_beside_cores(plan.parameters.device)
-        self.court = Court(resources, sources, device)
+        self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
+        judging = self.device.for_images() if workers.can_share_device else CPU
+        self.court = Court(resources, sources, judging)
 
     @property
     def columns(self) -> list[Attacked]:

@@ -28,7 +28,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.training.adversaries import ADVERSARIAL, Behind
 from rsparse.training.samples import CLEAN
-from rsparse.work.devices import device_beside_cores, optional_torch_device, recorded_device
+from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -95,11 +95,12 @@ def train_on(
         how = replace(how, size=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
+    device = choose_device(parameters.device, for_gradients=True)
     for defense in defenses:
         text = defense_text(defense)
         place = (cache or hidden) / text
         made[text] = place
-        how = replace(how, device=purifying_device(defense, parameters.device, workers))
+        how = replace(how, device=purifying_device(defense, device, workers).name)
         for entry in purify_once(
             paths,
             defense,
@@ -130,18 +131,14 @@ def train_on(
     return outcome
 
 
-def purifying_device(defense: Defense, device: str, workers: Workers) -> str:
-    """Where images are purified for a training on ``device``: on a GPU there, if it can be.
+def purifying_device(defense: Defense, device: Device, workers: Workers) -> Device:
+    """Where images are purified for a training on ``device``: there, if it can be.
 
-    ``cpu`` is said for a defense that no GPU computes, and where other machines purify.
-
-    Raises
-    ------
-    InputError
-        If there is no such device, or torch cannot use it here.
+    It is the CPU for a defense that no GPU computes, and where other machines purify.
     """
-    can = defense.has_device_part and workers.can_share_device
-    return device if can and device_beside_cores(device) is not None else "cpu"
+    if not (defense.has_device_part and workers.can_share_device):
+        return CPU
+    return device.for_images()
 
 
 def purify_once(
@@ -207,10 +204,11 @@ def _is_of(
     used = {source["sha256"] for source in manifest["inputs"]}
     names = [name for name in defense.dictionaries if name in dictionaries]
     digests = {name: sha256_of_file(dictionaries[name]) for name in names}
-    device, size = optional_torch_device(how.device), sides_of(how)
+    device = purifying_device(defense, choose_device(how.device), LocalWorkers())
+    size = sides_of(how)
     values = {
         **recorded_defense(defense, digests, False, device),
-        **recorded_device(device),
+        **device.record(),
         **({"size": size} if size else {}),
     }
     return (

@@ -27,7 +27,7 @@ from rsparse.store.records import MODEL, Record, Source
 from rsparse.training.adversaries import Behind, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
-from rsparse.work.devices import torch_device
+from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
 from rsparse.work.runs import (
     OneByOne,
@@ -95,7 +95,7 @@ class TrainingRun:
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
         self.adversaries, self.dictionaries = load_adversaries(parameters, behind)
-        self.device = torch_device(parameters.device)
+        self.device = choose_device(parameters.device, for_gradients=True).torch
         auto = "bf16" if self.device.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
         self.inputs = load_inputs(paths)

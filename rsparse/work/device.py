@@ -1,0 +1,136 @@
+"""Where arrays are computed: what ``--device`` may name, and what it means here."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from rsparse.errors import InputError
+from rsparse.work.workers import LocalWorkers, Workers
+
+TORCH_CPU = "torch-cpu"
+"""Torch on the CPU where it need not be torch: slower, and how its tests run anywhere."""
+
+_FOR_IMAGES = re.compile(r"cuda(:\d+)?|torch-cpu")
+_FOR_GRADIENTS = re.compile(r"(cuda|mps|xpu)(:\d+)?|torch-cpu")
+_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+_AMD_DRIVER = Path("/dev/kfd")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where arrays are computed; ``Device()`` is the CPU.
+
+    Attributes
+    ----------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, or ``torch-cpu`` for tests.
+    """
+
+    name: str = "cpu"
+
+    @property
+    def torch(self) -> str:
+        """Torch's name of it: where gradients are computed, and images that it takes."""
+        return "cpu" if self.name == TORCH_CPU else self.name
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether torch cleans and classifies images there.
+
+        Else the cores do, without torch, also where gradients are computed by ``mps``.
+        """
+        return _FOR_IMAGES.fullmatch(self.name) is not None
+
+    def for_images(self) -> Device:
+        """Itself where it takes images, else the CPU."""
+        return self if self.takes_images else CPU
+
+    def record(self) -> dict[str, str]:
+        """What a record says of where images were cleaned: nothing of the CPU without torch.
+
+        Two ways of computing may differ in a grey level, so that a record has to tell them apart.
+        """
+        return {"device": self.name.partition(":")[0]} if self.takes_images else {}
+
+
+CPU = Device()
+
+
+def choose_device(
+    name: str, workers: Workers = LocalWorkers(), *, for_gradients: bool = False
+) -> Device:
+    """What ``--device`` means to a command.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``. ``cuda``, ``cuda:1``: a GPU, by torch. ``mps``, ``xpu``: for gradients only.
+        ``auto``: ``cuda`` where torch can use a GPU, else ``cpu``; torch is imported only where
+        there is a driver. ``torch-cpu``: torch on the CPU, for tests.
+    workers : Workers
+        With workers elsewhere ``auto`` is ``cpu``. A device for images that is named excludes
+        them; gradients they compute on devices of their own.
+    for_gradients : bool
+        Whether gradients are computed there, for attacks or training.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, torch is not installed, or it cannot use the device here.
+    """
+    if name == "auto":
+        return Device("cuda") if workers.can_share_device and has_gpu() else CPU
+    if name == "cpu":
+        return CPU
+    known = _FOR_GRADIENTS if for_gradients else _FOR_IMAGES
+    if not known.fullmatch(name):
+        names = "cpu, cuda, cuda:N, mps" if for_gradients else "cpu, cuda, cuda:N"
+        raise InputError(f"device: expected {names} or auto, got {name!r}")
+    if not (for_gradients or workers.can_share_device):
+        raise InputError("--cluster and --device exclude each other; give one of them")
+    _check_usable(name)
+    return Device(name)
+
+
+def has_gpu() -> bool:
+    """Whether torch is installed and can use a GPU."""
+    if not has_gpu_driver() or find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def has_gpu_driver() -> bool:
+    """Whether there is a driver of NVIDIA's or AMD's, found without torch, in a millisecond."""
+    return _AMD_DRIVER.exists() or any(map(_can_be_loaded, _DRIVERS))
+
+
+def _can_be_loaded(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _check_usable(name: str) -> None:
+    if find_spec("torch") is None:
+        raise InputError(
+            f"device {name!r}: needs torch, which is not installed: pip install 'rsparse[attack]'"
+        )
+    import torch
+
+    try:
+        torch.zeros(1, device=Device(name).torch)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        detail = lines[0].partition(". ")[0]
+        raise InputError(
+            f"device {name!r}: cannot be used here: {detail.rstrip('.')}; "
+            "use cpu, or auto, which takes a GPU where there is one"
+        ) from error
