@@ -30,7 +30,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Attacked": "rsparse.api",
+    "AdversarialImages": "rsparse.api",
     "Classifier": "rsparse.models.onnx.classifier",
     "Dictionary": "rsparse.core.dictionary",
     "InputError": "rsparse.errors",

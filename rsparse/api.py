@@ -30,7 +30,7 @@ Images = NDArray[np.uint8] | Sequence[Pixels]
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AdversarialImages:
     """What an attack made of a batch.
 
     Attributes
@@ -63,7 +63,7 @@ def attack(
     batch_size: int = 16,
     seed: int = 0,
     device: str = "auto",
-) -> Attacked:
+) -> AdversarialImages:
     """Attack images of one size through the torch twin of an ONNX classifier.
 
     Parameters
@@ -82,7 +82,7 @@ def attack(
 
     Returns
     -------
-    Attacked
+    AdversarialImages
 
     Raises
     ------
@@ -110,7 +110,7 @@ def attack(
         tau = scale_to_average(lambda: zip(x, x_adv, strict=True), chosen.average_d).tau
         x_adv = scaled(x, x_adv, tau)
     rounded = to_pixels(x_adv)
-    return Attacked(
+    return AdversarialImages(
         rounded,
         x_adv,
         classifier.logits(list(rounded)).argmax(1) != y,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.commands.evaluate.evaluate import run_matrix
-from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.core.levels import Pixels, noise_level, period_two
 from rsparse.defenses import defense_text, parse_defense
@@ -146,7 +146,7 @@ def _dictionary(options: argparse.Namespace) -> Path:
     return path
 
 
-def _image(matrix: Matrix, column: Attacked, name: str) -> Pixels:
+def _image(matrix: Matrix, column: PlannedColumn, name: str) -> Pixels:
     path = matrix.folder_of(column) / f"{name}.png"
     return decode_image(path.read_bytes(), path)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks import measure
 from rsparse.cli.console import progress_bar
-from rsparse.commands.evaluate.estimate import estimate
+from rsparse.commands.evaluate.estimate import estimate_cost
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
@@ -54,11 +54,11 @@ def main() -> int:
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         parameters = replace(plan.parameters, device=how.device)
         matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), how.workers)
-        cost = estimate(matrix, how.workers)
+        cost = estimate_cost(matrix, how.workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
         print(
-            f"{name}: {cost.attacks_left} attacks and {cost.cells_left} of {cost.cells} cells to "
+            f"{name}: {cost.attacks_left} attacks, {cost.trials_left} of {cost.trials} trials to "
             f"do, about {left / 60:.0f} min on {cost.cores} cores", file=sys.stderr,
         )  # fmt: skip
         if not options.dry_run:
@@ -66,7 +66,7 @@ def main() -> int:
             with progress_bar() as progress:
                 outcome = run_matrix(matrix, workers=how.workers, progress=progress)
             took = (time.monotonic() - start) / 60
-            print(f"{name}: {outcome.done} cells took {took:.1f} min", file=sys.stderr)
+            print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
     if not options.dry_run:

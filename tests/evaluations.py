@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rsparse.evaluation.files import save_evaluation
+from rsparse.evaluation.places import images_folder
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
@@ -18,11 +20,11 @@ from rsparse.evaluation.results import (
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
     TRANSFER,
-    Cell,
     Check,
     Column,
     Defended,
     Evaluation,
+    Trial,
 )
 from rsparse.store.files import sha256_of_file
 from rsparse.store.images import encode_png
@@ -30,6 +32,7 @@ from rsparse.store.records import EVALUATION, Record, Source
 from tests.conftest import make_picture
 
 MODEL, RETRAINED, ADVERSARIAL = "mobilenet-v2", "retrained", "adversarial"
+ADAPTIVE = "adaptive"  # attacks through the defense, under a name of no registered scenario
 _POWER = {  # of the attacks on one model before another
     (GRAY_BOX, MODEL, MODEL): 1.0,
     (TRANSFER, "mobilenet-v1", MODEL): 0.4,
@@ -38,6 +41,7 @@ _POWER = {  # of the attacks on one model before another
     (EXTENDED_GRAY_BOX, RETRAINED, RETRAINED): 0.8,
     (ADVERSARIAL_TRAINING, ADVERSARIAL, ADVERSARIAL): 0.2,
     (ADVERSARIAL_TRAINING_BLACK_BOX, MODEL, ADVERSARIAL): 0.1,
+    (ADAPTIVE, MODEL, MODEL): 3.0,
 }
 CLASSES = ("astronaut", "brick", "cat", "coffee", "flower")
 DEFENSES = (
@@ -119,9 +123,13 @@ def make_evaluation(
     defenses: tuple[tuple[str, str], ...] = DEFENSES,
     transfer: bool = True,
     trained: bool = False,
+    adaptive: bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """``n`` images, every defense, four attacks, and maybe transfer and trained models."""
+    """``n`` images, every defense, four attacks, and maybe transfer and trained models.
+
+    With ``adaptive`` also a scenario in which each attack is made through each defense.
+    """
     rng = np.random.default_rng(seed)
     names = names or tuple(f"{CLASSES[i % 5]}/{i // 5:02d}" for i in range(n))
     n = len(names)
@@ -143,16 +151,25 @@ def make_evaluation(
             columns += [
                 _column(scenario, source, judged, family, strength_name, s, n, s) for s in wanted
             ]
-    cells = []
+    if adaptive:
+        gray = [column for column in columns if column.scenario == GRAY_BOX]
+        columns += [
+            replace(column, scenario=ADAPTIVE, through="" if text == "none" else text)
+            for column in gray
+            for text, _ in defenses
+        ]
+    trials = []
     for column in columns:
         for text, _ in defenses:
+            if column.scenario == ADAPTIVE and (column.through or "none") != text:
+                continue
             clean, decay = _SKILL.get(text, (0.8, 2.0))
             share = clean * math.exp(-decay * _relative(column) * _POWER.get(column.threat, 0.0))
             right = ease < share + rng.normal(0, 0.03, n) * (share < 1)
             wrong = (labels + 1 + rng.integers(0, len(CLASSES) - 1, n)) % len(CLASSES)
             prediction = np.where(right, labels, wrong)
             probability = rng.uniform(0.3, 1, n).astype(np.float32)
-            cells.append(Cell(column.key, text, prediction.astype(np.int64), probability))
+            trials.append(Trial(column.key, text, prediction.astype(np.int64), probability))
     return Evaluation(
         record=RECORD,
         model=MODEL,
@@ -166,7 +183,7 @@ def make_evaluation(
             Defended(text, kind, _parameters(text, kind), 0.01 + 0.02 * i)
             for i, (text, kind) in enumerate(defenses)
         ),
-        cells=tuple(cells),
+        trials=tuple(trials),
         checks=CHECKS,
     )
 
@@ -191,7 +208,7 @@ def _column(
     linf = size if strength_name == "eps" else 300 * size
     d = size if strength_name == "d" else size / 140
     return Column(
-        scenario, source, judged, attack, family, strength_name, strength, parameters,
+        scenario, source, judged, "", attack, family, strength_name, strength, parameters,
         np.full(n, float(round(linf))), np.full(n, 200 * d), np.full(n, d), np.ones(n, bool),
     )  # fmt: skip
 
@@ -204,8 +221,7 @@ def make_eval_folder(
     record = Record(EVALUATION, "evaluate", {"only_correct": True}, 0, sources)
     save_evaluation(folder, record, evaluation)
     for column in evaluation.columns:
-        attacked = Path("attacks", column.source, column.attack)
-        place = Path(CLEAN) if column.family == CLEAN else attacked
+        place = images_folder(column)
         for i, name in enumerate(evaluation.names):
             pixels = make_picture(i, side, side).astype(float)
             noise = np.random.default_rng(i).choice((-1, 1), pixels.shape) * column.linf[i] / 2

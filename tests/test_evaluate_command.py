@@ -91,7 +91,7 @@ def test_what_it_writes(whole):
     assert all(defense.seconds is not None for defense in found.defenses)
     made = {path.name for path in (whole / "eval").iterdir()}
     assert made == {
-        "clean", "attacks", "cells", "evaluation.h5", "timing.json", "results.csv",
+        "clean", "attacks", "trials", "evaluation.h5", "timing.json", "results.csv",
         "defenses.csv", "images.csv", "checks.csv",
     }  # fmt: skip
 
@@ -101,19 +101,19 @@ def test_the_undefended_row_is_what_the_attack_itself_measured(whole):
     for column in found.columns[1:]:
         manifest = read_manifest(whole / "eval/attacks/colours" / column.attack)
         expected = [entry["prediction"] for entry in manifest["images"]]
-        assert found.cell(column, found.defenses[0]).prediction.tolist() == expected
+        assert found.trial(column, found.defenses[0]).prediction.tolist() == expected
         np.testing.assert_array_equal(column.d, [entry["d"] for entry in manifest["images"]])
 
 
-def test_a_cell_is_what_purify_and_classify_say(whole, tmp_path, run_cli):
+def test_a_trial_is_what_purify_and_classify_say(whole, tmp_path, run_cli):
     attacked = whole / "eval/attacks/colours/bim-eps=8"
     purified = ("purify", attacked, "--dict", DICT, "--sparsity", 1, "-o", tmp_path / "clean")
     assert run_cli(*purified).exit_code == 0
     classified = ("classify", tmp_path / "clean", "-m", MODEL, "-o", tmp_path / "pred.h5")
     assert run_cli(*classified).exit_code == 0
     expected, _ = load_predictions(tmp_path / "pred.h5")
-    cell = whole / "eval/cells/colours/bim-eps=8/regionsparse-sparsity=1.h5"
-    rows, record = load_predictions(cell)
+    trial = whole / "eval/trials/colours/bim-eps=8/regionsparse-sparsity=1.h5"
+    rows, record = load_predictions(trial)
     assert [(r.name, r.label, r.classes[0]) for r in rows] == [
         (r.name, r.label, r.classes[0]) for r in expected
     ]
@@ -154,7 +154,7 @@ def test_jobs_change_no_byte(whole, tmp_path, run_cli):
 def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, run_cli):
     output, deadline = tmp_path / "eval", time.monotonic() + 100
     with start(*arguments(whole / "imgs", output)) as running:
-        while len(list(output.glob("cells/*/*/*.h5"))) < 4:
+        while len(list(output.glob("trials/*/*/*.h5"))) < 4:
             assert running.poll() is None, running.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -168,7 +168,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, run_cli):
 
 def test_what_a_killed_run_was_writing_goes(copied, run_cli):
     torn = [copied / "eval" / f".0123456789abcdef.{number}.tmp" for number in (1, 2)]
-    torn[1] = copied / "eval" / "cells" / torn[1].name
+    torn[1] = copied / "eval" / "trials" / torn[1].name
     for path in torn:
         path.write_bytes(b"half")
     own = copied / "eval" / "notes.tmp"
@@ -179,11 +179,11 @@ def test_what_a_killed_run_was_writing_goes(copied, run_cli):
 
 
 def test_journals_that_outlived_what_they_are_of_go(copied, run_cli):
-    """A run was killed after a cell, or an attack's manifest, and before its journal was gone."""
+    """A run was killed after a trial, or an attack's manifest, and before its journal was gone."""
     output = copied / "eval"
     before = untimed(output)
-    for cell in (*output.glob("cells/*/*/*.h5"), *output.glob("cells/clean/*.h5")):
-        cell.with_name(f".{cell.name}.rsparse-journal.jsonl").write_bytes(b"{}\n")
+    for trial in (*output.glob("trials/*/*/*.h5"), *output.glob("trials/clean/*.h5")):
+        trial.with_name(f".{trial.name}.rsparse-journal.jsonl").write_bytes(b"{}\n")
     for manifest in output.rglob("manifest.json"):
         manifest.with_name(".rsparse-journal.jsonl").write_bytes(b"{}\n")
     assert len(untimed(output)) > len(before) + 3
@@ -209,7 +209,7 @@ def test_an_added_defense_reuses_everything(copied, run_cli):
     more = arguments(copied / "imgs", output, "--defense", "median", "--json")
     dry = run_cli(*more, "--dry-run")
     assert json.loads(dry.stdout)["attacks_left"] == 0
-    assert json.loads(dry.stdout)["cells_left"] == 7  # columns, those for the checks too
+    assert json.loads(dry.stdout)["trials_left"] == 7  # columns, those for the checks too
     found = json.loads(run_cli(*more).stdout)
     assert (found["done"], found["resumed"]) == (7, 21)
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -272,11 +272,11 @@ def test_a_dry_run_writes_nothing(tmp_path, run_cli):
     result = run_cli(*arguments(images, tmp_path / "eval", "--dry-run"))
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'eval'}\n"
-    assert "6 attacks, 21 cells" in result.stderr
+    assert "6 attacks, 21 trials" in result.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 
 
-def test_a_changed_dictionary_makes_its_cells_anew(copied, run_cli):
+def test_a_changed_dictionary_makes_its_trials_anew(copied, run_cli):
     other = copied / "dict.h5"
     learned = run_cli("learn-dict", copied / "imgs", "-o", other, "--patch-size", 4, "-j", 1,
                       "--n-atoms", 20, "--patches-per-image", 50)  # fmt: skip

@@ -31,7 +31,7 @@ CPU = ("--device", "cpu")
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory) -> Path:
-    """An evaluation whose cells torch has judged, in ``eval`` beside its ``imgs``."""
+    """An evaluation whose trials torch has judged, in ``eval`` beside its ``imgs``."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -43,22 +43,22 @@ def evaluated(tmp_path_factory) -> Path:
     return root
 
 
-def cells_of(folder: Path) -> list[Path]:
-    return sorted(path.relative_to(folder) for path in (folder / "cells").rglob("*.h5"))
+def trials_of(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in (folder / "trials").rglob("*.h5"))
 
 
 def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
     assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CPU).exit_code == 0
-    cells = cells_of(evaluated / "eval")
-    assert cells == cells_of(tmp_path / "eval")
-    assert len(cells) == 21
-    for cell in cells:
-        ours, record = load_predictions(evaluated / "eval" / cell)
-        expected, without = load_predictions(tmp_path / "eval" / cell)
+    trials = trials_of(evaluated / "eval")
+    assert trials == trials_of(tmp_path / "eval")
+    assert len(trials) == 21
+    for trial in trials:
+        ours, record = load_predictions(evaluated / "eval" / trial)
+        expected, without = load_predictions(tmp_path / "eval" / trial)
         said, wanted = ([(r.name, r.label, r.classes) for r in rows] for rows in (ours, expected))
-        if cell.parent.name != "bim-eps=128":  # which leaves colours of equally likely classes
+        if trial.parent.name != "bim-eps=128":  # which leaves colours of equally likely classes
             assert said == wanted
-        exact = "regionsparse" not in cell.name  # whose pixels may be off by a grey level
+        exact = "regionsparse" not in trial.name  # whose pixels may be off by a grey level
         np.testing.assert_allclose(
             [r.probabilities for r in ours], [r.probabilities for r in expected],
             atol=1e-5 if exact else 0.02,
@@ -67,14 +67,14 @@ def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
         assert record["parameters"] == without["parameters"]
 
 
-def test_a_cell_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_path, run_cli):
+def test_a_trial_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_path, run_cli):
     attacked = evaluated / "eval/attacks/colours/bim-eps=8"
     clean, said = tmp_path / "clean", tmp_path / "pred.h5"
     purified = ("purify", attacked, "--dict", DICT, "--sparsity", 1, *TORCH, "-o", clean)
     assert run_cli(*purified).exit_code == 0
     assert run_cli("classify", clean, "-m", MODEL, *TORCH, "-o", said).exit_code == 0
-    cell = evaluated / "eval/cells/colours/bim-eps=8/regionsparse-sparsity=1.h5"
-    (rows, _), (expected, _) = load_predictions(cell), load_predictions(said)
+    trial = evaluated / "eval/trials/colours/bim-eps=8/regionsparse-sparsity=1.h5"
+    (rows, _), (expected, _) = load_predictions(trial), load_predictions(said)
     assert [(r.name, r.classes[0]) for r in rows] == [(r.name, r.classes[0]) for r in expected]
     np.testing.assert_allclose(
         [r.probabilities[0] for r in rows], [r.probabilities[0] for r in expected], rtol=1e-6
@@ -87,7 +87,7 @@ def test_processes_change_no_byte(evaluated, tmp_path, run_cli):
     assert untimed(tmp_path / "eval") == untimed(evaluated / "eval")
 
 
-def test_on_another_device_the_cells_are_judged_anew(evaluated, tmp_path, run_cli):
+def test_on_another_device_the_trials_are_judged_anew(evaluated, tmp_path, run_cli):
     def run(*device):
         command = arguments(evaluated / "imgs", tmp_path / "eval", *device, "--json")
         return json.loads(run_cli(*command).stdout)
@@ -103,7 +103,7 @@ def test_on_a_cluster_its_cores_judge(evaluated, tmp_path, run_cli):
     pytest.importorskip("distributed")
     command = [a for a in arguments(evaluated / "imgs", tmp_path / "eval") if a not in ("-j", 1)]
     assert run_cli(*command, *TORCH, "--cluster", "local:1").exit_code == 0
-    _, record = load_predictions(tmp_path / "eval/cells/clean/none.h5")
+    _, record = load_predictions(tmp_path / "eval/trials/clean/none.h5")
     assert "device" not in record["parameters"]
 
 

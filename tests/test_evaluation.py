@@ -21,7 +21,7 @@ from rsparse.evaluation.files import (
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, Cell, Check, Column, Defended, Evaluation
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, Check, Column, Defended, Evaluation, Trial
 from rsparse.store.records import EVALUATION, Record
 
 N = 6
@@ -45,7 +45,7 @@ def column(attack: str, family: str, strength_name: str = "", strength: float | 
     clean = family == CLEAN
     size = np.zeros(N) if clean else np.arange(1.0, N + 1)
     return Column(
-        "" if clean else GRAY_BOX, "" if clean else "m", "m", attack, family, strength_name,
+        "" if clean else GRAY_BOX, "" if clean else "m", "m", "", attack, family, strength_name,
         strength, {"name": family}, linf=size, l2=size / 10, d=size / 100,
         found=np.array([True] * 5 + [clean]),
     )  # fmt: skip
@@ -65,15 +65,15 @@ def make_evaluation() -> Evaluation:
         )
     )  # fmt: skip
     labels = np.arange(N)
-    cells = []
+    trials = []
     for c in columns:
         for d in defenses:
             right = np.array([flag == "1" for flag in RIGHT[c.attack, d.text]])
             prediction = np.where(right, labels, (labels + 1) % N)
-            cells.append(Cell(c.key, d.text, prediction, np.full(N, 0.5, np.float32)))
+            trials.append(Trial(c.key, d.text, prediction, np.full(N, 0.5, np.float32)))
     return Evaluation(
         Record(EVALUATION, "evaluate", {}).as_json(), "m", tuple("abcdef"), labels, True, 2,
-        tuple(f"class {i}" for i in range(N)), columns, defenses, tuple(cells),
+        tuple(f"class {i}" for i in range(N)), columns, defenses, tuple(trials),
         (Check("monotone", GRAY_BOX, "none", "pass", "100 → 17 %"),),
     )  # fmt: skip
 
@@ -125,9 +125,9 @@ def test_accuracy_has_wilsons_interval(evaluation):
 
 
 def test_an_image_that_could_not_be_judged_is_not_right(evaluation):
-    first = evaluation.cells[0]
+    first = evaluation.trials[0]
     unjudged = replace(first, prediction=np.full(N, -1))
-    changed = replace(evaluation, cells=(unjudged, *evaluation.cells[1:]))
+    changed = replace(evaluation, trials=(unjudged, *evaluation.trials[1:]))
     found = statistics.accuracy(changed, changed.columns[0], changed.defenses[0])
     assert (found.correct, found.n) == (0, 6)
 
@@ -150,7 +150,7 @@ def test_the_best_baseline_is_neither_ours_nor_none(evaluation):
     assert statistics.rows(alone)[0]["p"] is None
 
 
-def test_rows_tell_every_cell(evaluation):
+def test_rows_tell_every_trial(evaluation):
     rows = statistics.rows(evaluation)
     assert len(rows) == 12
     (row,) = [r for r in rows if (r["family"], r["kind"]) == ("cw-l2", "regionsparse")]
@@ -170,23 +170,147 @@ def test_an_evaluation_comes_back_from_its_files(evaluation, tmp_path: Path):
         assert getattr(found, name) == getattr(evaluation, name), name
     for a, b in zip(found.columns, evaluation.columns, strict=True):
         np.testing.assert_equal(vars(a), vars(b))
-    for a, b in zip(found.cells, evaluation.cells, strict=True):
+    for a, b in zip(found.trials, evaluation.trials, strict=True):
         np.testing.assert_equal(vars(a), vars(b))
     before = path.read_bytes()
     slower = with_timing(evaluation, {"none": 9.0})
     assert save_evaluation(tmp_path, record, slower).read_bytes() == before
 
 
-def test_a_file_of_version_1_is_refused(evaluation, tmp_path: Path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_refused(evaluation, tmp_path: Path, version):
     path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
     with h5py.File(path, "r+") as file:
-        record = json.loads(file.attrs["record"]) | {"format_version": 1}
+        record = json.loads(file.attrs["record"]) | {"format_version": version}
         file.attrs["record"] = json.dumps(record)
     with pytest.raises(InputError) as caught:
         load_evaluation(tmp_path)
     assert str(caught.value) == (
         f"{path}: was written by an older rsparse; make it again with 'rsparse evaluate'"
     )
+
+
+THROUGH = {  # by the defense that BIM was made through: which images are right behind it
+    "": "100000",
+    "median-size=3": "110000",
+    "jpeg-quality=75": "111000",
+}
+
+
+@pytest.fixture
+def adaptive(evaluation) -> Evaluation:
+    """The evaluation with BIM made through each defense but RegionSparse."""
+    columns = [
+        replace(evaluation.columns[1], scenario="adaptive", through=text, attack="bim-eps=2")
+        for text in THROUGH
+    ]
+    trials = [
+        replace(
+            evaluation.trials[0],
+            column=c.key,
+            defense=c.through or "none",
+            prediction=np.where(flags(THROUGH[c.through]), np.arange(N), -1),
+        )
+        for c in columns
+    ]
+    return replace(
+        evaluation, columns=(*evaluation.columns, *columns), trials=(*evaluation.trials, *trials)
+    )
+
+
+def test_a_column_made_through_a_defense_is_tried_behind_that_one_only(adaptive):
+    none, _, jpeg, ours = adaptive.defenses
+    bare, _, through_jpeg = adaptive.columns[3:]
+    assert adaptive.trial(bare, jpeg) is None
+    assert adaptive.trial(through_jpeg, jpeg) is adaptive.trial_against(bare, jpeg)
+    assert adaptive.column_against(bare, jpeg) is through_jpeg
+    assert adaptive.column_against(through_jpeg, none) is bare
+    assert adaptive.correct(bare, jpeg).tolist() == flags("111000").tolist()
+    assert adaptive.trial_against(bare, ours) is None
+    with pytest.raises(KeyError):
+        adaptive.correct(bare, ours)
+
+
+def test_the_bare_models_column_does_for_a_defense_that_was_not_attacked_through(adaptive):
+    """Probes are made on the bare model and tried behind all; the defense's own goes before."""
+    ours, jpeg = adaptive.defenses[3], adaptive.defenses[2]
+    bare, _, through_jpeg = adaptive.columns[3:]
+    more = [
+        replace(adaptive.trial(bare, adaptive.defenses[0]), defense=d.text) for d in (ours, jpeg)
+    ]
+    found = replace(adaptive, trials=(*more, *adaptive.trials))
+    assert found.trial_against(through_jpeg, ours) is more[0]
+    assert found.trial_against(bare, jpeg) is more[1]
+    assert found.trial_against(replace(bare, through="tvm"), jpeg).column == through_jpeg.key
+
+
+def test_means_and_worst_cases_are_of_what_was_tried(adaptive):
+    none, _, jpeg, ours = adaptive.defenses
+    columns = statistics.attacked_columns(adaptive, "adaptive")
+    assert [c.through for c in statistics.one_of_each_attack(columns)] == [""]
+    assert statistics.mean_attacked(adaptive, jpeg, columns) == 0.5
+    assert statistics.worst_case(adaptive, jpeg, columns).tolist() == flags("111000").tolist()
+    assert np.isnan(statistics.mean_attacked(adaptive, ours, columns))
+    assert statistics.worst_case(adaptive, ours, columns).shape == (0,)
+    unknown = statistics.accuracy(adaptive, columns[0], ours)
+    assert (unknown.n, unknown.low, unknown.high) == (0, 0.0, 1.0)
+    assert np.isnan(unknown.value)
+    assert statistics.mean_attacked(adaptive, none) == pytest.approx((1 + 0 + 1) / 18)
+    assert statistics.mean_attacked(adaptive, ours) == pytest.approx(5 / 6)  # of the other two
+    assert statistics.best_baseline(adaptive, columns[0]).text == "jpeg-quality=75"
+
+
+def test_rows_tell_only_what_was_tried(adaptive, tmp_path: Path):
+    rows = [row for row in statistics.rows(adaptive) if row["scenario"] == "adaptive"]
+    assert [(row["through"], row["defense"], row["correct"], row["p"]) for row in rows] == [
+        ("", "none", 1, 0.5), ("median-size=3", "median-size=3", 2, 1.0),
+        ("jpeg-quality=75", "jpeg-quality=75", 3, 1.0),
+    ]  # fmt: skip
+    found = [row for row in statistics.defense_rows(adaptive) if row["scenario"] == "adaptive"]
+    assert [(row["defense"], row["worst_case"]) for row in found] == [
+        ("none", 1 / 6), ("median-size=3", 1 / 3), ("jpeg-quality=75", 0.5),
+    ]  # fmt: skip
+    save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), adaptive)
+    with (tmp_path / "images.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["scenario"] == "adaptive"]
+    assert len(lines) == 3 * N
+    assert {(line["through"], line["defense"]) for line in lines} == {
+        ("", "none"), ("median-size=3", "median-size=3"), ("jpeg-quality=75", "jpeg-quality=75"),
+    }  # fmt: skip
+
+
+def test_missing_trials_take_no_room_in_the_file(adaptive, tmp_path: Path):
+    path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), adaptive)
+    with h5py.File(path) as file:
+        assert file["trial/prediction"].shape == (3 * 4 + 3, N)
+        assert file["trial/prediction"].dtype == np.int64
+        assert file["trial/probability"].dtype == np.float32
+        assert file["trial/column"][()].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3, 4, 5]
+        assert file["trial/defense"][()].tolist() == [0, 1, 2, 3] * 3 + [0, 1, 2]
+        assert file.attrs["format_version"] == 3
+    found = load_evaluation(tmp_path)
+    assert [c.key for c in found.columns] == [c.key for c in adaptive.columns]
+    assert [(t.column, t.defense) for t in found.trials] == [
+        (t.column, t.defense) for t in adaptive.trials
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("column", [0] * 14 + [6], "trial/column: names one that is not there"),
+        ("defense", [0] * 14 + [-1], "trial/defense: names one that is not there"),
+        ("defense", [0] * 14, "trial/defense: has another number of trials"),
+    ],
+)
+def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, message):
+    path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), adaptive)
+    with h5py.File(path, "r+") as file:
+        del file[f"trial/{name}"]
+        file[f"trial/{name}"] = np.array(values, np.int64)
+    with pytest.raises(InputError) as caught:
+        load_evaluation(tmp_path)
+    assert str(caught.value) == f"{path}: is damaged or incomplete: {message}"
 
 
 def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
@@ -196,13 +320,13 @@ def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
         for c in evaluation.columns
     ]
     wrong = np.where(np.arange(N) == 0, -1, np.arange(N))
-    cells = [
-        replace(evaluation.cells[0], column=c.key, defense=d.text, prediction=wrong)
+    trials = [
+        replace(evaluation.trials[0], column=c.key, defense=d.text, prediction=wrong)
         for c in other
         for d in evaluation.defenses
     ]
     both = replace(
-        evaluation, columns=(*evaluation.columns, *other), cells=(*evaluation.cells, *cells)
+        evaluation, columns=(*evaluation.columns, *other), trials=(*evaluation.trials, *trials)
     )
     ours = both.defenses[3]
     columns = statistics.attacked_columns(both, "black-box")
@@ -213,7 +337,7 @@ def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
     assert [row["clean"] for row in rows] == [5 / 6] * 4
 
 
-def test_the_tables_hold_a_line_for_each_cell_and_image(evaluation, tmp_path: Path):
+def test_the_tables_hold_a_line_for_each_trial_and_image(evaluation, tmp_path: Path):
     save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
 
     def read(name: str) -> list[dict[str, str]]:

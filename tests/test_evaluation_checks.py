@@ -13,10 +13,10 @@ from rsparse.evaluation.results import (
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
     TRANSFER,
-    Cell,
     Column,
     Defended,
     Evaluation,
+    Trial,
 )
 
 N = 40
@@ -30,7 +30,7 @@ def column(
     clean = family == CLEAN
     size = np.full(N, eps or 0.0)
     return Column(
-        "" if clean else scenario, "" if clean else source, judged, attack, family,
+        "" if clean else scenario, "" if clean else source, judged, "", attack, family,
         "eps" if eps else "", eps,
         {"name": family, "eps": eps, **({"steps": steps} if steps > 1 else {})},
         size, size, size, np.ones(N, bool),
@@ -55,13 +55,13 @@ def checked(changed=None, evidence=None, more=(), classes=10):
     """Outcome and detail of every check by name; of a column the first so many are right."""
     pairs = [(c, (changed or {}).get(c.attack, n)) for c, n in (*GOOD, *more)]
     labels = np.zeros(N, np.int64)
-    cells = tuple(
-        Cell(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
+    trials = tuple(
+        Trial(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
         for c, n in pairs
     )
     results = Evaluation(
         {}, "m", tuple(map(str, range(N))), labels, True, 3, tuple(map(str, range(classes))),
-        tuple(c for c, _ in pairs), (Defended("none", "none", {}),), cells,
+        tuple(c for c, _ in pairs), (Defended("none", "none", {}),), trials,
     )  # fmt: skip
     usual = [Evidence([FGSM, FGSM_8, BIM], FLOOR, [NOISE], (BIM, DOUBLED))]
     return {c.name: (c.outcome, c.detail) for c in all_checks(results, evidence or usual)}
@@ -153,13 +153,13 @@ def test_black_box_against_extended_gray_box():
     def outcome(right: list[int]) -> tuple[str, str]:
         labels = np.zeros(N, np.int64)
         columns = [CLEAN_COLUMN, *cleans, *extended, *black]
-        cells = tuple(
-            Cell(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
+        trials = tuple(
+            Trial(c.key, "none", np.where(np.arange(N) < n, 0, 1), np.ones(N, np.float32))
             for c, n in zip(columns, [40, 40, 40, *right], strict=True)
         )
         results = Evaluation(
             {}, "m", tuple(map(str, range(N))), labels, True, 0, ("a", "b"), tuple(columns),
-            (Defended("none", "none", {}),), cells,
+            (Defended("none", "none", {}),), trials,
         )  # fmt: skip
         found = {(c.name, c.scenario): c for c in all_checks(results, evidence)}
         assert ("clean accuracy", "clean: newer") in found

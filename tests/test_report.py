@@ -17,13 +17,13 @@ from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
 from rsparse.pictures.charts import INKS, svg
 from rsparse.report.figures import figures_of, styles_of
 from rsparse.report.markdown import render_markdown
-from rsparse.report.page import plain, render_page
+from rsparse.report.page import data_files, plain, render_page
 from rsparse.report.pictures import Gallery, data_url, evenly
 from rsparse.report.subjects import find_subjects
-from rsparse.report.tables import overview
+from rsparse.report.tables import attacks, by_column, overview
 from rsparse.report.verdict import verdicts
 from tests.conftest import REPOSITORY
-from tests.evaluations import make_evaluation
+from tests.evaluations import ADAPTIVE, make_evaluation
 from tests.refusals import refused
 
 FIXTURES = REPOSITORY / "fixtures"
@@ -36,15 +36,15 @@ def with_flags(flags: dict[str, list[bool]]) -> Evaluation:
     n = len(next(iter(flags.values())))
     whole = make_evaluation(n, defenses=FEW, transfer=False)
     columns = (whole.columns[0], whole.columns[1])
-    cells = [
+    trials = [
         replace(
-            whole.cell(column, defense),
+            whole.trial(column, defense),
             prediction=np.where(np.array(flags[defense.text]), whole.labels, -1),
         )
         for column in columns
         for defense in whole.defenses
     ]
-    return replace(whole, columns=columns, cells=tuple(cells))
+    return replace(whole, columns=columns, trials=tuple(trials))
 
 
 class TestVerdict:
@@ -144,14 +144,14 @@ class TestSubjects:
             for c in whole.columns
             if c.family == "bim"
         ]
-        cells = [
-            replace(cell, column=o.key)
+        trials = [
+            replace(trial, column=o.key)
             for o in other
-            for cell in whole.cells
-            if cell.column[-1] == o.attack.removesuffix("-steps=20")
+            for trial in whole.trials
+            if trial.column[-1] == o.attack.removesuffix("-steps=20")
         ]
         subjects = find_subjects(
-            replace(whole, columns=(*whole.columns, *other), cells=(*whole.cells, *cells))
+            replace(whole, columns=(*whole.columns, *other), trials=(*whole.trials, *trials))
         )
         titles = [family.title for family in subjects.families]
         assert titles == ["fgsm", "bim (steps=10)", "mi-fgsm", "cw-l2", "bim (steps=20)"]
@@ -178,6 +178,55 @@ class TestEstimates:
     def test_images_are_spread_evenly(self):
         assert evenly("abcdefghij", 2) == [2, 7]
         assert evenly("abc", 5) == [0, 1, 2]
+
+
+class TestAttacksThroughDefenses:
+    """A scenario whose columns are tried behind the defense that they were made through."""
+
+    def test_every_row_tells_of_its_own_attack(self):
+        subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))
+        evaluation = subjects.evaluation
+        columns = subjects.columns(ADAPTIVE)
+        assert len(columns) == len(subjects.columns(GRAY_BOX)) == 22
+        assert len(subjects.all_columns(ADAPTIVE)) == 22 * len(FEW)
+        table = by_column(subjects, columns[:1], ["fgsm eps 2"])
+        for row, defense in zip(table.rows, evaluation.defenses, strict=True):
+            own = "" if defense.kind == "none" else defense.text
+            (column,) = (c for c in subjects.all_columns(ADAPTIVE)
+                         if (c.attack, c.through) == ("fgsm-eps=2", own))  # fmt: skip
+            trial = evaluation.trial(column, defense)
+            assert row[1].order == pytest.approx((trial.prediction == evaluation.labels).mean())
+        means = [row[2].order for row in overview(subjects, ADAPTIVE).rows]
+        assert means == pytest.approx([subjects.mean(d, ADAPTIVE) for d in evaluation.defenses])
+        assert subjects.mean(subjects.judged, ADAPTIVE) < subjects.mean(subjects.judged, GRAY_BOX)
+
+    def test_tables_and_page_tell_what_was_attacked_through(self):
+        subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))
+        table = attacks(subjects)
+        assert table.header[:5] == ("scenario", "made on", "shown to", "through", "attack")
+        through = {row[3].text for row in table.rows if row[0].text == ADAPTIVE}
+        assert through == {"", *(text for text, kind in FEW if kind != "none")}
+        page = render_page(subjects, figures_of(subjects), Gallery())
+        assert "the attacker knows mobilenet-v2 and the defense, and attacks through it" in page
+        assert f"{ADAPTIVE} mobilenet-v2 mobilenet-v2 through {FEW[1][0]} fgsm-eps=2" in page
+        assert "through" in render_markdown(subjects)
+        assert "through" in data_files(subjects, [])["attacks.csv"].splitlines()[0]
+
+    def test_without_one_nothing_is_said_of_it(self):
+        subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False))
+        assert "through" not in attacks(subjects).header
+
+    def test_a_defense_that_was_not_tried_has_dashes(self):
+        whole = make_evaluation(defenses=FEW, transfer=False, adaptive=True)
+        left_out = FEW[1][0]
+        columns = {c.key for c in whole.columns if c.scenario == ADAPTIVE}
+        kept = [t for t in whole.trials if t.column not in columns or t.defense != left_out]
+        subjects = find_subjects(replace(whole, trials=tuple(kept)))
+        assert subjects.judged.text == left_out
+        row = next(r for r in overview(subjects, ADAPTIVE).rows if r[0].text == left_out)
+        assert [value.text for value in row[2:-1]] == ["–", "–", "–"]
+        assert render_markdown(subjects)
+        assert render_page(subjects, figures_of(subjects), Gallery())
 
 
 class TestFigures:

@@ -48,17 +48,17 @@ def rows(whole, figures):
     def render(right: set[str], *, weak: bool = True) -> dict[str, list[str]]:
         columns = {column.key: column for column in whole.columns}
 
-        def prediction(cell):
-            column = columns[cell.column]
+        def prediction(trial):
+            column = columns[trial.column]
             strong = column.strength is None or column.strength >= (
                 10 if column.strength_name == "eps" else 0.05
             )
-            is_right = cell.defense == ours.text and column.scenario in right and (weak or strong)
+            is_right = trial.defense == ours.text and column.scenario in right and (weak or strong)
             return np.where(is_right, whole.labels, -1)
 
         ours = next(d for d in whole.defenses if d.text == BEFORE)
         found = replace(
-            whole, cells=tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
+            whole, trials=tuple(replace(t, prediction=prediction(t)) for t in whole.trials)
         )
         text = "\n".join(trained_text.render(found, BASES[0], figures))
         cut = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
@@ -87,12 +87,12 @@ def test_strong_columns_of_table_two_alone_are_told_too(whole, figures):
     columns = tuple(replace(c, strength=10.0) if is_moved(c) else c for c in whole.columns)
     moved = {c.key for c in whole.columns if is_moved(c) and c.scenario == BLACK_BOX}
 
-    def prediction(cell):
-        is_right = cell.defense == BEFORE and cell.column in moved
+    def prediction(trial):
+        is_right = trial.defense == BEFORE and trial.column in moved
         return np.where(is_right, whole.labels, -1)
 
-    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
-    found = replace(whole, columns=columns, cells=cells)
+    trials = tuple(replace(trial, prediction=prediction(trial)) for trial in whole.trials)
+    found = replace(whole, columns=columns, trials=trials)
     lines = list(trained_text.render(found, BASES[0], figures))
     strong = gains_text.strong_columns(trained_text.subjects_of(found, BASES[0]), BLACK_BOX)
     n, of_paper = len(strong), sum(c.strength in STRENGTHS[c.family] for c in strong)
@@ -117,13 +117,13 @@ def test_gains_are_told_beside_the_default_levels_too(whole, figures):
 
     columns = {column.key: column for column in whole.columns}
 
-    def prediction(cell):
-        is_gray = columns[cell.column].scenario == GRAY_BOX
-        is_right = cell.defense == (DEFAULT if is_gray else BEFORE)
+    def prediction(trial):
+        is_gray = columns[trial.column].scenario == GRAY_BOX
+        is_right = trial.defense == (DEFAULT if is_gray else BEFORE)
         return np.where(is_right, whole.labels, -1)
 
-    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
-    found = list(trained_text.render(replace(whole, cells=cells), BASES[0], figures))
+    trials = tuple(replace(trial, prediction=prediction(trial)) for trial in whole.trials)
+    found = list(trained_text.render(replace(whole, trials=trials), BASES[0], figures))
     for scenario in ("black-box", "extended-gray-box"):
         lines = [line for line in found if line.startswith(f"| {scenario} | {DEFAULT} | regions")]
         assert [line.split(" | ")[2:] for line in lines] == [
@@ -139,12 +139,12 @@ def test_the_targets_are_told_with_each_setting_before_all(whole, figures):
     columns = {column.key: column for column in whole.columns}
     scenarios = (GRAY_BOX, ADVERSARIAL_TRAINING_BLACK_BOX)
 
-    def prediction(cell):
-        is_right = columns[cell.column].scenario in scenarios and cell.defense == OTHER
+    def prediction(trial):
+        is_right = columns[trial.column].scenario in scenarios and trial.defense == OTHER
         return np.where(is_right, whole.labels, -1)
 
-    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in whole.cells)
-    found = list(trained_text.render(replace(whole, cells=cells), BASES[0], figures))
+    trials = tuple(replace(trial, prediction=prediction(trial)) for trial in whole.trials)
+    found = list(trained_text.render(replace(whole, trials=trials), BASES[0], figures))
     start = found.index("| before all | clean | black-box | extended-gray-box | Table II's order |")
     rows = [line.strip("| ").split(" | ") for line in found[start + 2 : start + 5]]
     none = "0.0 % against 0.0 %: +0.0 points (+0.0 to +0.0)"
@@ -233,9 +233,10 @@ def test_an_adversarial_model_that_was_not_made_is_not_told_of(figures):
     whole = make_evaluation(trained=True, transfer=False, defenses=(*DEFENSES, *OURS))
     columns = tuple(column for column in whole.columns if column.judged != "adversarial")
     keys = {column.key for column in columns}
-    cells = tuple(cell for cell in whole.cells if cell.column in keys)
+    trials = tuple(trial for trial in whole.trials if trial.column in keys)
     found = "\n".join(trained_text.render(
-        replace(whole, columns=columns, cells=cells), BASES[1], {"retrained": figures["retrained"]}
+        replace(whole, columns=columns, trials=trials), BASES[1],
+        {"retrained": figures["retrained"]},
     ))  # fmt: skip
     assert "- `retrained`: purified by" in found
     assert "Table II's order" not in found

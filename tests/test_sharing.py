@@ -27,4 +27,4 @@ def test_another_evaluation_takes_up_what_was_linked(tmp_path, run_cli, monkeypa
     assert inodes(second) == inodes(first)
     assert run_cli(*arguments(images, second, "--defense", "median")).exit_code == 0
     assert inodes(second) == inodes(first)
-    assert len(list((second / "cells" / "clean").iterdir())) == 4
+    assert len(list((second / "trials" / "clean").iterdir())) == 4

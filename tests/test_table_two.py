@@ -63,25 +63,25 @@ def test_the_order_is_checked_in_every_column(subjects):
     both = {column.key for column in subjects.columns(ADVERSARIAL_TRAINING)}
 
     def with_right(wrong: str) -> str:
-        def prediction(cell):
-            right = cell.defense == ours and cell.column in both
-            right = right and cell.column[-1] != wrong
+        def prediction(trial):
+            right = trial.defense == ours and trial.column in both
+            right = right and trial.column[-1] != wrong
             return np.where(right, evaluation.labels, -1)
 
-        cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
-        return orders(replace(evaluation, cells=cells))[0]
+        trials = tuple(replace(trial, prediction=prediction(trial)) for trial in evaluation.trials)
+        return orders(replace(evaluation, trials=trials))[0]
 
     assert with_right("").endswith("holds in 16 of 16 attacked columns.")
     # all four are wrong in that column, so that the order holds by equality
     assert with_right("bim-eps=14").endswith("holds in 16 of 16 attacked columns.")
-    cells = tuple(
+    trials = tuple(
         replace(
-            cell,
-            prediction=np.where(cell.defense == "none", evaluation.labels, -1),
+            trial,
+            prediction=np.where(trial.defense == "none", evaluation.labels, -1),
         )
-        for cell in evaluation.cells
+        for trial in evaluation.trials
     )
-    broken, _ = orders(replace(evaluation, cells=cells))
+    broken, _ = orders(replace(evaluation, trials=trials))
     assert "holds in 0 of 16 attacked columns; not in fgsm eps 2, fgsm eps 14" in broken
     assert "p < 0.05) the order is contradicted in fgsm eps 2, fgsm eps 14" in broken
 
@@ -92,12 +92,12 @@ def test_a_broken_order_within_chance_is_told(subjects, n, told):
     evaluation, ours = subjects.evaluation, subjects.judged.text
     (key,) = (c.key for c in subjects.columns(GRAY_BOX) if c.attack == "bim-eps=14")
 
-    def prediction(cell):
-        right = (cell.column, cell.defense) == (key, ours)
+    def prediction(trial):
+        right = (trial.column, trial.defense) == (key, ours)
         return np.where(right & (np.arange(len(evaluation.labels)) < n), evaluation.labels, -1)
 
-    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
-    for sentence in orders(replace(evaluation, cells=cells)):
+    trials = tuple(replace(trial, prediction=prediction(trial)) for trial in evaluation.trials)
+    for sentence in orders(replace(evaluation, trials=trials)):
         assert "holds in 15 of 16 attacked columns; not in bim eps 14." in sentence
         assert sentence.endswith(f"the order is contradicted in {told}.")
 
@@ -109,12 +109,12 @@ def test_an_order_that_only_undefended_rows_break_is_told(subjects):
         c.key for c in evaluation.columns if c.attack == "bim-eps=14" and c.scenario != GRAY_BOX
     }
 
-    def prediction(cell):
-        wrong = cell.defense == "none" and cell.column in trained
+    def prediction(trial):
+        wrong = trial.defense == "none" and trial.column in trained
         return np.where(wrong, -1, evaluation.labels)
 
-    cells = tuple(replace(cell, prediction=prediction(cell)) for cell in evaluation.cells)
-    for sentence in orders(replace(evaluation, cells=cells)):
+    trials = tuple(replace(trial, prediction=prediction(trial)) for trial in evaluation.trials)
+    for sentence in orders(replace(evaluation, trials=trials)):
         assert "in 15 of 16 attacked columns; not in bim eps 14, only between the rows" in sentence
 
 

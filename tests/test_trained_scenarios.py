@@ -89,7 +89,7 @@ def test_each_scenario_has_its_attacked_and_its_judging_model(whole):
     ]
     cleans = [column.judged for column in found.columns if column.attack == "clean"]
     assert cleans == ["colours", "retrained", "adversarial"]
-    assert len(found.cells) == (3 + 5 * 3) * 3
+    assert len(found.trials) == (3 + 5 * 3) * 3
     assert {path.name for path in (whole / "eval/attacks").iterdir()} == {
         "colours", "retrained", "adversarial",
     }  # fmt: skip
@@ -99,7 +99,7 @@ def test_each_scenario_has_its_attacked_and_its_judging_model(whole):
 
 
 def test_a_black_box_judge_says_what_it_says_to_the_attacked_folder(whole, models, run_cli):
-    """The cells are those that purify and classify make one after the other."""
+    """The trials are those that purify and classify make one after the other."""
     found = load_evaluation(whole / "eval")
     attacked, purified = whole / "eval/attacks/colours/bim-eps=8", whole / "purified"
     ours = next(d for d in found.defenses if d.kind == "regionsparse")
@@ -113,11 +113,11 @@ def test_a_black_box_judge_says_what_it_says_to_the_attacked_folder(whole, model
 
     said = {row.name: row.classes[0] for row in load_predictions(whole / "said.h5")[0]}
     column = next(c for c in found.columns if (c.scenario, c.attack) == (BLACK_BOX, "bim-eps=8"))
-    assert [said[name] for name in found.names] == found.cell(column, ours).prediction.tolist()
+    assert [said[name] for name in found.names] == found.trial(column, ours).prediction.tolist()
 
 
 def test_an_evaluation_without_trained_models_is_taken_up(whole, models, tmp_path, run_cli):
-    """Attacks and cells of the judged model are not made again; the result is the same."""
+    """Attacks and trials of the judged model are not made again; the result is the same."""
     images, output = whole / "imgs", tmp_path / "eval"
     assert run_cli(*arguments(images, output)).exit_code == 0
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*.*") if p.parent != output}
@@ -158,7 +158,7 @@ def test_a_dry_run_counts_shared_attacks_once(whole, models, tmp_path, run_cli):
     found = json.loads(run_cli(*words).stdout)
     assert (found["threats"], found["models_attacked"]) == (5, 3)
     assert found["attacks_left"] == 3 * (3 + 3)  # those of the plan and of the checks
-    assert found["cells"] == (3 + 5 * 6) * 3
+    assert found["trials"] == (3 + 5 * 6) * 3
 
 
 @pytest.fixture
@@ -205,14 +205,14 @@ def test_several_retrained_models_are_told_apart():
         replace(c, judged="other") for c in whole.columns
         if c.judged == "retrained" and c.scenario in ("", BLACK_BOX)
     ]  # fmt: skip
-    cells = [
-        replace(cell, column=c.key)
+    trials = [
+        replace(trial, column=c.key)
         for c in again
-        for cell in whole.cells
-        if cell.column == replace(c, judged="retrained").key
+        for trial in whole.trials
+        if trial.column == replace(c, judged="retrained").key
     ]
     subjects = find_subjects(
-        replace(whole, columns=(*whole.columns, *again), cells=(*whole.cells, *cells))
+        replace(whole, columns=(*whole.columns, *again), trials=(*whole.trials, *trials))
     )
     assert subjects.scenarios == (
         GRAY_BOX, "black-box: retrained", EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING,

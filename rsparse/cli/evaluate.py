@@ -152,12 +152,12 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
-    from rsparse.commands.evaluate.estimate import estimate
+    from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
 
     watch, matrix = Stopwatch(), Matrix(plan, workers)
-    cost = estimate(matrix, workers, overwrite)
+    cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)
     if dry_run:
         typer.echo(to_json(cost.as_json()) if as_json else str(plan.output))

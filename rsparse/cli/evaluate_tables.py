@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rsparse.cli.console import Stopwatch, duration, stderr, summary, wide_table
 
 if TYPE_CHECKING:
-    from rsparse.commands.evaluate.estimate import Estimate
+    from rsparse.commands.evaluate.estimate import EvaluationCost
     from rsparse.evaluation.plan import Plan
     from rsparse.evaluation.results import Evaluation, ThreatKey
 
 
-def print_plan(plan: Plan, cost: Estimate) -> None:
+def print_plan(plan: Plan, cost: EvaluationCost) -> None:
     """What will be judged, and how long it takes."""
     attacked = cost.attacks * cost.threats
     columns = f"clean and {attacked} attacked"
@@ -20,7 +20,7 @@ def print_plan(plan: Plan, cost: Estimate) -> None:
         columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
     if cost.extra:
         columns += f"; {cost.extra} more for the checks"
-    judged = cost.cells * cost.images
+    judged = cost.trials * cost.images
     most = "" if cost.is_exact else "at most "
     seconds = cost.attack_seconds + cost.judge_seconds
     cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
@@ -32,8 +32,8 @@ def print_plan(plan: Plan, cost: Estimate) -> None:
             "columns": columns,
             "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
             "defenses": str(cost.defenses),
-            "cells": f"{cost.cells}, {most}{judged:,} images to classify",
-            "to do": f"{cost.attacks_left} attacks, {cost.cells_left} cells",
+            "trials": f"{cost.trials}, {most}{judged:,} images to classify",
+            "to do": f"{cost.attacks_left} attacks, {cost.trials_left} trials",
             "estimated": f"{duration(seconds)} {cores}: attacks "
             f"{duration(cost.attack_seconds)}, the rest {duration(cost.judge_seconds)}",
             "output": str(plan.output),
@@ -63,23 +63,26 @@ def print_results(found: Evaluation, watch: Stopwatch) -> None:
 
 def _print_table(found: Evaluation, threat: ThreatKey) -> None:
     """Top-1 in percent: rows are defenses, columns attacks."""
+    from rsparse.evaluation.estimates import percent
     from rsparse.evaluation.statistics import (
         accuracy,
         attacked_columns,
         clean_column,
         mean_attacked,
+        one_of_each_attack,
         share,
         worst_case,
     )
 
     scenario, source, judged = threat
-    columns, clean = attacked_columns(found, threat=threat), clean_column(found, judged)
+    columns = one_of_each_attack(attacked_columns(found, threat=threat))
+    clean = clean_column(found, judged)
     rows = []
     for defense in found.defenses:
         values = [mean_attacked(found, defense, columns)]
         values.append(share(worst_case(found, defense, columns)).value)
         values += [accuracy(found, c, defense).value for c in (clean, *columns)]
-        rows.append([defense.text, *(f"{100 * value:.0f}" for value in values)])
+        rows.append([defense.text, *(percent(value, 0) for value in values)])
     heads = [
         f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
         for column in columns

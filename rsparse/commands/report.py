@@ -11,7 +11,8 @@ from typing import Any
 from rsparse.defenses import DEFENSES, Chain, Defense, Resources
 from rsparse.errors import InputError
 from rsparse.evaluation.files import load_evaluation
-from rsparse.evaluation.results import CLEAN, Column
+from rsparse.evaluation.places import images_folder
+from rsparse.evaluation.results import Column
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import attention_maps, layer_activations
 from rsparse.models.spec import InputOptions
@@ -263,8 +264,7 @@ def defense_of(record: Mapping[str, Any]) -> Defense:
 
 def _load(folder: Path, column: Column, name: str) -> Pixels:
     """The image of a column, as the evaluation keeps it."""
-    place = Path(CLEAN) if column.family == CLEAN else Path("attacks", column.source, column.attack)
-    path = safe_join(folder, (place / f"{name}.png").as_posix())
+    path = safe_join(folder, (images_folder(column) / f"{name}.png").as_posix())
     if not path.exists():
         raise InputError("the images that were judged are not in the evaluation's folder")
     return decode_image(read_bytes(path), path)

@@ -34,7 +34,7 @@ def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, .
     Parameters
     ----------
     results : Evaluation
-        With the cells of all columns, those of the evidence too.
+        With the trials of all columns, those of the evidence too.
     evidence : iterable of Evidence
         One for each scenario and attacked model.
     """
@@ -53,7 +53,7 @@ def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, .
                 comparisons.gains_nothing_by_more_steps(results, each, defense),
                 comparisons.beats_gradient_free(results, each, defense),
             ]
-        found.append(_adaptive(each))
+        found += _adaptive(results, each, everything)
     columns = [column for each in everything for column in each.columns]
     for more, less in _KNOWLEDGE:
         if less == TRANSFER or any(column.scenario == less for column in columns):
@@ -84,7 +84,8 @@ def _clean(results: Results, column: Column, defense: Defended) -> Check:
 def _threat(evidence: Evidence) -> Check:
     first = evidence.columns[0]
     knows = SCENARIOS[first.scenario].knows
-    detail = f"{knows}; {len(evidence.columns)} untargeted attacks on {first.source}"
+    detail = f"{knows}; {len(evidence.attacks)} untargeted attacks on {first.source}"
+    detail += ", made through each defense" * evidence.is_adaptive
     detail += f", judged by {first.judged}" * (first.source != first.judged)
     return Check("threat model", evidence.scenario, "", PASS, detail)
 
@@ -92,7 +93,7 @@ def _threat(evidence: Evidence) -> Check:
 def _distortion(evidence: Evidence) -> Check:
     """L∞ limits are kept to the grey level; L₂ strengths are means, and rounding adds to them."""
     over = [
-        f"{column.attack} {column.linf.max(initial=0):.0f}"
+        f"{_made(column)} {column.linf.max(initial=0):.0f}"
         for column in evidence.columns
         if column.strength_name == "eps" and column.linf.max(initial=0) > (column.strength or 0) + 1
     ]
@@ -113,7 +114,7 @@ def _rounding(evidence: Evidence) -> Check:
         failed |= lost > 0 and mcnemar(before, after) < SIGNIFICANT
         if lost > 0:
             told.append(
-                f"{column.attack} {percent(share(before).value)} → {percent(share(after).value)}"
+                f"{_made(column)} {percent(share(before).value)} → {percent(share(after).value)}"
             )
     detail = "fooled before → after: " + ", ".join(told) if told else "none loses by it"
     return Check(name, evidence.scenario, "", FAIL if failed else PASS, detail)
@@ -124,6 +125,9 @@ def _floor(results: Results, evidence: Evidence, defense: Defended) -> Check:
     if evidence.floor is None:
         return Check(name, evidence.scenario, defense.text, NOT_RUN, "--no-checks was given")
     found = accuracy(results, evidence.floor, defense)
+    if not found.n:
+        reason = "not tried behind this defense"
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
     chance = 1 / len(results.class_names)
     reached = found.low <= chance + NEAR_CHANCE
     detail = (
@@ -133,12 +137,26 @@ def _floor(results: Results, evidence: Evidence, defense: Defended) -> Check:
     return Check(name, evidence.scenario, defense.text, PASS if reached else FAIL, detail)
 
 
-def _adaptive(evidence: Evidence) -> Check:
-    reason = (
-        "no adaptive attack (BPDA, EOT) was run: the attacker of this scenario does not know the "
-        f"defense, so {evidence.columns[0].scenario} accuracy is not robustness"
-    )
-    return Check("adaptive attacks are strongest", evidence.scenario, "", NOT_RUN, reason)
+def _adaptive(
+    results: Results, evidence: Evidence, everything: Iterable[Evidence]
+) -> Iterator[Check]:
+    """Of attacks through the defenses, how they compare; of others, that none was run."""
+    name, others = "adaptive attacks are strongest", [e for e in everything if e is not evidence]
+    if evidence.is_adaptive:
+        plain = [c for other in others if not other.is_adaptive for c in other.columns]
+        for defense in results.defenses:
+            yield comparisons.beats_the_bare_model(results, name, evidence, plain, defense)
+        return
+    reason = "the attacker of this scenario does not know the defense, so "
+    reason += f"{evidence.columns[0].scenario} accuracy is not robustness"
+    if not any(other.is_adaptive for other in others):
+        reason = f"no adaptive attack (BPDA, EOT) was run: {reason}"
+    yield Check(name, evidence.scenario, "", NOT_RUN, reason)
+
+
+def _made(column: Column) -> str:
+    """An attack's name, with the defense that it was made through."""
+    return f"{column.attack} through {column.through}" if column.through else column.attack
 
 
 def counted(checks: Iterable[Check]) -> dict[str, int]:

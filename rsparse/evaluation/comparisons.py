@@ -13,7 +13,14 @@ from rsparse.evaluation.evidence import FAIL, NOT_RUN, PASS, SIGNIFICANT, Eviden
 from rsparse.evaluation.results import Check, Column, Defended
 from rsparse.evaluation.results import Evaluation as Results
 from rsparse.evaluation.scenarios import SCENARIOS
-from rsparse.evaluation.statistics import accuracy, clean_column, mcnemar, share
+from rsparse.evaluation.statistics import (
+    accuracy,
+    clean_column,
+    mcnemar,
+    one_of_each_attack,
+    share,
+    tried_behind,
+)
 
 ONE_STEP = "fgsm"
 NOISE = "noise"
@@ -36,8 +43,8 @@ def beats_one_step(results: Results, evidence: Evidence, defense: Defended) -> C
         return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
     pairs = [
         (iterative, single)
-        for single in evidence.columns
-        for iterative in evidence.columns
+        for single in evidence.attacks
+        for iterative in evidence.attacks
         if single.family == ONE_STEP
         and iterative.parameters.get("steps", 1) > 1
         and (iterative.strength_name, iterative.strength) == ("eps", single.strength)
@@ -50,7 +57,7 @@ def falls_with_strength(results: Results, evidence: Evidence, defense: Defended)
     """A stronger attack of the same kind leaves no more right, nor does the weakest than none."""
     name = "accuracy falls with strength"
     series: dict[tuple[object, ...], list[Column]] = {}
-    for column in evidence.columns:
+    for column in evidence.attacks:
         if column.strength is not None:
             others = {k: v for k, v in column.parameters.items() if k != column.strength_name}
             key = (column.family, column.strength_name, repr(sorted(others.items())))
@@ -70,7 +77,7 @@ def beats_noise(results: Results, evidence: Evidence, defense: Defended) -> Chec
     pairs = [
         (column, noise)
         for noise in evidence.noise
-        for column in evidence.columns
+        for column in evidence.attacks
         if (column.strength_name, column.strength) == (noise.strength_name, noise.strength)
         and column.family != NOISE
     ]
@@ -89,11 +96,33 @@ def gains_nothing_by_more_steps(results: Results, evidence: Evidence, defense: D
 def beats_gradient_free(results: Results, evidence: Evidence, defense: Defended) -> Check:
     """The strongest attack by gradients leaves no more right than one without."""
     name = "gradients beat attacks without them"
-    free = [c for c in evidence.columns if c.family in GRADIENT_FREE]
-    others = [c for c in evidence.columns if c.family not in (*GRADIENT_FREE, NOISE)]
+    free = [c for c in evidence.attacks if c.family in GRADIENT_FREE]
+    others = [c for c in evidence.attacks if c.family not in (*GRADIENT_FREE, NOISE)]
     others.sort(key=lambda column: accuracy(results, column, defense).correct)
     pairs = [(strongest, column) for strongest in others[:1] for column in free]
     missing = "no gradient-free attack was run"
+    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+
+
+def beats_the_bare_model(
+    results: Results,
+    name: str,
+    evidence: Evidence,
+    plain: Sequence[Column],
+    defense: Defended,
+) -> Check:
+    """An attack through the defense leaves no more right than any on the bare model alone.
+
+    ``plain`` are the columns of the other scenarios; those of the same judge and strength count.
+    """
+    pairs = [
+        (adaptive, bare)
+        for adaptive in evidence.attacks
+        for bare in one_of_each_attack(plain)
+        if adaptive.judged == bare.judged == bare.source
+        and (adaptive.strength_name, adaptive.strength) == (bare.strength_name, bare.strength)
+    ]
+    missing = "the plan has no attack of the same strength on the bare model"
     return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
@@ -102,10 +131,11 @@ def knows_less(
 ) -> Check:
     """An attacker who knows another model is weaker before the same judge."""
     name = f"{less} is weaker than {more}"
+    attacks = one_of_each_attack(columns)
     pairs = [
         (own, other)
-        for own in columns
-        for other in columns
+        for own in attacks
+        for other in attacks
         if (own.scenario, other.scenario) == (more, less)
         and (own.judged, own.attack) == (other.judged, other.attack)
     ]
@@ -124,22 +154,24 @@ def _compared(
 
     ``missing`` is why there is no pair, where there is none.
     """
-    if not pairs:
-        return Check(name, scenario, defense.text, NOT_RUN, missing)
-    against, told = [], []
-    for stronger, weaker in pairs:
+    tried = [pair for pair in pairs if len(tried_behind(results, defense, pair)) == len(pair)]
+    if not tried:
+        reason = "not tried behind this defense" if pairs else missing
+        return Check(name, scenario, defense.text, NOT_RUN, reason)
+    against, differences = [], []
+    for stronger, weaker in tried:
         right = [results.correct(column, defense) for column in (stronger, weaker)]
         high, low = (share(flags).value for flags in right)
         text = f"{_label(stronger)} {percent(high)}, {_label(weaker)} {percent(low)}"
         p = mcnemar(*right)
-        told.append((high - low, text))
+        differences.append((high - low, text))
         if high > low and p < SIGNIFICANT:
             against.append(f"{text} (p = {p:.2g})")
     if against:
         more = f"; and {len(against) - 3} more" if len(against) > 3 else ""
         return Check(name, scenario, defense.text, FAIL, "; ".join(against[:3]) + more)
-    closest = max(told)[1]
-    detail = f"{len(pairs)} pairs; closest: {closest}" if len(pairs) > 1 else closest
+    closest = max(differences)[1]
+    detail = f"{len(tried)} pairs; closest: {closest}" if len(tried) > 1 else closest
     return Check(name, scenario, defense.text, PASS, detail)
 
 

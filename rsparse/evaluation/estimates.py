@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import wilson_interval
 from rsparse.evaluation.results import Column, Defended, Evaluation
-from rsparse.evaluation.statistics import accuracy
+from rsparse.evaluation.statistics import accuracy, tried_behind
 
 Floats = NDArray[np.float64]
 
@@ -24,31 +24,39 @@ class Estimate(NamedTuple):
 
 
 def share(evaluation: Evaluation, column: Column, defense: Defended) -> Estimate:
-    """Accuracy in one column, with Wilson's interval."""
+    """Accuracy under an attack, with Wilson's interval; NaN where it was not tried."""
     found = accuracy(evaluation, column, defense)
     return Estimate(found.value, found.low, found.high)
 
 
 def per_image(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Floats:
-    """For each image the share of columns in which it is classified rightly, (n,)."""
-    return np.mean([evaluation.correct(column, defense) for column in columns], axis=0)
+    """For each image the share of attacks under which it is classified rightly, (n,).
+
+    Of the columns those count that were tried behind the defense; where there is none, NaN.
+    """
+    tried = tried_behind(evaluation, defense, columns)
+    if not tried:
+        return np.full(len(evaluation.names), np.nan)
+    return np.mean([evaluation.correct(column, defense) for column in tried], axis=0)
 
 
 def mean_share(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Estimate:
-    """Mean accuracy over columns.
+    """Mean accuracy over columns; NaN where none was tried behind the defense.
 
     The interval is Wilson's for as many answers as there are images. That is on the safe side:
     an image's mean over several columns varies no more than one answer does.
     """
     values = per_image(evaluation, defense, columns)
     n = len(values)
+    if np.isnan(values).any():
+        return Estimate(np.nan, 0.0, 1.0)
     return Estimate(float(values.mean()), *wilson_interval(min(float(values.sum()), n), n))
 
 
 def paired_difference(ours: Floats, other: Floats) -> Estimate:
     """Mean of ``ours - other`` over images, with Student's interval of the paired differences.
 
-    The interval is NaN for fewer than two images.
+    The interval is NaN for fewer than two images, and all is where one of them is NaN.
     """
     from scipy.special import stdtrit
 

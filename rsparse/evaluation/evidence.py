@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column, ColumnKey
-from rsparse.evaluation.statistics import Flags
+from rsparse.evaluation.statistics import Flags, one_of_each_attack
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 SIGNIFICANT = 0.05
@@ -36,6 +36,16 @@ class Evidence:
     noise: Sequence[Column] = ()
     steps: tuple[Column, Column] | None = None
     rounding: Mapping[ColumnKey, tuple[Flags, Flags]] = field(default_factory=dict)
+
+    @property
+    def attacks(self) -> list[Column]:
+        """One column of each attack, whichever defense it was made through."""
+        return one_of_each_attack(self.columns)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the attacks were made through the defenses."""
+        return any(column.through for column in self.columns)
 
     @property
     def scenario(self) -> str:

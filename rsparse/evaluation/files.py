@@ -1,6 +1,6 @@
 """An evaluation on disk: ``evaluation.h5`` with every prediction, and CSV files for people.
 
-With n images, m columns and k defenses ``evaluation.h5`` holds, beside its record:
+With n images, m columns, k defenses and t trials ``evaluation.h5`` holds, beside its record:
 
 ============================  =================  ===============================================
 dataset                       shape, dtype       meaning
@@ -8,22 +8,23 @@ dataset                       shape, dtype       meaning
 ``name``, ``label``           (n,) UTF-8, int64  the images judged, and their right classes
 ``class_name``                (c,) UTF-8         names of the classes
 ``column/scenario``, …        (m,) UTF-8         what an attack was: ``scenario``, ``source``,
-                                                 ``judged``, ``attack``, ``family``,
-                                                 ``strength_name``
+                                                 ``judged``, ``through``, ``attack``,
+                                                 ``family``, ``strength_name``
 ``column/strength``           (m,) float64       NaN where it has none
 ``column/parameters``         (m,) UTF-8         JSON
 ``column/linf``, …            (m, n) float64     the change made: ``linf``, ``l2``, ``d``
 ``column/found``              (m, n) uint8       0 where an attack found nothing
 ``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
-``prediction``                (m, k, n) int64    −1 where an image could not be judged
-``probability``               (m, k, n) float32  of the predicted class
+``trial/column``              (t,) int64         which column was tried, from 0 on
+``trial/defense``             (t,) int64         behind which defense, from 0 on
+``trial/prediction``          (t, n) int64       −1 where an image could not be judged
+``trial/probability``         (t, n) float32     of the predicted class
 ``check/name``, …             (…,) UTF-8         ``name``, ``scenario``, ``defense``,
                                                  ``outcome``, ``detail``
 ============================  =================  ===============================================
 
 Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
-equal bytes. Times are in ``timing.json``, and in the columns ``seconds`` of the CSV
-files.
+equal bytes. Times are in ``timing.json``, and in the columns ``seconds`` of the CSV files.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ import numpy as np
 
 from rsparse.errors import InputError
 from rsparse.evaluation import statistics
-from rsparse.evaluation.results import Cell, Check, Column, Defended, Evaluation
+from rsparse.evaluation.results import Check, Column, Defended, Evaluation, Trial
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
 from rsparse.store.records import EVALUATION, Record
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 EVALUATION_FILE = "evaluation.h5"
 TIMING_FILE = "timing.json"
-_COLUMN_TEXTS = ("scenario", "source", "judged", "attack", "family", "strength_name")
+_COLUMN_TEXTS = ("scenario", "source", "judged", "through", "attack", "family", "strength_name")
 _SIZES = ("linf", "l2", "d")
 _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 
@@ -58,8 +59,8 @@ _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Path:
     """Write ``evaluation.h5`` and the CSV files into ``folder``.
 
-    ``results.csv`` has a line for each cell, ``defenses.csv`` for each defense and scenario,
-    ``images.csv`` for each image and cell, ``checks.csv`` for each check.
+    ``results.csv`` has a line for each trial, ``defenses.csv`` for each defense and scenario,
+    ``images.csv`` for each image and trial, ``checks.csv`` for each check.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
         _write_texts(file.create_group("defense"), ("text", "kind"), evaluation.defenses)
         file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
         _write_texts(file.create_group("check"), _CHECK_TEXTS, evaluation.checks)
-        _write_cells(file, evaluation)
+        _write_trials(file.create_group("trial"), evaluation)
     return path
 
 
@@ -108,10 +109,21 @@ def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None
         group[name] = utf8([getattr(item, name) for item in items])
 
 
-def _write_cells(file: Any, evaluation: Evaluation) -> None:
-    cells = [[evaluation.cell(c, d) for d in evaluation.defenses] for c in evaluation.columns]
-    file["prediction"] = np.array([[x.prediction for x in row] for row in cells], np.int64)
-    file["probability"] = np.array([[x.probability for x in row] for row in cells], np.float32)
+def _write_trials(group: Any, evaluation: Evaluation) -> None:
+    """The trials in the order of columns and defenses; one at a time, since they may be many."""
+    pairs = [
+        (i, j, trial)
+        for i, column in enumerate(evaluation.columns)
+        for j, defense in enumerate(evaluation.defenses)
+        if (trial := evaluation.trial(column, defense)) is not None
+    ]
+    group["column"] = np.array([i for i, _, _ in pairs], np.int64)
+    group["defense"] = np.array([j for _, j, _ in pairs], np.int64)
+    shape = len(pairs), len(evaluation.names)
+    for name, dtype in (("prediction", np.int64), ("probability", np.float32)):
+        dataset = group.create_dataset(name, shape, dtype)
+        for row, (_, _, trial) in enumerate(pairs):
+            dataset[row] = getattr(trial, name)
 
 
 def load_evaluation(folder: Path) -> Evaluation:
@@ -139,7 +151,7 @@ def load_evaluation(folder: Path) -> Evaluation:
             class_names=tuple(read_texts(file, "class_name")),
             columns=columns,
             defenses=defenses,
-            cells=tuple(_read_cells(file, columns, defenses)),
+            trials=tuple(_read_trials(file, columns, defenses)),
             checks=tuple(Check(*texts) for texts in checks),
         )
 
@@ -168,16 +180,19 @@ def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[Def
         yield Defended(text, kind, json.loads(parameters), timing.get(text))
 
 
-def _read_cells(
+def _read_trials(
     file: h5py.File, columns: Sequence[Column], defenses: Sequence[Defended]
-) -> Iterator[Cell]:
-    prediction = read_array(file, "prediction", "i", 3)
-    probability = read_array(file, "probability", "f", 3)
-    if prediction.shape[:2] != (len(columns), len(defenses)):
-        raise ValueError("prediction: has another number of columns or defenses")
-    for i, column in enumerate(columns):
-        for j, defense in enumerate(defenses):
-            yield Cell(column.key, defense.text, prediction[i, j], probability[i, j])
+) -> Iterator[Trial]:
+    places = [read_array(file, f"trial/{name}", "i", 1) for name in ("column", "defense")]
+    prediction = read_array(file, "trial/prediction", "i", 2)
+    probability = read_array(file, "trial/probability", "f", 2)
+    for name, place, items in zip(("column", "defense"), places, (columns, defenses), strict=True):
+        if len(place) != len(prediction) or len(place) != len(probability):
+            raise ValueError(f"trial/{name}: has another number of trials")
+        if ((place < 0) | (place >= len(items))).any():
+            raise ValueError(f"trial/{name}: names one that is not there")
+    for row, (i, j) in enumerate(zip(*places, strict=True)):
+        yield Trial(columns[i].key, defenses[j].text, prediction[row], probability[row])
 
 
 def load_timing(folder: Path) -> dict[str, float]:
@@ -205,13 +220,15 @@ def with_timing(evaluation: Evaluation, timing: Mapping[str, float]) -> Evaluati
 
 
 def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """The lines of ``images.csv``, one an image and cell."""
+    """The lines of ``images.csv``, one an image and trial."""
     names = evaluation.class_names
     for column in evaluation.columns:
         for defense in evaluation.defenses:
-            cell = evaluation.cell(column, defense)
+            trial = evaluation.trial(column, defense)
+            if trial is None:
+                continue
             for i, name in enumerate(evaluation.names):
-                label, found = int(evaluation.labels[i]), int(cell.prediction[i])
+                label, found = int(evaluation.labels[i]), int(trial.prediction[i])
                 yield {
                     "name": name,
                     "label": label,
@@ -219,11 +236,12 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                     "scenario": column.scenario,
                     "source": column.source,
                     "judged": column.judged,
+                    "through": column.through,
                     "attack": column.attack,
                     "defense": defense.text,
                     "prediction": found,
                     "prediction_name": names[found] if found >= 0 else "",
-                    "probability": f"{cell.probability[i]:.6f}",
+                    "probability": f"{trial.probability[i]:.6f}",
                     "correct": found == label,
                     "d": column.d[i],
                     "l2": column.l2[i],

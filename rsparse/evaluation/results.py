@@ -1,14 +1,16 @@
 """What an evaluation found: every defense against every attack, image by image.
 
 An ``Evaluation`` is a table whose rows are images. Each ``Column`` holds what one attack did to
-them, each ``Cell`` what the classifier then said of them behind one defense. All numbers that a
-report prints are made from these by ``rsparse.evaluation.statistics``.
+them, each ``Trial`` what the classifier then said of them behind one defense. Not every column is
+tried behind every defense: one that was made through a defense is tried behind that one only. All
+numbers that a report prints are made from these by ``rsparse.evaluation.statistics``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,8 @@ ADVERSARIAL_TRAINING = "adversarial-training"
 ADVERSARIAL_TRAINING_BLACK_BOX = f"{ADVERSARIAL_TRAINING}-{BLACK_BOX}"
 
 ThreatKey = tuple[str, str, str]
-ColumnKey = tuple[str, str, str, str]
+AttackKey = tuple[str, str, str, str]
+ColumnKey = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Column:
         Name of the model that was attacked; "" for the clean images.
     judged : str
         Name of the model that was shown the images.
+    through : str
+        Short name of the defense that the attack was made through; "" where the bare model was
+        attacked.
     attack : str
         The attack's short name (``bim-eps=8``), or ``clean``.
     family : str
@@ -57,6 +63,7 @@ class Column:
     scenario: str
     source: str
     judged: str
+    through: str
     attack: str
     family: str
     strength_name: str
@@ -75,6 +82,11 @@ class Column:
     @property
     def key(self) -> ColumnKey:
         """What tells a column from all others."""
+        return *self.threat, self.through, self.attack
+
+    @property
+    def attack_key(self) -> AttackKey:
+        """What it has in common with columns of the same attack through other defenses."""
         return *self.threat, self.attack
 
 
@@ -105,11 +117,19 @@ class Defended:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What a column's judge says of all its images behind one defense.
+class Trial:
+    """A column behind a defense: what the column's judge says of all its images there.
 
-    ``prediction`` (n,) int64 holds class indices, ``probability`` (n,) float32 their softmax
-    probabilities. An image that could not be judged has prediction −1.
+    Attributes
+    ----------
+    column : ColumnKey
+        The column's ``key``.
+    defense : str
+        The defense's ``text``.
+    prediction : int64 array of shape (n,)
+        Class indices; −1 for an image that could not be judged.
+    probability : float32 array of shape (n,)
+        Softmax probability of the predicted class.
     """
 
     column: ColumnKey
@@ -150,8 +170,11 @@ class Evaluation:
     left_out : int
         Images that were left out for that reason.
     class_names : tuple of str
-    columns, defenses, cells, checks
-        In the order of the plan; a cell for every column and defense.
+    columns, defenses : tuple of Column, tuple of Defended
+        In the order of the plan.
+    trials : tuple of Trial
+        Of columns behind defenses, each pair at most once.
+    checks : tuple of Check
     """
 
     record: Mapping[str, Any]
@@ -163,16 +186,55 @@ class Evaluation:
     class_names: tuple[str, ...]
     columns: tuple[Column, ...]
     defenses: tuple[Defended, ...]
-    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
     checks: tuple[Check, ...] = field(default=())
 
-    def cell(self, column: Column, defense: Defended) -> Cell:
-        """The cell of a column and a defense; ``KeyError`` where there is none."""
-        for cell in self.cells:
-            if cell.column == column.key and cell.defense == defense.text:
-                return cell
-        raise KeyError((column.key, defense.text))
+    def trial(self, column: Column, defense: Defended) -> Trial | None:
+        """The trial of a column behind a defense; None where it was not tried there."""
+        return self._by_column.get((column.key, defense.text))
+
+    def trial_against(self, column: Column, defense: Defended) -> Trial | None:
+        """The trial of an attack behind a defense: of the column, or of one like it.
+
+        An attack that was made through each defense is a column for each. This finds the one that
+        was made through ``defense``, so that defenses can be compared under the same attack.
+        """
+        return self.trial(column, defense) or self._by_attack.get((column.attack_key, defense.text))
+
+    def column_against(self, column: Column, defense: Defended) -> Column:
+        """The column that ``trial_against`` tells of; ``column`` itself where there is none."""
+        trial = self.trial_against(column, defense)
+        return column if trial is None else self._columns[trial.column]
 
     def correct(self, column: Column, defense: Defended) -> NDArray[np.bool_]:
-        """Which images are classified rightly, (n,)."""
-        return self.cell(column, defense).prediction == self.labels
+        """Which images are classified rightly under an attack behind a defense, (n,).
+
+        Raises
+        ------
+        KeyError
+            If ``trial_against`` finds no trial.
+        """
+        trial = self.trial_against(column, defense)
+        if trial is None:
+            raise KeyError((column.key, defense.text))
+        return trial.prediction == self.labels
+
+    @cached_property
+    def _columns(self) -> dict[ColumnKey, Column]:
+        return {column.key: column for column in self.columns}
+
+    @cached_property
+    def _by_column(self) -> dict[tuple[ColumnKey, str], Trial]:
+        return {(trial.column, trial.defense): trial for trial in self.trials}
+
+    @cached_property
+    def _by_attack(self) -> dict[tuple[AttackKey, str], Trial]:
+        """Trials by attack and defense: through the defense itself, else of the bare model."""
+        found: dict[tuple[AttackKey, str], Trial] = {}
+        for trial in self.trials:
+            column = self._columns.get(trial.column)
+            if column is not None and column.through == trial.defense:
+                found[column.attack_key, trial.defense] = trial
+            elif column is not None and not column.through:
+                found.setdefault((column.attack_key, trial.defense), trial)
+        return found

@@ -53,6 +53,7 @@ class Scenario:
     knows: str
     attacked: Role = MODEL
     judged: Role = MODEL
+    through: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:

@@ -1,7 +1,8 @@
 """The numbers that are told of an evaluation, all computed from its per-image predictions.
 
 An image that could not be judged counts as not classified correctly, so that every share of a
-column is of the same images.
+column is of the same images. A column that was not tried behind a defense has no share there: it
+is left out of that defense's means and worst cases.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
-from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation, ThreatKey
+from rsparse.evaluation.results import (
+    CLEAN,
+    AttackKey,
+    Column,
+    Defended,
+    Evaluation,
+    ThreatKey,
+)
 
 Flags = NDArray[np.bool_]
 
@@ -37,13 +45,15 @@ class Share:
 
 
 def share(flags: Flags) -> Share:
-    """How many flags (n,) are set."""
+    """How many flags (n,) are set; of none the share is NaN and its interval everything."""
     correct = int(np.count_nonzero(flags))
     return Share(correct, len(flags), *wilson_interval(correct, len(flags)))
 
 
 def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Share:
-    """Top-1 accuracy of one cell."""
+    """Top-1 accuracy under an attack behind a defense; of no images where it was not tried."""
+    if evaluation.trial_against(column, defense) is None:
+        return share(np.zeros(0, bool))
     return share(evaluation.correct(column, defense))
 
 
@@ -79,6 +89,28 @@ def threats(evaluation: Evaluation) -> list[ThreatKey]:
     return list(dict.fromkeys(column.threat for column in attacked_columns(evaluation)))
 
 
+def one_of_each_attack(columns: Sequence[Column]) -> list[Column]:
+    """The columns without those that differ from one before them only in ``through``.
+
+    A table has one column for them: the row of each defense tells what its own leaves right.
+    """
+    found: dict[AttackKey, Column] = {}
+    for column in columns:
+        found.setdefault(column.attack_key, column)
+    return list(found.values())
+
+
+def tried_behind(
+    evaluation: Evaluation, defense: Defended, columns: Sequence[Column]
+) -> list[Column]:
+    """One column of each attack that was tried behind a defense."""
+    return [
+        column
+        for column in one_of_each_attack(columns)
+        if evaluation.trial_against(column, defense) is not None
+    ]
+
+
 def mean_attacked(
     evaluation: Evaluation, defense: Defended, columns: Sequence[Column] | None = None
 ) -> float:
@@ -87,7 +119,8 @@ def mean_attacked(
     It compares defenses; what an attacker leaves right is told by ``worst_case``.
     """
     chosen = attacked_columns(evaluation) if columns is None else columns
-    values = [accuracy(evaluation, column, defense).value for column in chosen]
+    tried = tried_behind(evaluation, defense, chosen)
+    values = [accuracy(evaluation, column, defense).value for column in tried]
     return float(np.mean(values)) if values else math.nan
 
 
@@ -96,18 +129,26 @@ def worst_case(
 ) -> Flags:
     """Which images are right under every attack of ``columns``, by default all, and clean, (n,).
 
-    The attacker chooses the attack for each image anew (Carlini et al. 2019, Section 4.3).
+    The attacker chooses the attack for each image anew (Carlini et al. 2019, Section 4.3). Where
+    none of the columns was tried behind the defense, nothing is known: (0,).
     """
     chosen = attacked_columns(evaluation) if columns is None else columns
-    judges = dict.fromkeys(column.judged for column in chosen) or (evaluation.model,)
+    tried = tried_behind(evaluation, defense, chosen)
+    if chosen and not tried:
+        return np.zeros(0, bool)
+    judges = dict.fromkeys(column.judged for column in tried) or (evaluation.model,)
     clean = [clean_column(evaluation, judged) for judged in judges]
-    correct = [evaluation.correct(column, defense) for column in (*clean, *chosen)]
+    correct = [evaluation.correct(column, defense) for column in (*clean, *tried)]
     return np.logical_and.reduce(correct)
 
 
 def best_baseline(evaluation: Evaluation, column: Column) -> Defended | None:
-    """The most accurate baseline of a column, of equal ones the first; None without baselines."""
-    baselines = [defense for defense in evaluation.defenses if defense.is_baseline]
+    """The most accurate baseline under an attack, of equal ones the first; None without any."""
+    baselines = [
+        defense
+        for defense in evaluation.defenses
+        if defense.is_baseline and evaluation.trial_against(column, defense) is not None
+    ]
     if not baselines:
         return None
     return max(baselines, key=lambda defense: accuracy(evaluation, column, defense).correct)
@@ -147,7 +188,7 @@ def mcnemar(a: Flags, b: Flags) -> float:
 
 
 def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The lines of ``results.csv``, one a cell, in the order of the plan."""
+    """The lines of ``results.csv``, one a trial, in the order of the plan."""
     return [row for column in evaluation.columns for row in _rows_of_column(evaluation, column)]
 
 
@@ -157,6 +198,7 @@ def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         _defense_row(evaluation, defense, threat)
         for threat in threats(evaluation)
         for defense in evaluation.defenses
+        if tried_behind(evaluation, defense, attacked_columns(evaluation, threat=threat))
     ]
 
 
@@ -187,6 +229,7 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
         "scenario": column.scenario,
         "source": column.source,
         "judged": column.judged,
+        "through": column.through,
         "attack": column.attack,
         "family": column.family,
         "strength_name": column.strength_name,
@@ -194,6 +237,8 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
     }
     lines = []
     for defense in evaluation.defenses:
+        if evaluation.trial(column, defense) is None:
+            continue
         right = evaluation.correct(column, defense)
         found = share(right)
         p = None if best is None else mcnemar(right, evaluation.correct(column, best))

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from rsparse.evaluation.estimates import Estimate, mean_share, number, percent, share
 from rsparse.evaluation.results import TRANSFER, Column, Defended
+from rsparse.evaluation.statistics import tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
 
 ACCURACY, ABLATION, ACROSS, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
+COLUMN_KEY = ("scenario", "source", "judged", "through", "attack")
 STRENGTHS = {"eps": "ε, grey levels (L∞)", "d": "dissimilarity d (L2)"}
 
 
@@ -100,8 +102,11 @@ def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
     columns = [*clean, *((column.strength or 0.0, column) for column in family.columns)]
     series, rows = [], []
     for defense in evaluation.defenses:
-        estimates = [share(evaluation, column, defense) for _, column in columns]
-        x = tuple(strength for strength, _ in columns)
+        tried = [pair for pair in columns if tried_behind(evaluation, defense, pair[1:])]
+        if not tried_behind(evaluation, defense, family.columns):
+            continue
+        estimates = [share(evaluation, column, defense) for _, column in tried]
+        x = tuple(strength for strength, _ in tried)
         style = styles.get(defense.text, "faint")
         series.append(Series(defense.text, style, x, tuple(estimates)))
         for strength, estimate in zip(x, estimates, strict=True):
@@ -135,7 +140,8 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
     """Bars of one column, for the defenses that are shown in colour."""
     evaluation = subjects.evaluation
     styles = styles_of(subjects, family.scenario if group != ACROSS else subjects.main_scenario)
-    rows = [(d, share(evaluation, column, d)) for d in evaluation.defenses]
+    tried = [d for d in evaluation.defenses if tried_behind(evaluation, d, [column])]
+    rows = [(d, share(evaluation, column, d)) for d in tried]
     drawn = [(d.text, styles[d.text], estimate) for d, estimate in rows if d.text in styles]
     drawn.sort(key=lambda row: list(styles).index(row[0]))
     strength = "" if column.strength is None else f"{column.strength_name} = {column.strength:g}"
@@ -147,8 +153,8 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
         title,
         _describe_bars(drawn),
         Bars(tuple(drawn)),
-        ("scenario", "source", "judged", "attack", "defense", "accuracy", "low", "high", "n"),
-        tuple((*column.key, d.text, *estimate, n) for d, estimate in rows),
+        (*COLUMN_KEY, "defense", "accuracy", "low", "high", "n"),
+        tuple((*evaluation.column_against(column, d).key, d.text, *e, n) for d, e in rows),
     )
 
 
@@ -176,6 +182,7 @@ def ablation_figures(subjects: Subjects) -> Iterator[Figure]:
 def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column]) -> Figure:
     evaluation = subjects.evaluation
     ordered = sorted(subjects.ablations, key=lambda defense: defense is not subjects.judged)
+    ordered = [d for d in ordered if tried_behind(evaluation, d, columns)]
     rows = [(d, mean_share(evaluation, d, columns)) for d in ordered]
     drawn = [(d.text, "ours" if d is subjects.judged else "b1", e) for d, e in rows]
     n = len(evaluation.names)

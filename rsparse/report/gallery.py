@@ -13,7 +13,7 @@ from rsparse.core.attention import overlay_map, stretch_to_unit
 from rsparse.evaluation.results import Column, Defended
 from rsparse.models.onnx.graph import Layer
 from rsparse.report.figures import Figure, activation_figure
-from rsparse.report.pictures import Pair, Panel, Pixels, Said, Sheet, Version, data_url, evenly
+from rsparse.report.pictures import Answer, Pair, Panel, Pixels, Sheet, Version, data_url, evenly
 from rsparse.report.subjects import Family, Subjects
 from rsparse.report.tables import class_name
 
@@ -46,7 +46,7 @@ def make_sheets(subjects: Subjects, versions: Versions, n: int) -> tuple[Sheet, 
             title_of(family),
             judged.text,
             tuple(
-                _pair(subjects, versions, family.middle, i)
+                _pair(subjects, versions, _middle(subjects, family), i)
                 for i in evenly(subjects.evaluation.names, n)
             ),
         )
@@ -65,22 +65,30 @@ def title_of(family: Family) -> str:
 def _pair(subjects: Subjects, versions: Versions, column: Column, i: int) -> Pair:
     name = subjects.evaluation.names[i]
     adversarial = versions.load(column, name)
-    said = (
-        _said(subjects, column, subjects.undefended, i),
-        _said(subjects, column, subjects.judged, i),
+    answers = (
+        _answer(subjects, column, subjects.undefended, i),
+        _answer(subjects, column, subjects.judged, i),
     )
-    return Pair(name, data_url(adversarial), data_url(versions.clean(adversarial)), said)
+    return Pair(name, data_url(adversarial), data_url(versions.clean(adversarial)), answers)
 
 
-def _said(subjects: Subjects, column: Column, defense: Defended | None, i: int) -> Said:
-    if defense is None:
-        return Said("not judged", False)
-    return _named(subjects, int(subjects.evaluation.cell(column, defense).prediction[i]), i)
+def _middle(subjects: Subjects, family: Family) -> Column:
+    """The attack at its middle strength; of those through defenses, the one through the judged."""
+    if subjects.judged is None:
+        return family.middle
+    return subjects.evaluation.column_against(family.middle, subjects.judged)
 
 
-def _named(subjects: Subjects, index: int, i: int) -> Said:
+def _answer(subjects: Subjects, column: Column, defense: Defended | None, i: int) -> Answer:
+    trial = None if defense is None else subjects.evaluation.trial(column, defense)
+    if trial is None:
+        return Answer("not judged", False)
+    return _named(subjects, int(trial.prediction[i]), i)
+
+
+def _named(subjects: Subjects, index: int, i: int) -> Answer:
     right = index == int(subjects.evaluation.labels[i])
-    return Said(class_name(subjects, index), right)
+    return Answer(class_name(subjects, index), right)
 
 
 def make_panels(
@@ -105,7 +113,7 @@ def make_panels(
     panels = []
     for rank, i in enumerate(evenly(subjects.evaluation.names, n)):
         family, name = families[rank % len(families)], subjects.evaluation.names[i]
-        adversarial = versions.load(family.middle, name)
+        adversarial = versions.load(_middle(subjects, family), name)
         pictures = [versions.load(clean, name), adversarial, versions.clean(adversarial)]
         maps, classes = attend(pictures)
         drawn = [
@@ -149,7 +157,7 @@ def make_activations(
         totals = []
         for i in evenly(subjects.evaluation.names, n):
             name = subjects.evaluation.names[i]
-            adversarial = versions.load(family.middle, name)
+            adversarial = versions.load(_middle(subjects, family), name)
             layers, measured = measure(
                 [versions.load(clean, name), adversarial, versions.clean(adversarial)]
             )

@@ -16,7 +16,7 @@ SIDE = 240  # pixels; larger pictures are shrunk to this
 
 
 @dataclass(frozen=True)
-class Said:
+class Answer:
     """What the classifier says of a picture: the class's name, and whether that is right."""
 
     text: str
@@ -30,7 +30,7 @@ class Pair:
     name: str
     adversarial: str
     purified: str
-    said: tuple[Said, Said]
+    answers: tuple[Answer, Answer]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Version:
     heading: str
     picture: str
     overlay: str
-    said: Said
+    answer: Answer
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.estimates import per_image
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Defended, Evaluation
+from rsparse.evaluation.statistics import attacked_columns, one_of_each_attack, tried_behind
 from rsparse.options.specs import nearest
 
 UNDEFENDED, OURS = "none", "regionsparse"
@@ -80,13 +82,21 @@ class Subjects:
         return self.clean_of(self.main_scenario)
 
     def columns(self, scenario: str) -> list[Column]:
-        """The attacked columns of a scenario."""
-        attacked = [column for column in self.evaluation.columns if column.family != CLEAN]
-        return [
-            c
-            for c, name in zip(attacked, scenario_names(attacked), strict=True)
-            if name == scenario
-        ]
+        """The attacked columns of a scenario, one of each attack."""
+        return list(self._columns.get(scenario, ()))
+
+    def all_columns(self, scenario: str) -> list[Column]:
+        """Those of the same attack through several defenses too."""
+        keys = {column.attack_key for column in self.columns(scenario)}
+        return [column for column in self.evaluation.columns if column.attack_key in keys]
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Column]]:
+        attacked = one_of_each_attack(attacked_columns(self.evaluation))
+        found: dict[str, list[Column]] = {}
+        for column, name in zip(attacked, scenario_names(attacked), strict=True):
+            found.setdefault(name, []).append(column)
+        return found
 
     def clean_of(self, scenario: str) -> Column | None:
         """The clean images before the judge of a scenario."""
@@ -112,9 +122,13 @@ class Subjects:
         """Mean accuracy over the attacked columns of a scenario."""
         return float(per_image(self.evaluation, defense, self.columns(scenario)).mean())
 
+    def is_adaptive(self, scenario: str) -> bool:
+        """Whether the attacks of a scenario were made through the defenses."""
+        return any(column.through for column in self.all_columns(scenario))
+
     def best_baseline(self, scenario: str) -> Defended | None:
         """The baseline with the largest mean over a scenario; the first of several."""
-        baselines = self._baselines()
+        baselines = self._baselines(scenario)
         if not baselines:
             return None
         return max(baselines, key=lambda defense: self.mean(defense, scenario))
@@ -123,18 +137,23 @@ class Subjects:
         """The defenses that a chart shows in colour: ours, none, the best of each other kind."""
         best: dict[str, Defended] = {}
         for defense in sorted(
-            self._baselines(), key=lambda defense: self.mean(defense, scenario), reverse=True
+            self._baselines(scenario),
+            key=lambda defense: self.mean(defense, scenario),
+            reverse=True,
         ):
             best.setdefault(defense.kind, defense)
         first = [defense for defense in (self.judged, self.undefended) if defense is not None]
         others = [defense for defense in best.values() if defense not in first]
         return [*first, *others][:MOST_FEATURED]
 
-    def _baselines(self) -> list[Defended]:
+    def _baselines(self, scenario: str) -> list[Defended]:
+        """Those that were tried in a scenario."""
         return [
             defense
             for defense in self.evaluation.defenses
-            if defense.is_baseline and defense is not self.judged
+            if defense.is_baseline
+            and defense is not self.judged
+            and tried_behind(self.evaluation, defense, self.columns(scenario))
         ]
 
 
@@ -152,7 +171,7 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
     InputError
         If there is no such defense, or the evaluation holds no attack.
     """
-    attacked = [column for column in evaluation.columns if column.family != CLEAN]
+    attacked = one_of_each_attack(attacked_columns(evaluation))
     if not attacked:
         raise InputError("the evaluation holds no attack, so there is nothing to report")
     scenarios = list(dict.fromkeys(scenario_names(attacked)))

@@ -18,7 +18,7 @@ from rsparse.evaluation.results import (
     Column,
     Defended,
 )
-from rsparse.evaluation.statistics import mcnemar
+from rsparse.evaluation.statistics import mcnemar, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head
 
@@ -149,8 +149,14 @@ class TableTwo:
 
     @property
     def attacked(self) -> list[dict[str, Column]]:
-        """The columns of attacks."""
-        return [pair for pair in self.columns if pair[GRAY_BOX].family != CLEAN]
+        """The columns of attacks in which all four were tried."""
+        evaluation = self.subjects.evaluation
+        return [
+            pair
+            for pair in self.columns
+            if pair[GRAY_BOX].family != CLEAN
+            and all(tried_behind(evaluation, defense, [pair[s]]) for _, s, defense in self.rows)
+        ]
 
     def _break_of(self, pair: Mapping[str, Column]) -> Break | None:
         """What breaks the order in a column; none where it holds."""

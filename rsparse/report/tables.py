@@ -20,6 +20,8 @@ from rsparse.evaluation.estimates import (
     share,
 )
 from rsparse.evaluation.results import Column, Defended
+from rsparse.evaluation.statistics import share as flag_share
+from rsparse.evaluation.statistics import tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
 
@@ -51,7 +53,9 @@ class Table:
 
 
 def share_value(estimate: Estimate) -> Value:
-    """A share in per cent with its interval."""
+    """A share in per cent with its interval; a dash where there is none."""
+    if np.isnan(estimate.value):
+        return Value(percent(estimate.value), estimate.value)
     return Value(percent(estimate.value), estimate.value, f"{interval(estimate)} %")
 
 
@@ -75,7 +79,7 @@ def overview(subjects: Subjects, scenario: str) -> Table:
     reference = None if best is None else per_image(evaluation, best, columns)
     rows = []
     for defense in evaluation.defenses:
-        worst = float(worst_flags(subjects, defense, scenario).mean())
+        worst = flag_share(worst_flags(subjects, defense, scenario)).value
         row = [Value(defense.text, defense.text)]
         if clean is not None:
             row.append(share_value(share(evaluation, clean, defense)))
@@ -100,6 +104,8 @@ def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:
     if is_reference:
         return Value("reference", 0.0)
     gap = paired_difference(ours, reference)
+    if np.isnan(gap.value):
+        return Value(points(gap.value), gap.value)
     return Value(points(gap.value), gap.value, f"{points(gap.low)} to {points(gap.high)}")
 
 
@@ -128,11 +134,13 @@ def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str
 
 def attacks(subjects: Subjects) -> Table:
     """What each attack really did to the images, after rounding to 8 bits."""
-    columns = [c for scenario in subjects.scenarios for c in subjects.columns(scenario)]
+    columns = [c for scenario in subjects.scenarios for c in subjects.all_columns(scenario)]
+    adaptive = any(column.through for column in columns)
     rows = []
     for column in columns:
-        row = [Value(text, text) for text in (column.scenario, column.source, column.judged)]
-        row.append(Value(column.attack, column.attack))
+        texts = [column.scenario, column.source, column.judged]
+        texts += [column.through] * adaptive + [column.attack]
+        row = [Value(text, text) for text in texts]
         for sizes, digits in ((column.linf, 3), (column.l2, 3), (column.d, 3)):
             row += [_size(float(np.mean(sizes)), digits), _size(float(np.max(sizes)), digits)]
         found = float(np.mean(column.found))
@@ -142,6 +150,7 @@ def attacks(subjects: Subjects) -> Table:
         "scenario",
         "made on",
         "shown to",
+        *["through"] * adaptive,
         "attack",
         "L∞ mean",
         "L∞ max",
@@ -151,7 +160,7 @@ def attacks(subjects: Subjects) -> Table:
         "d max",
         "found %",
     )
-    return Table(header, tuple(rows), (False, False, False, False, *[True] * 7))
+    return Table(header, tuple(rows), (*[False] * (len(header) - 7), *[True] * 7))
 
 
 def _size(value: float, digits: int) -> Value:
@@ -167,7 +176,9 @@ def images(subjects: Subjects) -> Table:
     columns = subjects.columns(scenario)
     defenses = _compared(subjects, scenario)
     counts = {
-        d.text: np.rint(per_image(evaluation, d, columns) * len(columns)).astype(int)
+        d.text: np.rint(
+            per_image(evaluation, d, columns) * len(tried_behind(evaluation, d, columns))
+        ).astype(int)
         for d in defenses
     }
     worst = {d.text: worst_flags(subjects, d, scenario) for d in defenses}
@@ -188,14 +199,15 @@ def images(subjects: Subjects) -> Table:
 
 
 def _compared(subjects: Subjects, scenario: str) -> list[Defended]:
-    """The judged defense, the best baseline and none, as far as they are there."""
+    """The judged defense, the best baseline and none, as far as they were tried."""
     wanted = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
-    return [defense for defense in wanted if defense is not None]
+    columns = subjects.columns(scenario)
+    return [d for d in wanted if d is not None and tried_behind(subjects.evaluation, d, columns)]
 
 
 def _prediction(subjects: Subjects, column: Column, defense: Defended, i: int) -> Value:
-    cell = subjects.evaluation.cell(column, defense)
-    found = int(cell.prediction[i])
+    trial = subjects.evaluation.trial(column, defense)
+    found = -1 if trial is None else int(trial.prediction[i])
     right = found == int(subjects.evaluation.labels[i])
     name = class_name(subjects, found)
     return Value(f"{'✓' if right else '✕'} {name}", f"{int(right)} {name}")

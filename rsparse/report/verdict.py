@@ -19,7 +19,8 @@ from rsparse.evaluation.estimates import (
     share,
 )
 from rsparse.evaluation.results import CLEAN, Check, Defended
-from rsparse.evaluation.statistics import mcnemar, worst_case
+from rsparse.evaluation.statistics import mcnemar, tried_behind, worst_case
+from rsparse.evaluation.statistics import share as flag_share
 from rsparse.report.subjects import Subjects
 
 
@@ -54,6 +55,8 @@ def describe_scenario(subjects: Subjects, scenario: str) -> str:
     """What the attacker of a scenario knows, in words."""
     model = subjects.judge_of(scenario)
     sources = sorted({column.source for column in subjects.columns(scenario) if column.source})
+    if sources == [model] and subjects.is_adaptive(scenario):
+        return f"the attacker knows {model} and the defense, and attacks through it"
     if sources == [model]:
         return f"the attacker knows {model} but not the defense"
     return f"attacks made on {' and '.join(sources)}, shown to {model}" if sources else scenario
@@ -173,21 +176,30 @@ def _worst(subjects: Subjects, scenario: str) -> str:
     if judged is None:
         return ""
     ours = worst_flags(subjects, judged, scenario)
-    text = f"; {percent(float(ours.mean()))} % stay right whichever of the attacks is chosen"
+    text = f"; {percent(flag_share(ours).value)} % stay right whichever of the attacks is chosen"
     if best is None:
         return text
     other = worst_flags(subjects, best, scenario)
+    if len(ours) != len(other):
+        return text
     p = mcnemar(ours, other)
-    return f"{text}, {percent(float(other.mean()))} % behind {best.text} (McNemar p {p_value(p)})"
+    return (
+        f"{text}, {percent(flag_share(other).value)} % behind {best.text} (McNemar p {p_value(p)})"
+    )
 
 
 def worst_flags(subjects: Subjects, defense: Defended, scenario: str) -> NDArray[np.bool_]:
-    """Which images are right under every attack of a scenario and, where judged, clean, (n,)."""
+    """Which images are right under every attack of a scenario and, where judged, clean, (n,).
+
+    None, (0,), where the defense was not tried in the scenario.
+    """
     columns = subjects.columns(scenario)
     if subjects.clean_of(scenario) is not None:
         return worst_case(subjects.evaluation, defense, columns)
-    correct = [subjects.evaluation.correct(column, defense) for column in columns]
-    return np.logical_and.reduce(correct)
+    tried = tried_behind(subjects.evaluation, defense, columns)
+    if not tried:
+        return np.zeros(0, bool)
+    return np.logical_and.reduce([subjects.evaluation.correct(c, defense) for c in tried])
 
 
 def p_value(p: float) -> str:

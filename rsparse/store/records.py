@@ -23,8 +23,8 @@ EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
 
 FORMAT_VERSIONS = dict.fromkeys(
-    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL, EVALUATION), 2
-)
+    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 2
+) | {EVALUATION: 3}
 """The version of each format that is written."""
 
 OLDEST_READ = {**FORMAT_VERSIONS, DICTIONARY: 1}

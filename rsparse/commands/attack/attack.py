@@ -110,7 +110,7 @@ def attack_chosen(
 
     Parameters
     ----------
-    paths, model, attacks, output, parameters, wants, workers, overwrite, progress
+    paths, model, attacks, output, parameters, input_options, workers, overwrite, progress
         As for ``attack_images``.
     chosen : mapping of str to int
         The labels of the images to attack, by name.

@@ -66,7 +66,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AttackedImage:
     """One image after the attack: rounded to 8 bits, before that, and its measurements."""
 
     target: Target
@@ -185,7 +185,7 @@ class Attacker:
             if target.is_correct and not result.failed[i]:
                 yield x[i], result.x_adv[i]
 
-    def measure(self, batch: Batch, result: AttackResult, tau: float) -> list[Attacked]:
+    def measure(self, batch: Batch, result: AttackResult, tau: float) -> list[AttackedImage]:
         """Scale and clip the result, round it to 8 bits, and classify it both times."""
         pixels = self.load(batch)
         x = to_unit(pixels)
@@ -198,7 +198,7 @@ class Attacker:
         l2 = l2_distance(x, to_unit(rounded))
         linf = np.abs(rounded.astype(np.int64) - pixels).max(axis=(1, 2, 3))
         return [
-            Attacked(
+            AttackedImage(
                 target,
                 rounded[i],
                 x_adv[i],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rsparse.attacks.parameters import Attack
 from rsparse.attacks.running import AttackResult
 from rsparse.attacks.scaling import Scaling, scale_to_average, scaled
-from rsparse.commands.attack.attacker import Attacked, Attacker, Batch, Target
+from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Target
 from rsparse.store.files import atomic_path, sha256_of, sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import to_unit
@@ -57,7 +57,7 @@ class Campaign:
         starts = range(0, len(batch.targets), _MEASURED_TOGETHER)
         return [_part(batch, result, slice(i, i + _MEASURED_TOGETHER)) for i in starts]
 
-    def measured(self, part: Part, tau: float) -> list[Attacked]:
+    def measured(self, part: Part, tau: float) -> list[AttackedImage]:
         """The images of a part, scaled, rounded and measured."""
         return self.attacker.measure(*part, tau)
 

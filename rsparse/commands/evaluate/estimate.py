@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
-from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.defended.judging import TOGETHER, Court
 from rsparse.defended.on_device import OnDevice
 from rsparse.defenses import Defense
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EvaluationCost:
     """A plan in numbers.
 
     Attributes
@@ -37,7 +37,7 @@ class Estimate:
     attacks, threats, defenses, extra : int
         Attacks in the plan, scenarios with their models, defenses, and columns for the checks.
     models_attacked : int
-    cells, cells_left, attacks_left : int
+    trials, trials_left, attacks_left : int
         Of all columns, those for the checks included.
     attack_seconds, judge_seconds : float
         What is left will take, on ``cores``.
@@ -50,8 +50,8 @@ class Estimate:
     models_attacked: int
     defenses: int
     extra: int
-    cells: int
-    cells_left: int
+    trials: int
+    trials_left: int
     attacks_left: int
     attack_seconds: float
     judge_seconds: float
@@ -62,9 +62,9 @@ class Estimate:
         return dataclasses.asdict(self)
 
 
-def estimate(
+def estimate_cost(
     matrix: Matrix, workers: Workers = LocalWorkers(), overwrite: bool = False
-) -> Estimate:
+) -> EvaluationCost:
     """Count what there is to do, and measure on an image or two how long it takes.
 
     Nothing is written.
@@ -80,15 +80,17 @@ def estimate(
     n, is_exact = _count_images(matrix, overwrite)
     folders = {matrix.folder_of(c): c for c in everything if c.attack}
     left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
-    cells = {
-        matrix.cell_of(c, defense): (c, defense) for c in everything for defense in plan.defenses
+    trials = {
+        matrix.trial_path(c, defense): (c, defense)
+        for c in everything
+        for defense in matrix.defenses_of(c)
     }
-    missing = [cell for path, cell in cells.items() if overwrite or not path.exists()]
+    missing = [trial for path, trial in trials.items() if overwrite or not path.exists()]
     cores = workers.cores(n, parallel_from=0)
     pictures = _pictures(matrix)
     attacking = _attack_seconds(matrix, left, pictures)
     judging = _judge_seconds(matrix, missing, pictures)
-    return Estimate(
+    return EvaluationCost(
         n,
         is_exact,
         len(plan.attacks),
@@ -96,7 +98,7 @@ def estimate(
         len({threat.attacked.name for threat in plan.threats}),
         len(plan.defenses),
         len(everything) - len(columns),
-        len(cells),
+        len(trials),
         len(missing),
         len(left),
         (attacking.core / cores + attacking.device) * n,
@@ -105,19 +107,20 @@ def estimate(
     )
 
 
-def _extra(matrix: Matrix) -> list[Attacked]:
+def _extra(matrix: Matrix) -> list[PlannedColumn]:
     """The columns for the checks; of the attack whose steps are doubled, one that may be it."""
-    found: list[Attacked] = []
+    found: list[PlannedColumn] = []
     for threat in matrix.plan.threats if matrix.plan.parameters.checks else ():
         found += matrix.probes(threat)
-        doubled = [Attacked.by(threat, attack) for attack in matrix.doubled_attacks()]
-        made = [column for column in doubled if _is_attacked(matrix, column)]
-        found += (made or sorted(doubled, key=_passes, reverse=True))[:1]
+        doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks()]
+        made = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
+        chosen = made or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)
+        found += [column for columns in chosen[:1] for column in columns]
     return found
 
 
 def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
-    folder = matrix.folder_of(Attacked(matrix.plan.model))
+    folder = matrix.folder_of(PlannedColumn(matrix.plan.model))
     if not overwrite and (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
         return len(manifest["images"]) if manifest else 0, True
@@ -126,7 +129,7 @@ def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
     return n, not matrix.plan.parameters.only_correct
 
 
-def _is_attacked(matrix: Matrix, column: Attacked) -> bool:
+def _is_attacked(matrix: Matrix, column: PlannedColumn) -> bool:
     return (matrix.folder_of(column) / MANIFEST).exists()
 
 
@@ -139,7 +142,7 @@ def _pictures(matrix: Matrix) -> list[Pixels]:
     ]
 
 
-def _passes(column: Attacked) -> int:
+def _passes(column: PlannedColumn) -> int:
     return 0 if column.attack is None else column.attack.passes
 
 
@@ -151,7 +154,7 @@ class _Seconds(NamedTuple):
 
 
 def _attack_seconds(
-    matrix: Matrix, columns: Sequence[Attacked], pictures: Sequence[Pixels]
+    matrix: Matrix, columns: Sequence[PlannedColumn], pictures: Sequence[Pixels]
 ) -> _Seconds:
     """For one image; attacks that differ by their scaling alone are run once."""
     if not any(map(_passes, columns)):
@@ -172,11 +175,11 @@ def _attack_seconds(
 
 
 def _judge_seconds(
-    matrix: Matrix, cells: Sequence[tuple[Attacked, Defense]], pictures: Sequence[Pixels]
+    matrix: Matrix, trials: Sequence[tuple[PlannedColumn, Defense]], pictures: Sequence[Pixels]
 ) -> _Seconds:
-    """For one image of each cell; judges of the same images share the cleaning."""
-    cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in cells}.values()]
-    judges = [column.judged.name for column, _ in cells]
+    """For one image of each trial; judges of the same images share the cleaning."""
+    cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in trials}.values()]
+    judges = [column.judged.name for column, _ in trials]
     cleaning = {
         defense: _cleaning(matrix.court, defense, pictures) for defense in dict.fromkeys(cleaned)
     }

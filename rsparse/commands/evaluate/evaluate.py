@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
-from rsparse.commands.evaluate.assembly import Found
-from rsparse.commands.evaluate.judge import Folder, JudgedCell, judge_images, read_cell
-from rsparse.commands.evaluate.layout import Attacked, Matrix
+from rsparse.commands.evaluate.assembly import Doubled, Findings
+from rsparse.commands.evaluate.judge import Folder, JudgedTrial, judge_images, read_trial
+from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
 from rsparse.errors import InputError
@@ -41,7 +41,7 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class EvaluateOutcome(Outcome):
-    """Also holds what was found. ``done`` and ``resumed`` count cells."""
+    """Also holds what was found. ``done`` and ``resumed`` count trials."""
 
     evaluation: Evaluation | None = None
 
@@ -63,10 +63,10 @@ class EvaluateOutcome(Outcome):
 
 
 @dataclass
-class Done:
+class Counts:
     """What a run has made so far."""
 
-    cells: int = 0
+    trials: int = 0
     resumed: int = 0
     failed: list[Entry] = field(default_factory=list)
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class _Run:
     ) -> None:
         self.matrix, self.plan = matrix, matrix.plan
         self.workers, self.overwrite, self.progress = workers, overwrite, progress
-        self.done = Done()
+        self.done = Counts()
         self.timing = load_timing(self.plan.output)
         values = self.plan.parameters
         self.selection = select_images(
@@ -114,7 +114,7 @@ class _Run:
             progress=progress,
         )
         self.done.failed += self.selection.failed
-        self.found = Found(matrix, self.selection)
+        self.found = Findings(matrix, self.selection)
 
     def run(self) -> EvaluateOutcome:
         """Attack, judge, check, save."""
@@ -123,7 +123,7 @@ class _Run:
         known = [*planned, *(column for threat in threats for column in probes[threat])]
         self._make(known)
         doubled = {threat: self._doubled(threat) for threat in threats}
-        more = [pair[1] for pair in doubled.values() if pair]
+        more = [column for found in doubled.values() if found for column in found.twice]
         self._make(more)
         whole = self.found.evaluation(dict.fromkeys([*known, *more]))
         evidence = [
@@ -133,7 +133,7 @@ class _Run:
         checks = all_checks(whole, evidence)
         return self._save(replace(self.found.evaluation(planned), checks=checks))
 
-    def _make(self, columns: Sequence[Attacked]) -> None:
+    def _make(self, columns: Sequence[PlannedColumn]) -> None:
         """Attack and judge what is missing of some columns, once in a run."""
         columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
         for model in dict.fromkeys(c.threat.attacked for c in columns if c.threat):
@@ -146,7 +146,7 @@ class _Run:
         for folder in dict.fromkeys(map(self.matrix.folder_of, columns)):
             self._judge([c for c in columns if self.matrix.folder_of(c) == folder])
 
-    def _attack(self, model: ModelChoice, columns: Sequence[Attacked]) -> None:
+    def _attack(self, model: ModelChoice, columns: Sequence[PlannedColumn]) -> None:
         """Make the attacked images of one model that are missing, and read all entries."""
         missing = {
             c.attack: c
@@ -177,7 +177,7 @@ class _Run:
                 entries[folder] = self._checked_entries(column)
             self.found.entries[column] = entries[folder]
 
-    def _checked_entries(self, column: Attacked) -> dict[str, Entry]:
+    def _checked_entries(self, column: PlannedColumn) -> dict[str, Entry]:
         """The entries of an attacked folder, by name; it is what this plan would make."""
         place = self.matrix.folder_of(column)
         manifest = read_manifest(place)
@@ -204,32 +204,36 @@ class _Run:
         self.done.failed += manifest["failed"] if manifest else []
         return entries
 
-    def _judge(self, columns: Sequence[Attacked]) -> None:
-        """Make the cells that are missing of columns that show the same images, and read all."""
+    def _judge(self, columns: Sequence[PlannedColumn]) -> None:
+        """Make the trials that are missing of columns that show the same images, and read all."""
         labels = self.selection.labels
         entries = self.found.entries[columns[0]].values()
         folder = Folder(
             self.matrix.folder_of(columns[0]), [{**e, "label": labels[e["name"]]} for e in entries]
         )
         for defense in self.plan.defenses:
-            cells = {column: self.matrix.cell(folder, column, defense) for column in columns}
-            missing: dict[Path, JudgedCell] = {}
-            for column, cell in cells.items():
-                rows = None if self.overwrite else read_cell(cell, folder)
+            trials = {
+                column: self.matrix.trial(folder, column, defense)
+                for column in columns
+                if defense in self.matrix.defenses_of(column)
+            }
+            missing: dict[Path, JudgedTrial] = {}
+            for column, trial in trials.items():
+                rows = None if self.overwrite else read_trial(trial, folder)
                 if rows is None:
-                    missing[cell.path] = cell
+                    missing[trial.path] = trial
                 else:
-                    forget_beside(cell.path)
+                    forget_beside(trial.path)
                     self.done.resumed += 1
-                    self.found.cells[column, defense] = rows
+                    self.found.trials[column, defense] = rows
             if missing:
-                made = self._make_cells(folder, defense, list(missing.values()), columns[0])
-                for column, cell in cells.items():
-                    if cell.path in made:
-                        self.found.cells[column, defense] = made[cell.path]
+                made = self._make_trials(folder, defense, list(missing.values()), columns[0])
+                for column, trial in trials.items():
+                    if trial.path in made:
+                        self.found.trials[column, defense] = made[trial.path]
 
-    def _make_cells(
-        self, folder: Folder, defense: Defense, cells: Sequence[JudgedCell], column: Attacked
+    def _make_trials(
+        self, folder: Folder, defense: Defense, trials: Sequence[JudgedTrial], column: PlannedColumn
     ) -> dict[Path, list[Prediction]]:
         text = defense_text(defense)
         what = f"{column.place.name} behind {text}"
@@ -237,30 +241,28 @@ class _Run:
             folder,
             self.matrix.court,
             defense,
-            cells,
+            trials,
             what=what,
             workers=self.workers,
             progress=self.progress,
         )
-        self.done.cells += len(cells)
+        self.done.trials += len(trials)
         self.done.failed += [_named(entry, what) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)
         self.timing[text] = float(np.mean(self.done.seconds[text]))
         save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
         return made
 
-    def _doubled(self, threat: Threat) -> tuple[Attacked, Attacked] | None:
+    def _doubled(self, threat: Threat) -> Doubled | None:
         """The attack in steps that leaves least right over all defenses, and that of twice them."""
         if not self.plan.parameters.checks:
             return None
-        doubled = {
-            Attacked.by(threat, attack): Attacked.by(threat, twice)
+        columns_of = self.matrix.columns_of
+        doubled = [
+            Doubled(columns_of(threat, attack), columns_of(threat, twice))
             for twice, attack in self.matrix.doubled_attacks().items()
-        }
-        if not doubled:
-            return None
-        strongest = min(doubled, key=self.found.n_right)
-        return strongest, doubled[strongest]
+        ]
+        return min(doubled, key=lambda each: self.found.n_right(each.planned), default=None)
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output
@@ -268,10 +270,10 @@ class _Run:
         evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
         save_evaluation(output, record, evaluation)
         done = self.done
-        return EvaluateOutcome(output, done.cells, done.resumed, done.failed, evaluation)
+        return EvaluateOutcome(output, done.trials, done.resumed, done.failed, evaluation)
 
     def _record(self) -> Record:
-        """What the evaluation was made from; its attacks and cells carry records of their own."""
+        """What the evaluation was made from; its attacks and trials carry records of their own."""
         plan, values = self.plan, self.plan.parameters.as_record()
         seed = values.pop("seed")
         selected = self.selection.record

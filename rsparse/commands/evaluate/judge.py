@@ -1,4 +1,4 @@
-"""Cells of an evaluation: a folder of images behind one defense, judged by classifiers."""
+"""Trials of an evaluation: a folder of images behind one defense, judged by classifiers."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Folder:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """What the record of a cell tells of them."""
+        """What the record of a trial tells of them."""
         return self.inputs.sources(self.digests)
 
 
 @dataclass(frozen=True)
-class JudgedCell:
+class JudgedTrial:
     """One judge of a folder behind a defense: what its answers are made from, and their file."""
 
     judge: Classifier
@@ -61,10 +61,10 @@ class JudgedCell:
     path: Path
 
 
-def make_cell(
+def make_trial(
     folder: Folder, court: Court, judge: Classifier, defense: Defense, path: Path
-) -> JudgedCell:
-    """The cell of a judge behind a defense, whose file is ``path``."""
+) -> JudgedTrial:
+    """The trial of a judge behind a defense, whose file is ``path``."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
@@ -80,48 +80,48 @@ def make_cell(
         "dictionaries": [source.sha256 for source in used],
     }
     job = Job("judge", PREDICTIONS, values, seed, known)
-    return JudgedCell(judge, job, (*folder.sources, judge.source(), *used), path)
+    return JudgedTrial(judge, job, (*folder.sources, judge.source(), *used), path)
 
 
-def read_cell(cell: JudgedCell, folder: Folder) -> list[Prediction] | None:
-    """The predictions of a finished cell; None where it is missing, lacks images or is another."""
-    if not cell.path.exists():
+def read_trial(trial: JudgedTrial, folder: Folder) -> list[Prediction] | None:
+    """The predictions of a finished trial; None where it is missing, lacks images or is another."""
+    if not trial.path.exists():
         return None
     try:
-        rows, record = load_predictions(cell.path)
+        rows, record = load_predictions(trial.path)
     except InputError:
         return None
     whole = {row.name: row.sha256 for row in rows} == folder.digests
-    return rows if whole and cell.job.made(record, cell.sources) else None
+    return rows if whole and trial.job.made(record, trial.sources) else None
 
 
 def judge_images(
     folder: Folder,
     court: Court,
     defense: Defense,
-    cells: Sequence[JudgedCell],
+    trials: Sequence[JudgedTrial],
     *,
     what: str,
     workers: Workers = LocalWorkers(),
     progress: Progress = SILENT,
 ) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
-    """Clean all images of a folder once and classify them by the judge of each cell.
+    """Clean all images of a folder once and classify them by the judge of each trial.
 
-    Cells that are there are replaced; an interrupted run over the same ones is taken up.
+    Trials that are there are replaced; an interrupted run over the same ones is taken up.
 
     Returns
     -------
-    JudgeOutcome, and the predictions of each cell by its file
+    JudgeOutcome, and the predictions of each trial by its file
 
     Raises
     ------
     InputError
         If not one image could be judged.
     """
-    run = {"cells": [cell.job.identity() for cell in cells]}
-    judges = tuple(cell.judge for cell in cells)
+    run = {"trials": [trial.job.identity() for trial in trials]}
+    judges = tuple(trial.judge for trial in trials)
     step = court.step(judges, defense)
-    output = cells[0].path
+    output = trials[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
             folder.inputs,
@@ -138,10 +138,10 @@ def judge_images(
             if entry["source_sha256"] != folder.digests[entry["name"]]:
                 changed = folder.path / f"{entry['name']}.png"
                 raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
-        made = {cell.path: _predictions(folder, entries, i) for i, cell in enumerate(cells)}
-        for cell in reversed(cells):  # that beside which the journal lies comes last
-            record = cell.job.record(cell.sources)
-            save_predictions(cell.path, record, made[cell.path], cell.judge.class_names)
+        made = {trial.path: _predictions(folder, entries, i) for i, trial in enumerate(trials)}
+        for trial in reversed(trials):  # that beside which the journal lies comes last
+            record = trial.job.record(trial.sources)
+            save_predictions(trial.path, record, made[trial.path], trial.judge.class_names)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
     return JudgeOutcome(output, done, resumed, failed, seconds), made
 

@@ -1,4 +1,4 @@
-"""What a plan comes to: its columns and cells, where they lie, and the models they need."""
+"""What a plan comes to: its columns and trials, where they lie, and the models they need."""
 
 from __future__ import annotations
 
@@ -7,42 +7,60 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
-from rsparse.commands.evaluate.judge import Folder, JudgedCell, make_cell
+from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
 from rsparse.defended.judging import Court
-from rsparse.defenses import Defense, Resources, defense_text
+from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
+from rsparse.evaluation.places import attacks_folder, file_name
 from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
-from rsparse.store.files import sha256_of
 from rsparse.store.folders import JOURNAL, MANIFEST
 from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers
 
-_LONGEST_NAME = 200  # characters; file systems take 255 bytes
-
 
 @dataclass(frozen=True)
-class Attacked:
-    """One column of the matrix: a judge, and what it is shown: an attack, or the clean images."""
+class PlannedColumn:
+    """One column of the matrix: a judge, and what it is shown: an attack, or the clean images.
+
+    Attributes
+    ----------
+    judged : ModelChoice
+    threat : Threat or None
+        None for the clean images, as is the attack.
+    attack : Attack or None
+    through : Defense or None
+        The defense that the attack is made through, and behind which alone the column is tried;
+        without one the bare model is attacked, and the column is tried behind every defense.
+    """
 
     judged: ModelChoice
     threat: Threat | None = None
     attack: Attack | None = None
+    through: Defense | None = None
 
     @classmethod
-    def by(cls, threat: Threat, attack: Attack) -> Attacked:
+    def by(cls, threat: Threat, attack: Attack, through: Defense | None = None) -> PlannedColumn:
         """The column of an attack under a threat."""
-        return cls(threat.judged, threat, attack)
+        return cls(threat.judged, threat, attack, through)
+
+    @property
+    def through_text(self) -> str:
+        """Short name of the defense that is attacked through; "" where it is the bare model."""
+        if self.through is None or self.through == NoDefense():
+            return ""
+        return defense_text(self.through)
 
     @property
     def place(self) -> Path:
-        """Its folder below ``attacks/``, or its cells' below ``cells/``."""
+        """The folder of its images."""
         if self.threat is None or self.attack is None:
             return Path(CLEAN)
-        return Path(self.threat.attacked.name, attack_text(self.attack))
+        model = self.threat.attacked.name
+        return attacks_folder(model, self.through_text) / attack_text(self.attack)
 
 
 class Matrix:
@@ -77,14 +95,28 @@ class Matrix:
         self.court = Court(resources, sources, judging)
 
     @property
-    def columns(self) -> list[Attacked]:
+    def columns(self) -> list[PlannedColumn]:
         """The plan's columns, the clean ones first."""
         threats, attacks = self.plan.threats, self.plan.attacks
-        attacked = [Attacked.by(threat, attack) for threat in threats for attack in attacks]
-        return [*map(Attacked, self.plan.judges), *attacked]
+        attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
+        return [*map(PlannedColumn, self.plan.judges), *attacked]
 
-    def probes(self, threat: Threat) -> list[Attacked]:
-        """The extra columns of a threat that the checklist needs and that are known beforehand."""
+    def columns_of(self, threat: Threat, attack: Attack) -> list[PlannedColumn]:
+        """The column of an attack; one for each defense where the scenario attacks through them."""
+        if not threat.scenario.through:
+            return [PlannedColumn.by(threat, attack)]
+        return [PlannedColumn.by(threat, attack, defense) for defense in self.plan.defenses]
+
+    def defenses_of(self, column: PlannedColumn) -> tuple[Defense, ...]:
+        """The defenses behind which a column is tried."""
+        return self.plan.defenses if column.through is None else (column.through,)
+
+    def probes(self, threat: Threat) -> list[PlannedColumn]:
+        """The extra columns of a threat that the checklist needs and that are known beforehand.
+
+        They are made on the bare model in every scenario: neither noise nor a change that is
+        larger than any defense has to know it.
+        """
         if not self.plan.parameters.checks:
             return []
         largest: dict[str, float] = {}
@@ -93,7 +125,7 @@ class Matrix:
             if name in ("eps", "d") and value is not None:
                 largest[name] = max(value, largest.get(name, 0.0))
         noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
-        return [Attacked.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
+        return [PlannedColumn.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
         """The plan's attacks in steps by the same attacks with twice as many."""
@@ -103,22 +135,21 @@ class Matrix:
             if getattr(attack, "steps", 1) > 1
         }
 
-    def folder_of(self, column: Attacked) -> Path:
+    def folder_of(self, column: PlannedColumn) -> Path:
         """Where the images of a column lie."""
-        if column.attack is None:
-            return self.plan.output / CLEAN
-        return self.plan.output / "attacks" / column.place
+        return self.plan.output / column.place
 
-    def cell_of(self, column: Attacked, defense: Defense) -> Path:
-        """The file of a cell."""
+    def trial_path(self, column: PlannedColumn, defense: Defense) -> Path:
+        """The file of a trial."""
         own = column.judged == self.plan.model
-        place = Path("cells") if own else Path("judged", column.judged.name)
-        return self.plan.output / place / column.place / f"{_file_name(defense)}.h5"
+        place = Path("trials") if own else Path("judged", column.judged.name)
+        shown = Path(*column.place.parts[1:]) if column.attack else column.place
+        return self.plan.output / place / shown / f"{file_name(defense_text(defense))}.h5"
 
-    def cell(self, folder: Folder, column: Attacked, defense: Defense) -> JudgedCell:
-        """A cell: who judges it, what it is made from, and its file."""
+    def trial(self, folder: Folder, column: PlannedColumn, defense: Defense) -> JudgedTrial:
+        """A trial: who judges it, what it is made from, and its file."""
         judge = self.models[column.judged.name]
-        return make_cell(folder, self.court, judge, defense, self.cell_of(column, defense))
+        return make_trial(folder, self.court, judge, defense, self.trial_path(column, defense))
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:
@@ -142,11 +173,3 @@ def _refuse_taken(output: Path) -> None:
     clean = output / CLEAN
     if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
         raise InputError(f"{output}: holds other files; choose an empty or new folder")
-
-
-def _file_name(defense: Defense) -> str:
-    """The defense's text, cut where a file's name would be too long."""
-    text = defense_text(defense)
-    if len(text) <= _LONGEST_NAME:
-        return text
-    return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"

@@ -55,7 +55,7 @@ def train_on(
 
     Parameters
     ----------
-    paths, model, output, parameters, wants, labels, plot, workers, overwrite, progress
+    paths, model, output, parameters, input_options, labels, plot, workers, overwrite, progress
         As for ``train_model``.
     defenses : sequence of Defense
     dictionaries : mapping of str to Path, optional

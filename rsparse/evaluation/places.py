@@ -1,0 +1,30 @@
+"""Where the images of an evaluation lie in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsparse.evaluation.results import CLEAN, Column
+from rsparse.store.files import sha256_of
+
+_LONGEST_NAME = 200  # characters; file systems take 255 bytes
+
+
+def attacks_folder(source: str, through: str = "") -> Path:
+    """The folder of all attacks on a model, through a defense or on the bare model."""
+    bare = Path("attacks", source)
+    return bare / f"through-{file_name(through)}" if through else bare
+
+
+def images_folder(column: Column) -> Path:
+    """The folder of a column's images."""
+    if column.family == CLEAN:
+        return Path(CLEAN)
+    return attacks_folder(column.source, column.through) / column.attack
+
+
+def file_name(text: str) -> str:
+    """A defense's text, cut where a file's name would be too long."""
+    if len(text) <= _LONGEST_NAME:
+        return text
+    return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"
