@@ -43,8 +43,8 @@ def test_untagged_model(assert_error: Callable[..., None], pictures: Path, tmp_p
     model = ConvNet().save(tmp_path / "m.onnx")
     assert_error(
         f"{model}: does not say how it wants its input; pass --preset (inception-v3, "
-        "mobilenet-v2, imagenet-torch, unit) or --mean, --std and --range, or write them into "
-        "the file once with 'rsparse model tag'",
+        "mobilenet-v2, imagenet-torch, unit) or --mean, --std and --input-range, or write them "
+        "into the file once with 'rsparse model tag'",
         "classify", pictures, "-m", model,
     )  # fmt: skip
 
@@ -77,8 +77,8 @@ def test_refusals(
         *command, model, "--std", "1,0,1",
     )  # fmt: skip
     assert_error(
-        f"{model}: takes 12×10 input, but --size says 224×224",
-        *command, model, "--size", "224",
+        f"{model}: takes 12×10 input, but --input-size says 224×224",
+        *command, model, "--input-size", "224",
     )  # fmt: skip
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")

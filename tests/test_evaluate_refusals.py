@@ -56,7 +56,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         seed = 3
         [model]
         file = "m.onnx"
-        size = 299
+        input-size = 299
         mean = 0.5
         std = [0.1, 0.2, 0.3]
         class-names = "names.txt"
@@ -98,8 +98,8 @@ def test_a_plan_says_all_that_options_say(tmp_path):
          "black-box, extended-gray-box, adversarial-training, adversarial-training-black-box"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\npreset = 'unit'", "model: lacks file"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
-         "model: unknown key 'maen'; did you mean mean? Known: file, preset, size, mean, std, "
-         "range, channels, layout, class-offset, class-names"),
+         "model: unknown key 'maen'; did you mean mean? Known: file, preset, input-size, mean, "
+         "std, input-range, channels, layout, class-offset, class-names"),
         (LEAST + "source-model = 's.onnx'",
          "--source-model is used only with --scenario transfer"),
         (LEAST + "scenario = 'black-box'",
@@ -142,7 +142,9 @@ def test_options_beside_a_plan(assert_error, tmp_path):
     path = plan(tmp_path, LEAST)
     assert_error(f"--model belongs into the plan {path}", "evaluate", path, "-m", MODEL)
     assert_error(f"--seed belongs into the plan {path}", "evaluate", path, "--seed", 1)
-    assert_error(f"--size belongs into the plan {path}", "evaluate", path, "--size", 299)
+    assert_error(
+        f"--input-size belongs into the plan {path}", "evaluate", path, "--input-size", 299
+    )
 
 
 @pytest.mark.parametrize(

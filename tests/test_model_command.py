@@ -17,7 +17,7 @@ from tests.onnx_models import ConvNet, linear_classifier
 from tests.test_models_onnx import images_of
 from tests.test_models_onnx_refusals import outside_weights
 
-OPTIONS = ("--mean", "0.5", "--std", "0.1,0.2,0.3", "--range", "255", "--channels", "BGR")
+OPTIONS = ("--mean", "0.5", "--std", "0.1,0.2,0.3", "--input-range", "255", "--channels", "BGR")
 SPEC = InputSpec((12, 10), (0.5, 0.5, 0.5), (0.1, 0.2, 0.3), 255.0, "bgr")
 
 
@@ -27,7 +27,7 @@ def test_show_of_an_untagged_model(run_cli: Callable[..., Result], tmp_path: Pat
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["input"]["size"] == {"value": [12, 10], "source": "graph"}
-    assert found["input"]["mean"] == {"value": None, "source": "not said"}
+    assert found["input"]["mean"] == {"value": None, "source": "unknown"}
     assert found["graph"]["input"] == "image, n×3×12×10"
     assert found["graph"]["softmax"] == "left out"
     assert found["graph"]["layers"] == "3 conv, 1 join, 1 pool"
@@ -86,7 +86,7 @@ def test_tagging_again_changes_what_is_said(run_cli: Callable[..., Result], tmp_
     first = output.read_bytes()
     run_cli("model", "tag", output, "-o", output, "--overwrite")
     assert output.read_bytes() == first
-    run_cli("model", "tag", output, "-o", output, "--range", "1", "--overwrite")
+    run_cli("model", "tag", output, "-o", output, "--input-range", "1", "--overwrite")
     assert load_classifier(output).spec == InputSpec(SPEC.size, SPEC.mean, SPEC.std, 1.0, "bgr")
 
 
@@ -105,7 +105,7 @@ def test_refusals(assert_error: Callable[..., None], tmp_path: Path) -> None:
     hint = "or write them into the file once with 'rsparse model tag'"
     assert_error(
         f"{path}: does not say how it wants its input; pass --preset (inception-v3, mobilenet-v2, "
-        f"imagenet-torch, unit) or --mean, --std and --range, {hint}",
+        f"imagenet-torch, unit) or --mean, --std and --input-range, {hint}",
         "model", "tag", path, "-o", output,
     )  # fmt: skip
     assert not output.exists()

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.models.fields import parse_size, parse_triple, read_class_names
-from rsparse.models.spec import METADATA_KEY, PRESETS, InputOptions, InputSpec, resolve_input_spec
+from rsparse.models.fields import read_class_names, read_size
+from rsparse.models.spec import (
+    INPUT_FIELDS,
+    INPUT_OPTIONS,
+    METADATA_KEY,
+    PRESETS,
+    InputOptions,
+    InputSpec,
+    read_input_options,
+    resolve_input_spec,
+)
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
 
@@ -52,9 +61,9 @@ def test_json_round_trip() -> None:
         ('{"range": true}', "x: range: expected a number above 0, got True"),
         ('{"channels": "grb"}', "x: channels: expected rgb or bgr, got 'grb'"),
         ('{"layout": "CHW"}', "x: layout: expected NCHW or NHWC, got 'CHW'"),
-        ('{"class_offset": -1}', "x: class-offset: expected a whole number of 0 or more, got -1"),
-        ('{"labels": "cat"}', "x: class-names: expected a list of class names, got 'cat'"),
-        ('{"labels": []}', "x: class-names: expected a list of class names, got []"),
+        ('{"class_offset": -1}', "x: class_offset: expected a whole number of 0 or more, got -1"),
+        ('{"labels": "cat"}', "x: labels: expected a list of class names, got 'cat'"),
+        ('{"labels": []}', "x: labels: expected a list of class names, got []"),
     ],
 )  # fmt: skip
 def test_bad_json(text: str, message: str) -> None:
@@ -74,7 +83,7 @@ def test_sources_in_their_order(tmp_path: Path) -> None:
     spec, sources = resolve_input_spec(path, InputOptions(range=7))
     assert (spec.mean, spec.std, spec.range, spec.class_offset) == ((1, 1, 1), (4, 4, 4), 7, 1)
     assert (sources["mean"], sources["std"]) == ("metadata", "sidecar m.onnx.json")
-    assert sources["range"] == "--range"
+    assert sources["range"] == "--input-range"
 
     spec, sources = resolve_input_spec(path, InputOptions(preset="imagenet-torch", mean=HALF))
     assert (spec.mean, spec.std) == (HALF, PRESETS["imagenet-torch"]["std"])
@@ -86,7 +95,7 @@ def test_a_preset_gives_the_size_of_an_open_graph(tmp_path: Path) -> None:
     path = ConvNet(open_size=True).save(tmp_path / "m.onnx")
     spec, sources = resolve_input_spec(path, InputOptions(preset="mobilenet-v2"))
     assert (spec.size, sources["size"]) == ((224, 224), "preset mobilenet-v2")
-    with refused(f"{path}: takes images of any size; say which with --size 224"):
+    with refused(f"{path}: takes images of any size; say which with --input-size 224"):
         resolve_input_spec(path, InputOptions(preset="unit"))
 
 
@@ -94,8 +103,8 @@ def test_an_untagged_model_says_how(tmp_path: Path) -> None:
     path = ConvNet().save(tmp_path / "m.onnx")
     message = (
         f"{path}: does not say how it wants its input; pass --preset (inception-v3, mobilenet-v2, "
-        "imagenet-torch, unit) or --mean, --std and --range, or write them into the file once "
-        "with 'rsparse model tag'"
+        "imagenet-torch, unit) or --mean, --std and --input-range, or write them into the file "
+        "once with 'rsparse model tag'"
     )
     with refused(message):
         resolve_input_spec(path, InputOptions(size=(12, 10), channels="bgr"))
@@ -104,7 +113,7 @@ def test_an_untagged_model_says_how(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (InputOptions("unit", size=(8, 8)), "takes 12×10 input, but --size says 8×8"),
+        (InputOptions("unit", size=(8, 8)), "takes 12×10 input, but --input-size says 8×8"),
         (InputOptions("unit", layout="NHWC"), "takes NCHW input, but --layout says NHWC"),
     ],
 )
@@ -120,20 +129,84 @@ def test_unknown_preset() -> None:
         InputOptions(preset="vgg")
 
 
-def test_options_in_text() -> None:
-    assert parse_size("299") == (299, 299)
-    assert parse_size("224x320") == (224, 320)
-    assert parse_triple("mean", "0.5") == HALF
-    assert parse_triple("mean", "1, 2,3") == (1, 2, 3)
-    with refused(
-        "size: expected a side such as 299 or height x width such as 224x320, got '1x2x3'"
-    ):
-        parse_size("1x2x3")
-    with refused("std: expected three numbers above 0, got [0.0, 0.0, 0.0]"):
-        parse_triple("std", "0")
-    for text in ("1,2", "dark"):
-        with refused(f"mean: expected a number or three with commas between, got {text!r}"):
-            parse_triple("mean", text)
+WRITTEN = {
+    "preset": ("unit", "unit"),
+    "input-size": ("224x320", (224, 320)),
+    "mean": ("0.5", HALF),
+    "std": ("1, 2,3", (1, 2, 3)),
+    "input-range": ("255", 255.0),
+    "channels": ("BGR", "bgr"),
+    "layout": ("nhwc", "NHWC"),
+    "class-offset": ("1", 1),
+}
+
+
+def test_every_field_of_the_input_is_set_by_an_option() -> None:
+    assert sorted(INPUT_OPTIONS) == sorted([*WRITTEN, "class-names"])
+
+
+def test_options_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    texts = {name: text for name, (text, _) in WRITTEN.items()}
+    found = read_input_options({**texts, "class-names": "names.txt"}, tmp_path)
+    values = [value for name, (_, value) in WRITTEN.items() if name != "preset"]
+    assert found == InputOptions(
+        "unit", **dict(zip(INPUT_FIELDS, [*values, ("a", "b")], strict=True))
+    )
+    assert found.options() == list(INPUT_OPTIONS)
+    assert read_input_options(dict.fromkeys(INPUT_OPTIONS)) == InputOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "found"),
+    [
+        ("input-size", 299, {"size": (299, 299)}),
+        ("input-size", [224, 320], {"size": (224, 320)}),
+        ("mean", 0.5, {"mean": HALF}),
+        ("mean", [1, 2, 3], {"mean": (1.0, 2.0, 3.0)}),
+        ("input-range", 255, {"range": 255.0}),
+        ("class-offset", 1, {"class_offset": 1}),
+    ],
+)
+def test_options_as_toml_has_them(option: str, value: object, found: dict[str, object]) -> None:
+    assert read_input_options({option: value}).given() == found
+
+
+TRIPLE = "a number or three with commas between"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("input-size", "1x2x3", "a side such as 299 or height x width such as 224x320"),
+        ("input-size", "9000", "height and width from 1 to 8192, got [9000, 9000]"),
+        ("input-size", True, "height and width from 1 to 8192"),
+        ("mean", "1,2", TRIPLE),
+        ("mean", "dark", TRIPLE),
+        ("std", "0", "three numbers above 0, got [0.0, 0.0, 0.0]"),
+        ("input-range", "white", "a number above 0"),
+        ("input-range", "-1", "a number above 0, got -1.0"),
+        ("channels", "grb", "rgb or bgr"),
+        ("layout", "CHW", "NCHW or NHWC"),
+        ("class-offset", "1.5", "a whole number of 0 or more"),
+        ("preset", ["unit"], "one of inception-v3, mobilenet-v2, imagenet-torch, unit"),
+    ],
+)
+def test_options_that_cannot_be_used(option: str, value: object, message: str) -> None:
+    got = "" if ", got" in message else f", got {value!r}"
+    with refused(f"{option}: expected {message}{got}"):
+        read_input_options({option: value})
+
+
+def test_a_size_in_text() -> None:
+    assert read_size("299", "resize-to") == (299, 299)
+    with refused("resize-to: expected height and width from 1 to 8192, got [0, 0]"):
+        read_size("0", "resize-to")
+
+
+def test_a_field_that_there_is_not() -> None:
+    with pytest.raises(TypeError, match="a model's input has no field sise"):
+        InputOptions(sise=(1, 2))
 
 
 def test_class_names(tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
-from rsparse.cli.options import Json, Model, Overwrite, output_option
+from rsparse.cli.options import (
+    Json,
+    Model,
+    Overwrite,
+    folder_argument,
+    output_option,
+    path_option,
+)
 from rsparse.models.spec import InputOptions
 from rsparse.options.activations import ActivationParameters
 from rsparse.work.workers import Workers
@@ -28,26 +35,27 @@ _BANDS = 5
 )
 def activations(
     *,
-    benign: Annotated[Path, typer.Argument(help="Folder of benign images.", show_default=False)],
+    benign: Annotated[Path, folder_argument("BENIGN", "Folder of benign images.")],
     adversarial: Annotated[
         Path,
-        typer.Argument(help="Folder of attacked images, of the same names.", show_default=False),
+        folder_argument("ADVERSARIAL", "Folder of attacked images, of the same names."),
     ],
     model: Model,
-    output: Annotated[Path, output_option("File for the activations (HDF5).")],
-    parameters: ActivationParameters,
-    input_options: InputOptions,
+    output: Annotated[Path, output_option("FILE", "File for the activations (HDF5).")],
     plot: Annotated[
         Path | None,
-        typer.Option(help="Also draw the ratio by layer and the chosen layers into this PNG."),
+        path_option("PNG", "Also draw the ratio by layer and the chosen layers into this file."),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME,…",
             help="Layers whose detectors are kept and drawn one by one, with commas between; "
             "the first, a middle and the last by default.",
         ),
     ] = None,
+    parameters: ActivationParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

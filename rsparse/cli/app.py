@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ import typer
 
 from rsparse import __version__
 from rsparse.cli.groups import LazyGroup
+from rsparse.cli.usage import UsageError, is_help, usage_line
 from rsparse.errors import InputError, one_line
 
 COMMANDS = {  # each in the module of its name, in the order of the help
@@ -47,22 +50,39 @@ class Commands(LazyGroup):
             self.made = typer.main.get_command(app).made  # type: ignore[attr-defined]
         return self.made[name]
 
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        """Read what stands before the command."""
+        with errors_on_one_line():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
-        try:
+        """Read the chosen command's options, and run it."""
+        with errors_on_one_line():
             return super().invoke(ctx)
-        except InputError as error:
-            typer.echo(f"rsparse: error: {one_line(str(error))}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo(
-                "rsparse: interrupted; run the same command again to go on where it stopped",
-                err=True,
-            )
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
+
+
+@contextmanager
+def errors_on_one_line() -> Iterator[None]:
+    """Print what a user can mend as one line on stderr, and end with its exit code."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"rsparse: error: {one_line(str(error))}", err=True)
+        raise typer.Exit(2) from None
+    except UsageError as error:
+        if is_help(error):
+            raise
+        typer.echo(f"rsparse: error: {one_line(usage_line(error))}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo(
+            "rsparse: interrupted; run the same command again to go on where it stopped",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
 
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ import typer
 from rsparse.attacks import ATTACKS, Attack, parse_attack
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
-from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
+from rsparse.cli.options import Images, Json, Model, Overwrite, labels_option, output_option
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
 from rsparse.work.workers import Workers
@@ -44,17 +44,16 @@ def attack(
             "parameter (eps=2,10,22) and several --attack fill a subfolder of the output each.",
         ),
     ],
-    output: Annotated[Path, output_option("Folder for the adversarial images.")],
-    parameters: AttackRunParameters,
-    input_options: InputOptions,
+    output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV file with the columns file and label (class index or name). Without it, "
-            "labels come from the images' manifest, from subfolders named like classes, or from "
-            "the model's own predictions."
+        labels_option(
+            "Without it, labels come from the images' manifest, from subfolders named like "
+            "classes, or from the model's own predictions."
         ),
     ] = None,
+    parameters: AttackRunParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

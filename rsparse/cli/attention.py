@@ -9,7 +9,7 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import Json, Model, Overwrite, output_option
+from rsparse.cli.options import Json, Model, Overwrite, labels_option, output_option
 from rsparse.models.spec import InputOptions
 from rsparse.options.attention import AttentionParameters
 from rsparse.work.workers import Workers
@@ -31,19 +31,21 @@ def attention(
         ),
     ],
     model: Model,
-    output: Annotated[Path, output_option("Folder for the pictures.")],
-    parameters: AttentionParameters,
-    input_options: InputOptions,
+    output: Annotated[Path, output_option("FOLDER", "Folder for the pictures.")],
     explain: Annotated[
         str,
         typer.Option(
-            "--class", help="Class to explain: predicted, label, or one by number or name."
+            "--class",
+            metavar="CLASS",
+            help="Class to explain: predicted, label, or one by number or name.",
         ),
     ] = "predicted",
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV file with the columns file and label (class index or name)."),
+        labels_option(""),
     ] = None,
+    parameters: AttentionParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -6,11 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
+from rsparse.cli.options import (
+    FOUND_LABELS,
+    Images,
+    Json,
+    Model,
+    Overwrite,
+    labels_option,
+    output_option,
+)
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
 from rsparse.work.workers import Workers
@@ -30,19 +36,16 @@ def classify(
     *,
     images: Images,
     model: Model,
-    parameters: ClassifyParameters,
-    input_options: InputOptions,
     output: Annotated[
         Path | None,
-        output_option("File for the predictions, .h5 or .csv; standard output by default."),
+        output_option("FILE", "File for the predictions, .h5 or .csv; standard output by default."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV file with the columns file and label (class index or name). Without it, "
-            "labels come from the images' manifest, or from subfolders named like classes."
-        ),
+        labels_option(FOUND_LABELS),
     ] = None,
+    parameters: ClassifyParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

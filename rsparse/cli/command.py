@@ -15,17 +15,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 
 from rsparse.cli.app import app
-from rsparse.cli.input_options import INPUT_OPTIONS, input_options_from
+from rsparse.cli.generated import field_option, input_options, keyword
+from rsparse.cli.help import SectionedCommand
 from rsparse.cli.options import ClusterAddress, Jobs, choose_workers
-from rsparse.models.spec import InputOptions
-from rsparse.options.fields import Parameters, describe, field_type
+from rsparse.models.spec import InputOptions, read_input_options
+from rsparse.options.fields import Parameters
 from rsparse.work.workers import Workers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -46,18 +47,23 @@ def command(*examples: str, group: typer.Typer = app) -> Callable[[Function], Fu
     def register(function: Function) -> Function:
         # A ``\b`` line keeps the help formatter from filling the lines into a paragraph.
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
-        group.command(epilog=epilog)(with_options(function))
+        group.command(cls=SectionedCommand, epilog=epilog)(
+            with_options(function, explain_input=group is not app)
+        )
         return function
 
     return register
 
 
-def with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with the options that its arguments' types stand for in their place."""
+def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callable[..., Any]:
+    """``function`` with the options that its arguments' types stand for in their place.
+
+    ``explain_input`` lists all options on a model's input in its help.
+    """
     groups: dict[str, _Group] = {}
     options: list[inspect.Parameter] = []
     for argument in inspect.signature(function, eval_str=True).parameters.values():
-        group = _group_of(argument.annotation)
+        group = _group_of(argument.annotation, explain_input)
         if group is None:
             options.append(argument.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         else:
@@ -85,52 +91,20 @@ class _Group:
     make: Callable[[Values, ExitStack], Any]
 
 
-def _group_of(kind: Any) -> _Group | None:
+def _group_of(kind: Any, explain_input: bool) -> _Group | None:
     """The options that a type stands for, or None if it is one option itself."""
     if not isinstance(kind, type):
         return None
     if issubclass(kind, Parameters):
-        fields = [_field_option(field) for field in dataclasses.fields(kind)]
+        fields = [field_option(field, kind.section) for field in dataclasses.fields(kind)]
         return _Group(fields, lambda values, _: kind(**values))
     if kind is InputOptions:
-        inputs = [option(name, spelled) for name, spelled in INPUT_OPTIONS.items()]
-        return _Group(inputs, lambda values, _: input_options_from(**values))
+        return _Group(input_options(explain_input), lambda values, _: _input_options_of(values))
     if kind is Workers:
-        workers = [option("jobs", Jobs, 0), option("cluster", ClusterAddress)]
+        workers = [keyword("jobs", Jobs, 0), keyword("cluster", ClusterAddress)]
         return _Group(workers, lambda values, stack: stack.enter_context(choose_workers(**values)))
     return None
 
 
-def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
-    """A keyword argument that typer turns into an option."""
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=default, annotation=annotation)
-
-
-def _field_option(field: dataclasses.Field[Any]) -> inspect.Parameter:
-    """The option of a parameter set's field."""
-    kind = field_type(field)
-    rules: Mapping[str, Any] = field.metadata
-    dashed = field.name.replace("_", "-")
-    spelled = rules["flag"] or (f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}")
-    help_text = rules["help"] + ("" if kind is bool else f" [{describe(field)}]")
-    none = rules["none"]
-    if none == "none":
-        made = typer.Option(spelled, help=help_text)
-    else:
-        made = typer.Option(
-            spelled,
-            help=help_text,
-            metavar=f"<{kind.__name__}|{none}>",
-            show_default=none if field.default is None else True,
-            parser=lambda word: None if word == none else _number(word, kind, field),
-        )
-    annotation: Any = kind | None if "None" in str(field.type) else kind
-    return option(field.name, Annotated[annotation, made], field.default)
-
-
-def _number(word: str, kind: type, field: dataclasses.Field[Any]) -> Any:
-    try:
-        return kind(word)
-    except ValueError:
-        raise typer.BadParameter(f"expected {describe(field)}, got {word!r}") from None
+def _input_options_of(values: Values) -> InputOptions:
+    return read_input_options({name.replace("_", "-"): word for name, word in values.items()})

@@ -14,7 +14,9 @@ from rsparse.cli.options import Jobs, Json, Overwrite, output_option
 
 @command("rsparse demo", "rsparse demo -o try/ --overwrite")
 def demo(
-    output: Annotated[Path, output_option("Folder for everything that is made.")] = Path("demo"),
+    output: Annotated[Path, output_option("FOLDER", "Folder for everything that is made.")] = Path(
+        "demo"
+    ),
     jobs: Jobs = 0,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -12,9 +12,16 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json
 from rsparse.cli.evaluate_tables import print_plan, print_results
-from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
+from rsparse.cli.options import (
+    FOUND_LABELS,
+    Dictionaries,
+    Json,
+    Overwrite,
+    labels_option,
+    output_option,
+    path_option,
+)
 from rsparse.errors import InputError
-from rsparse.models.fields import flag_of
 from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.specs import named_files
@@ -49,11 +56,9 @@ def evaluate(
             show_default=False,
         ),
     ],
-    parameters: EvaluateParameters,
-    input_options: InputOptions,
     model: Annotated[
         Path | None,
-        typer.Option("--model", "-m", help="The classifier to judge, an ONNX file."),
+        path_option("FILE", "The classifier to judge, an ONNX file.", "--model", "-m"),
     ] = None,
     attacks: Annotated[
         _Texts,
@@ -72,10 +77,7 @@ def evaluate(
     dictionaries: Dictionaries = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV file with the columns file and label (class index or name). Without it, "
-            "labels come from the images' manifest, or from subfolders named like classes."
-        ),
+        labels_option(FOUND_LABELS),
     ] = None,
     scenarios: Annotated[
         _Texts,
@@ -121,11 +123,13 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("Folder for the evaluation and everything that it is made from."),
+        output_option("FOLDER", "Folder for the evaluation and everything that it is made from."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")
     ] = False,
+    parameters: EvaluateParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -185,11 +189,7 @@ def _plan_from_file(
         for field in dataclasses.fields(parameters)
         if getattr(parameters, field.name) != getattr(default, field.name)
     ]
-    said += [
-        f"--{flag_of(field.name)}"
-        for field in dataclasses.fields(input_options)
-        if getattr(input_options, field.name) is not None
-    ]
+    said += [f"--{name}" for name in input_options.options()]
     if said:
         raise InputError(f"{said[0]} belongs into the plan {path}")
     return read_plan(path, output)

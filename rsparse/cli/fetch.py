@@ -33,7 +33,7 @@ def fetch(
             "paper's.",
         ),
     ],
-    output: Annotated[Path, output_option("The classifier (ONNX).")],
+    output: Annotated[Path, output_option("FILE", "The classifier (ONNX).")],
     parameters: FetchParameters,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from typer.core import TyperGroup
 
+from rsparse.cli.usage import unknown_command
+
 
 class QuickGroup(TyperGroup):
     """A group of commands that does not import pydantic to print a help text."""
@@ -21,6 +23,18 @@ class QuickGroup(TyperGroup):
             if getattr(option, "is_flag", False) and option.default is None:
                 option.default = False
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names, and the arguments after it.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name; the nearest one is named.
+        """
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            raise unknown_command(args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
 
 
 class LazyGroup(QuickGroup):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import Images, Json, Overwrite, output_option
+from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.work.workers import Workers
 
@@ -23,12 +21,12 @@ from rsparse.work.workers import Workers
 def learn_dict(
     *,
     images: Images,
-    output: Annotated[Path, output_option("Dictionary file to write (HDF5).")],
-    parameters: LearnParameters,
+    output: Annotated[Path, output_option("FILE", "Dictionary file to write (HDF5).")],
     preview: Annotated[
         Path | None,
-        typer.Option(help="Also draw the atoms into this PNG file."),
+        path_option("PNG", "Also draw the atoms into this file."),
     ] = None,
+    parameters: LearnParameters,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

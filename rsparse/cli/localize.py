@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.options import Images, Json, Overwrite, output_option
+from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
 from rsparse.options.localize import LocalizeParameters
 from rsparse.work.workers import Workers
 
@@ -22,12 +20,12 @@ from rsparse.work.workers import Workers
 def localize(
     *,
     images: Images,
-    output: Annotated[Path, output_option("Folder for the masks.")],
-    parameters: LocalizeParameters,
+    output: Annotated[Path, output_option("FOLDER", "Folder for the masks.")],
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Also write pictures with the outline drawn into this folder."),
+        path_option("FOLDER", "Also write pictures with the outline drawn into this folder."),
     ] = None,
+    parameters: LocalizeParameters,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -83,13 +83,13 @@ def _spelled(name: str, value: Any) -> str:
 
 @command(
     "rsparse model tag m.onnx -o tagged.onnx --preset inception-v3",
-    "rsparse model tag m.onnx -o tagged.onnx --size 224 --mean 0.485,0.456,0.406 \\",
+    "rsparse model tag m.onnx -o tagged.onnx --input-size 224 --mean 0.485,0.456,0.406 \\",
     "    --std 0.229,0.224,0.225 --class-names imagenet_labels.txt",
     group=group,
 )
 def tag(
     model: ModelFile,
-    output: Annotated[Path, output_option("The tagged copy (ONNX).")],
+    output: Annotated[Path, output_option("FILE", "The tagged copy (ONNX).")],
     input_options: InputOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -7,8 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from rsparse.cli.help import COMMON
 from rsparse.errors import InputError
 from rsparse.work.workers import LocalWorkers, Workers
+
+
+def _read_jobs(word: Any) -> int:
+    if not str(word).isdecimal():
+        raise InputError(f"jobs: expected a whole number of 0 or more, got {word!r}")
+    return int(word)
+
 
 Images = Annotated[
     list[Path],
@@ -19,15 +27,25 @@ Images = Annotated[
     ),
 ]
 Model = Annotated[
-    Path, typer.Option("--model", "-m", help="The classifier, an ONNX file.", show_default=False)
+    Path,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="FILE",
+        show_default=False,
+        help="The classifier, an ONNX file.",
+    ),
 ]
 Jobs = Annotated[
     int,
     typer.Option(
         "--jobs",
         "-j",
-        min=0,
-        help="Processes; 0 takes all cores where that pays.",
+        metavar="N",
+        parser=_read_jobs,
+        show_default=False,
+        rich_help_panel=COMMON,
+        help="Processes; 0, the default, takes all cores where that pays.",
     ),
 ]
 ClusterAddress = Annotated[
@@ -36,6 +54,7 @@ ClusterAddress = Annotated[
         "--cluster",
         metavar="ADDRESS",
         show_default=False,
+        rich_help_panel=COMMON,
         help="Work on a Dask cluster instead: its address, its scheduler file (.json), or local:N "
         "for N processes here.",
     ),
@@ -52,14 +71,46 @@ Dictionaries = Annotated[
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace an output that exists already.")
+    bool,
+    typer.Option(
+        "--overwrite", rich_help_panel=COMMON, help="Replace an output that exists already."
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel=COMMON, help="Print the result as JSON on standard output."
+    ),
+]
 
 
-def output_option(help_text: str) -> Any:
-    """The ``-o/--output`` option with the command's own words."""
-    return typer.Option("--output", "-o", help=help_text, show_default=False)
+def labels_option(otherwise: str) -> Any:
+    """The option ``--labels``, with where labels come from without it."""
+    return typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help=f"CSV file with the columns file and label (class index or name). {otherwise}".strip(),
+    )
+
+
+FOUND_LABELS = (
+    "Without it, labels come from the images' manifest, or from subfolders named like classes."
+)
+
+
+def output_option(metavar: str, help_text: str) -> Any:
+    """The option ``-o/--output`` with the command's own words; it takes a FILE or a FOLDER."""
+    return typer.Option("--output", "-o", metavar=metavar, help=help_text, show_default=False)
+
+
+def folder_argument(metavar: str, help_text: str) -> Any:
+    """An argument that takes a folder or a file."""
+    return typer.Argument(metavar=metavar, help=help_text, show_default=False)
+
+
+def path_option(metavar: str, help_text: str, *names: str) -> Any:
+    """An option that takes a FILE or a FOLDER."""
+    return typer.Option(*names, metavar=metavar, help=help_text, show_default=False)
 
 
 def choose_workers(jobs: int, cluster: str | None) -> Workers:

@@ -16,6 +16,7 @@ from rsparse.cli.options import (
     Json,
     Overwrite,
     output_option,
+    path_option,
 )
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
 from rsparse.errors import InputError
@@ -37,9 +38,6 @@ from rsparse.work.workers import Workers
 def purify(
     *,
     images: Images,
-    how: PurifyRunParameters,
-    parameters: PurifyParameters,
-    localization: LocalizeParameters,
     dictionaries: Dictionaries = None,
     spec: Annotated[
         str | None,
@@ -54,12 +52,15 @@ def purify(
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("Folder for the purified images; IMAGES-purified/ by default."),
+        output_option("FOLDER", "Folder for the purified images; IMAGES-purified/ by default."),
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of masks (white: object) to use instead of localization."),
+        path_option("FOLDER", "Masks (white: object) to use instead of localization."),
     ] = None,
+    how: PurifyRunParameters,
+    parameters: PurifyParameters,
+    localization: LocalizeParameters,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -28,7 +28,7 @@ def report(
             metavar="EVAL", help="A folder that rsparse evaluate has filled.", show_default=False
         ),
     ],
-    output: Annotated[Path, output_option("Folder for the report.")],
+    output: Annotated[Path, output_option("FOLDER", "Folder for the report.")],
     parameters: ReportParameters,
     input_options: InputOptions,
     formats: Annotated[
@@ -47,6 +47,7 @@ def report(
         typer.Option(
             "--model",
             "-m",
+            metavar="FILE",
             show_default=False,
             help="The judged classifier; without it attention and activation are left out.",
         ),

@@ -10,7 +10,7 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import to_json
-from rsparse.cli.options import Json
+from rsparse.cli.options import Json, folder_argument
 from rsparse.errors import one_line
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 )
 def show(
     artifact: Annotated[
-        Path, typer.Argument(help="An HDF5 artifact, a folder of images, or a retrained model.")
+        Path,
+        folder_argument("ARTIFACT", "An HDF5 artifact, a folder of images, or a retrained model."),
     ],
     as_json: Json = False,
 ) -> None:

@@ -10,12 +10,15 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
 from rsparse.cli.options import (
+    FOUND_LABELS,
     Dictionaries,
     Images,
     Json,
     Model,
     Overwrite,
+    labels_option,
     output_option,
+    path_option,
 )
 from rsparse.defenses import parse_defense
 from rsparse.models.spec import InputOptions
@@ -41,9 +44,7 @@ def train(
     *,
     images: Images,
     model: Model,
-    output: Annotated[Path, output_option("File for the retrained classifier (ONNX).")],
-    parameters: TrainParameters,
-    input_options: InputOptions,
+    output: Annotated[Path, output_option("FILE", "File for the retrained classifier (ONNX).")],
     defenses: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,15 +89,14 @@ def train(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV file with the columns file and label (class index or name). Without it, "
-            "labels come from the images' manifest, or from subfolders named like classes."
-        ),
+        labels_option(FOUND_LABELS),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Also draw loss and accuracy by epoch into this PNG file."),
+        path_option("PNG", "Also draw loss and accuracy by epoch into this file."),
     ] = None,
+    parameters: TrainParameters,
+    input_options: InputOptions,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -12,12 +12,12 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import activation_layers, without_softmax
 from rsparse.models.spec import (
-    FIELDS,
+    INPUT_FIELDS,
     METADATA_KEY,
     InputOptions,
     InputSpec,
+    known_of_input,
     resolve_input_spec,
-    said_of_input,
 )
 from rsparse.store.files import refuse_existing, write_atomic
 
@@ -37,7 +37,7 @@ def describe_model(path: Path, input_options: InputOptions | None = None) -> dic
         If the file is no image classifier.
     """
     file = load_onnx(path)
-    values, sources = said_of_input(file, input_options)
+    values, sources = known_of_input(file, input_options)
     problem = None
     n_classes = None
     try:
@@ -51,8 +51,8 @@ def describe_model(path: Path, input_options: InputOptions | None = None) -> dic
         "sha256": file.sha256,
         "problem": problem,
         "input": {
-            name: {"value": values.get(name), "source": sources.get(name, "not said")}
-            for name in FIELDS
+            name: {"value": values.get(name), "source": sources.get(name, "unknown")}
+            for name in INPUT_FIELDS
         },
         "classes": n_classes,
         "graph": _describe_graph(file),

@@ -13,7 +13,7 @@ from rsparse.defended.on_device import OnDevice, Prepared
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, Resources
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
-from rsparse.models.fields import parse_size
+from rsparse.models.fields import read_size
 from rsparse.models.resize import fit_pixels
 from rsparse.options.fields import Parameters
 from rsparse.options.localize import LocalizeParameters
@@ -252,7 +252,7 @@ def _device(
 
 def sides_of(how: PurifyRunParameters) -> list[int] | None:
     """Height and width that images are resized to before they are cleaned, or ``None``."""
-    return None if how.size is None else list(parse_size(how.size))
+    return None if how.size is None else list(read_size(how.size, "size"))
 
 
 def recorded_defense(

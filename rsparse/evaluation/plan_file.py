@@ -16,9 +16,9 @@ from rsparse.evaluation.plan import (
     parse_defenses,
 )
 from rsparse.evaluation.scenarios import OTHER_ROLES, find_scenario
-from rsparse.models.fields import parse_size, parse_triple, read_class_names
-from rsparse.models.spec import InputOptions
+from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import named_files, nearest
 from rsparse.store.files import read_bytes
 
@@ -38,18 +38,7 @@ _KEYS = (
     "output",
     *_PARAMETERS,
 )
-_MODEL_KEYS = (
-    "file",
-    "preset",
-    "size",
-    "mean",
-    "std",
-    "range",
-    "channels",
-    "layout",
-    "class-offset",
-    "class-names",
-)
+_MODEL_KEYS = ("file", *INPUT_OPTIONS)
 
 
 def read_plan(path: Path, output: Path | None = None) -> Plan:
@@ -107,6 +96,9 @@ def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, A
     for key, value in table.items():
         name = key.replace("_", "-")
         if name not in names:
+            new = new_spelling(f"plan {name}", f"evaluate --{name}", f"--{name}")
+            if new is not None:
+                raise InputError(f"{key} is now {new.removeprefix('--')}")
             guess = nearest(name, names)
             hint = f"did you mean {guess}? " if guess else ""
             raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(names)}")
@@ -144,19 +136,8 @@ def _model(value: Any, folder: Path, key: str) -> ModelChoice:
         said = _checked_keys(value, _MODEL_KEYS)
         if "file" not in said:
             raise InputError("lacks file")
-        return ModelChoice(folder / _text(said, "file"), _wants(said, folder))
+        values = {key: value for key, value in said.items() if key != "file"}
+        options = read_input_options(values, folder) if values else None
+        return ModelChoice(folder / _text(said, "file"), options)
     except InputError as error:
         raise InputError(f"{key}: {error}") from None
-
-
-def _wants(said: Mapping[str, Any], folder: Path) -> InputOptions | None:
-    values = {key.replace("-", "_"): value for key, value in said.items() if key != "file"}
-    if isinstance(values.get("size"), int | str):
-        values["size"] = parse_size(str(values["size"]))
-    for name in ("mean", "std"):
-        if isinstance(values.get(name), int | float | str):
-            values[name] = parse_triple(name, str(values[name]))
-    if "class_names" in values:
-        names = folder / _text({"class-names": values.pop("class_names")}, "class-names")
-        values["labels"] = read_class_names(names)
-    return InputOptions(**values) if values else None

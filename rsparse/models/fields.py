@@ -1,8 +1,12 @@
-"""The fields of an input spec: their checks, their JSON, their spelling on a command line."""
+"""The fields of a classifier's input: each one's check, its spelling as text, its help.
+
+``InputSpec`` (``models/spec.py``) declares each field once, with ``input_field``. The JSON of a
+sidecar or of a file's metadata, the command line, plan.toml and the specs of scenarios follow.
+"""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,56 +21,136 @@ MAX_SIDE = 8192
 Triple = tuple[float, float, float]
 
 
-def fields_from_json(text: str, where: str) -> dict[str, Any]:
-    """The checked fields of a spec in JSON; those it does not name are left out."""
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: is not JSON") from error
-    if not isinstance(said, dict):
-        raise InputError(f"{where}: expected a JSON object")
-    unknown = sorted(said.keys() - _CHECKS.keys())
-    if unknown:
-        raise InputError(
-            f"{where}: unknown field {unknown[0]!r}; expected some of {', '.join(_CHECKS)}"
-        )
-    try:
-        return check_fields({name: value for name, value in said.items() if value is not None})
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+def input_field(
+    default: Any = dataclasses.MISSING,
+    help: str = "",
+    *,
+    check: Callable[[Any], Any],
+    parse: Callable[[str, Path], Any],
+    option: str = "",
+    metavar: str,
+) -> Any:
+    """A field of a dataclass, with all that is said of it anywhere.
+
+    Parameters
+    ----------
+    default, help
+        As of any field, and its help text.
+    check : callable
+        Gives a value in its proper type, or raises an ``InputError`` without the field's name.
+    parse : callable
+        Gives the value of a text, whose paths are relative to a folder. It need not be in range.
+    option : str
+        What it is called where a user sets it, if not by its name: an option, a plan's key.
+    metavar : str
+        What stands for its value in help.
+    """
+    metadata = {"help": help, "check": check, "parse": parse, "option": option, "metavar": metavar}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a spec in their proper types.
+def option_of(field: dataclasses.Field[Any]) -> str:
+    """What a field is called where a user sets it, without dashes in front: ``class-names``."""
+    return field.metadata["option"] or field.name.replace("_", "-")
+
+
+def checked(field: dataclasses.Field[Any], value: Any, called: str = "") -> Any:
+    """A value of a field in its proper type.
 
     Raises
     ------
     InputError
-        If one is of another type or out of range.
+        If it is of another type or out of range. The field is called by its name, or as told.
     """
-    return {
-        name: None if value is None and name == "labels" else _CHECKS[name](name, value)
-        for name, value in values.items()
-    }
+    if value is None and field.default is None:
+        return None
+    try:
+        return field.metadata["check"](value)
+    except InputError as error:
+        raise InputError(f"{called or field.name}: {error}") from None
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def read_value(field: dataclasses.Field[Any], value: Any, folder: Path = Path()) -> Any:
+    """A value of a field as it is written on a command line, in a spec or in a plan.
+
+    Parameters
+    ----------
+    field : dataclasses.Field
+        One of ``InputSpec``.
+    value : str, int, float or list
+        A text, or a value of TOML.
+    folder : Path
+        Where the paths in it start.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is out of range; the field is called by its option.
+    """
+    called = option_of(field)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, str) or is_number:
+        try:
+            value = field.metadata["parse"](str(value), folder)
+        except InputError as error:
+            raise InputError(f"{called}: {error}") from None
+    return checked(field, value, called)
+
+
+def checked_fields(
+    fields: Mapping[str, dataclasses.Field[Any]], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Values of several fields in their proper types, by name."""
+    return {name: checked(fields[name], value) for name, value in values.items()}
+
+
+def parse_size(text: str, _: Path = Path()) -> list[int]:
     """``"299"`` as a square, ``"224x320"`` as height and width."""
     sides = text.lower().replace("×", "x").split("x")
     if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
-        raise _refuse("size", "a side such as 299 or height x width such as 224x320", text)
-    return _size("size", [int(sides[0]), int(sides[-1])])
+        raise _refused("a side such as 299 or height x width such as 224x320", text)
+    return [int(sides[0]), int(sides[-1])]
 
 
-def parse_triple(name: str, text: str) -> Triple:
+def parse_triple(text: str, _: Path = Path()) -> list[float]:
     """``"0.5"`` for all three channels, or ``"0.485,0.456,0.406"``."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise _refuse(name, "a number or three with commas between", text) from None
+    expected = "a number or three with commas between"
+    numbers = [parse_number(part, text=text, expected=expected) for part in text.split(",")]
     if len(numbers) not in (1, 3):
-        raise _refuse(name, "a number or three with commas between", text)
-    return _triple(name, numbers if len(numbers) == 3 else numbers * 3)
+        raise _refused(expected, text)
+    return numbers if len(numbers) == 3 else numbers * 3
+
+
+def parse_number(
+    word: str, _: Path = Path(), *, text: str = "", expected: str = "a number above 0"
+) -> float:
+    """A number; what is refused is ``text``, of which the word may be a part."""
+    try:
+        return float(word)
+    except ValueError:
+        raise _refused(expected, text or word) from None
+
+
+def parse_offset(text: str, _: Path = Path()) -> int:
+    """A whole number."""
+    if not text.strip().isdecimal():
+        raise _refused("a whole number of 0 or more", text)
+    return int(text)
+
+
+def parse_channels(text: str, _: Path = Path()) -> str:
+    """The order of the channels, whatever its capitals."""
+    return text.lower()
+
+
+def parse_layout(text: str, _: Path = Path()) -> str:
+    """The order of the axes, whatever its capitals."""
+    return text.upper()
+
+
+def parse_class_names(text: str, folder: Path = Path()) -> tuple[str, ...]:
+    """The class names in the file of that name."""
+    return read_class_names(folder / text)
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -85,13 +169,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines)
 
 
-def flag_of(name: str) -> str:
-    """How a field is called on the command line."""
-    return "class-names" if name == "labels" else name.replace("_", "-")
-
-
-def _refuse(name: str, expected: str, value: Any) -> InputError:
-    return InputError(f"{flag_of(name)}: expected {expected}, got {value!r}")
+def _refused(expected: str, value: Any) -> InputError:
+    shown = list(value) if isinstance(value, tuple) else value
+    return InputError(f"expected {expected}, got {shown!r}")
 
 
 def _is_number(value: Any) -> bool:
@@ -99,61 +179,72 @@ def _is_number(value: Any) -> bool:
     return is_number and math.isfinite(value)
 
 
-def _size(name: str, value: Any) -> tuple[int, int]:
+def check_size(value: Any) -> tuple[int, int]:
+    """Height and width."""
     sides = list(value) if isinstance(value, (list, tuple)) else []
     if len(sides) != 2 or not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides):
-        shown = list(value) if isinstance(value, tuple) else value
-        raise _refuse(name, f"height and width from 1 to {MAX_SIDE}", shown)
+        raise _refused(f"height and width from 1 to {MAX_SIDE}", value)
     return sides[0], sides[1]
 
 
-def _triple(name: str, value: Any) -> Triple:
+def check_triple(value: Any, expected: str = "three numbers", above: float = -math.inf) -> Triple:
+    """One number for each channel."""
     numbers = list(value) if isinstance(value, (list, tuple)) else []
-    positive = name == "std"
-    if len(numbers) != 3 or not all(_is_number(n) and (n > 0 or not positive) for n in numbers):
-        shown = list(value) if isinstance(value, tuple) else value
-        raise _refuse(name, "three numbers above 0" if positive else "three numbers", shown)
+    if len(numbers) != 3 or not all(_is_number(number) and number > above for number in numbers):
+        raise _refused(expected, value)
     return float(numbers[0]), float(numbers[1]), float(numbers[2])
 
 
-def _range(name: str, value: Any) -> float:
+def check_positive_triple(value: Any) -> Triple:
+    """One number above 0 for each channel."""
+    return check_triple(value, "three numbers above 0", above=0)
+
+
+def check_range(value: Any) -> float:
+    """A number above 0."""
     if not _is_number(value) or value <= 0:
-        raise _refuse(name, "a number above 0", value)
+        raise _refused("a number above 0", value)
     return float(value)
 
 
-def _channels(name: str, value: Any) -> str:
+def check_channels(value: Any) -> str:
+    """One of ``CHANNELS``."""
     if value not in CHANNELS:
-        raise _refuse(name, "rgb or bgr", value)
+        raise _refused(" or ".join(CHANNELS), value)
     return str(value)
 
 
-def _layout(name: str, value: Any) -> str:
+def check_layout(value: Any) -> str:
+    """One of ``LAYOUTS``."""
     if value not in LAYOUTS:
-        raise _refuse(name, "NCHW or NHWC", value)
+        raise _refused(" or ".join(LAYOUTS), value)
     return str(value)
 
 
-def _class_offset(name: str, value: Any) -> int:
+def check_offset(value: Any) -> int:
+    """A whole number, of at most a million."""
     if type(value) is not int or not 0 <= value <= 1_000_000:
-        raise _refuse(name, "a whole number of 0 or more", value)
-    return int(value)
+        raise _refused("a whole number of 0 or more", value)
+    return value
 
 
-def _labels(name: str, value: Any) -> tuple[str, ...]:
+def check_labels(value: Any) -> tuple[str, ...]:
+    """At least one name."""
     is_names = isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value)
     if not is_names or not value:
-        raise _refuse(name, "a list of class names", value if not is_names else [])
+        raise _refused("a list of class names", value if not is_names else [])
     return tuple(value)
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "size": _size,
-    "mean": _triple,
-    "std": _triple,
-    "range": _range,
-    "channels": _channels,
-    "layout": _layout,
-    "class_offset": _class_offset,
-    "labels": _labels,
-}
+def read_size(text: str, called: str) -> tuple[int, int]:
+    """Height and width in a text such as ``299`` or ``224x320``.
+
+    Raises
+    ------
+    InputError
+        If it holds none; what is set by it is called so in the message.
+    """
+    try:
+        return check_size(parse_size(text))
+    except InputError as error:
+        raise InputError(f"{called}: {error}") from None

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsparse.errors import InputError, reason
-from rsparse.models.fields import Triple, check_fields, fields_from_json, flag_of
+from rsparse.models import fields
+from rsparse.models.fields import checked_fields, input_field, option_of, read_value
 
 if TYPE_CHECKING:
     from rsparse.models.onnx.file import OnnxFile
@@ -48,26 +50,73 @@ class InputSpec:
         Names of the classes, in order, after ``class_offset``.
     """
 
-    size: tuple[int, int]
-    mean: Triple = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
-    range: float = 1.0
-    channels: str = "rgb"
-    layout: str = "NCHW"
-    class_offset: int = 0
-    labels: tuple[str, ...] | None = None
+    size: tuple[int, int] = input_field(
+        help="Size that images are resized to: 299, or height x width as in 224x320.",
+        check=fields.check_size,
+        parse=fields.parse_size,
+        option="input-size",
+        metavar="SIDE|HxW",
+    )
+    mean: tuple[float, float, float] = input_field(
+        (0.0, 0.0, 0.0),
+        "Subtracted from the scaled channels: one number, or three with commas between.",
+        check=fields.check_triple,
+        parse=fields.parse_triple,
+        metavar="X|R,G,B",
+    )
+    std: tuple[float, float, float] = input_field(
+        (1.0, 1.0, 1.0),
+        "The channels are divided by it after that: one number, or three with commas between.",
+        check=fields.check_positive_triple,
+        parse=fields.parse_triple,
+        metavar="X|R,G,B",
+    )
+    range: float = input_field(
+        1.0,
+        "Value of white before mean and std: 1 or 255; black is 0.",
+        check=fields.check_range,
+        parse=fields.parse_number,
+        option="input-range",
+        metavar="X",
+    )
+    channels: str = input_field(
+        "rgb",
+        "Order of the channels; mean and std follow it.",
+        check=fields.check_channels,
+        parse=fields.parse_channels,
+        metavar="rgb|bgr",
+    )
+    layout: str = input_field(
+        "NCHW",
+        "Order of the axes.",
+        check=fields.check_layout,
+        parse=fields.parse_layout,
+        metavar="NCHW|NHWC",
+    )
+    class_offset: int = input_field(
+        0,
+        "Leading outputs that are no class; 1 for a background class.",
+        check=fields.check_offset,
+        parse=fields.parse_offset,
+        metavar="N",
+    )
+    labels: tuple[str, ...] | None = input_field(
+        None,
+        "Text file of class names, one a line.",
+        check=fields.check_labels,
+        parse=fields.parse_class_names,
+        option="class-names",
+        metavar="FILE",
+    )
 
     def __post_init__(self) -> None:
-        for name, value in check_fields(dataclasses.asdict(self)).items():
+        for name, value in checked_fields(INPUT_FIELDS, vars(self)).items():
             object.__setattr__(self, name, value)
 
     def as_record(self) -> dict[str, Any]:
         """The fields as plain JSON types."""
-        record = dataclasses.asdict(self)
-        for name in ("size", "mean", "std"):
-            record[name] = list(record[name])
-        record["labels"] = None if self.labels is None else list(self.labels)
-        return record
+        values = ((name, getattr(self, name)) for name in INPUT_FIELDS)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
 
     def to_json(self) -> str:
         """The JSON text of a sidecar or of the metadata, the same bytes for the same spec."""
@@ -79,7 +128,7 @@ class InputSpec:
         return InputSpec(**fields_from_json(text, where))
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(InputSpec))
+INPUT_FIELDS = {field.name: field for field in dataclasses.fields(InputSpec)}
 
 _HALF = (0.5, 0.5, 0.5)
 PRESETS: dict[str, dict[str, Any]] = {
@@ -96,30 +145,73 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Conventions by name. A preset's size yields to a graph that fixes its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class InputOptions:
-    """What the user says about a model's input; ``None`` leaves a field to the other sources."""
+    """What the user says about a model's input; what is left out comes from the other sources.
 
-    preset: str | None = None
-    size: tuple[int, int] | None = None
-    mean: Triple | None = None
-    std: Triple | None = None
-    range: float | None = None
-    channels: str | None = None
-    layout: str | None = None
-    class_offset: int | None = None
-    labels: tuple[str, ...] | None = None
+    Parameters
+    ----------
+    preset : str, optional
+        One of ``PRESETS``.
+    **values
+        Fields of ``InputSpec``; None leaves one out.
 
-    def __post_init__(self) -> None:
-        if self.preset is not None and self.preset not in PRESETS:
-            raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
-        for name, value in check_fields(self.given()).items():
-            object.__setattr__(self, name, value)
+    Raises
+    ------
+    InputError
+        If the preset is unknown, or a value is of another type or out of range.
+    """
+
+    preset: str | None
+    values: tuple[tuple[str, Any], ...]
+
+    def __init__(self, preset: str | None = None, **values: Any) -> None:
+        if preset is not None and not (isinstance(preset, str) and preset in PRESETS):
+            raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+        unknown = values.keys() - INPUT_FIELDS.keys()
+        if unknown:
+            raise TypeError(f"a model's input has no field {', '.join(sorted(unknown))}")
+        given = {name: values[name] for name in INPUT_FIELDS if values.get(name) is not None}
+        object.__setattr__(self, "preset", preset)
+        object.__setattr__(self, "values", tuple(checked_fields(INPUT_FIELDS, given).items()))
 
     def given(self) -> dict[str, Any]:
         """The fields of an ``InputSpec`` that are set."""
-        values = {name: getattr(self, name) for name in FIELDS}
-        return {name: value for name, value in values.items() if value is not None}
+        return dict(self.values)
+
+    def options(self) -> list[str]:
+        """The names of the options that set them, without dashes in front."""
+        first = ["preset"] if self.preset is not None else []
+        return first + [option_of(INPUT_FIELDS[name]) for name, _ in self.values]
+
+
+INPUT_OPTIONS = ("preset", *map(option_of, INPUT_FIELDS.values()))
+"""What sets a model's input on a command line, in a plan and in a scenario's spec."""
+
+
+def read_input_options(values: Mapping[str, Any], folder: Path = Path()) -> InputOptions:
+    """What is said of a model's input on a command line, in a plan or in a spec.
+
+    Parameters
+    ----------
+    values : mapping of str to text or value of TOML
+        By names of ``INPUT_OPTIONS``; None leaves one out.
+    folder : Path
+        Where the paths in them start.
+
+    Raises
+    ------
+    InputError
+        If a value cannot be read or is out of range.
+    """
+    by_option = {option_of(field): field for field in INPUT_FIELDS.values()}
+    given = {name: value for name, value in values.items() if value is not None}
+    preset = given.pop("preset", None)
+    read = {
+        by_option[name].name: read_value(by_option[name], value, folder)
+        for name, value in given.items()
+    }
+    return InputOptions(preset, **read)
 
 
 def resolve_input_spec(
@@ -151,54 +243,55 @@ def resolve_input_spec(
         from rsparse.models.onnx.file import load_onnx
 
         model = load_onnx(model)
-    values, sources = said_of_input(model, options)
+    values, sources = known_of_input(model, options)
     if not {"mean", "std", "range"} & sources.keys():
         raise InputError(
             f"{model.path}: does not say how it wants its input; pass --preset "
-            f"({', '.join(PRESETS)}) or --mean, --std and --range, "
+            f"({', '.join(PRESETS)}) or --mean, --std and --input-range, "
             "or write them into the file once with 'rsparse model tag'"
         )
     if "size" not in values:
-        raise InputError(f"{model.path}: takes images of any size; say which with --size 224")
+        raise InputError(f"{model.path}: takes images of any size; say which with --input-size 224")
     for name in ("layout", "size"):
         _check_against_graph(model, name, values, sources)
     spec = InputSpec(**values)
-    return spec, {name: sources.get(name, "default") for name in FIELDS}
+    return spec, {name: sources.get(name, "default") for name in INPUT_FIELDS}
 
 
-def said_of_input(
+def known_of_input(
     model: OnnxFile, options: InputOptions | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is said of a model's input, complete or not: values and their sources, by field."""
+    """What is known of a model's input, complete or not: values and their sources, by field."""
     options = options or InputOptions()
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, said in _said(model, options, model.fixed_input()):
-        for name, value in said.items():
+    for source, statements in _statements(model, options, model.fixed_input()):
+        for name, value in statements.items():
             if value is not None and name not in values:
                 values[name] = value
-                sources[name] = f"--{flag_of(name)}" if source == "option" else source
+                is_option = source == "option"
+                sources[name] = f"--{option_of(INPUT_FIELDS[name])}" if is_option else source
     return values, sources
 
 
-def _said(
+def _statements(
     model: OnnxFile, options: InputOptions, fixed: dict[str, Any]
 ) -> list[tuple[str, dict[str, Any]]]:
     """What each source says, the strongest first."""
-    said: list[tuple[str, dict[str, Any]]] = [("option", options.given())]
+    statements: list[tuple[str, dict[str, Any]]] = [("option", options.given())]
     if options.preset is not None:
         preset = dict(PRESETS[options.preset])
         if "size" in fixed:
             preset.pop("size", None)
-        said.append((f"preset {options.preset}", preset))
+        statements.append((f"preset {options.preset}", preset))
     sidecar = model.path.with_name(model.path.name + SIDECAR_SUFFIX)
     if sidecar.is_file():
-        said.append((f"sidecar {sidecar.name}", read_sidecar(sidecar)))
+        statements.append((f"sidecar {sidecar.name}", read_sidecar(sidecar)))
     if METADATA_KEY in model.metadata:
         where = f"{model.path}: metadata {METADATA_KEY}"
-        said.append(("metadata", fields_from_json(model.metadata[METADATA_KEY], where)))
-    said.append(("graph", fixed))
-    return said
+        statements.append(("metadata", fields_from_json(model.metadata[METADATA_KEY], where)))
+    statements.append(("graph", fixed))
+    return statements
 
 
 def _check_against_graph(
@@ -225,3 +318,23 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from error
     return fields_from_json(text, str(path))
+
+
+def fields_from_json(text: str, where: str) -> dict[str, Any]:
+    """The checked fields of a spec in JSON; those it does not name are left out."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: is not JSON") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: expected a JSON object")
+    unknown = sorted(content.keys() - INPUT_FIELDS.keys())
+    if unknown:
+        raise InputError(
+            f"{where}: unknown field {unknown[0]!r}; expected some of {', '.join(INPUT_FIELDS)}"
+        )
+    values = {name: value for name, value in content.items() if value is not None}
+    try:
+        return checked_fields(INPUT_FIELDS, values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None

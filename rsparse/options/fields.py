@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rsparse.errors import InputError
+
+_FAR = 10_000
 
 
 def parameter(
@@ -20,12 +22,15 @@ def parameter(
     choices: Sequence[str] | None = None,
     flag: str | None = None,
     none: str = "none",
+    metavar: str | None = None,
+    section: str | None = None,
 ) -> Any:
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
     overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
-    of None is spelled.
+    of None is spelled. ``metavar`` stands for a text's value in help, and ``section`` is the title
+    under which the command's help lists the option.
     """
     metadata = {
         "help": help,
@@ -36,6 +41,8 @@ def parameter(
         "choices": choices,
         "flag": flag,
         "none": none,
+        "metavar": metavar,
+        "section": section,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -44,11 +51,18 @@ def parameter(
 class Parameters:
     """Base of all parameter sets: checks every field when it is made.
 
+    Attributes
+    ----------
+    section : str or None
+        The title under which a command's help lists the options that are made of its fields.
+
     Raises
     ------
     InputError
         If a value is of the wrong type or outside its range.
     """
+
+    section: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -129,3 +143,32 @@ def _described(field: dataclasses.Field[Any]) -> str:
     if high is not None:
         return f"{text} of {high} or less"
     return text
+
+
+def limits(field: dataclasses.Field[Any]) -> str:
+    """The range of a number as short as help can have it: ``2 to 64``, ``above 0``; "" for none.
+
+    Bounds of 10,000 and more are left out: nobody comes near them.
+    """
+    rules = field.metadata
+    low, above, high = (rules.get(key) for key in ("minimum", "above", "maximum"))
+    if field_type(field) not in (int, float):
+        return ""
+    high = None if high is not None and high >= _FAR else high
+    parts = ["odd"] if rules.get("odd") else []
+    if above is not None:
+        parts += [f"above {_spelled(above)}"] + ([f"at most {_spelled(high)}"] if high else [])
+    elif low is not None:
+        parts += [f"{_spelled(low)} to {_spelled(high)}" if high else f"at least {_spelled(low)}"]
+    elif high is not None:
+        parts += [f"at most {_spelled(high)}"]
+    return ", ".join(parts)
+
+
+def word_of(field: dataclasses.Field[Any], value: Any) -> str:
+    """A value of a field as a user writes it."""
+    if value is None:
+        return str(field.metadata.get("none", "none"))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from rsparse.options.fields import Parameters, parameter
 
@@ -10,6 +11,8 @@ from rsparse.options.fields import Parameters, parameter
 @dataclasses.dataclass(frozen=True)
 class LocalizeParameters(Parameters):
     """Object localization (the paper's Section IV-C a)."""
+
+    section: ClassVar[str | None] = "Object region"
 
     gradient: str = parameter(
         "sobel", "Operator for the gradients Gx and Gy.", choices=("sobel", "scharr")

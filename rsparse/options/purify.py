@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
@@ -11,6 +12,8 @@ from rsparse.options.fields import Parameters, parameter
 @dataclasses.dataclass(frozen=True)
 class PurifyParameters(Parameters):
     """RegionSparse coding (the paper's Section IV-C)."""
+
+    section: ClassVar[str | None] = "RegionSparse"
 
     sparsity: int | None = parameter(
         None,
@@ -67,6 +70,7 @@ class PurifyRunParameters(Parameters):
         "Resize images before they are cleaned, to a side such as 299 or height x width such as "
         "224x320. evaluate and train clean at the model's input size.",
         none="native",
+        metavar="SIDE|HxW",
     )
     batch_size: int = parameter(
         16,

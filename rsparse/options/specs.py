@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rsparse.errors import InputError
-from rsparse.options.fields import Parameters, describe, field_type
+from rsparse.options.fields import Parameters, describe, field_type, word_of
+from rsparse.options.renamed import new_spelling
 
 P = TypeVar("P", bound=Parameters)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -62,7 +63,7 @@ def parse_spec(
     try:
         values = {
             parameter: [_value(fields[parameter], word) for word in words]
-            for parameter, words in _words(rest, fields).items()
+            for parameter, words in _words(rest, name, fields).items()
         }
         for field in fields.values():
             if field.default is dataclasses.MISSING and field.name not in values:
@@ -95,8 +96,7 @@ def spec_text(name: str, parameters: Parameters) -> str:
         value = getattr(parameters, field.name)
         shown = field.name in strengths and value is not None
         if shown or value != field.default:
-            word = field.metadata.get("none", "none") if value is None else _word(value)
-            parts.append(f"{field.name}={word}")
+            parts.append(f"{field.name}={word_of(field, value)}")
     return "-".join(parts)
 
 
@@ -133,14 +133,14 @@ def _unknown(kind: str, name: str, registry: Iterable[str], others: Iterable[str
     return f"unknown {kind} {name!r}; {hint}Known: {', '.join(known)}"
 
 
-def _words(rest: str, known: Iterable[str]) -> dict[str, list[str]]:
+def _words(rest: str, spec: str, known: Iterable[str]) -> dict[str, list[str]]:
     """``eps=2,10,steps=20`` as ``{"eps": ["2", "10"], "steps": ["20"]}``."""
     words: dict[str, list[str]] = {}
     parameter = None
     for part in rest.split(",") if rest else []:
         key, equals, value = part.partition("=")
         if equals:
-            parameter = _parameter(key.strip(), known)
+            parameter = _parameter(key.strip(), spec, known)
             if parameter in words:
                 raise InputError(f"{parameter} is given twice; write {parameter}=…,… for a list")
             words[parameter] = [value.strip()]
@@ -151,11 +151,14 @@ def _words(rest: str, known: Iterable[str]) -> dict[str, list[str]]:
     return words
 
 
-def _parameter(key: str, known: Iterable[str]) -> str:
+def _parameter(key: str, spec: str, known: Iterable[str]) -> str:
     names = list(known)
     name = key.replace("-", "_")
     if name in names:
         return name
+    new = new_spelling(f"{spec}:{key.replace('_', '-')}")
+    if new is not None:
+        raise InputError(f"{key} is now {new}")
     guess = nearest(name, names)
     hint = f"did you mean {guess}? " if guess else ""
     choice = f"Known: {', '.join(names)}" if names else "it takes none"
@@ -173,10 +176,3 @@ def _value(field: dataclasses.Field[Any], word: str) -> bool | int | float | str
         return _SWITCHES[word.lower()] if kind is bool else kind(word)
     except (ValueError, KeyError):
         raise InputError(f"{field.name}: expected {describe(field)}, got {word!r}") from None
-
-
-def _word(value: Any) -> str:
-    """A value as a spec spells it, without the ``.0`` of whole floats."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,43 @@
+"""A command whose help has a section for each kind of option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+from rsparse.cli.usage import refuse_old_values
+
+COMMON = "Common options"
+NOT_LISTED = "not listed"  # options that another one's help text speaks of
+
+
+class SectionedCommand(TyperCommand):
+    """A command that lists its options under the titles in their ``rich_help_panel``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; values that an option no longer has are refused by name."""
+        if not ctx.resilient_parsing:
+            refuse_old_values(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, the command's own options, those of each title, the common ones."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        common: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            title = getattr(param, "rich_help_panel", None) or "Options"
+            if record is None or title == NOT_LISTED:
+                continue
+            if param.param_type_name == "argument":
+                name = param.metavar or param.name.upper()
+                sections["Arguments"].append((name, record[1]))
+            elif title == COMMON or param.name == "help":
+                common.append(record)
+            else:
+                sections.setdefault(title, []).append(record)
+        for title, records in {**sections, COMMON: common}.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)

@@ -1,0 +1,99 @@
+"""What typer refuses, said as everything else is: one line that names what would work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from rsparse.errors import InputError
+from rsparse.options.renamed import new_spelling
+from rsparse.options.specs import nearest
+
+UsageError: Any = typer.BadParameter.__base__
+"""What typer raises where a command line cannot be read; typer has no public name for it."""
+
+
+def is_help(error: Exception) -> bool:
+    """Whether nothing is wrong: a group without a command prints its help."""
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def usage_line(error: Any) -> str:
+    """The message for a ``UsageError``, without ``rsparse: error:``."""
+    kind, context = type(error).__name__, error.ctx
+    if kind == "NoSuchOption":
+        return _unknown_option(error.option_name, context)
+    if kind == "MissingParameter":
+        return f"{_described(error.param)} is missing; {_see_help(context)}"
+    if kind == "BadParameter" and error.param is not None:
+        return f"{max(error.param.opts, key=len).lstrip('-')}: {error.message}"
+    if kind == "BadOptionUsage":
+        takes_none = error.message.endswith("does not take a value.")
+        return f"{error.option_name}: {'takes no value' if takes_none else 'needs a value'}"
+    extra = re.search(r"unexpected extra argument\S* \((.*)\)$", error.message)
+    if extra is not None:
+        return f"unexpected argument {extra[1]!r}; {_see_help(context)}"
+    return str(error.format_message()).rstrip(".")
+
+
+def unknown_command(name: str, known: Iterable[str]) -> InputError:
+    """The refusal of a command that there is not; the nearest one is named."""
+    names = list(known)
+    guess = nearest(name, names)
+    hint = f"did you mean {guess}?" if guess else f"known: {', '.join(names)}"
+    return InputError(f"unknown command {name!r}; {hint}")
+
+
+def refuse_old_values(context: Any, arguments: Sequence[str]) -> None:
+    """Refuse a value that an option no longer has.
+
+    Raises
+    ------
+    InputError
+        It says what to write instead.
+    """
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return
+        option, equals, value = argument.partition("=")
+        if option.startswith("--"):
+            following = value if equals else "".join(arguments[place + 1 : place + 2])
+            old = f"{option} {following}"
+            new = new_spelling(f"{_command_of(context)} {old}", old)
+            if new is not None:
+                raise InputError(f"{old} is now {new}")
+
+
+def _command_of(context: Any) -> str:
+    """The command's name without that of the program, such as ``model tag``."""
+    return str(context.command_path).partition(" ")[2]
+
+
+def _see_help(context: Any) -> str:
+    return f"see '{context.command_path} --help'"
+
+
+def _unknown_option(name: str, context: Any) -> str:
+    new = new_spelling(f"{_command_of(context)} {name}", name)
+    if new is not None:
+        return f"{name} is now {new}"
+    known = [
+        spelling.removeprefix("--")
+        for param in context.command.get_params(context)
+        for spelling in (*param.opts, *param.secondary_opts)
+        if spelling.startswith("--")
+    ]
+    guess = nearest(name.lstrip("-"), known) if name.startswith("--") else None
+    hint = f"did you mean --{guess}?" if guess else _see_help(context)
+    return f"unknown option {name}; {hint}"
+
+
+def _described(param: Any) -> str:
+    """What is missing, by its names: ``--output (-o)``, ``IMAGES``."""
+    if param.param_type_name != "option":
+        return str(param.metavar or param.name.upper())
+    first, *others = sorted(param.opts, key=len, reverse=True)
+    return f"{first} ({', '.join(others)})" if others else str(first)
