@@ -12,10 +12,10 @@ from typer.testing import Result
 
 from rsparse.commands.attention import choose_class, short_name
 from rsparse.core.attention import (
-    against_the_average,
     class_activation_map,
     overlay_map,
     stretch_to_unit,
+    subtract_average_class,
 )
 from rsparse.models.onnx.classifier import load_classifier, softmax
 from rsparse.models.onnx.probes import AttentionProbe
@@ -68,8 +68,8 @@ def test_what_softmax_leaves_open_is_taken_out() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(4, 5)).astype(np.float32)
     common = rng.normal(size=5).astype(np.float32)
-    found = against_the_average(weights + 10 * common)
-    np.testing.assert_allclose(found, against_the_average(weights), atol=1e-5)
+    found = subtract_average_class(weights + 10 * common)
+    np.testing.assert_allclose(found, subtract_average_class(weights), atol=1e-5)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-6)
 
 
@@ -129,7 +129,7 @@ def test_overlays(
         chosen = best if explained is None else explained
         assert version["explained"] == chosen
         assert version["explained_probability"] == float(softmax(logits)[0, chosen])
-        weights = against_the_average(probe.weights) if center else probe.weights
+        weights = subtract_average_class(probe.weights) if center else probe.weights
         attention = class_activation_map(features[0], weights[chosen])
         expected = overlay_map(pixels, stretch_to_unit(attention))
         np.testing.assert_array_equal(read(output / entry["file"]), expected)
@@ -192,7 +192,7 @@ def test_refusals(
     flat = linear_classifier(tmp_path / "flat.onnx", np.ones((2, 12)), (2, 2))
     output = tmp_path / "cams"
     assert_error(
-        f"{flat}: expected a global average pooling followed by one linear layer (Gemm, MatMul or "
+        f"{flat}: expected global average pooling followed by one linear layer (Gemm, MatMul or "
         "1×1 Conv) before the class scores, found the input where the pooling should be",
         "attention", pictures, "-m", flat, "--preset", "unit", "-o", output,
     )  # fmt: skip

@@ -57,7 +57,7 @@ def test_refusals(
     labels, output = tmp_path / "labels.csv", tmp_path / "pred.h5"
     command = ("classify", pictures, "-m")
     assert_error(f"{missing}: cannot be read: no such file or directory", *command, missing)
-    assert_error(f"{corrupt}: is not an ONNX model, or is cut off", *command, corrupt)
+    assert_error(f"{corrupt}: is not an ONNX model, or is truncated", *command, corrupt)
     assert_error(
         f"{tmp_path}/pred.txt: expected a file ending in .h5, .hdf5, .csv",
         *command, model, "-o", tmp_path / "pred.txt",
@@ -83,8 +83,8 @@ def test_refusals(
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     assert_error(
-        f"{model}: has 4 classes, but 3 class names are given; with --class-offset 1 a leading "
-        "background class is left out",
+        f"{model}: has 4 classes, but 3 class names were given; use --class-offset 1 to skip a "
+        "leading background class",
         *command, model, "--class-names", names,
     )  # fmt: skip
     assert not [path for path in tmp_path.iterdir() if "pred" in path.name]

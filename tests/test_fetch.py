@@ -125,15 +125,15 @@ def test_unknown_names(assert_error: Callable[..., None], tmp_path: Path) -> Non
         "fetch", "inception_v3.tf_in2k", *output,
     )  # fmt: skip
     assert_error(
-        "timm has no model 'adv_inception_v3'; it is called inception_v3.tf_adv_in1k now",
+        "timm has no model 'adv_inception_v3'; it is now called inception_v3.tf_adv_in1k",
         "fetch", "adv_inception_v3", *output,
     )  # fmt: skip
     assert_error(
-        "timm has no model 'hf-hub:x/y'; timm.list_pretrained() in Python lists all",
+        "timm has no model 'hf-hub:x/y'; timm.list_pretrained() in Python lists all names",
         "fetch", "hf-hub:x/y", *output,
     )  # fmt: skip
     assert_error(
-        "vit_small_patch14_dinov2.lvd142m: gives features, no classes; choose a classifier",
+        "vit_small_patch14_dinov2.lvd142m: outputs features, not classes; choose a classifier",
         "fetch", "vit_small_patch14_dinov2.lvd142m", *output,
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
@@ -228,4 +228,4 @@ def test_torchvision_of_another_build(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("rsparse: error: timm cannot be imported: ")
-    assert result.stderr.endswith("; install torch and torchvision of one build\n")
+    assert result.stderr.endswith("; install matching builds of torch and torchvision\n")

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.graph import FeatureLayer, activation_layers
 from rsparse.models.onnx.wiring import attribute
 from rsparse.store.images import decode_image, encode_png, to_unit
 from tests.conftest import make_picture
@@ -78,7 +78,7 @@ def test_the_papers_networks(
     assert found["input"]["mean"] == {"value": [0.5, 0.5, 0.5], "source": "metadata"}
 
 
-def shape_by_layer(path: Path) -> tuple[dict[str, Any], list[Layer]]:
+def shape_by_layer(path: Path) -> tuple[dict[str, Any], list[FeatureLayer]]:
     """The kernel of every convolution by its layer's name, and the other layers in order."""
     model = onnx.load(path)
     layers = activation_layers(model)

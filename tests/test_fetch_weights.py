@@ -139,7 +139,8 @@ def test_damaged_on_the_way(
 ) -> None:
     hub.sent = weights[:-1] + bytes([weights[-1] ^ 1])
     refused(
-        "arrived damaged: its SHA-256 is not the one that the hub tells; run the same command again"
+        "arrived damaged: its SHA-256 differs from the one that the hub states; "
+        "run the same command again"
     )
     assert nothing_left(tmp_path)
 
@@ -158,7 +159,7 @@ def test_an_unchecked_file_is_refused(
     hub: HubServer, refused: Callable[..., None], tmp_path: Path
 ) -> None:
     hub.digest = "abc"
-    refused("the hub does not tell its SHA-256, so it cannot be checked")
+    refused("cannot be checked, since the hub does not state its SHA-256")
     assert hub.downloads == 0
     assert nothing_left(tmp_path)
 
@@ -166,10 +167,10 @@ def test_an_unchecked_file_is_refused(
 @pytest.mark.parametrize(
     ("status", "error", "reason"),
     [
-        (404, "EntryNotFound", "the hub does not have it"),
-        (404, "RepoNotFound", "the hub does not have it"),
-        (401, "RepoNotFound", "the hub does not have it"),
-        (403, "GatedRepo", "wants you to log in to the hub and accept its terms first"),
+        (404, "EntryNotFound", "is not on the hub"),
+        (404, "RepoNotFound", "is not on the hub"),
+        (401, "RepoNotFound", "is not on the hub"),
+        (403, "GatedRepo", "requires you to log in to the hub and accept its terms first"),
         (404, "", "the hub answered with status 404"),
         (503, "", "the hub answered with status 503; try again later"),
     ],
@@ -187,7 +188,7 @@ def test_no_connection(hub: HubServer, refused: Callable[..., None], tmp_path: P
     hub.shutdown()
     hub.server_close()
     refused(
-        "cannot be downloaded; is there a connection? "
+        "cannot be downloaded; check the network connection "
         "(ConnectError: [Errno 111] Connection refused)"
     )
     assert nothing_left(tmp_path)
@@ -199,7 +200,7 @@ def test_offline(
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    refused("is not in the cache, and HF_HUB_OFFLINE forbids to download it")
+    refused("is not in the cache, and HF_HUB_OFFLINE forbids downloading it")
     assert hub.downloads == 0
 
 
@@ -215,7 +216,7 @@ def small_disk(weights: bytes) -> Iterator[None]:
 def test_no_room_in_the_cache(
     refused: Callable[..., None], small_disk: None, tmp_path: Path
 ) -> None:
-    refused("cannot be stored in the cache: file too large; HF_HOME names another place")
+    refused("cannot be stored in the cache: file too large; set HF_HOME to another folder")
     assert nothing_left(tmp_path)
 
 
@@ -301,7 +302,7 @@ def test_the_hub_goes_away(hub: HubServer, refused: Callable[..., None], tmp_pat
     """After the first half, and for good."""
     hub.closes = True
     refused(
-        "cannot be downloaded; is there a connection? "
+        "cannot be downloaded; check the network connection "
         "(ConnectError: [Errno 111] Connection refused)"
     )
     assert nothing_left(tmp_path)

@@ -11,7 +11,7 @@ from onnx import helper
 
 from rsparse.models.onnx.cam_head import find_cam_head
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.graph import FeatureLayer, activation_layers
 from rsparse.models.onnx.probes import (
     AttentionProbe,
     PeakProbe,
@@ -143,7 +143,7 @@ def test_the_same_on_arrays(tmp_path: Path) -> None:
 
 def test_a_network_without_convolutions(tmp_path: Path) -> None:
     path = linear_classifier(tmp_path / "m.onnx", np.ones((2, 12)), (2, 2))
-    with refused("m.onnx: has no convolutional layer whose activation could be measured"):
+    with refused("m.onnx: has no convolutional layers, so no activations to measure"):
         activation_layers(onnx.load(path), "m.onnx")
 
 
@@ -191,7 +191,7 @@ def test_class_maps_that_are_pooled_into_scores(tmp_path: Path) -> None:
 
 
 LOOKED_FOR = (
-    "m.onnx: expected a global average pooling followed by one linear layer "
+    "m.onnx: expected global average pooling followed by one linear layer "
     "(Gemm, MatMul or 1×1 Conv) before the class scores"
 )
 
@@ -221,7 +221,7 @@ def test_a_misread_graph_is_noticed(tmp_path: Path) -> None:
     probe.weights = probe.weights[::-1]
     message = (
         f"{classifier.path}: its last feature maps and weights do not add up to its class "
-        "scores, so they explain no class"
+        "scores, so they cannot explain a class"
     )
     with refused(message):
         probe.features(images_of((12, 10), 1))
@@ -233,9 +233,9 @@ def test_layers_of_inception_v3(shared: Path) -> None:
     layers = activation_layers(onnx.load(path))
     by_name = {layer.name: layer for layer in layers}
     assert sum(layer.kind == "conv" for layer in layers) == 94
-    assert by_name["conv_2"] == Layer("conv_2", "conv_2/relu", 64, "conv", 3)
-    assert by_name["mixed_1"] == Layer("mixed_1", "mixed_1/join", 288, "join", 19)
-    assert by_name["pool_3"] == Layer("pool_3", "pool_3", 2048, "pool", 94, spatial=False)
+    assert by_name["conv_2"] == FeatureLayer("conv_2", "conv_2/relu", 64, "conv", 3)
+    assert by_name["mixed_1"] == FeatureLayer("mixed_1", "mixed_1/join", 288, "join", 19)
+    assert by_name["pool_3"] == FeatureLayer("pool_3", "pool_3", 2048, "pool", 94, spatial=False)
     assert layers[-1] is by_name["pool_3"]
 
 

@@ -95,8 +95,8 @@ def test_class_offset_and_names(tmp_path: Path) -> None:
     named = load_classifier(path, InputOptions("unit", class_offset=1, labels=names))
     assert (named.n_classes, named.class_names[7]) == (1000, "class 7")
     np.testing.assert_array_equal(named.logits(images), whole.logits(images)[:, 1:])
-    hint = "; with --class-offset 1 a leading background class is left out"
-    with refused(f"{path}: has 1001 classes, but 1000 class names are given{hint}"):
+    hint = "; use --class-offset 1 to skip a leading background class"
+    with refused(f"{path}: has 1001 classes, but 1000 class names were given{hint}"):
         load_classifier(path, InputOptions("unit", labels=names))
     with refused(f"{path}: has 1001 outputs, too few for a class offset of 1001"):
         load_classifier(path, InputOptions("unit", class_offset=1001, labels=names))

@@ -56,13 +56,13 @@ def test_not_onnx(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     whole = ConvNet().save(path).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with refused(f"{path}: is not an ONNX model, or is cut off"):
+    with refused(f"{path}: is not an ONNX model, or is truncated"):
         load_onnx(path)
     path.write_bytes(b"")
-    with refused(f"{path}: is not an ONNX model, or is cut off"):
+    with refused(f"{path}: is not an ONNX model, or is truncated"):
         load_onnx(path)
     path.write_text("a text that is no model")
-    with refused(f"{path}: is not an ONNX model, or is cut off"):
+    with refused(f"{path}: is not an ONNX model, or is truncated"):
         load_onnx(path)
 
 
@@ -79,25 +79,26 @@ def test_unreadable(tmp_path: Path) -> None:
     [
         (
             {"input_dims": ("n", 784)},
-            "expected an image of 4 dimensions as input, such as 1×3×224×224; 'image' has 2: n×784",
+            "expected an image of 4 dimensions as input, such as 1×3×224×224, "
+            "but 'image' has shape n×784",
         ),
         (
             {"input_dims": None},
-            "expected an image of 4 dimensions as input, such as 1×3×224×224; "
-            "'image' has an unknown shape",
+            "expected an image of 4 dimensions as input, such as 1×3×224×224, "
+            "but 'image' has an unknown shape",
         ),
         (
             {"input_dims": ("n", 1, 28, 28)},
-            "expected an image of 3 colour channels as input; 'image' is 4: n×1×28×28",
+            "expected an image with 3 colour channels as input, but 'image' has shape n×1×28×28",
         ),
         (
             {"input_type": TensorProto.UINT8},
-            "expected a float32 image as input; 'image' is uint8",
+            "expected a float32 image as input, but 'image' is uint8",
         ),
         (
             {"output_dims": ("n", 21, 4, 4)},
-            "expected one row of class scores for an image as output, such as 1×1000; "
-            "'scores' has 4: n×21×4×4",
+            "expected one row of class scores per image as output, such as 1×1000, "
+            "but 'scores' has shape n×21×4×4",
         ),
     ],
 )
@@ -109,10 +110,10 @@ def test_not_an_image_classifier(tmp_path: Path, kwargs: dict, message: str) -> 
 
 def test_several_inputs_or_outputs(tmp_path: Path) -> None:
     path = with_second_input(tmp_path / "m.onnx")
-    with refused(f"{path}: expected one input, an image; it has 2: image, mask"):
+    with refused(f"{path}: expected one input, an image, got 2: image, mask"):
         load_onnx(path)
     path = with_second_output(tmp_path / "m.onnx")
-    with refused(f"{path}: expected one output, the class scores; it has 2: scores, image"):
+    with refused(f"{path}: expected one output, the class scores, got 2: scores, image"):
         load_onnx(path)
 
 
@@ -153,7 +154,7 @@ def test_weights_beside_the_model(tmp_path: Path) -> None:
     net = ConvNet()
     inside = load_classifier(net.save(tmp_path / "inside.onnx"), UNIT)
     path = outside_weights(tmp_path / "m.onnx", "weights/w.bin")
-    with refused(f"{path}: keeps weights in 'weights/w.bin', which is not beside it"):
+    with refused(f"{path}: its external weights 'weights/w.bin' are missing"):
         load_onnx(path)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "w.bin").write_bytes(net.weights.tobytes())
@@ -163,7 +164,7 @@ def test_weights_beside_the_model(tmp_path: Path) -> None:
     (tmp_path / "weights" / "w.bin").write_bytes((net.weights + 1).tobytes())
     assert load_onnx(path).sha256 != outside.sha256, "the weights are part of the model"
     (tmp_path / "weights" / "w.bin").write_bytes(b"short")
-    with refused(f"{path}: the weights 'w' kept outside it cannot be read"):
+    with refused(f"{path}: the external weights 'w' cannot be read"):
         load_onnx(path)
 
 
@@ -172,7 +173,7 @@ def test_weights_outside_the_folder(tmp_path: Path, location: str) -> None:
     (tmp_path / "w.bin").write_bytes(ConvNet().weights.tobytes())
     (tmp_path / "models").mkdir()
     path = outside_weights(tmp_path / "models" / "m.onnx", location)
-    with refused(f"{path}: keeps weights outside its own folder: {location!r}"):
+    with refused(f"{path}: has external weights outside its own folder: {location!r}"):
         load_onnx(path)
 
 
@@ -181,7 +182,7 @@ def test_weights_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "w.bin").symlink_to(tmp_path / "w.bin")
     path = outside_weights(tmp_path / "models" / "m.onnx", "w.bin")
-    with refused(f"{path}: keeps weights outside its own folder: 'w.bin' is a link"):
+    with refused(f"{path}: has external weights outside its own folder: 'w.bin' is a link"):
         load_onnx(path)
 
 
@@ -190,14 +191,14 @@ def test_weights_hidden_in_a_node(tmp_path: Path) -> None:
     onnx.external_data_helper.set_external_data(tensor, "/etc/passwd")
     node = helper.make_node("Constant", [], ["unused"], value=tensor)
     path = save_graph(tmp_path / "m.onnx", [node], {}, ("n", 3, 4, 4), ("n", 2))
-    with refused(f"{path}: keeps weights outside its own folder: '/etc/passwd'"):
+    with refused(f"{path}: has external weights outside its own folder: '/etc/passwd'"):
         load_onnx(path)
 
 
 def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
     weights = np.full((2, 12), np.nan)
     path = linear_classifier(tmp_path / "m.onnx", weights, (2, 2))
-    with refused(f"{path}: gives class scores that are no finite numbers"):
+    with refused(f"{path}: its class scores are not finite numbers"):
         load_classifier(path, UNIT).check()
 
 

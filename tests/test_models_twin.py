@@ -82,7 +82,9 @@ def test_unknown_operators_are_named(tmp_path: Path) -> None:
         helper.make_node("Hardmax", ["v"], ["scores"]),
     ]
     path = save_graph(tmp_path / "m.onnx", nodes, {}, ("n", 3, 4, 4), ("n", 3), opset=18)
-    message = "cannot be attacked by gradients: onnx2torch does not know the operators Det, Hardmax"
+    message = (
+        "cannot be attacked by gradients: onnx2torch does not support the operators Det, Hardmax"
+    )
     with refused(f"{path}: {message}, Mish"):
         load_twin(load_classifier(path, UNIT))
 

@@ -91,11 +91,11 @@ def test_images_without_labels(refuses):
 
 def test_layers_and_devices(refuses):
     refuses(
-        "layers: expected all, head or names of layers, got 'conv_7'; the last layers of "
+        "layers: expected all, head or layer names, got 'conv_7'; the last layers of "
         f"{MODEL} are conv, scores",
         "--defense", "jpeg", "--layers", "conv_7",
     )  # fmt: skip
-    refuses("layers: expected all, head or names of layers, got ''; the last layers of "
+    refuses("layers: expected all, head or layer names, got ''; the last layers of "
             f"{MODEL} are conv, scores", "--on", "clean", "--layers", "")  # fmt: skip
 
 

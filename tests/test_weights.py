@@ -74,7 +74,7 @@ def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
         for name, tensor in trainable.tensors().items()
     }
     trainable.load(changed)
-    trainable.let_statistics_follow(False)
+    trainable.use_batch_statistics(False)
     images = rng.random((3, 12, 10, 3), dtype=np.float32)
     with torch.no_grad():
         expected = trainable.twin(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
@@ -138,7 +138,7 @@ def test_weights_used_in_two_ways_are_refused(tmp_path: Path) -> None:
     ]
     constants = {"w": np.eye(3, dtype=np.float32)}
     path = save_graph(tmp_path / "m.onnx", nodes, constants, ("n", 3, 4, 4), ("n", 3))
-    with refused("weights 'w' are used in two ways and cannot be trained"):
+    with refused("weights 'w' are used in two ways, so they cannot be trained"):
         opened(path)
 
 
@@ -170,7 +170,7 @@ class TestChoosing:
     def test_a_name_that_fits_none(self, tmp_path):
         path = ConvNet().save(tmp_path / "m.onnx")
         with refused(
-            "layers: expected all, head or names of layers, got 'conv_9'; "
+            "layers: expected all, head or layer names, got 'conv_9'; "
             "the last layers of m.onnx are mixed/left, mixed/right, classify"
         ):
             opened(path, "conv,conv_9")
@@ -181,7 +181,7 @@ class TestChoosing:
             helper.make_node("Flatten", ["mean"], ["scores"]),
         ]
         path = save_graph(tmp_path / "m.onnx", nodes, {}, ("n", 3, 4, 4), ("n", 3))
-        with refused("m.onnx: has no layer that could be trained"):
+        with refused("m.onnx: has no layers that can be trained"):
             opened(path)
 
 
@@ -190,12 +190,12 @@ def test_other_weights_in_the_twin_are_noticed(tmp_path: Path) -> None:
     classifier = load_classifier(path, UNIT)
     twin = load_twin(classifier, trainable=True)
     next(iter(twin.parameters())).data[0, 0] = 2
-    with refused(f"{path}: cannot be retrained: its torch twin has other weights 'w'"):
+    with refused(f"{path}: cannot be retrained: its torch twin has different weights 'w'"):
         find_layers(classifier, twin)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     path = linear_classifier(tmp_path / "m.onnx", np.ones((2, 12)), (2, 2))
     broken = np.full((2, 12), np.nan, np.float32)
-    with refused("weights 'w' are no finite numbers any more"):
+    with refused("weights 'w' are no longer finite numbers"):
         with_weights(load_onnx(path), {"w": broken})

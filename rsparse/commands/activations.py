@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rsparse.core.activation import total_activation
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
-from rsparse.models.onnx.graph import Layer, activation_layers
+from rsparse.models.onnx.graph import FeatureLayer, activation_layers
 from rsparse.models.onnx.probes import PeakProbe
 from rsparse.models.spec import InputOptions
 from rsparse.options.activations import ActivationParameters
@@ -61,7 +61,7 @@ class ActivationOutcome(Outcome):
     """Also tells the ratio of every layer, and how many predictions the attack changed."""
 
     gamma: float = 0.0
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[FeatureLayer] = field(default_factory=list)
     chosen: tuple[int, ...] = ()
     ratios: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     changed: int = 0
@@ -176,7 +176,7 @@ def _read_back(outcome: ActivationOutcome, plot: Path | None) -> None:
             write_atomic(plot, draw_activations(file, outcome.gamma))
 
 
-def choose_layers(layers: Sequence[Layer], names: Sequence[str]) -> tuple[int, ...]:
+def choose_layers(layers: Sequence[FeatureLayer], names: Sequence[str]) -> tuple[int, ...]:
     """Places of the named layers; without names the first, a middle and the last.
 
     The middle is the concatenation nearest to half the depth, or the convolution where the

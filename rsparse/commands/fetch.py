@@ -14,7 +14,7 @@ from rsparse.models.onnx.session import Session
 from rsparse.models.parity import difference_of, disagreement, probe_images
 from rsparse.models.spec import METADATA_KEY
 from rsparse.models.zoo.export import export_onnx, torch_logits
-from rsparse.models.zoo.hub import WEIGHTS_FILE, Weights, fetch_weights
+from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, fetch_weights
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
 from rsparse.options.fetch import FetchParameters
 from rsparse.store.files import refuse_existing, write_atomic
@@ -29,7 +29,7 @@ class Fetched:
 
     output: Path
     model: ZooModel
-    weights: Weights | None
+    weights: CachedWeights | None
     sha256: str
     difference: float
     spread: float
@@ -83,7 +83,7 @@ def fetch_model(
     return Fetched(output, model, weights, file.sha256, *difference_of(found, expected))
 
 
-def _weights_of(model: ZooModel) -> Weights:
+def _weights_of(model: ZooModel) -> CachedWeights:
     if model.repository is None:
         raise InputError(
             f"{model.name}: the Hugging Face hub has no weights of it; "
@@ -93,7 +93,7 @@ def _weights_of(model: ZooModel) -> Weights:
 
 
 def _origin(
-    model: ZooModel, weights: Weights | None, parameters: FetchParameters
+    model: ZooModel, weights: CachedWeights | None, parameters: FetchParameters
 ) -> dict[str, Any]:
     """Where the file comes from, as its metadata tell it."""
     source = weights and {

@@ -28,7 +28,7 @@ def class_activation_map(
     return np.tensordot(weights, features, axes=1).astype(np.float32)
 
 
-def against_the_average(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def subtract_average_class(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """The classifier's weights with the mean over all classes taken out.
 
     A softmax classifier is the same when one vector is added to every class's weights, but its

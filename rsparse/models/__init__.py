@@ -1,1 +1,1 @@
-"""ONNX classifiers: what they want as input, onnxruntime, the torch twin, the graph."""
+"""Classifiers: their input, ONNX files, torch twins and networks fetched by name."""

@@ -1,4 +1,4 @@
-"""Networks that give an image back: ComDefend's, through onnxruntime or torch."""
+"""Run networks that map an image to an image, such as ComDefend's, in onnxruntime or torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rsparse.models.onnx.session import Session
 from rsparse.store.images import Pixels, to_pixels, to_unit
 
 REACH = 18
-"""Pixels that the networks see around each one: two times nine convolutions of 3×3."""
+"""How many pixels around each one the networks see: two times nine 3×3 convolutions."""
 
 TILE = 320
-"""Largest side, in pixels, of what is computed at once; some 400 MB of memory."""
+"""Largest side of a tile in pixels; computing one takes about 400 MB of memory."""
 
 Span = tuple[slice, slice, slice]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -27,15 +27,15 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 class Autoencoder:
     """A graph from images (n, 3, h, w) in [0, 1] to images of the same size.
 
-    Larger images are computed in tiles. A tile is cut out with all that its pixels see, and only
-    where the image ends does it end, so that the result is that of the whole image.
+    Large images are computed in tiles. Each tile is cut out together with all the surrounding
+    pixels that its own pixels see, so the result equals that for the whole image.
 
     Parameters
     ----------
     run : callable
         Computes the graph, float32.
     tile : int
-        Largest side of a tile, without what is around it.
+        Largest side of a tile in pixels, without its surroundings.
     """
 
     def __init__(self, run: Run, tile: int = TILE) -> None:
@@ -43,12 +43,12 @@ class Autoencoder:
         self._run = run
 
     def restored(self, images: Pixels) -> Pixels:
-        """What the networks make of images (n, h, w, 3), uint8 RGB, rounded again.
+        """Pass images (n, h, w, 3), uint8 RGB, through the networks and round the result.
 
         Raises
         ------
         InputError
-            If a tile of one of them is too large for the memory of the device that computes.
+            If the device's memory is too small for a tile.
         """
         restored = np.empty_like(images)
         height, width = images.shape[1:3]
@@ -60,7 +60,7 @@ class Autoencoder:
         return restored
 
     def restored_together(self, images: Sequence[Pixels]) -> list[Pixels]:
-        """The same for images (h, w, 3) of any sizes; those of one size are computed together."""
+        """``restored`` for images (h, w, 3) of any sizes; images of one size form a batch."""
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, image in enumerate(images):
             alike.setdefault(image.shape, []).append(number)
@@ -72,7 +72,7 @@ class Autoencoder:
 
 
 def _spans(length: int, tile: int) -> Iterator[Span]:
-    """For each of some equal parts: the part with its surroundings, itself, itself in those."""
+    """Split an axis into equal parts; yield each with surroundings, without, and within them."""
     n_parts = -(-length // tile)
     edges = [length * i // n_parts for i in range(n_parts + 1)]
     for start, stop in itertools.pairwise(edges):
@@ -83,18 +83,18 @@ def _spans(length: int, tile: int) -> Iterator[Span]:
 
 @lru_cache(maxsize=1)
 def load_autoencoder(path: Path, device: str | None = None) -> Autoencoder:
-    """The networks of an ONNX file, read once in each process.
+    """Load the networks of an ONNX file, once per process.
 
     Parameters
     ----------
     path : Path
     device : str, optional
-        Torch's; without one it is onnxruntime that computes, an image at a time on one core.
+        A torch device. By default onnxruntime computes one image at a time on one core.
 
     Raises
     ------
     InputError
-        If the networks cannot be run there.
+        If the networks cannot be run on that device.
     """
     if device is not None:
         from rsparse.models.torch.network import TorchNetwork

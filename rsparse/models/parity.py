@@ -1,4 +1,4 @@
-"""Whether two runtimes give a network the same logits."""
+"""Check that two runtimes give the same logits for a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 PARITY_TOLERANCE = 1e-3
-"""Largest difference between logits, relative to their range, that is accepted."""
+"""Largest accepted difference between logits, relative to their range."""
 
 
 def probe_images(size: tuple[int, int]) -> list[Floats]:
@@ -21,7 +21,7 @@ def probe_images(size: tuple[int, int]) -> list[Floats]:
 
 
 def disagreement(found: Floats, expected: Floats) -> str | None:
-    """By how much logits differ, in words, or ``None`` where ``PARITY_TOLERANCE`` allows it."""
+    """How much logits differ, as text, or ``None`` if they agree within ``PARITY_TOLERANCE``."""
     difference, scale = difference_of(found, expected)
     if difference <= PARITY_TOLERANCE * scale:
         return None
@@ -29,7 +29,7 @@ def disagreement(found: Floats, expected: Floats) -> str | None:
 
 
 def difference_of(found: Floats, expected: Floats) -> tuple[float, float]:
-    """The largest difference, infinite where shapes differ, and the range of what is expected."""
+    """The largest difference (infinite if the shapes differ), and the range of ``expected``."""
     if found.shape != expected.shape:
         return float("inf"), max(float(np.ptp(expected)), 1e-6)
     return float(np.abs(found - expected).max()), max(float(np.ptp(expected)), 1e-6)

@@ -1,8 +1,8 @@
-"""The one resizing that all classifiers and their torch twins share.
+"""Resize images, in the same way for all classifiers and their torch twins.
 
-Area averaging where an axis shrinks, linear interpolation where it grows, each axis by itself,
-in float32 and without rounding. It is linear in the pixels, so the twin can apply the very same
-numbers as two matrix products and differentiate through them.
+An axis that shrinks is averaged by area, an axis that grows is interpolated linearly; each axis
+is resized on its own, in float32 and without rounding. The operation is linear in the pixels, so
+the twin applies the same numbers as two matrix products and can differentiate through them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     Parameters
     ----------
     image : ndarray of shape (h, w, c), float32
-        Of any range.
+        Of any value range.
     size : (int, int)
         Height and width of the result.
 
     Returns
     -------
     ndarray of shape (*size, c), float32
-        ``image`` itself where it has that size already.
+        ``image`` itself if it has that size already.
     """
     height, width = size
     rows, columns = image.shape[:2]
@@ -44,13 +44,13 @@ def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 def _resized(
     image: NDArray[np.float32], height: int, width: int, shrinks: bool
 ) -> NDArray[np.float32]:
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=how)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=interpolation)
     return np.asarray(resized, np.float32).reshape(height, width, -1)
 
 
 def fit_pixels(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a whole image of shape (h, w, 3) and round it to 8 bits; ``image`` where it fits."""
+    """Resize a whole image (h, w, 3) and round it to 8 bits; return ``image`` if it fits."""
     if image.shape[:2] == size:
         return image
     return to_pixels(resize(to_unit(image), size))
@@ -60,10 +60,10 @@ def fit_pixels(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 def resize_matrix(n_from: int, n_to: int) -> NDArray[np.float32]:
     """The matrix of shape (n_to, n_from) that ``resize`` applies along one axis.
 
-    Its columns are the resized unit vectors. Read-only, since it is cached.
+    Its columns are the resized unit vectors. It is read-only, since it is cached.
     """
     unit = np.eye(n_from, dtype=np.float32)
-    how = cv2.INTER_AREA if n_to < n_from else cv2.INTER_LINEAR
-    matrix = np.asarray(cv2.resize(unit, (n_from, n_to), interpolation=how), np.float32)
+    method = cv2.INTER_AREA if n_to < n_from else cv2.INTER_LINEAR
+    matrix = np.asarray(cv2.resize(unit, (n_from, n_to), interpolation=method), np.float32)
     matrix.flags.writeable = False
     return matrix

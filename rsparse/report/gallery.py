@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rsparse.core.activation import activation_ratio
 from rsparse.core.attention import overlay_map, stretch_to_unit
 from rsparse.evaluation.results import Column, Defended
-from rsparse.models.onnx.graph import Layer
+from rsparse.models.onnx.graph import FeatureLayer
 from rsparse.report.figures import Figure, activation_figure
 from rsparse.report.pictures import Answer, Pair, Panel, Pixels, Sheet, Version, data_url, evenly
 from rsparse.report.subjects import Family, Subjects
@@ -135,7 +135,7 @@ def make_panels(
 def make_activations(
     subjects: Subjects,
     versions: Versions,
-    measure: Callable[[Sequence[Pixels]], tuple[list[Layer], NDArray[np.float64]]],
+    measure: Callable[[Sequence[Pixels]], tuple[list[FeatureLayer], NDArray[np.float64]]],
     n: int,
 ) -> list[Figure]:
     """Total activation by depth of attacked and cleaned images, relative to the benign ones.

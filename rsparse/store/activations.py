@@ -41,8 +41,8 @@ from rsparse.store.records import Record
 VERSIONS = ("benign", "adversarial")
 
 
-class Layer(Protocol):
-    """What is written of a layer (``rsparse.models.onnx.graph.Layer``)."""
+class LayerInfo(Protocol):
+    """What is written of a layer (``rsparse.models.onnx.graph.FeatureLayer``)."""
 
     @property
     def name(self) -> str: ...
@@ -87,7 +87,7 @@ def save_activations(
     path: Path,
     record: Record,
     journal: Journal,
-    layers: Sequence[Layer],
+    layers: Sequence[LayerInfo],
     chosen: Sequence[int],
 ) -> None:
     """Write ``act.h5`` from the entries of a journal, one at a time."""
@@ -123,7 +123,7 @@ def _make_rows(group: Any, n_rows: int, width: int, kind: Any) -> None:
         group.create_dataset(version, (n_rows, width), kind)
 
 
-def _write_layers(group: Any, layers: Sequence[Layer]) -> None:
+def _write_layers(group: Any, layers: Sequence[LayerInfo]) -> None:
     group["name"] = utf8([layer.name for layer in layers])
     group["kind"] = utf8([layer.kind for layer in layers])
     group["index"] = np.array([layer.index for layer in layers], dtype=np.int64)

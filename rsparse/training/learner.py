@@ -173,11 +173,11 @@ class Learner:
         if not self.trainable.has_statistics:
             yield
             return
-        self.trainable.let_statistics_follow(False)
+        self.trainable.use_batch_statistics(False)
         try:
             yield
         finally:
-            self.trainable.let_statistics_follow(True)
+            self.trainable.use_batch_statistics(True)
 
 
 def make_optimizer(trainable: Trainable, parameters: TrainParameters) -> torch.optim.Optimizer:

@@ -88,7 +88,7 @@ def retrain(
             history, written = training.run(progress)
         finally:
             learner.close()
-    trainable.let_statistics_follow(False)
+    trainable.use_batch_statistics(False)
     changed = with_weights(file, trainable.weights())
     _check(classifier, changed, trainable)
     return Retrained(changed, history, written, len(trainable.layers), training.resumed)

@@ -1,1 +1,1 @@
-"""ONNX files: reading them, running them, their graphs."""
+"""Read ONNX files, run them and inspect their graphs."""

@@ -1,8 +1,7 @@
-"""Class activation maps from the graph itself: where the features and the weights are.
+"""Find the feature maps and weights for class activation maps in an ONNX graph.
 
 Zhou et al. 2016 explain a class by the last feature maps before global average pooling, weighted
-by the classifier's row for that class. Both are read from the ONNX graph; nothing is
-differentiated.
+by the classifier's row for that class. Both are read from the graph, without any gradient.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from rsparse.models.onnx.wiring import Wiring, as_numbers, attribute, copy_with_
 Matrix = NDArray[np.float32]
 _RESHAPING = frozenset(("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"))
 _AFTER_SCORES = _RESHAPING | {"Softmax", "LogSoftmax"}
-_LOOKED_FOR = (
-    "expected a global average pooling followed by one linear layer "
+_EXPECTED = (
+    "expected global average pooling followed by one linear layer "
     "(Gemm, MatMul or 1×1 Conv) before the class scores"
 )
 
 
 @dataclass(frozen=True)
 class CamHead:
-    """The end of a classifier that pools its feature maps and takes a linear step to the scores.
+    """The end of a classifier: global pooling and a linear layer that gives the class scores.
 
     Attributes
     ----------
     features : str
         Tensor of the last feature maps, (n, channels, h, w).
     pooled : str
-        Tensor of their spatial means, (n, channels) once flattened.
+        Tensor of their spatial means; (n, channels) when flattened.
     weights : ndarray of shape (outputs, channels), float32
     bias : ndarray of shape (outputs,), float32
-        ``scores = pooled @ weights.T + bias`` are the graph's outputs before any softmax.
+        ``scores = pooled @ weights.T + bias`` are the graph's outputs before the softmax, if any.
     """
 
     features: str
@@ -49,16 +48,16 @@ class CamHead:
 
 
 def find_cam_head(model: onnx.ModelProto, where: str = "model") -> CamHead:
-    """Find the features and the weights behind class activation maps.
+    """Find the features and the weights for class activation maps.
 
-    The linear layer may be a Gemm, a MatMul with an Add, or a 1×1 convolution, and be missing
-    where the pooled maps are the scores themselves. A Slice behind it, which drops a background
-    class, drops the same rows of the weights.
+    The linear layer may be a Gemm, a MatMul with an Add, or a 1×1 convolution. It may be missing
+    if the pooled maps are the scores themselves. If a Slice after it drops a background class,
+    the same rows are dropped from the weights.
 
     Raises
     ------
     InputError
-        If the graph ends in another way.
+        If the graph ends differently.
     """
     wiring = Wiring(model.graph)
     tensor, later = _past_scores(wiring, model.graph.output[0].name)
@@ -67,16 +66,16 @@ def find_cam_head(model: onnx.ModelProto, where: str = "model") -> CamHead:
         tensor = node.input[0]
     if node is None or not _pools_globally(model, wiring, node):
         found = "the input" if node is None else f"{node.op_type} {node.name!r}"
-        raise InputError(f"{where}: {_LOOKED_FOR}, found {found} where the pooling should be")
+        raise InputError(f"{where}: {_EXPECTED}, found {found} where the pooling should be")
     features = _channels_first(wiring, node)
     channels = (wiring.shape(model, features) or (None, None))[1]
     if weights is None or bias is None:
         if channels is None:
-            raise InputError(f"{where}: {_LOOKED_FOR}, found no linear layer")
+            raise InputError(f"{where}: {_EXPECTED}, found no linear layer")
         weights, bias = np.eye(channels, dtype=np.float32), np.zeros(channels, np.float32)
     if channels is not None and weights.shape[1] != channels:
         raise InputError(
-            f"{where}: {_LOOKED_FOR}, found {channels} feature maps "
+            f"{where}: {_EXPECTED}, found {channels} feature maps "
             f"and weights for {weights.shape[1]}"
         )
     for step in reversed(later):
@@ -85,7 +84,7 @@ def find_cam_head(model: onnx.ModelProto, where: str = "model") -> CamHead:
 
 
 def with_features(model: onnx.ModelProto, head: CamHead) -> onnx.ModelProto:
-    """The model with its last feature maps as a second output."""
+    """Return the model with its last feature maps as a second output."""
     return copy_with_outputs(model, [], [head.features])
 
 
@@ -93,7 +92,7 @@ _Step = Callable[[Matrix, Matrix], tuple[Matrix, Matrix]]
 
 
 def _past_scores(wiring: Wiring, tensor: str) -> tuple[str, list[_Step]]:
-    """Walk from the output to the linear layer; what happens to its rows on the way."""
+    """Walk back from the output to the linear layer; collect what changes its rows on the way."""
     steps: list[_Step] = []
     while (node := wiring.producer.get(tensor)) is not None:
         if node.op_type in _AFTER_SCORES:
@@ -123,7 +122,7 @@ def _shift(added: Matrix, weights: Matrix, bias: Matrix) -> tuple[Matrix, Matrix
 
 
 def _sliced_rows(wiring: Wiring, node: onnx.NodeProto) -> slice | None:
-    """The classes that a Slice keeps, ``None`` if it cuts anything else than classes."""
+    """The classes that a Slice keeps; ``None`` if it slices anything but classes."""
     starts = wiring.list_argument(node, "starts", 1)
     ends = wiring.list_argument(node, "ends", 2)
     axes = wiring.list_argument(node, "axes", 3) or [0]
@@ -136,18 +135,18 @@ def _sliced_rows(wiring: Wiring, node: onnx.NodeProto) -> slice | None:
 def _linear(wiring: Wiring, tensor: str, where: str) -> tuple[str, Matrix | None, Matrix | None]:
     """The input, weights (outputs, channels) and bias of the linear layer that makes a tensor.
 
-    Where a pooling makes it, the tensor itself and no weights.
+    If a pooling makes it, the tensor itself and no weights.
     """
     node = wiring.producer.get(tensor)
     if node is None:
-        raise InputError(f"{where}: {_LOOKED_FOR}, found none")
+        raise InputError(f"{where}: {_EXPECTED}, found none")
     if node.op_type in ("GlobalAveragePool", "ReduceMean", "AveragePool"):
         return tensor, None, None
     stored = as_numbers(wiring.constant(node.input[1])) if len(node.input) > 1 else None
     linear = None if stored is None else _weights_and_bias(wiring, node, stored)
     if linear is None:
         raise InputError(
-            f"{where}: {_LOOKED_FOR}, "
+            f"{where}: {_EXPECTED}, "
             f"found {node.op_type} {node.name!r} where the linear layer should be"
         )
     return node.input[0], *linear
@@ -184,7 +183,7 @@ def _pointwise(
 
 
 def _bias(wiring: Wiring, node: onnx.NodeProto, outputs: int) -> Matrix | None:
-    """The third input as a row of ``outputs`` numbers; zeros where there is none."""
+    """The third input as a row of ``outputs`` numbers; zeros if there is none."""
     if len(node.input) < 3 or not node.input[2]:
         return np.zeros(outputs, np.float32)
     stored = as_numbers(wiring.constant(node.input[2]))
@@ -215,7 +214,7 @@ def _moved_channels_last(wiring: Wiring, node: onnx.NodeProto) -> bool:
 
 
 def _channels_first(wiring: Wiring, pool: onnx.NodeProto) -> str:
-    """The pooled feature maps, before a Transpose that only moves their channels last."""
+    """The pooled feature maps, before any Transpose that only moves their channels last."""
     if pool.op_type == "ReduceMean" and _moved_channels_last(wiring, pool):
         return wiring.producer[pool.input[0]].input[0]
     return pool.input[0]

@@ -1,4 +1,4 @@
-"""A classifier in an ONNX file, run by onnxruntime."""
+"""Run a classifier from an ONNX file with onnxruntime."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Image = NDArray[np.uint8] | NDArray[np.float32]
 
 
 class Classifier:
-    """Images in, class scores out.
+    """A classifier: images in, class scores out.
 
-    A softmax at the end of the graph is left out, so that ``logits`` are what attacks and
-    attention need. The session opens with the first forward pass. A pickled classifier carries the
-    path, not the weights; a process that unpickles it several times opens it once.
+    A softmax at the end of the graph is skipped, since attacks and attention need ``logits``.
+    The session opens on the first forward pass. A pickled classifier holds the path, not the
+    weights; a process that unpickles it several times opens the file once.
 
     Parameters
     ----------
     path : Path
         The ONNX file.
     spec : InputSpec
-        How it wants its input (see ``load_classifier`` for finding that out).
+        How to prepare its input; ``load_classifier`` finds this out.
     threads : int
-        Cores used inside one forward pass.
+        Cores used within one forward pass.
 
     Raises
     ------
     InputError
-        If the file is unusable or contradicts the spec.
+        If the file cannot be used or contradicts the spec.
     """
 
     def __init__(
@@ -59,24 +59,27 @@ class Classifier:
         self.graph = without_softmax(self._file.model)
         fixed = {"layout": spec.layout, "size": spec.size} | self._file.fixed_input(spec.layout)
         if (fixed["layout"], fixed["size"]) != (spec.layout, spec.size):
-            raise InputError(f"{path}: its graph does not take {spec.layout} input of {spec.size}")
+            height, width = spec.size
+            raise InputError(
+                f"{path}: the graph does not take {spec.layout} input of size {height}×{width}"
+            )
         if spec.labels is not None and len(spec.labels) != self.n_classes:
             raise InputError(_wrong_number_of_names(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.path, self.spec, self.threads, self.sha256)
+        return _reopen, (self.path, self.spec, self.threads, self.sha256)
 
     @cached_property
     def _session(self) -> Session:
         return self.open_session(self.graph)
 
     def open_session(self, graph: Any) -> Session:
-        """A session over a variant of this classifier's graph, such as one with more outputs."""
+        """Open a session for a variant of this classifier's graph, e.g. with more outputs."""
         return Session(graph, self.path, self.batch, self.threads)
 
     @cached_property
     def n_classes(self) -> int:
-        """Number of classes, without those that the spec's offset leaves out."""
+        """Number of classes, not counting those that the spec's offset skips."""
         n_outputs = self._file.n_outputs
         if n_outputs is None:
             black = np.zeros((*self.spec.size, 3), np.uint8)
@@ -89,17 +92,17 @@ class Classifier:
         return n_outputs - self.spec.class_offset
 
     def source(self) -> Source:
-        """The model as an input in an artifact's record."""
+        """The model as a source in an artifact's record."""
         return Source(self.path.name, self.sha256, self.record)
 
     def input_record(self) -> dict[str, Any]:
-        """How the model's input is prepared, for an artifact's record; without class names."""
+        """How the model's input is prepared, for an artifact's record, without class names."""
         record = self.spec.as_record()
         del record["labels"]
         return record
 
     def check(self) -> Classifier:
-        """Classify a black image, so that what does not run is said before any work is done.
+        """Classify a black image, so that a broken model is reported before any work starts.
 
         Raises
         ------
@@ -111,22 +114,22 @@ class Classifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; their numbers where the spec has no names."""
+        """Names of the classes; their indices if the spec has no names."""
         return self.spec.labels or tuple(str(index) for index in range(self.n_classes))
 
     def prepare(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """The network's input for images of any size.
+        """Prepare the network's input from images of any size.
 
         Parameters
         ----------
         images : sequence of (h, w, 3) arrays
-            uint8, or float32 in [0, 1]. uint8 images are resized to uint8 images, so that the
-            resized image gives the same scores as the original; floats are not rounded.
+            uint8, or float32 in [0, 1]. Resized uint8 images are rounded to uint8, so that saving
+            the resized image does not change its scores; floats are not rounded.
 
         Returns
         -------
         ndarray, float32
-            (n, 3, H, W) or (n, H, W, 3), as the spec says.
+            (n, 3, H, W) or (n, H, W, 3), depending on the spec.
         """
         height, width = self.spec.size
         batch = np.empty((len(images), height, width, 3), np.float32)
@@ -144,22 +147,22 @@ class Classifier:
     def logits(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Class scores before any softmax, (n, n_classes), for (h, w, 3) images of any size.
 
-        An image's scores do not depend on which others it is classified with; only a graph with
-        a fixed batch above 1 may show float noise.
+        The scores of an image do not depend on the other images in the call, except for rounding
+        noise if the graph has a fixed batch above 1.
         """
         return self.scores(self._session.run(self.prepare(images))[0])
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The classes' share of the network's raw outputs (n, n_outputs)."""
+        """The class scores among the network's raw outputs (n, n_outputs), checked."""
         offset = self.spec.class_offset
         expected = self._file.n_outputs or max(outputs.shape[-1], offset + 1)
         if outputs.shape[1:] != (expected,):
             raise InputError(
-                f"{self.path}: expected {expected} class scores for an image, "
+                f"{self.path}: expected {expected} class scores per image, "
                 f"got an output of shape {outputs.shape[1:]}"
             )
         if not np.isfinite(outputs).all():
-            raise InputError(f"{self.path}: gives class scores that are no finite numbers")
+            raise InputError(f"{self.path}: its class scores are not finite numbers")
         return outputs[:, self.spec.class_offset :]
 
     def probabilities(self, images: Sequence[Image]) -> NDArray[np.float32]:
@@ -167,16 +170,16 @@ class Classifier:
         return softmax(self.logits(images))
 
     def fit_to_input(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image as the network sees it: resized to its input size, rounded to 8 bits."""
+        """Resize an image to the network's input size and round it to 8 bits."""
         return fit_pixels(image, self.spec.size)
 
 
 def load_classifier(
     path: Path, options: InputOptions | None = None, threads: int = 1
 ) -> Classifier:
-    """Open a classifier, finding out how it wants its input (``spec.resolve_input_spec``).
+    """Open a classifier and find out how to prepare its input (``spec.resolve_input_spec``).
 
-    Its ``sources`` tell where each field of the spec was said.
+    Its ``sources`` tell where each field of the spec comes from.
     """
     file = load_onnx(Path(path))
     spec, sources = resolve_input_spec(file, options)
@@ -186,15 +189,15 @@ def load_classifier(
 
 
 @lru_cache(maxsize=4)
-def _reopened(path: Path, spec: InputSpec, threads: int, sha256: str) -> Classifier:
+def _reopen(path: Path, spec: InputSpec, threads: int, sha256: str) -> Classifier:
     classifier = Classifier(path, spec, threads)
     if classifier.sha256 != sha256:
-        raise InputError(f"{path}: was changed while it was in use")
+        raise InputError(f"{path}: changed while it was in use")
     return classifier
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of (n, classes) scores."""
+    """Convert class scores (n, classes) to probabilities."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -210,7 +213,7 @@ def _fitted(image: Image, size: tuple[int, int]) -> NDArray[np.float32]:
 
 def _wrong_number_of_names(classifier: Classifier) -> str:
     named, classes = len(classifier.spec.labels or ()), classifier.n_classes
-    text = f"{classifier.path}: has {classes} classes, but {named} class names are given"
+    text = f"{classifier.path}: has {classes} classes, but {named} class names were given"
     if classes == named + 1:
-        return f"{text}; with --class-offset 1 a leading background class is left out"
+        return f"{text}; use --class-offset 1 to skip a leading background class"
     return text

@@ -1,4 +1,4 @@
-"""Reading ONNX files: what is wrong with one is said before anything runs it."""
+"""Read ONNX files and check them before anything runs them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class OnnxFile:
     ----------
     path : Path
     model : onnx.ModelProto
-        The graph as it is in the file; weights kept outside it have been read in.
+        The graph as stored in the file, with external weights read in.
     sha256 : str
-        Of the file, followed by its external weight files in the order of their names.
+        Of the file, followed by its external weight files sorted by name.
     input_name, output_name : str
     input_dims : tuple
-        Four sizes, ``None`` where the graph leaves one open.
+        Four sizes, ``None`` for each that the graph leaves open.
     n_outputs : int or None
-        Numbers a forward pass gives for an image, ``None`` where the graph leaves it open.
+        Number of outputs for an image, ``None`` if the graph leaves it open.
     metadata : dict
-        The file's own key-value pairs.
+        The key-value pairs stored in the file.
     """
 
     path: Path
@@ -51,29 +51,29 @@ class OnnxFile:
 
     @property
     def batch(self) -> int | None:
-        """Images in one forward pass, ``None`` where the graph leaves it open."""
+        """Images in one forward pass, ``None`` if the graph leaves it open."""
         return self.input_dims[0]
 
-    def with_metadata(self, said: Mapping[str, str]) -> bytes:
-        """A file of the same model that says more of itself, weights included.
+    def with_metadata(self, entries: Mapping[str, str]) -> bytes:
+        """The content of a file of the same model, weights included, with additional metadata.
 
         Raises
         ------
         InputError
-            If it is larger than one file can be.
+            If it is too large for a single file.
         """
         copy = onnx.ModelProto()
         copy.CopyFrom(self.model)
-        onnx.helper.set_model_props(copy, {**self.metadata, **said})
+        onnx.helper.set_model_props(copy, {**self.metadata, **entries})
         try:
             return bytes(copy.SerializeToString(deterministic=True))
         except ValueError as error:  # protobuf's limit of 2 GB
-            raise InputError(f"{self.path}: is too large to be written as one file") from error
+            raise InputError(f"{self.path}: is too large for a single file") from error
 
     def fixed_input(self, layout: str | None = None) -> dict[str, Any]:
-        """The layout and the size, as far as the graph fixes them.
+        """The layout and size of the input, as far as the graph fixes them.
 
-        ``layout`` is used where the graph leaves it open.
+        ``layout`` is used if the graph leaves it open.
         """
         fixed: dict[str, Any] = {}
         if self.input_dims[1] == 3 and self.input_dims[3] != 3:
@@ -90,26 +90,26 @@ class OnnxFile:
 def load_onnx(path: Path) -> OnnxFile:
     """Read an ONNX file and check that it is an image classifier.
 
-    Weights outside the file are read only from regular files inside the file's own folder.
+    External weights are read only from regular files inside the model's own folder.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is no ONNX model, keeps weights outside its folder, or has
-        other inputs and outputs than one float32 image and one row of class scores.
+        If the file cannot be read, is not an ONNX model, has external weights outside its folder,
+        or has inputs and outputs other than one float32 image and one row of class scores.
     """
     return read_onnx(read_bytes(path), path)
 
 
 def read_onnx(content: bytes, path: Path) -> OnnxFile:
-    """``load_onnx`` for the content of a file that lies at ``path``, or is going to."""
+    """``load_onnx`` for the content of a file that is, or will be, at ``path``."""
     digest = hashlib.sha256(content)
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise InputError(f"{path}: is not an ONNX model, or is cut off") from error
+        raise InputError(f"{path}: is not an ONNX model, or is truncated") from error
     if not model.graph.node or not model.graph.output:
-        raise InputError(f"{path}: is not an ONNX model, or is cut off")
+        raise InputError(f"{path}: is not an ONNX model, or is truncated")
     del model.training_info[:]  # never run, and not checked below
     for content in _read_external_weights(model, path):
         digest.update(content)
@@ -123,7 +123,7 @@ def read_onnx(content: bytes, path: Path) -> OnnxFile:
 
 
 def _read_external_weights(model: onnx.ModelProto, path: Path) -> list[bytes]:
-    """Read weights kept in other files into the model; the content of those files, by name."""
+    """Read external weights into the model; return the content of their files, sorted by name."""
     outside = [
         tensor
         for tensor in _tensors(model)
@@ -137,10 +137,10 @@ def _read_external_weights(model: onnx.ModelProto, path: Path) -> list[bytes]:
     for tensor in outside:
         try:
             load_external_data_for_tensor(tensor, str(path.parent.absolute()))
-            numpy_helper.to_array(tensor)  # fails where its size is not that of its shape
+            numpy_helper.to_array(tensor)  # fails if size and shape disagree
         except Exception as error:  # onnx raises several kinds on hostile offsets and lengths
             raise InputError(
-                f"{path}: the weights {tensor.name!r} kept outside it cannot be read"
+                f"{path}: the external weights {tensor.name!r} cannot be read"
             ) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
@@ -148,9 +148,9 @@ def _read_external_weights(model: onnx.ModelProto, path: Path) -> list[bytes]:
 
 
 def _check_wholeness(model: onnx.ModelProto, path: Path) -> None:
-    """Check what reading the graph relies on: weights of their size, nodes in order and complete.
+    """Check what reading the graph relies on: complete weights, and complete nodes in order.
 
-    ONNX demands it of every file; only damaged or hostile ones differ.
+    ONNX requires this of every file; only damaged or hostile files violate it.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
     for tensor in model.graph.initializer:
@@ -166,20 +166,20 @@ def _check_wholeness(model: onnx.ModelProto, path: Path) -> None:
         makes, needs = set(node.output) - {""}, set(node.input) - {""}
         are_texts = all(isinstance(word, str) for word in words)  # bytes where not UTF-8
         ordered = bool(makes) and needs <= known and not makes & known
-        if not are_texts or not ordered or len(node.input) < _least_inputs(node, versions):
+        if not are_texts or not ordered or len(node.input) < _min_inputs(node, versions):
             raise InputError(f"{path}: is damaged: node {node.name!r} ({node.op_type})")
         known |= makes
     if any(value.name not in known for value in model.graph.output):
-        raise InputError(f"{path}: is damaged: nothing makes its output")
+        raise InputError(f"{path}: is damaged: no node makes its output")
 
 
-def _least_inputs(node: onnx.NodeProto, versions: dict[str, int]) -> int:
-    """How many inputs the node's operator demands; 0 for unknown ones."""
+def _min_inputs(node: onnx.NodeProto, versions: dict[str, int]) -> int:
+    """The number of inputs that the node's operator requires; 0 for unknown operators."""
     try:
         newest = versions.get(node.domain, 1)
         return int(onnx.defs.get_schema(node.op_type, newest, node.domain).min_input)
     except onnx.defs.SchemaError:
-        return 0  # onnxruntime knows it, or says so
+        return 0  # onnxruntime reports it if it does not know it either
 
 
 def _weight_file(path: Path, location: str) -> Path:
@@ -187,16 +187,18 @@ def _weight_file(path: Path, location: str) -> Path:
     file = folder / location
     unsafe = not location or "\0" in location or "\\" in location
     if unsafe or Path(location).is_absolute() or ".." in Path(location).parts:
-        raise InputError(f"{path}: keeps weights outside its own folder: {location!r}")
+        raise InputError(f"{path}: has external weights outside its own folder: {location!r}")
     if not file.resolve().is_relative_to(folder):
-        raise InputError(f"{path}: keeps weights outside its own folder: {location!r} is a link")
+        raise InputError(
+            f"{path}: has external weights outside its own folder: {location!r} is a link"
+        )
     if not file.is_file():
-        raise InputError(f"{path}: keeps weights in {location!r}, which is not beside it")
+        raise InputError(f"{path}: its external weights {location!r} are missing")
     return file
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor stored in a model: initializers and those in nodes, at any depth."""
+    """Every tensor stored in a model: initializers, and tensors in nodes at any depth."""
     yield from _graph_tensors(model.graph)
     for function in model.functions:
         for node in function.node:
@@ -226,19 +228,20 @@ def _check_input(graph: onnx.GraphProto, path: Path) -> tuple[str, Dims]:
     inputs = [value for value in graph.input if value.name not in stored]
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
-        raise InputError(f"{path}: expected one input, an image; it has {len(inputs)}: {names}")
+        raise InputError(f"{path}: expected one input, an image, got {len(inputs)}: {names}")
     name = inputs[0].name
     kind, dims = _type_and_dims(inputs[0])
     if kind != "float":
-        raise InputError(f"{path}: expected a float32 image as input; {name!r} is {kind}")
+        raise InputError(f"{path}: expected a float32 image as input, but {name!r} is {kind}")
     if dims is None or len(dims) != 4:
         raise InputError(
-            f"{path}: expected an image of 4 dimensions as input, such as 1×3×224×224; "
-            f"{name!r} has {_spelled(dims)}"
+            f"{path}: expected an image of 4 dimensions as input, such as 1×3×224×224, "
+            f"but {name!r} has {_shape_text(dims)}"
         )
     if 3 not in (dims[1], dims[3]) and None not in (dims[1], dims[3]):
         raise InputError(
-            f"{path}: expected an image of 3 colour channels as input; {name!r} is {_spelled(dims)}"
+            f"{path}: expected an image with 3 colour channels as input, "
+            f"but {name!r} has {_shape_text(dims)}"
         )
     return name, dims
 
@@ -247,16 +250,16 @@ def _check_output(graph: onnx.GraphProto, path: Path) -> tuple[str, int | None]:
     if len(graph.output) != 1:
         names = ", ".join(value.name for value in graph.output)
         raise InputError(
-            f"{path}: expected one output, the class scores; it has {len(graph.output)}: {names}"
+            f"{path}: expected one output, the class scores, got {len(graph.output)}: {names}"
         )
     name = graph.output[0].name
     kind, dims = _type_and_dims(graph.output[0])
     if kind != "float":
-        raise InputError(f"{path}: expected float32 class scores as output; {name!r} is {kind}")
+        raise InputError(f"{path}: expected float32 class scores as output, but {name!r} is {kind}")
     if dims is not None and len(dims) != 2:
         raise InputError(
-            f"{path}: expected one row of class scores for an image as output, such as 1×1000; "
-            f"{name!r} has {_spelled(dims)}"
+            f"{path}: expected one row of class scores per image as output, such as 1×1000, "
+            f"but {name!r} has {_shape_text(dims)}"
         )
     return name, None if dims is None else dims[1]
 
@@ -275,7 +278,7 @@ def _type_and_dims(value: onnx.ValueInfoProto) -> tuple[str, Dims | None]:
     )
 
 
-def _spelled(dims: Dims | None) -> str:
+def _shape_text(dims: Dims | None) -> str:
     if dims is None:
         return "an unknown shape"
-    return f"{len(dims)}: " + "×".join("n" if side is None else str(side) for side in dims)
+    return "shape " + "×".join("n" if side is None else str(side) for side in dims)

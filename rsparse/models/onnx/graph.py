@@ -1,4 +1,4 @@
-"""Surgery on ONNX graphs: logits instead of probabilities, and layers tapped as extra outputs."""
+"""Change ONNX graphs: return logits instead of probabilities, add inner layers as outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.cam_head import find_cam_head
-from rsparse.models.onnx.wiring import Wiring, attribute, copy_with_outputs, title
+from rsparse.models.onnx.wiring import Wiring, attribute, copy_with_outputs, node_name
 
 ACTIVATIONS = frozenset(
     (
@@ -43,9 +43,9 @@ _GATES = frozenset(
 
 
 def without_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a softmax or log-softmax at its end passed through.
+    """Return the model without the softmax or log-softmax at its end.
 
-    The model itself is returned where it ends in neither.
+    A model that ends in neither is returned unchanged.
     """
     wiring = Wiring(model.graph)
     node = wiring.producer.get(model.graph.output[0].name)
@@ -62,22 +62,22 @@ def without_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A place in the graph whose channels are feature detectors.
+class FeatureLayer:
+    """A layer of the graph whose channels are feature detectors.
 
     Attributes
     ----------
     name : str
-        As the graph names it, without what only says the operator (``mixed_1/join`` is
+        The graph's name without the part that only names the operator (``mixed_1/join`` becomes
         ``mixed_1``).
     tensor : str
-        What is tapped: a convolution's output after its normalisation and activation.
+        The tensor to measure: a convolution's output after its normalisation and activation.
     channels : int
         Number of feature detectors.
     kind : {"conv", "join", "pool"}
         A convolution, a concatenation of convolutions, or the global pooling.
     index : int
-        Depth: convolutions up to and including this layer, in the graph's order, from 1.
+        Depth: the number of convolutions up to and including this layer, in the graph's order.
     spatial : bool
         Whether the tensor still has a height and a width to take the maximum over.
     """
@@ -90,10 +90,10 @@ class Layer:
     spatial: bool = True
 
 
-def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Layer]:
-    """Every convolution, concatenation of feature maps and the last global pooling, in order.
+def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[FeatureLayer]:
+    """All convolutions, concatenations of feature maps and the last global pooling, in order.
 
-    The classifier itself, also where it is a 1×1 convolution, is no layer.
+    The final classifier does not count as a layer, even if it is a 1×1 convolution.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Laye
     """
     wiring = Wiring(model.graph)
     skipped = _classifier_node(model, wiring)
-    layers: list[Layer] = []
+    layers: list[FeatureLayer] = []
     convolutions = 0
     for node in model.graph.node:
         if node.op_type == "Conv" and node is not skipped:
@@ -111,7 +111,7 @@ def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Laye
         elif node.op_type == "Concat" and attribute(node, "axis") == 1:
             layers.extend(_join(model, wiring, node, convolutions))
     if not convolutions:
-        raise InputError(f"{where}: has no convolutional layer whose activation could be measured")
+        raise InputError(f"{where}: has no convolutional layers, so no activations to measure")
     layers.extend(_pool(model, wiring, convolutions))
     return _with_unique_names(layers)
 
@@ -123,18 +123,22 @@ def _classifier_node(model: onnx.ModelProto, wiring: Wiring) -> onnx.NodeProto |
     return node
 
 
-def _convolution(model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto, index: int) -> Layer:
+def _convolution(
+    model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto, index: int
+) -> FeatureLayer:
     weights = wiring.stored(node.input[1])
     shape = wiring.shape(model, node.output[0]) or (None, None)
     channels = shape[1] if weights is None else weights.dims[0]
-    name = _short(title(node), ("Conv", "Conv2D", "convolution"))
-    return Layer(name, _after_activation(wiring, node.output[0]), channels or 0, "conv", index)
+    name = _short(node_name(node), ("Conv", "Conv2D", "convolution"))
+    return FeatureLayer(
+        name, _after_activation(wiring, node.output[0]), channels or 0, "conv", index
+    )
 
 
 def _after_activation(wiring: Wiring, tensor: str) -> str:
-    """The tensor behind a convolution's normalisation and activation, as far as it is its own.
+    """The tensor after a convolution's normalisation and activation.
 
-    Where other nodes also take the bare output (a residual sum, say), that output is tapped.
+    If other nodes also use the bare output (a residual sum, for example), that output is returned.
     """
     while True:
         consumers = wiring.consumers[tensor]
@@ -154,7 +158,7 @@ def _after_activation(wiring: Wiring, tensor: str) -> str:
 
 
 def _gated(wiring: Wiring, tensor: str, consumers: list[onnx.NodeProto]) -> str | None:
-    """The output of ``x · gate(x)``, such as SiLU or hard swish spelled out, or ``None``."""
+    """The output of ``x · gate(x)``, such as SiLU or hard swish written out, or ``None``."""
     if len(consumers) != 2:
         return None
     for product, gate in (consumers, consumers[::-1]):
@@ -171,7 +175,7 @@ def _gated(wiring: Wiring, tensor: str, consumers: list[onnx.NodeProto]) -> str 
 
 
 def _scaled(wiring: Wiring, tensor: str) -> str:
-    """Past a division by a constant, which ends the spelled-out hard swish of older exports."""
+    """Skip a division by a constant, which ends the written-out hard swish of older exports."""
     consumers = wiring.consumers[tensor]
     scales = len(consumers) == 1 and consumers[0].op_type in ("Div", "Mul")
     if scales and wiring.computed_inputs(consumers[0]) == [tensor]:
@@ -181,23 +185,23 @@ def _scaled(wiring: Wiring, tensor: str) -> str:
 
 def _join(
     model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto, convolutions: int
-) -> list[Layer]:
+) -> list[FeatureLayer]:
     shape = wiring.shape(model, node.output[0])
     if shape is None or len(shape) != 4 or not shape[1] or not convolutions:
         return []
-    name = _short(title(node), ("join", "concat", "Concat", "concatenate"))
-    return [Layer(name, node.output[0], shape[1], "join", convolutions)]
+    name = _short(node_name(node), ("join", "concat", "Concat", "concatenate"))
+    return [FeatureLayer(name, node.output[0], shape[1], "join", convolutions)]
 
 
-def _pool(model: onnx.ModelProto, wiring: Wiring, convolutions: int) -> list[Layer]:
+def _pool(model: onnx.ModelProto, wiring: Wiring, convolutions: int) -> list[FeatureLayer]:
     try:
         head = find_cam_head(model)
     except InputError:
-        return []  # without a global pooling before the classifier
+        return []  # no global pooling before the classifier
     node = wiring.producer[head.pooled]
-    name = _short(title(node), ("GlobalAveragePool", "ReduceMean", "AveragePool"))
+    name = _short(node_name(node), ("GlobalAveragePool", "ReduceMean", "AveragePool"))
     channels = head.weights.shape[1]
-    return [Layer(name, head.pooled, channels, "pool", convolutions, spatial=False)]
+    return [FeatureLayer(name, head.pooled, channels, "pool", convolutions, spatial=False)]
 
 
 def _short(name: str, endings: tuple[str, ...]) -> str:
@@ -206,7 +210,7 @@ def _short(name: str, endings: tuple[str, ...]) -> str:
     return stem if slash and last in endings else name
 
 
-def _with_unique_names(layers: list[Layer]) -> list[Layer]:
+def _with_unique_names(layers: list[FeatureLayer]) -> list[FeatureLayer]:
     counts = Counter(layer.name for layer in layers)
     return [
         layer if counts[layer.name] == 1 else replace(layer, name=layer.tensor.strip("/"))
@@ -214,11 +218,11 @@ def _with_unique_names(layers: list[Layer]) -> list[Layer]:
     ]
 
 
-def with_peaks(model: onnx.ModelProto, layers: Sequence[Layer]) -> onnx.ModelProto:
-    """The model with the global maximum of every channel of ``layers`` as further outputs.
+def with_peaks(model: onnx.ModelProto, layers: Sequence[FeatureLayer]) -> onnx.ModelProto:
+    """Return the model with the global maximum of every channel of ``layers`` as extra outputs.
 
-    Each is (n, channels), in the order of ``layers`` and after the model's own output, so that
-    no feature map leaves the runtime.
+    Each has shape (n, channels). They follow the model's own output, in the order of ``layers``.
+    No feature map leaves the runtime.
     """
     nodes, outputs = [], []
     for number, layer in enumerate(layers):

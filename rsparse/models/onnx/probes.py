@@ -1,4 +1,4 @@
-"""A classifier with its inside in view: peaks of its layers, maps of its attention."""
+"""Look inside a classifier: peak activations of its layers, and attention maps."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.activation import total_activation
-from rsparse.core.attention import against_the_average, class_activation_map
+from rsparse.core.attention import class_activation_map, subtract_average_class
 from rsparse.errors import InputError
 from rsparse.models.onnx.cam_head import find_cam_head, with_features
 from rsparse.models.onnx.classifier import Classifier, Image
-from rsparse.models.onnx.graph import Layer, activation_layers, with_peaks
+from rsparse.models.onnx.graph import FeatureLayer, activation_layers, with_peaks
 
 Floats = NDArray[np.float32]
 
 
 class PeakProbe:
-    """The largest activation of every feature detector, for chosen layers.
+    """Measures the largest activation of every feature detector in the chosen layers.
 
     Only the maxima leave the runtime, so memory does not grow with images or feature maps.
     """
 
-    def __init__(self, classifier: Classifier, layers: Sequence[Layer]) -> None:
+    def __init__(self, classifier: Classifier, layers: Sequence[FeatureLayer]) -> None:
         self.classifier = classifier
         self.layers = tuple(layers)
         self._session = classifier.open_session(with_peaks(classifier.graph, self.layers))
@@ -34,13 +34,13 @@ class PeakProbe:
         return _peak_probe, (self.classifier, self.layers)
 
     def peaks(self, images: Sequence[Image]) -> tuple[Floats, list[Floats]]:
-        """Logits (n, n_classes), and for each layer its peaks (n, n_channels)."""
+        """Logits (n, n_classes), and the peaks (n, n_channels) of each layer."""
         outputs, *peaks = self._session.run(self.classifier.prepare(images))
         return self.classifier.scores(outputs), peaks
 
 
 class AttentionProbe:
-    """The last feature maps and the weights that make class activation maps of them.
+    """Gives the last feature maps, and the weights that turn them into class activation maps.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class AttentionProbe:
     Raises
     ------
     InputError
-        If the graph does not end in a global average pooling and a linear layer.
+        If the graph does not end in global average pooling and a linear layer.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -64,12 +64,12 @@ class AttentionProbe:
         return _attention_probe, (self.classifier,)
 
     def weights_for(self, index: int, center: bool = True) -> Floats:
-        """How features are weighed to explain a class: against the average class, or as is."""
+        """Weights of the features that explain a class, centred on the average class or not."""
         return self._centered[index] if center else self.weights[index]
 
     @cached_property
     def _centered(self) -> Floats:
-        return against_the_average(self.weights)
+        return subtract_average_class(self.weights)
 
     def features(self, images: Sequence[Image]) -> tuple[Floats, Floats]:
         """Logits (n, n_classes) and feature maps (n, n_channels, h, w).
@@ -77,7 +77,7 @@ class AttentionProbe:
         Raises
         ------
         InputError
-            If the maps and weights do not add up to the logits, so the graph was misread.
+            If the maps and weights do not add up to the logits: the graph was misread.
         """
         outputs, features = self._session.run(self.classifier.prepare(images))
         logits = self.classifier.scores(outputs)
@@ -88,16 +88,16 @@ class AttentionProbe:
         if not difference <= 1e-3 * max(float(np.ptp(logits)), 1e-6):
             raise InputError(
                 f"{self.classifier.path}: its last feature maps and weights "
-                "do not add up to its class scores, so they explain no class"
+                "do not add up to its class scores, so they cannot explain a class"
             )
         return logits, features
 
 
-# Unpickled classifiers are one object in a process, and so are the probes made of them.
+# A process unpickles a classifier once, and likewise builds each probe on it once.
 
 
 @lru_cache(maxsize=4)
-def _peak_probe(classifier: Classifier, layers: tuple[Layer, ...]) -> PeakProbe:
+def _peak_probe(classifier: Classifier, layers: tuple[FeatureLayer, ...]) -> PeakProbe:
     return PeakProbe(classifier, layers)
 
 
@@ -108,7 +108,7 @@ def _attention_probe(classifier: Classifier) -> AttentionProbe:
 
 def layer_activations(
     classifier: Classifier, images: Sequence[Image], gamma: float = 0.0
-) -> tuple[list[Layer], NDArray[np.float64]]:
+) -> tuple[list[FeatureLayer], NDArray[np.float64]]:
     """The total activation V_l (eq. 7) of every layer for every image.
 
     Parameters
@@ -118,11 +118,11 @@ def layer_activations(
     images : sequence of (h, w, 3) arrays
         uint8, or float32 in [0, 1].
     gamma : float
-        Threshold γ: detectors that respond no more than this do not count.
+        Threshold γ: detectors whose activation is not above it do not count.
 
     Returns
     -------
-    layers : list of Layer
+    layers : list of FeatureLayer
         In the graph's order.
     totals : ndarray of shape (n_images, n_layers), float64
     """
@@ -137,7 +137,7 @@ def attention_maps(
     classes: Sequence[int] | None = None,
     center: bool = True,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Class activation maps of images.
+    """Compute the class activation maps of images.
 
     Parameters
     ----------
@@ -146,10 +146,9 @@ def attention_maps(
     images : sequence of (h, w, 3) arrays
         uint8, or float32 in [0, 1].
     classes : sequence of int, optional
-        The class to explain for each image; the predicted one by default.
+        The class to explain for each image; the predicted class by default.
     center : bool
-        Weigh features for the class against the average class (see
-        ``core.attention.against_the_average``).
+        Subtract the weights of the average class (see ``core.attention.subtract_average_class``).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The record inside an ONNX file: what made the model, from what."""
+"""Read the record inside an ONNX file, which tells how the model was made."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rsparse.errors import InputError
 from rsparse.store.records import MODEL, check_record
 
 RECORD_KEY = "rsparse.record"
-"""The metadata that hold it."""
+"""The metadata key of the record."""
 
 
 def record_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any] | None:
-    """The record of a model, ``None`` for one that rsparse did not make.
+    """The record of a model; ``None`` if rsparse did not make the model.
 
     Raises
     ------
     InputError
-        If the metadata that tell it are damaged.
+        If the metadata that hold it are damaged.
     """
     if RECORD_KEY not in metadata:
         return None

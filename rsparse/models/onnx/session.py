@@ -1,4 +1,4 @@
-"""onnxruntime over a graph in memory."""
+"""Run a graph in memory with onnxruntime."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Arrays = list[NDArray[np.float32]]
 
 
 class Session:
-    """Runs a graph with one image input, as many images at a time as the graph is made for.
+    """Runs a graph with one image input, with the batch size that the graph is made for.
 
-    A graph that leaves the batch open runs one image at a time: on CPUs that is as fast as any
-    batch, and what comes out for an image cannot depend on its neighbours. A graph with a fixed
-    batch of n runs groups of n, the last one filled up with its last image.
+    A graph with an open batch size runs one image at a time. On CPUs this is as fast as larger
+    batches, and the result for an image cannot depend on its neighbours. A graph with a fixed
+    batch of n runs groups of n; the last group is padded with copies of its last image.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Session:
     batch : int or None
         The fixed batch.
     threads : int
-        Cores used inside one forward pass.
+        Cores used within one forward pass.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is raised, and said once
+        options.log_severity_level = 4  # errors are raised; do not log them as well
         self.path = path
         self.batch = batch or 1
         try:
@@ -51,12 +51,12 @@ class Session:
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,
             )
-        except Exception as error:  # onnxruntime raises its own kinds
+        except Exception as error:  # onnxruntime raises its own types
             raise InputError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
         self._input = self._session.get_inputs()[0].name
 
     def run(self, inputs: NDArray[np.float32]) -> Arrays:
-        """All outputs for inputs of shape (n, …), each of shape (n, …)."""
+        """Return all outputs, each of shape (n, …), for inputs of shape (n, …)."""
         if len(inputs) == 0:
             raise ValueError("no image to run")
         groups = list(self._groups(inputs))
@@ -73,7 +73,7 @@ class Session:
     def _run_group(self, group: NDArray[np.float32]) -> Arrays:
         try:
             outputs: list[Any] = self._session.run(None, {self._input: group})
-        except Exception as error:  # onnxruntime raises its own kinds
+        except Exception as error:  # onnxruntime raises its own types
             raise InputError(
                 f"{self.path}: onnxruntime cannot run it: {_first_line(error)}"
             ) from error

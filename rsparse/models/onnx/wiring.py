@@ -1,4 +1,4 @@
-"""Reading an ONNX graph: who makes a tensor, who takes it, what is constant."""
+"""Index an ONNX graph: which node makes a tensor, which nodes use it, what is constant."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onnx import helper, numpy_helper
 
 
 class Wiring:
-    """An index over a graph's nodes and constants.
+    """An index of a graph's nodes and constants.
 
     Attributes
     ----------
     producer : dict
         The node that makes each tensor.
     consumers : dict
-        The nodes that take each tensor.
+        The nodes that use each tensor.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -34,7 +34,7 @@ class Wiring:
         self._shapes: dict[str, tuple[int | None, ...]] | None = None
 
     def stored(self, name: str) -> onnx.TensorProto | None:
-        """The tensor stored in the graph under a name, ``None`` for computed ones."""
+        """The tensor stored in the graph under a name; ``None`` if it is computed."""
         if name in self._stored:
             return self._stored[name]
         node = self.producer.get(name)
@@ -44,7 +44,7 @@ class Wiring:
         return value if isinstance(value, onnx.TensorProto) else None
 
     def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a stored tensor, ``None`` for computed ones."""
+        """The value of a stored tensor; ``None`` if it is computed."""
         tensor = self.stored(name)
         return None if tensor is None else numpy_helper.to_array(tensor)
 
@@ -53,7 +53,7 @@ class Wiring:
         return [name for name in node.input if name and self.stored(name) is None]
 
     def list_argument(self, node: onnx.NodeProto, name: str, position: int) -> list[int] | None:
-        """A list of numbers that older opsets keep in an attribute, newer ones in an input."""
+        """A list of numbers; older opsets store it as an attribute, newer ones as an input."""
         value = attribute(node, name)
         if value is not None:
             return [int(number) for number in value]
@@ -63,7 +63,7 @@ class Wiring:
         return None if numbers is None else [int(number) for number in numbers.reshape(-1)]
 
     def shape(self, model: onnx.ModelProto, name: str) -> tuple[int | None, ...] | None:
-        """The inferred shape of a tensor, ``None`` where nothing is known of it."""
+        """The inferred shape of a tensor, ``None`` if nothing is known about it."""
         if self._shapes is None:
             self._shapes = _inferred_shapes(model)
         return self._shapes.get(name)
@@ -77,15 +77,15 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     return default
 
 
-def title(node: onnx.NodeProto) -> str:
-    """How a node is called: by its name, or by what it makes."""
+def node_name(node: onnx.NodeProto) -> str:
+    """The name of a node, or of its first output if the node has no name."""
     return node.name or node.output[0]
 
 
 def copy_with_outputs(
     model: onnx.ModelProto, nodes: list[onnx.NodeProto], outputs: list[str]
 ) -> onnx.ModelProto:
-    """The model with ``nodes`` added at its end and ``outputs`` after its own."""
+    """Return the model with ``nodes`` appended, and ``outputs`` after its own outputs."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     changed.graph.node.extend(nodes)
@@ -98,7 +98,7 @@ def copy_with_outputs(
 def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # of several kinds, where a graph's shapes contradict each other
+    except Exception:  # of several types, if a graph's shapes contradict each other
         return {}
     return {
         value.name: tuple(
@@ -111,5 +111,5 @@ def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]
 
 
 def as_numbers(value: NDArray[Any] | None) -> NDArray[np.float32] | None:
-    """A stored tensor as float32."""
+    """Convert a stored tensor to float32."""
     return None if value is None else np.asarray(value, np.float32)

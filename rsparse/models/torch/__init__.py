@@ -1,1 +1,1 @@
-"""ONNX classifiers in torch: gradients, and weights that can be trained."""
+"""Convert ONNX classifiers to torch for gradients and training."""

@@ -1,4 +1,4 @@
-"""The one place that imports onnx2torch."""
+"""Import onnx2torch and patch its faults; nothing else imports it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def import_onnx2torch() -> tuple[Callable[..., Any], Callable[..., Any]]:
             from onnx2torch import convert
             from onnx2torch.node_converters import get_converter
 
-            _mend_slicing()
+            _patch_slicing()
     except ImportError as error:
         raise InputError(
             f"attacks need {error.name or 'onnx2torch'}, which is not installed: "
@@ -38,10 +38,10 @@ def import_onnx2torch() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 @contextmanager
 def _torchvision_deferred() -> Iterator[None]:
-    """Let stand-ins for torchvision be imported, which import it when they are first run.
+    """Replace torchvision by stand-ins that import it when they are first called.
 
-    onnx2torch wants it for two operators of detectors. Importing it takes as long as torch does,
-    and fails where its compiled part was built for another torch.
+    onnx2torch needs torchvision for two operators of object detectors only. The import takes as
+    long as that of torch, and fails if torchvision was compiled for another version of torch.
     """
     if "torchvision" in sys.modules:
         yield
@@ -59,7 +59,7 @@ def _torchvision_deferred() -> Iterator[None]:
 
 
 def _operator(name: str) -> Callable[..., Any]:
-    """An operator of torchvision, which is imported when it is run."""
+    """An operator of torchvision, which is imported when the operator is called."""
     if name.startswith("__"):
         raise AttributeError(name)
 
@@ -69,10 +69,10 @@ def _operator(name: str) -> Callable[..., Any]:
     return run
 
 
-def _mend_slicing() -> None:
-    """Let converted Slice operators index by tuples.
+def _patch_slicing() -> None:
+    """Make converted Slice operators index with tuples.
 
-    onnx2torch 1.5 indexes by lists, which torch deprecates and announces to read as numbers.
+    onnx2torch 1.5 indexes with lists. torch has deprecated this and will treat them as arrays.
     """
     from onnx2torch.node_converters import slice as slicing
 

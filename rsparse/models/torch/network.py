@@ -1,4 +1,4 @@
-"""Graphs that are not classifiers, by torch: arrays in, arrays out."""
+"""Run ONNX graphs other than classifiers in torch: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ import torch  # noqa: E402
 
 
 class TorchNetwork:
-    """A graph of one image input and one output, of any batch, on torch's device ``device``."""
+    """A graph with one image input and one output, of any batch size, on a torch device."""
 
     def __init__(self, model: onnx.ModelProto, device: str) -> None:
         self.device = device
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of onnx2torch, about its own internals
+            warnings.simplefilter("ignore")  # onnx2torch warns about its own internals
             self._network = convert(with_cast_weights(model)).eval().to(device)
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The output (n, …) for an input (n, …); fewer at a time if memory is short.
+        """Return the output (n, …) for an input (n, …); split the batch if memory runs out.
 
         Raises
         ------
@@ -40,7 +40,7 @@ class TorchNetwork:
                 output = self._network(torch.from_numpy(x).to(self.device))
                 return np.asarray(output.cpu().numpy(), np.float32)
         except torch.OutOfMemoryError:
-            pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+            pass  # retry outside this block: the exception keeps the failed attempt's memory
         half = len(x) // 2
         if half == 0:
             raise InputError(f"is too large for the memory of device {self.device!r}")
@@ -48,14 +48,14 @@ class TorchNetwork:
 
 
 def with_cast_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with weights of the type that it casts them to: onnx2torch does not cast them."""
+    """Replace casts of weights by cast weights, since onnx2torch does not cast them."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in weights]:
-        wanted = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
-        array = numpy_helper.to_array(weights[node.input[0]]).astype(wanted)
+        dtype = helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+        array = numpy_helper.to_array(weights[node.input[0]]).astype(dtype)
         graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
         graph.node.remove(node)
     return changed

@@ -1,8 +1,8 @@
-"""Convolutions whose weights stay as they are, for passes that want the image's gradient only.
+"""Speed up convolutions with frozen weights, for passes that need only the image's gradient.
 
-What torch's own convolution does for weights that may change is left out: their layout is prepared
-once, not at every call, the activation behind a convolution is computed with it, and its input is
-not kept. oneDNN's operators for that are what torch itself compiles networks to.
+Frozen weights allow three savings over torch's own convolution: their layout is prepared once
+instead of at every call, the activation after a convolution is fused with it, and the input is
+not kept. The oneDNN operators used here are those that torch itself compiles networks to.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _OPERATORS = (
 )
 _onednn: Any = torch.ops.mkldnn
 
-Limits = tuple[float, float | None]  # what an activation is clipped to; without the second, ReLU
+Limits = tuple[float, float | None]  # an activation's clipping range; (0, None) is ReLU
 
 
 def can_pack() -> bool:
-    """Whether this torch has oneDNN, and its operators for weights that do not change."""
+    """Whether this build of torch has oneDNN and its operators for frozen weights."""
     return torch.backends.mkldnn.is_available() and all(
         hasattr(_onednn, name) for name in _OPERATORS
     )
 
 
 class PackedConvolution(nn.Module):
-    """A convolution, and perhaps the ReLU behind it, which does not learn.
+    """A convolution with frozen weights, optionally followed by a ReLU.
 
     Parameters
     ----------
     convolution : Conv2d
-        Padded by zeros.
+        Padded with zeros.
     limits : (float, float), (float, None) or None
-        What the results are clipped to; ``None`` clips nothing.
+        The range that results are clipped to; ``None`` does not clip.
     """
 
     weight: torch.Tensor
@@ -63,12 +63,12 @@ class PackedConvolution(nn.Module):
         self._packed_back: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The activation of ``x`` (n, c, h, w)."""
+        """Return the activation for ``x`` (n, c, h, w)."""
         y: torch.Tensor = _Convolve.apply(x, self)
         return y
 
     def convolve(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve, and clip; the first images' size decides how the weights are laid out."""
+        """Convolve and clip; the size of the first images determines the layout of the weights."""
         if self._packed is None:
             self._packed = _onednn._reorder_convolution_weight(
                 self.weight, self._padding, *self._shape, list(x.shape)
@@ -79,7 +79,7 @@ class PackedConvolution(nn.Module):
         return y
 
     def clip_back(self, gradient: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The gradient at the convolution's output, from the one behind its clipping."""
+        """Return the gradient before clipping, from the gradient after it."""
         assert self.limits is not None
         low, high = self.limits
         if high is None:
@@ -87,7 +87,7 @@ class PackedConvolution(nn.Module):
         return torch.ops.aten.hardtanh_backward(gradient, y, low, high)
 
     def convolve_back(self, gradient: torch.Tensor, size: torch.Size) -> torch.Tensor:
-        """The gradient at the input, of a ``size``, from the one at the output."""
+        """Return the gradient at the input, of shape ``size``, from that at the output."""
         stride, dilation, groups = self._shape
         more = [
             size[2 + d]
@@ -118,7 +118,7 @@ class PackedConvolution(nn.Module):
 
 
 class _Convolve(torch.autograd.Function):
-    """A ``PackedConvolution`` with the gradient of its input."""
+    """The autograd function of ``PackedConvolution``: a gradient for the input only."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, module: PackedConvolution) -> torch.Tensor:
@@ -137,7 +137,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def pack(network: GraphModule) -> None:
-    """Exchange a network's convolutions, with the ReLUs that follow one, for packed ones."""
+    """Replace a network's convolutions, and the ReLUs that follow them, by packed ones."""
     modules = dict(network.named_modules())
     calls = Counter(node.target for node in network.graph.nodes)
     for node in list(network.graph.nodes):
@@ -146,17 +146,17 @@ def pack(network: GraphModule) -> None:
             continue
         limits = None
         if len(node.users) == 1:
-            (behind,) = node.users
-            limits = _limits_of(behind, modules)
+            (activation,) = node.users
+            limits = _limits_of(activation, modules)
             if limits is not None:
-                behind.replace_all_uses_with(node)
-                network.graph.erase_node(behind)
+                activation.replace_all_uses_with(node)
+                network.graph.erase_node(activation)
         network.set_submodule(place, PackedConvolution(modules[place], limits))
     network.recompile()
 
 
 def _convolution_of(node: Node, modules: dict[str, nn.Module]) -> str | None:
-    """Where the convolution of a node lies, which may be padded before: its name."""
+    """The name of a node's convolution, which a padding may precede; ``None`` for other nodes."""
     if node.op != "call_module":
         return None
     place, module = str(node.target), modules[str(node.target)]

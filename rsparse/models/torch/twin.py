@@ -1,4 +1,4 @@
-"""The torch twin of an ONNX classifier: the same logits, and gradients down to the pixels."""
+"""Convert an ONNX classifier to its torch twin: equal logits, and gradients of the pixels."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from rsparse.models.torch.packed import can_pack, pack  # noqa: E402
 class Twin(nn.Module):
     """A classifier in torch, from pixels to logits.
 
-    Takes (n, 3, h, w) float32 RGB in [0, 1] of any h and w and gives logits (n, n_classes).
-    Resizing, scaling, channel order, layout and class offset are inside, differentiable, and the
-    same operators as the ``Classifier``'s; nothing is rounded. Every parameter is frozen, so a
-    backward pass computes the gradient of the image only.
+    It maps float32 RGB images (n, 3, h, w) in [0, 1], of any h and w, to logits (n, n_classes).
+    Resizing, scaling, channel order, layout and class offset are included. They are
+    differentiable and the same operations as in ``Classifier``; nothing is rounded. Every
+    parameter is frozen, so a backward pass computes the gradient of the image only.
     """
 
     mean: torch.Tensor
@@ -47,29 +47,29 @@ class Twin(nn.Module):
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (n, n_classes) of RGB images (n, 3, h, w) in [0, 1]."""
+        """Return logits (n, n_classes) for RGB images (n, 3, h, w) in [0, 1]."""
         x = self._resized(x) * self.spec.range
         if self.spec.channels == "bgr":
             x = x.flip(1)
         x = (x - self.mean) / self.std
         if self.spec.layout == "NHWC":
             x = x.permute(0, 2, 3, 1)
-        elif x.device.type == "cpu":  # convolutions on a CPU read channels last a third faster
+        elif x.device.type == "cpu":  # convolutions on a CPU are a third faster channels-last
             x = x.contiguous(memory_format=torch.channels_last)
         return self._outputs(x)[:, self.spec.class_offset :]
 
     def logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Class scores (n, n_classes) of (h, w, 3) images of one size, as a ``Classifier``'s.
+        """Class scores (n, n_classes) of (h, w, 3) images that all have the same size.
 
-        Images of the network's input size give the scores that ``Classifier.logits`` gives, up to
-        ``PARITY_TOLERANCE`` of their range.
+        For images of the network's input size the scores equal those of ``Classifier.logits``
+        to within ``PARITY_TOLERANCE`` of their range.
         """
         try:
             pixels = torch.from_numpy(np.stack(images)).to(self.mean.device)
             with torch.inference_mode(), float32_in_full():
                 return np.asarray(self(pixels.permute(0, 3, 1, 2) / 255).cpu().numpy())
         except torch.OutOfMemoryError:
-            pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+            pass  # retry outside this block: the exception keeps the failed attempt's memory
         half = len(images) // 2
         if half == 0:
             raise InputError(f"the memory of device {str(self.mean.device)!r} is too small for it")
@@ -88,7 +88,7 @@ class Twin(nn.Module):
         return torch.from_numpy(resize_matrix(n_from, n_to).copy()).to(like)
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """The network's outputs, in groups where its graph has a fixed batch."""
+        """The network's outputs, computed in groups if its graph has a fixed batch size."""
         if self.batch is None:
             return self.network(x)
         missing = -len(x) % self.batch
@@ -103,16 +103,16 @@ def load_twin(classifier: Classifier, device: str = "cpu", *, trainable: bool = 
     Parameters
     ----------
     classifier : Classifier
-        What to convert.
+        The classifier to convert.
     device : str
         Where the twin computes: ``cpu``, ``cuda``, ….
     trainable : bool
-        Whether weights are to be set free: convolutions are then torch's own.
+        Whether weights will be trained; if so, torch's own convolutions are kept.
 
     Returns
     -------
     Twin
-        In evaluation mode, nothing in it trainable.
+        In evaluation mode, with all weights frozen.
 
     Raises
     ------
@@ -123,9 +123,9 @@ def load_twin(classifier: Classifier, device: str = "cpu", *, trainable: bool = 
     _check_operators(classifier)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of onnx2torch, about its own internals
+            warnings.simplefilter("ignore")  # onnx2torch warns about its own internals
             network = convert(classifier.graph)
-    except Exception as error:  # the converters raise many kinds
+    except Exception as error:  # the converters raise many types
         detail = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(
             f"{classifier.path}: cannot be converted to torch for attacks: {detail}"
@@ -149,7 +149,7 @@ def _check_operators(classifier: Classifier) -> None:
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         raise InputError(
-            f"{classifier.path}: cannot be attacked by gradients: onnx2torch does not know "
+            f"{classifier.path}: cannot be attacked by gradients: onnx2torch does not support "
             f"the operator{plural} {', '.join(unknown)}"
         )
 
@@ -165,7 +165,7 @@ def _is_known(node: onnx.NodeProto, versions: dict[str, int]) -> bool:
 
 
 def check_parity(classifier: Classifier, twin: Twin) -> None:
-    """See that a twin gives onnxruntime's logits.
+    """Check that a twin gives the same logits as onnxruntime.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def check_parity(classifier: Classifier, twin: Twin) -> None:
     try:
         with torch.no_grad(), float32_in_full():
             found = twin(x).cpu().numpy()
-    except Exception as error:  # a converted graph may fail in any way
+    except Exception as error:  # a converted graph may raise anything
         detail = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{classifier.path}: its torch twin does not run: {detail}") from error
     different = disagreement(found, expected)

@@ -1,7 +1,7 @@
-"""The weights of a graph and of its torch twin: which is which, and from one to the other.
+"""Match the weights of a graph with those of its torch twin, and copy them in both directions.
 
-onnx2torch makes one module for each node, in the graph's order, so a weight's place in the twin
-follows from its node. That is not taken on trust: each pair is compared when it is found.
+onnx2torch makes one module for each node, in the graph's order, so a weight's location in the
+twin follows from its node. Each pair of weights is compared to verify this.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from torch import fx, nn
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile
-from rsparse.models.onnx.wiring import Wiring, attribute, title
+from rsparse.models.onnx.wiring import Wiring, attribute, node_name
 from rsparse.models.torch.twin import Twin
 
-Weights = dict[str, NDArray[np.float32]]
+WeightArrays = dict[str, NDArray[np.float32]]
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 NORMALISING = ("BatchNormalization", "InstanceNormalization", "LayerNormalization")
@@ -34,10 +34,10 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 @dataclass(frozen=True)
-class Place:
+class WeightLocation:
     """Where the twin keeps a tensor that the graph stores.
 
-    The twin's tensor is the stored one, transposed where told, times ``scale``.
+    The twin's tensor is the stored one times ``scale``, and transposed if ``transposed`` is set.
     """
 
     stored: str
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def is_statistic(self) -> bool:
-        """Whether it follows the images instead of a gradient."""
+        """Whether it is updated from the images instead of by a gradient."""
         return self.attribute in _STATISTICS
 
     def as_stored(self) -> NDArray[np.float32]:
@@ -65,48 +65,48 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A node with weights: its name, its operator, and where its weights are."""
+class TrainableLayer:
+    """A node with weights: its name, its operator, and the locations of its weights."""
 
     name: str
     kind: str
-    places: tuple[Place, ...]
+    locations: tuple[WeightLocation, ...]
 
 
-def find_layers(classifier: Classifier, twin: Twin) -> list[Layer]:
-    """The layers whose weights can be trained, in the graph's order.
+def find_layers(classifier: Classifier, twin: Twin) -> list[TrainableLayer]:
+    """Find the layers whose weights can be trained, in the graph's order.
 
-    Those are convolutions, linear maps with the sum after them, and normalisations. Other
-    constants, such as an input's scaling, stay as they are.
+    These are convolutions, linear layers with the bias added after them, and normalisations.
+    Other constants, such as the scaling of the input, do not count.
 
     Raises
     ------
     InputError
-        If a weight of the twin is not the one that the graph stores.
+        If a weight of the twin differs from the one that the graph stores.
     """
     graph = classifier.graph.graph
     calls = [node for node in twin.network.graph.nodes if node.op == "call_module"]  # type: ignore[union-attr]
     if len(calls) != len(graph.node):
-        raise InputError(f"{classifier.path}: its torch twin has other nodes than the graph")
+        raise InputError(f"{classifier.path}: its torch twin and its graph differ in their nodes")
     reader = _Reader(graph, twin.network)
     layers = [
-        Layer(title(node), node.op_type, places)
+        TrainableLayer(node_name(node), node.op_type, locations)
         for node, call in zip(graph.node, calls, strict=True)
-        if (places := tuple(reader.places(node, call)))
+        if (locations := tuple(reader.locations(node, call)))
     ]
-    for place in (place for layer in layers for place in layer.places):
-        rounding = 0 if place.scale == 1 else 1e-6
-        stored = reader.values[place.stored]
-        if not np.allclose(place.as_stored(), stored, rtol=rounding, atol=0, equal_nan=True):
+    for location in (location for layer in layers for location in layer.locations):
+        rounding = 0 if location.scale == 1 else 1e-6
+        stored = reader.values[location.stored]
+        if not np.allclose(location.as_stored(), stored, rtol=rounding, atol=0, equal_nan=True):
             raise InputError(
-                f"{classifier.path}: cannot be retrained: its torch twin has other weights "
-                f"{place.stored!r}"
+                f"{classifier.path}: cannot be retrained: its torch twin has different weights "
+                f"{location.stored!r}"
             )
     return layers
 
 
 class _Reader:
-    """Finds the weights of nodes."""
+    """Finds the locations of weights, node by node."""
 
     def __init__(self, graph: onnx.GraphProto, network: nn.Module) -> None:
         self.network = network
@@ -117,19 +117,19 @@ class _Reader:
             if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 0
         }
 
-    def places(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[Place]:
-        """Where the weights of a node are; none for a node without any."""
+    def locations(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[WeightLocation]:
+        """The locations of a node's weights; none if it has no weights."""
         if node.op_type not in (*LINEAR, *NORMALISING) and not self._is_bias(node):
             return
         module = self.network.get_submodule(str(call.target))
-        if isinstance(module, nn.Sequential):  # a padding that torch has no word for, before it
+        if isinstance(module, nn.Sequential):  # preceded by a padding that torch does not support
             module = module[-1]
         if isinstance(getattr(module, "weight", None), torch.Tensor):
             yield from self._of_module(node, module)
         else:
             yield from self._of_arguments(node, call)
 
-    def _of_module(self, node: onnx.NodeProto, module: nn.Module) -> Iterator[Place]:
+    def _of_module(self, node: onnx.NodeProto, module: nn.Module) -> Iterator[WeightLocation]:
         is_gemm = node.op_type == "Gemm"
         scales = {name: float(attribute(node, name, 1.0)) for name in ("alpha", "beta")}
         names = ("weight", "bias", *_STATISTICS)
@@ -138,9 +138,9 @@ class _Reader:
                 is_weight = name == "weight"
                 transposed = is_gemm and is_weight and not attribute(node, "transB", 0)
                 scale = scales["alpha" if is_weight else "beta"] if is_gemm else 1.0
-                yield Place(stored, module, name, transposed, scale)
+                yield WeightLocation(stored, module, name, transposed, scale)
 
-    def _of_arguments(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[Place]:
+    def _of_arguments(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[WeightLocation]:
         if node.op_type in NORMALISING:
             return  # its statistics are computed in the graph
         for stored, argument in zip(node.input, call.args, strict=False):
@@ -148,49 +148,51 @@ class _Reader:
                 continue
             if stored in self.values:
                 owner, _, name = str(argument.target).rpartition(".")
-                yield Place(stored, self.network.get_submodule(owner), name)
+                yield WeightLocation(stored, self.network.get_submodule(owner), name)
 
     def _is_bias(self, node: onnx.NodeProto) -> bool:
-        """Whether a node adds stored numbers to what a linear layer gives."""
+        """Whether a node adds stored numbers to the output of a linear layer."""
         computed = self.wiring.computed_inputs(node)
         before = self.wiring.producer.get(computed[0]) if len(computed) == 1 else None
         return node.op_type == "Add" and before is not None and before.op_type in LINEAR
 
 
-def choose_layers(layers: list[Layer], wanted: str, batch_norm: bool, where: str) -> list[Layer]:
-    """The layers that are to be trained.
+def choose_layers(
+    layers: list[TrainableLayer], choice: str, batch_norm: bool, where: str
+) -> list[TrainableLayer]:
+    """Choose the layers to train.
 
     Parameters
     ----------
-    layers : list of Layer
-    wanted : str
-        ``all``, ``head`` (the last linear layer with the sum after it), or names with ``*`` and
-        ``?``, separated by commas.
+    layers : list of TrainableLayer
+    choice : str
+        ``all``, ``head`` (the last linear layer with its bias), or names with ``*`` and ``?``,
+        separated by commas.
     batch_norm : bool
-        Whether batch normalisations are among them.
+        Whether to train batch normalisations too.
     where : str
         The model's file, for messages.
 
     Raises
     ------
     InputError
-        If no layer is left, or a name fits none.
+        If no layer is left, or a name matches none.
     """
     free = [one for one in layers if batch_norm or one.kind != "BatchNormalization"]
     if not free:
-        raise InputError(f"{where}: has no layer that could be trained")
-    if wanted == "all":
+        raise InputError(f"{where}: has no layers that can be trained")
+    if choice == "all":
         return free
-    if wanted == "head":
+    if choice == "head":
         heads = [number for number, one in enumerate(free) if one.kind in LINEAR]
         return free[heads[-1] :] if heads else free[-1:]
     chosen = set()
-    for pattern in (word.strip() for word in wanted.split(",")):
+    for pattern in (word.strip() for word in choice.split(",")):
         fitting = {one.name for one in free if fnmatchcase(one.name, pattern)}
         if not fitting:
             some = ", ".join(one.name for one in free[-3:])
             raise InputError(
-                f"layers: expected all, head or names of layers, got {pattern!r}; "
+                f"layers: expected all, head or layer names, got {pattern!r}; "
                 f"the last layers of {where} are {some}"
             )
         chosen |= fitting
@@ -198,83 +200,89 @@ def choose_layers(layers: list[Layer], wanted: str, batch_norm: bool, where: str
 
 
 class Trainable:
-    """A twin some of whose weights can change.
+    """A twin with some trainable weights.
 
     Attributes
     ----------
     twin : Twin
-        In evaluation mode but for the batch normalisations that are trained.
-    layers : list of Layer
-        Those that are trained.
+        In evaluation mode, except for the batch normalisations that are trained.
+    layers : list of TrainableLayer
+        The layers that are trained.
     parameters : dict of str to Parameter
-        What has a gradient, by the name under which the graph stores it.
+        The tensors with a gradient, by their names in the graph.
     statistics : dict of str to Tensor
-        What follows the images: means and variances of trained batch normalisations.
+        The means and variances of the trained batch normalisations.
     """
 
-    def __init__(self, twin: Twin, layers: list[Layer], chosen: list[Layer]) -> None:
+    def __init__(
+        self, twin: Twin, layers: list[TrainableLayer], chosen: list[TrainableLayer]
+    ) -> None:
         self.twin, self.layers = twin, chosen
-        self._everywhere: dict[str, list[Place]] = defaultdict(list)
-        for place in (place for layer in layers for place in layer.places):
-            self._everywhere[place.stored].append(place)
-        names = dict.fromkeys(place.stored for layer in chosen for place in layer.places)
+        self._everywhere: dict[str, list[WeightLocation]] = defaultdict(list)
+        for location in (location for layer in layers for location in layer.locations):
+            self._everywhere[location.stored].append(location)
+        names = dict.fromkeys(location.stored for layer in chosen for location in layer.locations)
         self._first = {name: self._everywhere[name][0] for name in names}
         self.parameters = {
-            name: self._free(name) for name, place in self._first.items() if not place.is_statistic
+            name: self._free(name)
+            for name, location in self._first.items()
+            if not location.is_statistic
         }
         self._batch_norms = [p.owner for p in self._first.values() if p.attribute == "running_mean"]
-        self.let_statistics_follow(True)
+        self.use_batch_statistics(True)
 
     @property
     def statistics(self) -> dict[str, torch.Tensor]:
-        """Means and variances that follow the images, by their names in the graph."""
-        return {name: place.tensor for name, place in self._first.items() if place.is_statistic}
+        """Means and variances of trained batch normalisations, by their names in the graph."""
+        return {
+            name: location.tensor for name, location in self._first.items() if location.is_statistic
+        }
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the images of a step are seen together by batch normalisations."""
+        """Whether batch normalisations are trained, so that a step needs all images at once."""
         return bool(self._batch_norms)
 
-    def let_statistics_follow(self, follow: bool) -> None:
-        """Let trained batch normalisations use and gather the images' statistics, or their own."""
+    def use_batch_statistics(self, enabled: bool) -> None:
+        """Let trained batch normalisations use and record the batch's statistics, or their own."""
         for module in self._batch_norms:
-            module.train(follow)
+            module.train(enabled)
 
     def _free(self, name: str) -> nn.Parameter:
-        """Make one parameter of a stored tensor, wherever the twin uses it."""
-        places = self._everywhere[name]
-        if len({(place.transposed, place.scale) for place in places}) > 1:
-            raise InputError(f"weights {name!r} are used in two ways and cannot be trained")
-        free = nn.Parameter(places[0].tensor.detach().clone())
-        for place in places:
-            place.owner._buffers.pop(place.attribute, None)
-            place.owner.register_parameter(place.attribute, free)
+        """Turn a stored tensor into one parameter, wherever the twin uses it."""
+        locations = self._everywhere[name]
+        if len({(location.transposed, location.scale) for location in locations}) > 1:
+            raise InputError(f"weights {name!r} are used in two ways, so they cannot be trained")
+        free = nn.Parameter(locations[0].tensor.detach().clone())
+        for location in locations:
+            location.owner._buffers.pop(location.attribute, None)
+            location.owner.register_parameter(location.attribute, free)
         return free
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that training changes, by the names in the graph; not copied."""
+        """All tensors that training changes, by their names in the graph; not copied."""
         return {**{n: p.detach() for n, p in self.parameters.items()}, **self.statistics}
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Put values into the twin, by the names of ``tensors()``."""
+        """Set the twin's tensors, by the names of ``tensors()``."""
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(tensors[name])
 
-    def weights(self) -> Weights:
-        """All that training changes, as the graph stores it."""
-        return {name: place.as_stored() for name, place in self._first.items()}
+    def weights(self) -> WeightArrays:
+        """All tensors that training changes, as the graph stores them."""
+        return {name: location.as_stored() for name, location in self._first.items()}
 
 
 def with_weights(file: OnnxFile, weights: Mapping[str, NDArray[Any]]) -> OnnxFile:
-    """The same model with other values in some of its stored tensors.
+    """Return the same model with new values in some of its stored tensors.
 
-    Those that do not change keep their bytes. ``sha256`` stays that of the file it was read from.
+    Tensors that do not change keep their bytes. ``sha256`` remains that of the original file.
 
     Raises
     ------
     InputError
-        If a value is no finite number.
+        If a value is not finite.
     """
     model = onnx.ModelProto()
     model.CopyFrom(file.model)
@@ -283,6 +291,6 @@ def with_weights(file: OnnxFile, weights: Mapping[str, NDArray[Any]]) -> OnnxFil
         if new is None or np.array_equal(new, numpy_helper.to_array(tensor)):
             continue
         if not np.isfinite(new).all():
-            raise InputError(f"weights {tensor.name!r} are no finite numbers any more")
+            raise InputError(f"weights {tensor.name!r} are no longer finite numbers")
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new), tensor.name))
     return dataclasses.replace(file, model=model)

@@ -1,1 +1,1 @@
-"""Classifiers by name: timm's networks, the hub's weights, and their export to ONNX."""
+"""Fetch classifiers by name: networks from timm, weights from the hub, export to ONNX."""

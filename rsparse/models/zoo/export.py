@@ -1,4 +1,4 @@
-"""A torch network as an ONNX file: clean names, any batch, the same bytes for the same weights."""
+"""Export a torch network to ONNX: clean names, any batch size, equal bytes for equal weights."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 17
-"""The newest that onnx2torch reads whole, so that what is exported can be attacked."""
+"""The newest opset that onnx2torch fully supports, so that exported models can be attacked."""
 
 
 def export_onnx(
     network: nn.Module, name: str, size: tuple[int, int], metadata: dict[str, str]
 ) -> bytes:
-    """The content of an ONNX file that computes what a network computes.
+    """Return the content of an ONNX file of a network.
 
-    Normalisations are folded into the convolutions before them. The batch is left open.
+    Normalisations are folded into the convolutions before them. The batch size is left open.
 
     Parameters
     ----------
     network : nn.Module
         In evaluation mode: (n, 3, h, w) float32 to logits (n, n_classes).
     name : str
-        What it is called: ``architecture.tag``.
+        The model's name: ``architecture.tag``.
     size : (int, int)
         Height and width of its input.
     metadata : dict
-        What the file says of itself.
+        The metadata of the file.
 
     Raises
     ------
     InputError
-        If it has operators that ONNX lacks, or is larger than one file can be.
+        If the network has operators that ONNX lacks, or is too large for a single file.
     """
     model = onnx.load_model_from_string(_exported(network, name, size))
     model.graph.name = name
@@ -51,11 +51,11 @@ def export_onnx(
     try:
         return bytes(model.SerializeToString(deterministic=True))
     except ValueError as error:  # protobuf's limit of 2 GB
-        raise InputError(f"{name}: is too large to be written as one file") from error
+        raise InputError(f"{name}: is too large for a single file") from error
 
 
 def torch_logits(network: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a network gives for its input (n, 3, h, w): logits (n, n_classes)."""
+    """Run a network on an input (n, 3, h, w); return logits (n, n_classes)."""
     import torch
 
     with torch.no_grad():
@@ -64,17 +64,17 @@ def torch_logits(network: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _exported(network: nn.Module, name: str, size: tuple[int, int]) -> bytes:
-    """What torch's exporter makes of it.
+    """Export a network with torch's exporter.
 
-    The exporter that traces is asked for: it names nodes by the modules they are in, folds the
-    normalisations, and needs no further package.
+    The tracing exporter is used, since it names nodes after their modules, folds normalisations
+    and needs no extra package.
     """
     import torch
 
-    content: Any = io.BytesIO()  # as good as a path, though torch's types leave it out
+    content: Any = io.BytesIO()  # the exporter accepts it, though its annotation does not say so
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # its deprecation, and branches: parity tells of those
+            warnings.simplefilter("ignore")  # deprecation, and branches: the parity check covers it
             torch.onnx.export(
                 network,
                 (torch.zeros(1, 3, *size),),
@@ -85,17 +85,17 @@ def _exported(network: nn.Module, name: str, size: tuple[int, int]) -> bytes:
                 output_names=["logits"],
                 dynamic_axes={"input": {0: "n"}, "logits": {0: "n"}},
             )
-    except Exception as error:  # the exporter raises many kinds
+    except Exception as error:  # the exporter raises many types
         detail = " ".join(str(error).split())[:300] or type(error).__name__
         raise InputError(f"{name}: cannot be exported to ONNX: {detail}") from error
     return content.getvalue()
 
 
 def _store_every_weight_once(graph: onnx.GraphProto) -> None:
-    """Give each node weights of its own.
+    """Give each node its own copy of its weights.
 
-    The exporter stores equal tensors once and passes them on by Identity, so that the graph would
-    depend on its weights: biases of a network that nobody trained are equal.
+    The exporter stores equal tensors once and shares them through Identity nodes. The graph would
+    then depend on the weights: in an untrained network, for example, all biases are equal.
     """
     stored = {tensor.name: tensor for tensor in graph.initializer}
     shared = {
@@ -113,10 +113,10 @@ def _store_every_weight_once(graph: onnx.GraphProto) -> None:
 
 
 def _rename(graph: onnx.GraphProto, architecture: str) -> None:
-    """Name nodes by their modules, tensors by their nodes, and weights by their modules."""
+    """Name nodes and weights after their modules, and tensors after their nodes."""
     names = [layer_name(architecture, node.name) for node in graph.node]
     if len({*names}) < len(names):
-        return  # two nodes of one name: the exporter's names are ugly, but unique
+        return  # two nodes would share a name: keep the exporter's names, which are unique
     tensors = _tensor_names(graph, names)
     for node, name in zip(graph.node, names, strict=True):
         node.name = name
@@ -131,7 +131,7 @@ def _rename(graph: onnx.GraphProto, architecture: str) -> None:
 
 
 def _tensor_names(graph: onnx.GraphProto, names: list[str]) -> dict[str, str]:
-    """New names of the tensors in a graph whose nodes get ``names``."""
+    """New names for the tensors of a graph whose nodes get ``names``."""
     new: dict[str, str] = {}
     fixed = {value.name for value in (*graph.input, *graph.output)}
     anonymous = {tensor.name for tensor in graph.initializer if tensor.name.startswith("onnx::")}

@@ -1,4 +1,4 @@
-"""The one place that imports huggingface_hub: weights, downloaded once and checked."""
+"""Download weights from the Hugging Face hub, once, and check them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rsparse.store.files import sha256_of_file
 
 WEIGHTS_FILE = "model.safetensors"
 TIMEOUT = 10.0
-"""Seconds that the hub may take to answer."""
+"""How many seconds to wait for the hub to answer."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Weights:
+class CachedWeights:
     """A checked file of weights in the hub's cache."""
 
     path: Path
@@ -30,17 +30,17 @@ class Weights:
     downloaded: bool
 
 
-def fetch_weights(repository: str) -> Weights:
-    """The weights of a repository of the Hugging Face hub.
+def fetch_weights(repository: str) -> CachedWeights:
+    """Fetch the weights of a repository on the Hugging Face hub.
 
-    They are looked for in the hub's cache (``HF_HOME``) and downloaded from the hub or the mirror
-    that ``HF_ENDPOINT`` names. The file's SHA-256 is compared with the one the hub tells, in the
-    cache too: a damaged file there is downloaded again.
+    If they are not in the hub's cache (``HF_HOME``), they are downloaded from the hub or from the
+    mirror that ``HF_ENDPOINT`` names. The file's SHA-256 is compared with the one that the hub
+    states. This applies to the cache too: a damaged file there is downloaded again.
 
     Raises
     ------
     InputError
-        If it cannot be downloaded or stored, or if it is not what the hub says.
+        If the file cannot be downloaded or stored, or if its SHA-256 differs from the hub's.
     """
     import huggingface_hub as hub
 
@@ -48,29 +48,29 @@ def fetch_weights(repository: str) -> Weights:
     if isinstance(cached, str):
         path, expected = Path(cached), _name_in_cache(Path(cached))
         if expected is not None and sha256_of_file(path) == expected:
-            return Weights(path, expected, downloaded=False)
-    with _hub_errors_told(hub, repository), _quiet(hub):
-        told = hub.get_hf_file_metadata(hub.hf_hub_url(repository, WEIGHTS_FILE), timeout=TIMEOUT)
-        expected = told.etag
+            return CachedWeights(path, expected, downloaded=False)
+    with _errors_on_one_line(hub, repository), _quiet(hub):
+        url = hub.hf_hub_url(repository, WEIGHTS_FILE)
+        expected = hub.get_hf_file_metadata(url, timeout=TIMEOUT).etag
         if not _SHA256.fullmatch(expected or ""):
-            raise InputError("the hub does not tell its SHA-256, so it cannot be checked")
+            raise InputError("cannot be checked, since the hub does not state its SHA-256")
         again = isinstance(cached, str) and sha256_of_file(Path(cached)) != expected
         path = Path(hub.hf_hub_download(repository, WEIGHTS_FILE, force_download=again))
     if sha256_of_file(path) != expected:
         path.resolve().unlink(missing_ok=True)
         raise InputError(
-            f"{_place(hub, repository)}: arrived damaged: its SHA-256 is not the one that the hub "
-            "tells; run the same command again"
+            f"{_place(hub, repository)}: arrived damaged: its SHA-256 differs from the one that "
+            "the hub states; run the same command again"
         )
-    return Weights(path, expected, downloaded=True)
+    return CachedWeights(path, expected, downloaded=True)
 
 
 def _name_in_cache(path: Path) -> str | None:
-    """The SHA-256 that a cached file was stored under: the cache links to it by that name."""
+    """The SHA-256 of a cached file: the cache is a link to a file of that name."""
     try:
         name = path.readlink().name
     except OSError:
-        return None  # a copy, where the disk has no links
+        return None  # a copy, if the disk does not support links
     return name if _SHA256.fullmatch(name) else None
 
 
@@ -80,7 +80,7 @@ def _place(hub: Any, repository: str) -> str:
 
 @contextmanager
 def _quiet(hub: Any) -> Iterator[None]:
-    """Without the hub's log: what matters is raised, and said once."""
+    """Silence the hub's log and warnings; errors are raised anyway."""
     level = hub.utils.logging.get_verbosity()
     hub.utils.logging.set_verbosity(hub.utils.logging.CRITICAL)
     try:
@@ -92,36 +92,35 @@ def _quiet(hub: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _hub_errors_told(hub: Any, repository: str) -> Iterator[None]:
-    """Turn what goes wrong on the way into one line."""
+def _errors_on_one_line(hub: Any, repository: str) -> Iterator[None]:
+    """Turn any failure into an ``InputError`` of one line."""
     try:
         yield
     except InputError as error:
         raise InputError(f"{_place(hub, repository)}: {error}") from None
-    except Exception as error:  # of the hub, of its HTTP library, of the disk
-        told = _explained(hub.errors, error)
-        raise InputError(f"{_place(hub, repository)}: {told}") from error
+    except Exception as error:  # from the hub, its HTTP library or the disk
+        raise InputError(f"{_place(hub, repository)}: {_explain(hub.errors, error)}") from error
 
 
-def _explained(errors: Any, error: Exception) -> str:
+def _explain(errors: Any, error: Exception) -> str:
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return "is not in the cache, and HF_HUB_OFFLINE forbids to download it"
+        return "is not in the cache, and HF_HUB_OFFLINE forbids downloading it"
     if isinstance(error, errors.GatedRepoError):
-        return "wants you to log in to the hub and accept its terms first"
+        return "requires you to log in to the hub and accept its terms first"
     if isinstance(error, (errors.RepositoryNotFoundError, errors.EntryNotFoundError)):
-        return "the hub does not have it"
+        return "is not on the hub"
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         later = "; try again later" if status == 429 or status >= 500 else ""
         return f"the hub answered with status {status}{later}"
-    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
-        return f"cannot be stored in the cache: {reason(error)}; HF_HOME names another place"
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return f"cannot be stored in the cache: {reason(error)}; set HF_HOME to another folder"
     return (
-        "cannot be downloaded; is there a connection? "
+        "cannot be downloaded; check the network connection "
         f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     )
 
 
-_OF_THE_DISK = frozenset(
+_DISK_ERRORS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 )

@@ -1,4 +1,4 @@
-"""How the nodes of an exported network are called: as its modules, Inception as in the paper."""
+"""Name the nodes of an exported network after its modules; Inception's as in the paper."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WRAPPERS = re.compile(r"/(conv(?=/Conv$)|bn/act(?=/\w+$)|pool(?=/GlobalAverageP
 
 
 def layer_name(architecture: str, scope: str) -> str:
-    """The name of a node of a network.
+    """Return the name of a node of a network.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def layer_name(architecture: str, scope: str) -> str:
     Returns
     -------
     str
-        The modules and the operator, ``blocks.0.1/Add``; in Inception-v3 and v4 with the paper's
-        words for the modules: ``mixed/tower/conv_1/Conv``.
+        The modules and the operator, ``blocks.0.1/Add``. Inception-v3 and v4 use the paper's
+        names for the modules: ``mixed/tower/conv_1/Conv``.
     """
     name = _WRAPPERS.sub("", _without_repeats(scope.strip("/")))
     block, slash, rest = name.partition("/")
@@ -76,7 +76,7 @@ def layer_name(architecture: str, scope: str) -> str:
 
 
 def _without_repeats(scope: str) -> str:
-    """``blocks/blocks.0/blocks.0.1/Add`` as ``blocks.0.1/Add``: the last one names them all."""
+    """Shorten ``blocks/blocks.0/blocks.0.1/Add`` to ``blocks.0.1/Add``: the last part says all."""
     parts = scope.split("/")
     followers = [*parts[1:], ""]
     return "/".join(
@@ -87,7 +87,7 @@ def _without_repeats(scope: str) -> str:
 
 
 def _v3_branch(block: str, branch: str) -> str:
-    """``branch3x3dbl_2`` of ``Mixed_5b`` as ``tower_1/conv_1``."""
+    """Rename ``branch3x3dbl_2`` of ``Mixed_5b`` to ``tower_1/conv_1``."""
     found = _BRANCH.fullmatch(branch)
     if found is None:
         return branch
@@ -97,6 +97,6 @@ def _v3_branch(block: str, branch: str) -> str:
         return "conv"
     stage = block.removeprefix("Mixed_")
     tower = (_V3_TOWERS.get(stage) or _V3_TOWERS[stage[0]])[found["kind"]]
-    if found["side"]:  # the two halves that the last blocks end in
+    if found["side"]:  # the last blocks end in two halves
         return f"{tower}/mixed/" + {"a": "conv", "b": "conv_1"}[found["side"]]
     return f"{tower}/" + ("conv" if found["step"] == "1" else f"conv_{int(found['step']) - 1}")

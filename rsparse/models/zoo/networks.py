@@ -1,4 +1,4 @@
-"""The one place that imports timm: its classifiers by name, built and with weights."""
+"""Look up timm's classifiers by name and build them with or without weights."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ IMAGENET_CLASSES = 1000
 
 @dataclass(frozen=True)
 class ZooModel:
-    """What timm says of a classifier before it is built.
+    """What timm knows about a classifier before it is built.
 
     Attributes
     ----------
     name : str
         Architecture and tag, such as ``inception_v3.tf_in1k``; the tag names the weights.
     spec : InputSpec
-        How it wants its input; with class names for the 1000 classes of ImageNet.
+        How to prepare its input, with class names if the classes are ImageNet's 1000.
     n_classes : int
     repository : str or None
-        Where the Hugging Face hub keeps its weights, ``None`` where it does not.
+        The Hugging Face repository of its weights, ``None`` if there is none.
     license : str or None
         The licence of its weights, as timm spells it.
     timm : str
-        The version of timm that says so.
+        The version of timm.
     """
 
     name: str
@@ -45,14 +45,14 @@ class ZooModel:
 
 
 def find_model(name: str) -> ZooModel:
-    """Look a classifier up.
+    """Look up a classifier.
 
-    A name without a tag is that of timm's default weights for the architecture.
+    A name without a tag means timm's default weights for the architecture.
 
     Raises
     ------
     InputError
-        If timm is not installed, knows no such model, or the model is no classifier of colour
+        If timm is not installed or has no such model, or if the model does not classify colour
         images.
     """
     timm = _import_timm()
@@ -62,9 +62,9 @@ def find_model(name: str) -> ZooModel:
     full_name = f"{settings.architecture}.{settings.tag}" if settings.tag else name
     channels, *size = settings.input_size
     if settings.num_classes < 1:
-        raise InputError(f"{full_name}: gives features, no classes; choose a classifier")
+        raise InputError(f"{full_name}: outputs features, not classes; choose a classifier")
     if channels != len(settings.mean) or channels != 3:
-        raise InputError(f"{full_name}: takes {channels} channels; expected colour images")
+        raise InputError(f"{full_name}: expected 3 colour channels as input, got {channels}")
     labels = _imagenet_names() if settings.num_classes == IMAGENET_CLASSES else None
     spec = InputSpec(tuple(size), settings.mean, settings.std, labels=labels)
     return ZooModel(
@@ -84,15 +84,15 @@ def build_network(model: ZooModel, weights: Path | None, seed: int = 0) -> nn.Mo
     ----------
     model : ZooModel
     weights : Path or None
-        A safetensors file. Without one weights are random: convolutions by He's rule, which keeps
-        activations at one scale through any depth, the rest as timm does.
+        A safetensors file. Without one, weights are random: those of convolutions follow He's
+        rule, which keeps activations at one scale through any depth, the others follow timm.
     seed : int
-        Of the random weights.
+        Seed of the random weights.
 
     Raises
     ------
     InputError
-        If the weights are not of this network.
+        If the weights do not belong to this network.
     """
     import torch
     from torch import nn
@@ -108,7 +108,7 @@ def build_network(model: ZooModel, weights: Path | None, seed: int = 0) -> nn.Mo
                 pretrained_cfg_overlay=overlay,
                 exportable=True,
             )
-        except Exception as error:  # of torch, safetensors and timm
+        except Exception as error:  # from torch, safetensors or timm
             detail = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(f"{model.name}: cannot be built: {detail}") from error
         if weights is None:
@@ -128,29 +128,29 @@ def _import_timm() -> Any:
             f"fetching models needs {error.name or 'timm'}, which is not installed: "
             "pip install 'rsparse[models]'"
         ) from error
-    except RuntimeError as error:  # of torchvision, where it was built for another torch
+    except RuntimeError as error:  # from torchvision, if it was built for another torch
         detail = " ".join(str(error).split())[:300]
         raise InputError(
-            f"timm cannot be imported: {detail}; install torch and torchvision of one build"
+            f"timm cannot be imported: {detail}; install matching builds of torch and torchvision"
         ) from error
     return timm
 
 
 def _names(timm: Any) -> set[str]:
-    """All names of models, with tags and without; those that timm has given up are left out."""
+    """All model names, with and without tags, except those that timm has deprecated."""
     return {*timm.list_models(), *timm.list_models(include_tags=True)}
 
 
 def _suggestions(timm: Any, name: str) -> str:
-    """The nearest names, those with weights first, as the end of a sentence."""
+    """The nearest names, pretrained models first, as the end of a sentence."""
     new_name = timm.models.get_deprecated_models().get(name)
     if new_name:
-        return f"; it is called {new_name} now"
+        return f"; it is now called {new_name}"
     for names in (timm.list_pretrained(), timm.list_models()):
         near = difflib.get_close_matches(name, names, n=3)
         if near:
             return f"; did you mean {', '.join(near)}?"
-    return "; timm.list_pretrained() in Python lists all"
+    return "; timm.list_pretrained() in Python lists all names"
 
 
 def _imagenet_names() -> tuple[str, ...]:
