@@ -13,7 +13,10 @@ READY := .venv/.ready
 # tests stay together, since they share what its fixtures build
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-slow test-all coverage lint bench measurements results retrained levels demo-model comdefend-model fixtures docs clean
+SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
+	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }
+
+.PHONY: help demo test test-slow test-all coverage lint bench measurements results retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -51,35 +54,39 @@ lint: $(READY)  ## Check style, format and types
 bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.md (15 minutes)
 	@$(BIN)/python benchmarks/report.py $(if $(wildcard $(SHARED)/photos),--shared "$(SHARED)") $(BENCH)
 
-measurements: $(READY)  ## Print the tables of docs/measurements.md (1 to 2 hours; wants ../shared)
-	@if [ ! -d "$(SHARED)/models" ]; then \
-		echo "needs photographs and classifiers: make measurements SHARED=folder" >&2; exit 1; fi
-	@$(BIN)/python -m studies.top1 --shared "$(SHARED)"
+measurements: $(READY)  ## Print the tables of docs/measurements.md (1 hour; needs ../shared)
+	@$(SHARED_OR_STOP)
 	@$(BIN)/python benchmarks/attacks.py --shared "$(SHARED)"
 	@$(BIN)/python benchmarks/gpu.py --shared "$(SHARED)" --images 256 --batch-size 64
-	@$(BIN)/python -m studies.inception_activations --shared "$(SHARED)" \
-		--work bench-work/inception
+	@$(BIN)/python -m studies.epoch --shared "$(SHARED)" --work bench-work/results
 
-results: $(READY)  ## Judge all defenses on real classifiers, into docs/results.md (3 to 5 hours; wants ../shared)
-	@if [ ! -d "$(SHARED)/models" ]; then \
-		echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; fi
+results: $(READY)  ## Judge all defenses on real classifiers, into docs/results/ (3 to 5 hours; needs ../shared)
+	@$(SHARED_OR_STOP)
 	@$(BIN)/python -m studies.results --shared "$(SHARED)" --work bench-work/results \
 		--jobs $(JOBS) $(ONLY) $(RESULTS)
 
-retrained: ONLY := --only trained trained-inception-v3
-retrained: results  ## Retrain two classifiers and judge them, into docs/results.md (5 to 6 hours; wants ../shared)
+retrained: ONLY := --only retrained-mobilenet-v2 retrained-inception-v3
+retrained: results  ## Retrain two classifiers and judge them, into docs/results/ (5 to 6 hours; needs ../shared)
 
-levels: $(READY)  ## Calibrate --sparsity auto on ../shared/train and print docs/levels.md's tables
-	@$(BIN)/python -m studies.calibrate --shared "$(SHARED)" --work bench-work/calibrate --tried \
-		--plot docs/pictures/levels.png
-	@$(BIN)/python -m studies.periods --shared "$(SHARED)" \
-		--work bench-work/calibrate/mobilenet-v2
-	@$(BIN)/python -m studies.ideas --shared "$(SHARED)" --work bench-work/ideas
+classifiers: $(READY)  ## Top-1 of the classifiers and activation by depth, into docs/results/ (6 minutes; needs ../shared)
+	@$(SHARED_OR_STOP)
+	@$(BIN)/python -m studies.top1 --shared "$(SHARED)"
+	@$(BIN)/python -m studies.inception_activations --shared "$(SHARED)" \
+		--work bench-work/inception
+	@$(BIN)/python -m studies.pages
+
+policies: $(READY)  ## Judge what the default policy is chosen by, into docs/policies/ (2 hours; needs ../shared)
+	@$(SHARED_OR_STOP)
+	@$(BIN)/python -m studies.calibrate --shared "$(SHARED)" --work bench-work/calibrate
+	@$(BIN)/python -m studies.pages
+
+results-page: $(READY)  ## Render docs/results.md and docs/policies.md from the tables beside them
+	@$(BIN)/python -m studies.pages
 
 demo-model: $(READY)  ## Train the embedded classifier again
 	@$(BIN)/python scripts/demo_model.py
 
-comdefend-model: $(READY)  ## Train ComDefend's networks again (30 minutes; wants ../shared)
+comdefend-model: $(READY)  ## Train ComDefend's networks again (30 minutes; needs ../shared)
 	@$(BIN)/python scripts/comdefend_model.py "$(SHARED)/train" --stop-after 6750
 
 fixtures: $(READY)  ## Make the tests' fixtures again

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.measure import table
 from rsparse.commands.train.retraining import train_on
 from rsparse.evaluation.plan import parse_defenses
 from rsparse.work.progress import SILENT
 from studies import computing
 from studies.computing import EpochClock
-from studies.lines import head, row
 from studies.plans import OURS, dictionaries, model
 from studies.recipes import RETRAINED, TRAININGS
 
@@ -47,12 +47,12 @@ def main() -> None:
         for name in options.only
     ]
     print(f"{options.base} on {how.name}, {how.jobs} processes")
-    print("\n".join([*head(COLUMNS), *rows]))
+    print(table(list(COLUMNS), rows))
 
 
 def _row(
     shown: str, base: str, shared: Path, work: Path, epochs: int, how: computing.Computing
-) -> str:
+) -> list[str]:
     training, behind = TRAININGS[base][RETRAINED], SHOWN[shown]
     parameters = replace(training.parameters, epochs=epochs, device=how.device)
     if behind:
@@ -69,7 +69,7 @@ def _row(
         )  # fmt: skip
     cpu, wall = clock.an_epoch()
     validated = outcome.held_out * len(outcome.history[0]["validation"]["versions"])
-    return row([shown, str(outcome.shown), str(validated), f"{cpu:.1f}", f"{wall:.1f}"])
+    return [shown, str(outcome.shown), str(validated), f"{cpu:.1f}", f"{wall:.1f}"]
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ the attacked ones to see whether the activation falls back.
 
     python -m studies.inception_activations --shared ../shared --work bench-work/inception
 
-Prints a Markdown table of V_l(adversarial) / V_l(benign), means over groups of convolutions, and
-leaves ``act-*.png`` and the attention panels ``cams/`` in the work folder.
+Writes V_l(adversarial) / V_l(benign), means over groups of convolutions, into
+docs/results/activations.csv, and leaves ``act-*.png`` and the attention panels ``cams/`` in the
+work folder.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from rsparse.options.attention import AttentionParameters
 from rsparse.options.classify import ClassifyParameters
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.folders import MANIFEST
+from studies.pages import DOCS
+from studies.tables import Row, write_rows
 
-WANTS = InputOptions(preset="inception-v3")
+INPUTS = InputOptions(preset="inception-v3")
 STRIPS = ("conv_2", "mixed_1", "pool_3")
 GROUP = 10
 
@@ -42,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
-    parser.add_argument("--photos", type=int, default=24, help="correctly classified ones")
+    parser.add_argument("--photos", type=int, default=12, help="correctly classified ones")
     parser.add_argument("--gamma", type=float, default=0.0)
     options = parser.parse_args()
     model, work = options.shared / "models" / "inception_v3_299.onnx", options.work
@@ -52,7 +55,7 @@ def main() -> None:
         folders[spec.split(":")[0]] = place = work / spec.split(":")[0]
         if not (place / MANIFEST).exists():
             attack_images(
-                [benign], model, parse_attack(spec), place, AttackRunParameters(), WANTS,
+                [benign], model, parse_attack(spec), place, AttackRunParameters(), INPUTS,
                 labels=work / "labels.csv",
             )  # fmt: skip
     if not (work / "dict.h5").exists():
@@ -65,14 +68,19 @@ def main() -> None:
             purified,
             dictionaries={"": work / "dict.h5"},
         )
+    right = {}
     for name, folder in folders.items():
         outcome = classify_images(
-            [folder], model, None, ClassifyParameters(), WANTS, labels=work / "labels.csv"
+            [folder], model, None, ClassifyParameters(), INPUTS, labels=work / "labels.csv"
         )
-        print(f"{name}: {outcome.n_correct} of {outcome.n_labelled} right")
-    _print_ratios(options, model, folders)
+        right[name] = {"right": str(outcome.n_correct), "photographs": str(outcome.n_labelled)}
+    rows = [
+        {"images": name, **right[name], **cells}
+        for name, cells in _ratios(options, model, folders).items()
+    ]
+    write_rows(DOCS / "results" / "activations.csv", rows)
     explain_images(
-        [benign, folders["bim"], purified], model, work / "cams", AttentionParameters(), WANTS,
+        [benign, folders["bim"], purified], model, work / "cams", AttentionParameters(), INPUTS,
         overwrite=True,
     )  # fmt: skip
 
@@ -84,7 +92,7 @@ def _benign(options: argparse.Namespace, model: Path) -> Path:
     if labels.exists():
         return chosen
     outcome = classify_images(
-        [photos], model, None, ClassifyParameters(), WANTS, labels=photos / "labels.csv"
+        [photos], model, None, ClassifyParameters(), INPUTS, labels=photos / "labels.csv"
     )
     chosen.mkdir(parents=True, exist_ok=True)
     right = [row for row in outcome.predictions or () if row.is_correct][: options.photos]
@@ -94,27 +102,30 @@ def _benign(options: argparse.Namespace, model: Path) -> Path:
     return chosen
 
 
-def _print_ratios(options: argparse.Namespace, model: Path, folders: dict[str, Path]) -> None:
-    rows = {}
+def _ratios(options: argparse.Namespace, model: Path, folders: dict[str, Path]) -> dict[str, Row]:
+    """By folder: V of its images over V of the benign ones, in groups of layers and in STRIPS."""
+    found = {}
     for name in ("bim", "fgsm", "bim purified"):
         stem = options.work / f"act-{name.replace(' ', '-')}"
-        rows[name] = measure_activations(
+        found[name] = measure_activations(
             folders["benign"], folders[name], model, stem.with_suffix(".h5"),
-            ActivationParameters(gamma=options.gamma), WANTS, layers=STRIPS,
+            ActivationParameters(gamma=options.gamma), INPUTS, layers=STRIPS,
             plot=stem.with_suffix(".png"), overwrite=True,
         )  # fmt: skip
-    first = rows["bim"]
-    convolutions = [i for i, layer in enumerate(first.layers) if layer.kind == "conv"]
-    starts = range(0, len(convolutions), GROUP)
-    named = {layer.name: i for i, layer in enumerate(first.layers)}
-    heads = [f"conv {s + 1}–{min(s + GROUP, len(convolutions))}" for s in starts]
-    print("\n| V adversarial / V benign |", " | ".join([*heads, *STRIPS]), "|")
-    print("|---" * (len(heads) + len(STRIPS) + 1) + "|")
-    for name, outcome in rows.items():
-        ratios = outcome.ratios
-        cells = [np.nanmean(ratios[convolutions[s : s + GROUP]]) for s in starts]
-        cells += [ratios[named[strip]] for strip in STRIPS]
-        print(f"| {name} |", " | ".join(f"{cell:.2f}" for cell in cells), "|")
+    layers = found["bim"].layers
+    convolutions = [i for i, layer in enumerate(layers) if layer.kind == "conv"]
+    groups = {
+        f"conv {start + 1}-{min(start + GROUP, len(convolutions))}":
+            convolutions[start : start + GROUP]
+        for start in range(0, len(convolutions), GROUP)
+    }  # fmt: skip
+    groups |= {layer.name: [i] for i, layer in enumerate(layers) if layer.name in STRIPS}
+    ratios = {name: outcome.ratios for name, outcome in found.items()}
+    ratios = {"benign": np.ones(len(layers)), **ratios}
+    return {
+        name: {head: f"{np.nanmean(values[group]):.2f}" for head, group in groups.items()}
+        for name, values in ratios.items()
+    }
 
 
 if __name__ == "__main__":

@@ -1,144 +1,135 @@
-"""Which candidates to take by what an image shows: levels for ``calibrate.py`` to choose from."""
+"""Policies for ``calibrate.py``: which candidate to take by what an image shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.levels import parse_levels
+from studies.tables import Row
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-GRID = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+BOUNDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 PERIODS = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, np.inf)
 WEIGHTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # of clean images beside all attacked columns
 WANTED = (0, 0.7, 0.8, 0.84, 0.86, 0.88, 0.9, 0.92)
 
 
-class Shown(NamedTuple):
-    """What is measured in each image of each column (columns, images), the clean ones first."""
+class Measured(NamedTuple):
+    """What each image of each column shows (columns, images), the clean column first."""
 
     noise: Floats
     period: Floats
 
-    def of(self, images: Flags) -> Shown:
-        """The same of some of the images."""
-        return Shown(self.noise[:, images], self.period[:, images])
+    def of(self, images: Flags) -> Measured:
+        """The same for some of the images."""
+        return Measured(self.noise[:, images], self.period[:, images])
 
 
-class Policy(NamedTuple):
-    """Candidates for rising noise, and what they reach; the first up to a period, too."""
+class Rule(NamedTuple):
+    """A defense for images with less noise and less of a period of two than these bounds."""
 
-    bounds: tuple[float, ...]
-    period: float
-    names: tuple[str, ...]
-    right: Flags  # (columns, images)
+    noise_below: float
+    period_below: float
+    defense: str
 
-    @property
-    def clean(self) -> float:
-        return _clean(self.right)
 
-    @property
-    def attacked(self) -> float:
-        return _attacked(self.right)
+Policy = tuple[Rule, ...]
 
-    @property
-    def text(self) -> str:
-        period = f":period={self.period:g}" if np.isfinite(self.period) else ""
-        said = [f"{name}<{bound:g}" for name, bound in zip(self.names, self.bounds, strict=False)]
-        said[0] = said[0].replace("<", f"{period}<")
-        return ",".join([*said, self.names[-1]])
+
+def policy_text(policy: Policy) -> str:
+    """``noise < 0.5 and period < 4: none; else: …``."""
+    parts = []
+    for rule in policy:
+        bounds = [("noise", rule.noise_below), ("period", rule.period_below)]
+        said = [f"{name} < {bound:g}" for name, bound in bounds if np.isfinite(bound)]
+        parts.append(f"{' and '.join(said) or 'else'}: {rule.defense}")
+    return "; ".join(parts)
+
+
+def right_behind(policy: Policy, candidates: Mapping[str, Flags], measured: Measured) -> Flags:
+    """Which images are right behind a policy, (columns, images).
+
+    ``candidates`` has the same for each defense by itself.
+    """
+    which = _rule_of(measured, policy)
+    return np.choose(which, [candidates[rule.defense] for rule in policy]).astype(bool)
 
 
 def best_policy(
-    candidates: Mapping[str, Flags], shown: Shown, clean: float, periods: tuple[float, ...]
+    candidates: Mapping[str, Flags],
+    measured: Measured,
+    clean: float,
+    periods: tuple[float, ...] = PERIODS,
+    noises: tuple[float, ...] = BOUNDS,
 ) -> Policy:
-    """The levels of largest mean attacked accuracy among those with enough clean accuracy.
+    """The policy of three rules that keeps most attacked images and enough clean ones.
 
-    For each two bounds of the noise and each of the period every level takes the candidate of
-    largest weighted accuracy; the weight of clean images rises until they are right often enough.
+    For each two bounds of the noise and each of the period, every rule takes the candidate of
+    largest weighted accuracy. The weight of clean images rises until enough of them are right.
     """
-    found: list[Policy] = []
+    found: list[tuple[float, Policy]] = []
     stack, names = np.stack(list(candidates.values())), list(candidates)
-    for bounds in combinations(GRID, 2):
+    for bounds in combinations(noises, 2):
         for period in periods:
-            which = _numbers(shown, [(bounds[0], period), (bounds[1], np.inf), (np.inf, np.inf)])
+            limits = [(bounds[0], period), (bounds[1], np.inf), (np.inf, np.inf)]
+            which = _rule_of(measured, tuple(Rule(*limit, "") for limit in limits))
             places = [which == number for number in range(3)]
             attacked = np.array([[(f & p)[1:].sum() for f in stack] for p in places])
             benign = np.array([[(f & p)[0].sum() for f in stack] for p in places])
             for weight in WEIGHTS:
                 chosen = (attacked + weight * benign).argmax(axis=1)
-                if benign[np.arange(3), chosen].sum() >= clean * shown.noise.shape[1]:
-                    picked = tuple(names[number] for number in chosen)
-                    right = np.choose(which, [candidates[name] for name in picked]).astype(bool)
-                    found.append(Policy(bounds, period, picked, right))
+                if benign[np.arange(3), chosen].sum() >= clean * measured.noise.shape[1]:
+                    picked = zip(limits, chosen, strict=True)
+                    policy = tuple(Rule(*limit, names[number]) for limit, number in picked)
+                    found.append((attacked[np.arange(3), chosen].sum(), policy))
                     break
-    return max(found, key=lambda policy: policy.attacked)
+    return max(found, key=lambda pair: pair[0])[1]
 
 
-def as_levels_say(text: str, candidates: Mapping[str, Flags], shown: Shown) -> Flags:
-    """What levels reach whose candidates were judged by themselves."""
-    levels = parse_levels(text)
-    which = _numbers(shown, [(level.noise_below, level.period_below) for level in levels])
-    names = [_without_bounds(word) for word in text.split(",")]
-    return np.choose(which, [candidates[name] for name in names]).astype(bool)
-
-
-def print_policies(
-    candidates: Mapping[str, Flags], shown: Shown, periods: tuple[float, ...] = PERIODS
-) -> None:
-    """The best levels for each clean accuracy, chosen on one half, told on the other too."""
-    print("| clean, at least | levels | clean | attacked | chosen on half, told on the other |")
-    print("|---|---|---|---|---|")
-    half = np.arange(shown.noise.shape[1]) % 2 == 0
+def chosen(candidates: Mapping[str, Flags], measured: Measured) -> Iterator[Row]:
+    """The best policy for each clean accuracy; chosen on one half, told on the other, too."""
+    half = np.arange(measured.noise.shape[1]) % 2 == 0
     for wanted in WANTED:
-        best = best_policy(candidates, shown, wanted, periods)
-        other = []
-        for chosen in (half, ~half):
-            own = {name: flags[:, chosen] for name, flags in candidates.items()}
-            policy = best_policy(own, shown.of(chosen), wanted, periods)
-            told = as_levels_say(policy.text, candidates, shown)[:, ~chosen]
-            other.append((told[0].mean(), told[1:].mean()))
-        clean, attacked = 100 * np.mean(other, axis=0)
-        print(
-            f"| {100 * wanted:.0f} % | `{best.text}` | {100 * best.clean:.0f} | "
-            f"{100 * best.attacked:.1f} | {clean:.0f} and {attacked:.1f} |"
-        )
-    print()
+        policy = best_policy(candidates, measured, wanted)
+        others = []
+        for place in (half, ~half):
+            own = {name: flags[:, place] for name, flags in candidates.items()}
+            chosen_here = best_policy(own, measured.of(place), wanted)
+            others.append(right_behind(chosen_here, candidates, measured)[:, ~place])
+        right = right_behind(policy, candidates, measured)
+        yield {
+            "clean_at_least": f"{100 * wanted:.0f}",
+            "policy": policy_text(policy),
+            "clean": f"{100 * right[0].mean():.0f}",
+            "attacked": f"{100 * right[1:].mean():.1f}",
+            "clean_on_other_half": f"{100 * np.mean([r[0].mean() for r in others]):.0f}",
+            "attacked_on_other_half": f"{100 * np.mean([r[1:].mean() for r in others]):.1f}",
+        }
 
 
-def print_halves(texts: Sequence[str], candidates: Mapping[str, Flags], shown: Shown) -> None:
-    """What levels reach on all images, and on either half of them."""
-    print("| levels | clean | attacked | even photographs | odd photographs |")
-    print("|---|---|---|---|---|")
-    for text in texts:
-        right = as_levels_say(text, candidates, shown)
-        parts = [right, right[:, ::2], right[:, 1::2]]
-        clean, attacked = ([100 * f(part) for part in parts] for f in (_clean, _attacked))
-        halves = [f"{clean[half]:.0f} and {attacked[half]:.1f}" for half in (1, 2)]
-        print(f"| `{text}` | {clean[0]:.0f} | {attacked[0]:.1f} | {' | '.join(halves)} |")
-    print()
+def halves(
+    policies: tuple[Policy, ...], candidates: Mapping[str, Flags], measured: Measured
+) -> Iterator[Row]:
+    """What policies reach on all images, and on either half of them."""
+    for policy in policies:
+        right = right_behind(policy, candidates, measured)
+        row = {"policy": policy_text(policy)}
+        for name, part in (("", right), ("even_", right[:, ::2]), ("odd_", right[:, 1::2])):
+            row[f"{name}clean"] = f"{100 * part[0].mean():.0f}"
+            row[f"{name}attacked"] = f"{100 * part[1:].mean():.1f}"
+        yield row
 
 
-def _clean(right: Flags) -> float:
-    return float(right[0].mean())
-
-
-def _attacked(right: Flags) -> float:
-    return float(right[1:].mean())
-
-
-def _numbers(shown: Shown, bounds: list[tuple[float, float]]) -> NDArray[np.intp]:
-    """The level of each image: the first whose noise and period exceed the image's."""
-    fits = [(shown.noise < noise) & (shown.period < period) for noise, period in bounds]
+def _rule_of(measured: Measured, policy: Policy) -> NDArray[np.intp]:
+    """The number of each image's rule: the first whose bounds both exceed the image's."""
+    fits = [
+        (measured.noise < rule.noise_below) & (measured.period < rule.period_below)
+        for rule in policy
+    ]
     return np.argmax(fits, axis=0)
-
-
-def _without_bounds(word: str) -> str:
-    parts = word.strip().partition("<")[0].split(":")
-    return ":".join(part for part in parts if not part.startswith("period="))

@@ -1,14 +1,13 @@
-"""Every defense against every attack on real classifiers, into ``docs/results.md``.
+"""Every defense against every attack on real classifiers, into docs/results/ and its page.
 
     python -m studies.results --shared ../shared --work bench-work/results [--dry-run]
 
-Runs the plans of ``plans.py`` by what ``rsparse evaluate`` does, hours the first time; what the
-work folder holds is not made again, so an interrupted run goes on. ``--dry-run`` tells what is left
-to do and how long it will take, and stops. ``--only`` names the plans to run; of the others the
-report says what the work folder holds, or stays as it was. The plans ``trained``, an
-estimated two hours, and ``trained-inception-v3``, four, run only where it names them.
-``--without comdefend`` leaves out a kind of defense. ``--device`` says where attacks and trainings
-are computed.
+Runs the plans of ``plans.py`` as ``rsparse evaluate`` does, hours the first time. What the work
+folder holds is not made again, so that an interrupted run goes on. ``--dry-run`` prints what is
+left to do and how long it will take. ``--only`` names the plans to run; the tables of the others
+are written from what the work folder holds, or stay as they are. The two plans of retrained
+classifiers run only where ``--only`` names them. ``--without comdefend`` leaves out a kind of
+defense. ``--device`` says where attacks and trainings are computed.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from rsparse.commands.evaluate.estimate import estimate_cost
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
-from studies import computing, plans, results_text, trainings
+from studies import computing, pages, parts, plans, trainings
 from studies.sharing import share_images
+from studies.tables import write_rows
 
 PLANS = (*plans.PLANS, *trainings.BASES)
 SAME_IMAGES = {  # by plan: others of the same photographs and classifier
     "chains": ("mobilenet-v2",),
-    "trained": ("mobilenet-v2", "chains"),
-    "trained-inception-v3": ("inception-v3",),
+    "retrained-mobilenet-v2": ("mobilenet-v2", "chains"),
+    "retrained-inception-v3": ("inception-v3",),
 }
-REPORT = Path(__file__).resolve().parent.parent / "docs" / "results.md"
 
 
 def main() -> int:
@@ -70,25 +69,26 @@ def main() -> int:
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
     if not options.dry_run:
-        _write(options.output, options.work, how)
+        _write(options.docs, options.work, how)
     return int(failed)
 
 
-def _write(output: Path, work: Path, how: computing.Computing) -> None:
-    """The report, of what the work folder holds."""
-    found = {
-        name: load_evaluation(work / name)
-        for name in PLANS
-        if (work / name / EVALUATION_FILE).exists()
-    }
-    before = output.read_text(encoding="utf-8") if output.exists() else ""
+def _write(docs: Path, work: Path, how: computing.Computing) -> None:
+    """The tables of all parts that the work folder holds, and the pages."""
     machine = measure.machine()
     if how.is_on_gpu:
         machine = (
             f"{how.name} for attacks, classifiers, RegionSparse, ComDefend; for all else {machine}"
         )
-    text = results_text.render(found, machine, trainings.all_figures(work), before)
-    output.write_text(text, encoding="utf-8")
+    figures = trainings.all_figures(work)
+    for name in PLANS:
+        if (work / name / EVALUATION_FILE).exists():
+            found = load_evaluation(work / name)
+            made = parts.tables_of(name, found, machine, figures.get(trainings.BASES.get(name), {}))
+            for file, rows in made.items():
+                write_rows(docs / "results" / name / f"{file}.csv", rows)
+    for page in pages.PAGES:
+        (docs / f"{page}.md").write_text(pages.render(page, docs), encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
@@ -101,7 +101,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="leave it out")
     parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")
-    parser.add_argument("-o", "--output", type=Path, default=REPORT, help="the report")
+    parser.add_argument("--docs", type=Path, default=pages.DOCS, help="its tables and pages")
     return parser.parse_args()
 
 

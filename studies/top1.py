@@ -2,7 +2,7 @@
 
     python -m studies.top1 --shared ../shared
 
-Prints a Markdown table with Wilson's 95 % interval and the wall time of an image.
+Writes docs/results/classifiers.csv, with Wilson's 95 % interval and the wall time of an image.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 
 from rsparse.commands.classify import classify_images
+from rsparse.evaluation.estimates import percent
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
+from studies.pages import DOCS
+from studies.tables import write_rows
 
 MODELS = {
     "mobilenet_v2_224.onnx": InputOptions(preset="mobilenet-v2"),
@@ -26,18 +29,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     shared = parser.parse_args().shared
-    print("| model | top-1 | 95 % interval | top-5 | ms an image |")
-    print("|---|---|---|---|---|")
-    for file, wants in MODELS.items():
+    rows = []
+    for file, inputs in MODELS.items():
         start = time.perf_counter()
         outcome = classify_images(
-            [shared / "photos"], shared / "models" / file, None, ClassifyParameters(), wants,
+            [shared / "photos"], shared / "models" / file, None, ClassifyParameters(), inputs,
             labels=shared / "photos" / "labels.csv",
         )  # fmt: skip
         each = 1000 * (time.perf_counter() - start) / outcome.done
         value, low, high = outcome.accuracy()
         top5 = sum(row.label in row.classes[:5] for row in outcome.predictions) / outcome.done
-        print(f"| {file} | {value:.1%} | {low:.1%} to {high:.1%} | {top5:.1%} | {each:.0f} |")
+        rows.append({
+            "model": file, "top1": percent(value), "low": percent(low), "high": percent(high),
+            "top5": percent(top5), "milliseconds": f"{each:.0f}",
+        })  # fmt: skip
+    write_rows(DOCS / "results" / "classifiers.csv", rows)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,10 @@ class Figures(NamedTuple):
 SCENARIOS = (
     GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
 )  # fmt: skip
-BASES = {"trained": "mobilenet-v2", "trained-inception-v3": "inception-v3"}  # by plan
+BASES = {
+    "retrained-mobilenet-v2": "mobilenet-v2",
+    "retrained-inception-v3": "inception-v3",
+}  # by plan
 LESS = {"inception-v3": {"attacks": TABLE_TWO_STRENGTHS, "checks": False}}  # by base: at 299×299
 LEAST = {"inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100}}  # and without a GPU, where
 # the retrained classifier alone is made

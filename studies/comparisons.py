@@ -1,0 +1,227 @@
+"""Tables of docs/results/ that compare: with baselines, with the paper, retrained with original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rsparse.evaluation import statistics
+from rsparse.evaluation.estimates import mean_share, percent, share
+from rsparse.evaluation.evidence import SIGNIFICANT
+from rsparse.evaluation.results import (
+    ADVERSARIAL_TRAINING,
+    BLACK_BOX,
+    CLEAN,
+    EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+    Column,
+    Defended,
+    Evaluation,
+)
+from rsparse.report.subjects import Subjects, find_subjects
+from rsparse.report.table_two import TableTwo, tables_two
+from studies.tables import Row, gain, read_rows
+
+PAPER = Path(__file__).parent.parent / "docs" / "results" / "paper-table-two.csv"
+STRONG = {"eps": 10.0, "d": 0.05}  # the least strength that counts as strong
+OF_PAPER = "strong of Table II"
+BEHIND = 0.02  # further below the best baseline of a column than this is told
+
+
+def paper_table() -> Mapping[str, Row]:
+    """The paper's Table II, top-1 of Inception-v3 in per cent by attack: its rows by name."""
+    return {row["row"]: row for row in read_rows(PAPER)}
+
+
+def best_baselines(subjects: Subjects) -> Iterator[Row]:
+    """Column by column: ours beside the best baseline, with McNemar's paired test."""
+    evaluation, ours, undefended = _found(subjects)
+    for column in _all_columns(subjects):
+        other = statistics.best_baseline(evaluation, column)
+        assert other is not None
+        right = [evaluation.correct(column, d) for d in (undefended, ours, other)]
+        yield {
+            "attack": column.attack,
+            "none": percent(right[0].mean()),
+            "ours": percent(right[1].mean()),
+            "best_baseline": other.text,
+            "best_baseline_percent": percent(right[2].mean()),
+            "difference": percent(right[1].mean() - right[2].mean()),
+            "p": f"{statistics.mcnemar(right[1], right[2]):.2g}",
+        }
+
+
+def columns_behind(rows: list[Row]) -> Mapping[str, str]:
+    """In how many attacked columns ours is clearly below the best baseline, and the least gap."""
+    gaps = [float(row["difference"]) for row in rows if row["attack"] != CLEAN]
+    behind = sum(gap < -100 * BEHIND for gap in gaps)
+    return {"columns_behind": str(behind), "least_difference": f"{min(gaps):.1f}"}
+
+
+def gain_over_baseline(subjects: Subjects) -> Iterator[Row]:
+    """Ours beside the best single baseline, over all attacked columns."""
+    evaluation, ours, _ = _found(subjects)
+    scenario = subjects.main_scenario
+    best, columns = subjects.best_baseline(scenario), subjects.columns(scenario)
+    assert best is not None
+    what = {"what": "best single baseline", "scenario": scenario, "columns": "all"}
+    yield what | gain(evaluation, (ours, columns), (best, columns))
+
+
+def beside_paper(subjects: Subjects, plain: Defended) -> Iterator[Row]:
+    """The paper's Table II beside ours, and what any of the defenses would keep.
+
+    ``plain`` is the whole image coded with K = 1 and no filter.
+    """
+    evaluation, ours, undefended = _found(subjects)
+    paper = paper_table()
+    for column in _all_columns(subjects):
+        best = statistics.best_baseline(evaluation, column)
+        assert best is not None
+        none, start, mine, theirs = (
+            share(evaluation, column, d).value for d in (undefended, plain, ours, best)
+        )
+        target = int(paper["RegionSparse"][column.attack])
+        anyhow = np.any([evaluation.correct(column, d) for d in evaluation.defenses], axis=0)
+        yield {
+            "attack": column.attack,
+            "paper_none": paper["Normal"][column.attack],
+            "paper_regionsparse": str(target),
+            "none": percent(none),
+            "k1_whole": percent(start),
+            "halfway": f"{(100 * start + target) / 2:.1f}",
+            "ours": percent(mine),
+            "best_baseline": best.text,
+            "best_baseline_percent": percent(theirs),
+            "any_of_them": percent(anyhow.mean()),
+        }
+
+
+def paper_facts(evaluation: Evaluation, rows: list[Row]) -> Mapping[str, str]:
+    """In how many columns ours comes half of the way, and how large MI-FGSM's changes are."""
+    momentum, steps = (
+        next(c for c in evaluation.columns if (c.family, c.strength) == place)
+        for place in (("mi-fgsm", 0.14), ("bim", 22))
+    )
+    return {
+        "halfway_in": str(sum(float(row["ours"]) >= float(row["halfway"]) for row in rows)),
+        "mi_fgsm_014_linf": f"{momentum.linf.mean():.0f}",
+        "mi_fgsm_014_norm_to_bim_22": f"{momentum.d.mean() / steps.d.mean():.1f}",
+    }
+
+
+def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]:
+    """The paper's Fig. 4: its names for what is left out, by the text of the defense."""
+    by_text = {defense.text: defense for defense in evaluation.defenses}
+    columns = statistics.attacked_columns(evaluation)
+    for name, text in named.items():
+        defense = by_text[text]
+        families = {
+            family: [column for column in columns if column.family == family]
+            for family in dict.fromkeys(column.family for column in columns)
+        }
+        yield {
+            "name": name,
+            "defense": text,
+            "clean": percent(share(evaluation, _clean(evaluation), defense).value),
+            "mean": percent(statistics.mean_attacked(evaluation, defense)),
+            **{
+                family: percent(statistics.mean_attacked(evaluation, defense, own))
+                for family, own in families.items()
+            },
+        }
+
+
+def retraining_gains(subjects: Subjects, settings: list[str], default: str) -> Iterator[Row]:
+    """What retrained judges add to gray-box on strong attacks, by what stands before each.
+
+    First each of ``settings`` before all models, then the judged one and ``default`` before the
+    retrained model with ``default`` before the original, then Table II's strengths alone.
+    """
+    evaluation, ours, _ = _found(subjects)
+    by_text = {defense.text: defense for defense in evaluation.defenses}
+    pairs = [(text, text, "strong") for text in settings if text in by_text]
+    if default in by_text and ours.text != default:
+        pairs.append((ours.text, default, "strong"))
+    for after, before, what in [*pairs, (ours.text, ours.text, OF_PAPER)]:
+        for scenario in (BLACK_BOX, EXTENDED_GRAY_BOX):
+            columns = [strong_columns(subjects, s, what == OF_PAPER) for s in (scenario, GRAY_BOX)]
+            row = gain(evaluation, (by_text[after], columns[0]), (by_text[before], columns[1]))
+            yield {"what": "retrained", "scenario": scenario, "columns": what, **row}
+
+
+def strong_columns(subjects: Subjects, scenario: str, of_paper: bool = False) -> list[Column]:
+    """The columns of strong attacks; ``of_paper``: those that the paper's Table II has."""
+    known = paper_table()["Normal"]
+    return [
+        column
+        for column in subjects.columns(scenario)
+        if column.strength is not None
+        and column.strength >= STRONG[column.strength_name]
+        and (not of_paper or column.attack in known)
+    ]
+
+
+def order(evaluation: Evaluation, settings: list[str]) -> Iterator[Row]:
+    """In how many columns of Table II its order holds, by the setting and by what is attacked."""
+    judged = {defense.text for defense in evaluation.defenses}
+    for text in settings:
+        for two in tables_two(find_subjects(evaluation, text)) if text in judged else ():
+            broken = two.broken
+            only_undefended = bool(broken) and all(found.undefended for found in broken)
+            certain = [found.column for found in broken if found.p < SIGNIFICANT]
+            yield {
+                "scenario": two.scenario,
+                "defense": text,
+                "holds_in": str(len(two.attacked) - len(broken)),
+                "columns": str(len(two.attacked)),
+                "not_in": "; ".join(found.column for found in broken),
+                "only_undefended": "yes" if only_undefended else "",
+                "contradicted_in": "; ".join(certain),
+            }
+
+
+def table_two_means(subjects: Subjects) -> Iterator[Row]:
+    """What each row of Table II keeps in the mean of its attacked columns."""
+    for two in tables_two(subjects):
+        for (_, scenario, defense), name in zip(two.rows, paper_table(), strict=True):
+            columns = [pair[scenario] for pair in _pairs(two)]
+            found = mean_share(subjects.evaluation, defense, columns)
+            yield {"scenario": two.scenario, "row": name, "percent": percent(found.value)}
+
+
+def cw_found(subjects: Subjects) -> Mapping[str, str]:
+    """The least share of images for which CW-L2 found a change, of a model attacked itself."""
+    columns = [
+        column
+        for scenario in (GRAY_BOX, ADVERSARIAL_TRAINING)
+        if scenario in subjects.scenarios
+        for column in subjects.columns(scenario)
+        if column.family == "cw-l2"
+    ]
+    return {"cw_found_least": percent(min(float(c.found.mean()) for c in columns), 0)}
+
+
+def _pairs(two: TableTwo) -> list[Mapping[str, Column]]:
+    """The attacked columns that the paper's table has."""
+    known = paper_table()["Normal"]
+    return [pair for pair in two.attacked if pair[GRAY_BOX].attack in known]
+
+
+def _all_columns(subjects: Subjects) -> list[Column]:
+    """The clean column, then the attacked ones of the main scenario."""
+    assert subjects.clean is not None
+    return [subjects.clean, *subjects.columns(subjects.main_scenario)]
+
+
+def _clean(evaluation: Evaluation) -> Column:
+    return statistics.clean_column(evaluation)
+
+
+def _found(subjects: Subjects) -> tuple[Evaluation, Defended, Defended]:
+    """The evaluation, the judged defense and the undefended model."""
+    assert subjects.judged is not None
+    assert subjects.undefended is not None
+    return subjects.evaluation, subjects.judged, subjects.undefended

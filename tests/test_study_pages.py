@@ -1,0 +1,59 @@
+"""docs/results.md and docs/policies.md are rendered, and their figures come from tables."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from studies.pages import DOCS, PAGES, TEMPLATES, Tables, render, short, signed
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_committed_page_is_the_rendered_one(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    assert text == render(page), "run `make results-page`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_share_is_typed_into_a_template(page):
+    text = (TEMPLATES / f"{page}.md.j2").read_text(encoding="utf-8")
+    text = re.sub(r"{{.*?}}|{%.*?%}|{#.*?#}", "", text, flags=re.DOTALL)
+    allowed = {"100 % clean by choice", "95 %", "the 2 % quantile"}
+    for words in allowed:
+        text = text.replace(words, "")
+    assert re.findall(r"\d[\d.]* ?%|[+−]\d+\.\d", text) == []
+
+
+def test_another_figure_in_a_table_is_on_the_page(tmp_path):
+    shutil.copytree(DOCS / "results", tmp_path / "results")
+    shutil.copytree(DOCS / "policies", tmp_path / "policies")
+    path = tmp_path / "results" / "mobilenet-v2" / "gains.csv"
+    text = path.read_text(encoding="utf-8")
+    gain = Tables(tmp_path).value("results/mobilenet-v2/gains", "difference")
+    path.write_text(text.replace(f",{gain},", ",77.7,"), encoding="utf-8")
+    page = render("results", tmp_path)
+    assert "+77.7 points" in page
+    assert "is met" in " ".join(page.split())
+
+
+def test_a_row_that_is_not_there_or_not_the_only_one_is_an_error(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n1,y\n")
+    tables = Tables(tmp_path)
+    assert tables.value("t", "a", b="y") == "1"
+    with pytest.raises(LookupError, match="2 rows with {'a': '1'}, expected one"):
+        tables.row("t", a="1")
+    with pytest.raises(LookupError, match=r"t.csv: 0 rows with {'a': '2'}"):
+        tables.row("t", a="2")
+
+
+def test_numbers_and_attacks_as_they_are_written():
+    assert (signed("8.6"), signed("-1.2"), signed("0.0")) == ("+8.6", "−1.2", "+0.0")
+    attacks = ("clean", "fgsm-eps=2", "mi-fgsm-d=0.1", "cw-l2-d=0.01-steps=30")
+    assert list(map(short, attacks)) == ["clean", "FGSM 2", "MI-FGSM 0.1", "CW-L2 0.01"]
+
+
+def test_a_page_is_short_enough_to_be_read():
+    assert len(render("results").split()) <= 2500
+    assert len(render("policies").splitlines()) <= 80
