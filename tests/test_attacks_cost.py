@@ -163,8 +163,8 @@ def test_the_cost_is_told_before(tmp_path: Path) -> None:
     (cost,) = told
     assert (cost.images, cost.results, cost.cores) == (n, 3 * n, 1)
     assert cost.passes == n * (1 + 1 + attacks[2].passes)
-    assert 0 < cost.seconds_a_pass < 1
-    assert cost.seconds == pytest.approx(cost.passes * cost.seconds_a_pass)
+    assert 0 < cost.seconds_per_pass < 1
+    assert cost.seconds == pytest.approx(cost.passes * cost.seconds_per_pass)
     shutil.rmtree(tmp_path / "adv" / "fgsm-eps=8")
     attack(*attacks)
     assert (told[1].results, told[1].passes) == (n, n)

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from rsparse.attacks import Fgsm, parse_attack, run_attack  # noqa: E402
 from rsparse.attacks import batches as of_batches  # noqa: E402
-from rsparse.attacks.batches import AT_MOST, ON_A_CPU, batch_that_fits  # noqa: E402
+from rsparse.attacks.batches import CPU_BATCH, MAX_BATCH, batch_that_fits  # noqa: E402
 from rsparse.commands.attack.attack import attack_images  # noqa: E402
 from rsparse.data import demo_model, demo_photos  # noqa: E402
 from rsparse.models.onnx.classifier import load_classifier  # noqa: E402
@@ -27,21 +27,21 @@ from tests.toy_networks import linear_problem  # noqa: E402
 
 @pytest.mark.parametrize(
     ("total", "each", "expected"),
-    [(80 << 30, 100 << 20, AT_MOST), (8 << 30, 100 << 20, 32), (1 << 30, 5 << 30, 1)],
+    [(80 << 30, 100 << 20, MAX_BATCH), (8 << 30, 100 << 20, 32), (1 << 30, 5 << 30, 1)],
 )
 def test_half_of_the_memory_is_filled(monkeypatch, total, each, expected):
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=total)
     )
-    monkeypatch.setattr(of_batches, "_bytes_an_image", lambda *_: each)
+    monkeypatch.setattr(of_batches, "_bytes_per_image", lambda *_: each)
     assert batch_that_fits(torch.nn.Identity(), (8, 8), "cuda") == expected
-    assert batch_that_fits(torch.nn.Identity(), (8, 8), "cpu") == ON_A_CPU
+    assert batch_that_fits(torch.nn.Identity(), (8, 8), "cpu") == CPU_BATCH
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_pass_takes_memory():
     net = torch.nn.Conv2d(3, 8, 3).cuda()
-    small, large = (of_batches._bytes_an_image(net, (n, n), "cuda") for n in (32, 256))
+    small, large = (of_batches._bytes_per_image(net, (n, n), "cuda") for n in (32, 256))
     assert 0 < small < large
 
 
@@ -55,8 +55,8 @@ def test_an_attack_that_does_not_fit_says_what_would():
     net.register_full_backward_hook(exhausted)
     n, height, width, _ = x.shape
     with refused(
-        f"fgsm: the memory of cpu is too small for {n} images of {width}×{height} pixels together; "
-        "use a smaller --batch-size"
+        f"fgsm: the memory of cpu is too small for a batch of {n} images of {width}×{height} "
+        "pixels; use a smaller --batch-size"
     ):
         run_attack(net, x, y, Fgsm(eps=8))
 

@@ -46,5 +46,5 @@ def test_noise_has_one_strength():
     assert Noise() == Noise(eps=8)
     assert [attack_text(attack) for attack in parse_attack("noise:d=0.1")] == ["noise-d=0.1"]
     assert Noise().passes == 0
-    with refused("eps and d exclude each other: eps sets the L∞ norm, d the L2 norm"):
+    with refused("eps and d cannot be used together: eps sets the L∞ norm, d the L2 norm"):
         Noise(eps=1, d=0.1)

@@ -149,13 +149,9 @@ def test_unusable_arrays_are_refused() -> None:
     hole[0, 0, 0, 0] = np.nan
     with refused("x: expected values from 0 to 1, got nan to nan"):
         run_attack(net, hole, y, Fgsm())
-    with refused(
-        "x: expected float32 images (n, h, w, 3) with n of 1 or more, got float64 (3, 4, 5, 3)"
-    ):
+    with refused("x: expected float32 images (n, h, w, 3), n at least 1, got float64 (3, 4, 5, 3)"):
         run_attack(net, x.astype(np.float64), y, Fgsm())
-    with refused(
-        "x: expected float32 images (n, h, w, 3) with n of 1 or more, got float32 (4, 5, 3)"
-    ):
+    with refused("x: expected float32 images (n, h, w, 3), n at least 1, got float32 (4, 5, 3)"):
         run_attack(net, x[0], y, Fgsm())
     with refused("y: expected 3 whole numbers, got int64 (2,)"):
         run_attack(net, x, y[:2], Fgsm())
@@ -163,7 +159,7 @@ def test_unusable_arrays_are_refused() -> None:
         run_attack(net, x, y.astype(float), Fgsm())
     with refused("y: expected classes from 0 to 1, got 0 to 2"):
         run_attack(net, x, np.array([0, 0, 2]), Fgsm())
-    with refused("twin: is in training mode; call its eval() first"):
+    with refused("twin: is in training mode; call twin.eval() first"):
         run_attack(Linear(net.weights, net.bias).train(), x, y, Fgsm())
 
 

@@ -95,7 +95,8 @@ def test_every_type_of_value() -> None:
         ),
         (
             "mi-fgsm:eps=8,d=0.1",
-            "attack 'mi-fgsm:eps=8,d=0.1': eps and d exclude each other: eps limits in L∞, d in L2",
+            "attack 'mi-fgsm:eps=8,d=0.1': eps and d cannot be used together: "
+            "eps limits the L∞ norm, d the L2 norm",
         ),
     ],
 )

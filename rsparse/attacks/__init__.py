@@ -1,8 +1,8 @@
-"""Foolbox's attacks as frozen parameter dataclasses, and the one function that runs them.
+"""Define attacks as frozen parameter dataclasses, and run them with foolbox.
 
-``ATTACKS`` holds the paper's four with its parameters, and noise; any other gradient or decision
-attack of foolbox goes by its class name (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``).
-Importing this package imports neither torch nor foolbox; ``run_attack`` does.
+``ATTACKS`` holds the paper's four attacks with its parameters, and noise. Any other gradient or
+decision attack of foolbox is known by its class name (``LinfPGD:eps=8,steps=20``,
+``L2DeepFoolAttack``). Importing this package does not import torch or foolbox; ``run_attack`` does.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = [
 
 
 def parse_attack(text: str) -> list[Attack]:
-    """The attacks that a spec string asks for (see ``rsparse.options.specs.parse_spec``).
+    """Return the attacks that a spec string describes (see ``rsparse.options.specs.parse_spec``).
 
     A name with a capital letter is looked up among foolbox's classes, which imports foolbox.
 
     Raises
     ------
     InputError
-        If a name, parameter or value is unknown, or the class needs more than plain numbers.
+        If a name, parameter or value is unknown, or a class needs more than plain numbers.
     """
 
     def find_class(name: str) -> type[Attack] | None:
@@ -59,12 +59,12 @@ def parse_attack(text: str) -> list[Attack]:
 
 
 def attack_text(attack: Attack) -> str:
-    """The attack's canonical short name, used for its folder: ``bim-eps=8``."""
+    """Return an attack's canonical short name, used for its folder: ``bim-eps=8``."""
     return spec_text(attack.name, attack)
 
 
 def __getattr__(name: str) -> Any:
-    """Import what runs attacks, and torch with it, when it is first used."""
+    """Import what runs attacks, and with it torch, on first use."""
     if name in ("AttackResult", "run_attack"):
         from rsparse.attacks import running
 

@@ -1,4 +1,4 @@
-"""The one place that imports foolbox, and says what to do where it is missing."""
+"""Import foolbox, or say how to install it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rsparse.errors import InputError
 def require_foolbox() -> None:
     """Import torch and foolbox.
 
-    Foolbox 3.3 imports a module that SciPy calls deprecated; that is nothing to a user.
+    Foolbox 3.3 imports a module that SciPy has deprecated. That warning is silenced.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def require_foolbox() -> None:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Hold torch to one core of the CPU."""
+    """Limit torch to one CPU core."""
     import torch
 
     threads = torch.get_num_threads()

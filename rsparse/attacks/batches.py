@@ -1,4 +1,4 @@
-"""How many images are attacked together where that is left open."""
+"""Choose how many images to attack together if the caller leaves it open."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ require_foolbox()
 
 import torch  # noqa: E402
 
-ON_A_CPU = 4  # larger batches leave the caches, and cores take a batch each
-AT_MOST = 64
+CPU_BATCH = 4  # larger batches do not fit the caches, and each core takes its own batch
+MAX_BATCH = 64
 
 
 def batch_that_fits(twin: torch.nn.Module, size: tuple[int, int], device: str) -> int:
-    """Images of a size (height, width) that are attacked together on a device.
+    """Return how many images of a size (height, width) to attack together on a device.
 
-    On a GPU a power of two: as many passes, forward and back, as half of its memory holds, by what
-    a pass of two images takes. It depends on the model of the GPU, not on what else uses it.
+    On a GPU this is a power of two: the largest batch whose forward and backward pass fits half of
+    the memory, extrapolated from a pass of two images. It depends on the model of the GPU, not on
+    what else uses it.
     """
     if not device.startswith("cuda"):
-        return ON_A_CPU
+        return CPU_BATCH
     room = torch.cuda.get_device_properties(device).total_memory // 2
-    fits = max(1, min(AT_MOST, room // max(1, _bytes_an_image(twin, size, device))))
+    fits = max(1, min(MAX_BATCH, room // max(1, _bytes_per_image(twin, size, device))))
     return 1 << (fits.bit_length() - 1)
 
 
-def _bytes_an_image(twin: torch.nn.Module, size: tuple[int, int], device: str) -> int:
+def _bytes_per_image(twin: torch.nn.Module, size: tuple[int, int], device: str) -> int:
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     x = torch.zeros(2, 3, *size, device=device, requires_grad=True)

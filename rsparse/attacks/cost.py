@@ -1,4 +1,4 @@
-"""What attacks cost: the seconds of one pass forward and backward, measured on the spot."""
+"""Measure what attacks cost: the time of one forward and backward pass."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from rsparse.attacks.batches import batch_that_fits  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 
-def seconds_a_pass(classifier: Classifier, images: Sequence[Pixels], device: str = "cpu") -> float:
-    """Seconds for one image of logits and the gradient of its pixels, on one core or the device.
+def seconds_per_pass(
+    classifier: Classifier, images: Sequence[Pixels], device: str = "cpu"
+) -> float:
+    """Measure the seconds per image for logits and the gradient of the pixels.
 
     Parameters
     ----------
     classifier : Classifier
     images : sequence of (h, w, 3) uint8 arrays
-        Two or so, of any sizes; each is fitted to the model's input. A GPU is given as many of
-        them as it attacks together.
+        About two, of any sizes; each is fitted to the model's input. A GPU gets a full batch of
+        copies.
     device : str
-        A torch device.
+        A torch device; on a CPU, one core is used.
     """
     twin = load_twin(classifier, device)
     fitted = [classifier.fit_to_input(image) for image in images]
@@ -39,7 +41,7 @@ def seconds_a_pass(classifier: Classifier, images: Sequence[Pixels], device: str
     x = to_unit(np.stack(fitted))
     batch = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(device)
     with one_torch_thread():
-        _pass(twin, batch)  # the first one also prepares
+        _pass(twin, batch)  # warm-up
         start = time.perf_counter()
         _pass(twin, batch)
         return (time.perf_counter() - start) / len(fitted)

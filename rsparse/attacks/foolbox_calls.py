@@ -1,7 +1,7 @@
-"""What calling an attack of foolbox gives, without the classifying of results that it ends with.
+"""Run attacks of foolbox without the final classification of their results.
 
-For an attack of one step that is a third of the whole cost, and whoever calls counts successes
-after rounding anyway.
+For an attack of one step, that classification is a third of the whole cost. The caller counts
+successes after rounding anyway.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from foolbox.attacks.base import MinimizationAttack
 from foolbox.models import PyTorchModel
 
 
-def changed_within(
+def perturb_within(
     attack: Any, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor, limit: float
 ) -> torch.Tensor:
-    """The result of an attack that uses up a limit, kept within it: ``attack(...)[1]``."""
+    """Run an attack that uses up a limit, and keep the result within it: ``attack(...)[1]``."""
     found = attack.run(model, x, y, epsilon=limit)
     kept = attack.distance.clip_perturbation(ep.astensor(x), ep.astensor(found), limit)
     return kept.raw
 
 
-def least_change(
+def minimal_perturbation(
     attack: Any, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
-    """The result of an attack that seeks the smallest change: ``attack(..., epsilons=None)[0]``."""
+    """Run an attack that seeks the smallest change: ``attack(..., epsilons=None)[0]``."""
     if isinstance(attack, MinimizationAttack):
         return attack.run(model, x, y)
     return attack(model, x, y, epsilons=None)[0]

@@ -1,4 +1,4 @@
-"""Any attack class of foolbox as a parameter dataclass, made from its constructor's signature."""
+"""Turn any attack class of foolbox into a parameter dataclass, based on its constructor."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from foolbox.models import PyTorchModel
 
 _NORMS = {0: "l0", 1: "l1", 2: "l2", float("inf"): "linf"}
-_NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # its class says L1, its constructor this
-_NOT_NUMBERS = ("init_attack", "tensorboard", "distance", "channel_axis", "reduced_dims")
-_SEARCHES_OF_ALL_STEPS = ("L2CarliniWagnerAttack", "EADAttack")
+_NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # the class says L1, the constructor's default is L2
+_IGNORED_ARGUMENTS = ("init_attack", "tensorboard", "distance", "channel_axis", "reduced_dims")
+_BINARY_SEARCHES = ("L2CarliniWagnerAttack", "EADAttack")
 _REFUSED = {
     "BinarizationRefinementAttack": "it refines the result of another attack",
     "DatasetAttack": "it needs a set of images to choose from",
@@ -31,31 +31,31 @@ _REFUSED = {
 
 @dataclasses.dataclass(frozen=True)
 class FoolboxAttack(Attack):
-    """An attack of foolbox under its own name and with its own arguments.
+    """An attack of foolbox, with its own name and arguments.
 
-    Beside the constructor's arguments, a subclass has the field ``eps`` (L∞) or ``d`` (L₁, L₂) if
-    the attack's change can be limited; an attack that seeks the smallest change is then cut back
-    to the limit, and one that does not needs it.
+    Besides the constructor's arguments, a subclass has the field ``eps`` (L∞) or ``d`` (L₁, L₂) if
+    the attack's change can be limited. The field is optional for an attack that seeks the smallest
+    change, whose result is then cut back to the limit; for other attacks it is required.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the class by its name, since it is made and not found in a module."""
-        return _made_again, (self.name, dataclasses.asdict(self))
+        """Pickle the class by its name, since it is created at run time."""
+        return _rebuild, (self.name, dataclasses.asdict(self))
 
     def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Run the class; see ``FoolboxAttack`` on limits."""
-        from rsparse.attacks.foolbox_calls import least_change
+        """Run the attack; see ``FoolboxAttack`` for limits."""
+        from rsparse.attacks.foolbox_calls import minimal_perturbation
 
         attack = self._build()
         if self.seeks_minimum:
-            return least_change(attack, model, x, y)
+            return minimal_perturbation(attack, model, x, y)
         return self._use_up_limits(attack, model, x, y)
 
     @property
     def passes(self) -> int:
-        """See ``Attack.passes``; some classes stop earlier, some take more than one a step."""
+        """See ``Attack.passes``; some classes stop early, some take several passes per step."""
         counts = ["steps", "repeats", "directions"]
-        if self.name in _SEARCHES_OF_ALL_STEPS:
+        if self.name in _BINARY_SEARCHES:
             counts.append("binary_search_steps")
         return math.prod(getattr(self, name, 1) for name in counts)
 
@@ -81,22 +81,22 @@ class FoolboxAttack(Attack):
     def _use_up_limits(
         self, attack: Any, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor
     ) -> torch.Tensor:
-        """Foolbox takes one limit a call, so images whose limits differ are run one by one."""
+        """Run the attack up to its limits; foolbox takes one limit per call."""
         import torch
 
-        from rsparse.attacks.foolbox_calls import changed_within
+        from rsparse.attacks.foolbox_calls import perturb_within
 
         limits = self.limits(x)
-        assert limits is not None  # such a class has eps or d without a None
+        assert limits is not None  # such a class requires eps or d
         if self.norm == "linf":
-            return changed_within(attack, model, x, y, limits[0].item())
+            return perturb_within(attack, model, x, y, limits[0].item())
         singles = zip(x.split(1), y.split(1), limits.tolist(), strict=True)
         return torch.cat(
-            [changed_within(attack, model, one, label, limit) for one, label, limit in singles]
+            [perturb_within(attack, model, one, label, limit) for one, label, limit in singles]
         )
 
 
-def _made_again(name: str, values: dict[str, Any]) -> FoolboxAttack:
+def _rebuild(name: str, values: dict[str, Any]) -> FoolboxAttack:
     kind = foolbox_attack(name)
     assert kind is not None
     return kind(**values)
@@ -104,7 +104,7 @@ def _made_again(name: str, values: dict[str, Any]) -> FoolboxAttack:
 
 @functools.cache
 def foolbox_attack(name: str) -> type[FoolboxAttack] | None:
-    """The parameter dataclass of a foolbox attack class, or None if there is no such class.
+    """Return the parameter dataclass of a foolbox attack class, or None if there is none.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def foolbox_attack(name: str) -> type[FoolboxAttack] | None:
 
 
 def usable_names() -> list[str]:
-    """The names of all foolbox attacks that ``foolbox_attack`` accepts."""
+    """Return the names of all foolbox attacks that ``foolbox_attack`` accepts."""
     return [
         name for name, cls in _classes().items() if name not in _REFUSED and not _forgets_adam(cls)
     ]
@@ -145,7 +145,10 @@ def _classes() -> dict[str, type]:
 
 
 def _forgets_adam(cls: Any) -> bool:
-    """Two classes of foolbox 3.3 take Adam's parameters and run plain gradient descent."""
+    """Whether a class accepts Adam's parameters but runs plain gradient descent.
+
+    Two classes of foolbox 3.3 do.
+    """
     from foolbox.attacks.gradient_descent_base import BaseGradientDescent
 
     return (
@@ -180,14 +183,14 @@ def _dataclass_of(name: str, cls: type) -> type[FoolboxAttack]:
 
 
 def _norm_of(name: str, cls: Any) -> str | None:
-    """The norm that a class limits or minimises; some tell it on an instance only."""
+    """The norm that a class limits or minimises; some classes know it only on an instance."""
     if name in _NORM_BY_DEFAULT:
         return _NORM_BY_DEFAULT[name]
     distance = getattr(cls, "distance", None)
     if isinstance(distance, property):
         try:
             distance = cls().distance
-        except (AttributeError, ValueError):  # none, or any that one chooses
+        except (AttributeError, ValueError):  # the class has no norm, or the caller chooses it
             return None
     return None if distance is None else _NORMS[distance.p]
 
@@ -205,12 +208,12 @@ def _strength(norm: str | None, seeks_minimum: bool) -> list[tuple[str, str, Any
 
 
 def _arguments(cls: type) -> list[tuple[str, str, Any]]:
-    """The constructor's arguments that are plain values, with their types and defaults."""
+    """The constructor's arguments with plain values, with their types and defaults."""
     constructor = typing.cast(Any, cls).__init__
     hints = typing.get_type_hints(constructor)
     fields = []
     for argument in inspect.signature(constructor).parameters.values():
-        if argument.name not in hints or argument.name in _NOT_NUMBERS:
+        if argument.name not in hints or argument.name in _IGNORED_ARGUMENTS:
             continue
         annotation, choices = _plain_type(hints[argument.name])
         needed = argument.default is inspect.Parameter.empty
@@ -220,7 +223,7 @@ def _arguments(cls: type) -> list[tuple[str, str, Any]]:
 
 
 def _plain_type(hint: Any) -> tuple[str, tuple[str, ...] | None]:
-    """A type hint as ``field_type`` reads it, and the texts to choose from, if it lists them."""
+    """A type hint in the form that ``field_type`` reads, and the choices if it lists them."""
     members = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
     kinds = [member for member in members if member is not type(None)]
     texts = tuple(

@@ -1,7 +1,8 @@
-"""MI-FGSM as the paper's eq. 3–4 define it, from foolbox's parts.
+"""Implement MI-FGSM as defined by the paper's eq. 3–4, on top of foolbox.
 
-Foolbox's ``LinfMomentumIterativeFastGradientMethod`` gathers sign(∇L) where eq. 3 gathers
-∇L/‖∇L‖₁: it differs in a fifth of the pixels on a toy network. Its L₂ version gathers ∇L/‖∇L‖₂.
+Foolbox's ``LinfMomentumIterativeFastGradientMethod`` accumulates sign(∇L), but eq. 3 accumulates
+∇L/‖∇L‖₁. On a toy network the results differ in a fifth of the pixels. Foolbox's L₂ version
+accumulates ∇L/‖∇L‖₂.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from foolbox.attacks.gradient_descent_base import normalize_lp_norms
 from foolbox.devutils import atleast_kd, flatten
 from foolbox.models import PyTorchModel
 
-from rsparse.attacks.foolbox_calls import changed_within
+from rsparse.attacks.foolbox_calls import perturb_within
 
 
 def momentum_attack(
@@ -43,7 +44,7 @@ def momentum_attack(
     limit : float
         The ball's radius: in [0, 1] for L∞; relative to each image's own norm for L₂.
     steps, rel_stepsize, momentum
-        Iterations M, one step's length relative to the radius, and μ.
+        Iterations M, the length of one step relative to the radius, and μ.
 
     Returns
     -------
@@ -51,28 +52,28 @@ def momentum_attack(
     """
     if norm == "linf":
         linf = Linf(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
-        return changed_within(linf, model, x, y, limit)
+        return perturb_within(linf, model, x, y, limit)
     l2 = L2(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
     radii = limit * x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
     return l2.run(model, x, y, epsilon=ep.astensor(radii))
 
 
-class _GathersGradientOverL1:
-    """Eq. 3: what is gathered is ∇L/‖∇L‖₁, in every norm (Dong et al. 2018)."""
+class _L1NormalizedMomentum:
+    """Eq. 3: accumulate ∇L/‖∇L‖₁ for every norm (Dong et al. 2018)."""
 
     def normalize(self, gradients: ep.Tensor, **_: Any) -> ep.Tensor:
         return normalize_lp_norms(gradients, p=1)
 
 
-class Linf(_GathersGradientOverL1, LinfMomentumIterativeFastGradientMethod):
-    """Eq. 4: a step along the sign of what was gathered, then back into the cube."""
+class Linf(_L1NormalizedMomentum, LinfMomentumIterativeFastGradientMethod):
+    """Eq. 4: step along the sign of the accumulated gradient, then project onto the cube."""
 
 
-class L2(_GathersGradientOverL1, L2MomentumIterativeFastGradientMethod):
-    """A step along g_m/‖g_m‖₂ (Dong et al. 2018), then back into the ball.
+class L2(_L1NormalizedMomentum, L2MomentumIterativeFastGradientMethod):
+    """Step along g_m/‖g_m‖₂ (Dong et al. 2018), then project onto the ball.
 
-    The ball's radius is the ``epsilon`` of ``run``: here one for each image, (n, 1, 1, 1), where
-    foolbox takes one for all.
+    The ball's radius is the ``epsilon`` of ``run``: here one per image, (n, 1, 1, 1), whereas
+    foolbox takes one for all images.
     """
 
     def project(self, x: ep.Tensor, x0: ep.Tensor, epsilon: Any) -> ep.Tensor:

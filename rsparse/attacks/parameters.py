@@ -1,7 +1,7 @@
-"""What can be set in an attack: the paper's four, with its parameters as defaults.
+"""Define the parameters of attacks: the paper's four, with its values as defaults, and noise.
 
-``eps`` is in grey levels 0–255 and divided by 255 here and nowhere else. This module is light;
-each ``perturb`` imports what it needs.
+``eps`` is in grey levels 0–255 and is divided by 255 only here. This module imports nothing
+heavy; each ``perturb`` imports what it needs.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Attack(Parameters):
     Attributes
     ----------
     name : str
-        How a spec calls it.
+        Its name in a spec.
     strengths : tuple of str
-        The parameters that set how much may be changed; they are always part of its short name.
+        The parameters that limit the change; they are always part of its short name.
     seeks_minimum : bool
-        Whether it looks for the smallest change that deceives, so that a result which does not
-        deceive means that nothing was found; other attacks use up the change they are allowed.
+        Whether it seeks the smallest change that fools the classifier, so that a result which
+        does not fool it is a failure. Other attacks use up the change that they are allowed.
     norm : str or None
         The norm of ``limits``: l1, l2 or linf.
     """
@@ -44,29 +44,29 @@ class Attack(Parameters):
     def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Adversarial versions of ``x`` (n, 3, h, w) in [0, 1] with labels ``y`` (n,), unchecked.
 
-        ``rsparse.attacks.run_attack`` calls this, checks what comes in and what comes out.
+        ``rsparse.attacks.run_attack`` calls this, and checks its input and its result.
         """
         raise NotImplementedError
 
     def limits(self, x: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
-        """The norm to which each image's change is cut back, (n,), or None where it is not.
+        """The norm to which each image's change is cut back, (n,), or None to leave it.
 
-        Only for attacks that seek the smallest change; the others keep their limits themselves.
+        Only for attacks that seek the smallest change; the others respect their limits.
         """
         return None
 
     @property
     def passes(self) -> int:
-        """About how many passes through the model an image takes, forward and back: its cost."""
+        """Approximate number of forward and backward passes per image, which sets its cost."""
         return 1
 
     @property
     def average_d(self) -> float | None:
-        """The average dissimilarity to which the results of a whole set are to be scaled."""
+        """The average dissimilarity to scale the results of a whole set to, if any."""
         return None
 
     def unscaled(self) -> Attack:
-        """The same attack without that scaling, which is done when all images are attacked."""
+        """The same attack without that scaling, which happens after all images are attacked."""
         return self
 
     def as_record(self) -> dict[str, Any]:
@@ -94,17 +94,17 @@ class Fgsm(Attack):
         """Run foolbox's ``LinfFastGradientAttack``."""
         from foolbox.attacks import LinfFastGradientAttack
 
-        from rsparse.attacks.foolbox_calls import changed_within
+        from rsparse.attacks.foolbox_calls import perturb_within
 
-        return changed_within(LinfFastGradientAttack(), model, x, y, self.eps / 255)
+        return perturb_within(LinfFastGradientAttack(), model, x, y, self.eps / 255)
 
 
 @dataclass(frozen=True)
 class Bim(Attack):
     """FGSM in small steps, kept within eps of the original (eq. 2; Kurakin 2017).
 
-    The paper writes ε for both the step and the limit. Ten steps of a fifth of eps reach the
-    limit and leave as many to move along it.
+    The paper writes ε for both the step and the limit. With ten steps of a fifth of eps, five
+    suffice to reach the limit and five remain to move along it.
     """
 
     name: ClassVar[str] = "bim"
@@ -119,14 +119,14 @@ class Bim(Attack):
         """Run foolbox's ``LinfBasicIterativeAttack``."""
         from foolbox.attacks import LinfBasicIterativeAttack
 
-        from rsparse.attacks.foolbox_calls import changed_within
+        from rsparse.attacks.foolbox_calls import perturb_within
 
         attack = LinfBasicIterativeAttack(
             rel_stepsize=RELATIVE_STEP,
             abs_stepsize=None if self.step_size is None else self.step_size / 255,
             steps=self.steps,
         )
-        return changed_within(attack, model, x, y, self.eps / 255)
+        return perturb_within(attack, model, x, y, self.eps / 255)
 
     @property
     def passes(self) -> int:
@@ -138,7 +138,7 @@ class Bim(Attack):
 class MiFgsm(Attack):
     """BIM with momentum (eq. 3–4; Dong 2018), limited in L∞ (``eps``) or in L₂ (``d``).
 
-    Without either it is limited to d = 0.05: the paper reports MI-FGSM in L₂.
+    The default is d = 0.05, since the paper reports MI-FGSM in L₂.
     """
 
     name: ClassVar[str] = "mi-fgsm"
@@ -165,7 +165,9 @@ class MiFgsm(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.eps is not None and self.d is not None:
-            raise InputError("eps and d exclude each other: eps limits in L∞, d in L2")
+            raise InputError(
+                "eps and d cannot be used together: eps limits the L∞ norm, d the L2 norm"
+            )
         if self.eps is None and self.d is None:
             object.__setattr__(self, "d", 0.05)
 
@@ -197,17 +199,17 @@ class MiFgsm(Attack):
 
 @dataclass(frozen=True)
 class CwL2(Attack):
-    """Carlini and Wagner's L₂ attack (2017): the least change that deceives, by Adam.
+    """Carlini and Wagner's L₂ attack (2017): the smallest change that fools, found by Adam.
 
     It minimises ‖δ‖₂² + λ·max(κ + margin, 0). The paper's κ = 0 is ``confidence`` and its
     λ_f = 0.1 is ``initial_const``. Which λ is large enough depends on the scale of a model's
-    logits; where it is not, nothing is found, and those images are tried again with ten times
-    the weight (``retries=0`` keeps λ_f fixed). ``binary_search_steps`` above 1 also look for the
-    smallest λ of each image, at the price of as many runs.
+    logits. Images for which nothing is found are tried again with ten times the weight
+    (``retries=0`` keeps λ_f fixed). With ``binary_search_steps`` above 1 the attack also searches
+    for the smallest λ of each image, at the cost of as many runs.
 
     The learning rate is CleverHans's. Foolbox would stop as soon as the loss of the whole batch
-    rises, which it does in the first steps: the change is then more than twice as large as it
-    needs to be and depends on the other images. So all ``steps`` are run.
+    rises, which happens in the first steps. The change would then be more than twice as large as
+    necessary and depend on the other images. Therefore all ``steps`` are run.
 
     ``d`` is the paper's scaling: the perturbations of a whole folder are multiplied by one
     constant τ ≥ 1 so that their average dissimilarity is d.
@@ -242,7 +244,7 @@ class CwL2(Attack):
     step_size: float = parameter(0.005, "Adam's learning rate.", above=0, maximum=10)
 
     def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Run foolbox's ``L2CarliniWagnerAttack``; black images are its failures."""
+        """Run foolbox's ``L2CarliniWagnerAttack``; black images mark its failures."""
         found = self._search(model, x, y, self.initial_const)
         for retry in range(1, self.retries + 1):
             missing = (found == 0).flatten(1).all(1)
@@ -257,7 +259,7 @@ class CwL2(Attack):
     ) -> torch.Tensor:
         from foolbox.attacks import L2CarliniWagnerAttack
 
-        from rsparse.attacks.foolbox_calls import least_change
+        from rsparse.attacks.foolbox_calls import minimal_perturbation
 
         attack = L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
@@ -267,11 +269,11 @@ class CwL2(Attack):
             initial_const=weight,
             abort_early=False,
         )
-        return least_change(attack, model, x, y)
+        return minimal_perturbation(attack, model, x, y)
 
     @property
     def passes(self) -> int:
-        """See ``Attack.passes``; retries, which few images need, are left out."""
+        """See ``Attack.passes``; retries do not count, since few images need them."""
         return self.steps * self.binary_search_steps
 
     @property
@@ -286,10 +288,10 @@ class CwL2(Attack):
 
 @dataclass(frozen=True)
 class Noise(Attack):
-    """Every pixel's channels up or down at random: what a change of that size does by itself.
+    """Random noise of ±size in every channel: a control for what a change of that size does.
 
     An attack that is not stronger than noise of the same norm does not work (Carlini et al. 2019,
-    Section 5.3). ``eps`` sets the norm in L∞, ``d`` in L₂; without either it is eps = 8.
+    Section 5.3). ``eps`` sets the L∞ norm, ``d`` the L₂ norm; the default is eps = 8.
     """
 
     name: ClassVar[str] = "noise"
@@ -303,7 +305,9 @@ class Noise(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.eps is not None and self.d is not None:
-            raise InputError("eps and d exclude each other: eps sets the L∞ norm, d the L2 norm")
+            raise InputError(
+                "eps and d cannot be used together: eps sets the L∞ norm, d the L2 norm"
+            )
         if self.eps is None and self.d is None:
             object.__setattr__(self, "eps", 8.0)
 
@@ -320,5 +324,5 @@ class Noise(Attack):
 
     @property
     def passes(self) -> int:
-        """It asks the model nothing."""
+        """Zero: it does not use the model."""
         return 0

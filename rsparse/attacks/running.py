@@ -1,7 +1,7 @@
-"""Run an attack on a batch, and do not trust what comes back.
+"""Run an attack on a batch and check its result.
 
-Foolbox checks its input by bare asserts, returns black images where some attacks fail, and gives
-up a whole batch for one image that it cannot start from. All of that is met here.
+Foolbox checks its input with bare asserts, returns black images when some attacks fail, and gives
+up a whole batch if it finds no starting point for one image. This module handles all of that.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from foolbox.models import PyTorchModel  # noqa: E402
 
 @dataclass(frozen=True)
 class AttackResult:
-    """What an attack made of a batch. Whether it deceives is for a classifier to say.
+    """Result of an attack on a batch. The caller decides whether it fools a classifier.
 
     Attributes
     ----------
     x_adv : ndarray of shape (n, h, w, 3), float32 in [0, 1]
-        The adversarial images; the original where the attack failed.
+        The adversarial images; the originals for which the attack failed.
     failed : ndarray of shape (n,), bool
-        True where the attack found nothing or returned no image.
+        True if the attack found nothing or returned no image.
     """
 
     x_adv: NDArray[np.float32]
@@ -57,30 +57,30 @@ def run_attack(
         (n, n_classes) and can be differentiated.
     x : ndarray of shape (n, h, w, 3), float32 in [0, 1]
     y : ndarray of shape (n,), integer class indices
-        The classes to lead away from.
+        The classes to move away from.
     attack : Attack
         Scaling to an average dissimilarity (``CwL2.d``) is left to the caller, who has all
         images: see ``rsparse.attacks.scaling``.
     seed : int
-        Seed of torch's and NumPy's random numbers during the attack; both are put back after it.
+        Seed of torch's and NumPy's random numbers during the attack; their states are restored.
 
     Returns
     -------
     AttackResult
-        Equal for equal arguments on the CPU. The grouping into batches is an argument too: it
-        shifts the model's rounding, the random numbers and where some attacks stop.
+        Equal for equal arguments on the CPU. The batch matters too: the other images in it affect
+        the model's rounding, the random numbers, and when some attacks stop.
 
     Raises
     ------
     InputError
-        If an array has another shape, type or range, foolbox refuses the parameters, or a GPU's
-        memory is too small for the batch.
+        If an array has the wrong shape, type or range, if foolbox refuses the parameters, or if a
+        GPU's memory is too small for the batch.
     """
     _check_images(x)
     if twin.training:
-        raise InputError("twin: is in training mode; call its eval() first")
+        raise InputError("twin: is in training mode; call twin.eval() first")
     with warnings.catch_warnings(), _random_state(seed), float32_in_full():
-        warnings.simplefilter("ignore")  # foolbox's, on what ``failed`` tells
+        warnings.simplefilter("ignore")  # foolbox warns about what ``failed`` reports
         model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
         originals = _to_tensor(x, model)
         labels = _checked_labels(y, _n_classes(twin, model, originals), originals)
@@ -96,13 +96,13 @@ def run_attack(
 
 
 def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The attack's own result; images that it cannot start from stay as they are."""
+    """Run the attack; images for which it finds no starting point are returned unchanged."""
     try:
         return attack.perturb(model, x, y).detach()
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"{attack.name}: the memory of {x.device} is too small for {len(x)} images of "
-            f"{x.shape[3]}×{x.shape[2]} pixels together; use a smaller --batch-size"
+            f"{attack.name}: the memory of {x.device} is too small for a batch of {len(x)} images "
+            f"of {x.shape[3]}×{x.shape[2]} pixels; use a smaller --batch-size"
         ) from error
     except (AssertionError, ValueError, NotImplementedError, TypeError) as error:
         if not (attack.seeks_minimum and _found_no_start(error)):
@@ -116,7 +116,7 @@ def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tens
 
 
 def _found_no_start(error: Exception) -> bool:
-    """Decision attacks walk from a deceiving image, and assert or raise that they have one."""
+    """Whether a decision attack found no misclassified image to start from."""
     return isinstance(error, AssertionError) or "init_attack failed" in str(error)
 
 
@@ -127,9 +127,10 @@ def _failed(
     found: torch.Tensor,
     y: torch.Tensor,
 ) -> torch.Tensor:
-    """Where there is no result, (n,): not numbers, a black image, or a search without success.
+    """Which images have no result, (n,): not finite, black, or an unsuccessful search.
 
-    Black is foolbox's sign for "nothing found" (Carlini-Wagner, EAD), and often deceives.
+    Foolbox returns black to say that nothing was found (Carlini-Wagner, EAD). A black image often
+    fools the classifier, so it has to be recognised.
     """
     failed = ~found.isfinite().flatten(1).all(1)
     if attack.seeks_minimum:
@@ -141,7 +142,7 @@ def _failed(
 def _cut_back(
     x: torch.Tensor, x_adv: torch.Tensor, limits: torch.Tensor, norm: str | None
 ) -> torch.Tensor:
-    """``x_adv`` moved towards ``x`` until its change has at most the norm ``limits`` (n,)."""
+    """Move ``x_adv`` towards ``x`` until the norm of its change is at most ``limits`` (n,)."""
     radii = limits.reshape(-1, 1, 1, 1)
     change = x_adv - x
     if norm == "linf":
@@ -153,15 +154,15 @@ def _cut_back(
 def _check_images(x: NDArray[np.float32]) -> None:
     if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != np.float32 or not len(x):
         raise InputError(
-            f"x: expected float32 images (n, h, w, 3) with n of 1 or more, got {x.dtype} {x.shape}"
+            f"x: expected float32 images (n, h, w, 3), n at least 1, got {x.dtype} {x.shape}"
         )
     low, high = float(x.min()), float(x.max())
-    if not (low >= 0 and high <= 1):  # so that NaN is caught too
+    if not (low >= 0 and high <= 1):  # catches NaN too
         raise InputError(f"x: expected values from 0 to 1, got {low:g} to {high:g}")
 
 
 def _n_classes(twin: torch.nn.Module, model: PyTorchModel, x: torch.Tensor) -> int:
-    """A twin knows how many classes it tells apart; any other module is asked."""
+    """The number of classes: a twin knows it, any other module has to be run."""
     known = getattr(twin, "n_classes", None)
     return model(x[:1]).shape[1] if known is None else known
 
@@ -190,8 +191,8 @@ def _device_of(twin: torch.nn.Module) -> torch.device:
 
 @contextmanager
 def _random_state(seed: int) -> Iterator[None]:
-    """Seed torch and NumPy, which foolbox draws from, and put their states back."""
-    state = np.random.get_state()  # noqa: NPY002 - foolbox draws from the old generator
+    """Seed torch and NumPy, which foolbox draws from, and restore their states afterwards."""
+    state = np.random.get_state()  # noqa: NPY002 - foolbox uses the legacy generator
     deterministic = torch.backends.cudnn.deterministic
     with torch.random.fork_rng():
         torch.manual_seed(seed)

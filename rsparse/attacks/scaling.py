@@ -1,8 +1,8 @@
 """Scale the perturbations of a whole folder to an average dissimilarity (Section V-A).
 
-The paper multiplies Carlini-Wagner's perturbations by one constant τ ≥ 1 to alter their strength
-d, the mean of ‖x′ − x‖₂/‖x‖₂. Pixels that reach black or white take no more, so τ is found by
-measuring.
+The paper multiplies Carlini-Wagner's perturbations by one constant τ ≥ 1 to change their strength
+d, the mean of ‖x′ − x‖₂/‖x‖₂. Pixels are clipped at black and white, so τ has to be found by
+iteration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Scaling:
-    """The constant τ, with the average dissimilarity before it and the one reached with it."""
+    """The constant τ, and the average dissimilarity before (``d_raw``) and after it (``d``)."""
 
     tau: float
     d_raw: float
@@ -30,7 +30,7 @@ class Scaling:
 
 
 def scaled(x: Image, x_adv: Image, tau: float) -> Image:
-    """clip(x + τ·(x_adv − x)) of arrays in [0, 1], of any equal shape."""
+    """Return clip(x + τ·(x_adv − x)) for arrays in [0, 1] of equal shape."""
     if tau == 1:
         return x_adv
     return np.clip(x + np.float32(tau) * (x_adv - x), 0, 1)
@@ -42,20 +42,20 @@ def scale_to_average(pairs: Callable[[], Iterable[tuple[Image, Image]]], d: floa
     Parameters
     ----------
     pairs : callable
-        Gives all pairs of original and adversarial image (h, w, 3), anew at each call, so that
-        they may come from the disk.
+        Yields all pairs of original and adversarial images (h, w, 3). It is called several times,
+        so that the pairs can be read from disk each time.
     d : float
-        The average to reach. Where the raw average is above it already, τ = 1.
+        The target average. If the raw average is already above it, τ = 1.
 
     Returns
     -------
     Scaling
-        ``d`` is within 0.01 % of the wanted one, or the largest that clipping left in reach.
+        ``d`` is within 0.01 % of the target, or the largest value that clipping allows.
 
     Notes
     -----
-    Clipping lets the average m(τ) grow more slowly than τ, so the step τ·d/m(τ) never
-    overshoots: the sequence rises to the solution from below, in one step if nothing clips.
+    Because of clipping, the average m(τ) grows more slowly than τ, so the step τ·d/m(τ) never
+    overshoots: the sequence approaches the solution from below, in one step if nothing clips.
     """
 
     def average(tau: float) -> float:

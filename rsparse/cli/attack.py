@@ -93,7 +93,7 @@ def announce(cost: AttackCost, progress: Progress) -> None:
     cores = f"on {cost.cores} core{'s' * (cost.cores > 1)}"
     progress.say(
         f"{cost.results:,} images to attack, {cost.passes:,} passes through the model of "
-        f"{1000 * cost.seconds_a_pass:.0f} ms each: about {duration(cost.seconds)} {cores}"
+        f"{1000 * cost.seconds_per_pass:.0f} ms each: about {duration(cost.seconds)} {cores}"
     )
 
 

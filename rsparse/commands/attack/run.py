@@ -59,7 +59,7 @@ class AttackCost:
         are run once.
     passes : int
         Forward and back through the model for all of them, about: some attacks stop earlier.
-    seconds_a_pass : float
+    seconds_per_pass : float
         Measured, on one core or the GPU; 0 where nothing is left.
     cores : int
     """
@@ -67,13 +67,13 @@ class AttackCost:
     images: int
     results: int
     passes: int
-    seconds_a_pass: float
+    seconds_per_pass: float
     cores: int
 
     @property
     def seconds(self) -> float:
         """All passes, on all cores."""
-        return self.passes * self.seconds_a_pass / self.cores
+        return self.passes * self.seconds_per_pass / self.cores
 
 
 def alike(folders: Mapping[Attack, OutputFolder]) -> list[dict[Attack, OutputFolder]]:
@@ -146,7 +146,7 @@ class AttackRun:
 
     def cost(self, folders: Mapping[Attack, OutputFolder]) -> AttackCost:
         """What the attacks into some folders will take, from a pass or two through the model."""
-        from rsparse.attacks.cost import seconds_a_pass
+        from rsparse.attacks.cost import seconds_per_pass
 
         passes = images = 0
         for group in alike(folders):
@@ -157,7 +157,7 @@ class AttackRun:
         seconds = 0.0
         if passes:
             pictures = list(self.attacker.load(self.batches[0])[:2])
-            seconds = seconds_a_pass(self.attacker.classifier, pictures, self.attacker.device)
+            seconds = seconds_per_pass(self.attacker.classifier, pictures, self.attacker.device)
         cores = self._workers.cores(len(self.batches), parallel_from=0)
         return AttackCost(len(self.targets), images, passes, seconds, cores)
 

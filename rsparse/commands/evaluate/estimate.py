@@ -159,7 +159,7 @@ def _attack_seconds(
     """For one image; attacks that differ by their scaling alone are run once."""
     if not any(map(_passes, columns)):
         return _Seconds(0.0, 0.0)
-    from rsparse.attacks.cost import seconds_a_pass
+    from rsparse.attacks.cost import seconds_per_pass
 
     device = matrix.device.torch
     runs: dict[str, set[Attack]] = {}
@@ -167,7 +167,7 @@ def _attack_seconds(
         if column.threat is not None and column.attack is not None:
             runs.setdefault(column.threat.attacked.name, set()).add(column.attack.unscaled())
     seconds = sum(
-        seconds_a_pass(matrix.models[name], pictures, device)
+        seconds_per_pass(matrix.models[name], pictures, device)
         * sum(attack.passes for attack in attacks)
         for name, attacks in runs.items()
     )
