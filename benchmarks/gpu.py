@@ -83,7 +83,7 @@ def make_dictionary() -> Dictionary:
     files = find_images([demo_photos("train")])[::3]
     return learn_dictionary(
         [decode_image(file.read(), file.path) for file in files],
-        LearnParameters(n_atoms=ATOMS, levels=""),
+        LearnParameters(n_atoms=ATOMS),
     )
 
 
@@ -106,7 +106,7 @@ def print_rates(
     for name, parameters in CASES.items():
         regions = [object_region(photo, dictionary, parameters) for photo in photos]
         coded = [
-            len(positions(own.theta.shape, b, own.level.stride, own.theta > 0)) for own in regions
+            len(positions(own.theta.shape, b, parameters.stride, own.theta > 0)) for own in regions
         ]
 
         def work(parameters=parameters, regions=regions) -> None:
@@ -117,7 +117,7 @@ def print_rates(
                 )
 
         print(
-            f"| {name} | {regions[0].level.stride} | {regions[0].level.sparsity} "
+            f"| {name} | {parameters.stride} | {parameters.sparsity} "
             f"| {np.mean(coded):.0f} | {plain(len(photos) / clock.best(work))} |"
         )
 

@@ -47,12 +47,9 @@ def patches(images: Sequence[Pixels], count: int, *, color: bool, seed: int) -> 
 
 
 def learned(images: Sequence[Pixels], n_atoms: int, *, color: bool = True) -> Dictionary:
-    """A dictionary of 8×8 patches from about 100,000 patches of the images, not smoothed.
-
-    It has no levels, so that purifying by it does the same work for every image.
-    """
+    """A dictionary of 8×8 patches from about 100,000 patches of the images, not smoothed."""
     parameters = LearnParameters(
-        smoothing=False, color=color, n_atoms=n_atoms, levels="",
+        smoothing=False, color=color, n_atoms=n_atoms,
         patches_per_image=max(300, 100_000 // len(images)),
     )  # fmt: skip
     return learn_dictionary(images, parameters)

@@ -45,7 +45,7 @@ _PUBLIC = {
     "load_classifier": "rsparse.models.onnx.classifier",
     "load_dictionary": "rsparse.store.dictionaries",
     "locate_object": "rsparse.core.localization",
-    "purify": "rsparse.core.regionsparse",
+    "purify": "rsparse.api",
     "purify_batch": "rsparse.api",
 }
 

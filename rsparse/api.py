@@ -7,7 +7,7 @@ a loaded ``Classifier`` or the path of an ONNX file that says how it wants its i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from rsparse.store.images import to_pixels, to_unit
 if TYPE_CHECKING:
     from rsparse.attacks import Attack
     from rsparse.core.dictionary import Dictionary
-    from rsparse.defenses import Defense
+    from rsparse.defenses import Defense, Resources
     from rsparse.models.onnx.classifier import Classifier
 
 Pixels = NDArray[np.uint8]
@@ -119,6 +119,44 @@ def attack(
     )
 
 
+def purify(
+    image: Pixels,
+    dictionary: Dictionary,
+    parameters: PurifyParameters | None = None,
+    localization: LocalizeParameters | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    policy: str | None = None,
+) -> Pixels:
+    """Clean one image by RegionSparse, or as a policy says.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    dictionary : Dictionary
+    parameters : PurifyParameters, optional
+        For every image alike. Without them a policy chooses by the noise in the image.
+    localization : LocalizeParameters, optional
+        Beside ``parameters``: how the object region is found where no mask is given.
+    mask : bool array of shape (h, w), optional
+        True on the object region.
+    policy : str, optional
+        Its name, or a path that ends in ``.toml``; ``default`` where no parameters are given.
+
+    Returns
+    -------
+    uint8 array of shape (h, w, 3), RGB
+
+    Raises
+    ------
+    InputError
+        If the image or the mask has an unusable size, there is no such policy, or the arguments
+        exclude each other.
+    """
+    defense = _purifier(parameters, localization, mask, policy)
+    return defense.clean(image, _sole_dictionary(defense, dictionary), mask)
+
+
 def purify_batch(
     images: Images,
     dictionary: Dictionary,
@@ -126,6 +164,7 @@ def purify_batch(
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
     *,
+    policy: str | None = None,
     device: str = "auto",
     batch_size: int = PurifyRunParameters.batch_size,
 ) -> Any:
@@ -134,7 +173,7 @@ def purify_batch(
     Parameters
     ----------
     images : uint8 array of shape (n, h, w, 3), or sequence of images
-    dictionary, parameters, localization, mask
+    dictionary, parameters, localization, mask, policy
         As for ``purify``; a mask is that of all images.
     device : str
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``, a GPU where there is one; without one
@@ -150,25 +189,24 @@ def purify_batch(
     Raises
     ------
     InputError
-        If an image or the mask has an unusable size, or the device cannot be used.
+        As for ``purify``, or if the device cannot be used.
     """
-    from rsparse.core.regionsparse import object_region, purify
+    from rsparse.defended.on_device import OnDevice
     from rsparse.work.device import choose_device
     from rsparse.work.workers import chunked
 
-    parameters = parameters or PurifyParameters()
+    defense = _purifier(parameters, localization, mask, policy)
+    resources = _sole_dictionary(defense, dictionary)
     chosen = choose_device(device)
     if not chosen.takes_images:
-        cleaned = [purify(image, dictionary, parameters, localization, mask) for image in images]
+        cleaned = [defense.clean(image, resources, mask) for image in images]
     else:
-        from rsparse.core.engines.torch.regionsparse import purify_together
-
-        cleaned = []
+        cleaning, cleaned = OnDevice(defense, resources, chosen), []
         for batch in chunked(list(images), batch_size):
-            regions = [
-                object_region(image, dictionary, parameters, localization, mask) for image in batch
-            ]
-            cleaned += purify_together(batch, regions, dictionary, parameters, chosen.torch)
+            for pixels, _ in cleaning.finish([cleaning.prepare(image, mask) for image in batch]):
+                if isinstance(pixels, InputError):
+                    raise pixels
+                cleaned.append(pixels)
     return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
 
 
@@ -184,9 +222,10 @@ def defend(
     ----------
     images : uint8 array of shape (n, h, w, 3), or sequence of images
     defense : Defense or str
-        One defense, as on the command line: ``"jpeg:quality=40"``, ``"bilateral+jpeg"``.
+        One defense, as on the command line: ``"jpeg:quality=40"``, ``"bilateral+jpeg"``,
+        ``"policy:default"``.
     dictionaries : Dictionary, or mapping of str to Dictionary, optional
-        What ``regionsparse`` codes with; in a mapping "" is the one without a name.
+        What ``regionsparse`` and policies code with; in a mapping "" is the one without a name.
     seed : int
         Of the defenses that draw random numbers.
 
@@ -262,6 +301,37 @@ def _one_attack(attack: Attack | str) -> Attack:
     if len(attacks) != 1:
         raise InputError(f"attack: expected one, got {len(attacks)} from {attack!r}")
     return attacks[0]
+
+
+def _purifier(
+    parameters: PurifyParameters | None,
+    localization: LocalizeParameters | None,
+    mask: NDArray[np.bool_] | None,
+    policy: str | None,
+) -> Defense:
+    """RegionSparse with the parameters that are given, else a policy."""
+    from rsparse.defenses import RegionSparse
+    from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
+
+    if parameters is not None:
+        if policy is not None:
+            raise InputError("policy and parameters exclude each other; give one of them")
+        return RegionSparse(**asdict(parameters), **asdict(localization or LocalizeParameters()))
+    defense = load_policy(policy or DEFAULT_POLICY).defense
+    if localization is not None or (mask is not None and not defense.takes_mask):
+        argument = "mask" if localization is None else "localization"
+        raise InputError(
+            f"{argument}: goes with parameters, such as PurifyParameters(); the policy "
+            f"{defense.policy} says by itself which part of an image is coded"
+        )
+    return defense
+
+
+def _sole_dictionary(defense: Defense, dictionary: Dictionary) -> Resources:
+    """The one dictionary under each name that the defense asks for."""
+    from rsparse.defenses import Resources
+
+    return Resources(dict.fromkeys(defense.dictionaries, dictionary))
 
 
 def _one_defense(defense: Defense | str) -> Defense:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from rsparse.api import purify
 from rsparse.core.learning import learn_dictionary
-from rsparse.core.regionsparse import purify
+from rsparse.defenses.policy import DEFAULT_POLICY
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
 from rsparse.options.learn_dict import LearnParameters
@@ -35,13 +36,17 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
-    atoms_per_patch, penalty, levels
+    atoms_per_patch, penalty
         Dictionary learning; see ``rsparse.LearnParameters``.
-    sparsity, weakest, stride, localize, prefilter, background, bilateral_diameter,
+    policy : str
+        How images are purified where no ``sparsity`` is given: a policy's name or its file.
+    sparsity : int, optional
+        Atoms K for a patch of any image, in place of the policy.
+    min_correlation, stride, localize, prefilter, background, bilateral_diameter,
     bilateral_sigma_color, bilateral_sigma_space, feather
-        Purifying; see ``rsparse.PurifyParameters``.
+        Purifying beside ``sparsity``; see ``rsparse.PurifyParameters``.
     localization : LocalizeParameters, optional
-        How the object region is found.
+        How the object region is found, beside ``sparsity``.
     random_state : int
         Seed of dictionary learning.
     n_jobs : int
@@ -75,10 +80,10 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         coder: str = LearnParameters.coder,
         atoms_per_patch: int = LearnParameters.atoms_per_patch,
         penalty: float = LearnParameters.penalty,
-        levels: str = LearnParameters.levels,
-        sparsity: int | None = PurifyParameters.sparsity,
-        weakest: float | None = PurifyParameters.weakest,
-        stride: int | None = PurifyParameters.stride,
+        policy: str = DEFAULT_POLICY,
+        sparsity: int | None = None,
+        min_correlation: float = PurifyParameters.min_correlation,
+        stride: int = PurifyParameters.stride,
         localize: bool = PurifyParameters.localize,
         prefilter: bool = PurifyParameters.prefilter,
         background: bool = PurifyParameters.background,
@@ -100,9 +105,9 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         self.coder = coder
         self.atoms_per_patch = atoms_per_patch
         self.penalty = penalty
-        self.levels = levels
+        self.policy = policy
         self.sparsity = sparsity
-        self.weakest = weakest
+        self.min_correlation = min_correlation
         self.stride = stride
         self.localize = localize
         self.prefilter = prefilter
@@ -150,7 +155,7 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         Images of the same shapes and type as ``X``; an array for an array, else a list.
         """
         check_is_fitted(self)
-        step = _Purify(self.dictionary_, self._parameters(PurifyParameters), self.localization)
+        step = _Purify(self.dictionary_, *self._purifying())
         images = as_pixels(X)
         cleaned = list(LocalWorkers(self.n_jobs).map(step, images, len(images)))
         like = [
@@ -158,6 +163,16 @@ class RegionSparse(TransformerMixin, BaseEstimator):
             for pixels, image in zip(cleaned, X, strict=True)
         ]
         return np.stack(like) if isinstance(X, np.ndarray) else like
+
+    def _purifying(self) -> tuple[PurifyParameters | None, LocalizeParameters | None, str | None]:
+        """Parameters and localization, or a policy: what ``api.purify`` takes."""
+        if self.sparsity is not None:
+            return self._parameters(PurifyParameters), self.localization, None
+        default = RegionSparse().get_params()
+        for name in [field.name for field in dataclasses.fields(PurifyParameters)]:
+            if getattr(self, name) != default[name]:
+                raise InputError(f"{name}: goes with sparsity; the policy says by itself")
+        return None, self.localization, self.policy
 
     def _parameters(self, kind: type[P], **others: Any) -> P:
         """The checked dataclass of those parameters that belong to ``kind``."""
@@ -176,11 +191,13 @@ class RegionSparse(TransformerMixin, BaseEstimator):
 @dataclasses.dataclass(frozen=True)
 class _Purify:
     dictionary: Any
-    parameters: PurifyParameters
+    parameters: PurifyParameters | None
     localization: LocalizeParameters | None
+    policy: str | None
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return purify(pixels, self.dictionary, self.parameters, self.localization)
+        purifying = (self.parameters, self.localization)
+        return purify(pixels, self.dictionary, *purifying, policy=self.policy)
 
 
 def as_pixels(images: Images) -> list[NDArray[np.uint8]]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
-from rsparse.core.levels import Pixels, noise_level, period_two
+from rsparse.core.noise import Pixels, noise_level, period_two
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import Column, Evaluation
@@ -37,7 +37,7 @@ ATTACKS = (
 WHOLE, FILTERED = "localize=no", "localize=no,prefilter=yes"
 APART = 8  # stride: patches side by side, each pixel in one
 ONE = f"regionsparse:sparsity=1,{FILTERED}"
-FEW = f"regionsparse:sparsity=16,weakest=2,stride=5,{FILTERED}"
+FEW = f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}"
 CANDIDATES = (
     "none",
     *(f"regionsparse:sparsity={k},{FILTERED}" for k in (1, 2, 4)),
@@ -46,8 +46,8 @@ CANDIDATES = (
     FEW,
 )
 TRIED = (  # judged, too, but no part of a policy
-    f"regionsparse:sparsity=16,weakest=1.5,stride=5,{FILTERED}",
-    f"regionsparse:sparsity=16,weakest=1.5,stride=8,{FILTERED}",
+    f"regionsparse:sparsity=16,min_correlation=1.5,stride=5,{FILTERED}",
+    f"regionsparse:sparsity=16,min_correlation=1.5,stride=8,{FILTERED}",
     f"regionsparse:sparsity=1,stride=4,{FILTERED}",
     f"regionsparse:sparsity=8,stride=4,{FILTERED}",
     "bilateral+jpeg:quality=20", "jpeg:quality=10", "jpeg:quality=20",

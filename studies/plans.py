@@ -22,26 +22,15 @@ MODELS = {  # file, and how it wants its input
 ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
 DICTIONARIES: Mapping[str, LearnParameters] = {
     "": LearnParameters(**ATOMS),
-    "former": LearnParameters(
-        **ATOMS, levels="keep:period=4<0.5,bilateral+whole:4<1.6,bilateral+whole:1"
-    ),
-    "coarse": LearnParameters(
-        **ATOMS, levels="keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,bilateral+whole:1"
-    ),
-    "wide": LearnParameters(
-        **ATOMS,
-        patch_size=12,
-        levels="keep:period=4<0.5,bilateral+whole:8:stride=6<2.5,"
-        "bilateral+whole:2:stride=3<6,bilateral+whole:1:stride=3",
-    ),
+    "wide": LearnParameters(**ATOMS, patch_size=12),
     "noTR": LearnParameters(**ATOMS, training=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
-OURS = "regionsparse"
-FORMER = "regionsparse:dictionary=former"  # by the levels whose patches all overlapped
-COARSE = "regionsparse:dictionary=coarse"  # K = 1 for all noise of 1.6 or more
-WIDE = "regionsparse:dictionary=wide"  # patches of 12×12, which take fewer atoms for as much
+OURS = "policy:default"
+FORMER = f"policy:{Path(__file__).with_name('former.toml')}"  # whose patches all overlapped
+COARSE = "policy:coarse"  # K = 1 for all noise of 1.6 or more
+WIDE = "policy:wide"  # patches of 12×12, which take fewer atoms for as much
 PLAIN = "regionsparse:sparsity=1,localize=no"  # neither region nor filter
 ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
@@ -112,7 +101,7 @@ def mobilenet_v2(shared: Path, work: Path) -> Plan:
 
 
 def chains(shared: Path, work: Path) -> Plan:
-    """Chains of two baselines and the former levels, at Table II's strengths."""
+    """Chains of two baselines and the former policy, at Table II's strengths."""
     beside = (FORMER, *CHAINS)
     return judged("chains", shared, work, TABLE_TWO_STRENGTHS, beside, base="mobilenet-v2")
 

@@ -191,6 +191,8 @@ def make_evaluation(
 def _parameters(text: str, kind: str) -> dict[str, Any]:
     if kind == "regionsparse" and "sparsity" in text:
         return {"name": kind, "sparsity": 2}
+    if kind == "policy":
+        return {"name": kind, "rules": [{"defense": {"name": "regionsparse", "sparsity": 1}}]}
     return {"name": kind}
 
 

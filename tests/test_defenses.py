@@ -130,7 +130,7 @@ class TestParsing:
     def test_regionsparse_takes_all_its_parameters(self):
         found = parse_defense("regionsparse:sparsity=1,localize=no,closing=7,dictionary=dct")
         assert found == [RegionSparse(sparsity=1, localize=False, closing=7, dictionary="dct")]
-        assert defense_text(RegionSparse()) == "regionsparse"
+        assert defense_text(RegionSparse()) == "regionsparse-sparsity=2"
 
     def test_a_number_may_hold_a_plus(self):
         assert parse_defense("gaussian:sigma=1e+1+none") == parse_defense("gaussian:sigma=10+none")

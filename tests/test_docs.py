@@ -93,7 +93,7 @@ def datasets(path: Path) -> set[str]:
 def test_dictionaries_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
     output = tmp_path / "dict.h5"
     small = ("--patch-size", 4, "--n-atoms", 16, "--patches-per-image", 60)
-    learn = ("learn-dict", FIXTURES / "images", "-o", output, *small, "--levels", "whole:2")
+    learn = ("learn-dict", FIXTURES / "images", "-o", output, *small)
     assert run_cli(*learn).exit_code == 0
     assert datasets(output) == documented_datasets("Dictionaries")
 

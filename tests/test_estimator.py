@@ -56,9 +56,19 @@ def test_defaults_are_those_of_the_parameter_dataclasses():
     }
     for kind in (LearnParameters, PurifyParameters):
         for field in dataclasses.fields(kind):
-            if field.name in defaults:
+            if field.name in defaults and field.name != "sparsity":
                 assert defaults[field.name] == field.default
     assert {field.name for field in dataclasses.fields(PurifyParameters)} <= set(defaults)
+    assert (defaults["sparsity"], defaults["policy"]) == (None, "default")
+
+
+def test_without_a_sparsity_a_policy_purifies(images):
+    estimator = RegionSparse(**SMALL, policy="paper").fit(images)
+    expected = [purify(image, estimator.dictionary_, PurifyParameters()) for image in images]
+    np.testing.assert_array_equal(estimator.transform(images), expected)
+    assert (RegionSparse(**SMALL).fit(images).transform(images) != expected).any()
+    with pytest.raises(InputError, match="stride: goes with sparsity"):
+        RegionSparse(**SMALL, stride=3).fit(images).transform(images)
 
 
 def test_equals_the_functions_it_is_made_of(images):
@@ -96,7 +106,7 @@ def test_processes_do_not_change_the_result(images):
 
 def test_localization_is_used(images):
     none = LocalizeParameters(threshold=254, blur=99, fallback="none")
-    estimator = RegionSparse(**SMALL, localization=none, background=False).fit(images)
+    estimator = RegionSparse(**SMALL, sparsity=2, localization=none, background=False).fit(images)
     np.testing.assert_array_equal(estimator.transform(images), images)
 
 
@@ -122,5 +132,5 @@ def test_images_that_are_none(images, message):
 
 
 def test_a_parameter_out_of_range_is_refused_when_it_is_used(images):
-    with pytest.raises(InputError, match="sparsity: expected .* 1 to 1024, or auto, got 0"):
+    with pytest.raises(InputError, match="sparsity: expected .* 1 to 1024, got 0"):
         RegionSparse(**SMALL, sparsity=0).fit(images).transform(images)

@@ -12,6 +12,7 @@ from rsparse.core.engines.torch import regionsparse  # noqa: E402
 from rsparse.core.engines.torch.precision import float32_in_full  # noqa: E402
 from rsparse.core.regionsparse import object_region, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
+from rsparse.defenses import default_policy  # noqa: E402
 from rsparse.options.localize import LocalizeParameters  # noqa: E402
 from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402
@@ -20,12 +21,13 @@ from tests.conftest import REPOSITORY, make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
 WHERE = LocalizeParameters(threshold=60, closing=5)
+PAPER = PurifyParameters()
 CASES = {
-    "default": PurifyParameters(),
+    "default": PAPER,
     "whole": PurifyParameters(localize=False, stride=1, sparsity=5),
     "hard cut": PurifyParameters(feather=0, stride=3),
     "gaps": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
-    "few atoms for flat patches": PurifyParameters(weakest=1.5, sparsity=16, stride=5),
+    "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=16, stride=5),
     "no background": PurifyParameters(background=False, feather=9),
     "filtered before": PurifyParameters(prefilter=True, localize=False),
     "filtered before, no background": PurifyParameters(prefilter=True, background=False),
@@ -97,26 +99,39 @@ def test_sizes_may_be_mixed_and_the_batch_changes_nothing(small_dictionary):
     images = [make_picture(seed, 20 + 7 * (seed % 3), 30) for seed in range(7)]
     images[3] = np.full((20, 30, 3), 77, dtype=np.uint8)
     results = [
-        rsparse.purify_batch(images, small_dictionary, device="torch-cpu", batch_size=size)
+        rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu", batch_size=size)
         for size in (1, 3, 16)
     ]
     for image, *same in zip(images, *results, strict=True):
-        assert agrees(same[0], purify(image, small_dictionary))
+        assert agrees(same[0], purify(image, small_dictionary, PAPER))
         np.testing.assert_array_equal(same[1], same[0])
         np.testing.assert_array_equal(same[2], same[0])
+
+
+def test_a_policy_takes_images_of_several_rules_together(small_dictionary):
+    images = [make_picture(seed, 40, 30) for seed in range(3)]
+    images += [np.full((40, 30, 3), 90 + seed, dtype=np.uint8) for seed in range(2)]
+    rng = np.random.default_rng(0)
+    images += [rng.integers(128 - d, 129 + d, (40, 30, 3), dtype=np.uint8) for d in (4, 8)]
+    chosen = {default_policy().chosen_for(image) for image in images}
+    assert len(chosen) >= 3
+    ours = rsparse.purify_batch(images[::-1], small_dictionary, device="torch-cpu")[::-1]
+    for image, clean in zip(images, ours, strict=True):
+        assert agrees(clean, rsparse.purify(image, small_dictionary))
+    np.testing.assert_array_equal(ours[3], images[3])
 
 
 def test_a_mask_is_that_of_all_images(small_dictionary):
     images = np.stack([make_picture(seed, 30, 33) for seed in range(2)])
     mask = np.zeros((30, 33), dtype=bool)
     mask[5:20, 9:28] = True
-    ours = rsparse.purify_batch(images, small_dictionary, mask=mask, device="torch-cpu")
-    assert agrees(ours, rsparse.purify_batch(images, small_dictionary, mask=mask))
+    ours = rsparse.purify_batch(images, small_dictionary, PAPER, mask=mask, device="torch-cpu")
+    assert agrees(ours, rsparse.purify_batch(images, small_dictionary, PAPER, mask=mask))
     nothing = np.zeros_like(mask)
-    ours = rsparse.purify_batch(images, small_dictionary, mask=nothing, device="torch-cpu")
-    assert agrees(ours, rsparse.purify_batch(images, small_dictionary, mask=nothing))
+    ours = rsparse.purify_batch(images, small_dictionary, PAPER, mask=nothing, device="torch-cpu")
+    assert agrees(ours, rsparse.purify_batch(images, small_dictionary, PAPER, mask=nothing))
     with refused("is 33×30 pixels, its mask 30×33"):
-        rsparse.purify_batch(images, small_dictionary, mask=mask.T, device="torch-cpu")
+        rsparse.purify_batch(images, small_dictionary, PAPER, mask=mask.T, device="torch-cpu")
 
 
 def test_read_only_and_turned_images_can_be_sent(small_dictionary):
@@ -124,10 +139,10 @@ def test_read_only_and_turned_images_can_be_sent(small_dictionary):
     images.flags.writeable = False
     small_dictionary.atoms.flags.writeable = False
     try:
-        ours = rsparse.purify_batch(images, small_dictionary, device="torch-cpu")
+        ours = rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu")
     finally:
         small_dictionary.atoms.flags.writeable = True
-    assert agrees(ours, rsparse.purify_batch(images, small_dictionary))
+    assert agrees(ours, rsparse.purify_batch(images, small_dictionary, PAPER))
 
 
 def test_where_memory_is_short_fewer_images_go_at_a_time(small_dictionary, monkeypatch):
@@ -140,9 +155,9 @@ def test_where_memory_is_short_fewer_images_go_at_a_time(small_dictionary, monke
         return real(images, *arguments)
 
     images = np.stack([make_picture(seed, 20, 20) for seed in range(5)])
-    expected = rsparse.purify_batch(images, small_dictionary, device="torch-cpu")
+    expected = rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu")
     monkeypatch.setattr(regionsparse, "purified", short_of_memory)
-    ours = rsparse.purify_batch(images, small_dictionary, device="torch-cpu")
+    ours = rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu")
     np.testing.assert_array_equal(ours, expected)
     assert sizes == [5, 2, 3, 1, 2]
 
@@ -156,7 +171,7 @@ def test_an_image_too_large_for_the_device_is_told(small_dictionary, monkeypatch
         "is 20×30 pixels, too large for the memory of device 'cpu'; "
         "use a larger --stride, or --device cpu"
     ):
-        rsparse.purify_batch([make_picture(0, 30, 20)], small_dictionary, device="torch-cpu")
+        rsparse.purify_batch([make_picture(0, 30, 20)], small_dictionary, PAPER, device="torch-cpu")
 
 
 def test_tf32_is_off_meanwhile_and_as_it_was_afterwards():

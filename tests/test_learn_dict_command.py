@@ -59,7 +59,7 @@ def test_json(learn, tmp_path):
 def test_the_documented_tree_of_shapes_and_types(learn, pictures, tmp_path):
     learn("-o", tmp_path / "dict.h5", "--grey", "--no-normalize", "--penalty", 0.5)
     with h5py.File(tmp_path / "dict.h5") as file:
-        assert sorted(file) == ["atoms", "held_out", "images", "levels"]
+        assert sorted(file) == ["atoms", "held_out", "images"]
         assert file["atoms"].shape == (16, 16)
         assert file["atoms"].dtype == np.float32
         assert {key: value.item() for key, value in file["atoms"].attrs.items()} == {

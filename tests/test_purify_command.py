@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.core.regionsparse import purify
+from rsparse.api import purify
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
@@ -53,7 +53,7 @@ def test_the_library_gives_the_same_images(run_cli, pictures, dict_file, small_d
 def test_the_summary_goes_to_stderr_and_no_bar_is_drawn_in_a_pipe(run_cli, pictures, dict_file):
     result = run_cli("purify", pictures, "--dict", dict_file)
     lines = [line.split() for line in result.stderr.splitlines()]
-    assert lines[:3] == [["purified"], ["images", "3"], ["sparsity", "K", "auto"]]
+    assert lines[:3] == [["purified"], ["images", "3"], ["policy", "default"]]
     assert lines[3][0] == "time"
     assert len(lines) == 4
     assert "\x1b" not in result.stderr
@@ -173,8 +173,9 @@ def test_masks_take_the_place_of_localization(
     half[:, :28] = 255
     (masks / "a.png").write_bytes(encode_png(half))
     out = tmp_path / "out"
-    run_cli("purify", pictures, "--dict", dict_file, "--masks", masks, "-o", out)
-    expected = purify(read(pictures / "a.png"), small_dictionary, mask=half > 127)
+    run_cli("purify", pictures, "--dict", dict_file, "--sparsity", 2, "--masks", masks, "-o", out)
+    image = read(pictures / "a.png")
+    expected = purify(image, small_dictionary, PurifyParameters(), mask=half > 127)
     np.testing.assert_array_equal(read(out / "a.png"), expected)
     manifest = read_manifest(out)
     assert "localization" not in manifest["parameters"]

@@ -50,7 +50,8 @@ def test_images_are_resized_before_they_are_cleaned(run_cli, pictures, tmp_path)
 
 
 def test_sizes_that_cannot_be_used(assert_error, pictures, dict_file, tmp_path):
-    common = ("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--size")
+    options = ("--sparsity", 2, "--dict", dict_file, "-o", tmp_path / "out", "--size")
+    common = ("purify", pictures, *options)
     assert_error(
         "size: expected a side such as 299 or height x width such as 224x320, got 'small'",
         *common, "small",
@@ -71,12 +72,15 @@ def test_the_summary_names_it(run_cli, pictures, tmp_path):
 
 @pytest.mark.parametrize(
     ("plain", "spec"),
-    [((), "regionsparse"),
+    [(("--sparsity", 2), "regionsparse"),
+     ((), "policy:default"),
+     (("--policy", "Paper"), "policy:paper"),
      (("--sparsity", 1, "--no-localize", "--stride", 3),
       "regionsparse:sparsity=1,localize=no,stride=3"),
-     (("--closing", 5, "--no-background"), "regionsparse:closing=5,background=no")],
+     (("--sparsity", 2, "--closing", 5, "--no-background"),
+      "regionsparse:closing=5,background=no")],
 )  # fmt: skip
-def test_regionsparse_by_name_gives_the_bytes_of_its_plain_options(
+def test_a_spec_gives_the_bytes_of_its_plain_options(
     run_cli, pictures, dict_file, tmp_path, plain, spec
 ):
     run_cli("purify", pictures, "--dict", dict_file, "-o", tmp_path / "plain", *plain)
@@ -87,7 +91,7 @@ def test_regionsparse_by_name_gives_the_bytes_of_its_plain_options(
 
 def test_a_named_dictionary(run_cli, pictures, dict_file, tmp_path):
     other = shutil.copy(dict_file, tmp_path / "other.h5")
-    run_cli("purify", pictures, "--dict", dict_file, "-o", tmp_path / "plain")
+    run_cli("purify", pictures, "--dict", dict_file, "--sparsity", 2, "-o", tmp_path / "plain")
     options = ("--dict", f"dct={other}", "--dict", "missing.h5", "-o", tmp_path / "named")
     run_cli("purify", pictures, *options, "--defense", "regionsparse:dictionary=dct")
     manifest = read_manifest(tmp_path / "named")
@@ -134,14 +138,26 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
          "--defense regionsparse:sparsity=…", ("--defense", "jpeg", "--sparsity", 1)),
         ("--closing and --defense exclude each other; an option of regionsparse is written "
          "--defense regionsparse:closing=…", ("--defense", "regionsparse", "--closing", 3)),
-        ("regionsparse needs a dictionary: --dict dict.h5", ()),
+        ("policy default: regionsparse needs a dictionary: --dict dict.h5", ()),
+        ("regionsparse needs a dictionary: --dict dict.h5", ("--sparsity", 2)),
+        ("--policy and --defense exclude each other; give one of them",
+         ("--defense", "jpeg", "--policy", "paper")),
+        ("--sparsity and --policy exclude each other; set it in the rules of a copy: "
+         "rsparse policy show paper --toml > mine.toml", ("--policy", "paper", "--sparsity", 2)),
+        ("--stride goes with --sparsity K, such as --sparsity 2, or set it in a copy of a policy: "
+         "rsparse policy show default --toml > mine.toml", ("--stride", 2)),
+        ("--no-localize goes with --sparsity K, such as --sparsity 2, or set it in a copy of a "
+         "policy: rsparse policy show default --toml > mine.toml", ("--no-localize",)),
         ("regionsparse needs a dictionary: --dict dict.h5", ("--defense", "jpeg+regionsparse")),
         ("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
          ("--defense", "regionsparse:dictionary=dct", "--dict", "dict.h5")),
-        ("--masks: jpeg has no object region; regionsparse has",
-         ("--defense", "jpeg", "--masks", "masks")),
-        ("--masks and --no-localize exclude each other; give one of them",
-         ("--defense", "none+regionsparse:localize=no", "--masks", "masks")),
+        *((f"--masks: {text} has no object region; give --sparsity K without --no-localize, or a "
+           "defense that holds regionsparse without localize=no", (*options, "--masks", "masks"))
+          for text, options in {
+              "jpeg-quality=75": ("--defense", "jpeg"), "policy-default": (),
+              "none+regionsparse-sparsity=2-localize=false":
+                  ("--defense", "none+regionsparse:localize=no"),
+          }.items()),
         ("--device: jpeg works on the cpu; regionsparse and comdefend also on a GPU",
          ("--defense", "jpeg", "--device", "cuda")),
         ("--device: none+regionsparse works on the cpu; regionsparse and comdefend also on a GPU",

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rsparse.core.regionsparse import purify  # noqa: E402
+from rsparse.api import purify  # noqa: E402
 from rsparse.options.localize import LocalizeParameters  # noqa: E402
 from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.folders import MANIFEST, read_manifest  # noqa: E402
@@ -63,8 +63,9 @@ def test_batches_and_threads_change_no_byte(run_cli, many, dict_file, tmp_path):
 def test_the_record_names_torchs_device_and_nothing_else_new(
     run_cli, pictures, dict_file, tmp_path
 ):
-    run_cli("purify", pictures, "--dict", dict_file, *TORCH, "-o", tmp_path / "torch")
-    run_cli("purify", pictures, "--dict", dict_file, "--batch-size", 3, "-o", tmp_path / "cpu")
+    command = ("purify", pictures, "--dict", dict_file, "--sparsity", 2)
+    run_cli(*command, *TORCH, "-o", tmp_path / "torch")
+    run_cli(*command, "--batch-size", 3, "-o", tmp_path / "cpu")
     localization = {"localization": LocalizeParameters().as_record()}
     expected = {**PurifyParameters().as_record(), **localization}
     assert read_manifest(tmp_path / "cpu")["parameters"] == expected
@@ -160,7 +161,7 @@ def test_an_image_too_large_for_the_device_spares_the_others(
     run_cli, many, dict_file, tmp_path, monkeypatch
 ):
     short_of_memory.for_images_of_width(60, monkeypatch)
-    options = ("--dict", dict_file, *TORCH, "-o", tmp_path / "out", "--json")
+    options = ("--sparsity", 2, "--dict", dict_file, *TORCH, "-o", tmp_path / "out", "--json")
     outcome = json.loads(run_cli("purify", many, *options).stdout)
     assert outcome["done"] == 9
     assert [entry["name"] for entry in outcome["failed"]] == ["00", "05", "10"]
@@ -177,10 +178,11 @@ def test_masks_take_the_place_of_localization(
     (masks / "a.png").write_bytes(encode_png(half))
     (masks / "b.png").unlink()
     out = tmp_path / "out"
-    options = ("--dict", dict_file, "--masks", masks, *TORCH, "-o", out)
+    options = ("--sparsity", 2, "--dict", dict_file, "--masks", masks, *TORCH, "-o", out)
     result = run_cli("purify", pictures, *options)
     assert result.stderr.splitlines()[-1] == (
         f"rsparse: skipped: {pictures}/b.png: has no mask named 'b'"
     )
-    expected = purify(read(pictures / "a.png"), small_dictionary, mask=half > 127)
+    image = read(pictures / "a.png")
+    expected = purify(image, small_dictionary, PurifyParameters(), mask=half > 127)
     assert np.abs(read(out / "a.png").astype(int) - expected).max() <= 1

@@ -108,3 +108,14 @@ def _group_of(kind: Any, explain_input: bool) -> _Group | None:
 
 def _input_options_of(values: Values) -> InputOptions:
     return read_input_options({name.replace("_", "-"): word for name, word in values.items()})
+
+
+def given_options(context: typer.Context, *kinds: type[Parameters]) -> list[str]:
+    """The options of some parameter sets that the user has written: ``--name`` or ``--no-name``."""
+    given = []
+    for name in [field.name for kind in kinds for field in dataclasses.fields(kind)]:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            no = "no-" if context.params[name] is False else ""
+            given.append(f"--{no}{name.replace('_', '-')}")
+    return given

@@ -33,7 +33,8 @@ def field_option(field: dataclasses.Field[Any], section: str | None) -> inspect.
         spelled = rules["flag"] or f"--{dashed}/--no-{dashed}"
         switch = typer.Option(spelled, help=rules["help"], rich_help_panel=section)
         return keyword(field.name, Annotated[bool, switch], field.default)
-    notes = [limits(field), f"default: {word_of(field, field.default)}"]
+    default = rules["shown_default"] or word_of(field, field.default)
+    notes = [limits(field), f"default: {default}"]
     text = Annotated[
         Any,
         typer.Option(

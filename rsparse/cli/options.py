@@ -70,6 +70,15 @@ Dictionaries = Annotated[
         "--dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
     ),
 ]
+PolicyName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        show_default=False,
+        help="How images are purified by the noise in each: the name of a policy, which rsparse "
+        "policy list tells, or its file (.toml). default where nothing else is asked for.",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.command import command
+from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
     Dictionaries,
     Images,
     Json,
     Overwrite,
+    PolicyName,
     output_option,
     path_option,
 )
-from rsparse.defenses import DEFENSES, Defense, RegionSparse, defense_text, parse_defense
+from rsparse.defenses import DEFENSES, Defense, RegionSparse, parse_defense
+from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
@@ -29,16 +31,19 @@ from rsparse.work.workers import Workers
 @command(
     "rsparse purify adv/ --dict dict.h5",
     "rsparse purify photo.jpg --dict dict.h5 -o clean/ --sparsity 1",
-    "rsparse purify adv/ --dict dict.h5 --masks masks/ -o purified/",
-    "rsparse purify adv/ --dict dict.h5 --no-localize --stride 1",
+    "rsparse purify adv/ --dict dict.h5 --policy paper -o purified/",
+    "rsparse purify adv/ --dict dict.h5 --sparsity 2 --masks masks/ -o purified/",
+    "rsparse purify adv/ --dict dict.h5 --sparsity 2 --no-localize --stride 1",
     "rsparse purify adv/ --dict dict.h5 --device auto",
     "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
     "rsparse purify adv/ --defense bilateral+jpeg -o both/",
 )
 def purify(
     *,
+    context: typer.Context,
     images: Images,
     dictionaries: Dictionaries = None,
+    policy: PolicyName = None,
     spec: Annotated[
         str | None,
         typer.Option(
@@ -46,8 +51,8 @@ def purify(
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
             help=f"What to clean by instead: {', '.join(DEFENSES)}; or a chain of them, one after "
-            "another (bilateral+jpeg:quality=40). Their parameters default to their authors'; "
-            "those of regionsparse are the options below.",
+            "another (bilateral+jpeg:quality=40), also with policies (policy:default+jpeg). Their "
+            "parameters default to their authors'; those of regionsparse are the options below.",
         ),
     ] = None,
     output: Annotated[
@@ -69,11 +74,13 @@ def purify(
 
     Reads any sizes and writes PNG of the same size and name, with a manifest. Patches are
     z-scored, coded with at most K atoms of the dictionary by orthogonal matching pursuit, and
-    averaged where they overlap. By default the dictionary's levels say by the noise in an image
-    whether it is coded, whole or on its object, and with which K. With --sparsity K, as in the
-    paper, the object region is coded and the rest is filtered bilaterally.
+    averaged where they overlap. A policy says by the noise in an image how it is coded, if at all.
+    With --sparsity K, as in the paper, the object region of every image is coded and the rest is
+    filtered bilaterally.
     """
-    defense = _defense(spec, parameters, localization)
+    given = given_options(context, PurifyParameters, LocalizeParameters)
+    values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
+    defense = _defense(spec, policy, given, values)
     files = named_files(dictionaries)
     from rsparse.commands.purify import purify_images
 
@@ -91,42 +98,49 @@ def purify(
             progress=progress,
         )
     shown = {"images": count(outcome)}
-    if spec is None:
-        shown["sparsity K"] = str(parameters.sparsity or "auto")
+    if given:
+        shown["sparsity K"] = str(parameters.sparsity)
+    elif spec is None:
+        shown["policy"] = policy or DEFAULT_POLICY
     else:
-        shown["defense"] = defense_text(defense)
+        shown["defense"] = defense.text
     summary("purified", {**shown, "time": str(watch)})
     finish(outcome, as_json)
 
 
 def _defense(
-    spec: str | None, parameters: PurifyParameters, localization: LocalizeParameters
+    spec: str | None, policy: str | None, given: list[str], values: dict[str, Any]
 ) -> Defense:
-    """The one defense of this run: a spec's, or RegionSparse with the plain options.
+    """The one defense of this run: a spec's, RegionSparse with the plain options, or a policy.
 
     Raises
     ------
     InputError
-        If the spec cannot be used or gives several, or both are set.
+        If the spec or policy cannot be used, the spec gives several, or two ways are mixed.
     """
-    values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
-    if spec is None:
-        return RegionSparse(**values)
-    changed = [name for name in values if values[name] != _default(name)]
-    if changed:
-        option = changed[0].replace("_", "-")
+    if spec is not None and policy is not None:
+        raise InputError("--policy and --defense exclude each other; give one of them")
+    if given and spec is not None:
         raise InputError(
-            f"--{option} and --defense exclude each other; an option of regionsparse is written "
-            f"--defense regionsparse:{option}=…"
+            f"{given[0]} and --defense exclude each other; an option of regionsparse is written "
+            f"--defense regionsparse:{given[0].removeprefix('--').removeprefix('no-')}=…"
         )
+    if given and (policy is not None or "--sparsity" not in given):
+        copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
+        raise InputError(
+            f"{given[0]} and --policy exclude each other; set it in the rules of a copy: {copy}"
+            if policy is not None
+            else f"{given[0]} goes with --sparsity K, such as --sparsity {RegionSparse.sparsity}, "
+            f"or set it in a copy of a policy: {copy}"
+        )
+    if given:
+        return RegionSparse(**values)
+    if spec is None:
+        return load_policy(policy or DEFAULT_POLICY).defense
     defenses = parse_defense(spec)
     if len(defenses) > 1:
         raise InputError(f"--defense {spec!r}: gives {len(defenses)} defenses, one run takes one")
     return defenses[0]
-
-
-def _default(name: str) -> object:
-    return getattr(RegionSparse, name)
 
 
 def default_output(images: list[Path], suffix: str) -> Path:

@@ -239,9 +239,10 @@ def _device(
 ) -> Device:
     """Where to clean; refuses options that do not go together."""
     if masks is not None and not defense.takes_mask:
-        if defense.dictionaries:
-            raise InputError("--masks and --no-localize exclude each other; give one of them")
-        raise InputError(f"--masks: {defense.kind} has no object region; regionsparse has")
+        raise InputError(
+            f"--masks: {defense.text} has no object region; give --sparsity K without "
+            "--no-localize, or a defense that holds regionsparse without localize=no"
+        )
     if not defense.has_device_part:
         if how.device in ("auto", CPU.name):
             return CPU

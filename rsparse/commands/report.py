@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rsparse.defenses import DEFENSES, Chain, Defense, Resources
+from rsparse.defenses import Resources, defense_of
 from rsparse.errors import InputError
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.places import images_folder
@@ -243,23 +243,6 @@ def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixe
         return done[key]
 
     return cached
-
-
-def defense_of(record: Mapping[str, Any]) -> Defense:
-    """The defense that ``as_record`` told.
-
-    Raises
-    ------
-    InputError
-        If this version has none of that name or parameters.
-    """
-    if "parts" in record:
-        return Chain(tuple(defense_of(part) for part in record["parts"]))
-    values = {key: value for key, value in record.items() if key != "name"}
-    try:
-        return DEFENSES[record["name"]](**values)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the defense {dict(record)} is unknown here") from error
 
 
 def _load(folder: Path, column: Column, name: str) -> Pixels:

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.levels import Level, check_levels
 from rsparse.core.omp import gram_matrix
 from rsparse.errors import InputError
 
@@ -29,15 +28,12 @@ class Dictionary:
         Colour patches (c = 3), or grey ones (c = 1), with which each channel is coded by itself.
     normalize : bool
         Whether patches are z-scored (eq. 17) before coding.
-    levels : tuple of Level
-        How images are purified, by the noise in them; perhaps none.
     """
 
     atoms: Floats
     patch_size: int
     color: bool = True
     normalize: bool = True
-    levels: tuple[Level, ...] = ()
 
     def __post_init__(self) -> None:
         if self.patch_size < 1:
@@ -61,7 +57,6 @@ class Dictionary:
             )
         if self.atoms.dtype != np.float32:  # the pursuit reads the bits of float32
             object.__setattr__(self, "atoms", self.atoms.astype(np.float32))
-        check_levels(self.levels)
 
     @property
     def channels(self) -> int:

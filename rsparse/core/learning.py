@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import non_local_means
-from rsparse.core.levels import parse_levels
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, Untrained, unit
 from rsparse.core.patches import take, z_score
@@ -96,7 +95,6 @@ class DictionaryLearner:
 
     def __init__(self, parameters: LearnParameters, threads: int = 1) -> None:
         self.parameters = parameters
-        parse_levels(parameters.levels)  # or its mistake would show only when all is learned
         self._threads = threads
         self._rng = np.random.default_rng(parameters.seed)
         self._pool: list[Floats] = []
@@ -138,8 +136,7 @@ class DictionaryLearner:
         self._step(self._learner, self._recent)
         self._clean(self._learner, self._recent)
         p = self.parameters
-        levels = parse_levels(p.levels)
-        dictionary = Dictionary(self._learner.atoms, p.patch_size, p.color, p.normalize, levels)
+        dictionary = Dictionary(self._learner.atoms, p.patch_size, p.color, p.normalize)
         return dictionary, self._errors(dictionary)
 
     def _learn_pool(self, *, last: bool = False) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.filters import bilateral
-from rsparse.core.levels import Level, level_for
 from rsparse.core.localization import locate_object
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
@@ -23,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 class Region(NamedTuple):
-    """Where and how strongly an image is sparsely coded.
+    """Where an image is sparsely coded.
 
     ``mask`` (h, w) is true on the object region; ``theta`` (h, w) float32 in [0, 1] is θ of
     eq. (19): 1 inside the region, 0 outside, a ramp across the border.
@@ -31,7 +30,6 @@ class Region(NamedTuple):
 
     mask: Mask
     theta: Floats
-    level: Level
 
 
 def purify(
@@ -52,7 +50,7 @@ def purify(
     localization : LocalizeParameters, optional
         How the object region is found where no mask is given.
     mask : bool array of shape (h, w), optional
-        True on the object region. It holds at every level, also at those that code whole images.
+        True on the object region.
 
     Returns
     -------
@@ -64,11 +62,9 @@ def purify(
         If the image is smaller than a patch, or the mask has another size.
     """
     parameters = parameters or PurifyParameters()
-    mask, theta, level = object_region(image, dictionary, parameters, localization, mask)
-    if level.sparsity == 0:
-        return image.copy()
+    mask, theta = object_region(image, dictionary, parameters, localization, mask)
     filtered = image
-    if level.prefilter or (parameters.background and not mask.all()):
+    if parameters.prefilter or (parameters.background and not mask.all()):
         filtered = bilateral(
             image,
             parameters.bilateral_diameter,
@@ -78,9 +74,14 @@ def purify(
     x_b = filtered if parameters.background else image
     if not mask.any():
         return x_b
-    x = (filtered if level.prefilter else image).astype(np.float32) / np.float32(255)
+    x = (filtered if parameters.prefilter else image).astype(np.float32) / np.float32(255)
     x_o, covered = sparse_code(
-        x, dictionary, level.sparsity, level.stride, theta > 0, weakest=level.weakest
+        x,
+        dictionary,
+        parameters.sparsity,
+        parameters.stride,
+        theta > 0,
+        weakest=parameters.min_correlation,
     )
     weight = np.where(covered, theta, 0)[:, :, None]
     mixed = weight * np.clip(x_o, 0, 1) * np.float32(255) + (1 - weight) * x_b
@@ -105,15 +106,14 @@ def object_region(
     height, width = image.shape[:2]
     if min(height, width) < b:
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
-    level = level_for(image, dictionary.levels, parameters)
-    if not (parameters.localize and (level.localize or mask is not None)):
+    if not parameters.localize:
         mask = np.ones((height, width), dtype=bool)
     elif mask is None:
         mask = locate_object(image, localization)[0]
     elif mask.shape != (height, width):
         raise InputError(f"is {width}×{height} pixels, its mask {mask.shape[1]}×{mask.shape[0]}")
     mask = mask.astype(bool)
-    return Region(mask, _soft(mask, parameters.feather), level)
+    return Region(mask, _soft(mask, parameters.feather))
 
 
 def _soft(mask: Mask, feather: float) -> Floats:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Prepared(NamedTuple):
     """An image on its way to the device.
 
-    ``region`` is what RegionSparse has found in it. What the device does not work on is clean
-    already. ``seconds`` have been spent on it.
+    ``defense`` is the one that cleans this image, ``region`` what RegionSparse has found in it.
+    What the device does not work on is clean already. ``seconds`` have been spent on it.
     """
 
+    defense: Defense
     pixels: Pixels
     region: Region | None
     seconds: float
@@ -58,14 +59,15 @@ class OnDevice:
         """
         start = time.thread_time()
         pixels, region = image, None
-        if isinstance(self.defense, RegionSparse):
+        defense = self.defense.chosen_for(image)
+        if isinstance(defense, RegionSparse):
             from rsparse.core.regionsparse import object_region
 
-            dictionary = self.resources.dictionaries[self.defense.dictionary]
-            region = object_region(image, dictionary, self.defense, self.defense, mask)
-        elif not self.defense.has_device_part:
-            pixels = self.defense.clean(image, self.resources, mask)
-        return Prepared(pixels, region, time.thread_time() - start)
+            dictionary = self.resources.dictionaries[defense.dictionary]
+            region = object_region(image, dictionary, defense, defense, mask)
+        elif not defense.has_device_part:
+            pixels = defense.clean(image, self.resources, mask)
+        return Prepared(defense, pixels, region, time.thread_time() - start)
 
     def finish(self, batch: Sequence[Prepared]) -> list[Cleaned]:
         """Do what is left to do, for all images of a batch together."""
@@ -88,17 +90,28 @@ class OnDevice:
             return [clean for item in batch for clean in self._sparing([item])]
 
     def _cleaned(self, batch: Sequence[Prepared]) -> Sequence[Pixels]:
-        """What the device makes of images of any sizes."""
+        """What the device makes of images of any sizes, those of one defense together."""
+        alike: dict[Defense, list[int]] = {}
+        for number, item in enumerate(batch):
+            alike.setdefault(item.defense, []).append(number)
+        clean: dict[int, Pixels] = {}
+        for defense, numbers in alike.items():
+            own = self._cleaned_by(defense, [batch[number] for number in numbers])
+            clean.update(zip(numbers, own, strict=True))
+        return [clean[number] for number in range(len(batch))]
+
+    def _cleaned_by(self, defense: Defense, batch: Sequence[Prepared]) -> Sequence[Pixels]:
         images = [item.pixels for item in batch]
-        if isinstance(self.defense, RegionSparse):
+        if isinstance(defense, RegionSparse):
             from rsparse.core.engines.torch.regionsparse import purify_together
 
-            dictionary = self.resources.dictionaries[self.defense.dictionary]
+            dictionary = self.resources.dictionaries[defense.dictionary]
             regions = [item.region for item in batch if item.region is not None]
-            return purify_together(images, regions, dictionary, self.defense, self.device.torch)
-        assert isinstance(self.defense, ComDefend)
-        from rsparse.data import comdefend_model
-        from rsparse.models.autoencoder import load_autoencoder
+            return purify_together(images, regions, dictionary, defense, self.device.torch)
+        if isinstance(defense, ComDefend):
+            from rsparse.data import comdefend_model
+            from rsparse.models.autoencoder import load_autoencoder
 
-        networks = load_autoencoder(comdefend_model(), self.device.torch)
-        return networks.restored_together(images)
+            networks = load_autoencoder(comdefend_model(), self.device.torch)
+            return networks.restored_together(images)
+        return images

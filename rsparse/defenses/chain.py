@@ -56,6 +56,18 @@ class Chain(Defense):
     def kind(self) -> str:
         return "+".join(part.kind for part in self.parts)
 
+    @property
+    def text(self) -> str:
+        return "+".join(part.text for part in self.parts)
+
+    @property
+    def spec(self) -> str:
+        return "+".join(part.spec for part in self.parts)
+
+    @property
+    def in_words(self) -> str:
+        return ", then ".join(part.in_words for part in self.parts)
+
     def as_record(self) -> dict[str, Any]:
         return {"name": self.kind, "parts": [part.as_record() for part in self.parts]}
 

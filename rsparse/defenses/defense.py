@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
+from rsparse.options.specs import spec_string, spec_text
 from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ class Defense(Parameters):
         """
         raise NotImplementedError
 
+    def chosen_for(self, image: Pixels) -> Defense:  # noqa: ARG002
+        """The defense that cleans an image, uint8 (h, w, 3): itself, where it chooses none."""
+        return self
+
     def check(self, resources: Resources) -> None:
         """See, before any image is read, that ``resources`` hold what the defense needs.
 
@@ -122,6 +127,21 @@ class Defense(Parameters):
             Where the defense's device part is done.
         """
         return {}
+
+    @property
+    def text(self) -> str:
+        """Its canonical short name, usable as the name of a folder: ``jpeg-quality=75``."""
+        return spec_text(self.name, self)
+
+    @property
+    def spec(self) -> str:
+        """The spec string that asks for it: ``jpeg:quality=75``."""
+        return spec_string(self.name, self)
+
+    @property
+    def in_words(self) -> str:
+        """What it does to an image, for a table."""
+        return self.spec
 
     @property
     def kind(self) -> str:

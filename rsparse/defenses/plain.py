@@ -19,3 +19,7 @@ class NoDefense(Defense):
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         return image.copy()
+
+    @property
+    def in_words(self) -> str:
+        return "nothing: the image stays as it is"

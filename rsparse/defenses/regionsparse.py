@@ -37,3 +37,15 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     @property
     def takes_mask(self) -> bool:
         return self.localize
+
+    @property
+    def in_words(self) -> str:
+        atoms = f"K = {self.sparsity}"
+        if self.min_correlation:
+            atoms = f"at most {atoms}, of atoms that correlate by more than "
+            atoms += f"{self.min_correlation:g},"
+        coded = "the object region" if self.localize else "the whole image"
+        around = ", the bilateral filter around it" if self.localize and self.background else ""
+        filtered = "the bilateral filter, then " if self.prefilter else ""
+        named = f", by the dictionary {self.dictionary}" if self.dictionary else ""
+        return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"

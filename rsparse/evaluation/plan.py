@@ -156,9 +156,9 @@ def parse_attacks(texts: Sequence[str]) -> tuple[Attack, ...]:
     return tuple(attack for text in texts for attack in parse_attack(text))
 
 
-def parse_defenses(texts: Sequence[str]) -> tuple[Defense, ...]:
-    """The defenses that specs ask for, in their order."""
-    return tuple(defense for text in texts for defense in parse_defense(text))
+def parse_defenses(texts: Sequence[str], folder: Path = Path()) -> tuple[Defense, ...]:
+    """The defenses that specs ask for, in their order; policies' files lie in ``folder``."""
+    return tuple(defense for text in texts for defense in parse_defense(text, folder))
 
 
 def strength_of(attack: Attack) -> tuple[str, float | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import named_files, nearest
-from rsparse.store.files import read_bytes
+from rsparse.store.files import read_toml
 
 _PARAMETERS = {
     field.name.replace("_", "-"): field.name for field in dataclasses.fields(EvaluateParameters)
@@ -56,12 +55,7 @@ def read_plan(path: Path, output: Path | None = None) -> Plan:
         If it is no TOML file, a key is unknown (the nearest one is named) or missing, or a value
         cannot be used.
     """
-    try:
-        content = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from error
+    content = read_toml(path)
     try:
         return _plan(_checked_keys(content, _KEYS), path.parent, output)
     except InputError as error:
@@ -79,7 +73,7 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         labels=folder / _text(said, "labels") if "labels" in said else None,
         model=_model(said["model"], folder, "model"),
         attacks=parse_attacks(_texts(said, "attack")),
-        defenses=parse_defenses(_texts(said, "defense")),
+        defenses=parse_defenses(_texts(said, "defense"), folder),
         output=output if output is not None else folder / _text(said, "output"),
         scenarios=tuple(map(find_scenario, _texts(said, "scenario"))),
         others={role: _models(said, folder, key) for key, role in _ROLES.items() if key in said},

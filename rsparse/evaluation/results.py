@@ -111,9 +111,16 @@ class Defended:
     seconds: float | None = None
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is RegionSparse, or a policy that cleans some images by it."""
+        rules = self.parameters.get("rules", ()) if self.kind == "policy" else ()
+        kinds = [self.kind, *(rule["defense"]["name"] for rule in rules)]
+        return "regionsparse" in kinds
+
+    @property
     def is_baseline(self) -> bool:
         """Whether it is a defense other than ours and other than none."""
-        return self.kind not in ("none", "regionsparse")
+        return self.kind != "none" and not self.is_ours
 
 
 @dataclass(frozen=True)

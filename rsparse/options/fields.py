@@ -24,13 +24,15 @@ def parameter(
     none: str = "none",
     metavar: str | None = None,
     section: str | None = None,
+    shown_default: str | None = None,
 ) -> Any:
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
     overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
     of None is spelled. ``metavar`` stands for a text's value in help, and ``section`` is the title
-    under which the command's help lists the option.
+    under which the command's help lists the option. ``shown_default`` is what the help says of its
+    default where that is not the value.
     """
     metadata = {
         "help": help,
@@ -43,6 +45,7 @@ def parameter(
         "none": none,
         "metavar": metavar,
         "section": section,
+        "shown_default": shown_default,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -59,14 +59,4 @@ class LearnParameters(Parameters):
     held_out: float = parameter(
         0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
     )
-    levels: str = parameter(
-        "keep:period=4<0.5,bilateral+whole:5:stride=8<1.6,"
-        "bilateral+whole:16:weakest=2:stride=5<6,bilateral+whole:1",
-        "How purify --sparsity auto chooses by the noise in an image, in grey levels: "
-        "keep:period=4<0.5,bilateral+whole:4<1.6,region:1 leaves images with less than 0.5 as they "
-        "are, unless their noise differs between even and odd pixels by more than 4, as attacks' "
-        "does; codes the whole image with K = 4 after a bilateral filter below 1.6, above that the "
-        "object region with K = 1. After K there may be :weakest=… and :stride=…, as of purify. "
-        "Empty: K = 2 on the object region for all.",
-    )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)

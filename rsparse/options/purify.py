@@ -15,29 +15,26 @@ class PurifyParameters(Parameters):
 
     section: ClassVar[str | None] = "RegionSparse"
 
-    sparsity: int | None = parameter(
-        None,
-        "Atoms K per patch; fewer remove more, of the attack and of the image. auto: by the noise "
-        "in each image, as the dictionary's levels say, or 2 where it has none.",
+    sparsity: int = parameter(
+        2,
+        "Atoms K per patch; fewer remove more, of the attack and of the image. Every image is then "
+        "purified alike, by this and the options below; without it, by the policy.",
         minimum=1,
         maximum=1024,
-        none="auto",
+        shown_default="by the policy",
     )
-    weakest: float | None = parameter(
-        None,
-        "Stop at atoms that correlate less with what is left of a patch, which is standardised: "
-        "flat patches then get fewer than K. auto: as the dictionary's levels say, or 0, K alone.",
+    min_correlation: float = parameter(
+        0.0,
+        "Take no further atom that correlates less with what is left of a patch, which is "
+        "standardised: flat patches then get fewer than K. 0 stops by K alone.",
         minimum=0,
         maximum=1000,
-        none="auto",
     )
-    stride: int | None = parameter(
-        None,
-        "Pixels between neighbouring patches; smaller is slower and smoother. auto: as the "
-        "dictionary's levels say, or 2.",
+    stride: int = parameter(
+        2,
+        "Pixels between neighbouring patches; smaller is slower and smoother.",
         minimum=1,
         maximum=64,
-        none="auto",
     )
     localize: bool = parameter(True, "Code the object region only, or the whole image.")
     prefilter: bool = parameter(

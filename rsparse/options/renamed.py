@@ -8,6 +8,11 @@ from __future__ import annotations
 OLD_OPTIONS: dict[str, str] = {
     "--size": "--input-size",
     "--range": "--input-range",
+    "--weakest": "--min-correlation",
+    "learn-dict --levels": "purify --policy: see 'rsparse policy list'",
+    "purify --sparsity auto": "--policy default",
+    "regionsparse:weakest": "min_correlation",
+    "regionsparse:sparsity=auto": "a defense of its own: policy:default",
 }
 """What to write instead, by old spelling; the message is ``OLD is now NEW``.
 
@@ -17,7 +22,7 @@ A key is, of several that fit the first in this order:
 - ``"purify --sparsity auto"``, ``"--sparsity auto"``: a value of an option that still exists;
 - ``"plan checks"``: a key of plan.toml; without it ``"evaluate --checks"`` and ``"--checks"``
   answer for the key, too;
-- ``"regionsparse:rounds"``: a parameter in a spec.
+- ``"regionsparse:rounds"``: a parameter in a spec, ``"regionsparse:sparsity=auto"`` its value.
 """
 
 

@@ -20,6 +20,7 @@ from rsparse.options.renamed import new_spelling
 
 P = TypeVar("P", bound=Parameters)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_SAID = {"true": "yes", "false": "no"}  # how a spec is written for people
 
 
 def parse_spec(
@@ -62,7 +63,7 @@ def parse_spec(
     fields = {field.name: field for field in dataclasses.fields(found)}
     try:
         values = {
-            parameter: [_value(fields[parameter], word) for word in words]
+            parameter: [_value(fields[parameter], word, name) for word in words]
             for parameter, words in _words(rest, name, fields).items()
         }
         for field in fields.values():
@@ -90,14 +91,32 @@ def spec_text(name: str, parameters: Parameters) -> str:
     >>> spec_text("bim", Bim(eps=8, steps=20))
     'bim-eps=8-steps=20'
     """
+    return "-".join([name, *(f"{field}={word}" for field, word in _told(parameters).items())])
+
+
+def spec_string(name: str, parameters: Parameters) -> str:
+    """The spec that asks for a parameter set, with the values that ``spec_text`` holds.
+
+    Examples
+    --------
+    >>> from rsparse.attacks import Bim
+    >>> spec_string("bim", Bim(eps=8, steps=20))
+    'bim:eps=8,steps=20'
+    """
+    words = {field: _SAID.get(word, word) for field, word in _told(parameters).items()}
+    told = ",".join(f"{field}={word}" for field, word in words.items())
+    return f"{name}:{told}" if told else name
+
+
+def _told(parameters: Parameters) -> dict[str, str]:
+    """The strengths and whatever differs from the defaults, as words by name."""
     strengths = getattr(parameters, "strengths", ())
-    parts = [name]
+    told = {}
     for field in dataclasses.fields(parameters):
         value = getattr(parameters, field.name)
-        shown = field.name in strengths and value is not None
-        if shown or value != field.default:
-            parts.append(f"{field.name}={word_of(field, value)}")
-    return "-".join(parts)
+        if value != field.default or (field.name in strengths and value is not None):
+            told[field.name] = word_of(field, value)
+    return told
 
 
 def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
@@ -165,8 +184,11 @@ def _parameter(key: str, spec: str, known: Iterable[str]) -> str:
     raise InputError(f"unknown parameter {key!r}; {hint}{choice}")
 
 
-def _value(field: dataclasses.Field[Any], word: str) -> bool | int | float | str | None:
+def _value(field: dataclasses.Field[Any], word: str, spec: str) -> bool | int | float | str | None:
     """``word`` in the type of the field; the field's range is checked by the dataclass itself."""
+    new = new_spelling(f"{spec}:{field.name.replace('_', '-')}={word}")
+    if new is not None:
+        raise InputError(f"{field.name}={word} is now {new}")
     if word.lower() in ("none", field.metadata.get("none")) and "None" in str(field.type):
         return None
     kind = field_type(field)

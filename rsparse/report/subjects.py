@@ -13,7 +13,7 @@ from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Defended, Evalua
 from rsparse.evaluation.statistics import attacked_columns, one_of_each_attack, tried_behind
 from rsparse.options.specs import nearest
 
-UNDEFENDED, OURS = "none", "regionsparse"
+UNDEFENDED = "none"
 MOST_FEATURED = 7
 
 
@@ -56,10 +56,10 @@ class Subjects:
         in a scenario, each has its own, named after it.
     families : tuple of Family
     judged : Defended or None
-        The defense the verdict is about: the first RegionSparse of the plan, else the first
-        other defense, else none.
+        The defense the verdict is about: the first of the plan that is RegionSparse or a policy
+        that holds it, else the first other defense, else none.
     ablations : tuple of Defended
-        All RegionSparse settings.
+        All such settings of RegionSparse.
     undefended : Defended or None
     """
 
@@ -183,7 +183,7 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
         tuple(scenarios),
         tuple(_families(attacked)),
         _judged(defenses, judged),
-        tuple(defense for defense in defenses if defense.kind == OURS),
+        tuple(defense for defense in defenses if defense.is_ours),
         next((defense for defense in defenses if defense.kind == UNDEFENDED), None),
     )
 
@@ -207,7 +207,7 @@ def _judged(defenses: Sequence[Defended], wanted: str | None) -> Defended | None
             hint = f"; did you mean {guess}?" if guess else ""
             raise InputError(f"the evaluation has no defense {wanted!r}{hint}")
         return named[wanted]
-    ranked = sorted(defenses, key=lambda defense: defense.kind != OURS)
+    ranked = sorted(defenses, key=lambda defense: not defense.is_ours)
     return next((defense for defense in ranked if defense.kind != UNDEFENDED), None)
 
 

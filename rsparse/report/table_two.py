@@ -74,7 +74,7 @@ class TableTwo:
     @property
     def rows(self) -> list[Row]:
         """Name, scenario and defense of each."""
-        name = "RegionSparse" if self.ours.kind == "regionsparse" else self.ours.text
+        name = "RegionSparse" if self.ours.is_ours else self.ours.text
         return [
             ("Normal", GRAY_BOX, self.undefended),
             ("FGSM Adversarial", self.scenario, self.undefended),

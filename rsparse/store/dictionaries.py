@@ -7,13 +7,6 @@ dataset                 shape, dtype       meaning
                                            (b), ``color`` and ``normalize``; m = b·b·3 or b·b
 ``held_out/sparsity``   (s,) int64         K
 ``held_out/error``      (s,) float64       relative squared error of OMP with K atoms
-``levels/noise_below``  (l,) float64       how images are purified by the noise in them: up to
-``levels/sparsity``     (l,) int64         this many grey levels (the last is infinite), with this
-``levels/localize``     (l,) bool          K (0: left as they are), on the object region or on
-``levels/prefilter``    (l,) bool          the whole image, after a bilateral filter or not,
-``levels/period_below`` (l,) float64       for a period of two up to this only,
-``levels/weakest``      (l,) float64       with atoms that correlate at least so much,
-``levels/stride``       (l,) int64         and this stride; older files lack these three
 ``images/name``         (n,) UTF-8         the images learned from
 ``images/sha256``       (n,) UTF-8         and their files' digests
 ======================  =================  ===================================================
@@ -21,14 +14,13 @@ dataset                 shape, dtype       meaning
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.levels import DEFAULT_STRIDE, Level
 from rsparse.errors import InputError
 from rsparse.store.files import sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
@@ -51,8 +43,6 @@ def save_dictionary(
         held_out = file.create_group("held_out")
         held_out["sparsity"] = np.array(list(errors), dtype=np.int64)
         held_out["error"] = np.array(list(errors.values()), dtype=np.float64)
-        if dictionary.levels:
-            _save_levels(file.create_group("levels"), dictionary.levels)
         learned_from = file.create_group("images")
         learned_from["name"] = utf8(list(images))
         learned_from["sha256"] = utf8(list(images.values()))
@@ -76,9 +66,8 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
             atoms = read_array(file, "atoms", "f", 2).astype(np.float32)
         patch_size = _attribute(file["atoms"], "patch_size", "iu")
         color, normalize = (_attribute(file["atoms"], name, "b") for name in ("color", "normalize"))
-        levels = _load_levels(file) if "levels" in file else ()
     try:
-        return Dictionary(atoms, patch_size, color, normalize, levels), record
+        return Dictionary(atoms, patch_size, color, normalize), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -99,46 +88,6 @@ def load_dictionaries(
         for name, (_, record) in loaded.items()
     }
     return {name: dictionary for name, (dictionary, _) in loaded.items()}, sources
-
-
-def _save_levels(group: Any, levels: Sequence[Level]) -> None:
-    group["noise_below"] = np.array([level.noise_below for level in levels], dtype=np.float64)
-    group["sparsity"] = np.array([level.sparsity for level in levels], dtype=np.int64)
-    group["localize"] = np.array([level.localize for level in levels], dtype=bool)
-    group["prefilter"] = np.array([level.prefilter for level in levels], dtype=bool)
-    group["period_below"] = np.array([level.period_below for level in levels], dtype=np.float64)
-    group["weakest"] = np.array([level.weakest for level in levels], dtype=np.float64)
-    group["stride"] = np.array([level.stride for level in levels], dtype=np.int64)
-
-
-def _load_levels(file: Any) -> tuple[Level, ...]:
-    noise_below = read_array(file, "levels/noise_below", "f", 1)
-    sparsity = read_array(file, "levels/sparsity", "iu", 1)
-    localize = read_array(file, "levels/localize", "b", 1)
-    prefilter = read_array(file, "levels/prefilter", "b", 1)
-    columns = [noise_below, sparsity, localize, prefilter]
-    for name, kinds, otherwise in (  # that older files lack
-        ("period_below", "f", np.inf),
-        ("weakest", "f", 0.0),
-        ("stride", "iu", DEFAULT_STRIDE),
-    ):
-        there = name in file["levels"]
-        missing = np.full(len(noise_below), otherwise)
-        columns.append(read_array(file, f"levels/{name}", kinds, 1) if there else missing)
-    if len(set(map(len, columns))) > 1:
-        raise ValueError("levels: its datasets differ in length")
-    return tuple(
-        Level(
-            float(noise),
-            int(k),
-            bool(region),
-            bool(before),
-            float(period),
-            float(weakest),
-            int(stride),
-        )
-        for noise, k, region, before, period, weakest, stride in zip(*columns, strict=True)
-    )
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:

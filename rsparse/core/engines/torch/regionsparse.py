@@ -30,7 +30,7 @@ def purify_together(
     parameters: PurifyParameters,
     device: str,
 ) -> list[Pixels]:
-    """Purify images of any sizes and levels, those of one size and level together.
+    """Purify images of any sizes, those of one size together.
 
     Parameters
     ----------
@@ -52,16 +52,12 @@ def purify_together(
     InputError
         If the device's memory is too small for even one image.
     """
-    alike: dict[tuple[tuple[int, ...], float], list[int]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
     for number, image in enumerate(images):
-        key = image.shape, regions[number].level.noise_below
-        alike.setdefault(key, []).append(number)
+        alike.setdefault(image.shape, []).append(number)
     clean: dict[int, Pixels] = {}
     for numbers in alike.values():
         own = [regions[number] for number in numbers]
-        if own[0].level.sparsity == 0:
-            clean.update((number, images[number].copy()) for number in numbers)
-            continue
         pixels = np.stack([images[number] for number in numbers])
         results = purify_same_size(pixels, own, dictionary, parameters, device)
         clean.update(zip(numbers, results, strict=True))
@@ -75,7 +71,7 @@ def purify_same_size(
     parameters: PurifyParameters,
     device: str,
 ) -> Pixels:
-    """Purify images (n, h, w, 3) of one size and level; fewer at a time if memory is short."""
+    """Purify images (n, h, w, 3) of one size; fewer at a time if memory is short."""
     try:
         with torch.inference_mode(), float32_in_full(), current(torch.device(device)):
             clean = purified(images, regions, dictionary, parameters, torch.device(device))
@@ -105,16 +101,17 @@ def purified(
     parameters: PurifyParameters,
     device: torch.device,
 ) -> Tensor:
-    """Eq. (19) for images (n, h, w, 3) of one size and level: on the device, perhaps not yet."""
+    """Eq. (19) for images (n, h, w, 3) of one size: on the device, perhaps not yet."""
     height, width = images.shape[1:3]
-    level = regions[0].level
-    where = Grid.over((height, width), dictionary.patch_size, level.stride)
+    where = Grid.over((height, width), dictionary.patch_size, parameters.stride)
     places = [where.touching(own.theta > 0, dictionary.patch_size) for own in regions]
     pixels = sent(images, device).float()
     filtered = _filtered(pixels, regions, parameters)
     theta = _theta(regions, device)
-    x = filtered if level.prefilter else pixels
-    x_o, covered = sparse_code(x / 255, dictionary, level.sparsity, where, places, level.weakest)
+    x = filtered if parameters.prefilter else pixels
+    x_o, covered = sparse_code(
+        x / 255, dictionary, parameters.sparsity, where, places, parameters.min_correlation
+    )
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
     mixed += (1 - weight) * (filtered if parameters.background else pixels)
@@ -130,7 +127,7 @@ def _theta(regions: Sequence[Region], device: torch.device) -> Tensor:
 
 def _filtered(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
     """Images (n, h, w, 3), those behind the bilateral filter of which it is used for anything."""
-    before = regions[0].level.prefilter
+    before = parameters.prefilter
     outside = [parameters.background and not own.mask.all() for own in regions]
     numbers = [number for number, used in enumerate(outside) if before or used]
     if not numbers:

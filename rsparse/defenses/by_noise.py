@@ -1,0 +1,162 @@
+"""Another defense for each image, chosen by the noise that it shows."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsparse.defenses.defense import Defense, Resources
+from rsparse.errors import InputError
+from rsparse.work.device import CPU, Device
+
+if TYPE_CHECKING:
+    from rsparse.core.regionsparse import Mask, Pixels
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A defense, and the images that it is for.
+
+    Attributes
+    ----------
+    defense : Defense
+    noise_below : float
+        It is for images whose ``core.noise.noise_level`` is less, in grey levels.
+    period_below : float
+        It is for images whose ``core.noise.period_two`` is less.
+    """
+
+    defense: Defense
+    noise_below: float = math.inf
+    period_below: float = math.inf
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether there are images that it is not for."""
+        return bool(self.bounds())
+
+    def covers(self, other: Rule) -> bool:
+        """Whether it is for every image that another rule is for."""
+        return self.noise_below >= other.noise_below and self.period_below >= other.period_below
+
+    def bounds(self) -> dict[str, float]:
+        """Those of its bounds that leave images out, by name."""
+        named = {"noise_below": self.noise_below, "period_below": self.period_below}
+        return {name: bound for name, bound in named.items() if bound != math.inf}
+
+    def as_record(self) -> dict[str, Any]:
+        """Its bounds and its defense as plain JSON types."""
+        return {**self.bounds(), "defense": self.defense.as_record()}
+
+
+@dataclass(frozen=True)
+class ByNoise(Defense):
+    """A policy: each image is cleaned by the first of several rules that it falls under.
+
+    No single strength is best against all attacks. The strength of an attack shows in the noise of
+    an image's flattest parts, a weak one in that noise's period of two.
+
+    Attributes
+    ----------
+    policy : str
+        What the policy is called; it is part of the defense's short name.
+    rules : tuple of Rule
+        The last is for all images that the others leave.
+    """
+
+    name: ClassVar[str] = "policy"
+    has_device_part: ClassVar[bool] = True
+
+    policy: str
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        """Check the name and the rules; their defenses have checked themselves."""
+        if not re.fullmatch(r"[^\W_][\w.-]{0,63}", self.policy):
+            raise InputError(
+                "policy: expected a name of up to 64 letters, digits, '-', '_' and '.', got "
+                f"{self.policy!r}"
+            )
+        try:
+            _check(self.rules)
+        except InputError as error:
+            raise InputError(f"policy {self.policy}: {error}") from None
+
+    def chosen_for(self, image: Pixels) -> Defense:
+        """The defense of the first rule that an image, uint8 (h, w, 3), falls under."""
+        from rsparse.core.noise import noise_level, period_two
+
+        noise = noise_level(image)
+        period: float | None = None
+        for rule in self.rules:
+            if noise >= rule.noise_below:
+                continue
+            if rule.period_below < math.inf and period is None:
+                period = period_two(image)
+            if period is None or period < rule.period_below:
+                return rule.defense
+        return self.rules[-1].defense
+
+    def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
+        return self.chosen_for(image).clean(image, resources, mask)
+
+    def check(self, resources: Resources) -> None:
+        for rule in self.rules:
+            try:
+                rule.defense.check(resources)
+            except InputError as error:
+                raise InputError(f"policy {self.policy}: {error}") from None
+
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n for rule in self.rules for n in rule.defense.dictionaries))
+
+    @property
+    def takes_mask(self) -> bool:
+        return any(rule.defense.takes_mask for rule in self.rules)
+
+    @property
+    def is_random(self) -> bool:
+        return any(rule.defense.is_random for rule in self.rules)
+
+    def codecs(self, device: Device = CPU) -> dict[str, str]:
+        return {
+            name: number
+            for rule in self.rules
+            for name, number in rule.defense.codecs(device).items()
+        }
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}-{self.policy}"
+
+    @property
+    def spec(self) -> str:
+        return f"{self.name}:{self.policy}"
+
+    def as_record(self) -> dict[str, Any]:
+        """The rules themselves: a record does not need the file that they were read from."""
+        return {
+            "name": self.kind,
+            "policy": self.policy,
+            "rules": [rule.as_record() for rule in self.rules],
+        }
+
+
+def _check(rules: tuple[Rule, ...]) -> None:
+    """See that each rule is reached by some images, and every image by one."""
+    if not rules:
+        raise InputError("has no rule")
+    if rules[-1].has_bounds:
+        raise InputError("its last rule has a bound, so that some images fall under none")
+    for number, rule in enumerate(rules, 1):
+        for name, bound in rule.bounds().items():
+            if not bound > 0:
+                raise InputError(f"rule {number}: {name.replace('_', '-')} is not above 0")
+        if ByNoise.name in rule.defense.kind.split("+"):
+            raise InputError(f"rule {number}: its defense is a policy, too")
+        for before, other in enumerate(rules[: number - 1], 1):
+            if other.covers(rule):
+                raise InputError(f"rule {number} is never reached: rule {before} comes first")

@@ -1,0 +1,178 @@
+"""Policies as files: which defense cleans an image, by the noise that it shows.
+
+A policy is a small TOML file. Its last rule has no bounds::
+
+    about = "What it is for, in a sentence."
+
+    [[rule]]
+    noise-below = 0.5
+    period-below = 4
+    defense = "none"
+
+    [[rule]]
+    defense = "regionsparse:sparsity=2"
+
+Those that come with the package lie in ``policies/``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsparse.defenses.by_noise import ByNoise, Rule
+from rsparse.defenses.defense import Defense
+from rsparse.defenses.registry import parse_chain, parse_registered
+from rsparse.errors import InputError
+from rsparse.options.specs import nearest
+from rsparse.store.files import read_toml
+
+DEFAULT_POLICY = "default"
+_FOLDER = Path(__file__).with_name("policies")
+_BOUNDS = {"noise-below": "noise_below", "period-below": "period_below"}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy, and what it is for in a sentence."""
+
+    defense: ByNoise
+    about: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of a built-in policy its own, of a file's the file's."""
+        return self.defense.policy
+
+    def as_toml(self) -> str:
+        """The file that says the same."""
+        lines = [f"about = {_quoted(self.about)}"] if self.about else []
+        for rule in self.defense.rules:
+            named = {key: rule.bounds().get(field) for key, field in _BOUNDS.items()}
+            bounds = [f"{key} = {bound:.12g}" for key, bound in named.items() if bound is not None]
+            lines += ["", "[[rule]]", *bounds, f"defense = {_quoted(rule.defense.spec)}"]
+        return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def policy_names() -> list[str]:
+    """The built-in policies, the default one first."""
+    names = sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return sorted(names, key=lambda name: name != DEFAULT_POLICY)
+
+
+def load_policy(word: str, folder: Path = Path()) -> Policy:
+    """A built-in policy by its name, or that of a file ending in ``.toml``.
+
+    Parameters
+    ----------
+    word : str
+        ``default``, whatever its capitals; or a path.
+    folder : Path
+        Where a relative path begins.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy (the nearest name is told), or the file holds none.
+    """
+    if word.lower().endswith(".toml"):
+        return _from_file(folder / word)
+    name = word.strip().lower()
+    if name not in policy_names():
+        guess = nearest(name, policy_names())
+        hint = f"did you mean {guess}? " if guess else ""
+        raise InputError(
+            f"unknown policy {word!r}; {hint}Known: {', '.join(policy_names())}; or name a file, "
+            "such as mine.toml"
+        )
+    return _read(_FOLDER / f"{name}.toml")
+
+
+def default_policy() -> ByNoise:
+    """What cleans images where nothing else is asked for."""
+    return load_policy(DEFAULT_POLICY).defense
+
+
+def parse_policies(text: str, folder: Path = Path()) -> list[Defense]:
+    """The policies that ``default``, ``mine.toml`` or a list of such names asks for."""
+    if not text:
+        raise InputError(
+            f"defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
+            f"{', '.join(policy_names())}"
+        )
+    return [load_policy(word, folder).defense for word in text.split(",")]
+
+
+def same_rules(rules: tuple[Rule, ...]) -> str | None:
+    """The name of the built-in policy that has the same rules, if one has."""
+    for name in policy_names():
+        if load_policy(name).defense.rules == rules:
+            return name
+    return None
+
+
+def _from_file(path: Path) -> Policy:
+    """A user's policy; a built-in one's name is for the same rules only."""
+    policy = _read(path)
+    name = policy.name.lower()
+    if name in policy_names() and load_policy(name).defense.rules != policy.defense.rules:
+        raise InputError(
+            f"{path}: holds other rules than the built-in policy {name}; give the file another name"
+        )
+    return policy
+
+
+def _read(path: Path) -> Policy:
+    content = read_toml(path)
+    try:
+        _check_keys(content, ("about", "rule"))
+        about, tables = content.get("about", ""), content.get("rule", [])
+        if not isinstance(about, str):
+            raise InputError(f"about: expected a text, got {about!r}")
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise InputError("rule: expected tables, each headed [[rule]]")
+        rules = tuple(_rule(table, number) for number, table in enumerate(tables, 1))
+        return Policy(ByNoise(path.stem, rules), about)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _rule(table: Mapping[str, Any], number: int) -> Rule:
+    try:
+        _check_keys(table, (*_BOUNDS, "defense"))
+        bounds = {field: _bound(table[key], key) for key, field in _BOUNDS.items() if key in table}
+        if not isinstance(table.get("defense"), str):
+            raise InputError(
+                'lacks its defense, such as defense = "jpeg:quality=40"'
+                if "defense" not in table
+                else f"defense: expected a text, got {table['defense']!r}"
+            )
+        defenses = parse_chain(table["defense"], parse_registered)
+        if len(defenses) > 1:
+            raise InputError(f"defense {table['defense']!r}: gives {len(defenses)}, expected one")
+        return Rule(defenses[0], **bounds)
+    except InputError as error:
+        raise InputError(f"rule {number}: {error}") from None
+
+
+def _bound(value: Any, key: str) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise InputError(f"{key}: expected a number above 0, got {value!r}")
+    return float(value)
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            guess = nearest(key, known)
+            hint = f"did you mean {guess}? " if guess else ""
+            raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(known)}")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

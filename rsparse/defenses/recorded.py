@@ -1,0 +1,36 @@
+"""Defenses as records tell them, made again; no file is read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rsparse.defenses.by_noise import ByNoise, Rule
+from rsparse.defenses.chain import Chain
+from rsparse.defenses.defense import Defense
+from rsparse.defenses.registry import DEFENSES
+from rsparse.errors import InputError
+
+
+def defense_of(record: Mapping[str, Any]) -> Defense:
+    """The defense that ``as_record`` told.
+
+    Raises
+    ------
+    InputError
+        If this version has none of that name or parameters.
+    """
+    try:
+        if "parts" in record:
+            return Chain(tuple(defense_of(part) for part in record["parts"]))
+        if "rules" in record:
+            return ByNoise(record["policy"], tuple(map(_rule, record["rules"])))
+        values = {key: value for key, value in record.items() if key != "name"}
+        return DEFENSES[record["name"]](**values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the defense {dict(record)} is unknown here") from error
+
+
+def _rule(record: Mapping[str, Any]) -> Rule:
+    bounds = {key: float(value) for key, value in record.items() if key != "defense"}
+    return Rule(defense_of(record["defense"]), **bounds)

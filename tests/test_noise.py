@@ -1,0 +1,89 @@
+"""How much noise an image shows, and whether it has a period of two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsparse.core.noise import noise_level, period_two
+from rsparse.data import demo_photos
+from rsparse.store.images import decode_image, find_images
+
+RNG = np.random.default_rng(0)
+
+
+def grey(height: int = 64, width: int = 64, value: float = 128) -> np.ndarray:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+def noisy(deviation: float) -> np.ndarray:
+    noise = RNG.normal(0, deviation, size=(64, 64, 1))
+    return np.clip(np.rint(grey() + noise), 0, 255).astype(np.uint8)
+
+
+class TestNoiseLevel:
+    def test_a_flat_image_has_none(self):
+        assert noise_level(grey()) == 0
+
+    def test_a_ramp_and_straight_edges_have_none(self):
+        ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
+        edges = grey()
+        edges[:, 32:] = 10
+        # the mirrored border of a ramp is a fold; a straight fold is no noise either
+        assert noise_level(ramp) == pytest.approx(0, abs=1e-3)
+        assert noise_level(edges) == pytest.approx(0, abs=1e-3)
+
+    @pytest.mark.parametrize("deviation", [2, 5, 10, 20])
+    def test_white_noise_is_measured_a_little_low_since_the_flattest_parts_count(self, deviation):
+        assert 0.6 * deviation < noise_level(noisy(deviation)) < deviation
+
+    def test_more_noise_is_more(self):
+        levels = [noise_level(noisy(deviation)) for deviation in (1, 2, 4, 8, 16, 32)]
+        assert levels == sorted(levels)
+
+    def test_texture_on_most_of_an_image_is_not_noise(self):
+        image = grey()
+        image[:, 8:] = RNG.integers(0, 256, size=(64, 56, 3))
+        assert noise_level(image) == 0
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2)])
+    def test_small_images_have_a_finite_level(self, shape):
+        assert noise_level(RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)) >= 0
+
+
+class TestPeriodTwo:
+    def test_white_noise_has_none_however_strong_and_large_it_is(self):
+        for deviation, side in ((2, 64), (20, 64), (8, 256)):
+            noise = RNG.normal(128, deviation, size=(20, side, side, 1)).clip(0, 255)
+            images = np.repeat(np.rint(noise), 3, axis=3).astype(np.uint8)
+            found = [period_two(image) for image in images]
+            assert 0.5 < np.mean(found) < 2  # 1 but for the finite sample
+            assert max(found) < 8
+
+    @pytest.mark.parametrize("kind", [np.s_[::2], np.s_[:, 1::2], np.s_[::2, 1::2]])
+    @pytest.mark.parametrize("deviation", [2, 10])
+    def test_noise_on_some_rows_and_columns_is_found(self, kind, deviation):
+        image = np.full((128, 128, 1), 128.0)
+        image[kind] += RNG.normal(0, deviation, image[kind].shape)
+        image += RNG.normal(0, 1, image.shape)
+        image = np.repeat(np.rint(image), 3, axis=2).astype(np.uint8)
+        assert period_two(image) > 20
+        assert period_two(image[:-1, 1:]) > 20  # wherever it begins
+
+    def test_no_other_period_is_taken_for_two(self):
+        image = np.full((240, 240, 1), 128.0)
+        image[::3] += RNG.normal(0, 10, image[::3].shape)
+        image[:, ::5] += RNG.normal(0, 10, image[:, ::5].shape)
+        assert period_two(np.repeat(np.rint(image), 3, axis=2).astype(np.uint8)) < 10
+
+    @pytest.mark.parametrize("image", [
+        grey(), grey(3, 200), RNG.integers(0, 256, (11, 90, 3), dtype=np.uint8),
+        RNG.integers(0, 256, (20, 20, 3), dtype=np.uint8),
+    ], ids=["flat", "low", "narrow", "few blocks"])  # fmt: skip
+    def test_what_is_too_small_or_flat_to_tell_has_none(self, image):
+        assert period_two(image) == 0
+
+    def test_photographs_have_little(self):
+        files = find_images([demo_photos("test")])
+        found = [period_two(decode_image(file.read(), file.path)) for file in files]
+        assert np.median(found) < 2
