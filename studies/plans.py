@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.defenses import defense_text, parse_defense
-from rsparse.evaluation.plan import ModelChoice, Plan, parse_attacks, parse_defenses
-from rsparse.evaluation.scenarios import SOURCE, Role, find_scenario
+from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.scenarios import GrayBox, Scenario, Transfer
 from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.learn_dict import LearnParameters
@@ -123,10 +124,11 @@ def transfer(shared: Path, work: Path) -> Plan:
     """Attacks made on other classifiers, at the strengths of the paper's Fig. 8 and weak ones."""
     attacks = ("fgsm:eps=2,22", "bim:eps=2,22", "mi-fgsm:d=0.1", CW.format("0.1"))
     baselines = ("jpeg:quality=20,75", "median:size=3", "tvm")
-    sources = tuple(model(shared, name) for name in ("mobilenet-v1", "inception-v3"))
+    sources = [MODELS[name] for name in ("mobilenet-v1", "inception-v3")]
     return judged(
         "transfer", shared, work, attacks, baselines, base="mobilenet-v2",
-        scenarios=("transfer",), others={SOURCE: sources}, limit=100,
+        scenarios=[Transfer(str(shared / "models" / file), preset) for file, preset in sources],
+        limit=100,
     )  # fmt: skip
 
 
@@ -138,8 +140,7 @@ def judged(
     beside: tuple[str, ...],
     *,
     base: str = "",
-    scenarios: Sequence[str] = ("gray-box",),
-    others: Mapping[Role, tuple[ModelChoice, ...]] | None = None,
+    scenarios: Sequence[Scenario] = (GrayBox(),),
     limit: int | None = None,
     checks: bool = True,
 ) -> Plan:
@@ -155,8 +156,7 @@ def judged(
         attacks=parse_attacks(attacks),
         defenses=parse_defenses([OURS, *beside]),
         output=work / output,
-        scenarios=tuple(map(find_scenario, scenarios)),
-        others=others or {},
+        scenarios=tuple(scenarios),
         dictionaries=dictionaries([OURS, *beside], shared, work),
         parameters=EvaluateParameters(limit=limit, checks=checks),
     )

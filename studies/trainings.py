@@ -19,17 +19,14 @@ from rsparse.cli.console import progress_bar
 from rsparse.commands.attack.attack import attack_images
 from rsparse.commands.train.retraining import purify_once, purifying_device, train_on
 from rsparse.defenses import defense_text, parse_defense
-from rsparse.evaluation.plan import ModelChoice, Plan, parse_defenses
-from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    ADVERSARIAL_TRAINING_BLACK_BOX,
-    BLACK_BOX,
-    EXTENDED_GRAY_BOX,
-    GRAY_BOX,
+from rsparse.evaluation.plan import Plan, parse_defenses
+from rsparse.evaluation.scenarios import (
+    AdversarialTraining,
+    AdversarialTrainingBlackBox,
+    BlackBox,
+    ExtendedGrayBox,
+    GrayBox,
 )
-from rsparse.evaluation.scenarios import ADVERSARIAL as ADVERSARIAL_ROLE
-from rsparse.evaluation.scenarios import RETRAINED as RETRAINED_ROLE
-from rsparse.evaluation.scenarios import find_scenario
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
@@ -61,9 +58,12 @@ class Figures(NamedTuple):
     recipe: str = ""  # the digest of how it was made
 
 
-SCENARIOS = (
-    GRAY_BOX, BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX
-)  # fmt: skip
+SCENARIOS = (  # beside gray-box, and the classifier that each needs
+    (BlackBox, RETRAINED),
+    (ExtendedGrayBox, RETRAINED),
+    (AdversarialTraining, ADVERSARIAL),
+    (AdversarialTrainingBlackBox, ADVERSARIAL),
+)
 BASES = {
     "retrained-mobilenet-v2": "mobilenet-v2",
     "retrained-inception-v3": "inception-v3",
@@ -175,17 +175,16 @@ def plan(name: str, shared: Path, work: Path, how: Computing) -> Plan:
     ``make`` comes before.
     """
     base = BASES[name]
-    others = {
-        role: (ModelChoice(path_of(work, base, training)),)
-        for role, training in ((RETRAINED_ROLE, RETRAINED), (ADVERSARIAL_ROLE, ADVERSARIAL))
+    scenarios = [
+        scenario(str(path_of(work, base, training)))
+        for scenario, training in SCENARIOS
         if training in names_of(base, how)
-    }
-    scenarios = [s for s in SCENARIOS if set(find_scenario(s).roles) <= set(others)]
+    ]
     least = {} if how.is_on_gpu else LEAST.get(base, {})
     judging = {"attacks": TABLE_TWO_AND_BETWEEN, **LESS.get(base, {}), **least}
     return judged(
         name, shared, work, beside=(*SETTINGS, "jpeg:quality=20"), base=base,
-        scenarios=scenarios, others=others, **judging,
+        scenarios=[GrayBox(), *scenarios], **judging,
     )  # fmt: skip
 
 

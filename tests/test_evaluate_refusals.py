@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,15 @@ import pytest
 
 from rsparse.attacks import Bim, Fgsm
 from rsparse.defenses import defense_text
+from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan_file import read_plan
-from rsparse.evaluation.scenarios import SOURCE
-from rsparse.models.spec import InputOptions
+from rsparse.evaluation.scenarios import (
+    AdversarialTraining,
+    Transfer,
+    TwoModelScenario,
+    parse_scenarios,
+)
+from rsparse.models.spec import INPUT_OPTIONS, InputOptions
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
 from tests.refusals import refused
@@ -42,13 +49,20 @@ def test_a_plans_paths_are_relative_to_its_folder(tmp_path):
     assert read_plan(tmp_path / "plan.toml", Path("other")).output == Path("other")
 
 
+OF_INPUT = (
+    "input-size = [20, 30], mean = [0.1, 0.2, 0.3], std = 1, class-offset = 1, "
+    "class-names = 'names.txt'"
+)
+
+
 def test_a_plan_says_all_that_options_say(tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     found = read_plan(plan(tmp_path, """
         images = ["a", "b"]
         attack = ["fgsm:eps=2,10", "bim:eps=8"]
         defense = ["none", "jpeg:quality=20,75"]
-        scenario = ["gray-box", "transfer"]
+        scenario = ["gray-box", "transfer:model=s.onnx,t.onnx,preset=inception-v3",
+                    {name = "black-box", model = "new/r.onnx", """ + OF_INPUT + """}]
         output = "eval"
         only-correct = false
         checks = false
@@ -60,9 +74,6 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         mean = 0.5
         std = [0.1, 0.2, 0.3]
         class-names = "names.txt"
-        [[source-model]]
-        file = "s.onnx"
-        preset = "inception-v3"
     """))  # fmt: skip
     assert found.attacks == (Fgsm(2), Fgsm(10), Bim(8))
     texts = [defense_text(defense) for defense in found.defenses]
@@ -70,10 +81,20 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     assert found.model.input_options == InputOptions(
         size=(299, 299), mean=(0.5,) * 3, std=(0.1, 0.2, 0.3), labels=("cat", "dog")
     )
-    assert found.models_of(SOURCE)[0].input_options == InputOptions(preset="inception-v3")
-    assert [(t.scenario.name, t.attacked.name) for t in found.threats] == [
-        ("gray-box", "m"), ("transfer", "s"),
+    assert [(t.label, t.attacked.name, t.judged.name) for t in found.threats] == [
+        ("gray-box", "m", "m"), ("transfer: s", "s", "m"), ("transfer: t", "t", "m"),
+        ("black-box: r", "m", "r"),
     ]  # fmt: skip
+    for threat, name in zip(found.threats[1:3], "st", strict=True):
+        assert threat.attacked.path == tmp_path / f"{name}.onnx"
+        assert threat.attacked.input_options == InputOptions(preset="inception-v3")
+    assert found.threats[3].judged == ModelChoice(
+        tmp_path / "new/r.onnx",
+        InputOptions(
+            size=(20, 30), mean=(0.1, 0.2, 0.3), std=(1.0,) * 3, class_offset=1,
+            labels=("cat", "dog"),
+        ),
+    )  # fmt: skip
     parameters = found.parameters
     assert (parameters.only_correct, parameters.checks, parameters.limit) == (False, False, 7)
 
@@ -83,8 +104,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     [
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
-         "labels, model, attack, defense, dict, scenario, source-model, retrained, "
-         "adversarial-training, output, only-correct, "
+         "labels, model, attack, defense, dict, scenario, output, only-correct, "
          "limit, checks, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "lacks attack"),
         (LEAST.replace('output = "eval"', ""),
@@ -101,22 +121,44 @@ def test_a_plan_says_all_that_options_say(tmp_path):
          "model: unknown key 'maen'; did you mean mean? Known: file, preset, input-size, mean, "
          "std, input-range, channels, layout, class-offset, class-names"),
         (LEAST + "source-model = 's.onnx'",
-         "--source-model is used only with --scenario transfer"),
-        (LEAST + "scenario = 'black-box'",
-         "scenario black-box needs --retrained, the model retrained on purified images"),
+         "source-model is now scenario = 'transfer:model=FILE'"),
         (LEAST + "retrained = 'r.onnx'",
-         "--retrained is used only with --scenario black-box or extended-gray-box"),
-        (LEAST + "scenario = 'black-box'\nretrained = ['r.onnx', 'r.onnx']",
-         "--retrained: {folder}/r.onnx is named twice"),
-        (LEAST + "scenario = 'black-box'\nretrained = 'm.onnx'",
-         "--retrained: {folder}/m.onnx is named twice"),
-        (LEAST + "scenario = 'black-box'\nretrained = 'new/m.onnx'",
+         "retrained is now scenario = 'black-box:model=FILE' or 'extended-gray-box:model=FILE'"),
+        (LEAST + "adversarial-training = 'a.onnx'",
+         "adversarial-training is now scenario = 'adversarial-training:model=FILE'"),
+        (LEAST + "scenario = 'black-box'",
+         "scenario 'black-box': needs model=…, an ONNX file"),
+        (LEAST + "scenario = 'transfer:models=s.onnx'",
+         "scenario 'transfer:models=s.onnx': unknown parameter 'models'; did you mean model? "
+         "Known: model, preset, input_size, mean, std, input_range, channels, layout, "
+         "class_offset, class_names"),
+        (LEAST + "scenario = 'gray-box:model=s.onnx'",
+         "scenario 'gray-box:model=s.onnx': unknown parameter 'model'; it takes none"),
+        (LEAST + "scenario = 'black-box:model=r.onnx,r.onnx'",
+         "scenario 'black-box:model=r.onnx,r.onnx': gives the same scenario twice"),
+        (LEAST + "scenario = ['black-box:model=r.onnx', 'black-box:model=r.onnx']",
+         "the scenario black-box: r is named twice"),
+        (LEAST + "scenario = 'black-box:model=m.onnx'",
+         "scenario black-box: {folder}/m.onnx is the judged model"),
+        (LEAST + "scenario = 'black-box:model=new/m.onnx'",
          "{folder}/new/m.onnx and {folder}/m.onnx would both be named 'm'; rename a copy of one"),
-        (LEAST + "scenario = 'adversarial-training'",
-         "scenario adversarial-training needs --adversarial-training, the adversarially trained "
-         "model"),
-        (LEAST + "scenario = 'transfer'",
-         "scenario transfer needs --source-model, the model to attack"),
+        (LEAST + "scenario = 'transfer:model=s.onnx,mean=0.1,0.2,0.3'",
+         "{folder}/s.onnx: is given with different inputs; say in every scenario the same of it, "
+         "three numbers in a list in a plan"),
+        (LEAST + "scenario = 'transfer:model=s.onnx,preset=untit'",
+         "preset: expected one of inception-v3, mobilenet-v2, imagenet-torch, unit, got 'untit'"),
+        (LEAST + "scenario = 3", "scenario: expected a text or a table, got 3"),
+        (LEAST + "[[scenario]]\nmodel = 's.onnx'",
+         "scenario: lacks name"),
+        (LEAST + "[[scenario]]\nname = 'transfer'", "scenario: transfer lacks model"),
+        (LEAST + "[[scenario]]\nname = 'transfre'",
+         "unknown scenario 'transfre'; did you mean transfer? Known: gray-box, transfer, "
+         "black-box, extended-gray-box, adversarial-training, adversarial-training-black-box"),
+        (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 's.onnx'\nfile = 't.onnx'",
+         "scenario: unknown key 'file'; Known: name, model, preset, "
+         "input-size, mean, std, input-range, channels, layout, class-offset, class-names"),
+        (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 7",
+         "scenario: model: expected an ONNX file, got 7"),
         (LEAST + "dict = ['a.h5', 'b.h5']",
          "--dict: a dictionary without a name is given twice; write --dict NAME=b.h5"),
         (LEAST + "defense = ['median', 'median:size=3']",
@@ -131,6 +173,29 @@ def test_a_plan_is_refused(tmp_path, text, message):
     else:
         with refused(f"{path}: {message.format(folder=tmp_path)}"):
             read_plan(path)
+
+
+def test_a_scenario_takes_every_option_of_a_models_input():
+    fields = [field.name.replace("_", "-") for field in dataclasses.fields(TwoModelScenario)]
+    assert fields == ["model", *INPUT_OPTIONS]
+
+
+def test_a_list_of_models_gives_a_scenario_for_each():
+    found = parse_scenarios(["transfer:model=a.onnx,b/b.onnx,channels=bgr"], Path("plans"))
+    assert found == (
+        Transfer("plans/a.onnx", channels="bgr"), Transfer("plans/b/b.onnx", channels="bgr")
+    )  # fmt: skip
+    assert found[1].other == ModelChoice(Path("plans/b/b.onnx"), InputOptions(channels="bgr"))
+    assert found[1].as_record() == {"name": "transfer", "model": "b.onnx"}
+    assert AdversarialTraining("a.onnx").other == ModelChoice(Path("a.onnx"))
+
+
+def test_a_table_of_several_models_gives_a_scenario_for_each(tmp_path):
+    text = LEAST + "[[scenario]]\nname = 'transfer'\nmodel = ['a.onnx', 'b.onnx']\nmean = 0.5"
+    assert read_plan(plan(tmp_path, text)).scenarios == (
+        Transfer(str(tmp_path / "a.onnx"), mean="0.5"),
+        Transfer(str(tmp_path / "b.onnx"), mean="0.5"),
+    )
 
 
 def test_a_plan_that_is_not_there(assert_error, tmp_path):
@@ -160,9 +225,16 @@ def test_options_beside_a_plan(assert_error, tmp_path):
          "attack 'bim:eps=8,8': gives the same attack twice"),
         (("-m", MODEL, "-a", "bim", "-a", "bim:eps=8", "-o", "e"),
          "the attack bim-eps=8 is named twice"),
-        (("-m", MODEL, "-a", "bim", "-o", "e", "--source-preset", "unit", "--source-preset",
-          "unit", "--source-model", "s.onnx", "--scenario", "transfer"),
-         "--source-preset: expected one, or one for each of 1 --source-model, got 2"),
+        (("-m", MODEL, "-a", "bim", "-o", "e", "--source-model", "s.onnx"),
+         "--source-model is now --scenario transfer:model=FILE"),
+        (("-m", MODEL, "-a", "bim", "-o", "e", "--source-preset", "unit"),
+         "--source-preset is now --scenario transfer:model=FILE,preset=NAME"),
+        (("-m", MODEL, "-a", "bim", "-o", "e", "--retrained", "r.onnx"),
+         "--retrained is now --scenario black-box:model=FILE or extended-gray-box:model=FILE"),
+        (("-m", MODEL, "-a", "bim", "-o", "e", "--adversarial-training", "a.onnx"),
+         "--adversarial-training is now --scenario adversarial-training:model=FILE"),
+        (("-m", MODEL, "-a", "bim", "-o", "e", "--scenario", "transfer"),
+         "scenario 'transfer': needs model=…, an ONNX file"),
     ],
 )  # fmt: skip
 def test_options_are_refused(run_cli, colours, options, line, tmp_path, monkeypatch):
@@ -247,7 +319,7 @@ def test_an_evaluation_of_something_else(run_cli, colours, tmp_path):
 def test_a_source_with_other_classes(assert_error, colours, tmp_path):
     source = linear_classifier(tmp_path / "two.onnx", np.ones((2, 3 * 4 * 4)), (4, 4))
     line = f"{source}: has 2 classes, the judged model 3; labels have to mean the same for both"
-    transfer = ("--scenario", "transfer", "--source-model", source, "--source-preset", "unit")
+    transfer = ("--scenario", f"transfer:model={source},preset=unit")
     words = ("evaluate", colours, "-m", MODEL, "-a", "fgsm", "-o", tmp_path / "e")
     assert_error(line, *words, *transfer)
 

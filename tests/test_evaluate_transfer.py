@@ -19,14 +19,18 @@ def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
     weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
     source = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
     result = run_cli(
-        *arguments(images, tmp_path / "eval", "--scenario", "transfer", "--scenario", "gray-box"),
-        "--source-model", source, "--source-preset", "unit", "--no-checks", "--json",
+        *arguments(images, tmp_path / "eval"),
+        "--scenario", f"transfer:model={source},preset=unit", "--scenario", "gray-box",
+        "--no-checks", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = load_evaluation(tmp_path / "eval")
     assert [(c.scenario, c.source) for c in found.columns] == (
         [("", "")] + [("transfer", "other")] * 3 + [("gray-box", "colours")] * 3
     )
+    told = found.record["parameters"]["scenarios"]
+    assert [scenario["name"] for scenario in told] == ["transfer", "gray-box"]
+    assert (told[0]["model"], told[0]["input"]["size"]) == ("other.onnx", [12, 12])
     attacked = read(tmp_path / "eval/attacks/other/fgsm-eps=8/red/00.png")
     assert attacked.shape == (12, 12, 3)
     assert read(tmp_path / "eval/clean/red/00.png").shape == (16, 16, 3)

@@ -137,7 +137,7 @@ def test_rounding_that_undoes_an_attack():
 
 
 def test_transfer_against_gray_box():
-    both = [Evidence([BIM]), Evidence([MOVED])]
+    both = [Evidence([BIM]), Evidence([MOVED], other="other")]
     found = checked(more=((MOVED, 0),), changed={"bim-eps=8": 30}, evidence=both)
     assert found["transfer is weaker than gray-box"][0] == "pass"  # both columns at 30
     assert found["steps beat one step"][0] == "not run"
@@ -148,7 +148,7 @@ def test_black_box_against_extended_gray_box():
     extended = [column("bim-eps=8", 8.0, 10, EXTENDED_GRAY_BOX, j, j) for j in ("new", "newer")]
     black = [column("bim-eps=8", 8.0, 10, BLACK_BOX, "m", j) for j in ("new", "newer")]
     cleans = [column(CLEAN, judged=judged) for judged in ("new", "newer")]
-    evidence = [Evidence([c]) for c in (*extended, *black)]
+    evidence = [Evidence([c], other=c.judged) for c in (*extended, *black)]
 
     def outcome(right: list[int]) -> tuple[str, str]:
         labels = np.zeros(N, np.int64)

@@ -59,9 +59,14 @@ def arguments(images: Path, output: Path, *more: object) -> tuple[object, ...]:
 
 
 def trained(models: dict[str, Path]) -> tuple[object, ...]:
-    return ("--scenario", "gray-box", "--scenario", "black-box", "--scenario", "extended-gray-box",
-            "--scenario", "adversarial-training-black-box", "--retrained", models["retrained"],
-            "--adversarial-training", models["adversarial"])  # fmt: skip
+    specs = [
+        "gray-box",
+        f"black-box:model={models['retrained']}",
+        f"extended-gray-box:model={models['retrained']}",
+        f"adversarial-training-black-box:model={models['adversarial']}",
+        f"adversarial-training:model={models['adversarial']}",
+    ]
+    return tuple(word for spec in specs for word in ("--scenario", spec))
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +142,12 @@ def test_a_plan_says_the_same(whole, models, tmp_path, run_cli):
         attack = ["fgsm:eps=2,8", "bim:eps=8"]
         defense = ["regionsparse:sparsity=1", "jpeg:quality=20"]
         scenario = [
-          "gray-box", "black-box", "extended-gray-box", "adversarial-training-black-box",
+          "gray-box",
+          "black-box:model={models["retrained"]}",
+          "extended-gray-box:model={models["retrained"]}",
+          "adversarial-training-black-box:model={models["adversarial"]}",
+          {{name = "adversarial-training", model = "{models["adversarial"]}"}},
         ]
-        retrained = "{models["retrained"]}"
-        adversarial-training = "{models["adversarial"]}"
         output = "{whole / "eval"}"
         dict = "{DICT}"
         model = "{MODEL}"

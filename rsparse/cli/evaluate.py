@@ -28,9 +28,8 @@ from rsparse.options.specs import named_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
-    from rsparse.evaluation.plan import ModelChoice, Plan
+    from rsparse.evaluation.plan import Plan
 
-_Paths = list[Path] | None
 _Texts = list[str] | None
 
 
@@ -40,10 +39,10 @@ _Texts = list[str] | None
     "rsparse evaluate plan.toml --dry-run",
     "rsparse evaluate plan.toml --jobs 2",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
-    "  --scenario transfer --source-model other.onnx -o eval/",
+    "  --scenario transfer:model=other.onnx -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --defense regionsparse -d dict.h5 \\",
-    "  --scenario gray-box --scenario black-box --scenario extended-gray-box \\",
-    "  --retrained retrained.onnx --adversarial-training adversarial.onnx -o eval/",
+    "  --scenario gray-box --scenario black-box:model=retrained.onnx \\",
+    "  --scenario adversarial-training:model=adversarial.onnx -o eval/",
 )
 def evaluate(
     *,
@@ -83,42 +82,13 @@ def evaluate(
         _Texts,
         typer.Option(
             "--scenario",
-            metavar="NAME",
+            metavar="NAME:model=FILE,…",
             show_default="gray-box",
-            help="gray-box: attack the undefended model; transfer: attack the source models; "
-            "black-box: attack the model, judge the retrained ones; extended-gray-box: attack "
-            "and judge the retrained ones.",
-        ),
-    ] = None,
-    source_models: Annotated[
-        _Paths,
-        typer.Option(
-            "--source-model", metavar="FILE", help="Model to attack in scenario transfer."
-        ),
-    ] = None,
-    source_presets: Annotated[
-        _Texts,
-        typer.Option(
-            "--source-preset",
-            metavar="NAME",
-            help="--preset of the source model; of several, one for each in their order.",
-        ),
-    ] = None,
-    retrained: Annotated[
-        _Paths,
-        typer.Option(
-            metavar="FILE",
-            help="Model that rsparse train made of the judged one, for the scenarios black-box "
-            "and extended-gray-box. Its input is told by its tag.",
-        ),
-    ] = None,
-    adversarial_training: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Adversarially trained model; adds the scenario adversarial-training, in which "
-            "it is attacked and judged. In adversarial-training-black-box it judges attacks on "
-            "the original.",
+            help="What the attacker knows: gray-box, the model; transfer:model=FILE, another one; "
+            "black-box:model=FILE, the model before it was retrained as FILE; "
+            "extended-gray-box:model=FILE, the retrained one; "
+            "adversarial-training:model=FILE and adversarial-training-black-box:model=FILE, the "
+            "same of an adversarially trained one. preset=NAME is --preset of FILE.",
         ),
     ] = None,
     output: Annotated[
@@ -147,10 +117,6 @@ def evaluate(
         "--dict": dictionaries,
         "--labels": labels,
         "--scenario": scenarios,
-        "--source-model": source_models,
-        "--source-preset": source_presets,
-        "--retrained": retrained,
-        "--adversarial-training": adversarial_training,
     }
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
@@ -202,13 +168,9 @@ def _plan_from_options(
     input_options: InputOptions,
     given: Mapping[str, Any],
 ) -> Plan:
-    from rsparse.evaluation.plan import (
-        ModelChoice,
-        Plan,
-        parse_attacks,
-        parse_defenses,
-    )
-    from rsparse.evaluation.scenarios import ADVERSARIAL, RETRAINED, SOURCE, find_scenario
+    from rsparse.evaluation.model_choice import ModelChoice
+    from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+    from rsparse.evaluation.scenarios import parse_scenarios
 
     def texts(name: str) -> list[str]:
         return list(given[name] or [])
@@ -224,28 +186,7 @@ def _plan_from_options(
         attacks=parse_attacks(texts("--attack")),
         defenses=parse_defenses(texts("--defense")),
         output=output,
-        scenarios=tuple(map(find_scenario, texts("--scenario"))),
-        others={
-            SOURCE: _sources(given["--source-model"] or [], texts("--source-preset")),
-            RETRAINED: tuple(map(ModelChoice, given["--retrained"] or [])),
-            ADVERSARIAL: tuple(
-                map(ModelChoice, [path for path in [given["--adversarial-training"]] if path])
-            ),
-        },
+        scenarios=parse_scenarios(texts("--scenario")),
         dictionaries=named_files(texts("--dict")),
         parameters=parameters,
     )
-
-
-def _sources(paths: list[Path], presets: list[str]) -> tuple[ModelChoice, ...]:
-    """The source models, each with its preset; one preset is for all."""
-    from rsparse.evaluation.plan import ModelChoice
-
-    if len(presets) not in (0, 1, len(paths)):
-        raise InputError(
-            f"--source-preset: expected one, or one for each of {len(paths)} --source-model, "
-            f"got {len(presets)}"
-        )
-    said: list[str | None] = [*presets] if len(presets) > 1 else [*presets] * len(paths)
-    options = [InputOptions(preset=preset) for preset in said or [None] * len(paths)]
-    return tuple(map(ModelChoice, paths, options))

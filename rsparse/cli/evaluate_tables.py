@@ -28,7 +28,7 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
         "plan",
         {
             "images": f"{most}{cost.images}, {_which(plan.parameters.only_correct)}",
-            "scenarios": ", ".join(scenario.name for scenario in plan.scenarios),
+            "scenarios": ", ".join(threat.label for threat in plan.threats),
             "columns": columns,
             "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
             "defenses": str(cost.defenses),

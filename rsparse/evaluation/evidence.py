@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column, ColumnKey
+from rsparse.evaluation.results import Column, ColumnKey
 from rsparse.evaluation.statistics import Flags, one_of_each_attack
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
@@ -29,6 +29,8 @@ class Evidence:
     rounding : mapping
         By the column's key, which images the attacked model got wrong before the rounding to
         8 bits and after it.
+    other : str
+        Name of the model that the scenario needs beside the evaluation's; "" for none.
     """
 
     columns: Sequence[Column]
@@ -36,6 +38,7 @@ class Evidence:
     noise: Sequence[Column] = ()
     steps: tuple[Column, Column] | None = None
     rounding: Mapping[ColumnKey, tuple[Flags, Flags]] = field(default_factory=dict)
+    other: str = ""
 
     @property
     def attacks(self) -> list[Column]:
@@ -49,12 +52,9 @@ class Evidence:
 
     @property
     def scenario(self) -> str:
-        """Its name, with that of the other model than the evaluation's which it is about."""
+        """Its name, with that of the other model that it needs."""
         first = self.columns[0]
-        if first.scenario == GRAY_BOX:
-            return first.scenario
-        other = first.source if first.scenario == TRANSFER else first.judged
-        return f"{first.scenario}: {other}"
+        return f"{first.scenario}: {self.other}" if self.other else first.scenario
 
 
 def percent(value: float) -> str:

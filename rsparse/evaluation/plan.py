@@ -9,30 +9,9 @@ from pathlib import Path
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.defenses import Defense, NoDefense, defense_text, parse_defense
 from rsparse.errors import InputError
-from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
-from rsparse.evaluation.scenarios import (
-    ADVERSARIAL,
-    OTHER_ROLES,
-    SCENARIOS,
-    Role,
-    Scenario,
-    find_scenario,
-)
-from rsparse.models.spec import InputOptions
+from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.scenarios import GrayBox, Scenario
 from rsparse.options.evaluate import EvaluateParameters
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """A classifier's file, and what the user says of its input."""
-
-    path: Path
-    input_options: InputOptions | None = None
-
-    @property
-    def name(self) -> str:
-        """What it is called in tables, and its attacks' folder."""
-        return self.path.stem
 
 
 @dataclass(frozen=True)
@@ -42,6 +21,12 @@ class Threat:
     scenario: Scenario
     attacked: ModelChoice
     judged: ModelChoice
+
+    @property
+    def label(self) -> str:
+        """The scenario's name, with that of the other model that it needs."""
+        other = self.scenario.other
+        return self.scenario.name if other is None else f"{self.scenario.name}: {other.name}"
 
 
 @dataclass(frozen=True)
@@ -58,9 +43,7 @@ class Plan:
         Every attack in every scenario, behind every defense. ``none`` is always the first defense.
     output : Path
     scenarios : tuple of Scenario
-        An adversarially trained model adds the scenario of that name.
-    others : mapping of Role to tuple of ModelChoice
-        The models that scenarios need beside ``model``.
+        Gray-box where none is named.
     dictionaries : mapping of str to Path
         By name; "" is the default one.
     parameters : EvaluateParameters
@@ -78,65 +61,47 @@ class Plan:
     defenses: tuple[Defense, ...]
     output: Path
     scenarios: tuple[Scenario, ...] = ()
-    others: Mapping[Role, tuple[ModelChoice, ...]] = field(default_factory=dict)
     dictionaries: Mapping[str, Path] = field(default_factory=dict)
     parameters: EvaluateParameters = field(default_factory=EvaluateParameters)
 
     def __post_init__(self) -> None:
         defenses = (NoDefense(), *(d for d in self.defenses if not isinstance(d, NoDefense)))
         object.__setattr__(self, "defenses", defenses)
-        object.__setattr__(self, "scenarios", self._all_scenarios())
+        object.__setattr__(self, "scenarios", self.scenarios or (GrayBox(),))
         if not self.attacks:
             raise InputError("no attack is named; pass --attack, such as bim:eps=8")
         _refuse_twice("attack", [attack_text(attack) for attack in self.attacks])
         _refuse_twice("defense", [defense_text(defense) for defense in self.defenses])
-        _refuse_twice("scenario", [scenario.name for scenario in self.scenarios])
-        for role in OTHER_ROLES:
-            self._check_role(role)
-        self._check_names()
+        self._check_models()
+        _refuse_twice("scenario", [threat.label for threat in self.threats])
 
-    def _all_scenarios(self) -> tuple[Scenario, ...]:
-        named = self.scenarios or (find_scenario(GRAY_BOX),)
-        added = find_scenario(ADVERSARIAL_TRAINING)
-        return named if added in named or not self.models_of(ADVERSARIAL) else (*named, added)
-
-    def _check_role(self, role: Role) -> None:
-        """Check that models of a role are there where a scenario needs them, and only there."""
-        wanting = [scenario.name for scenario in self.scenarios if role in scenario.roles]
-        models = self.models_of(role)
-        if wanting and not models:
-            raise InputError(f"scenario {wanting[0]} needs {role.option}, {role.what}")
-        if models and not wanting:
-            able = [scenario.name for scenario in SCENARIOS.values() if role in scenario.roles]
-            raise InputError(f"{role.option} is used only with --scenario {' or '.join(able)}")
-        for number, choice in enumerate(models):
-            if choice.path in [other.path for other in (*models[:number], self.model)]:
-                raise InputError(f"{role.option}: {choice.path} is named twice")
-
-    def _check_names(self) -> None:
-        taken: dict[str, ModelChoice] = {}
-        for choice in (self.model, *(c for role in OTHER_ROLES for c in self.models_of(role))):
+    def _check_models(self) -> None:
+        """Check that models of different files or inputs have different names."""
+        taken = {self.model.name: self.model}
+        for scenario in self.scenarios:
+            choice = scenario.other
+            if choice is None:
+                continue
+            if choice.path == self.model.path:
+                raise InputError(f"scenario {scenario.name}: {choice.path} is the judged model")
             other = taken.setdefault(choice.name, choice)
-            if other != choice:
+            if other.path != choice.path:
                 raise InputError(
                     f"{choice.path} and {other.path} would both be named {choice.name!r}; "
                     "rename a copy of one"
                 )
-
-    def models_of(self, role: Role) -> tuple[ModelChoice, ...]:
-        """The models that play a role."""
-        return self.others.get(role, ()) if role in OTHER_ROLES else (self.model,)
+            if other != choice:
+                raise InputError(
+                    f"{choice.path}: is given with different inputs; say in every scenario the "
+                    "same of it, three numbers in a list in a plan"
+                )
 
     @property
     def threats(self) -> list[Threat]:
-        """The scenarios with the models in them; one that is attacked and judges is one model."""
+        """Each scenario with the models in it."""
         return [
-            Threat(scenario, attacked, judged)
+            Threat(scenario, scenario.attacked(self.model), scenario.judged(self.model))
             for scenario in self.scenarios
-            for judged in self.models_of(scenario.judged)
-            for attacked in (
-                (judged,) if scenario.attacks_the_judged else self.models_of(scenario.attacked)
-            )
         ]
 
     @property

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
-from rsparse.evaluation.plan import (
-    ModelChoice,
-    Plan,
-    parse_attacks,
-    parse_defenses,
-)
-from rsparse.evaluation.scenarios import OTHER_ROLES, find_scenario
+from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.scenarios import Scenario, find_scenario, parse_scenarios
 from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.fields import field_type
 from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import named_files, nearest
 from rsparse.store.files import read_toml
@@ -24,7 +21,6 @@ from rsparse.store.files import read_toml
 _PARAMETERS = {
     field.name.replace("_", "-"): field.name for field in dataclasses.fields(EvaluateParameters)
 }
-_ROLES = {role.option.removeprefix("--"): role for role in OTHER_ROLES}
 _KEYS = (
     "images",
     "labels",
@@ -33,7 +29,6 @@ _KEYS = (
     "defense",
     "dict",
     "scenario",
-    *_ROLES,
     "output",
     *_PARAMETERS,
 )
@@ -75,8 +70,7 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         attacks=parse_attacks(_texts(said, "attack")),
         defenses=parse_defenses(_texts(said, "defense"), folder),
         output=output if output is not None else folder / _text(said, "output"),
-        scenarios=tuple(map(find_scenario, _texts(said, "scenario"))),
-        others={role: _models(said, folder, key) for key, role in _ROLES.items() if key in said},
+        scenarios=_scenarios(said.get("scenario", []), folder),
         dictionaries=named_files(_texts(said, "dict"), folder),
         parameters=EvaluateParameters(
             **{field: said[key] for key, field in _PARAMETERS.items() if key in said}
@@ -115,9 +109,49 @@ def _texts(said: Mapping[str, Any], key: str) -> list[str]:
     return values
 
 
-def _models(said: Mapping[str, Any], folder: Path, key: str) -> tuple[ModelChoice, ...]:
-    values = said[key] if isinstance(said[key], list) else [said[key]]
-    return tuple(_model(value, folder, key) for value in values)
+def _scenarios(value: Any, folder: Path) -> tuple[Scenario, ...]:
+    """Scenarios by their specs, or by tables of ``name`` and parameters."""
+    found: list[Scenario] = []
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str):
+            found += parse_scenarios([item], folder)
+        elif isinstance(item, dict):
+            found += _scenarios_of_table(item, folder)
+        else:
+            raise InputError(f"scenario: expected a text or a table, got {item!r}")
+    return tuple(found)
+
+
+def _scenarios_of_table(table: Mapping[str, Any], folder: Path) -> list[Scenario]:
+    """The scenario of a table; one for each of its models where they are a list."""
+    if "name" not in table:
+        raise InputError("scenario: lacks name")
+    made = find_scenario(_text(table, "name"))
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(made)}
+    try:
+        given = _checked_keys(table, ("name", *fields))
+        if "model" in fields and "model" not in given:
+            raise InputError(f"{made.name} lacks model")
+        models = given.get("model", [""])
+        values = {
+            fields[key].name: _as_parameter(fields[key], value)
+            for key, value in given.items()
+            if key not in ("name", "model")
+        }
+        return [
+            made(**values, **({"model": model} if "model" in given else {})).in_folder(folder)
+            for model in (models if isinstance(models, list) else [models])
+        ]
+    except InputError as error:
+        raise InputError(f"scenario: {error}") from None
+
+
+def _as_parameter(field: dataclasses.Field[Any], value: Any) -> Any:
+    """A value of TOML as the parameter takes it: numbers for a text become the text of them."""
+    if field_type(field) is not str or not isinstance(value, int | float | list):
+        return value
+    between = "x" if field.name == "input_size" else ","
+    return between.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _model(value: Any, folder: Path, key: str) -> ModelChoice:

@@ -25,14 +25,15 @@ def parameter(
     metavar: str | None = None,
     section: str | None = None,
     shown_default: str | None = None,
+    what: str | None = None,
 ) -> Any:
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
     overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
-    of None is spelled. ``metavar`` stands for a text's value in help, and ``section`` is the title
-    under which the command's help lists the option. ``shown_default`` is what the help says of its
-    default where that is not the value.
+    of None is spelled. ``what`` says in words what a text is. ``metavar`` stands for a text's
+    value in help, and ``section`` is the title under which the command's help lists the option.
+    ``shown_default`` is what the help says of its default where that is not the value.
     """
     metadata = {
         "help": help,
@@ -46,6 +47,7 @@ def parameter(
         "metavar": metavar,
         "section": section,
         "shown_default": shown_default,
+        "what": what,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -133,7 +135,7 @@ def _described(field: dataclasses.Field[Any]) -> str:
     if rules.get("choices") is not None:
         return "one of " + ", ".join(rules["choices"])
     kinds: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
-    text = kinds.get(field_type(field), "a text")
+    text = kinds.get(field_type(field), rules.get("what") or "a text")
     if rules.get("odd"):
         text = "an odd whole number"
     low, high, above = (_spelled(rules.get(key)) for key in ("minimum", "maximum", "above"))

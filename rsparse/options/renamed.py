@@ -13,6 +13,13 @@ OLD_OPTIONS: dict[str, str] = {
     "purify --sparsity auto": "--policy default",
     "regionsparse:weakest": "min_correlation",
     "regionsparse:sparsity=auto": "a defense of its own: policy:default",
+    "evaluate --source-model": "--scenario transfer:model=FILE",
+    "evaluate --source-preset": "--scenario transfer:model=FILE,preset=NAME",
+    "evaluate --retrained": "--scenario black-box:model=FILE or extended-gray-box:model=FILE",
+    "evaluate --adversarial-training": "--scenario adversarial-training:model=FILE",
+    "plan source-model": "scenario = 'transfer:model=FILE'",
+    "plan retrained": "scenario = 'black-box:model=FILE' or 'extended-gray-box:model=FILE'",
+    "plan adversarial-training": "scenario = 'adversarial-training:model=FILE'",
 }
 """What to write instead, by old spelling; the message is ``OLD is now NEW``.
 

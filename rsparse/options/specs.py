@@ -59,7 +59,7 @@ def parse_spec(
     name, _, rest = text.partition(":")
     found = registry.get(name) or find_other(name)
     if found is None:
-        raise InputError(_unknown(kind, name, registry, other_names()))
+        raise unknown_name(kind, name, registry, other_names())
     fields = {field.name: field for field in dataclasses.fields(found)}
     try:
         values = {
@@ -145,11 +145,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
-def _unknown(kind: str, name: str, registry: Iterable[str], others: Iterable[str]) -> str:
+def unknown_name(
+    kind: str, name: str, registry: Iterable[str], others: Iterable[str] = ()
+) -> InputError:
+    """The refusal of a name; the nearest known one is named, of ``others`` too."""
     known = list(registry)
     guess = nearest(name, [*known, *others])
     hint = f"did you mean {guess}? " if guess else ""
-    return f"unknown {kind} {name!r}; {hint}Known: {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}; {hint}Known: {', '.join(known)}")
 
 
 def _words(rest: str, spec: str, known: Iterable[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import Selection
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation.evidence import Evidence
-from rsparse.evaluation.plan import strength_of
+from rsparse.evaluation.plan import Threat, strength_of
 from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation, Trial
 from rsparse.evaluation.statistics import Flags
 from rsparse.store.journal import Entry
@@ -99,6 +99,7 @@ class Findings:
 
     def evidence(
         self,
+        threat: Threat,
         planned: Sequence[PlannedColumn],
         probes: Sequence[PlannedColumn],
         doubled: Doubled | None,
@@ -112,6 +113,7 @@ class Findings:
             floor=self.column(probes[0]) if probes else None,
             noise=[self.column(column) for column in probes[1:]],
             steps=steps,
+            other="" if threat.scenario.other is None else threat.scenario.other.name,
             rounding={self.column(column).key: self._rounding(column) for column in planned},
         )
 

@@ -24,9 +24,10 @@ from rsparse.evaluation.files import (
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.plan import ModelChoice, Threat
+from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
-from rsparse.evaluation.scenarios import OTHER_ROLES
+from rsparse.evaluation.scenarios import Scenario
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
@@ -127,7 +128,7 @@ class _Run:
         self._make(more)
         whole = self.found.evaluation(dict.fromkeys([*known, *more]))
         evidence = [
-            self.found.evidence([c for c in planned if c.threat == t], probes[t], doubled[t])
+            self.found.evidence(t, [c for c in planned if c.threat == t], probes[t], doubled[t])
             for t in threats
         ]
         checks = all_checks(whole, evidence)
@@ -283,12 +284,7 @@ class _Run:
             "labels": self.selection.label_origin,
             "attacks": [attack.as_record() for attack in plan.attacks],
             "defenses": [defense.as_record() for defense in plan.defenses],
-            "scenarios": [scenario.name for scenario in plan.scenarios],
-            "models": {
-                role.name: [choice.name for choice in plan.models_of(role)]
-                for role in OTHER_ROLES
-                if plan.models_of(role)
-            },
+            "scenarios": [self._scenario_record(scenario) for scenario in plan.scenarios],
         }
         entries = "".join(f"{e['name']} {e['sha256']}\n" for e in self.selection.entries)
         models = {model.sha256: model for model in self.matrix.models.values()}
@@ -299,6 +295,13 @@ class _Run:
             *self.matrix.court.dictionaries.values(),
         ]
         return Job("evaluate", EVALUATION, parameters, seed).record(sources)
+
+    def _scenario_record(self, scenario: Scenario) -> dict[str, Any]:
+        """A scenario's parameters, with the input of its other model."""
+        if scenario.other is None:
+            return scenario.as_record()
+        model = self.matrix.models[scenario.other.name]
+        return {**scenario.as_record(), "input": model.input_record()}
 
 
 def _named(entry: Entry, what: str) -> Entry:

@@ -12,8 +12,9 @@ from rsparse.defended.judging import Court
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
+from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.places import attacks_folder, file_name
-from rsparse.evaluation.plan import ModelChoice, Plan, Threat, strength_of
+from rsparse.evaluation.plan import Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries

@@ -1,0 +1,83 @@
+"""Scenarios: what an attacker knows, by the names of the paper and of Carlini et al. (2019).
+
+Each is a frozen parameter set that says which model is attacked and which one judges the images.
+``SCENARIOS`` holds them by the names that a spec calls them. A new one is a class and its line
+there. One that attacks through the defenses says ``through = True``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rsparse.evaluation.scenarios.gray_box import GrayBox
+from rsparse.evaluation.scenarios.scenario import Scenario, TwoModelScenario
+from rsparse.evaluation.scenarios.trained import (
+    AdversarialTraining,
+    AdversarialTrainingBlackBox,
+    BlackBox,
+    ExtendedGrayBox,
+)
+from rsparse.evaluation.scenarios.transfer import Transfer
+from rsparse.options.specs import parse_spec, unknown_name
+
+SCENARIOS: dict[str, type[Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        GrayBox,
+        Transfer,
+        BlackBox,
+        ExtendedGrayBox,
+        AdversarialTraining,
+        AdversarialTrainingBlackBox,
+    )
+}
+
+__all__ = [
+    "SCENARIOS",
+    "AdversarialTraining",
+    "AdversarialTrainingBlackBox",
+    "BlackBox",
+    "ExtendedGrayBox",
+    "GrayBox",
+    "Scenario",
+    "Transfer",
+    "TwoModelScenario",
+    "find_scenario",
+    "parse_scenarios",
+]
+
+
+def find_scenario(name: str) -> type[Scenario]:
+    """The scenario of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none; the nearest is named.
+    """
+    if name not in SCENARIOS:
+        raise unknown_name("scenario", name, SCENARIOS)
+    return SCENARIOS[name]
+
+
+def parse_scenarios(texts: Iterable[str], folder: Path = Path()) -> tuple[Scenario, ...]:
+    """The scenarios that specs ask for (see ``rsparse.options.specs.parse_spec``), in their order.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Such as ``gray-box`` or ``transfer:model=a.onnx,b.onnx,preset=unit``.
+    folder : Path
+        Where the paths in them start.
+
+    Raises
+    ------
+    InputError
+        If a name, parameter or value is unknown, or a model is missing.
+    """
+    return tuple(
+        scenario.in_folder(folder)
+        for text in texts
+        for scenario in parse_spec(text, SCENARIOS, kind="scenario")
+    )

@@ -1,0 +1,24 @@
+"""The scenario transfer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.results import TRANSFER
+from rsparse.evaluation.scenarios.scenario import TwoModelScenario
+
+
+@dataclass(frozen=True)
+class Transfer(TwoModelScenario):
+    """Another classifier is attacked; the model judges."""
+
+    name: ClassVar[str] = TRANSFER
+    knows: ClassVar[str] = (
+        "the attacker knows another classifier, and neither the judged one nor the defense"
+    )
+
+    def attacked(self, model: ModelChoice) -> ModelChoice:  # noqa: ARG002
+        """The other classifier."""
+        return self.other
