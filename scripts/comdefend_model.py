@@ -1,21 +1,24 @@
-"""Train the networks of the ``comdefend`` defense and write them as one ONNX file.
+"""Train the networks of the ``comdefend`` defense and write them to one ONNX file.
 
-ComDefend (Jia et al., CVPR 2019) puts every pixel into 12 bits and rebuilds the image from them:
-a compressor and a reconstructor of nine 3x3 convolutions each, trained together on clean images
-to a small squared error, with noise on the code, so that only its signs carry anything.
+ComDefend (Jia et al., CVPR 2019) encodes every pixel in 12 bits and reconstructs the image from
+them. A compressor and a reconstructor of nine 3x3 convolutions each are trained together on clean
+images to minimise the squared error. Noise is added to the code, so that only its signs carry
+information.
 
-This training sees patches of the photographs in a folder and of the embedded demonstration's
-training crops.  Two ramps at its start keep it from getting stuck: the noise grows from nothing
-to the authors' deviation of 20, and the sigmoid of the code hardens by a factor, which is folded
-into the compressor's last layer in the end.  The learning rate then falls to zero.  An interrupted
-run goes on from its last checkpoint and ends with the same weights.
+This training uses patches of the photographs in a folder and of the embedded demonstration's
+training crops. Two ramps at the start keep it from getting stuck: the noise grows from zero to the
+authors' standard deviation of 20, and the sigmoid of the code is sharpened by a growing factor,
+which is finally folded into the compressor's last layer. The learning rate then falls to zero. An
+interrupted run continues from its last checkpoint and ends with the same weights.
 
-    python scripts/comdefend_model.py ../shared/train --stop-after 6750    # half an hour of a core
+The shipped networks were made by
 
-made the shipped networks; without ``--stop-after`` it goes on to the end, which may gain a little.
+    python scripts/comdefend_model.py ../shared/train --stop-after 6750    # half an hour on a core
 
-Runs on one thread with fixed seeds, in bfloat16 where the processor has it: the same machine and
-packages give the same bytes.  Prints the clean PSNR on held-out photographs as it goes.
+Without ``--stop-after`` it runs to the end, which may improve them slightly.
+
+It runs on one thread with fixed seeds, in bfloat16 if the processor supports it: the same machine
+and packages give the same bytes. It prints the clean PSNR on held-out photographs as it runs.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ NOISE = 20.0
 HARDNESS = 60.0
 CODE_WEIGHT = 1e-4
 LARGEST_GRADIENT = 0.5  # norm
-HELD_OUT = 50  # one in so many photographs of the folder
+HELD_OUT = 50  # one in 50 photographs of the folder is held out
 LOG, SAVE = 100, 250  # steps
 
 Images = list[np.ndarray]  # uint8 (h, w, 3) each
@@ -60,7 +63,7 @@ def read_folder(folder: Path) -> Images:
 
 
 def split(folder: Path) -> tuple[Images, Images]:
-    """Photographs to learn from, and others to measure on."""
+    """Return photographs for training, and others for validation."""
     photographs = read_folder(folder)
     held_out = photographs[::HELD_OUT]
     kept = [image for i, image in enumerate(photographs) if i % HELD_OUT]
@@ -68,7 +71,7 @@ def split(folder: Path) -> tuple[Images, Images]:
 
 
 def batch_of(images: Images, step: int) -> torch.Tensor:
-    """Patches of random photographs at random places, some mirrored: (n, 3, h, w) in [0, 1]."""
+    """Return random patches of random photographs, some mirrored: (n, 3, h, w) in [0, 1]."""
     rng = np.random.default_rng([SEED, step])
     patches = []
     for _ in range(BATCH):
@@ -84,9 +87,9 @@ def batch_of(images: Images, step: int) -> torch.Tensor:
 
 
 def convolutions(widths: tuple[int, ...]) -> nn.Sequential:
-    """3x3 convolutions with ELU between them, made so that signals pass through all of them.
+    """3x3 convolutions with ELU between them, initialised so that signals pass through them all.
 
-    Each kernel starts as an orthogonal mixture of the channels at its centre, and some noise.
+    Each kernel starts as an orthogonal mixture of the channels at its centre, plus some noise.
     """
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(widths):
@@ -103,7 +106,7 @@ def convolutions(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 class ComDefend(nn.Module):
-    """Both networks, as they are trained."""
+    """Both networks in their training form."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +114,7 @@ class ComDefend(nn.Module):
         self.reconstructor = convolutions(RECONSTRUCTOR)
 
     def loss(self, x: torch.Tensor, step: int) -> torch.Tensor:
-        """Mean squared error, and the authors' small penalty on the code."""
+        """Return the mean squared error plus the authors' small penalty on the code."""
         ramp = min(1.0, step / RAMP)
         generator = torch.Generator().manual_seed(SEED + step)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
@@ -123,7 +126,7 @@ class ComDefend(nn.Module):
 
     @torch.no_grad()
     def arrays(self, step: int) -> dict[str, np.ndarray]:
-        """Weights and biases as the defense uses them, the code's hardness folded in."""
+        """Return weights and biases as the defense uses them, with the hardness folded in."""
         arrays = {name: tensor.numpy().copy() for name, tensor in self.state_dict().items()}
         last = 2 * (len(COMPRESSOR) - 2)
         for kind in ("weight", "bias"):
@@ -143,7 +146,7 @@ def learning_rate(step: int) -> float:
 
 
 def train(images: Images, steps: int, checkpoint: Path) -> Iterator[tuple[int, ComDefend]]:
-    """Train from the checkpoint on, if there is one; yield now and then how far it is."""
+    """Train, from the checkpoint if there is one; yield the step and the network now and then."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(SEED)
@@ -165,7 +168,7 @@ def train(images: Images, steps: int, checkpoint: Path) -> Iterator[tuple[int, C
 
 
 def save(path: Path, step: int, network: ComDefend, optimizer: torch.optim.Adam) -> None:
-    """Write all that the next step depends on, whole or not at all."""
+    """Write everything that the next step depends on, whole or not at all."""
     arrays = {"step": np.array(step)}
     for name, parameter in network.named_parameters():
         arrays[name] = parameter.detach().numpy()
@@ -177,7 +180,7 @@ def save(path: Path, step: int, network: ComDefend, optimizer: torch.optim.Adam)
 
 
 def load(path: Path, network: ComDefend, optimizer: torch.optim.Adam) -> int:
-    """Put back what ``save`` wrote and return the number of steps that were done."""
+    """Restore what ``save`` wrote and return the number of steps done."""
     with np.load(path) as arrays:
         step = int(arrays["step"])
         for name, parameter in network.named_parameters():
@@ -196,13 +199,13 @@ def load(path: Path, network: ComDefend, optimizer: torch.optim.Adam) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", type=Path, help="folder of photographs to learn from")
+    parser.add_argument("images", type=Path, help="folder of photographs to train on")
     parser.add_argument("--stop-after", type=int, default=STEPS, metavar="STEP")
     parser.add_argument("--checkpoint", type=Path, default=Path("comdefend-training.npz"))
     parser.add_argument("--output", type=Path, default=comdefend_model())
     options = parser.parse_args()
     images, held_out = split(options.images)
-    print(f"{len(images)} photographs to learn from, {len(held_out)} held out", flush=True)
+    print(f"{len(images)} photographs to train on, {len(held_out)} held out", flush=True)
     started = time.monotonic()
     for step, network in train(images, options.stop_after, options.checkpoint):
         graph = export(network.arrays(step))

@@ -1,6 +1,6 @@
-"""The networks of the ``comdefend`` defense as one ONNX graph: clean image in, clean image out.
+"""Export the networks of the ``comdefend`` defense as one ONNX graph, from image to image.
 
-The weights are stored as float16, half as large, and computed with as float32.
+The weights are stored as float16, which halves the file, and computations use float32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RECONSTRUCTOR = (12, 32, 64, 128, 256, 128, 64, 32, 16, 3)
 
 
 def export(arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """Return the graph with the weights ``{network}.{2 * layer}.{weight, bias}``."""
+    """Return the graph for the weights ``{network}.{2 * layer}.{weight, bias}``."""
     initializers = [
         numpy_helper.from_array(np.float32(0.5), "half"),
         numpy_helper.from_array(np.float32(0), "zero"),
@@ -70,7 +70,7 @@ def _convolutions(
 
 
 def measured_psnr(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> float:
-    """Mean over images, uint8 (h, w, 3), of the PSNR of what comes back, in dB."""
+    """Return the mean PSNR, in dB, of restored images against the uint8 (h, w, 3) originals."""
     session = Session(model, Path("comdefend"))
     values = []
     for image in images:

@@ -1,13 +1,13 @@
-"""Train the embedded classifier on the demonstration's photographs and write it as ONNX.
+"""Train the embedded classifier on the demonstration's photographs and export it to ONNX.
 
-A small Inception (stem, three mixed blocks of parallel towers, global average pooling) tells the
-ten photographs of ``demo_photos.py`` apart.  It learns from random windows of the training
-regions only: many positions and scales, mirrored, with changes of contrast, saturation and colour
-balance.  Half of them are also *degraded* -- blurred, shrunk and enlarged, compressed as JPEG or
-bilaterally filtered -- so that the network tolerates smoothed photographs.  No attacked and no
-purified picture is used.  Of the photographs' test regions it sees nothing.
+A small Inception network (stem, three mixed blocks of parallel towers, global average pooling)
+tells the ten photographs of ``demo_photos.py`` apart. It learns only from random windows of the
+training regions, at many positions and scales, mirrored, and with changed contrast, saturation and
+colour balance. Half of the windows are also *degraded* (blurred, shrunk and enlarged, compressed as
+JPEG or bilaterally filtered), so that the network tolerates smoothed photographs. No attacked or
+purified picture is used, and the test regions are never seen.
 
-Runs on one thread with fixed seeds: the same machine and packages give the same bytes.
+It runs on one thread with fixed seeds: the same machine and packages give the same bytes.
 
     python scripts/demo_model.py           # ~4 min; writes the photographs and the model
 """
@@ -55,7 +55,7 @@ def normalised(crops: np.ndarray) -> torch.Tensor:
 def batches(
     crops: np.ndarray, y: np.ndarray, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield one epoch of freshly varied batches."""
+    """Yield the batches of one epoch, newly augmented."""
     order = rng.permutation(len(crops))
     for start in range(0, len(order) - BATCH + 1, BATCH):
         chosen = order[start : start + BATCH]
@@ -69,7 +69,7 @@ def batches(
 
 @dataclass(frozen=True)
 class Layer:
-    """A node of the network; ``channels`` and ``kernel`` matter to convolutions only."""
+    """A node of the network; only convolutions use ``channels`` and ``kernel``."""
 
     name: str
     op: str  # conv (with batch norm and ReLU), max_pool, average_pool, concat
@@ -80,7 +80,7 @@ class Layer:
 
 
 def mixed(name: str, source: str, one: int, three: int, double: int, pool: int) -> list[Layer]:
-    """Return an Inception block: 1x1, 3x3, two 3x3 and pooled towers side by side."""
+    """Return an Inception block with 1x1, 3x3, double 3x3 and pooling towers in parallel."""
     outputs = ("conv", "tower/conv_1", "tower_1/conv_2", "tower_2/conv")
     layers = [
         Layer("conv", "conv", (source,), one, 1),
@@ -145,7 +145,7 @@ class Inception(nn.Module):
 
 
 def train() -> Inception:
-    """Train from scratch: Adam, one-cycle learning rate."""
+    """Train from scratch with AdamW and a one-cycle learning rate."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -172,7 +172,7 @@ def train() -> Inception:
 
 
 def folded(conv: nn.Sequential) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight and bias of a convolution with its batch normalisation folded in."""
+    """Return the weight and bias of a convolution with its batch normalisation folded in."""
     weight, norm = conv[0].weight.double(), conv[1]
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     bias = norm.bias.double() - norm.running_mean.double() * scale
@@ -180,7 +180,7 @@ def folded(conv: nn.Sequential) -> tuple[np.ndarray, np.ndarray]:
 
 
 def onnx_nodes(layer: Layer) -> list[onnx.NodeProto]:
-    """Return the node or nodes of a layer; the last one's output bears the layer's name."""
+    """Return the nodes of a layer; the output of the last one has the layer's name."""
     window = {
         "kernel_shape": [layer.kernel] * 2,
         "strides": [layer.stride] * 2,
@@ -204,7 +204,7 @@ def onnx_nodes(layer: Layer) -> list[onnx.NodeProto]:
 
 @torch.no_grad()
 def export(network: Inception, path: Path = MODEL) -> None:
-    """Write the network and what it expects of its input as one ONNX file."""
+    """Write the network and its input description to one ONNX file."""
     arrays = {"logits.weight": network.logits.weight.numpy()}
     arrays["logits.bias"] = network.logits.bias.numpy()
     for name, conv in network.convs.items():
@@ -230,7 +230,7 @@ def export(network: Inception, path: Path = MODEL) -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="rsparse")
-    expects = {
+    description = {
         "size": [SIZE, SIZE],
         "mean": [0.5] * 3,
         "std": [0.5] * 3,
@@ -240,7 +240,7 @@ def export(network: Inception, path: Path = MODEL) -> None:
         "class_offset": 0,
         "labels": LABELS,
     }
-    helper.set_model_props(model, {"rsparse.input": json.dumps(expects, sort_keys=True)})
+    helper.set_model_props(model, {"rsparse.input": json.dumps(description, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -254,7 +254,7 @@ def accuracy(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def report(network: Inception) -> None:
-    """Print the accuracies on the unseen crops: clean, and attacked and rounded to 8 bits."""
+    """Print the accuracy on the unseen crops: clean, and attacked with rounding to 8 bits."""
     import foolbox
 
     crops, classes = test_crops()

@@ -1,9 +1,9 @@
-"""Cut the photographs of the embedded demonstration out of scikit-image's and scikit-learn's.
+"""Cut the embedded demonstration's photographs from those of scikit-image and scikit-learn.
 
-One class per source photograph.  Each source has a *test region*: the test crops lie inside it,
-the training crops (the shipped ones and the random ones of ``demo_model.py``) never touch it.
-The shipped windows are at least as large as the crops made of them: nothing is enlarged.  Some
-random ones are smaller, which shows the classifier details.
+Each source photograph is a class. It has a *test region*: test crops lie inside it, and training
+crops (the shipped ones and the random ones of ``demo_model.py``) never touch it. The shipped
+windows are at least as large as their crops, so nothing is enlarged. Some random windows are
+smaller, which shows details to the classifier.
 
     python scripts/demo_photos.py          # writes rsparse/data/photos and its table of crops
 """
@@ -27,7 +27,7 @@ Window = tuple[int, int, int]  # x, y, side in source pixels
 
 @dataclass(frozen=True)
 class Source:
-    """A photograph, what may be cut from it and where; see ``rsparse/data/LICENSES.md``."""
+    """A photograph and the windows to cut from it; see ``rsparse/data/LICENSES.md``."""
 
     label: str
     package: str
@@ -49,21 +49,21 @@ class Source:
         return x < right and x + side > left and y < bottom and y + side > top
 
     def leaves_test_region(self, window: Window) -> bool:
-        """Whether a pixel of the window is outside the test region."""
+        """Whether any pixel of the window is outside the test region."""
         x, y, side = window
         left, top, right, bottom = self.test_region
         return x < left or y < top or x + side > right or y + side > bottom
 
     def check(self, split: str, window: Window) -> None:
-        """Raise ValueError if a shipped window is too small or on the wrong side."""
+        """Raise ValueError if a shipped window is too small or in the wrong region."""
         wrong = self.touches_test_region if split == "train" else self.leaves_test_region
         if window[2] < SIZE or wrong(window):
-            raise ValueError(f"{self.label}: {window} is no window for the {split} split")
+            raise ValueError(f"{self.label}: {window} is not a window for the {split} split")
 
 
 _SKIMAGE, _SKLEARN = "skimage.data", "sklearn.datasets.images"
 
-# In the order of their labels, which is the order of the classifier's classes.
+# Sorted by label, which is the order of the classifier's classes.
 SOURCES = (
     Source(
         "astronaut", _SKIMAGE, "astronaut.png", (100, 130, 310, 340), (96, 200),
@@ -121,8 +121,8 @@ SOURCES = (
 def cut(photograph: np.ndarray, window: Window) -> np.ndarray:
     """Return the square window of a photograph, resized to ``SIZE`` pixels."""
     x, y, side = window
-    how = cv2.INTER_AREA if side >= SIZE else cv2.INTER_CUBIC
-    return cv2.resize(photograph[y : y + side, x : x + side], (SIZE, SIZE), interpolation=how)
+    method = cv2.INTER_AREA if side >= SIZE else cv2.INTER_CUBIC
+    return cv2.resize(photograph[y : y + side, x : x + side], (SIZE, SIZE), interpolation=method)
 
 
 def random_window(source: Source, photograph: np.ndarray, rng: np.random.Generator) -> Window:
@@ -136,7 +136,7 @@ def random_window(source: Source, photograph: np.ndarray, rng: np.random.Generat
 
 
 def training_crops(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``count`` crops of every training region, uint8 (n, SIZE, SIZE, 3), and classes."""
+    """Return ``count`` crops from each training region, uint8 (n, SIZE, SIZE, 3), and classes."""
     crops = []
     for source in SOURCES:
         photograph = source.read()
@@ -151,7 +151,7 @@ def test_crops() -> tuple[np.ndarray, np.ndarray]:
 
 
 def recolour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror at random and change saturation, contrast and the brightness of each channel."""
+    """Mirror at random; change saturation, contrast and the brightness of each channel."""
     if rng.random() < 0.5:
         x = x[:, ::-1]
     x = x.astype(np.float32)
@@ -162,7 +162,7 @@ def recolour(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def degrade(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lose detail in one of four usual ways, each of random strength."""
+    """Remove detail in one of four common ways, with random strength."""
     kind = rng.integers(4)
     if kind == 0:
         return cv2.GaussianBlur(x, (0, 0), rng.uniform(0.6, 2.5))
@@ -177,7 +177,7 @@ def degrade(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def write_photos(folder: Path = PHOTOS) -> None:
-    """Write ``<split>/<class>/NN.png`` and ``crops.csv``, which says where each was cut."""
+    """Write ``<split>/<class>/NN.png``, and ``crops.csv`` with the position of each crop."""
     rows = []
     for source in SOURCES:
         photograph = source.read()

@@ -1,4 +1,4 @@
-"""Run the demo and put its pictures, small enough for a page, into docs/pictures/.
+"""Run the demo and save its pictures, reduced for the documentation, in docs/pictures/.
 
 python scripts/docs_pictures.py
 """

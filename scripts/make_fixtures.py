@@ -1,4 +1,4 @@
-"""Write the fixtures: tiny images, a dictionary and a classifier whose answers are known.
+"""Write the fixtures: tiny images, a dictionary and a classifier with known answers.
 
 python scripts/make_fixtures.py            # writes fixtures/
 """
@@ -21,11 +21,11 @@ from rsparse.store.records import DICTIONARY, Record
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 PATCH_SIZE = 4
 COLOURS = ("red", "green", "blue")
-ORIENTATION = 0x0112  # the EXIF tag; 6: turn a quarter clockwise to see it upright
+ORIENTATION = 0x0112  # the EXIF tag; 6 means: rotate by 90° clockwise to display
 
 
 def picture() -> NDArray[np.uint8]:
-    """A reddish ramp with a blue square, uint8 (20, 24, 3), of fewer than 256 colours."""
+    """A reddish ramp with a blue square, uint8 (20, 24, 3), with fewer than 256 colours."""
     rows, columns = np.mgrid[0:20, 0:24] // 2
     pixels = np.stack([160 + 8 * columns, 60 + 10 * rows, 40 + 4 * columns], axis=-1)
     pixels[6:14, 7:16] = (70, 80, 200)
@@ -33,7 +33,7 @@ def picture() -> NDArray[np.uint8]:
 
 
 def write_images(folder: Path) -> None:
-    """One picture in every format and kind of pixel that is read."""
+    """Write one picture in every file format and pixel type that rsparse reads."""
     folder.mkdir(parents=True, exist_ok=True)
     pixels = picture()
     image = Image.fromarray(pixels)
@@ -56,7 +56,7 @@ def write_images(folder: Path) -> None:
 
 
 def cosine_dictionary() -> Dictionary:
-    """The orthonormal cosines of a 4×4 patch, for light and for two contrasts of colour.
+    """The orthonormal cosines of a 4×4 patch, for brightness and two colour contrasts.
 
     With orthonormal atoms, coding with K of them keeps the K largest coefficients.
     """
@@ -70,16 +70,17 @@ def cosine_dictionary() -> Dictionary:
 
 
 def write_dictionary(path: Path) -> None:
-    """``dict.h5`` of the cosines."""
+    """Write ``dict.h5`` with the cosines."""
     record = Record(DICTIONARY, "make-fixtures", {"patch_size": PATCH_SIZE})
     save_dictionary(path, record, cosine_dictionary(), {}, {})
 
 
 def write_classifier(path: Path) -> None:
-    """A network that says which colour is the brightest on average.
+    """Write a network that says which colour is brightest on average.
 
-    A 1×1 convolution and a linear layer, both the identity, around global average pooling: the
-    scores are the means of the channels, and a channel's attention map is the channel itself.
+    It consists of a 1×1 convolution, global average pooling and a linear layer; both sets of
+    weights are the identity. Its scores are the means of the channels, and the attention map of a
+    channel is the channel itself.
     """
     identity = np.eye(3, dtype=np.float32)
     nodes = [
@@ -101,14 +102,14 @@ def write_classifier(path: Path) -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="rsparse")
-    wants = {"size": [16, 16], "mean": [0, 0, 0], "std": [1, 1, 1], "labels": COLOURS}
-    helper.set_model_props(model, {"rsparse.input": json.dumps(wants, sort_keys=True)})
+    description = {"size": [16, 16], "mean": [0, 0, 0], "std": [1, 1, 1], "labels": COLOURS}
+    helper.set_model_props(model, {"rsparse.input": json.dumps(description, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def write_fixtures(folder: Path = FIXTURES) -> None:
-    """Write all of them."""
+    """Write all fixtures."""
     write_images(folder / "images")
     write_dictionary(folder / "dict.h5")
     write_classifier(folder / "colours.onnx")

@@ -1,4 +1,4 @@
-"""Put a picture of a report into docs/pictures/: that of a small evaluation of the demo's.
+"""Take a screenshot of a report on a small evaluation of the demo, for docs/pictures/.
 
 python scripts/report_pictures.py      # needs chromium and playwright
 """
@@ -39,18 +39,18 @@ def main() -> None:
             "report", folder / "eval", "-o", folder / "report", "--dict", dictionary,
             "--model", model,
         )  # fmt: skip
-        picture = photograph(folder / "report" / "index.html")
+        picture = screenshot(folder / "report" / "index.html")
     picture.convert("RGB").save(PICTURES / "report.jpg", quality=86)
 
 
 def run(*arguments: object) -> None:
-    """Run one command of rsparse."""
+    """Run an rsparse command."""
     command = [sys.executable, "-m", "rsparse", *map(str, arguments)]
     subprocess.run(command, check=True)
 
 
-def photograph(page_file: Path) -> Image.Image:
-    """The head of a page, light on the left and dark on the right."""
+def screenshot(page_file: Path) -> Image.Image:
+    """Return the top of a page, in light mode on the left and in dark mode on the right."""
     program = shutil.which("chromium")
     shots = []
     with sync_playwright() as playwright:

@@ -1,6 +1,6 @@
-"""Refresh the help texts in README.md and docs/ from the program.
+"""Update the help texts in README.md and docs/ from the program.
 
-A block starts with a comment that names the command (nothing stands for ``rsparse`` itself):
+A block starts with a comment that names the command; an empty name means ``rsparse`` itself:
 
     <!-- help: purify -->
     ```text
@@ -34,12 +34,12 @@ _BLOCK = re.compile(
 
 
 def documents() -> list[Path]:
-    """The files that may hold help texts."""
+    """The files that may contain help texts."""
     return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 def command_paths() -> list[CommandPath]:
-    """The program itself, its commands and their subcommands, in the order of the help."""
+    """The program itself, its commands and their subcommands, in the order of its help."""
     return [(), *_below(typer.main.get_command(app))]
 
 
@@ -55,7 +55,7 @@ def documented(text: str) -> list[CommandPath]:
 
 
 def help_of(command: CommandPath) -> str:
-    """What ``rsparse COMMAND --help`` prints, whatever the terminal's width."""
+    """What ``rsparse COMMAND --help`` prints, regardless of the terminal's width."""
     result = CliRunner().invoke(
         app, [*command, "--help"], prog_name="rsparse", terminal_width=WIDTH
     )
@@ -65,7 +65,7 @@ def help_of(command: CommandPath) -> str:
 
 
 def refreshed(text: str) -> str:
-    """A document with all its help texts as they are now."""
+    """Return a document with all its help texts up to date."""
 
     def block(match: re.Match[str]) -> str:
         return match["head"] + help_of(tuple(match["command"].split())) + match["end"]

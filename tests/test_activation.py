@@ -181,7 +181,8 @@ def test_refusals(
     other.mkdir()
     (other / "z.png").write_bytes(encode_png(make_picture(0)))
     assert_error(
-        f"{other} and {pictures}: have no image name in common; they hold 'z' and 'a', for one",
+        f"{other} and {pictures}: have no image names in common; "
+        "they contain, for example, 'z' and 'a'",
         "activations", pictures, other, *tail,
     )  # fmt: skip
     assert_error(

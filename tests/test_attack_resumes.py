@@ -193,9 +193,9 @@ def test_mistakes_in_an_attack(assert_error, colours, tmp_path, attack, line):
     [
         (("red/near.png,0\n", ""), "{csv}: has no label for 'red/near'"),
         (("red/near.png,0\n", "red/near.png,0\nx.png,0\ny.png,1\n"),
-         "{csv}: names 'x' and 1 more, not among the images; drop the row"),
+         "{csv}: lists 'x' and 1 more, not among the images; remove those rows"),
         (("red/near.png,0\n", "red/near.png,0\nred/near.jpg,1\n"),
-         "{csv}: line 6: names 'red/near' twice"),
+         "{csv}: line 6: lists 'red/near' twice"),
         (("near.png,0", "near.png,3"),
          "labels.csv: label of 'red/near': expected a class from 0 to 2, got 3"),
         (("near.png,0", "near.png,violet"),

@@ -47,7 +47,7 @@ def test_a_missing_folder(refuse, tmp_path):
 
 def test_a_folder_without_images(refuse, tmp_path):
     place(tmp_path / "imgs", "notes.txt", b"x")
-    refuse(f"{tmp_path / 'imgs'}: holds no image ({EXTENSIONS})", tmp_path / "imgs")
+    refuse(f"{tmp_path / 'imgs'}: contains no images ({EXTENSIONS})", tmp_path / "imgs")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_unreadable_file(refuse, tmp_path):
     refuse(f"{path}: is not a regular file", tmp_path / "imgs")
     path.unlink()
     path.mkdir()
-    refuse(f"{tmp_path / 'imgs'}: holds no image ({EXTENSIONS})", tmp_path / "imgs")
+    refuse(f"{tmp_path / 'imgs'}: contains no images ({EXTENSIONS})", tmp_path / "imgs")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -168,7 +168,7 @@ def test_an_output_that_is_taken_or_impossible(refuse, pictures, tmp_path):
                    options=("-o", taken, *overwrite))  # fmt: skip
             refuse(f"{below}: cannot be written: not a directory", pictures,
                    options=("-o", below, *overwrite))  # fmt: skip
-            refuse(f"{taken.parent}: holds other files; choose an empty or new folder", pictures,
+            refuse(f"{taken.parent}: contains other files; choose an empty or new folder", pictures,
                    options=("-o", taken.parent, *overwrite))  # fmt: skip
 
 

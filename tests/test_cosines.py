@@ -39,5 +39,5 @@ def test_smooth_atoms_come_first():
 
 
 def test_a_patch_of_one_pixel_has_no_cosines():
-    with pytest.raises(InputError, match="no 9 different cosines on patches of 1×1"):
+    with pytest.raises(InputError, match="there are no 9 different cosines for patches of 1×1"):
         cosines(1, 1, 9)

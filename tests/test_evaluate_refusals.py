@@ -290,7 +290,7 @@ def test_a_taken_folder(assert_error, colours, tmp_path):
                  colours / "red/far.png")  # fmt: skip
     (tmp_path / "e").mkdir()
     (tmp_path / "e/notes.txt").write_text("mine")
-    line = f"{tmp_path / 'e'}: holds other files; choose an empty or new folder"
+    line = f"{tmp_path / 'e'}: contains other files; choose an empty or new folder"
     assert_error(line, *words, tmp_path / "e", "--overwrite")
 
 

@@ -185,7 +185,7 @@ def test_the_first_of_several_frames_is_taken(picture):
         (encode(np.zeros((3, 3), np.float32), "TIFF"),
          "cannot be decoded: floating-point pixels; save it with 8 or 16 bits"),
         (encode(np.full((3, 3), 70_000, np.int32), "TIFF"),
-         "cannot be decoded: more than 16 bits a pixel"),
+         "cannot be decoded: more than 16 bits per pixel"),
         (png(20, 10, b"\0" * 10),
          "cannot be decoded: image file is truncated (0 bytes not processed)"),
     ],

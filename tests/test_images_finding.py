@@ -121,7 +121,7 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     fill(tmp_path, "notes.txt", ".hidden.png")
-    with refused(f"{tmp_path}: holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"):
+    with refused(f"{tmp_path}: contains no images (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"):
         find_images([tmp_path])
 
 

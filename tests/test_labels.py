@@ -75,7 +75,7 @@ def test_other_columns_byte_order_marks_and_line_ends_do_no_harm(table, tmp_path
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["a.png,1", "sub/../a.png,1", "a.jpg,2"], "line 4: names 'a' twice"),
+        (["a.png,1", "sub/../a.png,1", "a.jpg,2"], "line 4: lists 'a' twice"),
         (["a.png,hound"], "line 2: expected a class index or a class name, got 'hound'"),
         (["a.png,"], "line 2: expected a class index or a class name, got ''"),
         (["a.png"], "line 2: expected a class index or a class name, got ''"),
@@ -86,7 +86,7 @@ def test_other_columns_byte_order_marks_and_line_ends_do_no_harm(table, tmp_path
          + "9" * 5000 + "'"),
         (["b.png,1", "a.png,crane"],
          "line 3: several classes are named 'crane'; give the class index"),
-        ([",1"], "line 2: names no file"),
+        ([",1"], "line 2: has no file name"),
         (["x" * 200_000 + ",1"], "is not a valid CSV file: field larger than field limit (131072)"),
     ],
     ids=lambda value: str(value)[:30],
@@ -128,7 +128,7 @@ def test_a_table_has_to_know_every_image_and_no_other(tmp_path, table):
     with refused(f"{path}: has no label for 'sub/b'"):
         find(inputs, path)
     path = table("a.png,1", "sub/b.png,1", "x.png,1", "c.png,1")
-    with refused(f"{path}: names 'c' and 1 more, not among the images; drop the row"):
+    with refused(f"{path}: lists 'c' and 1 more, not among the images; remove those rows"):
         find(inputs, path)
 
 

@@ -67,7 +67,7 @@ def test_a_taken_output_is_refused(eval_folder, tmp_path, run_cli, assert_error)
     assert_error(f"{tmp_path / 'r'}: exists; choose another output or pass --overwrite", *command)
     assert run_cli(*command, "--overwrite").exit_code == 0
     (tmp_path / "r" / "mine.txt").write_text("mine")
-    line = f"{tmp_path / 'r'}: holds other files; choose an empty or new folder"
+    line = f"{tmp_path / 'r'}: contains other files; choose an empty or new folder"
     assert_error(line, *command, "--overwrite")
     assert (tmp_path / "r" / "mine.txt").exists()
 

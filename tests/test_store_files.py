@@ -137,7 +137,7 @@ def test_an_existing_output_is_refused_unless_overwritten(tmp_path):
 def test_folders_and_devices_are_never_replaced(tmp_path, overwrite):
     with refused(f"{tmp_path}: is a folder; name a file"):
         refuse_existing(tmp_path, overwrite)
-    with refused("/dev/null: is a device or the like; name a file"):
+    with refused("/dev/null: is not a regular file; name another file"):
         refuse_existing(Path("/dev/null"), overwrite)
 
 
@@ -157,5 +157,5 @@ def test_names_that_leave_a_folder_are_refused(tmp_path, name):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path)
-    with refused(f"{folder}: names a file outside itself: {name!r}"):
+    with refused(f"{folder}: refers to a file outside itself: {name!r}"):
         safe_join(folder, name)

@@ -71,10 +71,10 @@ def test_an_artifact_is_not_written_over(tmp_path):
 def test_a_folder_of_the_users_is_not_touched(tmp_path, overwrite):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("x")
-    with refused(f"{tmp_path / 'out'}: holds other files; choose an empty or new folder"):
+    with refused(f"{tmp_path / 'out'}: contains other files; choose an empty or new folder"):
         begin(tmp_path / "out", overwrite=overwrite)
     (tmp_path / "out" / MANIFEST).write_text("{}")
-    message = "holds other files; choose an empty or new folder"
+    message = "contains other files; choose an empty or new folder"
     if not overwrite:
         message = "exists; choose another output or pass --overwrite"
     with refused(f"{tmp_path / 'out'}: {message}"):
@@ -166,7 +166,7 @@ def test_files_named_outside_the_folder_are_never_removed(tmp_path, place, file)
         (out / MANIFEST).unlink()
         (out / JOURNAL).write_bytes(b"".join(map(to_line, [{"stage": "other"}, *entries])))
     before = tree_of(tmp_path)
-    with refused(f"{out}: names a file outside itself: {file!r}"):
+    with refused(f"{out}: refers to a file outside itself: {file!r}"):
         begin(out, overwrite=True)
     assert tree_of(tmp_path) == before
 

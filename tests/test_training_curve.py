@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rsparse.pictures.curve import COLOURS, draw_curve, look
+from rsparse.pictures.curve import COLOURS, draw_curve, line_style
 
 
 def history(versions: int) -> list[dict[str, object]]:
@@ -16,7 +16,7 @@ def history(versions: int) -> list[dict[str, object]]:
 
 
 def test_lines_of_the_same_colour_have_other_markers():
-    looks = [look(number) for number in range(4 * len(COLOURS))]
+    looks = [line_style(number) for number in range(4 * len(COLOURS))]
     assert len({(one["color"], one["marker"]) for one in looks}) == len(looks)
 
 

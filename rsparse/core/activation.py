@@ -1,4 +1,4 @@
-"""How much a layer's feature detectors respond: the paper's Section III and equation (7)."""
+"""Measure how strongly a layer's feature detectors respond (the paper's Section III, eq. 7)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 def total_activation(peaks: NDArray[np.floating], gamma: float = 0.0) -> NDArray[np.float64]:
-    """Total activation V_l of a layer (eq. 7).
+    """Compute the total activation V_l of a layer (eq. 7).
 
-    ``V_l = Σ p·sign(p − γ)`` over the detectors with ``p − γ > 0``, which is the sum of the
-    peaks above γ, since the sign is 1 there.
+    ``V_l = Σ p·sign(p − γ)`` over the detectors with ``p − γ > 0``. Since the sign is 1 there,
+    this is the sum of the peaks above γ.
 
     Parameters
     ----------
     peaks : ndarray of shape (..., n_channels)
         Activation p of each detector: the maximum of its feature map over all positions.
     gamma : float
-        Threshold γ in units of activation; a detector at or below it is not activated. Larger
-        values count fewer, stronger detectors.
+        Threshold γ in units of activation; a detector at or below it is not activated. A larger
+        γ counts fewer, stronger detectors.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def total_activation(peaks: NDArray[np.floating], gamma: float = 0.0) -> NDArray
 def activation_ratio(
     adversarial: NDArray[np.float64], benign: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Total activation of adversarial images over that of their benign originals.
+    """Divide the total activation of adversarial images by that of their benign originals.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def activation_ratio(
     Returns
     -------
     ndarray of shape (...), float64
-        1 where both are equally active; NaN where the benign version activates nothing.
+        1 if both are equally active; NaN if the benign version activates nothing.
     """
     active = benign > 0
     return np.divide(adversarial, benign, out=np.full(np.shape(benign), np.nan), where=active)

@@ -1,4 +1,4 @@
-"""Class activation maps (Zhou et al. 2016): where in an image a class is seen."""
+"""Compute class activation maps (Zhou et al. 2016), which show where a network sees a class."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 def class_activation_map(
     features: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The map M_c(i, j) = Σ_k w_k^c f_k(i, j) of one class.
+    """Compute the map M_c(i, j) = Σ_k w_k^c f_k(i, j) of one class.
 
-    Its mean over all positions is the class's score without the bias.
+    Its mean over all positions is the score of the class without the bias.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ def class_activation_map(
 
 
 def subtract_average_class(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The classifier's weights with the mean over all classes taken out.
+    """Subtract the mean over all classes from the classifier's weights.
 
-    A softmax classifier is the same when one vector is added to every class's weights, but its
-    maps are not: such a vector paints all classes' maps alike. Without it a map shows what speaks
-    for its class against the average class. Weights trained with decay have almost none of it.
+    Adding one vector to the weights of every class does not change a softmax classifier, but it
+    changes the maps of all classes alike. Without such a vector, a map shows the evidence for its
+    class relative to the average class. Weights trained with weight decay hardly contain one.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def subtract_average_class(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def stretch_to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A map stretched linearly to [0, 1]; zeros where it is the same everywhere."""
+    """Stretch a map linearly to [0, 1]; a constant map becomes zeros."""
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.zeros_like(values)
@@ -57,16 +57,16 @@ def stretch_to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def overlay_map(
     image: NDArray[np.uint8], attention: NDArray[np.float32], opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Lay a map over the image it explains.
+    """Overlay an image with the map that explains it.
 
     Parameters
     ----------
     image : ndarray of shape (h, w, 3), uint8
         RGB.
     attention : ndarray of any two-dimensional shape, float32 in [0, 1]
-        Enlarged to the image smoothly; blue is 0, green the middle, red 1.
+        It is enlarged smoothly to the image's size; 0 is blue, the middle green, 1 red.
     opacity : float
-        Share of the colours in the result, 0 to 1.
+        Opacity of the map's colours, 0 to 1.
 
     Returns
     -------

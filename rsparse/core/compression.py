@@ -1,4 +1,4 @@
-"""Fewer bits an image: JPEG by Pillow, JPEG at random qualities, fewer bits a colour."""
+"""Compress images: JPEG, JPEG with random quality per block, and fewer bits per colour."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LARGEST_JPEG = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
 def jpeg(image: Pixels, quality: int) -> Pixels:
-    """Compress to JPEG and back, with the colours at half the resolution (4:2:0).
+    """Compress an image as JPEG and decode it, with colours at half the resolution (4:2:0).
 
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     quality : int
-        libjpeg's, 1 to 100; less removes more.
+        libjpeg's quality, 1 to 100; a lower quality removes more.
 
     Raises
     ------
@@ -32,14 +32,16 @@ def jpeg(image: Pixels, quality: int) -> Pixels:
     """
     height, width = image.shape[:2]
     if max(height, width) > _LARGEST_JPEG:
-        raise InputError(f"is {width}×{height} pixels, larger than JPEG's {_LARGEST_JPEG} a side")
+        raise InputError(
+            f"is {width}×{height} pixels; JPEG allows at most {_LARGEST_JPEG} on each side"
+        )
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.array(Image.open(file))
 
 
 def jpeg_codec() -> dict[str, str]:
-    """Name and version of the library behind ``jpeg``; its results drift with the builds."""
+    """Name and version of the library behind ``jpeg``; results differ slightly between builds."""
     turbo = features.version_feature("libjpeg_turbo")
     if turbo:
         return {"libjpeg-turbo": turbo}
@@ -49,15 +51,15 @@ def jpeg_codec() -> dict[str, str]:
 def local_quantization(
     image: Pixels, qualities: Sequence[int], block: int, rng: np.random.Generator
 ) -> Pixels:
-    """Take each block from the image compressed at one of the qualities, drawn at random.
+    """Compress each block at a random one of the given qualities.
 
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     qualities : sequence of int
-        Of ``jpeg``.
+        Qualities of ``jpeg`` to choose from.
     block : int
-        Side of the blocks in pixels; those at the right and the bottom may be cut.
+        Side of the blocks in pixels; those at the right and bottom edges may be smaller.
     rng : numpy.random.Generator
 
     Raises
@@ -74,7 +76,7 @@ def local_quantization(
 
 
 def reduce_bits(image: Pixels, bits: int) -> Pixels:
-    """Round every colour to ``bits`` bits: rint(x·(2ᵇ − 1)) / (2ᵇ − 1) for x in [0, 1]."""
+    """Round every colour value to ``bits`` bits: rint(x·(2ᵇ − 1)) / (2ᵇ − 1) for x in [0, 1]."""
     levels = 2**bits - 1
     table = np.rint(np.rint(np.arange(256) / 255 * levels) / levels * 255).astype(np.uint8)
     return table[image]

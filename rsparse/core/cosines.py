@@ -1,4 +1,4 @@
-"""An overcomplete DCT dictionary: the atoms that need no training."""
+"""Build an overcomplete DCT dictionary, which needs no training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def cosines(patch_size: int, channels: int, n_atoms: int) -> Floats:
-    """Products of cosines along rows, columns and channels, of ascending frequency.
+    """Build atoms as products of cosines along rows, columns and channels, by rising frequency.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def cosines(patch_size: int, channels: int, n_atoms: int) -> Floats:
     Returns
     -------
     float32 array of shape (k, b·b·c)
-        Atoms as rows, of norm 1; those that vary have mean 0. With k = b·b·c they are the DCT-like
-        base, with more the frequencies lie closer than an orthonormal base's.
+        Atoms as rows, of norm 1; all but constant atoms have mean 0. With k = b·b·c they form a
+        DCT basis; with more, the frequencies are closer together than in an orthonormal basis.
 
     Raises
     ------
     InputError
-        If there is only one atom of one number to be had.
+        If there are not that many different atoms for this patch size.
 
     References
     ----------
@@ -41,11 +41,13 @@ def cosines(patch_size: int, channels: int, n_atoms: int) -> Floats:
     representations over learned dictionaries" (2006), Section V.
     """
     per_side = max(patch_size, math.ceil(math.sqrt(n_atoms / channels)))
-    side = _base(patch_size, per_side)
-    color = _base(channels, channels)
+    side = _basis(patch_size, per_side)
+    color = _basis(channels, channels)
     if per_side**2 * channels < n_atoms or patch_size == 1 < n_atoms:
-        raise InputError(f"no {n_atoms} different cosines on patches of {patch_size}×{patch_size}")
-    # a channel's frequency counts like the finest that an orthonormal base has along a side
+        raise InputError(
+            f"there are no {n_atoms} different cosines for patches of {patch_size}×{patch_size}"
+        )
+    # channel frequencies are scaled like those of an orthonormal basis along a side
     steps = np.arange(per_side) * patch_size / per_side
     frequency = steps[:, None, None] + steps[:, None] + np.arange(channels) * patch_size / channels
     order = np.argsort(frequency, axis=None, kind="stable")[:n_atoms]
@@ -54,8 +56,8 @@ def cosines(patch_size: int, channels: int, n_atoms: int) -> Floats:
     return atoms.reshape(n_atoms, -1).astype(np.float32)
 
 
-def _base(length: int, n: int) -> NDArray[np.float64]:
-    """n cosines of a length (n, length): the first constant, the others of mean 0, norm 1."""
+def _basis(length: int, n: int) -> NDArray[np.float64]:
+    """Cosines (n, length) of norm 1: the first is constant, the others have mean 0."""
     frequencies, places = np.arange(n)[:, None], np.arange(length) + 0.5
     waves = np.cos(np.pi * frequencies * places / n)
     waves[1:] -= waves[1:].mean(axis=1, keepdims=True)

@@ -17,7 +17,7 @@ from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import non_local_means
 from rsparse.core.omp import omp, reconstruct
-from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, Untrained, unit
+from rsparse.core.online import FixedAtoms, LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.core.patches import take, z_score
 from rsparse.errors import InputError
 from rsparse.options.learn_dict import LearnParameters
@@ -161,7 +161,7 @@ class DictionaryLearner:
     def _start(self, atoms: Floats) -> OnlineLearner:
         p = self.parameters
         if not p.training:
-            return Untrained(cosines(p.patch_size, 3 if p.color else 1, p.n_atoms))
+            return FixedAtoms(cosines(p.patch_size, 3 if p.color else 1, p.n_atoms))
         if p.coder == "omp":
             return OmpLearner(atoms, p.atoms_per_patch, self._threads)
         return LassoLearner(atoms, p.penalty, p.coder, int(self._rng.integers(2**31)))

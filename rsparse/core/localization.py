@@ -1,6 +1,6 @@
-"""Object localization (Section IV-C a): gradients, threshold, morphology, outline.
+"""Locate the object in an image (Section IV-C a): gradients, threshold, morphology, outline.
 
-The paper's recipe is a known OpenCV one, here with every value a parameter: grey → Gx, Gy →
+The paper follows a well-known OpenCV recipe; here every value is a parameter: grey → Gx, Gy →
 G = Gx − Gy → absolute 8-bit → box blur → binary → closing → erosions, dilations → outline.
 """
 
@@ -31,7 +31,7 @@ def locate_object(image: Pixels, parameters: LocalizeParameters | None = None) -
     mask : bool array of shape (h, w)
         True on the object region.
     found : bool
-        False where nothing was found and the mask is the parameters' fallback.
+        False if nothing was found and the mask is the fallback that the parameters name.
     """
     parameters = parameters or LocalizeParameters()
     height, width = image.shape[:2]
@@ -49,7 +49,7 @@ def locate_object(image: Pixels, parameters: LocalizeParameters | None = None) -
 
 
 def _region(image: Pixels, parameters: LocalizeParameters) -> Pixels:
-    """The region as 0 and 1, at the size of ``image``."""
+    """The region as zeros and ones, at the size of ``image``."""
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     gradient = _gradient(grey, parameters)
     blurred = cv2.blur(gradient, (parameters.blur, parameters.blur))
@@ -72,7 +72,7 @@ def _region(image: Pixels, parameters: LocalizeParameters) -> Pixels:
 
 
 def _gradient(grey: Pixels, parameters: LocalizeParameters) -> Pixels:
-    """G of the paper, as absolute 8-bit values."""
+    """The paper's G, as absolute 8-bit values."""
     size = -1 if parameters.gradient == "scharr" else 3
     gx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=size)
     gy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=size)
@@ -89,7 +89,7 @@ def _fallback(height: int, width: int, kind: str) -> Mask:
 
 
 def draw_outline(image: Pixels, mask: Mask) -> Pixels:
-    """The image with the outline of the region drawn in red, the rest of it dimmed."""
+    """Draw the outline of the region in red and dim the rest of the image."""
     picture = np.where(mask[:, :, None], image, image // 2).astype(np.uint8)
     outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[-2]
     thickness = max(1, round(max(image.shape[:2]) / 150))

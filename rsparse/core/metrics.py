@@ -1,4 +1,4 @@
-"""How far an adversarial image is from its original, and how sure a measured share is."""
+"""Measure how far adversarial images are from their originals, and how certain a share is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def l2_distance(x: Images, x_adv: Images) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n,), float64
-        In that unit; 0 for an unchanged image.
+        Distances in that unit; 0 for an unchanged image.
     """
     return _norms(_difference(x, x_adv))
 
@@ -40,12 +40,12 @@ def dissimilarity(x: Images, x_adv: Images) -> NDArray[np.float64]:
     Parameters
     ----------
     x, x_adv : ndarray of shape (n, h, w, c)
-        As for ``l2_distance``; the unit cancels, its zero (black) does not.
+        As for ``l2_distance``. The scale of the unit cancels out, but 0 has to be black.
 
     Returns
     -------
     ndarray of shape (n,), float64
-        A black original, which has norm 0, gives 0 if unchanged and inf otherwise.
+        For a black original, which has norm 0, the result is 0 if unchanged and inf otherwise.
 
     Notes
     -----
@@ -60,16 +60,16 @@ def dissimilarity(x: Images, x_adv: Images) -> NDArray[np.float64]:
 
 
 def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval in which a share lies of which ``successes`` in ``n`` trials were seen.
+    """Compute Wilson's confidence interval of a share, from ``successes`` in ``n`` trials.
 
     Parameters
     ----------
     successes : float
-        0 ≤ successes ≤ n; a fraction where a trial is a mean over several.
+        0 ≤ successes ≤ n; may be a fraction if a trial is a mean over several.
     n : int
-        Trials. With n = 0 nothing is known: (0, 1).
+        Number of trials. With n = 0 nothing is known: (0, 1).
     confidence : float
-        How sure the interval is; larger is wider.
+        Confidence level; a higher level gives a wider interval.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple
     Notes
     -----
     Wilson, "Probable inference, the law of succession, and statistical inference" (1927). Unlike
-    the textbook's p ± 1.96·√(p(1−p)/n) it is right for few trials and for shares near 0 and 1.
+    the textbook's p ± 1.96·√(p(1−p)/n), it is valid for few trials and for shares near 0 and 1.
     """
     if not 0 <= successes <= n:
         raise InputError(f"successes: expected a number from 0 to {n}, got {successes}")
@@ -90,7 +90,7 @@ def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple
     share = successes / n
     center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else center - half  # exact there, where the sum would round
+    low = 0.0 if successes == 0 else center - half  # exactly 0, without rounding error
     high = 1.0 if successes == n else center + half
     return low, high
 
@@ -107,5 +107,5 @@ def _norms(arrays: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _flat(arrays: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One row an image; unlike with ``-1``, there may be no images."""
+    """One row per image; unlike ``-1``, this also works without images."""
     return arrays.reshape(len(arrays), math.prod(arrays.shape[1:]))

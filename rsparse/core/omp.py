@@ -1,9 +1,9 @@
-"""Orthogonal Matching Pursuit (Pati et al. 1993) for many signals at once.
+"""Code many signals at once by Orthogonal Matching Pursuit (Pati et al. 1993).
 
-Batch-OMP (Rubinstein, Zibulevsky, Elad 2008): from a signal's correlations with all atoms and the
-dictionary's Gram matrix, without ever forming a residual. The correlations come from BLAS, block
-by block; what follows a block is ``pursue`` of ``engines.cpu.loops``, compiled where numba is
-installed, and in NumPy elsewhere. Both choose the same atoms.
+Batch-OMP (Rubinstein, Zibulevsky, Elad 2008) needs only a signal's correlations with all atoms and
+the dictionary's Gram matrix; it never forms a residual. BLAS computes the correlations, block by
+block. ``pursue`` of ``engines.cpu.loops`` does the rest, compiled if numba is installed and in
+NumPy otherwise. Both choose the same atoms.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Indices = NDArray[np.int32]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BLOCK = 1024  # signals coded together: they and their correlations stay in the cache
+BLOCK = 1024  # signals coded together: they and their correlations fit the cache
 
 
 def gram_matrix(dictionary: Floats) -> Floats:
-    """Inner products of all atoms, (k, k), of a dictionary (k, m)."""
+    """Inner products (k, k) of all atoms of a dictionary (k, m)."""
     return dictionary @ dictionary.T
 
 
@@ -49,22 +49,22 @@ def omp(
     dictionary : float32 array of shape (k, m)
         Atoms as rows, each of norm 1.
     sparsity : int
-        K; larger is more faithful, and slower.
+        Maximum number of atoms K; a larger K is more faithful and slower.
     gram : float32 array of shape (k, k), optional
-        ``gram_matrix(dictionary)``, if it is at hand.
+        ``gram_matrix(dictionary)``, if already known.
     tolerance : float
-        Take no further atom for a signal once the norm of its residual is at most this; 0 stops
-        by ``sparsity`` alone.
+        Stop adding atoms to a signal once the norm of its residual is at most this; with 0, only
+        ``sparsity`` limits the atoms.
     threads : int
-        Blocks of signals coded at a time. The codes are the same bytes for any number.
+        Number of blocks coded at the same time. It does not change a byte of the codes.
 
     Returns
     -------
     atoms : int32 array of shape (n, K)
-        The chosen atoms in the order of choice.
+        The chosen atoms, in the order in which they were chosen.
     coefficients : float32 array of shape (n, K)
-        Their coefficients; 0 from where a signal was represented well enough, or the next atom
-        would have been a combination of the chosen ones.
+        Their coefficients. The remaining ones are 0 once a signal is represented well enough, or
+        once the next atom would be a linear combination of the chosen ones.
 
     References
     ----------
@@ -96,14 +96,14 @@ def omp(
 
 
 def _energies(signals: Floats, tolerance: float) -> Floats:
-    """Squared norms of the signals (n,), or nothing where no tolerance asks for them."""
+    """Squared norms (n,) of the signals; empty if there is no tolerance, which needs them."""
     if tolerance <= 0:
         return np.empty(0, dtype=np.float32)
     return np.einsum("nm,nm->n", signals, signals)
 
 
 def reconstruct(atoms: Indices, coefficients: Floats, dictionary: Floats) -> Floats:
-    """The signals (n, m) that ``omp``'s codes stand for."""
+    """Reconstruct signals (n, m) from the codes of ``omp``."""
     signals = np.zeros((len(atoms), dictionary.shape[1]), dtype=np.float32)
     for chosen, weight in zip(atoms.T, coefficients.T, strict=True):
         signals += weight[:, None] * dictionary[chosen]
@@ -113,10 +113,10 @@ def reconstruct(atoms: Indices, coefficients: Floats, dictionary: Floats) -> Flo
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """``map`` over threads; results in the order of the items.
+    """Apply a function in threads, like ``map``; results are in the order of the items.
 
-    BLAS is held to one thread in each, for a single one too: some of its kernels sum in another
-    order when several share a product.
+    BLAS is limited to one thread in each, even if there is only one: some of its kernels sum in a
+    different order when several threads share a product.
     """
     with _blas().limit(limits=1, user_api="blas"):
         if threads == 1:
@@ -128,5 +128,5 @@ def in_threads(
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The BLAS libraries of this process; to look for them takes longer than to code an image."""
+    """The BLAS libraries of this process; finding them takes longer than coding an image."""
     return ThreadpoolController()

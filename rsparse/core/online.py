@@ -1,8 +1,7 @@
-"""Online dictionary learning (Mairal et al. 2009), one mini-batch after another.
+"""Learn dictionaries online (Mairal et al. 2009), one mini-batch after another.
 
-``OmpLearner`` is ours: it codes by Orthogonal Matching Pursuit, as purifying does, so the
-dictionary is fitted to what it will be used for. ``LassoLearner`` is scikit-learn's, for the l1
-penalty of the paper's eq. (20).
+``OmpLearner`` codes by Orthogonal Matching Pursuit, as purifying does, so the dictionary is fitted
+to its later use. ``LassoLearner`` uses scikit-learn, for the l1 penalty of the paper's eq. (20).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 class OnlineLearner(Protocol):
-    """A dictionary that mini-batches of patches improve."""
+    """A dictionary that is improved by mini-batches of patches."""
 
     atoms: Floats
 
@@ -28,23 +27,23 @@ class OnlineLearner(Protocol):
         """Learn from patches (n, m)."""
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
-        """Exchange the atoms at ``places``, and forget what made them."""
+        """Replace the atoms at ``places``, and forget what they were learned from."""
 
 
 class OmpLearner:
-    """Sparse codes by OMP, then one turn of block coordinate descent over the atoms.
+    """Codes a batch by OMP, then does one round of block coordinate descent over the atoms.
 
-    Past batches live on in A = Σ c cᵀ and B = Σ c xᵀ, of which older ones weigh less: before
-    batch t both are multiplied by 1 − 1/t.
+    Past batches are remembered in A = Σ c cᵀ and B = Σ c xᵀ. Older ones count less: before batch t,
+    both are multiplied by 1 − 1/t.
 
     Parameters
     ----------
     atoms : float32 array of shape (k, m)
-        The first dictionary; rows of norm 1.
+        The initial dictionary; rows of norm 1.
     sparsity : int
-        K while learning.
+        Atoms per patch K while learning.
     threads : int
-        For coding; the atoms are the same bytes for any number.
+        Threads for coding. Their number does not change a byte of the atoms.
     """
 
     def __init__(self, atoms: Floats, sparsity: int, threads: int = 1) -> None:
@@ -67,15 +66,15 @@ class OmpLearner:
         loops.fastest.descend(self.atoms, self._a, self._b)
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
-        """Exchange the atoms at ``places``, and forget what made them."""
+        """Replace the atoms at ``places``, and forget what they were learned from."""
         self.atoms[places] = atoms
         self._a[places] = 0
         self._a[:, places] = 0
         self._b[places] = 0
 
 
-class Untrained:
-    """Atoms that stay as they are.
+class FixedAtoms:
+    """Atoms that never change.
 
     Parameters
     ----------
@@ -89,16 +88,16 @@ class Untrained:
         """Learn nothing."""
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
-        """Exchange nothing."""
+        """Replace nothing."""
 
 
 class LassoLearner:
-    """scikit-learn's ``MiniBatchDictionaryLearning``.
+    """Learns with scikit-learn's ``MiniBatchDictionaryLearning``.
 
     Parameters
     ----------
     atoms : float32 array of shape (k, m)
-        The first dictionary; rows of norm 1.
+        The initial dictionary; rows of norm 1.
     penalty : float
         β of eq. (20), the weight of the l1 norm.
     algorithm : str
@@ -128,17 +127,17 @@ class LassoLearner:
                 random_state=self._seed,
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a later batch goes on from here
+            warnings.simplefilter("ignore", ConvergenceWarning)  # later batches continue from here
             self._learner.partial_fit(batch)
         self.atoms = unit(self._learner.components_)
 
     def replace(self, places: NDArray[np.intp], atoms: Floats) -> None:
-        """Exchange the atoms at ``places``, and forget what made all of them."""
+        """Replace the atoms at ``places``, and forget what all atoms were learned from."""
         self.atoms[places] = atoms
         self._learner = None
 
 
 def unit(atoms: Floats) -> Floats:
-    """Atoms (k, m) scaled to norm 1, as float32."""
+    """Scale atoms (k, m) to norm 1, as float32."""
     norms = np.linalg.norm(atoms, axis=1, keepdims=True)
     return (atoms / np.maximum(norms, 1e-12)).astype(np.float32)

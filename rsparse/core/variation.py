@@ -1,4 +1,4 @@
-"""Total variation: the smoothest image that is near the known pixels."""
+"""Minimise total variation: find the smoothest image close to the known pixels."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def least_variation(
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     weight : float
-        Of the isotropic total variation, for colours in [0, 1]; larger smooths more.
+        Weight of the isotropic total variation, for colours in [0, 1]; larger smooths more.
     iterations : int
-        At most so many of the split Bregman method (see ``numpy_loops.smooth``).
+        Maximum number of iterations of the split Bregman method (see ``numpy_loops.smooth``).
     kept : bool array of shape (h, w, 3), optional
-        The values that count; the others are filled in. All, where it is not given.
+        The known values; the others are filled in. By default all values are known.
     tolerance : float
-        Stops when an iteration changes the image by less, in the root of the mean square of
-        colours in [0, 1]. scikit-image stops at 1e-3, Guo et al. at 1e-2.
+        Stop when the root mean square change of the image in one iteration, for colours in
+        [0, 1], is smaller. scikit-image stops at 1e-3, Guo et al. at 1e-2.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def least_variation(
 
 
 def _plane(known: Floats, fidelity: Floats, iterations: int, tolerance: float) -> Floats:
-    """One channel; ½ is where nothing is known."""
+    """Smooth one channel; the result is ½ everywhere if nothing is known."""
     if not fidelity.any():
         return np.full_like(known, 0.5)
     u = np.pad(_filled(known, fidelity > 0), 1, mode="edge")
@@ -68,9 +68,9 @@ def _plane(known: Floats, fidelity: Floats, iterations: int, tolerance: float) -
     return u[1:-1, 1:-1]
 
 
-def _filled(known: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Where nothing is known, the mean of the known neighbours, or of all."""
-    share = cv2.blur(there.astype(np.float32), (3, 3))
-    means = np.full_like(known, known[there].mean())
+def _filled(known: Floats, is_known: NDArray[np.bool_]) -> Floats:
+    """Fill unknown pixels with the mean of their known neighbours, or of all known pixels."""
+    share = cv2.blur(is_known.astype(np.float32), (3, 3))
+    means = np.full_like(known, known[is_known].mean())
     np.divide(cv2.blur(known, (3, 3)), share, out=means, where=share > 1e-3)
-    return np.where(there, known, means)
+    return np.where(is_known, known, means)

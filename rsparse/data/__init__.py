@@ -1,14 +1,15 @@
-"""The embedded default: a small classifier and photographs that may be passed on.
+"""Locate the embedded data: a small classifier, redistributable photographs, ComDefend.
 
-- ``inception_small.onnx``: an Inception-style network that tells ten photographs apart by crops
-  of 128×128 pixels; its metadata say how it wants its input.
+- ``inception_small.onnx``: an Inception-style network that tells ten photographs apart from crops
+  of 128×128 pixels; its metadata say how to prepare its input.
 - ``comdefend.onnx``: the two networks of the ``comdefend`` defense.
-- ``photos/train``, ``photos/test``: five crops of each photograph and split, one folder a class.
+- ``photos/train``, ``photos/test``: five crops of each photograph per split, one folder per class.
   The test crops come from a region that no training crop touches.
-- ``photos/crops.csv``: where each crop was cut. ``LICENSES.md``: whose the photographs are.
+- ``photos/crops.csv`` tells where each crop was cut, ``LICENSES.md`` who made the photographs.
 
-``scripts/demo_photos.py`` and ``scripts/demo_model.py`` (``make demo-model``) rebuild all but the
-two networks, ``scripts/comdefend_model.py`` (``make comdefend-model``) those.
+``scripts/demo_photos.py`` and ``scripts/demo_model.py`` (``make demo-model``) rebuild the
+photographs and the classifier, ``scripts/comdefend_model.py`` (``make comdefend-model``) rebuilds
+the networks of ComDefend.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-_HERE = Path(str(files(__name__)))
+_FOLDER = Path(str(files(__name__)))
 
 
 def demo_model() -> Path:
     """The embedded classifier, an ONNX file."""
-    return _HERE / "inception_small.onnx"
+    return _FOLDER / "inception_small.onnx"
 
 
 def comdefend_model() -> Path:
     """The networks of the ``comdefend`` defense, an ONNX file."""
-    return _HERE / "comdefend.onnx"
+    return _FOLDER / "comdefend.onnx"
 
 
 def demo_photos(split: Literal["train", "test"]) -> Path:
-    """The folder of the embedded photographs of a split, one subfolder a class."""
-    return _HERE / "photos" / split
+    """The folder with the embedded photographs of a split, one subfolder per class."""
+    return _FOLDER / "photos" / split

@@ -1,1 +1,1 @@
-"""Everything that draws: contact sheets, charts, curves."""
+"""Draw contact sheets, charts and curves."""

@@ -1,4 +1,4 @@
-"""The pictures that need matplotlib."""
+"""Draw the activations of an ``act.h5``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _STRIP_COLUMNS = 256
 
 
 def draw_activations(file: h5py.File, gamma: float) -> bytes:
-    """The picture of an ``act.h5``: ratios by depth, and detectors as colour temperature.
+    """Draw an ``act.h5``: ratios by depth, and the detectors of some layers as coloured strips.
 
-    The strips show one image, the one whose ratio in the last layer is the median.
+    The strips show one image, the one with the median ratio in the last layer.
 
     Returns
     -------
     bytes
-        A PNG file, the same for the same numbers.
+        A PNG file; equal numbers give equal bytes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -105,14 +105,14 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
 
 
 def _quartiles(by_image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quartiles of each column, NaN where a column has no number."""
+    """The quartiles of each column; NaN for a column without numbers."""
     columns = [column[~np.isnan(column)] for column in by_image.T]
     empty = [np.nan, np.nan]
     return np.array([np.percentile(c, (25, 75)) if c.size else empty for c in columns]).T
 
 
 def _median_image(by_image: NDArray[np.float64]) -> int:
-    """The image whose ratio in the last layer is the (lower) median."""
+    """The index of the image with the (lower) median ratio in the last layer."""
     order = np.argsort(by_image[:, -1], kind="stable")
     known = int((~np.isnan(by_image[:, -1])).sum())
     return int(order[max(known - 1, 0) // 2])
@@ -145,7 +145,7 @@ def _draw_strips(figure: Any, grid: Any, number: int, group: Any, image: int) ->
 
 
 def as_block(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Detectors in rows of at most 256, so that each of them can be seen; NaN fills the last.
+    """Arrange detectors in rows of at most 256, so that each is visible; pad the last with NaN.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Charts by matplotlib, as SVG that takes the page's colours and font, and as PNG.
+"""Draw charts with matplotlib, as SVG in the page's colours and font, and as PNG.
 
-A chart is drawn once, in the colours of ``INKS``. In the SVG these become CSS variables, so that
-the page can be light or dark; the PNG is light.
+A chart is drawn in the colours of ``INKS``. In the SVG they become CSS variables, so that the page
+can be light or dark. The PNG is light.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from rsparse.evaluation.estimates import Estimate, number, percent
 
-# Okabe & Ito's colours, safe for the colour-blind; each series has its own marker besides.
+# Okabe & Ito's colours, which are safe for colour-blind readers; each series also has a marker.
 INKS = {
     "ours": "#d55e00",
     "none": "#3b3f46",
@@ -34,7 +34,7 @@ INKS = {
 }
 MARKERS = {"ours": "o", "none": "X", "b1": "s", "b2": "^", "b3": "D", "b4": "v", "b5": "P"}
 BASELINE_STYLES = ("b1", "b2", "b3", "b4", "b5")
-_WIDTH, _WIDE = 3.7, 4.4  # inches; of bars, of lines
+_WIDTH, _WIDE = 3.7, 4.4  # widths of bar charts and line charts, in inches
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class Lines:
 
 @dataclass(frozen=True)
 class Bars:
-    """One bar a defense: label, style, estimate."""
+    """One bar per defense: label, style, estimate."""
 
     rows: tuple[tuple[str, str, Estimate], ...]
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Ratios by depth: the median over images, and the middle half of them."""
+    """Ratios by depth: the median and the interquartile range over images."""
 
     x_label: str
     series: tuple[Series, ...]
@@ -74,7 +74,7 @@ Chart = Lines | Bars | Ratios
 
 
 def svg(chart: Chart, key: str, title: str, description: str) -> str:
-    """A chart as an ``<svg>`` element with its title and description, to be put into a page.
+    """Draw a chart as an ``<svg>`` element with title and description, to insert into a page.
 
     All its identifiers start with ``key``. Equal charts give equal text.
     """
@@ -101,7 +101,7 @@ def svg(chart: Chart, key: str, title: str, description: str) -> str:
 
 
 def png(chart: Chart, title: str) -> bytes:
-    """A chart as a PNG file with its title and a legend, the same for the same numbers."""
+    """Draw a chart as a PNG file with title and legend; equal numbers give equal bytes."""
     buffer = io.BytesIO()
     with _drawn(chart, title) as figure:
         figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
@@ -109,7 +109,7 @@ def png(chart: Chart, title: str) -> bytes:
 
 
 def marker_svg(style: str) -> str:
-    """The marker of a series on a piece of its line, for a legend."""
+    """Draw the marker of a series on a short line, for a legend."""
     shapes = {
         "o": '<circle cx="13" cy="6" r="3.6"/>',
         "s": '<rect x="9.6" y="2.6" width="6.8" height="6.8"/>',
@@ -131,7 +131,7 @@ def marker_svg(style: str) -> str:
 
 @contextmanager
 def _drawn(chart: Chart, title: str | None = None) -> Iterator[Any]:
-    """The figure of a chart, drawn with settings that depend on nobody's matplotlibrc."""
+    """Draw a chart as a figure, independently of the user's matplotlibrc."""
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -180,7 +180,7 @@ def _add_title(figure: Any, chart: Chart, title: str) -> None:
 
 
 def _percent_axis(axis: Any, ends: Any) -> None:
-    """An axis from 0 to 100 %, always whole."""
+    """Make an axis show the full range from 0 to 100 %."""
     ticks = [0, 25, 50, 75, 100]
     axis.set_ticks(ticks, labels=["0", "25", "50", "75", "100 %"])
     axis.grid(True, color=INKS["grid"], linewidth=0.8)
@@ -206,7 +206,7 @@ def _draw_lines(axes: Any, chart: Lines) -> None:
 
 
 def _drop_crowded(axes: Any, places: Sequence[float], span: float) -> None:
-    """Leave out tick labels that would touch the one before."""
+    """Hide tick labels that would touch the previous one."""
     last = -np.inf
     for place, label in zip(places, axes.get_xticklabels(), strict=True):
         if (place - last) / span < 0.085:
@@ -216,7 +216,7 @@ def _drop_crowded(axes: Any, places: Sequence[float], span: float) -> None:
 
 
 def _line(axes: Any, series: Series, shift: float) -> None:
-    """One series; beside each other's markers and intervals, not on them."""
+    """Draw one series, shifted so that markers and intervals of different series do not overlap."""
     ink = INKS[series.style]
     x = np.array(series.x)
     y, low, high = 100 * np.array(series.y).T

@@ -1,4 +1,4 @@
-"""The picture of a training: loss and accuracy by epoch."""
+"""Draw the learning curve of a training: loss and accuracy by epoch."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 COLOURS = ("#4477aa", "#cc3311", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#222222")
-MARKERS = ("o", "s", "^", "D")  # the next one where the colours begin anew
+MARKERS = ("o", "s", "^", "D")  # one for each cycle through the colours
 
 
 def draw_curve(
     history: Sequence[dict[str, Any]], best: int, title: str, right: str = "accuracy, %"
 ) -> bytes:
-    """The picture of a training.
+    """Draw the learning curve of a training.
 
     Parameters
     ----------
     history : sequence of dict
-        The figures by epoch, the first of them before any training.
+        The figures by epoch; the first entry is from before the training.
     best : int
         The epoch whose weights are kept.
     title : str
     right : str
-        What the accuracy is called.
+        The label of the accuracy axis.
 
     Returns
     -------
     bytes
-        A PNG file, the same for the same numbers.
+        A PNG file; equal numbers give equal bytes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def draw_curve(
 
 
 def _draw_lines(axes: Any, history: Sequence[dict[str, Any]], name: str, scale: float) -> None:
-    """One line for the training and one for each version that is validated."""
+    """Draw one line for the training and one for each validated version."""
     trained = [entry for entry in history if entry["training"] is not None]
     axes.plot(
         [entry["epoch"] for entry in trained],
@@ -74,18 +74,18 @@ def _draw_lines(axes: Any, history: Sequence[dict[str, Any]], name: str, scale: 
         axes.plot(
             [entry["epoch"] for entry in history],
             [scale * value for value in values],
-            **look(number),
+            **line_style(number),
             linewidth=1.2,
             label=f"validation, {version}",
         )
 
 
-def look(number: int) -> dict[str, Any]:
-    """How a line is drawn, so that no other is drawn alike."""
-    turn, colour = divmod(number, len(COLOURS))
+def line_style(number: int) -> dict[str, Any]:
+    """The style of a line, unique among all lines."""
+    cycle, colour = divmod(number, len(COLOURS))
     return {
         "color": COLOURS[colour],
-        "marker": MARKERS[turn % len(MARKERS)],
-        "markersize": 3 if turn == 0 else 4,
-        "markerfacecolor": COLOURS[colour] if turn == 0 else "white",
+        "marker": MARKERS[cycle % len(MARKERS)],
+        "markersize": 3 if cycle == 0 else 4,
+        "markerfacecolor": COLOURS[colour] if cycle == 0 else "white",
     }

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of small pictures under headings, each with a caption."""
+"""Draw contact sheets: rows of small pictures under headings, each with a caption."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GOOD, _BAD, _PLAIN = (0, 114, 178), (213, 94, 0), (200, 200, 205)  # colour-bli
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture with a caption; the frame is blue where ``good``, orange where not."""
+    """A picture with a caption; its frame is blue if ``good`` is true and orange if it is false."""
 
     pixels: Pixels
     caption: str = ""
@@ -34,17 +34,17 @@ def contact_sheet(
     rows: Sequence[Sequence[Cell]],
     side: int = 176,
 ) -> Pixels:
-    """Draw a sheet.
+    """Draw a contact sheet.
 
     Parameters
     ----------
     title : str
     notes : sequence of str
-        Lines under the title.
+        Lines of text under the title.
     headings : sequence of str
         One for each column; ``\\n`` breaks a line.
     rows : sequence of sequences of Cell
-        Each as long as ``headings``.
+        Each row has as many cells as there are ``headings``.
     side : int
         Longer side of a picture on the sheet, in pixels.
 
@@ -77,7 +77,7 @@ def contact_sheet(
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and knows most scripts' letters."""
+    """DejaVu Sans, which comes with matplotlib and covers most scripts."""
     from matplotlib import get_data_path
 
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

@@ -1,6 +1,6 @@
-"""``act.h5``: how much each layer responds to benign images and to their attacked versions.
+"""Write ``act.h5``: how strongly each layer responds to benign images and attacked versions.
 
-n images that both folders have, in the order of their names; L layers in the graph's order:
+It covers the n images that both folders contain, sorted by name, and L layers in the graph's order:
 
 ==========================  ==============  ==================================================
 dataset                     shape, dtype    meaning
@@ -8,12 +8,12 @@ dataset                     shape, dtype    meaning
 ``name``                    (n,) UTF-8      the image's name, the join key
 ``sha256/benign``           (n,) UTF-8      of its file; likewise ``sha256/adversarial``
 ``predicted/benign``        (n,) int64      its class; likewise ``predicted/adversarial``
-``layer/name``              (L,) UTF-8      as the graph names it
+``layer/name``              (L,) UTF-8      the layer's name in the graph
 ``layer/kind``              (L,) UTF-8      ``conv``, ``join`` (concatenation) or ``pool``
 ``layer/index``             (L,) int64      depth: convolutions up to this layer, from 1
 ``layer/channels``          (L,) int64      feature detectors
 ``total/benign``            (n, L) float64  V_l of eq. 7; likewise ``total/adversarial``
-``ratio/image``             (n, L) float64  adversarial over benign; NaN where benign is 0
+``ratio/image``             (n, L) float64  adversarial over benign; NaN if benign is 0
 ``ratio/all``               (L,) float64    ratio of the sums over all images
 ``peaks/<k>/benign``        (n, c) float32  largest response of each detector of a chosen
                                             layer, named by the group's attribute ``layer``;
@@ -42,7 +42,7 @@ VERSIONS = ("benign", "adversarial")
 
 
 class LayerInfo(Protocol):
-    """What is written of a layer (``rsparse.models.onnx.graph.FeatureLayer``)."""
+    """What is stored about a layer (``rsparse.models.onnx.graph.FeatureLayer``)."""
 
     @property
     def name(self) -> str: ...
@@ -61,7 +61,7 @@ def activation_entry(
     totals: NDArray[np.float64],
     peaks: Sequence[NDArray[np.float32]],
 ) -> Entry:
-    """The journal's entry of an image.
+    """Return the journal entry of an image.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def activation_entry(
     totals : ndarray of shape (2, L), float64
         V_l of both versions.
     peaks : sequence of ndarrays of shape (2, n_channels), float32
-        Of the chosen layers.
+        One for each chosen layer.
     """
     return {
         "name": name,
@@ -90,7 +90,7 @@ def save_activations(
     layers: Sequence[LayerInfo],
     chosen: Sequence[int],
 ) -> None:
-    """Write ``act.h5`` from the entries of a journal, one at a time."""
+    """Write ``act.h5`` from the entries of a journal, one entry at a time."""
     widths = [layers[place].channels for place in chosen]
     with create_hdf5(path, record) as file:
         _write_images(file, journal)
@@ -140,7 +140,7 @@ def _write_row(file: Any, row: int, entry: Entry, widths: Sequence[int]) -> None
 
 
 def _packed(numbers: NDArray[Any]) -> str:
-    """Numbers as text that a JSON line can hold, to the bit."""
+    """Encode numbers exactly, as text for a JSON line."""
     return base64.b64encode(np.ascontiguousarray(numbers).tobytes()).decode("ascii")
 
 

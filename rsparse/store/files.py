@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Read files, and write them atomically: whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_bytes(path: Path) -> bytes:
     Raises
     ------
     InputError
-        If it is missing, a folder, or may not be read.
+        If it is missing, is a folder, or may not be read.
     """
     try:
         return path.read_bytes()
@@ -63,20 +63,20 @@ def sha256_of_file(path: Path) -> str:
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) -> Iterator[Path]:
-    """A temporary sibling of ``path`` that takes its place when the block ends well.
+    """Yield a temporary file beside ``path`` that replaces it if the block succeeds.
 
-    The parents are made. ``durable`` forces the content to the disk before the renaming, which
-    one-file artifacts want and thousands of small images do not. Where the block fails, the
-    sibling is removed and ``path`` is left as it was. ``sole_writer`` says that nobody else can be
-    writing ``path``: the sibling's name is then always the same, so that the next run takes away
-    what a killed one left of it.
+    Parent folders are created. With ``durable``, the content is forced to disk before the file is
+    renamed; one-file artifacts need this, thousands of small images do not. If the block fails,
+    the temporary file is removed and ``path`` stays as it was. ``sole_writer`` promises that
+    nobody else writes ``path`` at the same time. The temporary name is then always the same, so
+    that the next run replaces what a killed run left behind.
 
     Raises
     ------
     InputError
-        If the place cannot be written.
+        If ``path`` cannot be written.
     """
-    # a random name is short, and no other machine's that writes the same file
+    # a random name is short, and differs from that of another machine writing the same file
     name = path.name.lstrip(".") if sole_writer else f"{token_hex(8)}.{os.getpid()}"
     temporary = path.with_name(f".{name}.tmp")
     try:
@@ -92,11 +92,11 @@ def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) 
         try:
             temporary.unlink(missing_ok=True)
         except OSError:
-            pass  # the place itself is unusable, which has been reported
+            pass  # the folder itself is unusable, which has been reported
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed process left of ``atomic_path`` in a folder that nobody writes now."""
+    """Remove what killed processes left of ``atomic_path`` in a folder that nobody is writing."""
     for parent, _, files in os.walk(folder):
         for file in files:
             if _TEMPORARY.fullmatch(file):
@@ -117,14 +117,14 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     Raises
     ------
     InputError
-        If it is there already and ``overwrite`` is false, if it is a folder, or if its folder
-        cannot be written.
+        If it exists and ``overwrite`` is false, if it is a folder, or if its folder cannot be
+        written.
     """
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
         if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is a device or the like; name a file")
+            raise InputError(f"{path}: is not a regular file; name another file")
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
         parent = next(folder for folder in path.absolute().parents if folder.exists())
@@ -137,15 +137,15 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 
 def safe_join(folder: Path, relative: str) -> Path:
-    """``folder/relative`` for a path that was read from a file and is therefore not trusted.
+    """Return ``folder/relative`` for a path that was read from a file, so is not trusted.
 
     Raises
     ------
     InputError
-        If it is absolute or leaves the folder.
+        If the path is absolute or leads out of the folder.
     """
     joined = folder / relative
     inside = "\0" not in relative and joined.resolve().is_relative_to(folder.resolve())
     if not inside or not relative or Path(relative).is_absolute():
-        raise InputError(f"{folder}: names a file outside itself: {relative!r}")
+        raise InputError(f"{folder}: refers to a file outside itself: {relative!r}")
     return joined

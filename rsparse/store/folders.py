@@ -74,7 +74,7 @@ class OutputFolder:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {reason(error)}") from error
         if taken and not cleared:
-            raise InputError(f"{path}: holds other files; choose an empty or new folder")
+            raise InputError(f"{path}: contains other files; choose an empty or new folder")
         journal = Journal.open(path / JOURNAL, run, path)
         if goes_on:
             remove_temporaries(path)
@@ -251,7 +251,7 @@ def _own_files(folder: Path) -> Iterator[str]:
     elif (folder / MANIFEST).exists():
         manifest = read_manifest(folder, any_age=True)
         if manifest is None:
-            raise InputError(f"{folder}: holds other files; choose an empty or new folder")
+            raise InputError(f"{folder}: contains other files; choose an empty or new folder")
         for entry in manifest["images"]:
             yield from _files_of(entry)
 

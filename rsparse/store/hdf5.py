@@ -1,7 +1,7 @@
-"""HDF5 artifacts: the record in the root's attributes, numbers in datasets.
+"""Read and write HDF5 artifacts: the record is in root attributes, numbers are in datasets.
 
-Root attributes of every file: ``format`` and ``format_version`` (what h5py users look for first)
-and ``record`` (the whole record as JSON text).
+Every file has the root attributes ``format`` and ``format_version``, where h5py users look first,
+and ``record``, the whole record as JSON text.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _KINDS = {
 
 @contextmanager
 def create_hdf5(path: Path, record: Record) -> Iterator[h5py.File]:
-    """A new HDF5 file to fill with datasets; it takes its place at ``path`` when all is written.
+    """Create an HDF5 file to fill with datasets; it appears at ``path`` once it is complete.
 
-    Equal records and datasets, written in the same order, give equal bytes. Groups have to be
-    made by ``create_group`` or ``add_dataset``: one that h5py makes in passing, for
-    ``file["group/name"]``, holds the time.
+    Equal records and datasets, written in the same order, give equal bytes. Create groups with
+    ``create_group`` or ``add_dataset``: those that h5py creates implicitly for
+    ``file["group/name"]`` store the time.
     """
     import h5py
 
@@ -50,25 +50,25 @@ def create_hdf5(path: Path, record: Record) -> Iterator[h5py.File]:
 
 
 def add_dataset(file: h5py.File, name: str, values: Any) -> None:
-    """Store an array under a name with slashes in it, which become groups."""
+    """Store an array; slashes in its name become groups."""
     *groups, last = name.split("/")
-    place: Any = file
+    parent: Any = file
     for group in groups:
-        place = place.require_group(group)
-    place[last] = values
+        parent = parent.require_group(group)
+    parent[last] = values
 
 
 @contextmanager
 def open_hdf5(
     path: Path, expected: str | None = None
 ) -> Iterator[tuple[h5py.File, dict[str, Any]]]:
-    """An artifact opened for reading, and its checked record.
+    """Open an artifact for reading; yield the file and its checked record.
 
     Raises
     ------
     InputError
-        If it is missing, not HDF5, not ours, of another format or newer. Damage that shows only
-        while a dataset is read becomes an ``InputError`` too.
+        If it is missing, is not HDF5, was not made by rsparse, or has another format or a newer
+        version. Damage that shows only while a dataset is read becomes an ``InputError`` too.
     """
     import h5py
 
@@ -101,21 +101,21 @@ def _record_of(file: h5py.File) -> Any:
 
 
 def read_array(file: h5py.File, name: str, kinds: str, ndim: int) -> NDArray[Any]:
-    """A dataset as an array, once it is known to be what is expected.
+    """Read a dataset as an array, and check that it is what was expected.
 
     Parameters
     ----------
     file : h5py.File
     name : str
     kinds : str
-        NumPy's letters of the kinds of numbers that will do, such as ``"f"``.
+        NumPy's letters for the accepted kinds of numbers, such as ``"f"``.
     ndim : int
 
     Raises
     ------
     ValueError
-        If it is missing, lies in another file or is not all there, or holds something else.
-        ``open_hdf5`` makes that an ``InputError``.
+        If it is missing, stored in another file, incomplete, or contains something else.
+        ``open_hdf5`` turns this into an ``InputError``.
     """
     import h5py
 
@@ -124,35 +124,36 @@ def read_array(file: h5py.File, name: str, kinds: str, ndim: int) -> NDArray[Any
         raise ValueError(f"the dataset {name} is missing")
     dataset = file[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{name} is not a dataset of this file itself")
+        raise ValueError(f"{name} is not a dataset in this file itself")
     if dataset.dtype.kind not in kinds or dataset.ndim != ndim:
         raise ValueError(
             f"{name}: expected {ndim}-d {' or '.join(_KINDS[kind] for kind in kinds)}, "
-            f"found {dataset.ndim}-d {dataset.dtype}"
+            f"got {dataset.ndim}-d {dataset.dtype}"
         )
     if dataset.id.get_storage_size() < dataset.nbytes:
-        raise ValueError(f"{name}: its numbers are not all there")
+        raise ValueError(f"{name}: some of its numbers are missing")
     return np.asarray(dataset[()])
 
 
 def read_texts(file: h5py.File, name: str) -> list[str]:
-    """A dataset of UTF-8 texts.
+    """Read a dataset of UTF-8 texts.
 
     Raises
     ------
     ValueError
-        If it is missing or holds something else; ``open_hdf5`` makes that an ``InputError``.
+        If it is missing or contains something else; ``open_hdf5`` turns this into an
+        ``InputError``.
     """
     import h5py
 
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None:
-        raise ValueError(f"the texts {name} are missing")
+        raise ValueError(f"the text dataset {name} is missing")
     return [str(text) for text in dataset.asstr()[()]]
 
 
 def utf8(texts: list[str]) -> Any:
-    """Texts as an array that h5py stores as variable-length UTF-8."""
+    """Convert texts to an array that h5py stores as variable-length UTF-8."""
     import h5py
 
     return np.array(texts, dtype=h5py.string_dtype("utf-8"))

@@ -1,8 +1,8 @@
-"""Images on disk and in memory: finding, decoding, encoding.
+"""Find, decode and encode images.
 
-At rest an image is uint8 RGB (h, w, 3); in mathematics it is float32 in [0, 1]. Its *name* is
-the path below the folder it was found in, without the suffix (``cat/01``): the key by which
-benign, attacked and purified versions, masks and labels are joined.
+Stored images are uint8 RGB (h, w, 3); computations use float32 in [0, 1]. The *name* of an image
+is its path relative to the folder it was found in, without the suffix (``cat/01``). Names are the
+key that joins benign, attacked and purified versions, masks and labels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image on disk: its name (the join key), its path and the input it was found in."""
+    """An image on disk: its name (the join key), its path and the input it was found in."""
 
     name: str
     path: Path
@@ -39,20 +39,20 @@ class ImageFile:
 
     def read(self) -> bytes:
         """The file's bytes."""
-        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
+        if self.path.exists() and not self.path.is_file():  # reading a pipe would block
             raise InputError(f"{self.path}: is not a regular file")
         return read_bytes(self.path)
 
 
 def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
-    """All images in folders (recursively) and single files, sorted by name.
+    """Find all images in folders (recursively) and single files; return them sorted by name.
 
-    Hidden files and folders, and files without an image's suffix, are passed over.
+    Hidden files and folders, and files without an image suffix, are ignored.
 
     Raises
     ------
     InputError
-        If an input is missing, holds no image, or two files have the same name.
+        If an input is missing, contains no images, or two files have the same name.
     """
     found: dict[str, ImageFile] = {}
     for root in inputs:
@@ -68,7 +68,7 @@ def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
 
 
 def _refuse_undecodable(image: ImageFile) -> None:
-    """Refuse a name that is not text, since names go into JSON and HDF5."""
+    """Refuse a name that is not valid text, since names are written to JSON and HDF5."""
     try:
         image.name.encode()
     except UnicodeEncodeError:
@@ -94,11 +94,11 @@ def _images_in(root: Path) -> Iterator[ImageFile]:
                 empty = False
                 yield ImageFile(image_name(path.relative_to(root).as_posix()), path, root)
     if empty:
-        raise InputError(f"{root}: holds no image ({', '.join(sorted(EXTENSIONS))})")
+        raise InputError(f"{root}: contains no images ({', '.join(sorted(EXTENSIONS))})")
 
 
 def image_name(file: str) -> str:
-    """The name (join key) of an image file: its relative path without an image's suffix."""
+    """Return the name (join key) of an image file: its relative path without the image suffix."""
     stem, suffix = os.path.splitext(file)
     return stem if suffix.lower() in EXTENSIONS else file
 
@@ -106,15 +106,15 @@ def image_name(file: str) -> str:
 def decode_image(content: bytes, path: Path) -> Pixels:
     """Decode a PNG, JPEG, WebP, TIFF or BMP file.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB, transparent ones are laid on white,
-    and the rotation that EXIF asks for is applied. Of several frames the first is taken.
+    Grey, palette, CMYK and 16-bit images are converted to 8-bit RGB. Transparent images are
+    placed on white, and EXIF rotation is applied. Of several frames, the first is used.
 
     Parameters
     ----------
     content : bytes
         The file's content.
     path : Path
-        Where it came from, for messages.
+        The file's path, for messages.
 
     Returns
     -------
@@ -123,12 +123,12 @@ def decode_image(content: bytes, path: Path) -> Pixels:
     Raises
     ------
     InputError
-        If it is empty, not such an image, truncated, or larger than ``MAX_PIXELS``.
+        If it is empty, not such an image, truncated, or has more than ``MAX_PIXELS``.
     """
     if not content:
         raise InputError(f"{path}: is an empty file")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about metadata that is not used here
+        warnings.simplefilter("ignore")  # Pillow warns about metadata that is not used here
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -142,17 +142,17 @@ def decode_image(content: bytes, path: Path) -> Pixels:
             ) from None
         except UnidentifiedImageError:
             raise InputError(f"{path}: is not a PNG, JPEG, WebP, TIFF or BMP image") from None
-        except Exception as error:  # a decoder may fail in any way on hostile bytes
+        except Exception as error:  # a decoder may raise anything on hostile bytes
             detail = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{path}: cannot be decoded: {detail}") from error
 
 
 @contextmanager
 def _libtiff_silent() -> Iterator[None]:
-    """Keep libtiff, which also writes to the process's stderr what Pillow raises, from doing so."""
+    """Silence libtiff, which writes to the process's stderr although Pillow raises the error."""
     try:
         stderr = os.dup(2)
-    except OSError:  # there is none
+    except OSError:  # the process has no stderr
         yield
         return
     try:
@@ -175,7 +175,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.int64)
         if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError("more than 16 bits a pixel")
+            raise ValueError("more than 16 bits per pixel")
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels; save it with 8 or 16 bits")
@@ -187,25 +187,25 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """A PNG of RGB (h, w, 3) or one-channel (h, w) uint8 pixels.
+    """Encode RGB (h, w, 3) or one-channel (h, w) uint8 pixels as PNG.
 
-    Compression level 3 of zlib with libpng's filters: a third of the time of the usual level 6
-    for a few per cent more bytes.
+    With zlib's compression level 3 and libpng's filters, this takes a third of the time of the
+    usual level 6 and a few per cent more bytes.
     """
     import cv2
 
     channels_last = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
     ok, buffer = cv2.imencode(".png", channels_last, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not ok:
-        raise ValueError(f"pixels of shape {pixels.shape} and {pixels.dtype} make no PNG")
+        raise ValueError(f"cannot encode {pixels.dtype} pixels of shape {pixels.shape} as PNG")
     return buffer.tobytes()
 
 
 def to_unit(pixels: Pixels) -> NDArray[np.float32]:
-    """uint8 pixels as float32 in [0, 1]."""
+    """Convert uint8 pixels to float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32(255)
 
 
 def to_pixels(x: NDArray[np.float32]) -> Pixels:
-    """Float pixels in [0, 1] clipped and rounded to uint8."""
+    """Clip float pixels to [0, 1] and round them to uint8."""
     return np.rint(np.clip(x, 0, 1) * np.float32(255)).astype(np.uint8)

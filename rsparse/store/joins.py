@@ -1,4 +1,4 @@
-"""Versions of one image in several folders, joined by their name."""
+"""Join the versions of an image in several folders by name."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ from rsparse.store.inputs import ImageInputs
 
 @dataclass(frozen=True)
 class JoinedImage(ImageFile):
-    """An image of the first folder, with the images of its name in the others."""
+    """An image of the first folder, with the images of the same name in the others."""
 
     others: tuple[ImageFile, ...]
 
 
 def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]]:
-    """The images of the first input that all others have too, and those that one has not.
+    """Split the images of the first input into those that all other inputs have, and the rest.
 
     Returns
     -------
     joined : ImageInputs
-        The first input, its images being ``JoinedImage``, its paths those of all inputs.
-    alone : list of ImageFile
+        The first input with ``JoinedImage`` as images and the paths of all inputs.
+    unmatched : list of ImageFile
+        Images of the first input that another input lacks.
 
     Raises
     ------
     InputError
-        If no name is in all inputs.
+        If no name occurs in all inputs.
     """
     first, *rest = inputs
     named = [{image.name: image for image in others.images} for others in rest]
     joined: list[ImageFile] = []
-    alone: list[ImageFile] = []
+    unmatched: list[ImageFile] = []
     for image in first.images:
         if all(image.name in others for others in named):
             partners = tuple(others[image.name] for others in named)
             joined.append(JoinedImage(image.name, image.path, image.root, partners))
         else:
-            alone.append(image)
+            unmatched.append(image)
     if not joined:
         places = " and ".join(str(path) for item in inputs for path in item.paths)
         example = " and ".join(repr(item.images[0].name) for item in inputs)
-        raise InputError(f"{places}: have no image name in common; they hold {example}, for one")
+        raise InputError(
+            f"{places}: have no image names in common; they contain, for example, {example}"
+        )
     paths = tuple(path for item in inputs for path in item.paths)
-    return replace(first, images=joined, paths=paths), alone
+    return replace(first, images=joined, paths=paths), unmatched

@@ -1,4 +1,4 @@
-"""Ground truth: class indices of images, from a CSV file or from class subfolders."""
+"""Find the labels of images: class indices from a CSV file, a manifest or class subfolders."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rsparse.store.inputs import ImageInputs
 def find_labels(
     inputs: ImageInputs, csv_file: Path | None, class_names: Sequence[str], n_classes: int
 ) -> tuple[dict[str, int], str]:
-    """The labels of all images, by name, and where they were found.
+    """Find the labels of all images, by name, and say where they come from.
 
-    Taken from ``csv_file`` if given, else from the manifests beside the images, else from class
-    subfolders (``cat/01.png``) if every image lies in one that bears a class's name.
+    They come from ``csv_file`` if given, else from the manifests beside the images, else from
+    class subfolders (``cat/01.png``) if every image is in a subfolder named after a class.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def find_labels(
     Raises
     ------
     InputError
-        If the CSV file does not fit the images, or a label is no class of the model.
+        If the CSV file does not match the images, or a label is not a class of the model.
     """
     names = [image.name for image in inputs.images]
     if csv_file is not None:
@@ -64,10 +64,10 @@ def _from_subfolders(names: Sequence[str], class_names: Sequence[str]) -> dict[s
 def _from_csv(
     path: Path, names: Sequence[str], class_names: Sequence[str], whole: bool
 ) -> dict[str, int]:
-    """Labels by image name; ``whole`` also refuses rows for images that are not there.
+    """Labels by image name; ``whole`` also refuses rows for missing images.
 
-    Where images come from an artifact (attacked with --only-correct, say), rows for images that
-    did not get there are expected.
+    An artifact may lack images that the file lists, for example one of an attack with
+    --only-correct; such rows are accepted.
     """
     rows = read_label_rows(path, class_names)
     labels = {}
@@ -83,12 +83,15 @@ def _from_csv(
     if whole and len(rows) > len(labels):
         extra = sorted(set(rows) - set(labels))
         more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-        raise InputError(f"{path}: names {extra[0]!r}{more}, not among the images; drop the row")
+        rows_text = "that row" if len(extra) == 1 else "those rows"
+        raise InputError(
+            f"{path}: lists {extra[0]!r}{more}, not among the images; remove {rows_text}"
+        )
     return labels
 
 
 def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
-    """A CSV file with the columns ``file`` and ``label`` (class index or class name).
+    """Read a CSV file with the columns ``file`` and ``label`` (class index or class name).
 
     Returns
     -------
@@ -98,7 +101,7 @@ def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
     Raises
     ------
     InputError
-        If a column is missing, a file is named twice, or a label is no class.
+        If a column is missing, a file is listed twice, or a label is not a class.
     """
     try:
         text = read_bytes(path).decode("utf-8-sig")
@@ -113,10 +116,10 @@ def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
         for row in reader:
             file = (row["file"] or "").strip().replace("\\", "/")
             if not file:
-                raise InputError(f"{path}: line {reader.line_num}: names no file")
+                raise InputError(f"{path}: line {reader.line_num}: has no file name")
             name = image_name(PurePosixPath(file).as_posix())
             if name in rows:
-                raise InputError(f"{path}: line {reader.line_num}: names {name!r} twice")
+                raise InputError(f"{path}: line {reader.line_num}: lists {name!r} twice")
             label = (row["label"] or "").strip()
             if label in class_names and label not in index:
                 raise InputError(
@@ -130,9 +133,9 @@ def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
 
 
 def _index(class_names: Sequence[str]) -> dict[str, int]:
-    """The class that each name stands for; names that several classes bear are left out."""
-    often = Counter(class_names)
-    return {name: number for number, name in enumerate(class_names) if often[name] == 1}
+    """Class indices by class name, without names that several classes share."""
+    counts = Counter(class_names)
+    return {name: number for number, name in enumerate(class_names) if counts[name] == 1}
 
 
 def _class_index(text: str, index: dict[str, int], path: Path, line: int) -> int:

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, for what is no artifact: a report."""
+"""Write folders that are not artifacts, such as reports, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from rsparse.store.folders import refuse_overlap
 
 
 class WholeFolder:
-    """A folder that is filled beside its place and then renamed.
+    """A folder that is written under a temporary name and then renamed.
 
     Parameters
     ----------
     path : Path
     is_own : callable
-        Whether a file, by its path below the folder, may be replaced with it.
+        Whether a file, given by its path relative to the folder, may be replaced.
     inputs : iterable of Path
-        What is read; the output must not lie inside, nor hold one.
+        The inputs; the output must neither lie inside one nor contain one.
     overwrite : bool
-        Replace the folder if all its files are ours.
+        Replace the folder if all its files are our own.
 
     Raises
     ------
     InputError
-        If the place is taken or cannot be written.
+        If the folder exists or cannot be written.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class WholeFolder:
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {reason(error)}") from error
         if taken and not all(is_own(file.relative_to(path)) for file in _files(path)):
-            raise InputError(f"{path}: holds other files; choose an empty or new folder")
+            raise InputError(f"{path}: contains other files; choose an empty or new folder")
         if taken and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
 
     @contextmanager
     def filled(self) -> Iterator[Path]:
-        """A new folder that takes the place when the block ends well, and goes if it fails."""
+        """Yield a new folder that takes its place if the block succeeds, else is removed."""
         absolute = self.path.absolute()
         new, old = (absolute.with_name(f".{token_hex(8)}.{os.getpid()}.tmp") for _ in range(2))
         try:

@@ -1,20 +1,20 @@
-"""``pred.h5`` and ``pred.csv``: what a classifier says of a folder of images.
+"""Read and write ``pred.h5`` and ``pred.csv``: a classifier's predictions for a folder of images.
 
-One row per image, in the order of the names:
+There is one row per image, sorted by name:
 
 ======================  =================  ===================================================
 dataset                 shape, dtype       meaning
 ======================  =================  ===================================================
 ``name``                (n,) UTF-8         the image's name, the join key
 ``sha256``              (n,) UTF-8         of its file
-``label``               (n,) int64         the right class, −1 where it is not known
+``label``               (n,) int64         the true class, −1 if it is not known
 ``top_class``           (n, k) int64       the k most probable classes, the first the prediction
 ``top_probability``     (n, k) float32     their probabilities
 ``class_name``          (c,) UTF-8         names of the classes
 ======================  =================  ===================================================
 
-``pred.csv`` holds the same as text, the label's column only where labels are known, and the
-record lies beside it in ``pred.csv.json``.
+``pred.csv`` contains the same as text, with label columns only if labels are known. Its record
+is in ``pred.csv.json`` beside it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rsparse.store.records import PREDICTIONS, Record
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of one image, the first of them the prediction."""
+    """The most probable classes of an image; the first is the prediction."""
 
     name: str
     sha256: str
@@ -46,14 +46,14 @@ class Prediction:
 
     @property
     def is_correct(self) -> bool | None:
-        """Whether the prediction is the label; ``None`` where no label is known."""
+        """Whether the prediction equals the label; ``None`` if the label is not known."""
         return None if self.label is None else self.classes[0] == self.label
 
 
 def save_predictions(
     path: Path, record: Record, rows: Sequence[Prediction], class_names: Sequence[str]
 ) -> None:
-    """Write ``pred.csv`` where the path ends so, ``pred.h5`` otherwise."""
+    """Write ``pred.csv`` if the path ends in ``.csv``, else ``pred.h5``."""
     if path.suffix.lower() == ".csv":
         text = "".join(csv_lines(rows, class_names))
         content = json.dumps(record.as_json(), indent=1, sort_keys=True, ensure_ascii=False)
@@ -71,12 +71,12 @@ def save_predictions(
 
 
 def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
-    """The rows of a ``pred.h5``, and its record.
+    """Read the rows of a ``pred.h5`` and its record.
 
     Raises
     ------
     InputError
-        If it is missing, damaged, or no such file.
+        If the file is missing, damaged, or of another format.
     """
     with open_hdf5(path, PREDICTIONS) as (file, record):
         names, digests = read_texts(file, "name"), read_texts(file, "sha256")
@@ -98,12 +98,12 @@ def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
 
 
 def record_beside(path: Path) -> Path:
-    """Where the record of a CSV artifact lies."""
+    """The path of the record of a CSV artifact."""
     return path.with_name(f"{path.name}.json")
 
 
 def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[str]:
-    """The predictions as lines of CSV, with a header."""
+    """Yield the predictions as lines of CSV, with a header."""
     rows = list(rows)
     labelled = any(row.label is not None for row in rows)
     header = ["name", *(["label", "label_name"] if labelled else [])]

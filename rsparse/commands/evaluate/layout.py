@@ -173,4 +173,4 @@ def _refuse_taken(output: Path) -> None:
         raise InputError(f"{output}: cannot be read: {reason(error)}") from error
     clean = output / CLEAN
     if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
-        raise InputError(f"{output}: holds other files; choose an empty or new folder")
+        raise InputError(f"{output}: contains other files; choose an empty or new folder")

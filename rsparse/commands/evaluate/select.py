@@ -189,7 +189,7 @@ def _drop_wrong(folder: OutputFolder, n_images: int) -> None:
 def _read(choice: _Choice, output: Path) -> Selection:
     manifest = read_manifest(output)
     if manifest is None:
-        raise InputError(f"{output}: holds other files; choose another output")
+        raise InputError(f"{output}: contains other files; choose another output")
     record, inputs = record_of(manifest), choice.inputs
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     usable = [image for image in inputs.images if image.name not in errors]
