@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rsparse.store import records
 from rsparse.store.images import decode_image
+from rsparse.store.job import METHODS
 from tests.conftest import tree_of
 
 
@@ -47,6 +50,48 @@ def test_goes_on_with_what_is_missing(demo_folder, run_cli):
     assert told["contact_sheet"] == str(demo_folder / "contact-sheet.png")
     interval = told["sets"]["attacked"]["interval_95"]
     assert 0 <= interval[0] <= told["sets"]["attacked"]["accuracy"] <= interval[1] < 0.2
+
+
+def test_another_release_passes_over_what_is_there(demo_folder, run_cli, monkeypatch):
+    before = tree_of(demo_folder)
+    monkeypatch.setattr(records, "GENERATOR", "rsparse 99")
+    assert run_cli("demo", "-o", demo_folder).exit_code == 0
+    assert tree_of(demo_folder) == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("learn-dict", "dict.h5"),
+        ("attack", "adv"),
+        ("purify", "benign-purified"),
+        ("classify", "pred-benign.csv"),
+        ("activations", "activations.h5"),
+    ],
+)
+def test_what_another_method_made_is_refused(demo_folder, assert_error, monkeypatch, stage, name):
+    before = tree_of(demo_folder)
+    monkeypatch.setitem(METHODS, stage, 2)
+    assert_error(
+        f"{demo_folder / name}: was made by method 1 of {stage}, not 2; --overwrite does all of "
+        "the demo again",
+        "demo", "-o", demo_folder,
+    )  # fmt: skip
+    assert tree_of(demo_folder) == before
+
+
+def test_so_is_what_came_of_it(demo_folder, tmp_path, assert_error, monkeypatch):
+    """A dictionary learned anew does not make pictures new that the former one purified."""
+    copied = tmp_path / "demo"
+    shutil.copytree(demo_folder, copied)
+    (copied / "dict.h5").unlink()
+    monkeypatch.setitem(METHODS, "learn-dict", 2)
+    monkeypatch.setattr("rsparse.commands.learn_dict.learn_dict", lambda *_, **__: None)
+    assert_error(
+        f"{copied / 'benign-purified'}: was made by method 1 of learn-dict, not 2; --overwrite "
+        "does all of the demo again",
+        "demo", "-o", copied,
+    )  # fmt: skip
 
 
 def test_difference_on_the_sheet_is_the_attack(demo_folder):

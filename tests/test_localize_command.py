@@ -14,7 +14,7 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.records import IMAGES
-from tests.conftest import make_picture, tree_of
+from tests.conftest import REPOSITORY, make_picture, tree_of
 
 FOUND = ("--threshold", 20, "--closing", 5, "--blur", 3)
 PARAMETERS = LocalizeParameters(threshold=20, closing=5, blur=3)
@@ -155,6 +155,17 @@ class TestShow:
         )
         assert "├── atoms: 64×48 float32" in lines
         assert "├── held_out/error: 0 float64" in lines
+
+    def test_the_record_beside_a_csv_file(self, run_cli, pictures, tmp_path):
+        model, out = REPOSITORY / "fixtures" / "colours.onnx", tmp_path / "pred.csv"
+        assert run_cli("classify", pictures, "-m", model, "-o", out).exit_code == 0
+        lines = run_cli("show", out).stdout.splitlines()
+        assert (
+            lines[0] == "pred.csv  rsparse-predictions 2, by classify (method 1) of rsparse 0.1.0"
+        )
+        (tmp_path / "pred.csv.json").write_text("{")
+        result = run_cli("show", out)
+        assert result.stderr.startswith(f"rsparse: error: {out}.json: is not valid JSON: ")
 
     def test_long_lines_are_not_broken_in_a_pipe(self, run_cli, purified, monkeypatch):
         monkeypatch.setenv("COLUMNS", "20")

@@ -250,8 +250,9 @@ class TestPurifiedImages:
         shutil.copy(tmp_path / "imgs" / "04.png", changed)
         place = cache / "median-size=3"
         assert_error(
-            f"{place}: exists; choose another output or pass --overwrite", *common,
-            "-o", tmp_path / "b.onnx",
+            f"{place}: was purified from other images, or by another dictionary or device; "
+            "choose another output or pass --overwrite",
+            *common, "-o", tmp_path / "b.onnx",
         )  # fmt: skip
         result = run_cli(*common, "-o", tmp_path / "b.onnx", "--overwrite")
         assert result.exit_code == 0, result.stderr
@@ -263,8 +264,8 @@ class TestPurifiedImages:
         result = run_cli(*common, "--dict", dict_file, "-o", tmp_path / "a.onnx")
         assert result.exit_code == 0, result.stderr
         assert_error(
-            f"{cache / 'regionsparse-sparsity=1'}: exists; choose another output or pass "
-            "--overwrite",
+            f"{cache / 'regionsparse-sparsity=1'}: was purified from other images, or by another "
+            "dictionary or device; choose another output or pass --overwrite",
             *common, "--dict", REPOSITORY / "fixtures" / "dict.h5", "-o", tmp_path / "b.onnx",
         )  # fmt: skip
 

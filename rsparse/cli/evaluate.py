@@ -11,7 +11,7 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json
-from rsparse.cli.evaluate_tables import print_plan, print_results
+from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.options import (
     FOUND_LABELS,
     Dictionaries,
@@ -135,6 +135,7 @@ def evaluate(
     with progress_bar() as progress:
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
     assert outcome.evaluation is not None
+    print_judged_again(outcome.judged_again)
     print_results(outcome.evaluation, watch)
     finish(outcome, as_json)
 

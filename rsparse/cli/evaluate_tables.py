@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rsparse.cli.console import Stopwatch, duration, stderr, summary, wide_table
@@ -43,6 +44,13 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
 
 def _which(only_correct: bool) -> str:
     return "those the model gets right" if only_correct else "right or wrong before the attack"
+
+
+def print_judged_again(trials: Mapping[str, int]) -> None:
+    """How many trials lay there that another method had made, by that method."""
+    for method, number in trials.items():
+        plural = "trial was" if number == 1 else "trials were"
+        stderr().print(f"{number} {plural} judged again: made by {method}", markup=False)
 
 
 def print_results(found: Evaluation, watch: Stopwatch) -> None:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def show(
     artifact: Annotated[
         Path,
-        folder_argument("ARTIFACT", "An HDF5 artifact, a folder of images, or a retrained model."),
+        folder_argument(
+            "ARTIFACT", "An HDF5 or CSV artifact, a folder of images, or a retrained model."
+        ),
     ],
     as_json: Json = False,
 ) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.commands.show import read_record
 from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import wilson_interval
 from rsparse.data import demo_model, demo_photos
+from rsparse.errors import InputError
 from rsparse.options.activations import ActivationParameters
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.attention import AttentionParameters
@@ -28,6 +30,7 @@ from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.folders import MANIFEST
 from rsparse.store.images import Pixels, decode_image, encode_png
+from rsparse.store.job import outdated
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers
 
@@ -72,7 +75,7 @@ def run_demo(
     Raises
     ------
     InputError
-        If the folder cannot be written, or holds something else.
+        If the folder cannot be written, holds something else, or holds what another method made.
     """
     _make_artifacts(output, jobs, overwrite, progress)
     predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
@@ -97,7 +100,9 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
 
     def make(name: str, stage: Callable[[Path], object]) -> None:
         place = output / name
-        if overwrite or not (place.is_file() or (place / MANIFEST).exists()):
+        if not overwrite and (place.is_file() or (place / MANIFEST).exists()):
+            _refuse_outdated(place)
+        else:
             stage(place)
 
     model, dictionary = demo_model(), output / "dict.h5"
@@ -161,6 +166,13 @@ def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress
             **shown,
         ),
     )
+
+
+def _refuse_outdated(place: Path) -> None:
+    """See that an artifact, and all that it was made from, is of the methods of now."""
+    method = outdated(read_record(place))
+    if method is not None:
+        raise InputError(f"{place}: was made by {method}; --overwrite does all of the demo again")
 
 
 def _read_csv(path: Path) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.hdf5 import open_hdf5
+from rsparse.store.predictions import read_record_beside, record_beside
 
 
 def read_record(artifact: Path) -> dict[str, Any]:
@@ -20,6 +21,8 @@ def read_record(artifact: Path) -> dict[str, Any]:
     """
     if artifact.suffix.lower() == ".onnx":
         return _record_of_model(artifact)
+    if artifact.suffix.lower() == ".csv" and record_beside(artifact).exists():
+        return {**read_record_beside(artifact), "contents": {}}
     if not artifact.is_dir():
         with open_hdf5(artifact) as (file, record):
             contents: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsparse.store.files import sha256_of
+from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.images import ImageFile, find_images, image_name
 from rsparse.store.records import Source
@@ -38,6 +38,11 @@ class ImageInputs:
         """The inputs without the images that bear other names."""
         kept = [image for image in self.images if image.name in names]
         return replace(self, images=kept)
+
+    def digests(self, without: Container[str] = ()) -> dict[str, str]:
+        """SHA-256 of the images' files as they are now, by name, but for those named."""
+        images = (image for image in self.images if image.name not in without)
+        return {image.name: sha256_of_file(image.path) for image in images}
 
     def sources(self, digests: Mapping[str, str]) -> tuple[Source, ...]:
         """The input records, given the SHA-256 of each image that was used, by name."""

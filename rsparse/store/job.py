@@ -16,16 +16,18 @@ stage, a number in ``METHODS`` that is in every identity and every record. Raise
 parameters, seed and inputs come to give other bytes: other pixels, atoms, predictions or weights.
 All that the earlier method made is stale then, and so is all that was made from it, because the
 records of the inputs are part of a record. Stale work is made again where its folder is the
-command's own and it is cheap (the cells of an evaluation, which says so), and refused in one line
+command's own and it is cheap (the trials of an evaluation, which says so), and refused in one line
 elsewhere; it is never kept in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from rsparse.errors import InputError
 from rsparse.store.journal import to_line
 from rsparse.store.records import FORMAT_VERSIONS, Record, Source
 
@@ -124,15 +126,37 @@ class Job:
         expected = self.record(sources, told).as_json()
         return to_line(comparable(record)) == to_line(comparable(expected))
 
+    def refuse_other(
+        self,
+        place: Path,
+        record: Mapping[str, Any],
+        sources: Sequence[Source],
+        otherwise: str,
+        found: Collection[str] = (),
+    ) -> None:
+        """See that the artifact at ``place`` was made by this job; see ``made``.
+
+        Raises
+        ------
+        InputError
+            If it was not: it names the method that has changed, or says ``otherwise``.
+        """
+        if self.made(record, sources, found):
+            return
+        method = self.other_method(record, sources)
+        reason = otherwise if method is None else f"was made by {method}"
+        raise InputError(f"{place}: {reason}; choose another output or pass --overwrite")
+
     def other_method(self, record: Mapping[str, Any], sources: Iterable[Source]) -> str | None:
         """Which method made an artifact, or something it was made from, and not the one of now.
 
         Returns
         -------
         str or None
-            ``method 1 of attack, not 2``; None where all methods are the same.
+            ``method 1 of attack, not 2``, or ``an older method of attack`` where its number was not
+            recorded yet; None where all methods are the same.
         """
-        return _difference(record, _methods_in(self.record(sources).as_json()))
+        return _difference(record, self.record(sources).as_json())
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,21 +171,25 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def outdated(record: Mapping[str, Any]) -> str | None:
     """``Job.other_method`` for an artifact whose inputs rsparse itself would make again."""
-    return _difference(record, set(METHODS.items()))
+    own = _changed(record, METHODS.get(record["stage"]))
+    nested = (outdated(source["record"]) for source in record["inputs"] if source["record"])
+    return own or next(filter(None, nested), None)
 
 
-def _difference(record: Mapping[str, Any], now: Collection[tuple[str, int]]) -> str | None:
-    for stage, method in sorted(_methods_in(record).difference(now)):
-        others = [number for name, number in now if name == stage]
-        if others:
-            return f"method {method} of {stage}, not {max(others)}"
-    return None
+def _difference(record: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+    """The first method in an ancestry that is not the expected one."""
+    if record["stage"] != expected["stage"]:
+        return None
+    own = _changed(record, expected.get("method", 0))
+    pairs = zip(record["inputs"], expected["inputs"], strict=False)
+    records = ((source["record"], other["record"]) for source, other in pairs)
+    nested = (_difference(*pair) for pair in records if all(pair))
+    return own or next(filter(None, nested), None)
 
 
-def _methods_in(record: Mapping[str, Any]) -> set[tuple[str, int]]:
-    """Stages with their methods in a whole ancestry; 0 where none was recorded yet."""
-    methods = {(record["stage"], record.get("method", 0))}
-    for source in record["inputs"]:
-        if source["record"] is not None:
-            methods |= _methods_in(source["record"])
-    return methods
+def _changed(record: Mapping[str, Any], now: int | None) -> str | None:
+    """What is said of a method that is not the one of now; None for a stage of others."""
+    stage, method = record["stage"], record.get("method", 0)
+    if now is None or method == now:
+        return None
+    return f"method {method} of {stage}, not {now}" if method else f"an older method of {stage}"

@@ -29,9 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from rsparse.store.files import write_atomic
+from rsparse.errors import InputError
+from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
-from rsparse.store.records import PREDICTIONS, Record
+from rsparse.store.records import PREDICTIONS, Record, check_record
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,22 @@ def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
 def record_beside(path: Path) -> Path:
     """The path of the record of a CSV artifact."""
     return path.with_name(f"{path.name}.json")
+
+
+def read_record_beside(path: Path) -> dict[str, Any]:
+    """The record of a CSV artifact.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, or of a version that is not read.
+    """
+    place = record_beside(path)
+    try:
+        record = json.loads(read_bytes(place))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place}: is not valid JSON: {error}") from error
+    return check_record(record, place, PREDICTIONS)
 
 
 def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[str]:

@@ -75,4 +75,16 @@ class Origin:
 
     def made(self, attack: Attack, record: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
         """Whether an artifact is what the attack would make of the images with these digests."""
-        return self.job(attack).made(record, self.sources(digests), found=[SCALING])
+        return self.job(attack).made(record, self.sources(digests), [SCALING])
+
+    def refuse_other(
+        self,
+        place: Path,
+        attack: Attack,
+        record: Mapping[str, Any],
+        digests: Mapping[str, str],
+        otherwise: str,
+    ) -> None:
+        """``Job.refuse_other`` for the artifact of an attack on the images with these digests."""
+        sources = self.sources(digests)
+        self.job(attack).refuse_other(place, record, sources, otherwise, [SCALING])

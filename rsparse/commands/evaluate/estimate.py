@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
+from rsparse.commands.evaluate.judge import is_judged
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.defended.judging import TOGETHER, Court
 from rsparse.defended.on_device import OnDevice
@@ -85,7 +86,7 @@ def estimate_cost(
         for c in everything
         for defense in matrix.defenses_of(c)
     }
-    missing = [trial for path, trial in trials.items() if overwrite or not path.exists()]
+    missing = [trial for path, trial in trials.items() if overwrite or not is_judged(path)]
     cores = workers.cores(n, parallel_from=0)
     pictures = _pictures(matrix)
     attacking = _attack_seconds(matrix, left, pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +12,17 @@ import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
 from rsparse.commands.evaluate.assembly import Doubled, Findings
-from rsparse.commands.evaluate.judge import Folder, JudgedTrial, judge_images, read_trial
+from rsparse.commands.evaluate.attacked import AttackedFolders
+from rsparse.commands.evaluate.judge import (
+    Folder,
+    JudgedTrial,
+    judge_images,
+    other_method_of,
+    read_trial,
+)
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
-from rsparse.errors import InputError
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import all_checks
 from rsparse.evaluation.files import (
@@ -30,7 +37,7 @@ from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.scenarios import Scenario
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of
-from rsparse.store.folders import MANIFEST, read_manifest, record_of, sole_writer
+from rsparse.store.folders import MANIFEST, sole_writer
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, forget_beside
 from rsparse.store.predictions import Prediction
@@ -42,9 +49,13 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class EvaluateOutcome(Outcome):
-    """Also holds what was found. ``done`` and ``resumed`` count trials."""
+    """Also holds what was found. ``done`` and ``resumed`` count trials.
+
+    ``judged_again`` counts those of ``done`` that another method had made, by that method.
+    """
 
     evaluation: Evaluation | None = None
+    judged_again: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: also the lines of ``results.csv``, worst cases and checks."""
@@ -60,6 +71,7 @@ class EvaluateOutcome(Outcome):
             "results": statistics.rows(found),
             "defenses": statistics.defense_rows(found),
             "checks": [vars(check) for check in found.checks],
+            "judged_again": self.judged_again,
         }
 
 
@@ -71,6 +83,7 @@ class Counts:
     resumed: int = 0
     failed: list[Entry] = field(default_factory=list)
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    judged_again: Counter[str] = field(default_factory=Counter)
 
 
 def run_matrix(
@@ -116,6 +129,7 @@ class _Run:
         )
         self.done.failed += self.selection.failed
         self.found = Findings(matrix, self.selection)
+        self.folders = AttackedFolders(matrix, self.selection)
 
     def run(self) -> EvaluateOutcome:
         """Attack, judge, check, save."""
@@ -175,35 +189,10 @@ class _Run:
         for column in columns:
             folder = self.matrix.folder_of(column)
             if folder not in entries:
-                entries[folder] = self._checked_entries(column)
+                manifest = self.folders.manifest(column)
+                entries[folder] = {entry["name"]: entry for entry in manifest["images"]}
+                self.done.failed += manifest["failed"]
             self.found.entries[column] = entries[folder]
-
-    def _checked_entries(self, column: PlannedColumn) -> dict[str, Entry]:
-        """The entries of an attacked folder, by name; it is what this plan would make."""
-        place = self.matrix.folder_of(column)
-        manifest = read_manifest(place)
-        assert column.threat is not None
-        assert column.attack is not None
-        digests = {e["name"]: e["source_sha256"] for e in self.selection.entries}
-        entries = {} if manifest is None else {e["name"]: e for e in manifest["images"]}
-        record = {} if manifest is None else record_of(manifest)
-        said, values = record.get("parameters", {}), self.plan.parameters
-        model = self.matrix.models[column.threat.attacked.name]
-        same = (
-            said.get("attack") == column.attack.as_record()
-            and record.get("seed") == values.seed
-            and values.batch_size in (None, said.get("batch_size"))
-            and said.get("input") == model.input_record()
-            and any(source["sha256"] == model.sha256 for source in record["inputs"])
-            and all(digests.get(n) == entry["source_sha256"] for n, entry in entries.items())
-        )
-        if not same:
-            raise InputError(
-                f"{place}: was made from other images, by another model, or with another seed or "
-                "batch size; choose another output or pass --overwrite"
-            )
-        self.done.failed += manifest["failed"] if manifest else []
-        return entries
 
     def _judge(self, columns: Sequence[PlannedColumn]) -> None:
         """Make the trials that are missing of columns that show the same images, and read all."""
@@ -223,6 +212,8 @@ class _Run:
                 rows = None if self.overwrite else read_trial(trial, folder)
                 if rows is None:
                     missing[trial.path] = trial
+                    method = None if self.overwrite else other_method_of(trial)
+                    self.done.judged_again += Counter([method] if method else [])
                 else:
                     forget_beside(trial.path)
                     self.done.resumed += 1
@@ -271,7 +262,9 @@ class _Run:
         evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
         save_evaluation(output, record, evaluation)
         done = self.done
-        return EvaluateOutcome(output, done.trials, done.resumed, done.failed, evaluation)
+        return EvaluateOutcome(
+            output, done.trials, done.resumed, done.failed, evaluation, dict(done.judged_again)
+        )
 
     def _record(self) -> Record:
         """What the evaluation was made from; its attacks and trials carry records of their own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ from rsparse.defended.judging import Court
 from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.hdf5 import open_hdf5
 from rsparse.store.inputs import ImageInputs, load_inputs
-from rsparse.store.job import Job
+from rsparse.store.job import METHODS, Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
 from rsparse.store.records import PREDICTIONS, Source
@@ -93,6 +94,26 @@ def read_trial(trial: JudgedTrial, folder: Folder) -> list[Prediction] | None:
         return None
     whole = {row.name: row.sha256 for row in rows} == folder.digests
     return rows if whole and trial.job.made(record, trial.sources) else None
+
+
+def other_method_of(trial: JudgedTrial) -> str | None:
+    """Which method made the trial that lies there, and not the one of now; see ``Job``."""
+    record = _record_in(trial.path)
+    return None if record is None else trial.job.other_method(record, trial.sources)
+
+
+def is_judged(path: Path) -> bool:
+    """Whether a trial is there, and of the method of now."""
+    record = _record_in(path)
+    return record is not None and record.get("method") == METHODS["judge"]
+
+
+def _record_in(path: Path) -> Mapping[str, Any] | None:
+    try:
+        with open_hdf5(path, PREDICTIONS) as (_, record):
+            return record
+    except InputError:
+        return None
 
 
 def judge_images(

@@ -192,20 +192,16 @@ def _read(choice: _Choice, output: Path) -> Selection:
         raise InputError(f"{output}: contains other files; choose another output")
     record, inputs = record_of(manifest), choice.inputs
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
-    usable = [image for image in inputs.images if image.name not in errors]
-    digests = {image.name: sha256_of_file(image.path) for image in usable}
-    if not choice.job().made(record, choice.sources(digests)):
-        raise InputError(
-            f"{output.parent}: holds an evaluation of other images, labels, or another model; "
-            "choose another output or pass --overwrite"
-        )
+    digests = inputs.digests(without=errors)
+    otherwise = "holds an evaluation of other images, labels, or another model"
+    choice.job().refuse_other(output.parent, record, choice.sources(digests), otherwise)
     failed = [
         {"name": image.name, "error": f"{image.path}: {errors[image.name]}"}
         for image in inputs.images
         if image.name in errors
     ]
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
-    left_out = len(usable) - len(entries)
+    left_out = len(digests) - len(entries)
     return Selection(output, entries, record, choice.label_origin, left_out, failed)
 
 

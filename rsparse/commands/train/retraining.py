@@ -13,19 +13,22 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rsparse.commands.purify import purify_images, recorded_defense, sides_of
+from rsparse.commands.purify import purify_images, purify_job
 from rsparse.commands.train.run import TrainOutcome
 from rsparse.commands.train.train import check_training, train_model
 from rsparse.defenses import Defense, defense_text
+from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.spec import InputOptions
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.options.train import TrainParameters
-from rsparse.store.files import sha256_of_file
-from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.inputs import load_inputs
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry
+from rsparse.store.records import Source
 from rsparse.training.adversaries import ADVERSARIAL, Behind
 from rsparse.training.samples import CLEAN
 from rsparse.work.device import CPU, Device, choose_device
@@ -173,8 +176,13 @@ def purify_once(
     InputError
         As ``purify_images`` does.
     """
-    if (place / MANIFEST).exists() and _is_of(place, paths, defense, dictionaries, how):
-        return []
+    if (place / MANIFEST).exists():
+        job, record, sources = _made_and_wanted(place, paths, defense, dictionaries, how)
+        if job.made(record, sources):
+            return []
+        if not overwrite:
+            otherwise = "was purified from other images, or by another dictionary or device"
+            job.refuse_other(place, record, sources, otherwise)
     outcome = purify_images(
         paths,
         defense,
@@ -188,39 +196,27 @@ def purify_once(
     return outcome.failed
 
 
-def _is_of(
+def _made_and_wanted(
     place: Path,
     paths: Sequence[Path],
     defense: Defense,
     dictionaries: Mapping[str, Path],
     how: PurifyRunParameters,
-) -> bool:
-    """Whether a finished folder was made so, from these images as they are and this dictionary."""
-    manifest = read_manifest(place)
+) -> tuple[Job, dict[str, Any], list[Source]]:
+    """The job of purifying, the record of the folder that lies there, and the inputs as they are.
+
+    An image that could not be purified is no part of the inputs.
+    """
+    manifest = read_manifest(place, any_age=True)
     if manifest is None:
-        return False
-    entries = {entry["name"]: entry for entry in (*manifest["images"], *manifest["failed"])}
-    images = load_inputs(paths).images
-    used = {source["sha256"] for source in manifest["inputs"]}
-    names = [name for name in defense.dictionaries if name in dictionaries]
-    digests = {name: sha256_of_file(dictionaries[name]) for name in names}
+        raise InputError(f"{place}: holds other files; choose an empty or new folder")
+    inputs = load_inputs(paths)
+    digests = inputs.digests(without=[entry["name"] for entry in manifest["failed"]])
+    _, used = load_resources([defense], dictionaries, how.seed)
     device = purifying_device(defense, choose_device(how.device), LocalWorkers())
-    size = sides_of(how)
-    values = {
-        **recorded_defense(defense, digests, False, device),
-        **device.record(),
-        **({"size": size} if size else {}),
-    }
-    return (
-        manifest["stage"] == "purify"
-        and (not defense.is_random or manifest["seed"] == how.seed)
-        and manifest["parameters"] == values
-        and set(digests.values()) <= used
-        and {image.name for image in images} == set(entries)
-        and all(
-            entries[i.name].get("source_sha256") in (None, sha256_of_file(i.path)) for i in images
-        )
-    )
+    used_digests = {name: source.sha256 for name, source in used.items()}
+    job = purify_job(inputs, defense, used_digests, how, device)
+    return job, record_of(manifest), [*inputs.sources(digests), *used.values()]
 
 
 def _all(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[str, Path]:

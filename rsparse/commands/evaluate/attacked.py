@@ -1,0 +1,67 @@
+"""Folders of attacked images in an evaluation, taken only if its plan would make them so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from rsparse.commands.attack.origin import Origin
+from rsparse.commands.attack.run import CHOSEN
+from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.select import Selection
+from rsparse.errors import InputError
+from rsparse.options.attack import AttackRunParameters
+from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.inputs import ImageInputs, load_inputs
+
+
+class AttackedFolders:
+    """What attacks have made of the selected images."""
+
+    def __init__(self, matrix: Matrix, selection: Selection) -> None:
+        self._matrix, self._selection = matrix, selection
+
+    def manifest(self, column: PlannedColumn) -> dict[str, Any]:
+        """The manifest of a column's folder.
+
+        Raises
+        ------
+        InputError
+            If the folder is not what the plan would make.
+        """
+        assert column.threat is not None
+        assert column.attack is not None
+        place = self._matrix.folder_of(column)
+        manifest = read_manifest(place)
+        if manifest is None:
+            raise InputError(f"{place}: holds other files; choose another output")
+        attacked = {entry["name"] for entry in manifest["images"]}
+        selected = self._selection.entries
+        self._origin(column.threat.attacked.name, manifest["parameters"]).refuse_other(
+            place,
+            column.attack,
+            record_of(manifest),
+            {e["name"]: e["source_sha256"] for e in selected if e["name"] in attacked},
+            "was made from other images, by another model, or with another seed or batch size",
+        )
+        return manifest
+
+    def _origin(self, model: str, made_with: Mapping[str, Any]) -> Origin:
+        """What attacks on a model come from; what the plan leaves open is as it was made."""
+        values = self._matrix.plan.parameters
+        batch_size = values.batch_size or made_with.get("batch_size")
+        return Origin(
+            self._inputs,
+            self._matrix.models[model],
+            AttackRunParameters(batch_size=batch_size, seed=values.seed, device=values.device),
+            str(made_with.get("device")),
+            self._selection.labels,
+            CHOSEN,
+            None,
+        )
+
+    @cached_property
+    def _inputs(self) -> ImageInputs:
+        """The selected images, where the plan says that they lie."""
+        return load_inputs(self._matrix.plan.images).only(self._selection.labels)
