@@ -123,7 +123,16 @@ class TestShow:
     @pytest.fixture
     def purified(self, run_cli, pictures, dict_file, tmp_path) -> Path:
         pictures.rename(tmp_path / ":cat: [red]x")
-        run_cli("purify", tmp_path / ":cat: [red]x", "--dict", dict_file, "-o", tmp_path / "out")
+        run_cli(
+            "purify",
+            tmp_path / ":cat: [red]x",
+            "--dict",
+            dict_file,
+            "--sparsity",
+            2,
+            "-o",
+            tmp_path / "out",
+        )
         return tmp_path / "out"
 
     def test_the_ancestry_is_a_tree(self, run_cli, purified):
@@ -132,7 +141,7 @@ class TestShow:
         assert result.stderr == ""
         lines = result.stdout.splitlines()
         assert lines[0] == "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0"
-        assert "├── sparsity = None" in lines
+        assert "├── sparsity = 2" in lines
         assert "├── localization.threshold = 90" in lines
         assert "├── images: 3" in lines
         assert "├── failed: 0" in lines
