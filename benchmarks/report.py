@@ -2,16 +2,22 @@
 
     python benchmarks/report.py [--shared ../shared] [--full] [--only memory]
 
-Prints what it writes. ``--only`` names the benchmarks to run; the sections of the others stay as
-they are. A benchmark that fails leaves its error in the report, and exit code 1.
+``--only`` names the benchmarks to run; the sections of the others stay as they are. All targets are
+in a CSV file beside the report, which names those that are missed. A benchmark that fails leaves a
+sentence in the report, and exit code 1.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_uppercase
+from typing import NamedTuple
 
 import measure
 
@@ -28,13 +34,14 @@ SECTIONS = {
     "cluster": "Past one machine",
 }
 OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the BLAS is to know the real processor
+MACHINES = "Machines"
 HEAD = """# Benchmarks
 
-Written by `make bench`. Ratios are the point: both sides of each were measured in the same run, in
-turn, on one core, by CPU time, so that they hold beside whatever else the machine does, and on
-other machines. "Floor" is the arithmetic that a method cannot do without, at the speed of the
-machine's own matrix product in the same rounds. Times by themselves depend on the machine, which
-each section names.
+Written by `make bench`. Ratios matter: both sides of each were measured in the same run, in turn,
+on one core, by CPU time, so that they hold on a busy machine and on other machines. "Floor" is the
+least arithmetic that a method needs, at the speed of the machine's own matrix product in the same
+rounds. [benchmarks/README.md](../benchmarks/README.md) says what each script does,
+[benchmarks.csv](benchmarks.csv) holds every target.
 
 {verdict}
 """
@@ -54,8 +61,8 @@ def main() -> int:
         [sys.executable, "-c", "import measure; print(measure.machine())"], cwd=HERE, check=True,
         stdout=subprocess.PIPE, text=True, env=environment,
     ).stdout.strip()  # fmt: skip
-    said = " ".join(argument for argument in arguments if argument.startswith("--"))
-    sections, failed = _sections_of(options.output), False
+    given = " ".join(argument for argument in arguments if argument.startswith("--"))
+    sections, failed = sections_of(options.output), False
     for script in options.only or SECTIONS:
         print(f"{script} …", file=sys.stderr)
         done = subprocess.run(
@@ -64,34 +71,88 @@ def main() -> int:
         )  # fmt: skip
         failed |= done.returncode != 0
         broken = "\nThis benchmark failed before its end.\n" if done.returncode else ""
-        how = " ".join(filter(None, [f"benchmarks/{script}.py", said]))
-        sections[SECTIONS[script]] = f"`{how}`; {machine}\n\n{_tidy(done.stdout)}\n{broken}"
-        print(sections[SECTIONS[script]], flush=True)
-        text = [f"## {t}\n\n{sections[t]}" for t in SECTIONS.values() if t in sections]
-        head = HEAD.format(verdict=_verdict("".join(text)))
-        options.output.write_text("\n".join([head, *text]), encoding="utf-8")
-    print(head)
+        command = " ".join(filter(None, [f"benchmarks/{script}.py", given]))
+        title = SECTIONS[script]
+        text, targets = split(done.stdout)
+        sections[title] = Section(command, machine, text + broken, targets)
+        print(done.stdout, flush=True)
+        write(options.output, sections)
+    print(page(sections).partition("\n## ")[0])
     return int(failed)
 
 
-def _sections_of(report: Path) -> dict[str, str]:
-    """What an earlier report says, by title."""
-    text = report.read_text(encoding="utf-8") if report.exists() else ""
-    parts = [part.partition("\n\n") for part in f"\n{text}".split("\n## ")[1:]]
-    return {title: content.rstrip() + "\n" for title, _, content in parts}
+class Section(NamedTuple):
+    """What a benchmark printed, how it was called, on what machine, and its targets."""
+
+    command: str
+    machine: str
+    text: str
+    targets: tuple[str, ...]  # ``met: what: measured, wanted ≥ limit``
 
 
-def _verdict(text: str) -> str:
+def write(report: Path, sections: Mapping[str, Section]) -> None:
+    """The report, and beside it a CSV file of all targets."""
+    report.write_text(page(sections), encoding="utf-8")
+    with report.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["section", "outcome", "target"])
+        for title in SECTIONS.values():
+            for target in sections[title].targets if title in sections else ():
+                writer.writerow([title, *target.split(": ", 1)])
+
+
+def page(sections: Mapping[str, Section]) -> str:
+    """The whole report; each machine is described once, at the end."""
+    known = [sections[title] for title in SECTIONS.values() if title in sections]
+    machines = list(dict.fromkeys(section.machine for section in known))
+    parts = [HEAD.format(verdict=_verdict(known))]
+    for title in SECTIONS.values():
+        if title in sections:
+            command, machine, text, _ = sections[title]
+            letter = ascii_uppercase[machines.index(machine)]
+            parts.append(f"## {title}\n\n`{command}` on machine {letter}\n\n{text.strip()}\n")
+    told = (f"- {ascii_uppercase[i]}: {machine}" for i, machine in enumerate(machines))
+    return "\n".join([*parts, f"## {MACHINES}\n", *told]) + "\n"
+
+
+def sections_of(report: Path) -> dict[str, Section]:
+    """What an earlier report holds, by title."""
+    if not report.exists():
+        return {}
+    targets: dict[str, list[str]] = {}
+    with report.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            targets.setdefault(row["section"], []).append(f"{row['outcome']}: {row['target']}")
+    text = report.read_text(encoding="utf-8")
+    parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
+    machines = dict(re.findall(r"^- ([A-Z]): (.*)$", parts.pop(MACHINES), re.MULTILINE))
+    found = {}
+    for title, part in parts.items():
+        first, _, rest = part.partition("\n")
+        command, letter = first.removeprefix("`").split("` on machine ")
+        own = tuple(targets.get(title, ()))
+        found[title] = Section(command, machines[letter], rest.strip(), own)
+    return found
+
+
+def split(text: str) -> tuple[str, tuple[str, ...]]:
+    """What a benchmark printed without its targets, and these."""
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    targets = [line.removeprefix("- **").replace("**", "") for line in lines if _is_target(line)]
+    kept = "\n".join(line for line in lines if not _is_target(line))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip(), tuple(targets)
+
+
+def _is_target(line: str) -> bool:
+    return line.startswith(("- **met**", "- **missed**"))
+
+
+def _verdict(sections: Sequence[Section]) -> str:
     """How many of the targets were met, and which were not."""
-    targets = [line for line in text.splitlines() if line.startswith("- **")]
-    missed = [line for line in targets if line.startswith("- **missed**")]
+    targets = [target for section in sections for target in section.targets]
+    missed = [f"- {target}" for target in targets if target.startswith("missed")]
     first = f"{len(targets) - len(missed)} of {len(targets)} targets are met"
-    return "\n".join([first + ("; these are not:\n" if missed else "."), *missed]) + "\n"
-
-
-def _tidy(text: str) -> str:
-    """Lines without trailing blanks."""
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+    return "\n".join([first + ("; these are not:\n" if missed else "."), *missed])
 
 
 if __name__ == "__main__":

@@ -72,3 +72,39 @@ def test_every_script_finds_what_it_imports():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+PRINTED = """### One
+
+| a | b |
+| --- | --- |
+| x | 1 |
+
+- **met**: speed, x: 3.00, wanted ≥ 2
+- **missed**: memory: 700, wanted ≤ 600
+
+Words.
+"""
+
+
+def test_a_report_goes_on_where_an_earlier_one_ended(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import report
+
+    text, targets = report.split(PRINTED)
+    assert text.endswith("| x | 1 |\n\nWords.")
+    assert targets == ("met: speed, x: 3.00, wanted ≥ 2", "missed: memory: 700, wanted ≤ 600")
+    sections = {
+        "Memory": report.Section("benchmarks/memory.py --full", "a machine", text, targets),
+        "Sparse coding": report.Section("benchmarks/kernel.py", "another", "Words.", targets[:1]),
+    }
+    path = tmp_path / "report.md"
+    report.write(path, sections)
+    page = path.read_text(encoding="utf-8")
+    assert "2 of 3 targets are met; these are not:\n\n- missed: memory: 700, wanted ≤ 600\n" in page
+    assert page.index("## Sparse coding") < page.index("## Memory")
+    assert "`benchmarks/kernel.py` on machine A\n" in page
+    assert page.endswith("## Machines\n\n- A: another\n- B: a machine\n")
+    assert report.sections_of(path) == sections
+    committed = REPOSITORY / "docs" / "benchmarks.md"
+    assert report.page(report.sections_of(committed)) == committed.read_text(encoding="utf-8")
