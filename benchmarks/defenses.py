@@ -39,10 +39,9 @@ def main() -> None:
     defenses = _usable(resources)
     chosen = images[:: len(images) // IMAGES][:IMAGES]
     print(f"### One image\n\nThe mean of {IMAGES} of {photographs.source(options.shared)}; every "
-          "defense by its defaults, regionsparse by a dictionary without levels "
-          "(K=2). The PSNR is of benign photographs before and after, the mean of "
-          f"{len(images)}; the last column is how many times the peer takes what ours of the same "
-          "kind takes.\n")  # fmt: skip
+          "defense by its defaults, regionsparse with K=2. The PSNR is of benign photographs "
+          f"before and after, the mean of {len(images)}; the last column is how many times the "
+          "peer takes what ours of the same kind takes.\n")  # fmt: skip
     ours = {
         name: _each(partial(defense.clean, resources=resources), chosen)
         for name, defense in defenses.items()

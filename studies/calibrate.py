@@ -19,6 +19,8 @@ import numpy as np
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.core.noise import Pixels, noise_level, period_two
+from rsparse.defenses import defense_text
+from rsparse.defenses.policy import load_policy
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
 from rsparse.evaluation.results import Column, Evaluation
@@ -36,7 +38,6 @@ ATTACKS = (
 )  # fmt: skip
 WHOLE, FILTERED = "localize=no", "localize=no,prefilter=yes"
 APART = 8  # stride: patches side by side, each pixel in one
-ONE = f"regionsparse:sparsity=1,{FILTERED}"
 FEW = f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}"
 CANDIDATES = (
     "none",
@@ -55,26 +56,30 @@ TRIED = (  # judged, too, but no part of a policy
 BINS = (0.0, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, np.inf)
 
 
-def _policy(weak: str, *rest: Rule, keep: tuple[float, float] = (0.5, 4.0)) -> Policy:
-    """Images without an attack as they are, others up to a noise of 1.6 by ``weak``."""
-    return (Rule(*keep, "none"), Rule(1.6, np.inf, weak), *rest)
+def _of_file(word: str) -> Policy:
+    """A policy of the package, or of a file beside this one, by its candidates."""
+    specs = {text_of(spec): spec for spec in CANDIDATES}
+    return tuple(
+        Rule(rule.noise_below, rule.period_below, specs[defense_text(rule.defense)])
+        for rule in load_policy(word, Path(__file__).parent).defense.rules
+    )
 
 
-def _apart(k: int) -> str:
-    return f"regionsparse:sparsity={k},stride={APART},{FILTERED}"
+DEFAULT, FORMER = _of_file("default"), _of_file("former.toml")
+KEEP, WEAK, MIDDLE, LAST = DEFAULT
 
 
-LAST = Rule(np.inf, np.inf, ONE)
-FEW_THEN_ONE = (Rule(6.0, np.inf, FEW), LAST)
-FORMER = _policy(f"regionsparse:sparsity=4,{FILTERED}", LAST)
-DEFAULT = _policy(_apart(5), *FEW_THEN_ONE)
+def _weak(k: int) -> Rule:
+    return WEAK._replace(defense=f"regionsparse:sparsity={k},stride={APART},{FILTERED}")
+
+
 COMPARED = (
     FORMER,
-    *(_policy(_apart(k), LAST) for k in (6, 5, 4)),
-    _policy(_apart(5), Rule(np.inf, np.inf, FEW)),
+    *((KEEP, _weak(k), LAST) for k in (6, 5, 4)),
+    (KEEP, WEAK, MIDDLE._replace(noise_below=np.inf)),
     DEFAULT,
-    _policy(_apart(5), *FEW_THEN_ONE, keep=(0.5, np.inf)),
-    _policy(_apart(5), *FEW_THEN_ONE, keep=(0.4, 2.5)),
+    (KEEP._replace(period_below=np.inf), *DEFAULT[1:]),
+    (KEEP._replace(noise_below=0.4, period_below=2.5), *DEFAULT[1:]),
 )
 
 

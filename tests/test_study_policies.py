@@ -58,3 +58,14 @@ def test_what_is_told_of_policies():
     rows = list(chosen(CANDIDATES, MEASURED))
     assert [row["clean_at_least"] for row in rows][:2] == ["0", "70"]
     assert {(row["clean"], row["attacked_on_other_half"]) for row in rows} == {("100", "100.0")}
+
+
+def test_the_policies_compared_are_made_of_candidates_and_are_told_as_in_the_table():
+    from studies.calibrate import CANDIDATES, COMPARED, DEFAULT
+    from studies.pages import DOCS
+    from studies.tables import read_rows
+
+    assert DEFAULT in COMPARED
+    assert {rule.defense for policy in COMPARED for rule in policy} <= set(CANDIDATES)
+    table = read_rows(DOCS / "policies" / "neighbours.csv")
+    assert [policy_text(policy) for policy in COMPARED] == [row["policy"] for row in table]
