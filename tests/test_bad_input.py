@@ -204,7 +204,7 @@ def test_outputs_that_overlap_the_input(refuse, pictures, tmp_path):
 def test_too_few_patches(assert_error, pictures, tmp_path):
     assert_error(
         "only 81 usable patches for 256 atoms; "
-        "give more images or patches per image, or ask for fewer atoms",
+        "use more images, more patches per image, or fewer atoms",
         "learn-dict", pictures, "--patches-per-image", 30, "-o", tmp_path / "dict.h5",
     )  # fmt: skip
     assert not (tmp_path / "dict.h5").exists()

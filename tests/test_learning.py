@@ -189,7 +189,7 @@ def test_only_flat_images_are_refused():
     flat = np.full((40, 40, 3), 90, dtype=np.uint8)
     with refused(
         "only 0 usable patches for 24 atoms; "
-        "give more images or patches per image, or ask for fewer atoms"
+        "use more images, more patches per image, or fewer atoms"
     ):
         learn_dictionary([flat, flat], QUICK)
 
@@ -197,7 +197,7 @@ def test_only_flat_images_are_refused():
 def test_too_few_patches_are_refused(images):
     with refused(
         "only 131 usable patches for 200 atoms; "
-        "give more images or patches per image, or ask for fewer atoms"
+        "use more images, more patches per image, or fewer atoms"
     ):
         learn_dictionary(images[:1], quick(n_atoms=200))
 
@@ -205,7 +205,7 @@ def test_too_few_patches_are_refused(images):
 def test_no_images_are_refused():
     with refused(
         "only 0 usable patches for 24 atoms; "
-        "give more images or patches per image, or ask for fewer atoms"
+        "use more images, more patches per image, or fewer atoms"
     ):
         learn_dictionary([], QUICK)
 

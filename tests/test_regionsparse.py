@@ -234,9 +234,9 @@ UNIT = np.eye(48, dtype=np.float32)
         (UNIT[:0], 4, True, "expected atoms of 48 numbers for colour patches of 4×4, "
                             "got an array of shape (0, 48)"),
         (UNIT, -4, True, "expected a patch size of 1 or more, got -4"),
-        (UNIT * np.nan, 4, True, "holds numbers that are not finite"),
-        (UNIT * 2, 4, True, "expected atoms of norm 1, atom 0 has 2"),
-        (UNIT * 0, 4, True, "expected atoms of norm 1, atom 0 has 0"),
+        (UNIT * np.nan, 4, True, "contains numbers that are not finite"),
+        (UNIT * 2, 4, True, "expected atoms of norm 1, but atom 0 has norm 2"),
+        (UNIT * 0, 4, True, "expected atoms of norm 1, but atom 0 has norm 0"),
     ],
 )  # fmt: skip
 def test_an_impossible_dictionary_is_refused(atoms, patch_size, color, message):

@@ -101,7 +101,7 @@ def test_layers_and_devices(refuses):
 
 def test_a_rate_that_leads_nowhere(refuses):
     refuses(
-        "the validation loss is no finite number after epoch 1; try a lower --learning-rate",
+        "the validation loss is not finite after epoch 1; try a lower --learning-rate",
         "--on", "clean", "--learning-rate", 100, "--optimizer", "sgd", "--momentum", 0.99,
         "--warmup", 0, "--epochs", 99, "--batch-size", 1, "--weight-decay", 1,
     )  # fmt: skip
@@ -137,7 +137,7 @@ def test_two_versions_of_one_name(refuses, colours):
 
 def test_one_image(assert_error, colours, tmp_path):
     assert_error(
-        "training needs at least 2 images, one of them to validate on", "train",
+        "training needs at least 2 images, one of them for validation", "train",
         colours / "01.png", "-m", MODEL, "--distill", "--on", "adversarial", "-o",
         tmp_path / "new.onnx",
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_graph_that_comes_out_different(run_cli, monkeypatch, labelled, tmp_pa
     result = run_cli(*labelled, "--on", "clean", "-o", tmp_path / "new.onnx")
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        f"rsparse: error: the retrained model is not written: {MODEL}: its torch twin's "
+        f"rsparse: error: the retrained model was not written: {MODEL}: its torch twin's "
         "logits differ from onnxruntime's by "
     )
     assert not (tmp_path / "new.onnx").exists()

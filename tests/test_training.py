@@ -159,7 +159,7 @@ class TestStep:
         """They are attacked, then cleaned; those of other versions are neither."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
         (defense,) = parse_defense("bit-depth:bits=3")
-        adversaries = Adversaries.behind([defense], Resources())
+        adversaries = Adversaries.from_defenses([defense], Resources())
         (version,) = adversaries.defenses
         learner = learners(path, PLAIN, 2, adversaries=adversaries)
         images, labels = noise(4, (2, 2)), [0, 1, 2, 1]
@@ -179,7 +179,7 @@ class TestStep:
     def test_images_of_a_whole_batch_are_purified_by_many_threads(self, tmp_path, learners):
         """Batch normalisations that are trained see a batch at once; its images are the same."""
         path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
-        adversaries = Adversaries.behind(parse_defense("median"), Resources())
+        adversaries = Adversaries.from_defenses(parse_defense("median"), Resources())
         (version,) = adversaries.defenses
         shard = shard_of(noise(5, (12, 10)), [0] * 5, 9.0, version=version)
         shown = [
@@ -284,5 +284,5 @@ class TestCheckpoint:
         learner = learners(ConvNet().save(tmp_path / "m.onnx"), PLAIN)
         place = tmp_path / "c.safetensors"
         place.write_bytes(content)
-        with refused(f"{place}: is a damaged checkpoint; remove it to start anew"):
+        with refused(f"{place}: is a damaged checkpoint; remove it to start again"):
             load_checkpoint(place, "run", learner.trainable, learner.optimizer)

@@ -18,7 +18,7 @@ from rsparse.training.samples import (
     CLEAN,
     Box,
     Sample,
-    Showing,
+    View,
     draw,
     draw_box,
     epoch_order,
@@ -64,7 +64,7 @@ class TestSamples:
         ]
 
     def test_one_image_cannot_be_split(self):
-        with refused("training needs at least 2 images, one of them to validate on"):
+        with refused("training needs at least 2 images, one of them for validation"):
             split(self.bare(1), TrainParameters())
 
     def test_an_order_for_each_epoch(self):
@@ -101,7 +101,7 @@ class TestSamples:
 
     def test_without_augmentation(self):
         parameters = TrainParameters(crop=1, flip=False)
-        assert draw(self.bare(1)[0], (), (), parameters, 0) == Showing(
+        assert draw(self.bare(1)[0], (), (), parameters, 0) == View(
             self.bare(1)[0], CLEAN, Box(), False, 0.0, 1.0
         )
 
@@ -131,8 +131,8 @@ class TestSamples:
         classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
         picture = make_picture(0, 40, 30)
         sample = sample_of(tmp_path, "a", clean=picture, darker=picture // 2)
-        showing = Showing(sample, "darker", Box(0.2, 0.3, 0.5, 0.6), mirrored=True)
-        shard = load_shard([showing], classifier, needs_clean=True)
+        view = View(sample, "darker", Box(0.2, 0.3, 0.5, 0.6), mirrored=True)
+        shard = load_shard([view], classifier, needs_clean=True)
         assert shard.images.shape == (1, 12, 10, 3)
         np.testing.assert_allclose(shard.images[0], shard.clean[0] // 2, atol=2)
         part = classifier.fit_to_input(picture[8:28, 9:27])
@@ -143,19 +143,19 @@ class TestSamples:
         """With the image before it in the shard, and so for the teacher."""
         classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
         pictures = [make_picture(seed, 12, 10) for seed in range(3)]
-        showings = [
-            Showing(
+        views = [
+            View(
                 sample_of(tmp_path, f"{n}", clean=picture, darker=picture // 2), "darker",
                 share=share,
             )
             for n, (picture, share) in enumerate(zip(pictures, (0.6, 1.0, 0.9), strict=True))
         ]  # fmt: skip
-        shard = load_shard(showings, classifier, needs_clean=True)
+        shard = load_shard(views, classifier, needs_clean=True)
         a, b, c = (picture.astype(float) for picture in pictures)
         wanted = np.stack([0.6 * a + 0.4 * c, b, 0.9 * c + 0.1 * b])
         np.testing.assert_allclose(shard.clean, wanted, atol=0.5001)
         np.testing.assert_allclose(shard.images, wanted / 2, atol=1.0001)
-        alone = load_shard(showings[:1], classifier, needs_clean=True)
+        alone = load_shard(views[:1], classifier, needs_clean=True)
         np.testing.assert_array_equal(alone.clean[0], pictures[0])
 
     def test_a_file_that_changes_is_noticed(self, tmp_path):

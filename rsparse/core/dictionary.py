@@ -1,4 +1,4 @@
-"""Ψ: the dictionary, and what has to be known of the patches it stands for."""
+"""Define the dictionary Ψ and the patches that it codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Dictionary:
-    """Ψ and how its patches were made.
+    """The dictionary Ψ and how its patches were prepared.
 
     Attributes
     ----------
@@ -25,7 +25,8 @@ class Dictionary:
     patch_size : int
         b.
     color : bool
-        Colour patches (c = 3), or grey ones (c = 1), with which each channel is coded by itself.
+        Colour patches (c = 3), or grey patches (c = 1); with the latter each channel is coded
+        separately.
     normalize : bool
         Whether patches are z-scored (eq. 17) before coding.
     """
@@ -48,19 +49,20 @@ class Dictionary:
                 f"{self.patch_size}×{self.patch_size}, got an array of shape {self.atoms.shape}"
             )
         if not np.isfinite(self.atoms).all():
-            raise InputError("dictionary: holds numbers that are not finite")
+            raise InputError("dictionary: contains numbers that are not finite")
         norms = np.linalg.norm(self.atoms, axis=1)
         if not np.allclose(norms, 1, atol=1e-3):
             worst = int(np.abs(norms - 1).argmax())
             raise InputError(
-                f"dictionary: expected atoms of norm 1, atom {worst} has {norms[worst]:.3g}"
+                f"dictionary: expected atoms of norm 1, but atom {worst} has norm "
+                f"{norms[worst]:.3g}"
             )
-        if self.atoms.dtype != np.float32:  # the pursuit reads the bits of float32
+        if self.atoms.dtype != np.float32:  # the pursuit expects float32
             object.__setattr__(self, "atoms", self.atoms.astype(np.float32))
 
     @property
     def channels(self) -> int:
-        """c, the channels of a patch."""
+        """The number c of channels of a patch."""
         return 3 if self.color else 1
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Robust global dictionary learning (Section IV-B).
+"""Learn a robust global dictionary (Section IV-B).
 
-Online dictionary learning (Mairal et al. 2009, the paper's [26]), fed patches of one image after
-another, so that memory does not grow with the number of images. What is added here is what keeps
-a dictionary useful for OMP: dead and near-duplicate atoms are replaced.
+Online dictionary learning (Mairal et al. 2009, the paper's [26]) receives patches of one image
+after another, so memory does not grow with the number of images. To keep the dictionary useful
+for OMP, dead and near-duplicate atoms are replaced.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 HELD_OUT_SPARSITY = (1, 2, 4, 8)
-_POOL = 8192  # patches of several images that are shuffled together before learning from them
+_POOL = 8192  # number of patches, from several images, that are shuffled before learning
 _MAX_HELD_OUT = 50_000
 _CLEANING_ROUNDS = 5
-_FLAT = 1e-3  # norm of a patch in which nothing is to be seen
+_FLAT = 1e-3  # patches of at most this norm are considered flat
 
 
 def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Generator) -> Pixels:
-    """Random patches of the smoothed image, eq. (14), before their normalization.
+    """Take random patches of the smoothed image, eq. (14), before normalization.
 
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     parameters : LearnParameters
     rng : numpy Generator
-        Chooses the places.
+        Chooses the positions.
 
     Returns
     -------
@@ -70,13 +70,13 @@ def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Gene
 
 
 def standardized(patches: Pixels, parameters: LearnParameters) -> Floats:
-    """Rows P_k of the benign patch dataset: the patches of one image z-scored, eq. (17).
+    """Z-score the patches of one image, eq. (17), as rows P_k of the benign patch dataset.
 
     Parameters
     ----------
     patches : uint8 array of shape (n, b·b·c)
     parameters : LearnParameters
-        ``normalize`` off leaves them in [0, 1].
+        Without ``normalize``, patches stay in [0, 1].
 
     Returns
     -------
@@ -89,8 +89,9 @@ def standardized(patches: Pixels, parameters: LearnParameters) -> Floats:
 class DictionaryLearner:
     """Learns a dictionary from the patches of one image after another.
 
-    ``partial_fit`` takes the patches of an image, ``finish`` cleans and returns the dictionary.
-    Equal patches in equal order and an equal seed give equal bytes, on any number of threads.
+    ``partial_fit`` takes the patches of an image; ``finish`` cleans and returns the dictionary.
+    The same patches in the same order with the same seed give the same bytes, for any number of
+    threads.
     """
 
     def __init__(self, parameters: LearnParameters, threads: int = 1) -> None:
@@ -99,7 +100,7 @@ class DictionaryLearner:
         self._rng = np.random.default_rng(parameters.seed)
         self._pool: list[Floats] = []
         self._pooled = 0
-        self._recent: Floats | None = None  # the last patches, as many as a pool holds
+        self._recent: Floats | None = None  # the latest patches, about one pool
         self._held_out: list[Floats] = []
         self._n_held_out = 0
         self._n_pools = 0
@@ -108,13 +109,13 @@ class DictionaryLearner:
     def partial_fit(self, patches: Floats, *, hold_out: bool = True) -> None:
         """Learn from the patches (n, b·b·c) of one image.
 
-        With ``hold_out`` a share of them is kept aside to measure the error; a later pass over
-        the same images draws new patches and keeps none.
+        With ``hold_out``, a share of them is set aside to measure the error. Later passes over the
+        same images draw new patches and set none aside.
         """
         share = round(len(patches) * self.parameters.held_out) if hold_out else 0
         share = min(share, _MAX_HELD_OUT - self._n_held_out)
         if share:
-            self._held_out.append(patches[:share].copy())  # a view would keep all the patches
+            self._held_out.append(patches[:share].copy())  # a view would keep all patches alive
             self._n_held_out += share
         self._pool.append(patches[share:])
         self._pooled += len(patches) - share
@@ -122,12 +123,12 @@ class DictionaryLearner:
             self._learn_pool()
 
     def finish(self) -> tuple[Dictionary, dict[int, float]]:
-        """The dictionary, and its relative squared error on held-out patches by sparsity K.
+        """Return the dictionary, and its relative squared error on held-out patches by sparsity K.
 
         Raises
         ------
         InputError
-            If there are too few patches for so many atoms.
+            If there are too few patches for the number of atoms.
         """
         if self._pooled or self._recent is None:
             self._learn_pool(last=True)
@@ -145,17 +146,17 @@ class DictionaryLearner:
         if self._learner is None:
             usable = _distinct(pool)
             if len(usable) < self.parameters.n_atoms and not last:
-                self._pool, self._pooled = [usable], len(usable)  # wait for images less flat
+                self._pool, self._pooled = [usable], len(usable)  # wait for less flat images
                 return
             self._learner = self._start(_first_atoms(usable, self.parameters.n_atoms, self._rng))
         self._pool, self._pooled = [], 0
         if self._recent is None or len(pool) >= _POOL:
             self._recent = pool
-        else:  # the last pool may be of one image only: too few patches to judge atoms by
+        else:  # the last pool may come from one image: too few patches to assess atoms
             self._recent = np.concatenate([self._recent, pool])[-_POOL:]
         self._step(self._learner, pool)
         self._n_pools += 1
-        if self._n_pools & (self._n_pools - 1) == 0:  # 1, 2, 4, … : ever rarer, as it forgets
+        if self._n_pools & (self._n_pools - 1) == 0:  # 1, 2, 4, …: rarer and rarer
             self._clean(self._learner, self._recent)
 
     def _start(self, atoms: Floats) -> OnlineLearner:
@@ -167,12 +168,12 @@ class DictionaryLearner:
         return LassoLearner(atoms, p.penalty, p.coder, int(self._rng.integers(2**31)))
 
     def _step(self, learner: OnlineLearner, pool: Floats) -> None:
-        """Go over a pool once, in mini-batches."""
+        """Learn from a pool once, in mini-batches."""
         for start in range(0, len(pool), self.parameters.batch_size):
             learner.partial_fit(pool[start : start + self.parameters.batch_size])
 
     def _clean(self, learner: OnlineLearner, pool: Floats) -> None:
-        """Replace dead and near-duplicate atoms by badly represented patches."""
+        """Replace dead and near-duplicate atoms by poorly represented patches."""
         if not self.parameters.training:
             return
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
@@ -191,8 +192,8 @@ class DictionaryLearner:
         energy = sum(_energy(block) for block in blocks)
         errors = {}
         for sparsity in HELD_OUT_SPARSITY:
-            left = sum(_energy(_rest(block, dictionary, sparsity)) for block in blocks)
-            errors[sparsity] = left / max(energy, 1e-12)
+            residual = sum(_energy(_residual(block, dictionary, sparsity)) for block in blocks)
+            errors[sparsity] = residual / max(energy, 1e-12)
         return errors
 
 
@@ -200,8 +201,8 @@ def _energy(patches: Floats) -> float:
     return float(np.square(patches, dtype=np.float64).sum())
 
 
-def _rest(patches: Floats, dictionary: Dictionary, sparsity: int) -> Floats:
-    """What codes of K atoms leave of patches."""
+def _residual(patches: Floats, dictionary: Dictionary, sparsity: int) -> Floats:
+    """The residual of patches after coding with K atoms."""
     codes = omp(patches, dictionary.atoms, sparsity, dictionary.gram)
     return patches - reconstruct(*codes, dictionary.atoms)
 
@@ -214,7 +215,7 @@ def learn_dictionary(
     Parameters
     ----------
     images : iterable of uint8 arrays of shape (h, w, 3), RGB
-        Sizes may differ; it is gone through once, or ``passes`` times if it can be.
+        Sizes may differ. It is iterated ``passes`` times.
     parameters : LearnParameters, optional
 
     Returns
@@ -228,36 +229,36 @@ def learn_dictionary(
     """
     parameters = parameters or LearnParameters()
     learner = DictionaryLearner(parameters)
-    for turn in range(parameters.passes):
+    for pass_number in range(parameters.passes):
         for number, image in enumerate(images):
-            rng = patch_rng(parameters.seed, turn, number)
+            rng = patch_rng(parameters.seed, pass_number, number)
             patches = standardized(take_patches(image, parameters, rng), parameters)
-            learner.partial_fit(patches, hold_out=turn == 0)
+            learner.partial_fit(patches, hold_out=pass_number == 0)
     return learner.finish()[0]
 
 
-def patch_rng(seed: int, turn: int, number: int) -> np.random.Generator:
-    """The generator that places patches in image ``number`` on pass ``turn``."""
-    return np.random.default_rng([seed, turn, number])
+def patch_rng(seed: int, pass_number: int, number: int) -> np.random.Generator:
+    """The generator that chooses patch positions in image ``number`` on a pass, both from 0."""
+    return np.random.default_rng([seed, pass_number, number])
 
 
 def _distinct(pool: Floats) -> Floats:
-    """The patches of a pool that can be atoms: not flat, each once."""
+    """The patches of a pool that can become atoms: not flat, without duplicates."""
     return np.unique(pool[np.linalg.norm(pool, axis=1) > _FLAT], axis=0)
 
 
 def _first_atoms(usable: Floats, n_atoms: int, rng: np.random.Generator) -> Floats:
-    """Patches as the first atoms."""
+    """Choose patches as the initial atoms."""
     if len(usable) < n_atoms:
         raise InputError(
             f"only {len(usable)} usable patches for {n_atoms} atoms; "
-            "give more images or patches per image, or ask for fewer atoms"
+            "use more images, more patches per image, or fewer atoms"
         )
     return unit(usable[rng.choice(len(usable), n_atoms, replace=False)])
 
 
 def _bad_atoms(atoms: Floats, pool: Floats, max_coherence: float) -> NDArray[np.bool_]:
-    """Atoms that no patch of the pool uses, and the later one of each near-duplicate pair."""
+    """Atoms that no patch of the pool uses, and the second of each near-duplicate pair."""
     chosen, coefficients = omp(pool, atoms, 2)
     used = np.zeros(len(atoms), dtype=bool)
     used[chosen[coefficients != 0]] = True
@@ -272,14 +273,14 @@ def _replacements(
     max_coherence: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], Floats]:
-    """Places of bad atoms, and for each a patch that the good ones represent badly.
+    """Indices of bad atoms, and for each a patch that the good atoms represent poorly.
 
-    A patch too like another atom replaces none; where patches run out, the rest of the bad atoms
-    stay.
+    A patch that is too similar to another atom is skipped. If there are too few patches, the
+    remaining bad atoms are kept.
     """
     kept, places = atoms[~bad], np.flatnonzero(bad)
-    rest = pool - reconstruct(*omp(pool, kept, 2), kept)
-    order = np.argsort(np.linalg.norm(rest, axis=1))[::-1]
+    residual = pool - reconstruct(*omp(pool, kept, 2), kept)
+    order = np.argsort(np.linalg.norm(residual, axis=1))[::-1]
     order[: 4 * len(places)] = rng.permutation(order[: 4 * len(places)])
     candidates = unit(pool[order])
     free = ~(np.abs(candidates @ kept.T) > max_coherence).any(axis=1)

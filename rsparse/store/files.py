@@ -37,12 +37,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
+    """Read a TOML file.
 
     Raises
     ------
     InputError
-        If it cannot be read, or is no TOML in UTF-8.
+        If it cannot be read, or is not TOML in UTF-8.
     """
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8-sig"))

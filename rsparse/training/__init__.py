@@ -1,1 +1,1 @@
-"""Retraining a classifier: what is shown, what is learned, the loop and its checkpoints."""
+"""Retrain a classifier: samples, objective, training loop and checkpoints."""

@@ -1,4 +1,4 @@
-"""Adversarial images, made on the weights as they change, and what they are shown behind."""
+"""Define the adversarial versions of a training: attacked on the current weights, then purified."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rsparse.store.records import Source
 ADVERSARIAL = "adversarial"
 
 
-class Behind(NamedTuple):
-    """Defenses that adversarial images are shown behind, one version for each.
+class AdversarialDefenses(NamedTuple):
+    """Defenses that purify adversarial images, one version for each.
 
-    ``dictionaries`` are files by the names that the defenses ask for; "" is the default one.
+    ``dictionaries`` are files by the names that the defenses use; "" is the default one.
     """
 
     defenses: Sequence[Defense]
@@ -30,7 +30,7 @@ class Behind(NamedTuple):
 
 
 def version_of(defense: Defense) -> str:
-    """What adversarial images behind a defense are called.
+    """Return the name of the version of adversarial images behind a defense.
 
     Examples
     --------
@@ -45,41 +45,41 @@ def version_of(defense: Defense) -> str:
 
 @dataclass(frozen=True)
 class Adversaries:
-    """The versions that are attacked when they are shown, each behind its defense.
+    """The adversarial versions of a training, each with its defense.
 
     Attributes
     ----------
     defenses : mapping of str to Defense
         By version.
     resources : Resources
-        What the defenses need.
+        The resources that the defenses need.
     """
 
     defenses: Mapping[str, Defense] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
 
     @classmethod
-    def behind(cls, defenses: Iterable[Defense], resources: Resources) -> Adversaries:
-        """One version for each defense."""
+    def from_defenses(cls, defenses: Iterable[Defense], resources: Resources) -> Adversaries:
+        """Create one version for each defense."""
         return cls({version_of(defense): defense for defense in defenses}, resources)
 
     def check(self, size: tuple[int, int]) -> None:
-        """See that images of that height and width can be shown behind all defenses.
+        """Check that all defenses accept images of this height and width.
 
         Raises
         ------
         InputError
-            If they are too small for one.
+            If the images are too small for a defense.
         """
         for version in filter(self.changes, self.defenses):
             self.shown(version, np.zeros((*size, 3), np.uint8))
 
     def changes(self, version: str) -> bool:
-        """Whether a version is shown behind a defense that does something."""
+        """Whether a version has a defense that does something."""
         return not isinstance(self.defenses.get(version, NoDefense()), NoDefense)
 
     def shown(self, version: str, image: Pixels) -> Pixels:
-        """An attacked image (h, w, 3) uint8 as it looks behind the version's defense."""
+        """Purify an attacked image (h, w, 3) uint8 with the version's defense."""
         defense = self.defenses[version]
         try:
             return defense.clean(image, self.resources)
@@ -91,20 +91,20 @@ class Adversaries:
 
 
 def load_adversaries(
-    parameters: TrainParameters, behind: Behind | None
+    parameters: TrainParameters, chosen: AdversarialDefenses | None
 ) -> tuple[Adversaries, dict[str, Source]]:
-    """The versions that are attacked as they are shown, and the dictionaries of their defenses.
+    """Load the adversarial versions, and the dictionaries of their defenses.
 
     Raises
     ------
     InputError
-        If no adversarial images are shown, or a dictionary is missing or cannot be used.
+        If the training uses no adversarial images, or a dictionary is missing or cannot be used.
     """
-    if behind is not None and behind.defenses and not parameters.is_adversarial:
+    if chosen is not None and chosen.defenses and not parameters.is_adversarial:
         raise InputError(f"--adversarial-defense: --on {parameters.on} shows no adversarial images")
     if not parameters.is_adversarial:
         return Adversaries(), {}
-    chosen, dictionaries = behind or Behind((), {})
-    defenses = chosen or [NoDefense()]
+    defenses, dictionaries = chosen or AdversarialDefenses((), {})
+    defenses = defenses or [NoDefense()]
     resources, used = load_resources(defenses, dictionaries, parameters.seed)
-    return Adversaries.behind(defenses, resources), used
+    return Adversaries.from_defenses(defenses, resources), used

@@ -1,7 +1,7 @@
-"""The state of a training on disk: safetensors, in which nothing can be run.
+"""Save and load the state of a training, as safetensors, which cannot contain code.
 
-Tensors: ``now/NAME`` and ``best/NAME`` for each weight that changes, by its name in the graph, and
-``optimizer/KEY/NAME`` for what the optimiser keeps of it. All else is JSON in the header.
+Tensors are ``now/NAME`` and ``best/NAME`` for each weight that changes, by its name in the graph,
+and ``optimizer/KEY/NAME`` for the optimiser's state. Everything else is JSON in the header.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _HEADER = "rsparse"
 
 @dataclass
 class State:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes
     ----------
     epoch, batch : int
-        What is next: epochs count from 0, batches within one.
+        The next epoch, and the next batch within it; both count from 0.
     score : Score
-        Of this epoch's batches so far.
+        The score of this epoch's batches so far.
     history : list of dict
-        The finished epochs' figures, the first of them those before any training.
+        The figures of the finished epochs; the first entry is from before the training.
     best : dict of str to Tensor
-        The weights after the epoch of the lowest validation loss.
+        The weights after the epoch with the lowest validation loss.
     """
 
     epoch: int = 0
@@ -48,7 +48,7 @@ class State:
 def save_checkpoint(
     path: Path, run: str, state: State, trainable: Trainable, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write a checkpoint, whole or not at all; ``run`` tells which training it belongs to."""
+    """Write a checkpoint, whole or not at all; ``run`` identifies the training it belongs to."""
     from safetensors.torch import save
 
     tensors = {f"now/{name}": tensor for name, tensor in trainable.tensors().items()}
@@ -72,7 +72,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, run: str, trainable: Trainable, optimizer: torch.optim.Optimizer
 ) -> State | None:
-    """Take up the checkpoint of a training; ``None`` where there is none, or one of another run.
+    """Resume from the checkpoint of a training; ``None`` if there is none or it is another run's.
 
     Raises
     ------
@@ -113,11 +113,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
             header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
         return header, load(read_bytes(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is a damaged checkpoint; remove it to start anew") from error
+        raise InputError(f"{path}: is a damaged checkpoint; remove it to start again") from error
 
 
 def _by_part(tensors: Tensors) -> dict[str, Tensors]:
-    """``{"now": {…}, "best": {…}, "optimizer/exp_avg": {…}}``."""
+    """Group tensors as ``{"now": {…}, "best": {…}, "optimizer/exp_avg": {…}}``."""
     parts: dict[str, Tensors] = {}
     for key, tensor in tensors.items():
         part, _, name = key.partition("/")
@@ -129,7 +129,7 @@ def _by_part(tensors: Tensors) -> dict[str, Tensors]:
 
 
 def _like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """A tensor where and how ``other`` lies; a counter stays on the CPU, as optimisers want it."""
+    """Move a tensor to the device and layout of ``other``; counters stay on the CPU."""
     if value.dim() == 0:
         return value
     return torch.empty_like(other, dtype=value.dtype).copy_(value)

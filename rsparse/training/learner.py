@@ -1,8 +1,9 @@
-"""A classifier that learns: losses, gradients and steps.
+"""Train a classifier: compute losses and gradients, and take optimisation steps.
 
-A batch is computed in shards, one core each, and their gradients are summed in the order of the
-shards. So the sums are the same for any number of cores, memory follows the shards and not the
-batch, and two cores do twice the work, which torch's own threads do not on small convolutions.
+A batch is split into shards. Each core computes a shard at a time, and gradients are summed in the
+order of the shards. The sums are therefore the same for any number of cores, and memory depends on
+the shards, not on the batch. Two cores do twice the work; torch's own threads do not achieve that
+for small convolutions.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Gradients = tuple[torch.Tensor, ...]
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over some images: of losses, of right answers, and how many images they were."""
+    """Sums over images: of their losses, of correct predictions, and the number of images."""
 
     loss: float = 0.0
     right: int = 0
@@ -41,7 +42,7 @@ class Score:
 
 
 class Learner:
-    """What a training changes, and how.
+    """Computes scores and gradients, and updates the weights.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ class Learner:
     precision : str
         ``float32`` or ``bf16``.
     threads : int
-        Cores that compute shards. On a GPU they read images, and purify those that are attacked.
+        Cores that compute shards. With a GPU, they read images and purify attacked ones.
     adversaries : Adversaries, optional
-        What images are shown behind after they are attacked.
+        The defenses that purify images after they are attacked.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Learner:
         self._purifying = ThreadPoolExecutor(threads) if serial else None
 
     def step(self, shards: Sequence[Shard], rate: float) -> Score:
-        """Learn from a batch with a learning rate; the score before the step."""
+        """Learn from a batch with a learning rate; return the score before the step."""
         n_images = sum(len(shard.labels) for shard in shards)
         total, sums = Score(), None
         for score, gradients in self._computing.map(
@@ -94,21 +95,21 @@ class Learner:
         return total
 
     def gradients(self, shard: Shard, n_images: int) -> tuple[Score, Gradients]:
-        """The gradients of a shard's share of the mean loss over ``n_images``."""
+        """Return a shard's score, and the gradients of its part of the mean loss."""
         with self._autocast():
             losses, score = self._losses(shard)
-        wanted = list(self.trainable.parameters.values())
+        parameters = list(self.trainable.parameters.values())
         return score, torch.autograd.grad(
-            losses.sum() / n_images, wanted, allow_unused=True, materialize_grads=True
+            losses.sum() / n_images, parameters, allow_unused=True, materialize_grads=True
         )
 
     def scores(self, shards: Iterable[Shard]) -> Score:
-        """How good the answers to some shards are, nothing of which is learned."""
+        """Score some shards without learning from them."""
         with self._own_statistics():
             return sum(self._computing.map(self._score, shards), Score())
 
     def close(self) -> None:
-        """Let the cores go."""
+        """Stop the threads."""
         self._computing.shutdown(cancel_futures=True)
         if self._purifying is not None:
             self._purifying.shutdown(cancel_futures=True)
@@ -118,27 +119,24 @@ class Learner:
             return self._losses(shard)[1]
 
     def _losses(self, shard: Shard) -> tuple[torch.Tensor, Score]:
-        """The losses of a shard's images, (n,), and their score."""
+        """Return the losses (n,) of a shard's images, and their score."""
         x = self._shown(shard)
         logits = self.twin(x).float()
         if self.teacher is None:
-            wanted, shares = (
+            targets, shares = (
                 torch.from_numpy(values).to(self.device) for values in (shard.labels, shard.shares)
             )
-            losses = label_loss(logits, wanted, self.parameters.label_smoothing, shares)
+            losses = label_loss(logits, targets, self.parameters.label_smoothing, shares)
         else:
             with torch.no_grad():
-                targets = self.teacher(self._tensor(shard.clean)).float()
-            wanted = targets.argmax(1)
-            losses = distillation_loss(logits, targets, self.parameters.temperature)
-        right = int((logits.detach().argmax(1) == wanted).sum())
+                teacher_logits = self.teacher(self._tensor(shard.clean)).float()
+            targets = teacher_logits.argmax(1)
+            losses = distillation_loss(logits, teacher_logits, self.parameters.temperature)
+        right = int((logits.detach().argmax(1) == targets).sum())
         return losses, Score(float(losses.detach().double().sum()), right, len(shard.labels))
 
     def _shown(self, shard: Shard) -> torch.Tensor:
-        """The images of a shard, attacked and then purified where it says so.
-
-        They are (n, 3, h, w) in [0, 1].
-        """
+        """The images of a shard, (n, 3, h, w) in [0, 1], attacked and purified as it says."""
         x = self._tensor(shard.images)
         attacked = np.flatnonzero(shard.eps)
         if len(attacked):
@@ -146,15 +144,15 @@ class Learner:
             eps = torch.from_numpy(shard.eps[attacked]).to(self.device)
             with self._own_statistics():
                 x[rows] = bim(self.twin, x[rows], eps, self.parameters.attack_steps)
-        behind = [
+        defended = [
             n for n, version in enumerate(shard.versions) if self.adversaries.changes(version)
         ]
-        if behind:
-            x[behind] = self._purified(x[behind], [shard.versions[n] for n in behind])
+        if defended:
+            x[defended] = self._purified(x[defended], [shard.versions[n] for n in defended])
         return x
 
     def _purified(self, x: torch.Tensor, versions: Sequence[str]) -> torch.Tensor:
-        """Attacked images as they look behind the defenses of their versions."""
+        """Purify attacked images with the defenses of their versions."""
         pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         over = map if self._purifying is None else self._purifying.map
         return self._tensor(np.stack([*over(self.adversaries.shown, versions, pixels)]))
@@ -169,7 +167,7 @@ class Learner:
 
     @contextmanager
     def _own_statistics(self) -> Iterator[None]:
-        """Let batch normalisations use what they have gathered, and gather nothing."""
+        """Let batch normalisations use their running statistics without updating them."""
         if not self.trainable.has_statistics:
             yield
             return
@@ -181,7 +179,7 @@ class Learner:
 
 
 def make_optimizer(trainable: Trainable, parameters: TrainParameters) -> torch.optim.Optimizer:
-    """AdamW or SGD over what can be trained; biases and normalisations do not decay."""
+    """Create AdamW or SGD for the trainable weights; biases and normalisations do not decay."""
     free = list(trainable.parameters.values())
     groups = [
         {"params": [p for p in free if p.dim() > 1], "weight_decay": parameters.weight_decay},
@@ -197,23 +195,23 @@ def make_optimizer(trainable: Trainable, parameters: TrainParameters) -> torch.o
 def read_ahead(
     read: Callable[[Any], Shard], batches: Iterable[Sequence[Any]], threads: int
 ) -> Iterator[list[Shard]]:
-    """The shards of each batch, in order; while one batch is in work, the next one is read."""
+    """Yield the shards of each batch in order; the next batch is read while one is processed."""
     with ThreadPoolExecutor(threads) as pool:
-        before = None
+        current = None
         try:
             for batch in batches:
-                coming = [pool.submit(read, part) for part in batch]
-                if before is not None:
-                    yield [future.result() for future in before]
-                before = coming
-            if before is not None:
-                yield [future.result() for future in before]
+                upcoming = [pool.submit(read, part) for part in batch]
+                if current is not None:
+                    yield [future.result() for future in current]
+                current = upcoming
+            if current is not None:
+                yield [future.result() for future in current]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _frozen_copy(twin: Twin) -> Twin:
-    """The network as it is now, which nothing changes any more."""
+    """Return a frozen copy of the network."""
     frozen = copy.deepcopy(twin).eval()
     return frozen.requires_grad_(False)
 

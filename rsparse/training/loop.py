@@ -1,4 +1,4 @@
-"""Epochs of steps, a validation after each, the best weights kept; it can stop anywhere."""
+"""Run a training: epochs, validation after each, the best weights kept, resumable at any point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rsparse.training.learner import Learner, Score, read_ahead
 from rsparse.training.samples import (
     Sample,
     Shard,
-    Showing,
+    View,
     draw,
     epoch_order,
     load_shard,
@@ -29,11 +29,11 @@ SAVE_EVERY = 64
 """Steps between two checkpoints within an epoch."""
 
 SHARD_SIZE = 4
-"""Images that a core computes together; more are slower, since they do not stay in its cache."""
+"""Number of images that a core computes together; more are slower, since they exceed its cache."""
 
 
-class Trained(NamedTuple):
-    """What came of a training: its figures by epoch, and those of the weights to be written."""
+class TrainingResult(NamedTuple):
+    """Result of a training: its figures by epoch, and those of the weights to write."""
 
     history: list[dict[str, Any]]
     written: dict[str, Any]
@@ -46,16 +46,16 @@ class Training:
     ----------
     learner : Learner
     classifier : Classifier
-        It tells how images are fitted to the network.
+        It fits images to the network's input.
     parts : two sequences of Sample
-        To train on, and to validate on.
+        The training set and the validation set.
     purified : sequence of str
-        The versions that are shown beside the clean one and the learner's adversarial ones.
+        The purified versions, in addition to the clean one and the learner's adversarial ones.
     parameters : TrainParameters
     checkpoint : Path
-        Where the state is kept.
+        The file that stores the state.
     run : str
-        What tells this training from others.
+        Identifies this training.
     threads : int
         Cores that read images.
     """
@@ -83,8 +83,8 @@ class Training:
         self.state = found or State()
         self.resumed = len(self.state.history)
 
-    def run(self, progress: Progress) -> Trained:
-        """Train to the end, and leave the weights that are to be written in the twin."""
+    def run(self, progress: Progress) -> TrainingResult:
+        """Train to the end, and leave the weights to be written in the twin."""
         state = self.state
         if not state.history:
             progress.start("validate", len(self.held_out) * len(self.shares))
@@ -98,17 +98,17 @@ class Training:
         share = self.parameters.original_share
         if share == 0 or best == 0:
             self.learner.trainable.load(state.best)
-            return Trained(state.history, state.history[best]["validation"])
+            return TrainingResult(state.history, state.history[best]["validation"])
         self.learner.trainable.load(averaged(state.best, self.original, share))
         progress.start("validate", len(self.held_out) * len(self.shares))
-        return Trained(state.history, self._figures(self._validate(progress)))
+        return TrainingResult(state.history, self._figures(self._validate(progress)))
 
     def _train_epoch(self, progress: Progress) -> None:
-        """The batches of an epoch that are still to do."""
+        """Run the remaining batches of an epoch."""
         state, values = self.state, self.parameters
         n_validated = len(self.held_out) * len(self.shares)
         done = state.batch * values.batch_size
-        progress.start(self._told(), len(self.shown) + n_validated, done)
+        progress.start(self._status(), len(self.shown) + n_validated, done)
         for shards in self._read(self._batches(state.epoch, state.batch)):
             step = state.epoch * self.n_batches + state.batch
             rate = learning_rate(
@@ -118,11 +118,11 @@ class Training:
             state.score += score
             state.batch += 1
             progress.advance(score.images)
-            progress.tell(self._told())
+            progress.tell(self._status())
             if state.batch % SAVE_EVERY == 0 and state.batch < self.n_batches:
                 self._save()
 
-    def _told(self) -> str:
+    def _status(self) -> str:
         """``epoch 3 of 10: loss 1.234, accuracy 71 %``; with ``distill``, agreement."""
         state = self.state
         text = f"epoch {state.epoch + 1} of {self.parameters.epochs}"
@@ -132,8 +132,8 @@ class Training:
         share = f"{self.parameters.score} {100 * figures['accuracy']:.0f} %"
         return f"{text}: loss {figures['loss']:.3f}, {share}"
 
-    def _batches(self, epoch: int, start: int) -> Iterator[Sequence[Showing]]:
-        """How the images of an epoch's batches are shown, from the batch ``start`` on."""
+    def _batches(self, epoch: int, start: int) -> Iterator[Sequence[View]]:
+        """Yield the views of an epoch's batches, from batch ``start`` on."""
         values = self.parameters
         order = epoch_order(len(self.shown), values.seed, epoch)
         for numbers in list(chunked(order.tolist(), values.batch_size))[start:]:
@@ -142,19 +142,19 @@ class Training:
             ]
 
     def _validate(self, progress: Progress) -> dict[str, Score]:
-        """The scores of all versions of what is held out, whole and attacked with all of eps."""
+        """Score all versions of the validation set, uncropped and attacked with the full eps."""
         scores = {}
         for version in self.shares:
             eps = self.parameters.eps if version in self.adversarial else 0.0
-            showings = [Showing(sample, version, eps=eps) for sample in self.held_out]
+            views = [View(sample, version, eps=eps) for sample in self.held_out]
             scores[version] = Score()
-            for shards in self._read(chunked(showings, self.parameters.batch_size)):
+            for shards in self._read(chunked(views, self.parameters.batch_size)):
                 score = self.learner.scores(shards)
                 scores[version] += score
                 progress.advance(score.images)
         return scores
 
-    def _read(self, batches: Iterator[Sequence[Showing]]) -> Iterator[list[Shard]]:
+    def _read(self, batches: Iterator[Sequence[View]]) -> Iterator[list[Shard]]:
         size = self.parameters.shard_size or self._shard_size()
         parts = (list(chunked(batch, size)) for batch in batches)
         needs_clean = self.parameters.distill
@@ -162,7 +162,7 @@ class Training:
         return read_ahead(read, parts, self.threads)
 
     def _shard_size(self) -> int:
-        """The whole batch where it has to be, or better is, seen at once."""
+        """The size of a shard: the whole batch if it has to be, or is better, computed at once."""
         learner = self.learner
         whole = learner.trainable.has_statistics or learner.device.type != "cpu"
         return self.parameters.batch_size if whole else SHARD_SIZE
@@ -171,9 +171,9 @@ class Training:
         """Add an epoch's figures, keep its weights if they are the best, and save."""
         state, figures = self.state, self._figures(validated)
         if not math.isfinite(figures["loss"]):
-            self.checkpoint.unlink(missing_ok=True)  # there is no going on from here
+            self.checkpoint.unlink(missing_ok=True)  # training cannot continue from here
             raise InputError(
-                f"the validation loss is no finite number after epoch {len(state.history)}; "
+                f"the validation loss is not finite after epoch {len(state.history)}; "
                 "try a lower --learning-rate"
             )
         state.history.append(
@@ -190,7 +190,7 @@ class Training:
         self._save()
 
     def _figures(self, validated: dict[str, Score]) -> dict[str, Any]:
-        """The loss of what was validated, and the figures of each version."""
+        """The validation loss, and the figures of each version."""
         by_version = {version: figures_of(score) for version, score in validated.items()}
         loss = sum(share * by_version[version]["loss"] for version, share in self.shares.items())
         return {"loss": loss, "versions": by_version}
@@ -206,7 +206,7 @@ class Training:
 
 
 def averaged(best: Tensors, original: Tensors, share: float) -> Tensors:
-    """``share`` of the original's weights and the rest of the best ones, by name."""
+    """Mix ``share`` of the original weights with 1 − ``share`` of the best ones, by name."""
     return {name: (1 - share) * best[name] + share * original[name] for name in best}
 
 

@@ -1,4 +1,4 @@
-"""What is minimised, and the attack on the weights as they change."""
+"""Define the training losses, and the attack on the current weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def label_loss(
     smoothing: float,
     shares: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Cross-entropy with labels (n,), a share of which is spread over all classes; (n,).
+    """Cross-entropy (n,) with labels (n,), smoothed by spreading a share over all classes.
 
-    ``shares`` (n,) tell how much of each image is itself, where images are blended with the ones
-    before them (mixup, Zhang et al. 2018); each counts with its label.
+    With mixup (Zhang et al. 2018) each image is blended with the one before it. ``shares`` (n,)
+    give the weight of the image itself; the two labels are weighted accordingly.
     """
     losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
     if shares is None or bool((shares == 1).all()):
@@ -31,23 +31,24 @@ def distillation_loss(
 ) -> torch.Tensor:
     """T²·KL(softmax(targets / T) ‖ softmax(logits / T)) of (n, classes), (n,).
 
-    Hinton et al. 2015; the factor keeps gradients of one size for any temperature. Never below 0,
-    not by rounding either: weights that say the same are not beaten by others that do.
+    Hinton et al. 2015; the factor T² keeps the size of gradients independent of the temperature.
+    Rounding cannot make the loss negative, so among weights that equal the teacher, the first win.
     """
-    found = functional.log_softmax(logits / temperature, dim=1)
-    wanted = functional.log_softmax(targets / temperature, dim=1)
-    divergence = (wanted.exp() * (wanted - found)).sum(1)
+    student = functional.log_softmax(logits / temperature, dim=1)
+    teacher = functional.log_softmax(targets / temperature, dim=1)
+    divergence = (teacher.exp() * (teacher - student)).sum(1)
     return temperature**2 * divergence.clamp_min(0)
 
 
 def bim(
     network: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor, steps: int = 1
 ) -> torch.Tensor:
-    """Images some steps of BIM away, clipped and rounded to 8 bits as a file would be.
+    """Attack images with some steps of BIM, clipped and rounded to 8 bits like a stored file.
 
-    One step, of eps, is FGSM; more, of 2 eps / steps, reach eps and leave as many to move along it
-    (Kurakin et al. 2017). They lead away from what the network says itself of the image: with the
-    label, the change would tell the label to the network ("label leaking", the same).
+    One step of size eps is FGSM. With more, of size 2 eps / steps, half of them suffice to reach
+    eps and the rest move along it (Kurakin et al. 2017). The attack moves away from the network's
+    own prediction: with the true label, the change would reveal the label to the network ("label
+    leaking", same paper).
 
     Parameters
     ----------
@@ -64,13 +65,13 @@ def bim(
     x = x.detach()
     limit = (eps / 255).reshape(-1, 1, 1, 1)
     step = limit * min(1.0, 2 / steps)
-    moved, said = x, None
+    moved, predicted = x, None
     for _ in range(steps):
         with torch.enable_grad():
             moved = moved.detach().requires_grad_(True)
             logits = network(moved).float()
-            said = logits.argmax(1).detach() if said is None else said
-            loss = functional.cross_entropy(logits, said, reduction="sum")
+            predicted = logits.argmax(1).detach() if predicted is None else predicted
+            loss = functional.cross_entropy(logits, predicted, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, moved)
         change = (moved.detach() + step * gradient.sign() - x).clamp(-limit, limit)
         moved = (x + change).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""From a classifier and images to the same graph with other weights."""
+"""Retrain a classifier on images: the same graph with new weights."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from rsparse.work.workers import one_thread
 
 
 @dataclass(frozen=True)
-class Retrained:
-    """A model with other weights, and how it got them.
+class RetrainedModel:
+    """A model with new weights, and how it was trained.
 
-    ``written`` is what validation said of the weights; ``layers`` were trained; ``resumed``
-    entries of the ``history`` are an earlier run's.
+    ``written`` holds the validation figures of the weights; ``layers`` is the number of trained
+    layers; ``resumed`` is the number of entries in ``history`` that come from an earlier run.
     """
 
     file: OnnxFile
@@ -51,32 +51,32 @@ def retrain(
     checkpoint: Path,
     run: str,
     progress: Progress,
-) -> Retrained:
-    """Train on the first part, keep what was best on the second, and put it into the graph.
+) -> RetrainedModel:
+    """Train on the first part, keep the weights that are best on the second, and store them.
 
     Parameters
     ----------
     classifier : Classifier
     file : OnnxFile
-        Of the classifier, its softmax included.
+        The classifier's file, softmax included.
     parts : two sequences of Sample
     purified : sequence of str
-        How the samples' purified versions are called.
+        The names of the samples' purified versions.
     adversaries : Adversaries
-        The versions that are attacked as they are shown.
+        The adversarial versions, which are attacked during training.
     parameters : TrainParameters
     device, precision : str
-        As they were found, not ``auto``.
+        Resolved values, not ``auto``.
     threads : int
     checkpoint : Path
     run : str
-        What tells this training from others.
+        Identifies this training.
     progress : Progress
 
     Raises
     ------
     InputError
-        If the graph cannot be trained, or onnxruntime gives other logits for it afterwards.
+        If the graph cannot be trained, or onnxruntime gives different logits for it afterwards.
     """
     trainable = open_trainable(classifier, parameters, device)
     with one_torch_thread(), one_thread():
@@ -91,16 +91,16 @@ def retrain(
     trainable.use_batch_statistics(False)
     changed = with_weights(file, trainable.weights())
     _check(classifier, changed, trainable)
-    return Retrained(changed, history, written, len(trainable.layers), training.resumed)
+    return RetrainedModel(changed, history, written, len(trainable.layers), training.resumed)
 
 
 def open_trainable(classifier: Classifier, parameters: TrainParameters, device: str) -> Trainable:
-    """The classifier's twin with the weights of the chosen layers free.
+    """Return the classifier's twin with the weights of the chosen layers trainable.
 
     Raises
     ------
     InputError
-        If it has no twin, or no such layers.
+        If the classifier has no twin, or no such layers.
     """
     twin = load_twin(classifier, device, trainable=True)
     layers = find_layers(classifier, twin)
@@ -110,9 +110,9 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
 
 
 def _check(classifier: Classifier, file: OnnxFile, trainable: Trainable) -> None:
-    """See that onnxruntime gives the retrained graph's logits as torch does, on the CPU."""
+    """Check that onnxruntime and torch give the same logits for the retrained graph, on the CPU."""
     try:
         retrained = Classifier(classifier.path, classifier.spec, file=file)
         check_parity(retrained, trainable.twin.to("cpu"))
     except InputError as error:
-        raise InputError(f"the retrained model is not written: {error}") from error
+        raise InputError(f"the retrained model was not written: {error}") from error

@@ -1,7 +1,7 @@
-"""What a network is shown: images of a split, in an order, in one of their versions, augmented.
+"""Prepare the training images: split, order, choice of version, and augmentation.
 
-Every draw follows from the seed, the epoch and the image's name alone, so an interrupted training
-goes on with the numbers that an uninterrupted one would have drawn.
+Every random draw depends only on the seed, the epoch and the image's name, so an interrupted
+training continues with the same draws as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _ASPECTS = (3 / 4, 4 / 3)
 
 @dataclass(frozen=True)
 class Sample:
-    """An image: its files by version, their digests, and its label where there is one.
+    """An image: its files and their digests by version, and its label if there is one.
 
-    A version without a file is adversarial: it is made of the clean one when it is shown.
+    A version without a file is adversarial: it is made from the clean one during training.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Sample:
     label: int
 
     def stored(self, version: str) -> str:
-        """The version whose file is read."""
+        """The version whose file is read for ``version``."""
         return version if version in self.files else CLEAN
 
     def load(self, version: str) -> Pixels:
-        """The pixels of a version, (h, w, 3) uint8.
+        """Read the pixels of a version, (h, w, 3) uint8.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Box:
-    """The part of an image that is shown, in shares of its height and width."""
+    """The crop of an image, as shares of its height and width."""
 
     top: float = 0.0
     left: float = 0.0
@@ -65,7 +65,7 @@ class Box:
     width: float = 1.0
 
     def cut(self, image: Pixels) -> Pixels:
-        """The part of an image, at least one pixel."""
+        """Crop an image; the result has at least one pixel."""
         rows, columns = image.shape[:2]
         top, left = int(self.top * rows), int(self.left * columns)
         bottom = max(top + 1, round((self.top + self.height) * rows))
@@ -74,11 +74,11 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Showing:
-    """How one image is shown: in which version, which part of it, mirrored, and how attacked.
+class View:
+    """One augmented view of an image: its version, crop, mirroring and attack.
 
-    ``eps`` is the attack's, in grey levels; 0 attacks nothing. ``share`` is how much of what is
-    shown it makes up, the rest being its neighbour in the shard.
+    ``eps`` is the strength of the attack in grey levels; 0 means no attack. ``share`` is the
+    image's weight in the blend with its neighbour in the shard.
     """
 
     sample: Sample
@@ -96,16 +96,16 @@ class Shard:
     Attributes
     ----------
     images : uint8 array of shape (n, h, w, 3)
-        As the network sees them, before any attack.
+        The network's input, before any attack.
     clean : uint8 array of shape (n, h, w, 3)
-        The clean versions in the same parts, of which a teacher tells the targets.
+        The same crops of the clean versions, from which a teacher computes the targets.
     versions : tuple of str
-        What each image is shown as; those that are adversarial still have to be attacked.
+        The version of each image; adversarial ones still have to be attacked.
     labels : int64 array of shape (n,)
     eps : float32 array of shape (n,), in grey levels
     shares : float32 array of shape (n,), in [0.5, 1]
-        How much of ``images`` and ``clean`` is each image itself; the rest is the one before it,
-        the last one before the first.
+        The weight of each image itself in ``images`` and ``clean``. The rest is the image before
+        it; the first image is blended with the last.
     """
 
     images: Pixels
@@ -119,17 +119,17 @@ class Shard:
 def split(
     samples: Sequence[Sample], parameters: TrainParameters
 ) -> tuple[list[Sample], list[Sample]]:
-    """The samples to train on and those to validate on, at least one of each.
+    """Split samples into a training set and a validation set, each with at least one sample.
 
-    Which part an image belongs to depends on its name and the seed, and little on the others.
+    Which set an image belongs to depends on its name and the seed, and hardly on the others.
 
     Raises
     ------
     InputError
-        If there is but one image.
+        If there are fewer than two images.
     """
     if len(samples) < 2:
-        raise InputError("training needs at least 2 images, one of them to validate on")
+        raise InputError("training needs at least 2 images, one of them for validation")
     key = {s.name: sha256_of(f"{parameters.seed} {_SPLIT} {s.name}".encode()) for s in samples}
     kept = min(max(1, round(parameters.validation * len(samples))), len(samples) - 1)
     held = set(sorted(key, key=lambda name: key[name])[:kept])
@@ -138,16 +138,17 @@ def split(
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of an epoch, a permutation of (n,)."""
+    """The order of the samples in an epoch, a permutation of shape (n,)."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(n)
 
 
 def shares_of(
     purified: Sequence[str], adversarial: Sequence[str], parameters: TrainParameters
 ) -> dict[str, float]:
-    """How much of what is trained on each version makes up, and so counts in validation.
+    """The share of each version in the training, which is also its weight in validation.
 
-    The clean version comes first; purified ones are alike, and so are adversarial ones.
+    The clean version comes first. All purified versions have equal shares, and so do all
+    adversarial ones.
 
     Examples
     --------
@@ -175,14 +176,14 @@ def draw(
     adversarial: Sequence[str],
     parameters: TrainParameters,
     epoch: int,
-) -> Showing:
-    """How a sample is shown in an epoch.
+) -> View:
+    """Draw the view of a sample in an epoch.
 
     Parameters
     ----------
     sample : Sample
     purified, adversarial : sequence of str
-        The versions that are shown beside the clean one, as often as the parameters say.
+        The versions besides the clean one; the parameters set how often each is drawn.
     parameters : TrainParameters
     epoch : int
     """
@@ -193,7 +194,7 @@ def draw(
     is_stored = version in sample.files
     eps = 0.0 if is_stored else float(rng.uniform(0, parameters.eps))
     share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
-    return Showing(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
+    return View(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
 
 
 def _draw_version(
@@ -211,7 +212,7 @@ def _draw_version(
 
 
 def draw_box(rng: np.random.Generator, smallest: float) -> Box:
-    """A part of ``smallest`` to all of an image's area, at most 4:3 off its own shape."""
+    """Draw a crop of ``smallest`` to 1 of the image's area, its aspect changed by at most 4:3."""
     if smallest == 1:
         return Box()
     area = rng.uniform(smallest, 1)
@@ -221,33 +222,33 @@ def draw_box(rng: np.random.Generator, smallest: float) -> Box:
     return Box(float(top), float(left), float(height), float(width))
 
 
-def load_shard(showings: Iterable[Showing], classifier: Classifier, needs_clean: bool) -> Shard:
-    """Read, cut, fit, mirror and blend the images of some showings.
+def load_shard(views: Iterable[View], classifier: Classifier, needs_clean: bool) -> Shard:
+    """Read, crop, fit, mirror and blend the images of some views.
 
-    An image is fitted to the network's input as ``Classifier`` does it, rounded to 8 bits. What a
-    teacher is asked about is blended just as what is shown.
+    Images are fitted to the network's input as ``Classifier`` does, and rounded to 8 bits. The
+    images for the teacher are blended in the same way.
     """
-    shown = list(showings)
-    images = [_view(one, one.version, classifier) for one in shown]
+    batch = list(views)
+    images = [_load_view(one, one.version, classifier) for one in batch]
     clean = images
     if needs_clean:
         clean = [
-            image if one.sample.stored(one.version) == CLEAN else _view(one, CLEAN, classifier)
-            for one, image in zip(shown, images, strict=True)
+            image if one.sample.stored(one.version) == CLEAN else _load_view(one, CLEAN, classifier)
+            for one, image in zip(batch, images, strict=True)
         ]
-    shares = np.array([one.share for one in shown], np.float32)
+    shares = np.array([one.share for one in batch], np.float32)
     return Shard(
         _blended(np.stack(images), shares),
         _blended(np.stack(clean), shares),
-        tuple(one.version for one in shown),
-        np.array([one.sample.label for one in shown], np.int64),
-        np.array([one.eps for one in shown], np.float32),
+        tuple(one.version for one in batch),
+        np.array([one.sample.label for one in batch], np.int64),
+        np.array([one.eps for one in batch], np.float32),
         shares,
     )
 
 
 def _blended(images: Pixels, shares: NDArray[np.float32]) -> Pixels:
-    """Each image with what is not its share taken from the one before it."""
+    """Blend each image with the one before it, by its share."""
     if (shares == 1).all():
         return images
     weights = shares[:, None, None, None]
@@ -255,7 +256,7 @@ def _blended(images: Pixels, shares: NDArray[np.float32]) -> Pixels:
     return np.rint(mixed).astype(np.uint8)
 
 
-def _view(showing: Showing, version: str, classifier: Classifier) -> Pixels:
-    part = showing.box.cut(showing.sample.load(showing.sample.stored(version)))
+def _load_view(view: View, version: str, classifier: Classifier) -> Pixels:
+    part = view.box.cut(view.sample.load(view.sample.stored(version)))
     fitted = classifier.fit_to_input(part)
-    return fitted[:, ::-1] if showing.mirrored else fitted
+    return fitted[:, ::-1] if view.mirrored else fitted

@@ -1,4 +1,4 @@
-"""How the learning rate goes, and when to stop."""
+"""Schedule the learning rate and decide when to stop."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 
 def learning_rate(step: int, n_steps: int, peak: float, warmup: float) -> float:
-    """The learning rate of a step: a rise to the peak, then half a cosine down to 0.
+    """Return the learning rate of a step: linear warm-up to the peak, then half a cosine to 0.
 
     Parameters
     ----------
     step : int
-        From 0.
+        Counted from 0.
     n_steps : int
-        Of the whole training, as if nothing stopped it early.
+        Number of steps of the whole training if nothing stops it early.
     peak : float
     warmup : float
-        Share of the steps that rise, linearly.
+        Share of the steps used for the warm-up.
 
     Examples
     --------
@@ -31,14 +31,14 @@ def learning_rate(step: int, n_steps: int, peak: float, warmup: float) -> float:
 
 
 def is_stuck(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the lowest loss is ``patience`` or more epochs old.
+    """Whether the lowest loss occurred ``patience`` or more epochs ago.
 
     Parameters
     ----------
     losses : sequence of float
-        Validation losses, the first of them before any training.
+        Validation losses; the first is from before the training.
     patience : int or None
-        ``None`` never stops.
+        ``None`` means never.
 
     Examples
     --------
@@ -49,5 +49,5 @@ def is_stuck(losses: Sequence[float], patience: int | None) -> bool:
 
 
 def best_epoch(losses: Sequence[float]) -> int:
-    """The first epoch of the lowest loss."""
+    """The first epoch with the lowest loss."""
     return min(range(len(losses)), key=lambda epoch: losses[epoch])

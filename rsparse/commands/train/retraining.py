@@ -29,7 +29,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
-from rsparse.training.adversaries import ADVERSARIAL, Behind
+from rsparse.training.adversaries import ADVERSARIAL, AdversarialDefenses
 from rsparse.training.samples import CLEAN
 from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress
@@ -64,12 +64,11 @@ def train_on(
     dictionaries : mapping of str to Path, optional
         Files by the names that the defenses ask for; "" is the default one.
     adversarial_defenses : sequence of Defense
-        What adversarial images are shown behind, a version for each; else they are shown as they
-        are.
+        The defenses that purify adversarial images, one version for each; none by default.
     purified : sequence of Path
-        Folders of purified images that are there already.
+        Folders of images that are already purified.
     cache : Path, optional
-        Folder in which the purified images stay.
+        Folder in which to keep the purified images.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def train_on(
     if cache is not None and not defenses:
         raise InputError("--cache: keeps what --defense makes; name a defense")
     how = PurifyRunParameters(seed=parameters.seed)
-    behind = Behind(adversarial_defenses, dictionaries or {})
+    with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
     if defenses:
         height, width = check_training(
             paths,
@@ -90,7 +89,7 @@ def train_on(
             output,
             parameters,
             input_options,
-            behind=behind,
+            adversarial_defenses=with_dictionaries,
             labels=labels,
             plot=plot,
             overwrite=overwrite,
@@ -122,7 +121,7 @@ def train_on(
         parameters,
         input_options,
         purified=_all(made, purified),
-        behind=behind,
+        adversarial_defenses=with_dictionaries,
         labels=labels,
         plot=plot,
         workers=workers,

@@ -24,7 +24,7 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import MODEL, Record, Source
-from rsparse.training.adversaries import Behind, load_adversaries
+from rsparse.training.adversaries import AdversarialDefenses, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 from rsparse.work.device import choose_device
@@ -87,14 +87,14 @@ class TrainingRun:
         parameters: TrainParameters,
         input_options: InputOptions | None,
         purified: Mapping[str, Path],
-        behind: Behind | None,
+        adversarial_defenses: AdversarialDefenses | None,
         labels: Path | None,
         workers: Workers,
     ) -> None:
         require_training()
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
-        self.adversaries, self.dictionaries = load_adversaries(parameters, behind)
+        self.adversaries, self.dictionaries = load_adversaries(parameters, adversarial_defenses)
         self.device = choose_device(parameters.device, for_gradients=True).torch
         auto = "bf16" if self.device.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
@@ -126,9 +126,9 @@ class TrainingRun:
         """The job of retraining."""
         values = self.parameters.as_record()
         seed = values.pop("seed")
-        behind = [defense.as_record() for defense in self.adversaries.defenses.values()]
+        defenses = [defense.as_record() for defense in self.adversaries.defenses.values()]
         values |= {
-            **({"adversarial_defenses": behind} if behind else {}),
+            **({"adversarial_defenses": defenses} if defenses else {}),
             "device": self.device,
             "precision": self.precision,
             "labels": self.label_origin,

@@ -18,7 +18,7 @@ from rsparse.options.train import TrainParameters
 from rsparse.pictures.curve import draw_curve
 from rsparse.store.files import write_atomic
 from rsparse.store.journal import journal_beside
-from rsparse.training.adversaries import Behind
+from rsparse.training.adversaries import AdversarialDefenses
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -31,7 +31,7 @@ def train_model(
     input_options: InputOptions | None = None,
     *,
     purified: Mapping[str, Path] | None = None,
-    behind: Behind | None = None,
+    adversarial_defenses: AdversarialDefenses | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
     workers: Workers = LocalWorkers(),
@@ -52,8 +52,8 @@ def train_model(
         What the user says of the model's input.
     purified : mapping of str to Path, optional
         Folders of other versions of the same images, joined by name, and how they are called.
-    behind : Behind, optional
-        What adversarial images are shown behind; without it they are shown as they are.
+    adversarial_defenses : AdversarialDefenses, optional
+        The defenses that purify adversarial images; none by default.
     labels : Path, optional
         CSV file of the right classes; else those that come with the images. Distilling needs none.
     plot : Path, optional
@@ -73,7 +73,14 @@ def train_model(
             "--purified FOLDER takes what purify wrote"
         )
     run = TrainingRun(
-        paths, model, parameters, input_options, purified or {}, behind, labels, workers
+        paths,
+        model,
+        parameters,
+        input_options,
+        purified or {},
+        adversarial_defenses,
+        labels,
+        workers,
     )
     with journal_beside(output, run.job.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
@@ -94,7 +101,7 @@ def check_training(
     parameters: TrainParameters,
     input_options: InputOptions | None = None,
     *,
-    behind: Behind | None = None,
+    adversarial_defenses: AdversarialDefenses | None = None,
     labels: Path | None = None,
     plot: Path | None = None,
     overwrite: bool = False,
@@ -114,6 +121,8 @@ def check_training(
     from rsparse.training.retrained import open_trainable
 
     check_outputs(output, plot, [model, *paths], overwrite)
-    run = TrainingRun(paths, model, parameters, input_options, {}, behind, labels, LocalWorkers(1))
+    run = TrainingRun(
+        paths, model, parameters, input_options, {}, adversarial_defenses, labels, LocalWorkers(1)
+    )
     open_trainable(run.classifier, parameters, run.device)
     return run.classifier.spec.size
