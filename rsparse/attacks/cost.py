@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
 import numpy as np
@@ -21,7 +21,10 @@ from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 
 def seconds_per_pass(
-    classifier: Classifier, images: Sequence[Pixels], device: str = "cpu"
+    classifier: Classifier,
+    images: Sequence[Pixels],
+    device: str = "cpu",
+    factory: Callable[[Classifier, str], torch.nn.Module] = load_twin,
 ) -> float:
     """Measure the seconds per image for logits and the gradient of the pixels.
 
@@ -33,21 +36,23 @@ def seconds_per_pass(
         copies.
     device : str
         A torch device; on a CPU, one core is used.
+    factory : callable
+        Makes the module that is attacked, of a classifier and a device.
     """
-    twin = load_twin(classifier, device)
+    module = factory(classifier, device)
     fitted = [classifier.fit_to_input(image) for image in images]
     if device.startswith("cuda"):
-        fitted = [*islice(cycle(fitted), batch_that_fits(twin, classifier.spec.size, device))]
+        fitted = [*islice(cycle(fitted), batch_that_fits(module, classifier.spec.size, device))]
     x = to_unit(np.stack(fitted))
     batch = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(device)
     with one_torch_thread():
-        _pass(twin, batch)  # warm-up
+        _pass(module, batch)  # warm-up
         start = time.perf_counter()
-        _pass(twin, batch)
+        _pass(module, batch)
         return (time.perf_counter() - start) / len(fitted)
 
 
-def _pass(twin: torch.nn.Module, batch: torch.Tensor) -> None:
+def _pass(module: torch.nn.Module, batch: torch.Tensor) -> None:
     x = batch.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(twin(x).logsumexp(1).sum(), x)
+    (gradient,) = torch.autograd.grad(module(x).logsumexp(1).sum(), x)
     gradient.cpu()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
 
+    from rsparse.defenses import Defense, Resources
+
 RELATIVE_STEP = 0.2  # foolbox's; CleverHans's is 0.17 for BIM and 0.2 for MI-FGSM
 
 
@@ -34,12 +36,36 @@ class Attack(Parameters):
         does not fool it is a failure. Other attacks use up the change that they are allowed.
     norm : str or None
         The norm of ``limits``: l1, l2 or linf.
+    attacks_through : bool
+        Whether it can be made through a defense; such an attack has ``through``.
     """
 
     name: ClassVar[str]
     strengths: ClassVar[tuple[str, ...]] = ("eps",)
     seeks_minimum: ClassVar[bool] = False
     norm: ClassVar[str | None] = None
+    attacks_through: ClassVar[bool] = False
+
+    def through(
+        self, twin: torch.nn.Module, defense: Defense, resources: Resources
+    ) -> torch.nn.Module:
+        """The module to attack in place of a classifier's twin, so that the defense is attacked.
+
+        Parameters
+        ----------
+        twin : torch.nn.Module
+            Takes (n, 3, h, w) float32 RGB in [0, 1] and gives logits (n, n_classes).
+        defense : Defense
+        resources : Resources
+            What the defense needs.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes and gives what the twin does, and can be differentiated; how (such as by BPDA)
+            is the attack's own choice.
+        """
+        raise NotImplementedError
 
     def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Adversarial versions of ``x`` (n, 3, h, w) in [0, 1] with labels ``y`` (n,), unchecked.

@@ -15,6 +15,7 @@ from typing import Any
 from rsparse.attacks import Attack, attack_text
 from rsparse.commands.attack.run import AttackCost, AttackRun, alike, taken
 from rsparse.commands.attack.summary import AttackSummary
+from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.errors import InputError
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
@@ -102,6 +103,7 @@ def attack_chosen(
     input_options: InputOptions | None,
     chosen: Mapping[str, int],
     *,
+    through: AttackedDefense | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -114,9 +116,19 @@ def attack_chosen(
         As for ``attack_images``.
     chosen : mapping of str to int
         The labels of the images to attack, by name.
+    through : AttackedDefense, optional
+        The defense that the attacks are made through; without one they are made on the bare model.
+        What becomes of the images is measured on the bare model either way.
+
+    Raises
+    ------
+    InputError
+        As for ``attack_images``; also if an attack cannot be made through the defense.
     """
+    if through is not None:
+        refuse_unable(attacks, through.defense)
     places = {attack: output / attack_text(attack) for attack in attacks}
-    run = AttackRun(paths, model, input_options, None, parameters, workers, chosen)
+    run = AttackRun(paths, model, input_options, None, parameters, workers, chosen, through)
     return _attack_into(places, run, output, overwrite, progress)
 
 

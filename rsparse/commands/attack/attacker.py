@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +84,27 @@ def make_batches(targets: Iterable[Target], batch_size: int) -> list[Batch]:
     return [Batch(number, tuple(group)) for number, group in enumerate(groups)]
 
 
+class ModuleFactory(Protocol):
+    """Makes what an attack sees of a classifier; hashable, and can be pickled."""
+
+    def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
+        """A module in evaluation mode: logits (n, n_classes) of images (n, 3, h, w) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class BareModel:
+    """Makes the classifier's torch twin: what an attacker sees who knows of no defense."""
+
+    def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
+        """The twin."""
+        from rsparse.models.torch.twin import load_twin
+
+        return load_twin(classifier, device)
+
+
 @dataclass(frozen=True)
 class Attacker:
-    """A classifier, its twin for the gradients, and how images are put before them.
+    """A classifier, the module that is differentiated, and how images are put before them.
 
     It computes on one core of the CPU, so that the same sums are made in the same order on every
     machine; several cores take a batch each. A pickled one carries the model's path, and a
@@ -97,29 +115,29 @@ class Attacker:
     device: str
     keep_size: bool
     seed: int
+    factory: ModuleFactory = BareModel()
 
     def __reduce__(self) -> tuple[Any, ...]:
         model = self.classifier
-        return _attacker, (model.path, model.spec, self.device, self.keep_size, self.seed)
+        identity = self.device, self.keep_size, self.seed, self.factory
+        return _attacker, (model.path, model.spec, *identity)
 
     def check(self) -> Attacker:
-        """Load the twin, so that what cannot be attacked is said before any work is done."""
-        assert self.twin is not None
+        """Load the module, so that what cannot be attacked is said before any work is done."""
+        assert self.module is not None
         return self
 
     @cached_property
-    def twin(self) -> torch.nn.Module:
-        """The classifier in torch."""
-        from rsparse.models.torch.twin import load_twin
-
-        return load_twin(self.classifier, self.device)
+    def module(self) -> torch.nn.Module:
+        """What the attack sees."""
+        return self.factory(self.classifier, self.device)
 
     @property
     def batch_size(self) -> int:
         """Images that are attacked together where nothing else is said."""
         from rsparse.attacks.batches import batch_that_fits
 
-        return batch_that_fits(self.twin, self.classifier.spec.size, self.device)
+        return batch_that_fits(self.module, self.classifier.spec.size, self.device)
 
     def aim(
         self, images: Iterable[ImageFile], labels: Mapping[str, int]
@@ -155,7 +173,7 @@ class Attacker:
         seed = int(np.random.SeedSequence([self.seed, batch.number]).generate_state(1)[0])
         x = to_unit(self.load(batch))
         with _AT_THE_DEVICE, one_torch_thread():
-            return run_attack(self.twin, x, batch.labels, attack, seed)
+            return run_attack(self.module, x, batch.labels, attack, seed)
 
     def load(self, batch: Batch) -> Pixels:
         """The batch's benign images as they are attacked, (n, h, w, 3) uint8."""
@@ -243,8 +261,10 @@ class Aiming:
 
 
 @lru_cache(maxsize=1)
-def _attacker(path: Path, spec: InputSpec, device: str, keep_size: bool, seed: int) -> Attacker:
-    return Attacker(Classifier(path, spec), device, keep_size, seed)
+def _attacker(
+    path: Path, spec: InputSpec, device: str, keep_size: bool, seed: int, factory: ModuleFactory
+) -> Attacker:
+    return Attacker(Classifier(path, spec), device, keep_size, seed, factory)
 
 
 def predictions(

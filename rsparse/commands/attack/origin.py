@@ -9,6 +9,7 @@ from typing import Any
 
 from rsparse.attacks.parameters import Attack
 from rsparse.attacks.scaling import Scaling
+from rsparse.commands.attack.through import AttackedDefense
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.files import sha256_of, sha256_of_file
@@ -26,7 +27,7 @@ class Origin:
     """Everything that all attacks of one command have in common.
 
     ``labels`` are those known beforehand, ``label_origin`` tells where they were found, and
-    ``label_file`` is the CSV file, if it was one.
+    ``label_file`` is the CSV file, if it was one. ``through`` is the defense attacked through.
     """
 
     inputs: ImageInputs
@@ -36,6 +37,7 @@ class Origin:
     labels: Mapping[str, int]
     label_origin: str
     label_file: Path | None
+    through: AttackedDefense | None = None
 
     def job(self, attack: Attack) -> Job:
         """The job of one attack."""
@@ -47,11 +49,14 @@ class Origin:
             "labels": self.label_origin,
             "input": self.classifier.input_record(),
         }
-        known = {
+        known: dict[str, Any] = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
             "labels": sha256_of(to_line(self.labels)),
         }
+        if self.through is not None:
+            values["through"] = self.through.defense.as_record()
+            known["dictionaries"] = [source.sha256 for source in self.through.sources]
         return Job("attack", IMAGES, values, seed, known)
 
     def sources(self, digests: Mapping[str, str]) -> list[Source]:
@@ -59,7 +64,7 @@ class Origin:
         sources = [*self.inputs.sources(digests), self.classifier.source()]
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        return sources
+        return sources if self.through is None else [*sources, *self.through.sources]
 
     def record(
         self,

@@ -22,6 +22,7 @@ from rsparse.commands.attack.campaign import (
 )
 from rsparse.commands.attack.origin import SCALING, Origin
 from rsparse.commands.attack.summary import AttackSummary, summarize
+from rsparse.commands.attack.through import AttackedDefense, DefendedModel
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
@@ -101,7 +102,9 @@ class AttackRun:
         parameters: AttackRunParameters,
         workers: Workers,
         chosen: Mapping[str, int] | None = None,
+        through: AttackedDefense | None = None,
     ) -> None:
+        self.through = through
         self.inputs = load_inputs(paths)
         require_foolbox()
         device = choose_device(parameters.device, workers, for_gradients=True).torch
@@ -119,12 +122,25 @@ class AttackRun:
         self._batch_size = parameters.batch_size or self.attacker.batch_size
         self.parameters = replace(parameters, batch_size=self._batch_size)
         self.origin = Origin(
-            self.inputs, classifier, self.parameters, device, self.labels, self.label_origin, labels
+            self.inputs,
+            classifier,
+            self.parameters,
+            device,
+            self.labels,
+            self.label_origin,
+            labels,
+            through,
         )
         self.targets: list[Target] = []
         self.batches: list[Batch] = []
         self.failed: list[Entry] = []
         self.left_out = 0
+
+    def _attacker_of(self, attack: Attack) -> Attacker:
+        """Who carries out an attack: on the bare model, or through the defense."""
+        if self.through is None:
+            return self.attacker
+        return replace(self.attacker, factory=DefendedModel(attack, self.through)).check()
 
     def aim(self, progress: Progress) -> None:
         """Read and classify all images, and fix the batches in which they are attacked."""
@@ -201,7 +217,7 @@ class AttackRun:
             targets = [[target.image.name, target.digest, target.label] for target in self.targets]
             run = {**self.origin.job(unscaled).identity(), "targets": targets}
             kept = KeptResults(output, run)
-        campaign = Campaign(self.attacker, unscaled, kept)
+        campaign = Campaign(self._attacker_of(unscaled), unscaled, kept)
         summaries = {}
         for attack, folder in folders.items():
             scaling = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from rsparse.commands.attack.origin import Origin
 from rsparse.commands.attack.run import CHOSEN
+from rsparse.commands.attack.through import AttackedDefense
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import Selection
 from rsparse.errors import InputError
@@ -38,16 +39,21 @@ class AttackedFolders:
             raise InputError(f"{place}: holds other files; choose another output")
         attacked = {entry["name"] for entry in manifest["images"]}
         selected = self._selection.entries
-        self._origin(column.threat.attacked.name, manifest["parameters"]).refuse_other(
+        through = self._matrix.attacked_defense(column)
+        behind = "" if through is None else "through another defense or dictionary, "
+        self._origin(column.threat.attacked.name, through, manifest["parameters"]).refuse_other(
             place,
             column.attack,
             record_of(manifest),
             {e["name"]: e["source_sha256"] for e in selected if e["name"] in attacked},
-            "was made from other images, by another model, or with another seed or batch size",
+            f"was made from other images, by another model, {behind}or with another seed or "
+            "batch size",
         )
         return manifest
 
-    def _origin(self, model: str, made_with: Mapping[str, Any]) -> Origin:
+    def _origin(
+        self, model: str, through: AttackedDefense | None, made_with: Mapping[str, Any]
+    ) -> Origin:
         """What attacks on a model come from; what the plan leaves open is as it was made."""
         values = self._matrix.plan.parameters
         batch_size = values.batch_size or made_with.get("batch_size")
@@ -59,6 +65,7 @@ class AttackedFolders:
             self._selection.labels,
             CHOSEN,
             None,
+            through,
         )
 
     @cached_property

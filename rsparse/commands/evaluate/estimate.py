@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
+from rsparse.commands.attack.attacker import BareModel, ModuleFactory
+from rsparse.commands.attack.through import DefendedModel
 from rsparse.commands.evaluate.judge import is_judged
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.defended.judging import TOGETHER, Court
@@ -163,14 +165,16 @@ def _attack_seconds(
     from rsparse.attacks.cost import seconds_per_pass
 
     device = matrix.device.torch
-    runs: dict[str, set[Attack]] = {}
+    runs: dict[tuple[str, ModuleFactory], set[Attack]] = {}
     for column in columns:
         if column.threat is not None and column.attack is not None:
-            runs.setdefault(column.threat.attacked.name, set()).add(column.attack.unscaled())
+            attack, attacked = column.attack.unscaled(), matrix.attacked_defense(column)
+            factory = BareModel() if attacked is None else DefendedModel(attack, attacked)
+            runs.setdefault((column.threat.attacked.name, factory), set()).add(attack)
     seconds = sum(
-        seconds_per_pass(matrix.models[name], pictures, device)
+        seconds_per_pass(matrix.models[name], pictures, device, factory)
         * sum(attack.passes for attack in attacks)
-        for name, attacks in runs.items()
+        for (name, factory), attacks in runs.items()
     )
     return _Seconds(seconds, 0.0) if device == "cpu" else _Seconds(0.0, seconds)
 

@@ -151,8 +151,13 @@ class _Run:
     def _make(self, columns: Sequence[PlannedColumn]) -> None:
         """Attack and judge what is missing of some columns, once in a run."""
         columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
-        for model in dict.fromkeys(c.threat.attacked for c in columns if c.threat):
-            self._attack(model, [c for c in columns if c.threat and c.threat.attacked == model])
+        alike: dict[tuple[ModelChoice, str], list[PlannedColumn]] = {}
+        for column in columns:
+            if column.threat is not None:
+                key = column.threat.attacked, column.through_text
+                alike.setdefault(key, []).append(column)
+        for (model, _), together in alike.items():
+            self._attack(model, together)
         for column in columns:
             if column.attack is None:
                 self.found.entries[column] = {
@@ -162,7 +167,7 @@ class _Run:
             self._judge([c for c in columns if self.matrix.folder_of(c) == folder])
 
     def _attack(self, model: ModelChoice, columns: Sequence[PlannedColumn]) -> None:
-        """Make the attacked images of one model that are missing, and read all entries."""
+        """Make what is missing of attacks on a model through one defense; read all entries."""
         missing = {
             c.attack: c
             for c in columns
@@ -175,12 +180,13 @@ class _Run:
                 self.plan.images,
                 model.path,
                 list(missing),
-                self.plan.output / "attacks" / model.name,
+                self.matrix.folder_of(columns[0]).parent,
                 AttackRunParameters(
                     batch_size=values.batch_size, seed=values.seed, device=values.device
                 ),
                 model.input_options,
                 self.selection.labels,
+                through=self.matrix.attacked_defense(columns[0]),
                 workers=self.workers,
                 overwrite=self.overwrite,
                 progress=self.progress,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
+from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
 from rsparse.defended.judging import Court
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
@@ -89,8 +90,11 @@ class Matrix:
                 self.models[choice.name] = _load_other(choice, self.classifier)
         dictionaries, sources = load_dictionaries(plan.dictionaries)
         resources = Resources(dictionaries, plan.parameters.seed)
+        adaptive = any(threat.scenario.through for threat in plan.threats)
         for defense in plan.defenses:
             defense.check(resources)
+            if adaptive and defense != NoDefense():
+                refuse_unable(plan.attacks, defense)
         self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
         judging = self.device.for_images() if workers.can_share_device else CPU
         self.court = Court(resources, sources, judging)
@@ -101,6 +105,13 @@ class Matrix:
         threats, attacks = self.plan.threats, self.plan.attacks
         attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
         return [*map(PlannedColumn, self.plan.judges), *attacked]
+
+    def attacked_defense(self, column: PlannedColumn) -> AttackedDefense | None:
+        """The defense that a column is made through, with what it needs."""
+        if column.through is None or not column.through_text:
+            return None
+        court = self.court
+        return AttackedDefense.of(column.through, court.resources, court.dictionaries)
 
     def columns_of(self, threat: Threat, attack: Attack) -> list[PlannedColumn]:
         """The column of an attack; one for each defense where the scenario attacks through them."""
