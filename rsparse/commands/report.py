@@ -28,7 +28,7 @@ from rsparse.report.verdict import verdicts
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import read_bytes, safe_join, sha256_of_file
 from rsparse.store.images import Pixels, decode_image
-from rsparse.store.outputs import WholeFolder
+from rsparse.store.outputs import AtomicFolder
 from rsparse.work.progress import SILENT, Progress
 
 FORMATS = ("html", "md", "png", "csv")
@@ -97,7 +97,7 @@ def write_report(
         evaluated, or the output is taken.
     """
     chosen = _checked_formats(formats)
-    target = WholeFolder(output, _belongs_to_a_report, [folder], overwrite)
+    target = AtomicFolder(output, _belongs_to_a_report, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
     gallery, figures = Gallery(), figures_of(subjects)
     if "html" in chosen or "png" in chosen or "csv" in chosen:

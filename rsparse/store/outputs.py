@@ -13,7 +13,7 @@ from rsparse.errors import InputError, reason
 from rsparse.store.folders import refuse_overlap
 
 
-class WholeFolder:
+class AtomicFolder:
     """A folder that is written under a temporary name and then renamed.
 
     Parameters
