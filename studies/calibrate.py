@@ -19,10 +19,10 @@ import numpy as np
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.core.noise import Pixels, noise_level, period_two
-from rsparse.defenses import defense_text
+from rsparse.defenses import defense_text, parse_defenses
 from rsparse.defenses.policy import load_policy
 from rsparse.evaluation.files import load_evaluation
-from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.results import Column, Evaluation
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.store.images import decode_image

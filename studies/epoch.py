@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.measure import table
 from rsparse.commands.train.retraining import train_on
-from rsparse.evaluation.plan import parse_defenses
+from rsparse.defenses import parse_defenses
 from rsparse.work.progress import SILENT
 from studies import computing
 from studies.computing import EpochClock

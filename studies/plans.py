@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rsparse.commands.learn_dict import learn_dict
-from rsparse.defenses import defense_text, parse_defense
+from rsparse.defenses import defense_text, parse_defense, parse_defenses
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.scenarios import GrayBox, Scenario, Transfer
 from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters

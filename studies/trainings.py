@@ -18,8 +18,8 @@ from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
 from rsparse.commands.attack.attack import attack_images
 from rsparse.commands.train.retraining import purify_once, purifying_device, train_on
-from rsparse.defenses import defense_text, parse_defense
-from rsparse.evaluation.plan import Plan, parse_defenses
+from rsparse.defenses import defense_text, parse_defense, parse_defenses
+from rsparse.evaluation.plan import Plan
 from rsparse.evaluation.scenarios import (
     AdversarialTraining,
     AdversarialTrainingBlackBox,

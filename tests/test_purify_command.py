@@ -53,7 +53,7 @@ def test_the_library_gives_the_same_images(run_cli, pictures, dict_file, small_d
 def test_the_summary_goes_to_stderr_and_no_bar_is_drawn_in_a_pipe(run_cli, pictures, dict_file):
     result = run_cli("purify", pictures, "--dict", dict_file)
     lines = [line.split() for line in result.stderr.splitlines()]
-    assert lines[:3] == [["purified"], ["images", "3"], ["policy", "default"]]
+    assert lines[:3] == [["purified"], ["images", "3"], ["defense", "policy-default"]]
     assert lines[3][0] == "time"
     assert len(lines) == 4
     assert "\x1b" not in result.stderr

@@ -24,6 +24,7 @@ COMMANDS = {  # each in the module of its name, in the order of the help
     "learn-dict": "Learn a dictionary from benign images.",
     "localize": "Find the object region of images by their gradients.",
     "purify": "Clean images by sparse coding, as strongly as each needs.",
+    "policy": "See how images are cleaned by the noise in each.",
     "attack": "Make adversarial images that mislead a classifier.",
     "classify": "Classify images with an ONNX model; tell the accuracy.",
     "activations": "See which layers of a model an attack excites.",

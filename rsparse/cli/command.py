@@ -33,7 +33,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Values = dict[str, Any]
 
 
-def command(*examples: str, group: typer.Typer = app) -> Callable[[Function], Function]:
+def command(
+    *examples: str, group: typer.Typer = app, name: str | None = None
+) -> Callable[[Function], Function]:
     """Register a function as the command of its name.
 
     Parameters
@@ -42,12 +44,14 @@ def command(*examples: str, group: typer.Typer = app) -> Callable[[Function], Fu
         Command lines that its help ends with, one to a line.
     group : typer.Typer
         Where it belongs.
+    name : str, optional
+        Its name, where that is not the function's.
     """
 
     def register(function: Function) -> Function:
         # A ``\b`` line keeps the help formatter from filling the lines into a paragraph.
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
-        group.command(cls=SectionedCommand, epilog=epilog)(
+        group.command(name, cls=SectionedCommand, epilog=epilog)(
             with_options(function, explain_input=group is not app)
         )
         return function

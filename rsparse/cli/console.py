@@ -14,8 +14,11 @@ import typer
 from rsparse.errors import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from rsparse.defenses import Defense
     from rsparse.work.progress import Progress
     from rsparse.work.runs import Outcome
 
@@ -169,6 +172,18 @@ def finish(outcome: Outcome, as_json: bool, result: str | None = None) -> None:
     typer.echo(to_json(outcome.as_json()) if as_json else result or str(outcome.output))
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def tell_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
+    """Say on stderr which policy stands for the levels that an old dictionary holds."""
+    used = {name for defense in defenses for name in defense.dictionaries}
+    read = {name: path for name, path in dictionaries.items() if name in used}
+    if not read:
+        return
+    from rsparse.defenses.old_levels import ignored_levels
+
+    for sentence in ignored_levels(read, defenses):
+        typer.echo(f"rsparse: {sentence}", err=True)
 
 
 def to_json(value: Any) -> str:

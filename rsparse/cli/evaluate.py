@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json
+from rsparse.cli.console import Stopwatch, finish, progress_bar, tell_ignored_levels, to_json
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.options import (
     FOUND_LABELS,
     Dictionaries,
     Json,
     Overwrite,
+    PolicyNames,
     labels_option,
     output_option,
     path_option,
@@ -35,12 +36,12 @@ _Texts = list[str] | None
 
 @command(
     "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
-    "  -a cw-l2:d=.05 --defense regionsparse --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
+    "  -a cw-l2:d=.05 --policy default --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
     "rsparse evaluate plan.toml --dry-run",
     "rsparse evaluate plan.toml --jobs 2",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
     "  --scenario transfer:model=other.onnx -o eval/",
-    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --defense regionsparse -d dict.h5 \\",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --policy default -d dict.h5 \\",
     "  --scenario gray-box --scenario black-box:model=retrained.onnx \\",
     "  --scenario adversarial-training:model=adversarial.onnx -o eval/",
 )
@@ -73,6 +74,7 @@ def evaluate(
             help="As for rsparse purify; none, the undefended model, is always among them.",
         ),
     ] = None,
+    policies: PolicyNames = None,
     dictionaries: Dictionaries = None,
     labels: Annotated[
         Path | None,
@@ -114,6 +116,7 @@ def evaluate(
         "--model": model,
         "--attack": attacks,
         "--defense": defenses,
+        "--policy": policies,
         "--dict": dictionaries,
         "--labels": labels,
         "--scenario": scenarios,
@@ -122,6 +125,7 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
+    tell_ignored_levels(plan.dictionaries, plan.defenses)
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
@@ -169,8 +173,9 @@ def _plan_from_options(
     input_options: InputOptions,
     given: Mapping[str, Any],
 ) -> Plan:
+    from rsparse.defenses import parse_defenses
     from rsparse.evaluation.model_choice import ModelChoice
-    from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+    from rsparse.evaluation.plan import Plan, parse_attacks
     from rsparse.evaluation.scenarios import parse_scenarios
 
     def texts(name: str) -> list[str]:
@@ -185,7 +190,7 @@ def _plan_from_options(
         labels=given["--labels"],
         model=ModelChoice(given["--model"], input_options),
         attacks=parse_attacks(texts("--attack")),
-        defenses=parse_defenses(texts("--defense")),
+        defenses=parse_defenses(texts("--defense"), texts("--policy")),
         output=output,
         scenarios=parse_scenarios(texts("--scenario")),
         dictionaries=named_files(texts("--dict")),

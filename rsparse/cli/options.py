@@ -66,8 +66,8 @@ Dictionaries = Annotated[
         "-d",
         metavar="[NAME=]FILE",
         show_default=False,
-        help="Dictionary that learn-dict wrote, for regionsparse. Several are told apart by names: "
-        "--dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
+        help="Dictionary that learn-dict wrote, for regionsparse and policies. Several are told "
+        "apart by names: --dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
     ),
 ]
 PolicyName = Annotated[
@@ -77,6 +77,16 @@ PolicyName = Annotated[
         show_default=False,
         help="How images are purified by the noise in each: the name of a policy, which rsparse "
         "policy list tells, or its file (.toml). default where nothing else is asked for.",
+    ),
+]
+PolicyNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME|FILE",
+        show_default=False,
+        help="A policy as a defense, by its name or its file (.toml); --defense policy:NAME is the "
+        "same, also in a chain (policy:NAME+jpeg).",
     ),
 ]
 Overwrite = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rsparse.cli.command import command, given_options
-from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, tell_ignored_levels
 from rsparse.cli.options import (
     Dictionaries,
     Images,
@@ -82,6 +82,7 @@ def purify(
     values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
     defense = _defense(spec, policy, given, values)
     files = named_files(dictionaries)
+    tell_ignored_levels(files, [defense])
     from rsparse.commands.purify import purify_images
 
     watch = Stopwatch()
@@ -100,8 +101,6 @@ def purify(
     shown = {"images": count(outcome)}
     if given:
         shown["sparsity K"] = str(parameters.sparsity)
-    elif spec is None:
-        shown["policy"] = policy or DEFAULT_POLICY
     else:
         shown["defense"] = defense.text
     summary("purified", {**shown, "time": str(watch)})

@@ -59,7 +59,7 @@ def report(
             metavar="NAME",
             show_default=False,
             help="The defense that the verdict is about, by its short name; the first "
-            "RegionSparse of the plan by default.",
+            "RegionSparse or policy of the plan by default.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -68,7 +68,8 @@ def report(
     """Write what an evaluation found: one page that opens anywhere, or tables and figures.
 
     The page holds everything it shows and loads nothing: verdict, figures with their data,
-    pictures, checks and provenance. Cleaned pictures of RegionSparse need its dictionary.
+    pictures, checks and provenance. Cleaned pictures of RegionSparse, and of policies that hold
+    it, need its dictionary.
     """
     from rsparse.commands.report import write_report
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
+from rsparse.cli.console import (
+    Stopwatch,
+    count,
+    finish,
+    progress_bar,
+    summary,
+    table,
+    tell_ignored_levels,
+)
 from rsparse.cli.options import (
     FOUND_LABELS,
     Dictionaries,
@@ -16,11 +24,12 @@ from rsparse.cli.options import (
     Json,
     Model,
     Overwrite,
+    PolicyNames,
     labels_option,
     output_option,
     path_option,
 )
-from rsparse.defenses import parse_defense
+from rsparse.defenses import parse_defenses
 from rsparse.models.spec import InputOptions
 from rsparse.options.specs import named_files
 from rsparse.options.train import TrainParameters
@@ -52,8 +61,8 @@ def train(
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
             help="How images are purified for --on purified and both, as in purify but at the "
-            "model's input size; several make a version each. Name a sparsity of regionsparse: its "
-            "levels leave clean images as they are.",
+            "model's input size; several make a version each. Name a sparsity of regionsparse: "
+            "most policies leave clean images as they are.",
         ),
     ] = None,
     adversarial_defenses: Annotated[
@@ -68,6 +77,7 @@ def train(
             "as they are, which is the default.",
         ),
     ] = None,
+    policies: PolicyNames = None,
     dictionaries: Dictionaries = None,
     purified: Annotated[
         list[Path] | None,
@@ -109,11 +119,10 @@ def train(
     classifier had before. An interrupted training goes on where it stopped; the same images and
     seed give the same file on a CPU, for any number of --jobs.
     """
-    chosen, behind = (
-        [defense for text in texts or [] for defense in parse_defense(text)]
-        for texts in (defenses, adversarial_defenses)
-    )
+    chosen = parse_defenses(defenses or [], policies or [])
+    behind = parse_defenses(adversarial_defenses or [])
     files = named_files(dictionaries)
+    tell_ignored_levels(files, (*chosen, *behind))
     from rsparse.commands.train.retraining import train_on
 
     watch = Stopwatch()

@@ -35,7 +35,7 @@ from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers
 
 ATTACK = "bim:eps=8"
-SPARSITY = 2  # the paper's method, whose object region the sheet shows, and not the levels
+SPARSITY = 2  # the paper's form, not a policy: the sheet shows its object region
 SETS = {
     "benign": "benign",
     "purified benign": "benign-purified",

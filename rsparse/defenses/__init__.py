@@ -8,6 +8,7 @@ what it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rsparse.defenses.by_noise import ByNoise, Rule
@@ -34,6 +35,7 @@ __all__ = [
     "defense_of",
     "defense_text",
     "parse_defense",
+    "parse_defenses",
     "parts_of",
 ]
 
@@ -63,9 +65,27 @@ def parse_defense(text: str, folder: Path = Path()) -> list[Defense]:
 
     def parse_part(word: str) -> list[Defense]:
         name, _, rest = word.partition(":")
-        return parse_policies(rest, folder) if name == ByNoise.name else parse_registered(word)
+        if name == ByNoise.name:
+            return parse_policies(rest, folder)
+        return parse_registered(word, [ByNoise.name])
 
     return parse_chain(text, parse_part)
+
+
+def parse_defenses(
+    texts: Sequence[str], policies: Sequence[str] = (), folder: Path = Path()
+) -> tuple[Defense, ...]:
+    """The policies that are named, then the defenses that specs ask for, in their order.
+
+    Relative paths of policies' files begin in ``folder``.
+
+    Raises
+    ------
+    InputError
+        As for ``parse_defense``.
+    """
+    named = [policy for text in policies for policy in parse_policies(text, folder)]
+    return (*named, *(defense for text in texts for defense in parse_defense(text, folder)))
 
 
 def defense_text(defense: Defense) -> str:

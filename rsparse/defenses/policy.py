@@ -48,6 +48,14 @@ class Policy:
         """Of a built-in policy its own, of a file's the file's."""
         return self.defense.policy
 
+    def as_json(self) -> dict[str, Any]:
+        """For scripts: each rule with its bounds, its defense as a spec and what it does."""
+        rules = [
+            {**rule.bounds(), "defense": rule.defense.spec, "in_words": rule.defense.in_words}
+            for rule in self.defense.rules
+        ]
+        return {"name": self.name, "about": self.about, "rules": rules}
+
     def as_toml(self) -> str:
         """The file that says the same."""
         lines = [f"about = {_quoted(self.about)}"] if self.about else []
@@ -151,12 +159,18 @@ def _rule(table: Mapping[str, Any], number: int) -> Rule:
                 if "defense" not in table
                 else f"defense: expected a text, got {table['defense']!r}"
             )
-        defenses = parse_chain(table["defense"], parse_registered)
+        defenses = parse_chain(table["defense"], _parse_part)
         if len(defenses) > 1:
             raise InputError(f"defense {table['defense']!r}: gives {len(defenses)}, expected one")
         return Rule(defenses[0], **bounds)
     except InputError as error:
         raise InputError(f"rule {number}: {error}") from None
+
+
+def _parse_part(word: str) -> list[Defense]:
+    if word.partition(":")[0] == ByNoise.name:
+        raise InputError("its defense is a policy, too")
+    return parse_registered(word)
 
 
 def _bound(value: Any, key: str) -> float:

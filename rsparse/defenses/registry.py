@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rsparse.defenses.chain import Chain
 from rsparse.defenses.comdefend import ComDefend
@@ -37,9 +37,12 @@ DEFENSES: dict[str, type[Defense]] = {
 """Those with parameters of their own; a policy is made of them."""
 
 
-def parse_registered(text: str) -> list[Defense]:
-    """The defenses that one part of a spec asks for; a policy is none of them."""
-    return parse_spec(text, DEFENSES, kind="defense", other_names=lambda: ["policy"])
+def parse_registered(text: str, others: Sequence[str] = ()) -> list[Defense]:
+    """The defenses that one part of a spec asks for; a policy is none of them.
+
+    ``others`` are more names that may have been meant, for the message.
+    """
+    return parse_spec(text, DEFENSES, kind="defense", other_names=lambda: others)
 
 
 def parse_chain(text: str, parse_part: Callable[[str], list[Defense]]) -> list[Defense]:

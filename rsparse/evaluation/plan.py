@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rsparse.attacks import Attack, attack_text, parse_attack
-from rsparse.defenses import Defense, NoDefense, defense_text, parse_defense
+from rsparse.defenses import Defense, NoDefense, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.scenarios import GrayBox, Scenario
@@ -119,11 +119,6 @@ def _refuse_twice(kind: str, names: Sequence[str]) -> None:
 def parse_attacks(texts: Sequence[str]) -> tuple[Attack, ...]:
     """The attacks that specs ask for, in their order."""
     return tuple(attack for text in texts for attack in parse_attack(text))
-
-
-def parse_defenses(texts: Sequence[str], folder: Path = Path()) -> tuple[Defense, ...]:
-    """The defenses that specs ask for, in their order; policies' files lie in ``folder``."""
-    return tuple(defense for text in texts for defense in parse_defense(text, folder))
 
 
 def strength_of(attack: Attack) -> tuple[str, float | None]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rsparse.defenses import parse_defenses
 from rsparse.errors import InputError
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.plan import Plan, parse_attacks, parse_defenses
+from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.scenarios import Scenario, find_scenario, parse_scenarios
 from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
@@ -27,6 +28,7 @@ _KEYS = (
     "model",
     "attack",
     "defense",
+    "policy",
     "dict",
     "scenario",
     "output",
@@ -68,7 +70,7 @@ def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         labels=folder / _text(said, "labels") if "labels" in said else None,
         model=_model(said["model"], folder, "model"),
         attacks=parse_attacks(_texts(said, "attack")),
-        defenses=parse_defenses(_texts(said, "defense"), folder),
+        defenses=parse_defenses(_texts(said, "defense"), _texts(said, "policy"), folder),
         output=output if output is not None else folder / _text(said, "output"),
         scenarios=_scenarios(said.get("scenario", []), folder),
         dictionaries=named_files(_texts(said, "dict"), folder),

@@ -10,6 +10,8 @@ dataset                 shape, dtype       meaning
 ``images/name``         (n,) UTF-8         the images learned from
 ``images/sha256``       (n,) UTF-8         and their files' digests
 ======================  =================  ===================================================
+
+Files of version 1 may hold a group ``levels``, which ``load_old_levels`` reads.
 """
 
 from __future__ import annotations
@@ -25,6 +27,17 @@ from rsparse.errors import InputError
 from rsparse.store.files import sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
 from rsparse.store.records import DICTIONARY, Record, Source
+
+_ALWAYS = ("noise_below", "sparsity", "localize", "prefilter")
+_LEVELS = {
+    "noise_below": "f",
+    "sparsity": "iu",
+    "localize": "b",
+    "prefilter": "b",
+    "period_below": "f",
+    "weakest": "f",
+    "stride": "iu",
+}
 
 
 def save_dictionary(
@@ -70,6 +83,37 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
         return Dictionary(atoms, patch_size, color, normalize), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def load_old_levels(path: Path) -> list[dict[str, Any]] | None:
+    """The levels that a dictionary of version 1 holds: how it purified images by their noise.
+
+    Returns
+    -------
+    list of dict, or None
+        Each with ``noise_below``, ``sparsity``, ``localize`` and ``prefilter``, and where the file
+        says them ``period_below``, ``weakest`` and ``stride``; empty where a file of version 1
+        holds none. ``None`` for a newer file.
+
+    Raises
+    ------
+    InputError
+        If it is not a dictionary of ours, or its levels make no sense.
+    """
+    with open_hdf5(path, DICTIONARY) as (file, record):
+        if record["format_version"] > 1:
+            return None
+        if "levels" not in file:
+            return []
+        columns = {
+            name: read_array(file, f"levels/{name}", kinds, 1)
+            for name, kinds in _LEVELS.items()
+            if name in file["levels"] or name in _ALWAYS
+        }
+        if len(set(map(len, columns.values()))) > 1:
+            raise ValueError("levels: its datasets differ in length")
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def load_dictionaries(

@@ -1,0 +1,117 @@
+"""The commands ``rsparse policy list`` and ``rsparse policy show``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsparse.cli.app import app
+from rsparse.cli.command import command
+from rsparse.cli.console import to_json
+from rsparse.cli.groups import QuickGroup
+from rsparse.cli.options import Json
+from rsparse.defenses.policy import Policy, load_policy, policy_names
+from rsparse.errors import InputError
+
+group = typer.Typer(
+    cls=QuickGroup,
+    help="See how images are cleaned by the noise in each.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(group, name="policy")
+
+
+@command("rsparse policy list", group=group, name="list")
+def list_policies(as_json: Json = False) -> None:
+    """List the built-in policies: what --policy takes by name."""
+    policies = [load_policy(name) for name in policy_names()]
+    if as_json:
+        typer.echo(to_json([{"name": policy.name, "about": policy.about} for policy in policies]))
+    else:
+        _print_table("", ["policy", "for"], ([policy.name, policy.about] for policy in policies))
+
+
+@command(
+    "rsparse policy show default",
+    "rsparse policy show default --toml > mine.toml",
+    "rsparse policy show mine.toml --json",
+    group=group,
+)
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            show_default=False,
+            help="A built-in policy or a file (.toml); or a dictionary (.h5) of an earlier "
+            "rsparse, whose levels are shown as a policy.",
+        ),
+    ],
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print it as a file that can be edited.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the rules of a policy: which images are cleaned, and by what.
+
+    An image is cleaned as the first rule says whose bounds are both above what it shows. Noise is
+    the deviation in the flattest parts of an image, in grey levels. The period of two tells how
+    surely that noise differs between even and odd pixels, as that of attacks does: about 1 where it
+    does not.
+    """
+    if as_toml and as_json:
+        raise InputError("--toml and --json exclude each other; give one of them")
+    policy = _policy(name)
+    if as_json:
+        typer.echo(to_json(policy.as_json()))
+    elif as_toml:
+        typer.echo(policy.as_toml(), nl=False)
+    else:
+        _print_policy(policy)
+
+
+def _policy(name: str) -> Policy:
+    if not name.lower().endswith((".h5", ".hdf5")):
+        return load_policy(name)
+    from rsparse.defenses.old_levels import policy_of_dictionary
+
+    return policy_of_dictionary(Path(name))
+
+
+def _print_policy(policy: Policy) -> None:
+    rules = policy.defense.rules
+    has_period = any("period_below" in rule.bounds() for rule in rules)
+    columns = ["noise", *(["period of two"] if has_period else []), "what is done"]
+    rows = []
+    for rule in rules:
+        bounds = rule.bounds()
+        noise, period = (
+            f"below {bounds[key]:g}" if key in bounds else "any"
+            for key in ("noise_below", "period_below")
+        )
+        if not bounds and len(rules) > 1:
+            noise, period = "otherwise", ""
+        rows.append([noise, *([period] if has_period else []), rule.defense.in_words])
+    about = f": {policy.about}" if policy.about else ""
+    _print_table(f"{policy.name}{about}", columns, rows)
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        sheet.add_column(column)
+    for row in rows:
+        sheet.add_row(*map(escape, row))
+    console = Console(highlight=False)
+    if title:
+        console.print(title, markup=False)
+    console.print(sheet)

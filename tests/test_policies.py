@@ -1,0 +1,425 @@
+"""Policies by name and as files: on the command line, in plans, and of old dictionaries."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import rsparse
+from rsparse.defenses import RegionSparse, Rule, parse_defense, parse_defenses
+from rsparse.defenses.policy import load_policy, policy_names
+from rsparse.evaluation.plan_file import read_plan
+from rsparse.options.purify import PurifyParameters
+from rsparse.store.images import decode_image, encode_png
+from tests.conftest import REPOSITORY, tree_of
+from tests.refusals import refused
+
+MINE = """about = "As mild as can be."
+
+[[rule]]
+noise-below = 3
+defense = "none"
+
+[[rule]]
+defense = "regionsparse:sparsity=1,localize=no"
+"""
+OLD_DEFAULT = {  # of an earlier rsparse
+    "noise_below": [0.5, 1.6, 6.0, np.inf], "sparsity": [0, 5, 16, 1],
+    "localize": [True, False, False, False], "prefilter": [False, True, True, True],
+    "period_below": [4.0, np.inf, np.inf, np.inf], "weakest": [0.0, 0.0, 2.0, 0.0],
+    "stride": [2, 8, 5, 2],
+}  # fmt: skip
+OLD_WIDE = {
+    "noise_below": [0.5, 2.5, 6.0, np.inf], "sparsity": [0, 8, 2, 1],
+    "localize": [True, False, False, False], "prefilter": [False, True, True, True],
+    "period_below": [4.0, np.inf, np.inf, np.inf], "weakest": [0.0, 0.0, 0.0, 0.0],
+    "stride": [2, 6, 3, 3],
+}  # fmt: skip
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def old(dict_file: Path):
+    """A dictionary of version 1 with levels."""
+
+    def make(levels: dict[str, list] | None) -> Path:
+        with h5py.File(dict_file, "a") as file:
+            file.attrs["format_version"] = 1
+            record = {**json.loads(file.attrs["record"]), "format_version": 1}
+            file.attrs["record"] = json.dumps(record)
+            for name, values in (levels or {}).items():
+                file[f"levels/{name}"] = np.array(values)
+        return dict_file
+
+    return make
+
+
+class TestBuiltIn:
+    def test_the_default_one_is_first(self):
+        assert policy_names() == ["default", "coarse", "paper", "wide"]
+
+    @pytest.mark.parametrize("name", policy_names())
+    def test_each_says_what_it_is_for_and_is_spelled_as_it_is_printed(self, name):
+        policy = load_policy(name)
+        assert policy.name == name
+        assert policy.about.endswith(".")
+        file = REPOSITORY / "rsparse" / "defenses" / "policies" / f"{name}.toml"
+        assert policy.as_toml() == file.read_text(encoding="utf-8")
+
+    def test_paper_is_regionsparse_with_its_defaults(self):
+        assert load_policy("paper").defense.rules == (Rule(RegionSparse()),)
+
+    def test_coarse_and_wide_leave_the_images_alone_that_default_does(self):
+        first = {name: load_policy(name).defense.rules[0] for name in policy_names()}
+        assert first["coarse"] == first["wide"] == first["default"]
+
+    def test_they_are_those_of_the_docs(self):
+        text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
+        named = re.findall(r"^\| `(\w+)` \|", text, re.M)
+        assert sorted(named) == sorted(policy_names())
+
+    def test_the_default_one_is_that_of_the_docs(self):
+        text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
+        table = text.split("## The default policy")[1].split("\n\n")[1].splitlines()[2:]
+        rules = load_policy("default").defense.rules
+        assert len(table) == len(rules)
+        for row, rule in zip(table, rules, strict=True):
+            bounds, done = row.strip("| ").split(" | ")
+            numbers = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", bounds)]
+            assert numbers == list(rule.bounds().values())
+            if rule.defense.name == "none":
+                assert done.startswith("nothing")
+                continue
+            strides = [int(word) for word in re.findall(r"stride (\d+)", done)]
+            atoms = [int(word) for word in re.findall(r"(?:K = |at most )(\d+)", done)]
+            assert (strides, atoms) == ([rule.defense.stride], [rule.defense.sparsity])
+            if rule.defense.min_correlation:
+                assert f"more than {rule.defense.min_correlation:g}" in done
+            assert rule.defense.prefilter
+            assert not rule.defense.localize
+
+
+class TestSpec:
+    def test_names_have_no_capitals_and_lists_make_several(self):
+        texts = [defense.text for defense in parse_defense("policy:Default,PAPER")]
+        assert texts == ["policy-default", "policy-paper"]
+
+    def test_a_file_is_called_as_it_is_named(self, mine):
+        (defense,) = parse_defense(f"policy:{mine}")
+        assert defense.text == "policy-mine"
+        assert defense == parse_defense("policy:mine.toml", mine.parent)[0]
+        assert load_policy(str(mine)).about == "As mild as can be."
+        assert load_policy(str(mine)).as_toml() == MINE
+
+    def test_policies_come_before_other_defenses(self, mine):
+        found = parse_defenses(["jpeg"], ["mine.toml", "paper"], mine.parent)
+        assert [d.text for d in found] == ["policy-mine", "policy-paper", "jpeg-quality=75"]
+
+    @pytest.mark.parametrize(
+        ("spec", "line"),
+        [
+            ("policy", "defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
+             "default, coarse, paper, wide"),
+            ("policy:papr", "unknown policy 'papr'; did you mean paper? Known: default, coarse, "
+             "paper, wide; or name a file, such as mine.toml"),
+            ("policies:paper", "unknown defense 'policies'; did you mean policy? Known: "
+             "regionsparse, jpeg, slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, "
+             "bilateral, gaussian, comdefend, none"),
+            ("policy:no.toml", "no.toml: cannot be read: no such file or directory"),
+            ("regionsparse:weakest=2",
+             "defense 'regionsparse:weakest=2': weakest is now min_correlation"),
+            ("regionsparse:sparsity=auto", "defense 'regionsparse:sparsity=auto': sparsity=auto is "
+             "now a defense of its own: policy:default"),
+        ],
+    )  # fmt: skip
+    def test_mistakes(self, spec, line):
+        with refused(line):
+            parse_defense(spec)
+
+
+class TestFile:
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("about = 3", "about: expected a text, got 3"),
+            ("rules = []", "unknown key 'rules'; did you mean rule? Known: about, rule"),
+            ("about = 'nothing'", "policy mine: has no rule"),
+            ("rule = 3", "rule: expected tables, each headed [[rule]]"),
+            ("[[rule]]\nnoise-below = 3", 'rule 1: lacks its defense, such as defense = '
+             '"jpeg:quality=40"'),
+            ("[[rule]]\ndefense = 3", "rule 1: defense: expected a text, got 3"),
+            ("[[rule]]\ndefense = 'jpeg:quality=20,40'",
+             "rule 1: defense 'jpeg:quality=20,40': gives 2, expected one"),
+            ("[[rule]]\ndefense = 'jpg'",
+             "rule 1: unknown defense 'jpg'; did you mean jpeg? Known: regionsparse, jpeg, "
+             "slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, bilateral, gaussian, "
+             "comdefend, none"),
+            ("[[rule]]\ndefense = 'policy:paper'", "rule 1: its defense is a policy, too"),
+            ("[[rule]]\nnoise-below = 'much'\ndefense = 'none'",
+             "rule 1: noise-below: expected a number above 0, got 'much'"),
+            ("[[rule]]\nperiod-below = 0\ndefense = 'none'",
+             "rule 1: period-below: expected a number above 0, got 0"),
+            ("[[rule]]\nnoise-below = true\ndefense = 'none'",
+             "rule 1: noise-below: expected a number above 0, got True"),
+            ("[[rule]]\nnoise-below = nan\ndefense = 'none'",
+             "rule 1: noise-below: expected a number above 0, got nan"),
+            ("[[rule]]\nnoise_below = 3\ndefense = 'none'",
+             "rule 1: unknown key 'noise_below'; did you mean noise-below? Known: noise-below, "
+             "period-below, defense"),
+            ("[[rule]]\nnoise-below = 3\ndefense = 'none'",
+             "policy mine: its last rule has a bound, so that some images fall under none"),
+        ],
+    )  # fmt: skip
+    def test_mistakes(self, mine, text, line):
+        mine.write_text(text, encoding="utf-8")
+        with refused(f"{mine}: {line}"):
+            load_policy(str(mine))
+
+    def test_what_is_no_toml(self, mine):
+        mine.write_text("[[rule", encoding="utf-8")
+        with pytest.raises(rsparse.InputError, match=f"^{mine}: is not valid TOML: "):
+            load_policy(str(mine))
+
+    def test_a_built_in_name_is_for_its_own_rules(self, tmp_path, mine):
+        path = mine.rename(tmp_path / "Paper.toml")
+        with refused(f"{path}: holds other rules than the built-in policy paper; give the file "
+                     "another name"):  # fmt: skip
+            load_policy(str(path))
+        path.write_text(load_policy("paper").as_toml(), encoding="utf-8")
+        assert load_policy(str(path)).defense.rules == load_policy("paper").defense.rules
+
+    def test_a_name_that_no_folder_may_have(self, tmp_path, mine):
+        path = mine.rename(tmp_path / "my policy.toml")
+        with refused(f"{path}: policy: expected a name of up to 64 letters, digits, '-', '_' and "
+                     "'.', got 'my policy'"):  # fmt: skip
+            load_policy(str(path))
+
+
+class TestCommand:
+    def test_list(self, run_cli):
+        result = run_cli("policy", "list")
+        assert result.exit_code == 0
+        assert re.findall(r"^  (\w+)   +\S", result.stdout, re.M)[1:] == policy_names()
+        listed = json.loads(run_cli("policy", "list", "--json").stdout)
+        assert [entry["name"] for entry in listed] == policy_names()
+        assert [entry["about"] for entry in listed] == [
+            load_policy(n).about for n in policy_names()
+        ]
+
+    def test_show_tells_each_rule_in_words(self, run_cli, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        lines = run_cli("policy", "show", "default").stdout.splitlines()
+        assert lines[0] == f"default: {load_policy('default').about}"
+        coded = "the bilateral filter, then the whole image coded with"
+        assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:8]] == [
+            ["below 0.5", "below 4", "nothing: the image stays as it is"],
+            ["below 1.6", "any", f"{coded} K = 5 at stride 8"],
+            ["below 6", "any", f"{coded} at most K = 16, of atoms that correlate by more than 2, "
+             "at stride 5"],
+            ["otherwise", f"{coded} K = 1 at stride 2"],
+        ]  # fmt: skip
+
+    def test_show_has_no_column_that_says_nothing(self, run_cli):
+        lines = run_cli("policy", "show", "paper").stdout
+        assert "period" not in lines
+        assert "the object region coded with K = 2 at stride 2" in lines
+
+    def test_show_as_a_file_and_for_scripts(self, run_cli, mine):
+        assert run_cli("policy", "show", mine, "--toml").stdout == MINE
+        assert json.loads(run_cli("policy", "show", mine, "--json").stdout) == {
+            "name": "mine", "about": "As mild as can be.",
+            "rules": [
+                {"noise_below": 3.0, "defense": "none",
+                 "in_words": "nothing: the image stays as it is"},
+                {"defense": "regionsparse:sparsity=1,localize=no",
+                 "in_words": "the whole image coded with K = 1 at stride 2"},
+            ],
+        }  # fmt: skip
+
+    def test_mistakes(self, assert_error, dict_file):
+        assert_error(
+            "unknown policy 'defalt'; did you mean default? Known: default, coarse, "
+            "paper, wide; or name a file, such as mine.toml",
+            "policy",
+            "show",
+            "defalt",
+        )
+        assert_error(
+            "--toml and --json exclude each other; give one of them",
+            "policy",
+            "show",
+            "default",
+            "--toml",
+            "--json",
+        )
+        assert_error(f"{dict_file}: holds no levels, as every dictionary of this version; see "
+                     "'rsparse policy list'", "policy", "show", dict_file)  # fmt: skip
+
+
+class TestPurify:
+    def test_a_file_and_its_spec_give_the_same_bytes(
+        self, run_cli, noisy, mine, dict_file, tmp_path
+    ):
+        trees = []
+        for name, options in (("a", ("--policy", mine)), ("b", ("--defense", f"policy:{mine}"))):
+            out = tmp_path / name
+            result = run_cli("purify", noisy, "--dict", dict_file, *options, "-o", out)
+            assert result.exit_code == 0, result.stderr
+            trees.append(tree_of(out))
+        assert trees[0] == trees[1]
+        assert str(mine.parent) not in trees[0]["manifest.json"].decode()
+
+    def test_each_image_is_cleaned_by_its_rule(
+        self, run_cli, noisy, mine, dict_file, small_dictionary, tmp_path
+    ):
+        out = tmp_path / "out"
+        run_cli("purify", noisy, "--dict", dict_file, "--policy", mine, "-o", out)
+        before, after = (
+            {name: decode_image((folder / f"{name}.png").read_bytes(), folder)
+             for name in ("noise", "ramp")}
+            for folder in (noisy, out)
+        )  # fmt: skip
+        np.testing.assert_array_equal(after["ramp"], before["ramp"])
+        whole = PurifyParameters(sparsity=1, localize=False)
+        expected = rsparse.purify(before["noise"], small_dictionary, whole)
+        np.testing.assert_array_equal(after["noise"], expected)
+        again = rsparse.purify(before["noise"], small_dictionary, policy=str(mine))
+        np.testing.assert_array_equal(again, expected)
+
+    def test_old_spellings(self, assert_error, pictures, dict_file, tmp_path):
+        common = ("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out")
+        assert_error("--weakest is now --min-correlation", *common, "--weakest", 2)
+        assert_error("--sparsity auto is now --policy default", *common, "--sparsity", "auto")
+        assert_error(
+            "--levels is now purify --policy: see 'rsparse policy list'",
+            "learn-dict", pictures, "-o", tmp_path / "d.h5", "--levels", "whole:2",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A folder of an image with noise and of one without."""
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    noise = np.clip(128 + rng.normal(0, 20, (40, 40, 3)), 0, 255).astype(np.uint8)
+    ramp = np.tile(np.arange(40, dtype=np.uint8)[None, :, None] * 5, (40, 1, 3))
+    (folder / "noise.png").write_bytes(encode_png(noise))
+    (folder / "ramp.png").write_bytes(encode_png(ramp))
+    return folder
+
+
+def test_the_library_refuses_what_a_policy_says_by_itself(small_dictionary):
+    image = np.zeros((9, 9, 3), dtype=np.uint8)
+    rest = (
+        "such as PurifyParameters(); the policy default says by itself which part of an image is "
+        "coded"
+    )
+    with refused(f"mask: goes with parameters, {rest}"):
+        rsparse.purify(image, small_dictionary, mask=np.ones((9, 9), dtype=bool))
+    with refused("policy and parameters exclude each other; give one of them"):
+        rsparse.purify(image, small_dictionary, PurifyParameters(), policy="paper")
+
+
+def test_one_dictionary_stands_for_any_name_in_the_library(small_dictionary, noisy):
+    image = decode_image((noisy / "noise.png").read_bytes(), noisy)
+    expected = rsparse.purify(
+        image,
+        small_dictionary,
+        PurifyParameters(sparsity=1, stride=3, localize=False, prefilter=True),
+    )
+    clean = rsparse.purify(image, small_dictionary, policy="wide")
+    np.testing.assert_array_equal(clean, expected)
+
+
+def test_a_plan_names_policies_beside_its_file(tmp_path, mine):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "out"\n'
+        'policy = ["mine.toml", "default"]\ndefense = ["policy:mine.toml+jpeg", "median"]\n',
+        encoding="utf-8",
+    )
+    assert [defense.text for defense in read_plan(plan).defenses] == [
+        "none", "policy-mine", "policy-default", "policy-mine+jpeg-quality=75", "median-size=3",
+    ]  # fmt: skip
+
+
+class TestOldDictionary:
+    def purified(self, run_cli, pictures, path, *options) -> list[str]:
+        out = path.parent / "out"
+        result = run_cli("purify", pictures, "--dict", path, *options, "-o", out, "--overwrite")
+        assert result.exit_code == 0
+        return [line for line in result.stderr.splitlines() if "levels" in line]
+
+    def test_its_atoms_count(self, old, small_dictionary):
+        loaded = rsparse.load_dictionary(old(OLD_DEFAULT))[0]
+        np.testing.assert_array_equal(loaded.atoms, small_dictionary.atoms)
+
+    def test_nothing_is_said_of_the_default_levels(self, run_cli, pictures, old):
+        assert self.purified(run_cli, pictures, old(OLD_DEFAULT)) == []
+
+    def test_a_built_in_policy_is_named_where_one_has_the_rules(self, run_cli, pictures, old):
+        path = old(OLD_WIDE)
+        wide = (f"wide={path}", "--dict", path)
+        assert self.purified(run_cli, pictures, path) != []
+        result = run_cli("purify", pictures, "--dict", wide[0], "--defense",
+                         "regionsparse:dictionary=wide", "-o", path.parent / "w")  # fmt: skip
+        line = f"rsparse: {path}: its levels are ignored; --policy wide has the same rules"
+        assert result.stderr.splitlines()[0] == line
+
+    def test_nothing_is_said_where_the_policy_is_chosen(self, run_cli, pictures, old):
+        path = old(OLD_WIDE)
+        result = run_cli("purify", pictures, "--dict", f"wide={path}", "--policy", "wide",
+                         "-o", path.parent / "w")  # fmt: skip
+        assert (result.exit_code, "levels" in result.stderr) == (0, False)
+
+    def test_without_levels_it_was_the_paper_s_form(self, run_cli, pictures, old):
+        path = old(None)
+        assert self.purified(run_cli, pictures, path) == [
+            f"rsparse: {path}: its levels are ignored; --policy paper has the same rules"
+        ]
+
+    def test_other_levels_become_a_policy(self, run_cli, pictures, old, tmp_path):
+        levels = {"noise_below": [0.5, np.inf], "sparsity": [8, 2], "localize": [True, False],
+                  "prefilter": [False, False]}  # fmt: skip
+        path = old(levels)
+        copy = tmp_path / "mine.toml"
+        assert self.purified(run_cli, pictures, path) == [
+            f"rsparse: {path}: its levels are ignored; 'rsparse policy show {path} --toml > "
+            "mine.toml' makes a policy of them"
+        ]
+        copy.write_text(run_cli("policy", "show", path, "--toml").stdout, encoding="utf-8")
+        assert tomllib.loads(copy.read_text(encoding="utf-8")) == {
+            "about": "The levels of dict.h5.",
+            "rule": [
+                {"noise-below": 0.5, "defense": "regionsparse:sparsity=8"},
+                {"defense": "regionsparse:sparsity=2,localize=no"},
+            ],
+        }
+        assert self.purified(run_cli, pictures, path, "--policy", copy) == []
+
+    @pytest.mark.parametrize(
+        ("name", "values", "line"),
+        [
+            ("sparsity", None, "is damaged or incomplete: the dataset levels/sparsity is missing"),
+            ("sparsity", [1], "is damaged or incomplete: levels: its datasets differ in length"),
+            ("noise_below", [0.5, 1.6, 1.0, np.inf],
+             "policy levels: rule 3 is never reached: rule 2 comes first"),
+        ],
+    )  # fmt: skip
+    def test_levels_that_are_damaged(self, assert_error, old, name, values, line):
+        levels = {**OLD_DEFAULT, name: values}
+        path = old({key: value for key, value in levels.items() if value is not None})
+        assert_error(f"{path}: {line}", "policy", "show", path)
