@@ -2,17 +2,17 @@
 
     python benchmarks/attacks.py --shared ../shared
 
-The first table: CPU time of one thread, a batch of 4 photographs, medians of interleaved runs. The
-same attack with the same parameters on both sides: foolbox's own class on the converted graph as
-onnx2torch gives it, its weights trainable, against ``run_attack`` on the twin. CPU seconds an
-image, as a multiple of the floor: the arithmetic of the passes forward and back to the pixels, at
-the speed of the machine's own matrix product. (Plain foolbox, which asks for the gradients of the
-weights too, does half as much again.) Then the ratio, and for how many images both lead to the same
-class. (The pixels agree for one step; after more, rounding decides the signs of gradients that have
-all but vanished.)
+The first table is CPU time of one thread, for a batch of 4 photographs: medians of interleaved
+runs. Both sides run the same attack with the same parameters: foolbox's own class on the converted
+graph as onnx2torch gives it, with trainable weights, against ``run_attack`` on the twin. It shows
+CPU seconds an image, their ratio to the floor, and for how many images both lead to the same
+class. The floor is the arithmetic of the passes forward and back to the pixels, at the speed of
+the machine's own matrix product. (Plain foolbox also computes the gradients of the weights, half
+as much again. The pixels agree after one step; after more, rounding decides the signs of gradients
+near 0.)
 
-The second: wall time on all cores, start-up included, of ``rsparse attack`` with a job for each
-core, and of what a notebook does for the same files (``notebook.py``) with torch's own threads.
+The second table is wall time on all cores, start-up included: ``rsparse attack`` with a job for
+each core, and a notebook for the same files (``notebook.py``) with torch's own threads.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""What a long folder costs on one core, on two, and on a Dask cluster: time and memory an image.
+"""Time and memory an image of a long folder: on one core, on two, and on a Dask cluster.
 
     python benchmarks/cluster.py [--full]
 
-Purifies a quarter of the pictures, then all of them; the difference gives the milliseconds an
-image costs (``c``), free of what a run costs once. Of these the command's own process, which finds
-the images, hands them out, takes results back and keeps the journal, computes ``s`` (CPU time; on
+Purifies a quarter of the pictures, then all of them. The difference gives the milliseconds an image
+takes (``c``), without what a run costs once. ``s`` is the part that the command's own process
+computes to find images, hand them out, take results back and keep the journal (CPU time; on
 ``local:2`` the scheduler's share is in it). Prints what the model
 
     T(n, W) = start + n · max(c₁ / W, s)
 
-says of n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the cluster.
-Storage is not in the model: W workers have to be able to read n / T images in a second. ``--full``
-measures 10,000 of the small pictures.
+predicts for n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the
+cluster. Storage is not in the model: W workers must be able to read n / T images a second.
+``--full`` measures 10,000 of the small pictures.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/defenses.py [--shared ../shared] [--full]
 
 CPU time of one thread held to one core, medians of interleaved runs; uint8 in and out for ours,
-for the others what they take. Beside it how near a cleaned benign photograph stays to itself.
+for the others what they take. Also the PSNR of cleaned benign photographs.
 """
 
 from __future__ import annotations

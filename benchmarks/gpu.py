@@ -3,14 +3,13 @@
     python benchmarks/gpu.py --shared ../shared                             # on a GPU
     python benchmarks/gpu.py --device torch-cpu --images 4 --batch-size 2   # anywhere
 
-The photographs that come along, made ``--side`` pixels large; colour patches of 8×8, 256 learned
-atoms.
-Timed is what happens to a batch in memory, to the device and back; files and the object regions,
-which are found on the CPU, are not. Prints Markdown tables: images a second; then, for the whole
-image at stride 1 and K = 5, the steps with their operations and memory traffic as counted, the
-time that these take at the device's best (its float32 matrix product and its copy, measured
-first), and the time they take; then how many atoms and pixels agree with the CPU's. With
-``--shared`` also what classifying and attacking take, in float32, through the classifiers there.
+The embedded photographs, resized to ``--side`` pixels; colour patches of 8×8, 256 learned atoms.
+The time is that of a batch in memory, to the device and back, without files and without finding
+object regions, which the CPU does. Prints Markdown tables: images a second; for the whole image at
+stride 1 and K = 5, each step's operations and memory traffic, the least time that these need at
+the device's best (its float32 matrix product and its copy, measured first), and the time they
+take; then how many atoms and pixels agree with the CPU's. With ``--shared`` also the time of
+classifying and attacking, in float32, with the classifiers there.
 """
 
 from __future__ import annotations

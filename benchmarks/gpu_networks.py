@@ -1,4 +1,4 @@
-"""What classifying and attacking a batch take on a device, beside their arithmetic."""
+"""The time of classifying and attacking a batch on a device, beside their arithmetic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operati
             **{
                 text: (
                     attack.passes * both,
-                    lambda t=twin, a=x, b=y, how=attack: run_attack(t, a, b, how),
+                    lambda t=twin, a=x, b=y, by=attack: run_attack(t, a, b, by),
                 )
                 for text, attack in attacks.items()
             },

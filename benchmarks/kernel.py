@@ -3,8 +3,8 @@
     python benchmarks/kernel.py [--shared ../shared] [--full]
 
 CPU time of one thread held to one core; medians of interleaved runs. The floor is the arithmetic
-that the method cannot do without, 2 m k + k K (K − 1) operations a patch, at the speed that the
-BLAS reaches here on a large float32 product.
+that the method needs at the least, 2 m k + k K (K − 1) operations a patch, at the speed of the
+BLAS on a large float32 product.
 """
 
 from __future__ import annotations
@@ -164,12 +164,12 @@ def whole_images(image: Pixels, dictionary: Dictionary) -> None:
 
 def first_call() -> None:
     """Import and first call in a fresh process, the machine code on disk already."""
-    told = [
+    printed = [
         subprocess.run([sys.executable, "-c", FIRST_CALL], capture_output=True, text=True,
                        check=True).stdout.split()
         for _ in range(6)
     ]  # fmt: skip
-    imported, called = np.median(np.array(told[1:], dtype=float), axis=0)
+    imported, called = np.median(np.array(printed[1:], dtype=float), axis=0)
     print(f"In a fresh process with the machine code on disk, the import of numba and the code "
           f"takes {imported:.2f} CPU-s, the first call {called:.2f} CPU-s.\n")  # fmt: skip
 

@@ -2,8 +2,8 @@
 
     python benchmarks/learner.py [--shared ../shared] [--full]
 
-CPU time of one thread; the error is what is left of other patches, relative and squared, when the
-finished dictionary codes them by OMP, which is what purifying does with it.
+CPU time of one thread. The error is relative and squared, of other patches that the finished
+dictionary codes by OMP, as purifying does.
 """
 
 from __future__ import annotations

@@ -57,13 +57,13 @@ def cpu(work: Callable[[], object]) -> Callable[[], float]:
 
 def interleaved(timed: Mapping[str, Callable[[], float]], rounds: int = 7) -> dict[str, float]:
     """Median of what each function tells, all taking turns; one round before does not count."""
-    told: dict[str, list[float]] = {name: [] for name in timed}
+    seconds_of: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(rounds + 1):
         for name, function in timed.items():
             seconds = function()
             if turn:
-                told[name].append(seconds)
-    return {name: statistics.median(seconds) for name, seconds in told.items()}
+                seconds_of[name].append(seconds)
+    return {name: statistics.median(seconds) for name, seconds in seconds_of.items()}
 
 
 class Peak:

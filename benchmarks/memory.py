@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py [--shared ../shared] [--full]
 
-The largest sum over a command's processes of their proportional set size (a page that n processes
-share counts 1/n to each), looked at every tenth of a second. Linux only.
+The peak of the proportional set size (a page that n processes share counts 1/n to each), summed
+over a command's processes and sampled every tenth of a second. Linux only.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""An attack on a folder of images as a notebook has it: plain foolbox on plain onnx2torch.
+"""An attack on a folder of images as a notebook would write it: foolbox on onnx2torch.
 
     python benchmarks/notebook.py MODEL PRESET ATTACK IMAGES OUTPUT
 
-Torch takes as many threads as it takes by itself. Each batch is attacked by calling foolbox's
-class, which also tells which images are misclassified, and written as PNG files.
+Torch chooses its number of threads. Each batch is attacked by calling foolbox's class, which also
+classifies the result, and is written as PNG files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ATTACKS: dict[str, Any] = {
 
 
 class Plain(torch.nn.Module):
-    """A converted graph behind the scaling that its classifier wants, as a notebook has it."""
+    """A converted graph behind the scaling of its input, as a notebook would write it."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()

@@ -75,5 +75,5 @@ def _fitted(image: Pixels, side: int = SIDE) -> Pixels:
     if image.shape[:2] == (side, side):
         return image
     shrinks = side < min(image.shape[:2])
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, (side, side), interpolation=how), dtype=np.uint8)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), dtype=np.uint8)

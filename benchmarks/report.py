@@ -111,8 +111,8 @@ def page(sections: Mapping[str, Section]) -> str:
             command, machine, text, _ = sections[title]
             letter = ascii_uppercase[machines.index(machine)]
             parts.append(f"## {title}\n\n`{command}` on machine {letter}\n\n{text.strip()}\n")
-    told = (f"- {ascii_uppercase[i]}: {machine}" for i, machine in enumerate(machines))
-    return "\n".join([*parts, f"## {MACHINES}\n", *told]) + "\n"
+    described = (f"- {ascii_uppercase[i]}: {machine}" for i, machine in enumerate(machines))
+    return "\n".join([*parts, f"## {MACHINES}\n", *described]) + "\n"
 
 
 def sections_of(report: Path) -> dict[str, Section]:

@@ -1,4 +1,4 @@
-"""CPU time until a command has printed its help, beside what any Python command pays.
+"""CPU time until a command has printed its help, beside that of starting Python and typer.
 
     python benchmarks/startup.py
 

@@ -255,3 +255,35 @@ def test_trainings_run_only_where_they_are_named(monkeypatch):
         "retrained-mobilenet-v2",
         "retrained-inception-v3",
     }
+
+
+def test_the_classifiers_are_judged_into_a_table(toy, photographs, monkeypatch, tmp_path):
+    from rsparse.models.spec import InputOptions
+    from studies import top1
+    from studies.tables import read_rows
+
+    (photographs / "train").rename(photographs / "photos")
+    monkeypatch.setattr(top1, "MODELS", {"colours.onnx": InputOptions(preset="unit")})
+    monkeypatch.setattr(top1, "DOCS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["top1", "--shared", str(photographs)])
+    top1.main()
+    (row,) = read_rows(tmp_path / "results" / "classifiers.csv")
+    assert list(row) == ["model", "top1", "low", "high", "top5", "milliseconds"]
+    assert float(row["low"]) <= float(row["top1"]) <= float(row["high"])
+    assert row["top5"] == "100.0"  # of three classes
+
+
+def test_activation_is_told_in_groups_of_layers(toy, photographs, monkeypatch, tmp_path):
+    from argparse import Namespace
+
+    from rsparse.models.spec import InputOptions
+    from studies import inception_activations as study
+
+    monkeypatch.setattr(study, "INPUTS", InputOptions(preset="unit"))
+    monkeypatch.setattr(study, "STRIPS", ("pool",))
+    folders = dict.fromkeys(("benign", "bim", "fgsm", "bim purified"), photographs / "train")
+    model = photographs / "models" / "colours.onnx"
+    found = study._ratios(Namespace(work=tmp_path, gamma=0.0), model, folders)
+    assert list(found) == ["benign", "bim", "fgsm", "bim purified"]
+    assert set(found["bim"]) == {"conv 1-1", "pool"}
+    assert {value for row in found.values() for value in row.values()} == {"1.00"}
