@@ -2,7 +2,7 @@
 
     python -m studies.pages
 
-Every figure on the pages is looked up in a table, so that none is typed.
+Figures are looked up in the tables, and rules in their policies, so that none is typed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 
+from rsparse.defenses.policy import load_policy, policy_names
 from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -40,6 +41,7 @@ def render(page: str, docs: Path = DOCS) -> str:
     }  # fmt: skip
     environment.globals |= {
         "rows": tables.rows, "row": tables.row, "value": tables.value, "about": tables.about,
+        "policies": {name: load_policy(name) for name in policy_names()},
     }  # fmt: skip
     return environment.get_template(f"{page}.md.j2").render()
 
