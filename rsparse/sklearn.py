@@ -36,13 +36,13 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
-    atoms_per_patch, penalty
+    atoms_per_patch, l1_penalty
         Dictionary learning; see ``rsparse.LearnParameters``.
     policy : str
         How images are purified where no ``sparsity`` is given: a policy's name or its file.
     sparsity : int, optional
         Atoms K for a patch of any image, in place of the policy.
-    min_correlation, stride, localize, prefilter, background, bilateral_diameter,
+    min_correlation, stride, localize, prefilter, filter_background, bilateral_diameter,
     bilateral_sigma_color, bilateral_sigma_space, feather
         Purifying beside ``sparsity``; see ``rsparse.PurifyParameters``.
     localization : LocalizeParameters, optional
@@ -79,14 +79,14 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         normalize: bool = LearnParameters.normalize,
         coder: str = LearnParameters.coder,
         atoms_per_patch: int = LearnParameters.atoms_per_patch,
-        penalty: float = LearnParameters.penalty,
+        l1_penalty: float = LearnParameters.l1_penalty,
         policy: str = DEFAULT_POLICY,
         sparsity: int | None = None,
         min_correlation: float = PurifyParameters.min_correlation,
         stride: int = PurifyParameters.stride,
         localize: bool = PurifyParameters.localize,
         prefilter: bool = PurifyParameters.prefilter,
-        background: bool = PurifyParameters.background,
+        filter_background: bool = PurifyParameters.filter_background,
         bilateral_diameter: int = PurifyParameters.bilateral_diameter,
         bilateral_sigma_color: float = PurifyParameters.bilateral_sigma_color,
         bilateral_sigma_space: float = PurifyParameters.bilateral_sigma_space,
@@ -104,14 +104,14 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         self.normalize = normalize
         self.coder = coder
         self.atoms_per_patch = atoms_per_patch
-        self.penalty = penalty
+        self.l1_penalty = l1_penalty
         self.policy = policy
         self.sparsity = sparsity
         self.min_correlation = min_correlation
         self.stride = stride
         self.localize = localize
         self.prefilter = prefilter
-        self.background = background
+        self.filter_background = filter_background
         self.bilateral_diameter = bilateral_diameter
         self.bilateral_sigma_color = bilateral_sigma_color
         self.bilateral_sigma_space = bilateral_sigma_space

@@ -33,7 +33,7 @@ def main() -> None:
             "evaluate", demo_photos("test"), "--model", model, "--dict", dictionary,
             *(word for attack in ATTACKS for word in ("--attack", attack)),
             *(word for defense in DEFENSES for word in ("--defense", defense)),
-            "--limit", LIMIT, "-o", folder / "eval",
+            "--max-images", LIMIT, "-o", folder / "eval",
         )  # fmt: skip
         run(
             "report", folder / "eval", "-o", folder / "report", "--dict", dictionary,

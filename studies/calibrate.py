@@ -139,7 +139,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         defenses=parse_defenses([*CANDIDATES, *TRIED]),
         output=options.work / options.model,
         dictionaries={"": dictionary(options.shared, options.work, jobs=options.jobs)},
-        parameters=EvaluateParameters(checks=False),
+        parameters=EvaluateParameters(extra_checks=False),
     )
 
 

@@ -56,7 +56,9 @@ def _row(
     training, behind = TRAININGS[base][RETRAINED], SHOWN[shown]
     parameters = replace(training.parameters, epochs=epochs, device=how.device)
     if behind:
-        parameters = replace(parameters, on="both", adversarial_share=0.5, attack_steps=3, eps=24.0)
+        parameters = replace(
+            parameters, train_on="both", adversarial_share=0.5, attack_steps=3, attack_eps=24.0
+        )
     original = model(shared, base)
     clock = EpochClock(SILENT)
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
 DICTIONARIES: Mapping[str, LearnParameters] = {
     "": LearnParameters(**ATOMS),
     "wide": LearnParameters(**ATOMS, patch_size=12),
-    "noTR": LearnParameters(**ATOMS, training=False),
+    "noTR": LearnParameters(**ATOMS, learned=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
@@ -38,7 +38,7 @@ ABLATIONS = {  # the paper's names by what they are; all with the paper's region
     "noTR": "regionsparse:sparsity=2,dictionary=noTR",
     "noIS": "regionsparse:sparsity=2,dictionary=noIS",
     "noPN": "regionsparse:sparsity=2,dictionary=noPN",
-    "noBS": "regionsparse:sparsity=2,background=no",
+    "noBS": "regionsparse:sparsity=2,filter-background=no",
     "noOL": "regionsparse:sparsity=2,localize=no",
 }
 BASELINES = (
@@ -158,7 +158,7 @@ def judged(
         output=work / output,
         scenarios=tuple(scenarios),
         dictionaries=dictionaries([OURS, *beside], shared, work),
-        parameters=EvaluateParameters(limit=limit, checks=checks),
+        parameters=EvaluateParameters(max_images=limit, extra_checks=checks),
     )
 
 

@@ -58,19 +58,21 @@ SHOWN_ATTACKS = (
 )  # fmt: skip
 _COMMON = TrainParameters(
     distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,
-    crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
+    min_crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
 )  # fmt: skip
 _FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only its first layers
     # learn, some six of ten: those behind would learn the few photographs by heart
-    "mobilenet-v2": replace(_COMMON, layers="*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*"),
+    "mobilenet-v2": replace(
+        _COMMON, train_layers="*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*"
+    ),
     "inception-v3": replace(
-        _COMMON, layers="conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
+        _COMMON, train_layers="conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
         # its own refitting saw these very photographs, and what it says of others is soon forgotten
         clean_share=0.3, original_share=0.5,
     ),
 }  # fmt: skip
 _BOTH: Mapping[str, TrainParameters] = {
-    base: replace(first, on="both", adversarial_share=0.25) for base, first in _FIRST.items()
+    base: replace(first, train_on="both", adversarial_share=0.25) for base, first in _FIRST.items()
 }
 
 

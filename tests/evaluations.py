@@ -47,7 +47,7 @@ CLASSES = ("astronaut", "brick", "cat", "coffee", "flower")
 DEFENSES = (
     ("none", "none"),
     ("regionsparse-sparsity=2", "regionsparse"),
-    ("regionsparse-background=no", "regionsparse"),
+    ("regionsparse-filter_background=no", "regionsparse"),
     ("regionsparse-dictionary=dct", "regionsparse"),
     ("regionsparse-localize=no", "regionsparse"),
     ("jpeg-quality=20", "jpeg"),
@@ -62,7 +62,7 @@ DEFENSES = (
 _SKILL = {
     "none": (1.0, 9.0),
     "regionsparse-sparsity=2": (0.86, 0.9),
-    "regionsparse-background=no": (0.85, 1.4),
+    "regionsparse-filter_background=no": (0.85, 1.4),
     "regionsparse-dictionary=dct": (0.80, 1.8),
     "regionsparse-localize=no": (0.72, 0.9),
     "jpeg-quality=20": (0.74, 1.7),

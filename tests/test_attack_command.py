@@ -68,7 +68,7 @@ def colours(tmp_path: Path) -> Path:
 
 
 def check_entries(benign: Path, folder: Path, labels: dict[str, int]) -> None:
-    """Compare a manifest, written with --float, with the files and the network."""
+    """Compare a manifest, written with --keep-float, with the files and the network."""
     with h5py.File(folder / "float.h5") as floats:
         for name, entry in entries_of(folder).items():
             x, pixels = read(benign / f"{name}.png"), read(folder / entry["file"])
@@ -93,7 +93,7 @@ def check_entries(benign: Path, folder: Path, labels: dict[str, int]) -> None:
 def test_fgsm_in_closed_form(run_cli, colours, tmp_path):
     """The right colour goes down by eps, both others go up, and margins below 2·eps are lost."""
     out = tmp_path / "adv"
-    result = run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=8", "-o", out, "--float")
+    result = run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=8", "-o", out, "--keep-float")
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
     files = [f"{name}.png" for name in MARGINS]
     assert list(tree_of(out)) == sorted([*files, "float.h5", MANIFEST])
@@ -118,7 +118,7 @@ def test_fgsm_in_closed_form(run_cli, colours, tmp_path):
 def test_limits_are_kept_and_results_measured(run_cli, colours, tmp_path, attack):
     save(colours / "red/white.png", np.full((16, 16, 3), (255, 249, 0), np.uint8))
     out = tmp_path / "adv"
-    run_cli("attack", colours, "-m", MODEL, "-a", attack, "-o", out, "--float")
+    run_cli("attack", colours, "-m", MODEL, "-a", attack, "-o", out, "--keep-float")
     check_entries(colours, out, {**true_labels(), "red/white": 0})
     entries = entries_of(out).values()
     assert sum(entry["success_float"] for entry in entries) >= 1
@@ -135,7 +135,7 @@ def test_limits_are_kept_and_results_measured(run_cli, colours, tmp_path, attack
 def test_rounding_can_undo_an_attack(run_cli, tmp_path):
     save(tmp_path / "imgs/red/a.png", picture(0, 0.5))
     out = tmp_path / "adv"
-    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=0.4", "--float")
+    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=0.4", "--keep-float")
     summary = json.loads(run_cli(*arguments, "-o", out, "--json").stdout)["attacks"][0]
     check_entries(tmp_path / "imgs", out, {"red/a": 0})
     entry = entries_of(out)["red/a"]
@@ -159,7 +159,7 @@ def test_carlini_wagner_reaches_the_average_dissimilarity(run_cli, colours, tmp_
     save(colours / "red/wrong.png", picture(2, 20))
     out = tmp_path / "adv"
     arguments = ("attack", colours, "-m", MODEL, "-a", "cw-l2:d=0.2", "-o", out)
-    result = run_cli(*arguments, "--float", "--json")
+    result = run_cli(*arguments, "--keep-float", "--json")
     check_entries(colours, out, {**true_labels(), "red/wrong": 0})
     with h5py.File(out / "float.h5") as floats:
         reached = []
@@ -256,7 +256,7 @@ def test_the_size_at_which_images_are_attacked(run_cli, tmp_path, options):
 
 def test_equal_runs_give_equal_bytes(run_cli, colours, tmp_path, monkeypatch):
     """Also from another folder. The grouping into batches is in the record, since it matters."""
-    tail = ("-m", MODEL, "-a", "LinfPGD:eps=4,steps=5", "--float", "--seed", 3)
+    tail = ("-m", MODEL, "-a", "LinfPGD:eps=4,steps=5", "--keep-float", "--seed", 3)
     run_cli("attack", colours, *tail, "-o", tmp_path / "one", "--jobs", 1)
     monkeypatch.chdir(tmp_path)
     run_cli("attack", "imgs", *tail, "-o", "two")

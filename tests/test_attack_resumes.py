@@ -36,7 +36,7 @@ def twelve(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("attacks", "running_in", "resumed"),
-    [((SLOW, "--float"), "", 4), (("cw-l2:d=0.1,steps=9", "-a", SLOW), "LinfPGD", 16)],
+    [((SLOW, "--keep-float"), "", 4), (("cw-l2:d=0.1,steps=9", "-a", SLOW), "LinfPGD", 16)],
     ids=["one", "the second of two"],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(
@@ -93,7 +93,9 @@ def test_only_what_is_missing_changed_or_damaged_is_done_again(run_cli, twelve, 
 def test_any_number_of_jobs_gives_the_same_bytes(run_cli, colours, tmp_path):
     tail = ("-m", MODEL, "-a", "LinfPGD:eps=4,steps=5", "-a", "cw-l2:d=0.1", "--batch-size", 1)
     for jobs in (1, 2):
-        run_cli("attack", colours, *tail, "--float", "-o", tmp_path / f"{jobs}", "--jobs", jobs)
+        run_cli(
+            "attack", colours, *tail, "--keep-float", "-o", tmp_path / f"{jobs}", "--jobs", jobs
+        )
     assert tree_of(tmp_path / "1") == tree_of(tmp_path / "2")
 
 
@@ -112,10 +114,10 @@ def test_an_attacker_is_pickled_by_its_models_path():
 
 def test_overwriting_gives_what_a_fresh_run_gives(run_cli, colours, tmp_path, assert_error):
     out, arguments = tmp_path / "out", ("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4")
-    run_cli(*arguments, "--float", "-o", out)
+    run_cli(*arguments, "--keep-float", "-o", out)
     before = tree_of(out)
     line = f"{out}: exists; choose another output or pass --overwrite"
-    assert_error(line, *arguments, "--float", "-o", out)
+    assert_error(line, *arguments, "--keep-float", "-o", out)
     line = f"{out}: is an artifact itself; several attacks need another output"
     assert_error(line, *arguments, "-a", "bim", "-o", out)
     assert tree_of(out) == before

@@ -107,7 +107,7 @@ def test_choice_of_the_class(model: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "explained", "center"),
-    [((), None, True), (("--class", "emu"), 2, True), (("--no-center",), None, False)],
+    [((), None, True), (("--target-class", "emu"), 2, True), (("--raw-weights",), None, False)],
 )
 def test_overlays(
     run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path,
@@ -141,7 +141,8 @@ def test_explaining_the_label(
     labels, output = tmp_path / "labels.csv", tmp_path / "cams"
     labels.write_text("file,label\na.png,3\nb.png,emu\nsub/c.png,0\n")
     run_cli(
-        "attention", pictures, "-m", model, "-o", output, "--class", "label", "--labels", labels
+        "attention", pictures, "-m", model, "-o", output, "--target-class", "label",
+        "--labels", labels,
     )  # fmt: skip
     manifest = json.loads((output / "manifest.json").read_text())
     assert [entry["versions"][0]["explained"] for entry in manifest["images"]] == [3, 2, 0]
@@ -153,7 +154,7 @@ def test_without_labels_none_can_be_explained(
 ) -> None:
     assert_error(
         f"{pictures}/a.png: has no label to explain (and 2 more failed)",
-        "attention", pictures, "-m", model, "-o", tmp_path / "cams", "--class", "label",
+        "attention", pictures, "-m", model, "-o", tmp_path / "cams", "--target-class", "label",
     )  # fmt: skip
     assert not (tmp_path / "cams").exists()
 
@@ -162,7 +163,9 @@ def test_panels(
     run_cli: Callable[..., Result], versions: list[Path], model: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "cams"
-    result = run_cli("attention", *versions, "-m", model, "-o", output, "--cell", "100", "--json")
+    result = run_cli(
+        "attention", *versions, "-m", model, "-o", output, "--picture-size", "100", "--json"
+    )
     found = json.loads(result.stdout)
     assert found["columns"] == ["benign", "adv", "purified"]
     assert (found["done"], found["alone"]) == (1, 2)

@@ -217,7 +217,7 @@ def test_too_few_patches(assert_error, pictures, tmp_path):
         (("--stride", 65), "stride: expected a whole number from 1 to 64, or auto, got 65"),
         (("--feather", -1), "feather: expected a number from 0 to 256, got -1.0"),
         (("--feather", "nan"), "feather: expected a number from 0 to 256, got nan"),
-        (("--contours", "some"), "contours: expected one of largest, all, got 'some'"),
+        (("--keep-contours", "some"), "keep-contours: expected one of largest, all, got 'some'"),
         (("--bilateral-sigma-color", 0),
          "bilateral-sigma-color: expected a number above 0 up to 1000, got 0.0"),
         (("--masks", "gone"), "gone: no such file or folder"),

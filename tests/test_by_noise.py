@@ -92,7 +92,7 @@ def test_a_filter_comes_before_the_whole_image_is_coded(rng, resources):
 
 def test_a_mask_reaches_the_rules_that_take_one(rng, resources):
     nowhere = np.zeros((64, 64), dtype=bool)
-    region = RegionSparse(sparsity=1, background=False)
+    region = RegionSparse(sparsity=1, filter_background=False)
     policy = ByNoise("region", (Rule(ONE, 3.0), Rule(region)))
     assert policy.takes_mask
     assert not TWO_RULES.takes_mask

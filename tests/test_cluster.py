@@ -213,7 +213,7 @@ def test_every_folder_command_runs_on_a_cluster(run_cli, lasting, tmp_path, monk
     model = ("--model", os.path.relpath(demo_model()))
     arguments = {
         "localize": ("imgs", "--overlay", "OUT-overlay"),
-        "attack": ("imgs", *model, "-a", "cw-l2:d=0.1,steps=3", "--float", "--batch-size", 2),
+        "attack": ("imgs", *model, "-a", "cw-l2:d=0.1,steps=3", "--keep-float", "--batch-size", 2),
         "classify": ("imgs", *model),
         "activations": ("imgs", "imgs", *model),
         "attention": ("imgs", *model),

@@ -128,8 +128,8 @@ class TestParsing:
         assert found[0].kind == "median+none+jpeg"
 
     def test_regionsparse_takes_all_its_parameters(self):
-        found = parse_defense("regionsparse:sparsity=1,localize=no,closing=7,dictionary=dct")
-        assert found == [RegionSparse(sparsity=1, localize=False, closing=7, dictionary="dct")]
+        found = parse_defense("regionsparse:sparsity=1,localize=no,closing-size=7,dictionary=dct")
+        assert found == [RegionSparse(sparsity=1, localize=False, closing_size=7, dictionary="dct")]
         assert defense_text(RegionSparse()) == "regionsparse-sparsity=2"
 
     def test_a_number_may_hold_a_plus(self):
@@ -173,7 +173,7 @@ class TestChain:
 
     def test_a_mask_reaches_the_parts(self, picture, resources):
         nowhere = np.zeros(picture.shape[:2], dtype=bool)
-        chain = parse_defense("none+regionsparse:background=no")[0]
+        chain = parse_defense("none+regionsparse:filter-background=no")[0]
         np.testing.assert_array_equal(chain.clean(picture, resources, nowhere), picture)
 
 

@@ -121,7 +121,7 @@ def test_evaluations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Re
     output = tmp_path / "eval"
     done = run_cli(
         "evaluate", images, "-m", model, "-a", "noise", "--labels", labels, "--all-images",
-        "--limit", 2, "--no-checks", "-o", output,
+        "--max-images", 2, "--no-extra-checks", "-o", output,
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert datasets(output / "evaluation.h5") == documented_datasets("Evaluations")

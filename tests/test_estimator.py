@@ -105,8 +105,10 @@ def test_processes_do_not_change_the_result(images):
 
 
 def test_localization_is_used(images):
-    none = LocalizeParameters(threshold=254, blur=99, fallback="none")
-    estimator = RegionSparse(**SMALL, sparsity=2, localization=none, background=False).fit(images)
+    none = LocalizeParameters(threshold=254, blur_size=99, fallback_region="none")
+    estimator = RegionSparse(**SMALL, sparsity=2, localization=none, filter_background=False).fit(
+        images
+    )
     np.testing.assert_array_equal(estimator.transform(images), images)
 
 

@@ -240,7 +240,7 @@ def test_all_images_and_a_limit(tmp_path, run_cli):
     images = make_images(tmp_path / "imgs")
     result = run_cli(
         "evaluate", images, "-m", MODEL, "-a", "fgsm:eps=2", "-j", 1, "-o", tmp_path / "eval",
-        "--all-images", "--limit", 3, "--no-checks",
+        "--all-images", "--max-images", 3, "--no-extra-checks",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = load_evaluation(tmp_path / "eval")
@@ -257,7 +257,7 @@ def test_an_image_that_fails_is_reported_and_the_rest_is_done(tmp_path, run_cli)
     (images / "red" / "broken.png").write_bytes(b"no picture")
     command = (
         "evaluate", images, "-m", MODEL, "-a", "fgsm:eps=2", "-j", 1, "-o", tmp_path / "eval",
-        "--no-checks",
+        "--no-extra-checks",
     )  # fmt: skip
     line = f"rsparse: skipped: {images}/red/broken.png: is not a PNG, JPEG, WebP, TIFF or BMP image"
     for _ in range(2):

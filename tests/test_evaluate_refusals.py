@@ -65,8 +65,8 @@ def test_a_plan_says_all_that_options_say(tmp_path):
                     {name = "black-box", model = "new/r.onnx", """ + OF_INPUT + """}]
         output = "eval"
         only-correct = false
-        checks = false
-        limit = 7
+        extra-checks = false
+        max-images = 7
         seed = 3
         [model]
         file = "m.onnx"
@@ -96,7 +96,11 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         ),
     )  # fmt: skip
     parameters = found.parameters
-    assert (parameters.only_correct, parameters.checks, parameters.limit) == (False, False, 7)
+    assert (parameters.only_correct, parameters.extra_checks, parameters.max_images) == (
+        False,
+        False,
+        7,
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
          "labels, model, attack, defense, dict, scenario, output, only-correct, "
-         "limit, checks, batch-size, seed, device"),
+         "max-images, extra-checks, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "lacks attack"),
         (LEAST.replace('output = "eval"', ""),
          "lacks output; add it, or name the folder with -o"),
@@ -295,7 +299,7 @@ def test_a_taken_folder(assert_error, colours, tmp_path):
 
 
 def test_an_evaluation_of_something_else(run_cli, colours, tmp_path):
-    more = ("--no-checks", "-j", 1)
+    more = ("--no-extra-checks", "-j", 1)
     words = ("evaluate", colours, "-m", MODEL, "-a", "fgsm", "-o", tmp_path / "e", *more)
     assert run_cli(*words).exit_code == 0
     other_seed = run_cli(*words, "--seed", 1)

@@ -139,7 +139,7 @@ def test_nothing_is_made_twice(whole, run_cli):
 
 
 def test_a_dry_run_counts_and_measures_what_is_made_through(whole, tmp_path, run_cli):
-    words = arguments(whole / "imgs", tmp_path / "e", "--json", "--dry-run", "--no-checks")
+    words = arguments(whole / "imgs", tmp_path / "e", "--json", "--dry-run", "--no-extra-checks")
     found = json.loads(run_cli(*words).stdout)
     assert (found["attacks_left"], found["trials"]) == (2 * 3, 3 + 2 * 3 + 2 * 2)
     assert found["attack_seconds"] > 0

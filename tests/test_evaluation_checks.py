@@ -115,7 +115,7 @@ def test_a_rise_that_may_be_chance_is_no_failure():
 def test_what_was_not_run_is_said():
     found = checked(evidence=[Evidence([FGSM])])
     assert found["steps beat one step"][0] == "not run"
-    assert found["a huge change reaches chance"] == ("not run", "--no-checks was given")
+    assert found["a huge change reaches chance"] == ("not run", "--no-extra-checks was given")
     assert found["noise of the same norm is weaker"][0] == "not run"
     assert found["doubled steps gain nothing"][0] == "not run"
     assert found["gradients beat attacks without them"][0] == "not run"

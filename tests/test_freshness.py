@@ -35,7 +35,7 @@ def another_release(monkeypatch: pytest.MonkeyPatch) -> None:
 def arguments(root: Path, *more: object) -> list[str]:
     """Evaluate the images in ``imgs`` into ``e``."""
     words = ("evaluate", root / "imgs", "-m", MODEL, "-a", "fgsm", "--defense", "jpeg",
-             "--no-checks", "-j", 1, "-o", root / "e", *more)  # fmt: skip
+             "--no-extra-checks", "-j", 1, "-o", root / "e", *more)  # fmt: skip
     return list(map(str, words))
 
 

@@ -20,7 +20,7 @@ from rsparse.store.images import decode_image, find_images  # noqa: E402
 from tests.conftest import REPOSITORY, make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 
-WHERE = LocalizeParameters(threshold=60, closing=5)
+WHERE = LocalizeParameters(threshold=60, closing_size=5)
 PAPER = PurifyParameters()
 CASES = {
     "default": PAPER,
@@ -28,9 +28,9 @@ CASES = {
     "hard cut": PurifyParameters(feather=0, stride=3),
     "gaps": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
     "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=16, stride=5),
-    "no background": PurifyParameters(background=False, feather=9),
+    "no background": PurifyParameters(filter_background=False, feather=9),
     "filtered before": PurifyParameters(prefilter=True, localize=False),
-    "filtered before, no background": PurifyParameters(prefilter=True, background=False),
+    "filtered before, no background": PurifyParameters(prefilter=True, filter_background=False),
 }
 
 

@@ -52,12 +52,12 @@ def test_json(learn, tmp_path):
     }  # fmt: skip
     assert list(errors) == ["1", "2", "4", "8"]
     assert 1 > errors["1"] > errors["8"] > 0
-    outcome = json.loads(learn("-o", tmp_path / "d2.h5", "--held-out", 0, "--json").stdout)
+    outcome = json.loads(learn("-o", tmp_path / "d2.h5", "--held-out-share", 0, "--json").stdout)
     assert outcome["held_out_error"] == {}
 
 
 def test_the_documented_tree_of_shapes_and_types(learn, pictures, tmp_path):
-    learn("-o", tmp_path / "dict.h5", "--grey", "--no-normalize", "--penalty", 0.5)
+    learn("-o", tmp_path / "dict.h5", "--grey", "--no-normalize", "--l1-penalty", 0.5)
     with h5py.File(tmp_path / "dict.h5") as file:
         assert sorted(file) == ["atoms", "held_out", "images"]
         assert file["atoms"].shape == (16, 16)
@@ -111,9 +111,10 @@ def test_equal_runs_give_equal_bytes_for_any_jobs(
 @pytest.mark.parametrize(
     "option",
     [("--seed", 1), ("--grey",), ("--no-smoothing",), ("--smoothing-h", 30), ("--no-normalize",),
-     ("--smoothing-template", 3), ("--smoothing-search", 5), ("--coder", "lars"), ("--coder", "cd"),
+     ("--smoothing-patch", 3), ("--smoothing-window", 5), ("--coder", "lars"), ("--coder", "cd"),
      ("--atoms-per-patch", 2), ("--batch-size", 20),
-     ("--passes", 2), ("--max-coherence", 0.3), ("--held-out", 0.5), ("--patches-per-image", 70),
+     ("--passes", 2), ("--max-coherence", 0.3), ("--held-out-share", 0.5),
+     ("--patches-per-image", 70),
      ("--n-atoms", 15), ("--patch-size", 5)],
     ids=lambda option: option[0],
 )  # fmt: skip
@@ -128,7 +129,7 @@ def test_every_option_has_an_effect(learn, tmp_path, option):
 
 def test_the_penalty_is_that_of_the_lasso(learn, tmp_path):
     learn("-o", tmp_path / "standard.h5", "--coder", "lars")
-    learn("-o", tmp_path / "other.h5", "--coder", "lars", "--penalty", 2)
+    learn("-o", tmp_path / "other.h5", "--coder", "lars", "--l1-penalty", 2)
     (standard, _), (other, _) = (
         load_dictionary(tmp_path / f"{name}.h5") for name in ("standard", "other")
     )

@@ -42,8 +42,15 @@ def test_a_textured_square_is_found(scene):
     assert not mask[:45].any()
 
 
-@pytest.mark.parametrize("options", [{"gradient": "scharr"}, {"otsu": True}, {"threshold": 60},
-                                     {"difference": "horizontal", "otsu": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gradient": "scharr"},
+        {"otsu": True},
+        {"threshold": 60},
+        {"gradient_difference": "horizontal", "otsu": True},
+    ],
+)
 def test_the_variants_find_it_too(scene, options):
     assert overlap(locate_object(scene, LocalizeParameters(**options))[0]) > 0.6
 
@@ -52,19 +59,19 @@ def test_the_variants_find_it_too(scene, options):
     "options",
     [
         {"gradient": "scharr"},
-        {"difference": "horizontal"},
-        {"blur": 3},
+        {"gradient_difference": "horizontal"},
+        {"blur_size": 3},
         {"threshold": 30},
         {"otsu": True},
-        {"closing": 3},
-        {"rounds": 0},
-        {"contours": "all", "rounds": 0},
+        {"closing_size": 3},
+        {"opening_rounds": 0},
+        {"keep_contours": "all", "opening_rounds": 0},
         {"working_size": 100},
     ],
     ids=repr,
 )
 def test_every_option_has_an_effect(scene, options):
-    standard = {"rounds": 0} if "contours" in options else {}
+    standard = {"opening_rounds": 0} if "keep_contours" in options else {}
     mask, _ = locate_object(scene, LocalizeParameters(**options))
     assert (mask != locate_object(scene, LocalizeParameters(**standard))[0]).any()
 
@@ -74,7 +81,7 @@ def test_the_difference_of_signed_gradients_misses_one_diagonal():
     rows, columns = np.mgrid[0:120, 0:120]
     falling = np.repeat((((rows + columns) % 16 < 8) * 200)[:, :, None], 3, axis=2)
     rising = np.ascontiguousarray(falling[:, ::-1])
-    whole = {"fallback": "none"}
+    whole = {"fallback_region": "none"}
     assert area(falling.astype(np.uint8), **whole) < 0.2
     assert area(rising.astype(np.uint8), **whole) > 0.8
 
@@ -82,14 +89,14 @@ def test_the_difference_of_signed_gradients_misses_one_diagonal():
 def test_horizontal_keeps_vertical_edges_only():
     stripes = np.zeros((100, 100, 3), dtype=np.uint8)
     stripes[:, np.arange(100) % 8 < 4] = 255
-    options = {"difference": "horizontal", "fallback": "none"}
+    options = {"gradient_difference": "horizontal", "fallback_region": "none"}
     assert area(stripes, **options) > 0.8
     assert area(np.ascontiguousarray(stripes.transpose(1, 0, 2)), **options) == 0
 
 
 def test_all_contours_hold_the_largest_one(scene):
-    largest, _ = locate_object(scene, LocalizeParameters(rounds=0))
-    every, _ = locate_object(scene, LocalizeParameters(rounds=0, contours="all"))
+    largest, _ = locate_object(scene, LocalizeParameters(opening_rounds=0))
+    every, _ = locate_object(scene, LocalizeParameters(opening_rounds=0, keep_contours="all"))
     assert (every >= largest).all()
     assert every[23, 173]
     assert not largest[23, 173]
@@ -98,7 +105,9 @@ def test_all_contours_hold_the_largest_one(scene):
 def test_holes_in_the_outline_are_filled():
     ring = np.full((200, 200, 3), 60, dtype=np.uint8)
     cv2.rectangle(ring, (40, 40), (160, 160), (255, 255, 255), 6)
-    mask, found = locate_object(ring, LocalizeParameters(closing=9, threshold=60, rounds=1))
+    mask, found = locate_object(
+        ring, LocalizeParameters(closing_size=9, threshold=60, opening_rounds=1)
+    )
     assert found
     assert mask[50:150, 50:150].all()
     assert not mask[:20].any()
@@ -107,7 +116,7 @@ def test_holes_in_the_outline_are_filled():
 @pytest.mark.parametrize(("fallback", "share"), [("whole", 1), ("center", 0.25), ("none", 0)])
 def test_where_nothing_is_found_the_fallback_is_taken(fallback, share):
     flat = np.full((40, 60, 3), 99, dtype=np.uint8)
-    mask, found = locate_object(flat, LocalizeParameters(fallback=fallback))
+    mask, found = locate_object(flat, LocalizeParameters(fallback_region=fallback))
     assert not found
     assert mask.mean() == pytest.approx(share)
     if fallback == "center":
@@ -118,7 +127,7 @@ def test_where_nothing_is_found_the_fallback_is_taken(fallback, share):
 @pytest.mark.parametrize("fallback", ["whole", "center"])
 def test_the_fallback_of_a_tiny_image_is_not_empty(size, fallback):
     tiny = np.full((size, size, 3), 99, dtype=np.uint8)
-    assert locate_object(tiny, LocalizeParameters(fallback=fallback))[0].any()
+    assert locate_object(tiny, LocalizeParameters(fallback_region=fallback))[0].any()
 
 
 def test_a_large_image_is_searched_at_the_working_size(scene):
@@ -140,7 +149,11 @@ def test_an_image_up_to_the_working_size_is_searched_as_it_is(scene):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (8, 8), (7, 1000)])
 def test_any_shape_is_searched(shape):
     image = make_picture(1, *shape)
-    for options in ({}, {"otsu": True}, {"closing": 999, "blur": 99, "rounds": 100}):
+    for options in (
+        {},
+        {"otsu": True},
+        {"closing_size": 999, "blur_size": 99, "opening_rounds": 100},
+    ):
         mask, _ = locate_object(image, LocalizeParameters(**options))
         assert mask.shape == shape
 

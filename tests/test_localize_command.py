@@ -16,8 +16,8 @@ from rsparse.store.images import decode_image, encode_png
 from rsparse.store.records import IMAGES
 from tests.conftest import REPOSITORY, make_picture, tree_of
 
-FOUND = ("--threshold", 20, "--closing", 5, "--blur", 3)
-PARAMETERS = LocalizeParameters(threshold=20, closing=5, blur=3)
+FOUND = ("--threshold", 20, "--closing-size", 5, "--blur-size", 3)
+PARAMETERS = LocalizeParameters(threshold=20, closing_size=5, blur_size=3)
 
 
 def read(path: Path) -> np.ndarray:
@@ -43,7 +43,9 @@ def test_masks_and_pictures(run_cli, pictures, tmp_path):
 
 def test_the_summary_and_json(run_cli, pictures, tmp_path):
     (pictures / "flat.png").write_bytes(encode_png(np.full((40, 40, 3), 9, dtype=np.uint8)))
-    result = run_cli("localize", pictures, "-o", tmp_path / "one", *FOUND, "--fallback", "none")
+    result = run_cli(
+        "localize", pictures, "-o", tmp_path / "one", *FOUND, "--fallback-region", "none"
+    )
     lines = [" ".join(line.split()) for line in result.stderr.splitlines()]
     assert lines[:2] == ["localized", "images 4"]
     assert lines[2].startswith("mean area ")

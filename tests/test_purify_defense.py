@@ -40,7 +40,7 @@ def test_it_writes_what_the_defense_makes(run_cli, pictures, tmp_path, spec):
 
 def test_images_are_resized_before_they_are_cleaned(run_cli, pictures, tmp_path):
     out = tmp_path / "out"
-    options = ("--defense", "median:size=3", "--size", "24x20", "-o", out)
+    options = ("--defense", "median:size=3", "--resize-to", "24x20", "-o", out)
     assert run_cli("purify", pictures, *options).exit_code == 0
     fitted = fit_pixels(read(pictures / "a.png"), (24, 20))
     expected = parse_defense("median:size=3")[0].clean(fitted, Resources())
@@ -50,15 +50,15 @@ def test_images_are_resized_before_they_are_cleaned(run_cli, pictures, tmp_path)
 
 
 def test_sizes_that_cannot_be_used(assert_error, pictures, dict_file, tmp_path):
-    options = ("--sparsity", 2, "--dict", dict_file, "-o", tmp_path / "out", "--size")
+    options = ("--sparsity", 2, "--dict", dict_file, "-o", tmp_path / "out", "--resize-to")
     common = ("purify", pictures, *options)
     assert_error(
-        "size: expected a side such as 299 or height x width such as 224x320, got 'small'",
+        "resize-to: expected a side such as 299 or height x width such as 224x320, got 'small'",
         *common, "small",
     )  # fmt: skip
-    assert_error("size: expected height and width from 1 to 8192, got [0, 0]", *common, "0")
+    assert_error("resize-to: expected height and width from 1 to 8192, got [0, 0]", *common, "0")
     assert_error(
-        "--masks and --size exclude each other; masks are of the images' own size",
+        "--masks and --resize-to exclude each other; masks are of the images' own size",
         *common, "24", "--masks", pictures,
     )  # fmt: skip
     assert not (tmp_path / "out").exists()
@@ -77,8 +77,8 @@ def test_the_summary_names_it(run_cli, pictures, tmp_path):
      (("--policy", "Paper"), "policy:paper"),
      (("--sparsity", 1, "--no-localize", "--stride", 3),
       "regionsparse:sparsity=1,localize=no,stride=3"),
-     (("--sparsity", 2, "--closing", 5, "--no-background"),
-      "regionsparse:closing=5,background=no")],
+     (("--sparsity", 2, "--closing-size", 5, "--keep-background"),
+      "regionsparse:closing-size=5,filter-background=no")],
 )  # fmt: skip
 def test_a_spec_gives_the_bytes_of_its_plain_options(
     run_cli, pictures, dict_file, tmp_path, plain, spec
@@ -136,8 +136,9 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
          ("--defense", "jpg")),
         ("--sparsity and --defense exclude each other; an option of regionsparse is written "
          "--defense regionsparse:sparsity=…", ("--defense", "jpeg", "--sparsity", 1)),
-        ("--closing and --defense exclude each other; an option of regionsparse is written "
-         "--defense regionsparse:closing=…", ("--defense", "regionsparse", "--closing", 3)),
+        ("--closing-size and --defense exclude each other; an option of regionsparse is written "
+         "--defense regionsparse:closing-size=…",
+         ("--defense", "regionsparse", "--closing-size", 3)),
         ("policy default: regionsparse needs a dictionary: --dict dict.h5", ()),
         ("regionsparse needs a dictionary: --dict dict.h5", ("--sparsity", 2)),
         ("--policy and --defense exclude each other; give one of them",

@@ -81,7 +81,7 @@ def test_outside_is_the_bilateral_filter_with_the_options_given(image, mask, sma
 
 
 def test_without_background_the_outside_is_left_as_it_is(image, mask, small_dictionary):
-    parameters = PurifyParameters(feather=0, background=False)
+    parameters = PurifyParameters(feather=0, filter_background=False)
     clean = purify(image, small_dictionary, parameters, mask=mask)
     np.testing.assert_array_equal(clean[~mask], image[~mask])
 
@@ -127,7 +127,7 @@ def test_no_localize_codes_everything_and_needs_no_mask(image, small_dictionary)
 
 def test_the_region_is_located_where_no_mask_is_given(small_dictionary):
     picture = make_picture(2, 120, 130)
-    where = LocalizeParameters(threshold=60, closing=5)
+    where = LocalizeParameters(threshold=60, closing_size=5)
     mask, found = locate_object(picture, where)
     assert found
     assert 0 < mask.mean() < 1
@@ -137,7 +137,7 @@ def test_the_region_is_located_where_no_mask_is_given(small_dictionary):
 
 @pytest.mark.parametrize("background", [True, False])
 def test_an_empty_mask_leaves_only_the_background(image, small_dictionary, background):
-    parameters = PurifyParameters(background=background)
+    parameters = PurifyParameters(filter_background=background)
     empty = np.zeros(image.shape[:2], dtype=bool)
     clean = purify(image, small_dictionary, parameters, mask=empty)
     expected = bilateral(image, 9, 80, 80) if background else image

@@ -24,8 +24,8 @@ def test_equal_inputs_give_equal_bytes(eval_folder, tmp_path, run_cli):
     for name in ("one", "two"):
         result = run_cli(
             "report", eval_folder, "-o", tmp_path / name, "--dict", DICTIONARY, "--model",
-            MODEL, "--format", "html", "--format", "md", "--format", "png", "--pictures", 2,
-            "--panels", 1, "--measured", 1,
+            MODEL, "--format", "html", "--format", "md", "--format", "png", "--sheet-images", 2,
+            "--attention-images", 1, "--activation-images", 1,
         )  # fmt: skip
         assert result.exit_code == 0
         assert result.stdout == f"{tmp_path / name / 'index.html'}\n"

@@ -41,7 +41,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluation = make_evaluation(names=NAMES, defenses=DEFENSES)
     make_eval_folder(folder / "eval", evaluation, [dictionary, model])
     outcome = write_report(
-        folder / "eval", folder / "report", ReportParameters(pictures=6, panels=2, measured=2),
+        folder / "eval", folder / "report",
+        ReportParameters(sheet_images=6, attention_images=2, activation_images=2),
         dictionaries={"": dictionary}, model=model,
     )  # fmt: skip
     assert outcome.left_out == []

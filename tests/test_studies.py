@@ -47,7 +47,7 @@ def toy(monkeypatch, tmp_path):
     )
     made = {
         name: recipes.Training(
-            TrainParameters(on=on, distill=True, epochs=2, patience=None), purified, attacked
+            TrainParameters(train_on=on, distill=True, epochs=2, patience=None), purified, attacked
         )
         for name, on in ((recipes.RETRAINED, "purified"), (recipes.ADVERSARIAL, "both"))
     }
@@ -104,7 +104,7 @@ def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monk
         "gray-box", "black-box", "extended-gray-box",
     ]  # fmt: skip
     assert len(plan.attacks) == 1
-    assert (plan.parameters.limit, plan.parameters.checks) == (7, False)
+    assert (plan.parameters.max_images, plan.parameters.extra_checks) == (7, False)
 
     monkeypatch.setattr(Computing, "is_on_gpu", True)
     assert trainings.names_of("toy", how) == ("retrained", "adversarial")
@@ -112,7 +112,11 @@ def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monk
     assert [s.name for s in plan.scenarios[3:]] == [
         "adversarial-training", "adversarial-training-black-box",
     ]  # fmt: skip
-    assert (len(plan.attacks), plan.parameters.limit, plan.parameters.checks) == (2, None, False)
+    assert (len(plan.attacks), plan.parameters.max_images, plan.parameters.extra_checks) == (
+        2,
+        None,
+        False,
+    )
 
 
 def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monkeypatch):

@@ -96,7 +96,7 @@ def test_adversarial_images_behind_defenses(run_cli, labelled, dict_file, tmp_pa
     """A version for each defense; the record names them and the dictionary."""
     out = tmp_path / "new.onnx"
     result = run_cli(
-        *labelled, "--on", "adversarial", "--attack-steps", 3, "--dict", dict_file,
+        *labelled, "--train-on", "adversarial", "--attack-steps", 3, "--dict", dict_file,
         "--adversarial-defense", "regionsparse:sparsity=2", "--adversarial-defense", "none",
         "-o", out,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_adversarial_images_behind_defenses(run_cli, labelled, dict_file, tmp_pa
 
 def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, tmp_path):
     out = tmp_path / "new.onnx"
-    run_cli(*labelled, "--on", "clean", "-o", out)
+    run_cli(*labelled, "--train-on", "clean", "-o", out)
     result = run_cli("classify", colours, "-m", out, "-o", tmp_path / "pred.h5")
     assert result.exit_code == 0, result.stderr
     _, record = load_predictions(tmp_path / "pred.h5")
@@ -131,7 +131,7 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
         f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata hold no record\n"
     )
     result = run_cli(
-        "train", colours, "-m", out, "--distill", "--on", "adversarial", "--epochs", 1,
+        "train", colours, "-m", out, "--distill", "--train-on", "adversarial", "--epochs", 1,
         "-o", tmp_path / "newer.onnx",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -142,10 +142,10 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--on", "adversarial", "--eps", 4),
-        ("--on", "both", "--defense", "median", "--defense", "jpeg:quality=30,60"),
+        ("--train-on", "adversarial", "--attack-eps", 4),
+        ("--train-on", "both", "--defense", "median", "--defense", "jpeg:quality=30,60"),
         (
-            "--on",
+            "--train-on",
             "both",
             "--defense",
             "median",
@@ -158,7 +158,7 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
             "--attack-steps",
             2,
         ),
-        ("--on", "clean", "--optimizer", "sgd", "--precision", "bf16"),
+        ("--train-on", "clean", "--optimizer", "sgd", "--precision", "bf16"),
     ],
     ids=["adversarial", "both", "behind", "clean"],
 )
@@ -179,9 +179,9 @@ def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
         pixels = np.asarray(Image.open(path))
         (swapped / path.name).write_bytes(encode_png(np.ascontiguousarray(pixels[..., ::-1])))
     result = run_cli(
-        "train", colours, "-m", MODEL, "--distill", "--purified", swapped, "--clean-share", 0,
-        "--epochs", 30, "--learning-rate", 0.1, "--patience", "off", "--validation", 0.3,
-        "-o", tmp_path / "new.onnx", "--json",
+        "train", colours, "-m", MODEL, "--distill", "--purified-images", swapped,
+        "--clean-share", 0, "--epochs", 30, "--learning-rate", 0.1,
+        "--patience", "off", "--validation-share", 0.3, "-o", tmp_path / "new.onnx", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     outcome = json.loads(result.stdout)
@@ -213,7 +213,7 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
             self.texts.append(what)
 
     told = Told()
-    parameters = TrainParameters(on="clean", epochs=2, batch_size=8)
+    parameters = TrainParameters(train_on="clean", epochs=2, batch_size=8)
     train_model(
         [colours], MODEL, tmp_path / "new.onnx", parameters, labels=tmp_path / "labels.csv",
         progress=told,
@@ -228,14 +228,14 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
 class TestPurifiedImages:
     def test_they_are_made_once(self, run_cli, labelled, tmp_path):
         """What a cache holds is an artifact of purify, and the next training takes it."""
-        cache, options = tmp_path / "cache", ("--defense", "median", "--layers", "head")
-        run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "a.onnx")
+        cache, options = tmp_path / "cache", ("--defense", "median", "--train-layers", "head")
+        run_cli(*labelled, *options, "--purified-cache", cache, "-o", tmp_path / "a.onnx")
         made = tree_of(cache)
         assert read_manifest(cache / "median-size=3")["stage"] == "purify"
         size = list(load_classifier(MODEL).spec.size)
         assert read_manifest(cache / "median-size=3")["parameters"]["size"] == size
         stamps = {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")}
-        run_cli(*labelled, *options, "--cache", cache, "-o", tmp_path / "b.onnx")
+        run_cli(*labelled, *options, "--purified-cache", cache, "-o", tmp_path / "b.onnx")
         assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.png")} == stamps
         assert tree_of(cache) == made
         run_cli(*labelled, *options, "-o", tmp_path / "c.onnx")
@@ -244,7 +244,7 @@ class TestPurifiedImages:
 
     def test_those_of_other_images_are_refused(self, assert_error, run_cli, labelled, tmp_path):
         cache = tmp_path / "cache"
-        common = (*labelled, "--defense", "median", "--cache", cache)
+        common = (*labelled, "--defense", "median", "--purified-cache", cache)
         run_cli(*common, "-o", tmp_path / "a.onnx")
         changed = tmp_path / "imgs" / "03.png"
         shutil.copy(tmp_path / "imgs" / "04.png", changed)
@@ -260,7 +260,7 @@ class TestPurifiedImages:
     def test_with_a_dictionary(self, assert_error, run_cli, labelled, dict_file, tmp_path):
         """What another dictionary made is not taken for this one's."""
         cache = tmp_path / "cache"
-        common = (*labelled, "--defense", "regionsparse:sparsity=1", "--cache", cache)
+        common = (*labelled, "--defense", "regionsparse:sparsity=1", "--purified-cache", cache)
         result = run_cli(*common, "--dict", dict_file, "-o", tmp_path / "a.onnx")
         assert result.exit_code == 0, result.stderr
         assert_error(
@@ -286,7 +286,9 @@ def test_an_image_without_its_purified_version(run_cli, labelled, colours, tmp_p
     purified = tmp_path / "purified"
     shutil.copytree(colours, purified)
     (purified / "07.png").unlink()
-    result = run_cli(*labelled, "--purified", purified, "-o", tmp_path / "new.onnx", "--json")
+    result = run_cli(
+        *labelled, "--purified-images", purified, "-o", tmp_path / "new.onnx", "--json"
+    )
     assert result.exit_code == 1
     outcome = json.loads(result.stdout)
     assert outcome["done"] == 11
@@ -305,8 +307,9 @@ def test_last_layers_of_a_real_classifier(run_cli, shared, tmp_path):
     model = shared / "models" / "mobilenet_v2_224.onnx"
     result = run_cli(
         "train", photos, "-m", model, "--preset", "mobilenet-v2", "--distill",
-        "--defense", "jpeg:quality=10", "--layers", "*expanded_conv_16*,*.Conv_1.*,*.Logits.*",
-        "--epochs", 2, "--validation", 0.3, "-o", tmp_path / "new.onnx", "--json",
+        "--defense", "jpeg:quality=10",
+        "--train-layers", "*expanded_conv_16*,*.Conv_1.*,*.Logits.*",
+        "--epochs", 2, "--validation-share", 0.3, "-o", tmp_path / "new.onnx", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     outcome = json.loads(result.stdout)

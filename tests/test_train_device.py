@@ -21,7 +21,7 @@ def test_what_a_device_can_purify_is_purified_there(run_cli, dict_file, tmp_path
     result = run_cli(
         "train", save_colours(tmp_path / "imgs"), "-m", MODEL, "--distill", *FAST,
         "--device", "torch-cpu", "--defense", "regionsparse:sparsity=1", "--defense", "jpeg",
-        "-d", dict_file, "--cache", tmp_path / "kept", "-o", tmp_path / "new.onnx",
+        "-d", dict_file, "--purified-cache", tmp_path / "kept", "-o", tmp_path / "new.onnx",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     manifests = {path.name: read_manifest(path) for path in (tmp_path / "kept").iterdir()}

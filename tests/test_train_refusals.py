@@ -36,47 +36,50 @@ def refuses(assert_error, colours, tmp_path):
 
 def test_options_that_contradict_each_other(refuses):
     refuses(
-        "--on purified needs purified images: --defense SPEC makes them, "
-        "--purified FOLDER takes what purify wrote"
+        "--train-on purified needs purified images: --defense SPEC makes them, "
+        "--purified-images FOLDER takes what purify wrote"
     )
-    refuses("--defense: --on clean shows no purified images", "--on", "clean", "--defense",
-            "jpeg")  # fmt: skip
-    refuses("--cache: keeps what --defense makes; name a defense", "--cache", "cache")
+    refuses("--defense: --train-on clean shows no purified images", "--train-on", "clean",
+            "--defense", "jpeg")  # fmt: skip
+    refuses(
+        "--purified-cache: keeps what --defense makes; name a defense", "--purified-cache", "cache"
+    )
     refuses(
         "--labels and --distill exclude each other; give one of them", "--distill", "--defense",
         "jpeg",
     )  # fmt: skip
     refuses(
-        "--distill: a model has nothing to learn of itself from --on clean", "--distill",
-        "--on", "clean", labelled=False,
+        "--distill: a model has nothing to learn of itself from --train-on clean", "--distill",
+        "--train-on", "clean", labelled=False,
     )  # fmt: skip
     refuses(
-        "--clean-share 1 shows no other image; --on adversarial wants some", "--on",
+        "--clean-share 1 shows no other image; --train-on adversarial wants some", "--train-on",
         "adversarial", "--clean-share", 1,
     )  # fmt: skip
 
 
 def test_adversarial_images_that_are_not_shown(refuses):
     refuses(
-        "--adversarial-defense: --on purified shows no adversarial images", "--defense", "jpeg",
-        "--adversarial-defense", "jpeg",
+        "--adversarial-defense: --train-on purified shows no adversarial images",
+        "--defense", "jpeg", "--adversarial-defense", "jpeg",
     )  # fmt: skip
     refuses(
-        "--adversarial-share: --on adversarial does not show both purified and adversarial images",
-        "--on", "adversarial", "--adversarial-share", 0.5,
+        "--adversarial-share: --train-on adversarial does not show both purified and "
+        "adversarial images",
+        "--train-on", "adversarial", "--adversarial-share", 0.5,
     )  # fmt: skip
 
 
 def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
     refuses(
-        "regionsparse needs a dictionary: --dict dict.h5", "--on", "adversarial",
+        "regionsparse needs a dictionary: --dict dict.h5", "--train-on", "adversarial",
         "--adversarial-defense", "regionsparse",
     )  # fmt: skip
     small = linear_classifier(tmp_path / "small.onnx", np.ones((3, 12)), (2, 2))
     refuses(
         "--adversarial-defense regionsparse: at the model's input size an image is 2×2 pixels, "
         "smaller than a patch of 4×4",
-        "--on", "adversarial", "--adversarial-defense", "regionsparse", "--dict", dict_file,
+        "--train-on", "adversarial", "--adversarial-defense", "regionsparse", "--dict", dict_file,
         "--preset", "unit", model=small,
     )  # fmt: skip
 
@@ -85,7 +88,7 @@ def test_images_without_labels(refuses):
     refuses(
         "the images have no labels; name them with --labels labels.csv, or learn what the "
         "model itself says with --distill",
-        "--on", "clean", labelled=False,
+        "--train-on", "clean", labelled=False,
     )  # fmt: skip
 
 
@@ -93,17 +96,17 @@ def test_layers_and_devices(refuses):
     refuses(
         "layers: expected all, head or layer names, got 'conv_7'; the last layers of "
         f"{MODEL} are conv, scores",
-        "--defense", "jpeg", "--layers", "conv_7",
+        "--defense", "jpeg", "--train-layers", "conv_7",
     )  # fmt: skip
     refuses("layers: expected all, head or layer names, got ''; the last layers of "
-            f"{MODEL} are conv, scores", "--on", "clean", "--layers", "")  # fmt: skip
+            f"{MODEL} are conv, scores", "--train-on", "clean", "--train-layers", "")  # fmt: skip
 
 
 def test_a_rate_that_leads_nowhere(refuses):
     refuses(
         "the validation loss is not finite after epoch 1; try a lower --learning-rate",
-        "--on", "clean", "--learning-rate", 100, "--optimizer", "sgd", "--momentum", 0.99,
-        "--warmup", 0, "--epochs", 99, "--batch-size", 1, "--weight-decay", 1,
+        "--train-on", "clean", "--learning-rate", 100, "--optimizer", "sgd", "--momentum", 0.99,
+        "--warmup-share", 0, "--epochs", 99, "--batch-size", 1, "--weight-decay", 1,
     )  # fmt: skip
 
 
@@ -118,27 +121,27 @@ def test_the_output(assert_error, labelled, colours, tmp_path):
     )  # fmt: skip
     assert_error(
         f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
-        "--on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
+        "--train-on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
     )  # fmt: skip
     copy = tmp_path / "copy.onnx"
     shutil.copy(MODEL, copy)
     assert_error(
         f"{copy}: is the input itself; choose another output", "train", colours, "-m", copy,
-        "--on", "adversarial", "--distill", "-o", copy, "--overwrite",
+        "--train-on", "adversarial", "--distill", "-o", copy, "--overwrite",
     )  # fmt: skip
 
 
 def test_two_versions_of_one_name(refuses, colours):
     refuses(
-        f"{colours}: another version is called 'imgs'; rename the folder", "--purified",
-        colours, "--purified", colours,
+        f"{colours}: another version is called 'imgs'; rename the folder", "--purified-images",
+        colours, "--purified-images", colours,
     )  # fmt: skip
 
 
 def test_one_image(assert_error, colours, tmp_path):
     assert_error(
         "training needs at least 2 images, one of them for validation", "train",
-        colours / "01.png", "-m", MODEL, "--distill", "--on", "adversarial", "-o",
+        colours / "01.png", "-m", MODEL, "--distill", "--train-on", "adversarial", "-o",
         tmp_path / "new.onnx",
     )  # fmt: skip
     assert {path.name for path in tmp_path.iterdir()} == {"imgs", "labels.csv"}
@@ -159,7 +162,7 @@ def test_what_is_not_installed(refuses, monkeypatch):
     monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "safetensors" else 1)
     refuses(
         "training needs safetensors, which is not installed: pip install 'rsparse[train]'",
-        "--on", "clean",
+        "--train-on", "clean",
     )  # fmt: skip
 
 
@@ -171,7 +174,7 @@ def test_a_graph_that_comes_out_different(run_cli, monkeypatch, labelled, tmp_pa
         retrained, "with_weights",
         lambda file, weights: with_weights(file, {n: 2 * w for n, w in weights.items()}),
     )  # fmt: skip
-    result = run_cli(*labelled, "--on", "clean", "-o", tmp_path / "new.onnx")
+    result = run_cli(*labelled, "--train-on", "clean", "-o", tmp_path / "new.onnx")
     assert result.exit_code == 2
     assert result.stderr.startswith(
         f"rsparse: error: the retrained model was not written: {MODEL}: its torch twin's "

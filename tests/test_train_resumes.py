@@ -22,7 +22,7 @@ from rsparse.training.learner import Learner
 __all__ = ["colours"]  # the fixture
 
 OPTIONS = (
-    "--on", "both", "--defense", "median", "--patience", "off", "--learning-rate", 0.02,
+    "--train-on", "both", "--defense", "median", "--patience", "off", "--learning-rate", 0.02,
     "--batch-size", 4, "--jobs", 1, "--adversarial-defense", "median", "--attack-steps", 2,
     "--original-share", 0.4,
 )  # fmt: skip
@@ -72,7 +72,7 @@ def test_stopped_at_any_step(run_cli, monkeypatch, colours, tmp_path, at):
     """Also within an epoch: the next run does the batches that are left of it."""
     monkeypatch.setattr(loop, "SAVE_EVERY", 1)
     arguments = (
-        "train", colours, "-m", MODEL, "--distill", "--on", "adversarial", "--epochs", 3,
+        "train", colours, "-m", MODEL, "--distill", "--train-on", "adversarial", "--epochs", 3,
         "--batch-size", 4, "--learning-rate", 0.1,
     )  # fmt: skip
     whole, broken = tmp_path / "whole.onnx", tmp_path / "broken.onnx"
@@ -95,7 +95,17 @@ def test_stopped_at_any_step(run_cli, monkeypatch, colours, tmp_path, at):
 
 def test_other_images_begin_anew(run_cli, monkeypatch, colours, tmp_path):
     """A checkpoint says which images it saw; one that changed meanwhile is seen from the start."""
-    arguments = ("train", colours, "-m", MODEL, "--distill", "--on", "adversarial", "--epochs", 2)
+    arguments = (
+        "train",
+        colours,
+        "-m",
+        MODEL,
+        "--distill",
+        "--train-on",
+        "adversarial",
+        "--epochs",
+        2,
+    )
     out, whole = tmp_path / "new.onnx", tmp_path / "whole.onnx"
     noted = loop.Training._note
 
@@ -120,7 +130,17 @@ def test_other_images_begin_anew(run_cli, monkeypatch, colours, tmp_path):
 def test_a_run_with_other_parameters_is_refused(
     run_cli, assert_error, monkeypatch, colours, tmp_path
 ):
-    arguments = ("train", colours, "-m", MODEL, "--distill", "--on", "adversarial", "--epochs", 2)
+    arguments = (
+        "train",
+        colours,
+        "-m",
+        MODEL,
+        "--distill",
+        "--train-on",
+        "adversarial",
+        "--epochs",
+        2,
+    )
     out = tmp_path / "new.onnx"
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -19,8 +19,8 @@ __all__ = ["colours", "labelled"]  # the fixtures
 
 def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
     """A rate that spoils everything leaves the weights as they were, and stops early."""
-    arguments = (*labelled, "--on", "clean", "--learning-rate", 9, "--epochs", 9, "--patience", 2,
-                 "--original-share", 0.3)  # fmt: skip
+    arguments = (*labelled, "--train-on", "clean", "--learning-rate", 9, "--epochs", 9,
+                 "--patience", 2, "--original-share", 0.3)  # fmt: skip
     result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
     assert result.exit_code == 0, result.stderr
     outcome = json.loads(result.stdout)
@@ -34,7 +34,7 @@ def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_
     """Exactly so many of each; the epochs are those of a training without it."""
     outcomes = []
     for share in (0, 0.25):
-        words = ("--on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
+        words = ("--train-on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
         result = run_cli(*labelled, *words, "--json")
         assert result.exit_code == 0, result.stderr
         outcomes.append(json.loads(result.stdout))
@@ -50,7 +50,7 @@ def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_
 
 
 def test_chosen_layers_only(run_cli, labelled, tmp_path):
-    run_cli(*labelled, "--on", "clean", "--layers", "head", "-o", tmp_path / "new.onnx")
+    run_cli(*labelled, "--train-on", "clean", "--train-layers", "head", "-o", tmp_path / "new.onnx")
     old, new = weights_of(MODEL), weights_of(tmp_path / "new.onnx")
     assert np.array_equal(old["conv.weight"], new["conv.weight"])
     assert not np.array_equal(old["weight"], new["weight"])
@@ -61,7 +61,7 @@ def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
     model = ConvNet(activation="batch-norm", tail="Softmax", classes=3).save(tmp_path / "m.onnx")
     result = run_cli(
         "train", colours, "-m", model, "--preset", "unit", "--labels",
-        tmp_path / "labels.csv", "--on", "clean", "--train-batch-norm", "--epochs", 2,
+        tmp_path / "labels.csv", "--train-on", "clean", "--train-batch-norm", "--epochs", 2,
         "-o", tmp_path / "new.onnx",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr

@@ -27,7 +27,12 @@ from rsparse.training.retrained import open_trainable  # noqa: E402
 
 UNIT = InputOptions(preset="unit")
 PLAIN = TrainParameters(
-    on="clean", optimizer="sgd", momentum=0, weight_decay=0, label_smoothing=0, learning_rate=0.5
+    train_on="clean",
+    optimizer="sgd",
+    momentum=0,
+    weight_decay=0,
+    label_smoothing=0,
+    learning_rate=0.5,
 )
 
 
@@ -190,7 +195,7 @@ class TestStep:
 
     def test_a_model_has_nothing_to_learn_of_itself(self, tmp_path, learners):
         path = ConvNet().save(tmp_path / "m.onnx")
-        learner = learners(path, replace(PLAIN, distill=True, on="purified"))
+        learner = learners(path, replace(PLAIN, distill=True, train_on="purified"))
         before = learner.trainable.weights()
         score = learner.step([shard_of(noise(4, (12, 10)), [-1] * 4)], 0.5)
         assert score == Score(0.0, 4, 4)
@@ -199,7 +204,9 @@ class TestStep:
 
     def test_distillation_follows_the_clean_image(self, tmp_path, learners):
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
-        learner = learners(path, replace(PLAIN, distill=True, on="purified", temperature=2))
+        learner = learners(
+            path, replace(PLAIN, distill=True, train_on="purified", distill_temperature=2)
+        )
         clean, changed = noise(3, (2, 2)), noise(3, (2, 2), seed=1)
         learner.step([replace(shard_of(changed, [-1] * 3), clean=clean)], 0.5)
         x, targets = self.flat(changed), softmax(self.flat(clean) @ self.weights.T / 2)
@@ -210,7 +217,7 @@ class TestStep:
         )
 
     def test_only_chosen_layers_change(self, tmp_path, learners):
-        learner = learners(ConvNet().save(tmp_path / "m.onnx"), replace(PLAIN, layers="head"))
+        learner = learners(ConvNet().save(tmp_path / "m.onnx"), replace(PLAIN, train_layers="head"))
         before = {name: p.clone() for name, p in learner.twin.named_parameters()}
         learner.step([shard_of(noise(4, (12, 10)), [0, 1, 2, 3])], 0.5)
         changed = {n for n, p in learner.twin.named_parameters() if not torch.equal(p, before[n])}

@@ -50,15 +50,17 @@ class TestSamples:
 
     def test_split(self):
         """Parts of their size; another image does not change the part of most others."""
-        shown, held = split(self.bare(100), TrainParameters(validation=0.2))
+        shown, held = split(self.bare(100), TrainParameters(validation_share=0.2))
         assert (len(shown), len(held)) == (80, 20)
         assert {s.name for s in shown} | {s.name for s in held} == {s.name for s in self.bare(100)}
-        _, more = split(self.bare(101), TrainParameters(validation=0.2))
+        _, more = split(self.bare(101), TrainParameters(validation_share=0.2))
         assert len({s.name for s in held} & {s.name for s in more}) >= 19
-        _, other = split(self.bare(100), TrainParameters(validation=0.2, seed=1))
+        _, other = split(self.bare(100), TrainParameters(validation_share=0.2, seed=1))
         assert {s.name for s in other} != {s.name for s in held}
         assert [len(part) for part in split(self.bare(2), TrainParameters())] == [1, 1]
-        assert [len(part) for part in split(self.bare(2), TrainParameters(validation=0.9))] == [
+        assert [
+            len(part) for part in split(self.bare(2), TrainParameters(validation_share=0.9))
+        ] == [
             1,
             1,
         ]
@@ -75,7 +77,7 @@ class TestSamples:
 
     def test_draws(self):
         """The wanted shares; the same draw for the same epoch; the clean version is whole."""
-        parameters = TrainParameters(clean_share=0.2, eps=10)
+        parameters = TrainParameters(clean_share=0.2, attack_eps=10)
         versions = ("jpeg",), (ADVERSARIAL,)
         drawn = [draw(s, *versions, parameters, 3) for s in self.bare(1000)]
         assert drawn == [draw(s, *versions, parameters, 3) for s in self.bare(1000)]
@@ -100,7 +102,7 @@ class TestSamples:
         assert {one.version for one in only} == {CLEAN, *adversarial}
 
     def test_without_augmentation(self):
-        parameters = TrainParameters(crop=1, flip=False)
+        parameters = TrainParameters(min_crop=1, flip=False)
         assert draw(self.bare(1)[0], (), (), parameters, 0) == View(
             self.bare(1)[0], CLEAN, Box(), False, 0.0, 1.0
         )

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
+from rsparse.cli import app
 from rsparse.cli.app import COMMANDS
+from rsparse.defenses import DEFENSES, parse_defense
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.options import renamed
 from tests.refusals import refused
@@ -70,6 +73,36 @@ OLD = {
 }
 
 
+def spellings(command: str) -> set[str]:
+    """The options of a command, such as ``model tag``."""
+    found = typer.main.get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    return {word for param in found.params for word in (*param.opts, *param.secondary_opts)}
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.OLD_OPTIONS.items())
+def test_what_an_old_spelling_names_is_there_and_the_old_one_is_not(old, new):
+    if not new.startswith("--") or " " in new:
+        return  # a sentence
+    command, _, option = old.rpartition(" ")
+    commands = [command] if command else COMMANDS
+    assert any(new in spellings(name) for name in commands)
+    assert not any(new in spellings(name) and option in spellings(name) for name in commands)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [key for key in renamed.OLD_OPTIONS if key.startswith("regionsparse:") and "=" not in key],
+)
+def test_an_old_parameter_of_regionsparse_is_told_the_new_one(spec):
+    name, _, parameter = spec.partition(":")
+    new = renamed.OLD_OPTIONS[spec]
+    with refused(f"defense '{spec}=1': {parameter} is now {new}"):
+        parse_defense(f"{spec}=1")
+    assert " " in new or new.replace("-", "_") in DEFENSES[name].__dataclass_fields__
+
+
 @pytest.fixture
 def old(monkeypatch):
     monkeypatch.setattr(renamed, "OLD_OPTIONS", OLD)
@@ -118,7 +151,7 @@ COMPLETIONS = [
     ("rsparse classify --input-s", "--input-size"),
     ("rsparse classify --input-r", "--input-range"),
     ("rsparse localize --gradient sc", "scharr"),
-    ("rsparse purify --size n", "native"),
+    ("rsparse purify --resize-to n", "native"),
     ("rsparse attack --layout NC", "NCHW"),
 ]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
     "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
-    "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --float -o adv/",
+    "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --keep-float -o adv/",
 )
 def attack(
     *,

@@ -18,7 +18,7 @@ from rsparse.work.workers import Workers
 @command(
     "rsparse attention imgs/ --model tagged.onnx -o cams/",
     "rsparse attention imgs/ adv/ adv-purified/ --model tagged.onnx -o cams/",
-    "rsparse attention adv/ --model tagged.onnx -o cams/ --class label --labels labels.csv",
+    "rsparse attention adv/ --model tagged.onnx -o cams/ --target-class label --labels labels.csv",
 )
 def attention(
     *,
@@ -35,7 +35,7 @@ def attention(
     explain: Annotated[
         str,
         typer.Option(
-            "--class",
+            "--target-class",
             metavar="CLASS",
             help="Class to explain: predicted, label, or one by number or name.",
         ),

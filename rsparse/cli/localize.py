@@ -15,7 +15,7 @@ from rsparse.work.workers import Workers
 @command(
     "rsparse localize imgs/ -o masks/",
     "rsparse localize imgs/ -o masks/ --overlay outlines/",
-    "rsparse localize imgs/ -o masks/ --otsu --difference horizontal",
+    "rsparse localize imgs/ -o masks/ --otsu --gradient-difference horizontal",
 )
 def localize(
     *,
@@ -53,7 +53,7 @@ def localize(
         {
             "images": count(outcome),
             "mean area": f"{outcome.mean_area:.0%}",
-            f"nothing found ({parameters.fallback})": str(outcome.not_found),
+            f"nothing found ({parameters.fallback_region})": str(outcome.not_found),
             "time": str(watch),
         },
     )

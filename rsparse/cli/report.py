@@ -55,7 +55,7 @@ def report(
     judged: Annotated[
         str | None,
         typer.Option(
-            "--defense",
+            "--verdict-defense",
             metavar="NAME",
             show_default=False,
             help="The defense that the verdict is about, by its short name; the first "

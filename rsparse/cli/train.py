@@ -43,11 +43,13 @@ if TYPE_CHECKING:
     "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d dict.h5 "
     "-o n.onnx",
     "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
-    "rsparse train imgs/ -m m.onnx --on adversarial --eps 16 --plot curve.png -o new.onnx",
-    "rsparse train imgs/ -m m.onnx --distill --on adversarial --adversarial-defense median "
+    "rsparse train imgs/ -m m.onnx --train-on adversarial --attack-eps 16 --plot curve.png "
     "-o n.onnx",
-    "rsparse train imgs/ -m m.onnx --on both --purified purified/ --layers head -o new.onnx",
-    "rsparse train imgs/ -m m.onnx --distill --purified adv-purified/ -o new.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial --adversarial-defense median "
+    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --train-on both --purified-images purified/ --train-layers head "
+    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --purified-images adv-purified/ -o new.onnx",
 )
 def train(
     *,
@@ -60,8 +62,8 @@ def train(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help="How images are purified for --on purified and both, as in purify but at the "
-            "model's input size; several make a version each. Name a sparsity of regionsparse: "
+            help="How images are purified for --train-on purified and both, as in purify but at "
+            "the model's input size; several make a version each. Name a sparsity of regionsparse: "
             "most policies leave clean images as they are.",
         ),
     ] = None,
@@ -71,10 +73,10 @@ def train(
             "--adversarial-defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help="What adversarial images are shown behind, for --on adversarial and both: they "
-            "are attacked on the weights as they change and then purified, as they will be where "
-            "the classifier stands behind a defense. Several make a version each; none shows them "
-            "as they are, which is the default.",
+            help="What adversarial images are shown behind, for --train-on adversarial and both: "
+            "they are attacked on the weights as they change and then purified, as they will be "
+            "where the classifier stands behind a defense. Several make a version each; none shows "
+            "them as they are, which is the default.",
         ),
     ] = None,
     policies: PolicyNames = None,
@@ -82,6 +84,7 @@ def train(
     purified: Annotated[
         list[Path] | None,
         typer.Option(
+            "--purified-images",
             metavar="FOLDER",
             show_default=False,
             help="Purified versions of the images that are there already, joined by name: what "
@@ -91,6 +94,7 @@ def train(
     cache: Annotated[
         Path | None,
         typer.Option(
+            "--purified-cache",
             metavar="FOLDER",
             show_default=False,
             help="Where the purified images stay, for other trainings; without it they go when "

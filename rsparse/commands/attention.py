@@ -87,9 +87,9 @@ class AttentionStep:
             if label is None:
                 raise InputError("has no label to explain")
             chosen = label
-        weights = self.probe.weights_for(chosen, self.parameters.center)
+        weights = self.probe.weights_for(chosen, self.parameters.center_weights)
         attention = class_activation_map(features[0], weights)
-        overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.opacity)
+        overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.map_opacity)
         return Explained(
             pixels,
             overlay,
@@ -115,7 +115,7 @@ class AttentionStep:
         if label is not None:
             notes.append(f"Label: {short_name(names[label])}. Blue frame: recognised; orange: not.")
         rows = [pictures, overlays]
-        return contact_sheet(name, notes, self.headings, rows, side=self.parameters.cell)
+        return contact_sheet(name, notes, self.headings, rows, side=self.parameters.picture_size)
 
 
 def short_name(name: str) -> str:
@@ -227,7 +227,7 @@ def _joined(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]
 
 
 def choose_class(text: str, classifier: Classifier) -> int | str:
-    """The class that ``--class`` names: its index, or ``predicted`` or ``label`` as they are.
+    """The index of the class that ``--target-class`` names; ``predicted`` and ``label`` stay.
 
     Raises
     ------

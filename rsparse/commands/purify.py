@@ -163,7 +163,9 @@ def purify_images(
     device = _device(defense, how, masks, workers)
     size = sides_of(how)
     if size is not None and masks is not None:
-        raise InputError("--masks and --size exclude each other; masks are of the images' own size")
+        raise InputError(
+            "--masks and --resize-to exclude each other; masks are of the images' own size"
+        )
     resources, used = load_resources([defense], dictionaries or {}, how.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
@@ -253,7 +255,7 @@ def _device(
 
 def sides_of(how: PurifyRunParameters) -> list[int] | None:
     """Height and width that images are resized to before they are cleaned, or ``None``."""
-    return None if how.size is None else list(read_size(how.size, "size"))
+    return None if how.resize_to is None else list(read_size(how.resize_to, "resize-to"))
 
 
 def recorded_defense(

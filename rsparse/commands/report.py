@@ -180,7 +180,7 @@ class _PictureMaker:
         self.progress.start("report", 2 * n + 1)
         if pictures:
             sheets, missing = _unless_refused(
-                lambda: make_sheets(self.subjects, versions, parameters.pictures)
+                lambda: make_sheets(self.subjects, versions, parameters.sheet_images)
             )
             gallery = replace(gallery, sheets=sheets, missing_sheets=missing)
         self.progress.advance(n)
@@ -202,13 +202,15 @@ class _PictureMaker:
         if pictures:
             attend = partial(attention_maps, classifier)
             panels, missing = _unless_refused(
-                lambda: make_panels(self.subjects, versions, attend, parameters.panels)
+                lambda: make_panels(self.subjects, versions, attend, parameters.attention_images)
             )
             gallery = replace(gallery, panels=panels, missing_panels=missing)
         self.progress.advance()
         measure = partial(layer_activations, classifier)
         figures, missing = _unless_refused(
-            lambda: tuple(make_activations(self.subjects, versions, measure, parameters.measured))
+            lambda: tuple(
+                make_activations(self.subjects, versions, measure, parameters.activation_images)
+            )
         )
         self.progress.advance(n)
         return replace(gallery, missing_activations=missing), list(figures)

@@ -59,8 +59,8 @@ def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Gene
         image = non_local_means(
             image,
             parameters.smoothing_h,
-            parameters.smoothing_template,
-            parameters.smoothing_search,
+            parameters.smoothing_patch,
+            parameters.smoothing_window,
         )
     if not parameters.color:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[:, :, None]
@@ -112,7 +112,7 @@ class DictionaryLearner:
         With ``hold_out``, a share of them is set aside to measure the error. Later passes over the
         same images draw new patches and set none aside.
         """
-        share = round(len(patches) * self.parameters.held_out) if hold_out else 0
+        share = round(len(patches) * self.parameters.held_out_share) if hold_out else 0
         share = min(share, _MAX_HELD_OUT - self._n_held_out)
         if share:
             self._held_out.append(patches[:share].copy())  # a view would keep all patches alive
@@ -161,11 +161,11 @@ class DictionaryLearner:
 
     def _start(self, atoms: Floats) -> OnlineLearner:
         p = self.parameters
-        if not p.training:
+        if not p.learned:
             return FixedAtoms(cosines(p.patch_size, 3 if p.color else 1, p.n_atoms))
         if p.coder == "omp":
             return OmpLearner(atoms, p.atoms_per_patch, self._threads)
-        return LassoLearner(atoms, p.penalty, p.coder, int(self._rng.integers(2**31)))
+        return LassoLearner(atoms, p.l1_penalty, p.coder, int(self._rng.integers(2**31)))
 
     def _step(self, learner: OnlineLearner, pool: Floats) -> None:
         """Learn from a pool once, in mini-batches."""
@@ -174,7 +174,7 @@ class DictionaryLearner:
 
     def _clean(self, learner: OnlineLearner, pool: Floats) -> None:
         """Replace dead and near-duplicate atoms by poorly represented patches."""
-        if not self.parameters.training:
+        if not self.parameters.learned:
             return
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
         limit = self.parameters.max_coherence

@@ -42,7 +42,7 @@ def locate_object(image: Pixels, parameters: LocalizeParameters | None = None) -
         working = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     region: Any = _region(working, parameters)
     if not region.any():
-        return _fallback(height, width, parameters.fallback), False
+        return _fallback(height, width, parameters.fallback_region), False
     if shrink < 1:
         region = cv2.resize(region, (width, height), interpolation=cv2.INTER_NEAREST)
     return region.astype(bool), True
@@ -52,21 +52,21 @@ def _region(image: Pixels, parameters: LocalizeParameters) -> Pixels:
     """The region as zeros and ones, at the size of ``image``."""
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     gradient = _gradient(grey, parameters)
-    blurred = cv2.blur(gradient, (parameters.blur, parameters.blur))
+    blurred = cv2.blur(gradient, (parameters.blur_size, parameters.blur_size))
     method = cv2.THRESH_BINARY + (cv2.THRESH_OTSU if parameters.otsu else 0)
     _, binary = cv2.threshold(blurred, parameters.threshold, 255, method)
-    square = np.ones((parameters.closing, parameters.closing), dtype=np.uint8)
+    square = np.ones((parameters.closing_size, parameters.closing_size), dtype=np.uint8)
     closed = cv2.morphologyEx(binary, cv2.MORPH_CLOSE, square)
     small = np.ones((3, 3), dtype=np.uint8)
-    if parameters.rounds:
-        closed = cv2.erode(closed, small, iterations=parameters.rounds)
-        closed = cv2.dilate(closed, small, iterations=parameters.rounds)
+    if parameters.opening_rounds:
+        closed = cv2.erode(closed, small, iterations=parameters.opening_rounds)
+        closed = cv2.dilate(closed, small, iterations=parameters.opening_rounds)
     outlines = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[-2]
     region = np.zeros(image.shape[:2], dtype=np.uint8)
     if len(outlines) == 0:
         return region
     chosen = outlines
-    if parameters.contours == "largest":
+    if parameters.keep_contours == "largest":
         chosen = [max(outlines, key=cv2.contourArea)]
     return np.asarray(cv2.drawContours(region, chosen, -1, 1, cv2.FILLED), dtype=np.uint8)
 
@@ -76,7 +76,7 @@ def _gradient(grey: Pixels, parameters: LocalizeParameters) -> Pixels:
     size = -1 if parameters.gradient == "scharr" else 3
     gx = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=size)
     gy = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=size)
-    if parameters.difference == "signed":
+    if parameters.gradient_difference == "signed":
         return np.asarray(cv2.convertScaleAbs(cv2.subtract(gx, gy)), dtype=np.uint8)
     return np.clip(np.abs(gx) - np.abs(gy), 0, 255).astype(np.uint8)
 

@@ -64,14 +64,14 @@ def purify(
     parameters = parameters or PurifyParameters()
     mask, theta = object_region(image, dictionary, parameters, localization, mask)
     filtered = image
-    if parameters.prefilter or (parameters.background and not mask.all()):
+    if parameters.prefilter or (parameters.filter_background and not mask.all()):
         filtered = bilateral(
             image,
             parameters.bilateral_diameter,
             parameters.bilateral_sigma_color,
             parameters.bilateral_sigma_space,
         )
-    x_b = filtered if parameters.background else image
+    x_b = filtered if parameters.filter_background else image
     if not mask.any():
         return x_b
     x = (filtered if parameters.prefilter else image).astype(np.float32) / np.float32(255)

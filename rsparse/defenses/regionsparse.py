@@ -45,7 +45,9 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
             atoms = f"at most {atoms}, of atoms that correlate by more than "
             atoms += f"{self.min_correlation:g},"
         coded = "the object region" if self.localize else "the whole image"
-        around = ", the bilateral filter around it" if self.localize and self.background else ""
+        around = (
+            ", the bilateral filter around it" if self.localize and self.filter_background else ""
+        )
         filtered = "the bilateral filter, then " if self.prefilter else ""
         named = f", by the dictionary {self.dictionary}" if self.dictionary else ""
         return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"

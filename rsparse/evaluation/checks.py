@@ -123,7 +123,7 @@ def _rounding(evidence: Evidence) -> Check:
 def _floor(results: Results, evidence: Evidence, defense: Defended) -> Check:
     name = "a huge change reaches chance"
     if evidence.floor is None:
-        return Check(name, evidence.scenario, defense.text, NOT_RUN, "--no-checks was given")
+        return Check(name, evidence.scenario, defense.text, NOT_RUN, "--no-extra-checks was given")
     found = accuracy(results, evidence.floor, defense)
     if not found.n:
         reason = "not tried behind this defense"

@@ -80,7 +80,7 @@ def beats_noise(results: Results, evidence: Evidence, defense: Defended) -> Chec
         if (column.strength_name, column.strength) == (noise.strength_name, noise.strength)
         and column.family != NOISE
     ]
-    missing = "no attack has a norm to compare with" if evidence.floor else "--no-checks"
+    missing = "no attack has a norm to compare with" if evidence.floor else "--no-extra-checks"
     return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 
@@ -88,7 +88,7 @@ def gains_nothing_by_more_steps(results: Results, evidence: Evidence, defense: D
     """Twice the steps of the strongest attack leave no fewer right."""
     name = "doubled steps gain nothing"
     pairs = [evidence.steps] if evidence.steps else []
-    missing = "the plan has no attack in steps" if evidence.floor else "--no-checks was given"
+    missing = "the plan has no attack in steps" if evidence.floor else "--no-extra-checks was given"
     return _compared(results, name, evidence.scenario, defense, pairs, missing)
 
 

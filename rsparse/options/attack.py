@@ -24,7 +24,7 @@ class AttackRunParameters(Parameters):
         flag="--keep-size",
     )
     keep_float: bool = parameter(
-        False, "Also keep the images before rounding, as float32 in float.h5.", flag="--float"
+        False, "Also keep the images before rounding, as float32 in float.h5.", flag="--keep-float"
     )
     batch_size: int | None = parameter(
         None,

@@ -17,13 +17,13 @@ class EvaluateParameters(Parameters):
         "Judge only the images that the undefended model gets right, as the paper does, or all.",
         flag="--only-correct/--all-images",
     )
-    limit: int | None = parameter(
+    max_images: int | None = parameter(
         None,
         "At most so many images, evenly from the list of their names.",
         minimum=1,
         maximum=1_000_000_000,
     )
-    checks: bool = parameter(
+    extra_checks: bool = parameter(
         True, "Also run the extra attacks that the checklist needs: noise, a huge eps, more steps."
     )
     batch_size: int | None = parameter(

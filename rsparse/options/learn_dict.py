@@ -23,18 +23,19 @@ class LearnParameters(Parameters):
     smoothing_h: float = parameter(
         10.0, "Strength h of the smoothing (eq. 16), in grey levels.", above=0, maximum=255
     )
-    smoothing_template: int = parameter(
+    smoothing_patch: int = parameter(
         7, "Side of the patches that the smoothing compares.", minimum=1, maximum=31, odd=True
     )
-    smoothing_search: int = parameter(
+    smoothing_window: int = parameter(
         21, "Side of the window that the smoothing searches.", minimum=1, maximum=99, odd=True
     )
     normalize: bool = parameter(
         True, "Standardise each dimension over the patches of one image (eq. 17)."
     )
-    training: bool = parameter(
+    learned: bool = parameter(
         True,
         "Learn the atoms, or keep overcomplete cosines (DCT) that no image has taught.",
+        flag="--learned/--cosines",
     )
     coder: str = parameter(
         "omp",
@@ -45,7 +46,7 @@ class LearnParameters(Parameters):
     atoms_per_patch: int = parameter(
         5, "Atoms K that code a patch while learning by omp.", minimum=1, maximum=64
     )
-    penalty: float = parameter(
+    l1_penalty: float = parameter(
         6.0, "Weight β of the l1 norm while learning by lars or cd.", above=0, maximum=1e6
     )
     batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
@@ -56,7 +57,7 @@ class LearnParameters(Parameters):
         above=0,
         maximum=1,
     )
-    held_out: float = parameter(
+    held_out_share: float = parameter(
         0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)

@@ -17,27 +17,29 @@ class LocalizeParameters(Parameters):
     gradient: str = parameter(
         "sobel", "Operator for the gradients Gx and Gy.", choices=("sobel", "scharr")
     )
-    difference: str = parameter(
+    gradient_difference: str = parameter(
         "signed",
         "signed: |Gx − Gy|, as the recipe's code does; "
         "horizontal: |Gx| − |Gy| where positive, as the paper's sentence says.",
         choices=("signed", "horizontal"),
     )
-    blur: int = parameter(9, "Side of the box blur before thresholding.", minimum=1, maximum=99)
+    blur_size: int = parameter(
+        9, "Side of the box blur before thresholding.", minimum=1, maximum=99
+    )
     threshold: int = parameter(
         90, "Grey level above which a pixel counts as object.", minimum=0, maximum=254
     )
     otsu: bool = parameter(False, "Choose the threshold of each image by Otsu's method.")
-    closing: int = parameter(
+    closing_size: int = parameter(
         25, "Side of the square that closes gaps between edges.", minimum=1, maximum=999
     )
-    rounds: int = parameter(
+    opening_rounds: int = parameter(
         4, "3×3 erosions, then as many dilations, that drop specks.", minimum=0, maximum=100
     )
-    contours: str = parameter(
+    keep_contours: str = parameter(
         "largest", "Which outlines become the object region.", choices=("largest", "all")
     )
-    fallback: str = parameter(
+    fallback_region: str = parameter(
         "whole",
         "Region of an image in which nothing is found: the whole image, its central quarter, "
         "or nothing.",

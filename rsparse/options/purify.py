@@ -40,8 +40,10 @@ class PurifyParameters(Parameters):
     prefilter: bool = parameter(
         False, "Filter the whole image, as the background is, before it is coded."
     )
-    background: bool = parameter(
-        True, "Filter what is outside the object region, or leave it as it is."
+    filter_background: bool = parameter(
+        True,
+        "Filter what is outside the object region, or keep it as it is.",
+        flag="--filter-background/--keep-background",
     )
     bilateral_diameter: int = parameter(
         9, "Diameter of the background's bilateral filter.", minimum=1, maximum=99
@@ -62,7 +64,7 @@ class PurifyRunParameters(Parameters):
     """How a folder is purified, whatever the parameters."""
 
     device: str = device_parameter()
-    size: str | None = parameter(
+    resize_to: str | None = parameter(
         None,
         "Resize images before they are cleaned, to a side such as 299 or height x width such as "
         "224x320. evaluate and train clean at the model's input size.",

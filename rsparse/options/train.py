@@ -12,7 +12,7 @@ from rsparse.options.fields import Parameters, parameter
 class TrainParameters(Parameters):
     """Retraining of a classifier (the paper's Sections V-E, V-F and V-H)."""
 
-    on: str = parameter(
+    train_on: str = parameter(
         "purified",
         "What it is trained on beside clean images: purified ones, adversarial ones (attacked on "
         "the weights as they change), both, or nothing else.",
@@ -28,13 +28,13 @@ class TrainParameters(Parameters):
     )
     adversarial_share: float | None = parameter(
         None,
-        "With --on both, share of the images not shown clean that are adversarial; auto shows "
-        "every version as often as the others.",
+        "With --train-on both, share of the images not shown clean that are adversarial; auto "
+        "shows every version as often as the others.",
         above=0,
         maximum=0.99,
         none="auto",
     )
-    eps: float = parameter(
+    attack_eps: float = parameter(
         16.0,
         "Largest change by the attack, in grey levels; each image draws its own up to it.",
         above=0,
@@ -46,7 +46,7 @@ class TrainParameters(Parameters):
         minimum=1,
         maximum=100,
     )
-    layers: str = parameter(
+    train_layers: str = parameter(
         "all",
         "Layers that are trained: all, head (the last one), or names with * and ?, "
         "separated by commas.",
@@ -62,14 +62,14 @@ class TrainParameters(Parameters):
     patience: int | None = parameter(
         4, "Stop after so many epochs without a lower validation loss.", minimum=1, none="off"
     )
-    validation: float = parameter(
+    validation_share: float = parameter(
         0.1, "Share of the images that is kept to validate.", above=0, maximum=0.9
     )
     optimizer: str = parameter("adamw", "Optimiser.", choices=("adamw", "sgd"))
     learning_rate: float = parameter(
         3e-5, "Learning rate at its peak; it falls to 0 as a cosine.", above=0, maximum=100
     )
-    warmup: float = parameter(
+    warmup_share: float = parameter(
         0.05,
         "Share of the steps in which the learning rate rises to its peak.",
         minimum=0,
@@ -90,11 +90,11 @@ class TrainParameters(Parameters):
     label_smoothing: float = parameter(
         0.1, "Share of a label that is spread over all classes.", minimum=0, maximum=0.9
     )
-    temperature: float = parameter(
+    distill_temperature: float = parameter(
         2.0, "Temperature of the softmax when distilling.", above=0, maximum=100
     )
     flip: bool = parameter(True, "Mirror half of the images.")
-    crop: float = parameter(
+    min_crop: float = parameter(
         0.7,
         "Smallest share of an image that a random crop keeps; 1 crops none.",
         above=0,
@@ -134,9 +134,9 @@ class TrainParameters(Parameters):
     @property
     def is_purified(self) -> bool:
         """Whether purified images are shown."""
-        return self.on in ("purified", "both")
+        return self.train_on in ("purified", "both")
 
     @property
     def is_adversarial(self) -> bool:
         """Whether adversarial images are made and shown."""
-        return self.on in ("adversarial", "both")
+        return self.train_on in ("adversarial", "both")

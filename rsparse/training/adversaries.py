@@ -101,7 +101,9 @@ def load_adversaries(
         If the training uses no adversarial images, or a dictionary is missing or cannot be used.
     """
     if chosen is not None and chosen.defenses and not parameters.is_adversarial:
-        raise InputError(f"--adversarial-defense: --on {parameters.on} shows no adversarial images")
+        raise InputError(
+            f"--adversarial-defense: --train-on {parameters.train_on} shows no adversarial images"
+        )
     if not parameters.is_adversarial:
         return Adversaries(), {}
     defenses, dictionaries = chosen or AdversarialDefenses((), {})

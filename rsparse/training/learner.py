@@ -131,7 +131,7 @@ class Learner:
             with torch.no_grad():
                 teacher_logits = self.teacher(self._tensor(shard.clean)).float()
             targets = teacher_logits.argmax(1)
-            losses = distillation_loss(logits, teacher_logits, self.parameters.temperature)
+            losses = distillation_loss(logits, teacher_logits, self.parameters.distill_temperature)
         right = int((logits.detach().argmax(1) == targets).sum())
         return losses, Score(float(losses.detach().double().sum()), right, len(shard.labels))
 

@@ -112,7 +112,7 @@ class Training:
         for shards in self._read(self._batches(state.epoch, state.batch)):
             step = state.epoch * self.n_batches + state.batch
             rate = learning_rate(
-                step, values.epochs * self.n_batches, values.learning_rate, values.warmup
+                step, values.epochs * self.n_batches, values.learning_rate, values.warmup_share
             )
             score = self.learner.step(shards, rate)
             state.score += score
@@ -145,7 +145,7 @@ class Training:
         """Score all versions of the validation set, uncropped and attacked with the full eps."""
         scores = {}
         for version in self.shares:
-            eps = self.parameters.eps if version in self.adversarial else 0.0
+            eps = self.parameters.attack_eps if version in self.adversarial else 0.0
             views = [View(sample, version, eps=eps) for sample in self.held_out]
             scores[version] = Score()
             for shards in self._read(chunked(views, self.parameters.batch_size)):

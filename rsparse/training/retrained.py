@@ -105,7 +105,7 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
     twin = load_twin(classifier, device, trainable=True)
     layers = find_layers(classifier, twin)
     where = str(classifier.path)
-    chosen = choose_layers(layers, parameters.layers, parameters.batch_norm, where)
+    chosen = choose_layers(layers, parameters.train_layers, parameters.batch_norm, where)
     return Trainable(twin, layers, chosen)
 
 

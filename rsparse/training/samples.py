@@ -131,7 +131,7 @@ def split(
     if len(samples) < 2:
         raise InputError("training needs at least 2 images, one of them for validation")
     key = {s.name: sha256_of(f"{parameters.seed} {_SPLIT} {s.name}".encode()) for s in samples}
-    kept = min(max(1, round(parameters.validation * len(samples))), len(samples) - 1)
+    kept = min(max(1, round(parameters.validation_share * len(samples))), len(samples) - 1)
     held = set(sorted(key, key=lambda name: key[name])[:kept])
     ordered = sorted(samples, key=lambda sample: sample.name)
     return [s for s in ordered if s.name not in held], [s for s in ordered if s.name in held]
@@ -189,10 +189,10 @@ def draw(
     """
     rng = np.random.default_rng([parameters.seed, _DRAW, epoch, crc32(sample.name.encode())])
     version = _draw_version(rng, purified, adversarial, parameters)
-    box = draw_box(rng, parameters.crop)
+    box = draw_box(rng, parameters.min_crop)
     mirrored = parameters.flip and bool(rng.random() < 0.5)
     is_stored = version in sample.files
-    eps = 0.0 if is_stored else float(rng.uniform(0, parameters.eps))
+    eps = 0.0 if is_stored else float(rng.uniform(0, parameters.attack_eps))
     share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
     return View(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
 

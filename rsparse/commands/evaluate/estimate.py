@@ -113,7 +113,7 @@ def estimate_cost(
 def _extra(matrix: Matrix) -> list[PlannedColumn]:
     """The columns for the checks; of the attack whose steps are doubled, one that may be it."""
     found: list[PlannedColumn] = []
-    for threat in matrix.plan.threats if matrix.plan.parameters.checks else ():
+    for threat in matrix.plan.threats if matrix.plan.parameters.extra_checks else ():
         found += matrix.probes(threat)
         doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks()]
         made = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
@@ -127,7 +127,7 @@ def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
     if not overwrite and (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
         return len(manifest["images"]) if manifest else 0, True
-    n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.limit
+    n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.max_images
     n = n if limit is None else min(n, limit)
     return n, not matrix.plan.parameters.only_correct
 

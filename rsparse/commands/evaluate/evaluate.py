@@ -122,7 +122,7 @@ class _Run:
             self.plan.output / CLEAN,
             labels=self.plan.labels,
             only_correct=values.only_correct,
-            limit=values.limit,
+            limit=values.max_images,
             workers=workers,
             overwrite=overwrite,
             progress=progress,
@@ -253,7 +253,7 @@ class _Run:
 
     def _doubled(self, threat: Threat) -> Doubled | None:
         """The attack in steps that leaves least right over all defenses, and that of twice them."""
-        if not self.plan.parameters.checks:
+        if not self.plan.parameters.extra_checks:
             return None
         columns_of = self.matrix.columns_of
         doubled = [

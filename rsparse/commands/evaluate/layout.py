@@ -129,7 +129,7 @@ class Matrix:
         They are made on the bare model in every scenario: neither noise nor a change that is
         larger than any defense has to know it.
         """
-        if not self.plan.parameters.checks:
+        if not self.plan.parameters.extra_checks:
             return []
         largest: dict[str, float] = {}
         for attack in self.plan.attacks:

@@ -36,15 +36,17 @@ def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> N
     """
     if parameters.distill and labels is not None:
         raise InputError("--labels and --distill exclude each other; give one of them")
-    if parameters.distill and parameters.on == "clean":
-        raise InputError("--distill: a model has nothing to learn of itself from --on clean")
-    if parameters.adversarial_share is not None and parameters.on != "both":
+    if parameters.distill and parameters.train_on == "clean":
+        raise InputError("--distill: a model has nothing to learn of itself from --train-on clean")
+    if parameters.adversarial_share is not None and parameters.train_on != "both":
         raise InputError(
-            f"--adversarial-share: --on {parameters.on} does not show both purified and "
-            "adversarial images"
+            f"--adversarial-share: --train-on {parameters.train_on} does not show both purified "
+            "and adversarial images"
         )
-    if parameters.clean_share == 1 and parameters.on != "clean":
-        raise InputError(f"--clean-share 1 shows no other image; --on {parameters.on} wants some")
+    if parameters.clean_share == 1 and parameters.train_on != "clean":
+        raise InputError(
+            f"--clean-share 1 shows no other image; --train-on {parameters.train_on} wants some"
+        )
 
 
 def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overwrite: bool) -> None:

@@ -76,10 +76,10 @@ def train_on(
         If an input cannot be used, options contradict each other, or an output is taken.
     """
     if (defenses or purified) and not parameters.is_purified:
-        option = "--defense" if defenses else "--purified"
-        raise InputError(f"{option}: --on {parameters.on} shows no purified images")
+        option = "--defense" if defenses else "--purified-images"
+        raise InputError(f"{option}: --train-on {parameters.train_on} shows no purified images")
     if cache is not None and not defenses:
-        raise InputError("--cache: keeps what --defense makes; name a defense")
+        raise InputError("--purified-cache: keeps what --defense makes; name a defense")
     how = PurifyRunParameters(seed=parameters.seed)
     with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
     if defenses:
@@ -94,7 +94,7 @@ def train_on(
             plot=plot,
             overwrite=overwrite,
         )
-        how = replace(how, size=f"{height}x{width}")
+        how = replace(how, resize_to=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
     device = choose_device(parameters.device, for_gradients=True)

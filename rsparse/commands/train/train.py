@@ -69,8 +69,8 @@ def train_model(
     check_outputs(output, plot, [model, *paths, *(purified or {}).values()], overwrite)
     if parameters.is_purified and not purified:
         raise InputError(
-            f"--on {parameters.on} needs purified images: --defense SPEC makes them, "
-            "--purified FOLDER takes what purify wrote"
+            f"--train-on {parameters.train_on} needs purified images: --defense SPEC makes them, "
+            "--purified-images FOLDER takes what purify wrote"
         )
     run = TrainingRun(
         paths,
@@ -85,7 +85,9 @@ def train_model(
     with journal_beside(output, run.job.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
-            shown = "purified and adversarial" if parameters.on == "both" else parameters.on
+            shown = (
+                "purified and adversarial" if parameters.train_on == "both" else parameters.train_on
+            )
             title = f"{model.name} retrained on {shown} images"
             right = f"{parameters.score}, %"
             write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))

@@ -114,7 +114,7 @@ def purified(
     )
     weight = (theta * covered)[..., None]
     mixed = weight * x_o.clamp_(0, 1) * 255
-    mixed += (1 - weight) * (filtered if parameters.background else pixels)
+    mixed += (1 - weight) * (filtered if parameters.filter_background else pixels)
     return mixed.round_().to(torch.uint8)
 
 
@@ -128,7 +128,7 @@ def _theta(regions: Sequence[Region], device: torch.device) -> Tensor:
 def _filtered(pixels: Tensor, regions: Sequence[Region], parameters: PurifyParameters) -> Tensor:
     """Images (n, h, w, 3), those behind the bilateral filter of which it is used for anything."""
     before = parameters.prefilter
-    outside = [parameters.background and not own.mask.all() for own in regions]
+    outside = [parameters.filter_background and not own.mask.all() for own in regions]
     numbers = [number for number, used in enumerate(outside) if before or used]
     if not numbers:
         return pixels
