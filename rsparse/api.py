@@ -22,6 +22,7 @@ from rsparse.store.images import to_pixels, to_unit
 if TYPE_CHECKING:
     from rsparse.attacks import Attack
     from rsparse.core.dictionary import Dictionary
+    from rsparse.defended.images import DefendedImages
     from rsparse.defenses import Defense, Resources
     from rsparse.models.onnx.classifier import Classifier
 
@@ -191,23 +192,13 @@ def purify_batch(
     InputError
         As for ``purify``, or if the device cannot be used.
     """
-    from rsparse.defended.on_device import OnDevice
+    from rsparse.defended.images import DefendedImages
     from rsparse.work.device import choose_device
-    from rsparse.work.workers import chunked
 
     defense = _purifier(parameters, localization, mask, policy)
     resources = _sole_dictionary(defense, dictionary)
-    chosen = choose_device(device)
-    if not chosen.takes_images:
-        cleaned = [defense.clean(image, resources, mask) for image in images]
-    else:
-        cleaning, cleaned = OnDevice(defense, resources, chosen), []
-        for batch in chunked(list(images), batch_size):
-            for pixels, _ in cleaning.finish([cleaning.prepare(image, mask) for image in batch]):
-                if isinstance(pixels, InputError):
-                    raise pixels
-                cleaned.append(pixels)
-    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
+    behind = DefendedImages(defense, resources, choose_device(device))
+    return _cleaned(images, behind, mask, batch_size)
 
 
 def defend(
@@ -215,8 +206,11 @@ def defend(
     defense: Defense | str,
     dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
     seed: int = 0,
+    *,
+    device: str = "auto",
+    batch_size: int = PurifyRunParameters.batch_size,
 ) -> Any:
-    """Clean each of a batch by any defense.
+    """Clean each of a batch by any defense, also on a GPU.
 
     Parameters
     ----------
@@ -228,6 +222,8 @@ def defend(
         What ``regionsparse`` and policies code with; in a mapping "" is the one without a name.
     seed : int
         Of the defenses that draw random numbers.
+    device, batch_size
+        As for ``purify_batch``. What has no part for a GPU, the cores do.
 
     Returns
     -------
@@ -236,7 +232,8 @@ def defend(
     Raises
     ------
     InputError
-        If there is no such defense, it lacks a dictionary, or an image has an unusable size.
+        If there is no such defense or device, the defense lacks a dictionary, or an image has an
+        unusable size.
 
     Examples
     --------
@@ -245,14 +242,14 @@ def defend(
     [255, 255, 255]
     """
     from rsparse.core.dictionary import Dictionary
+    from rsparse.defended.images import DefendedImages
     from rsparse.defenses import Resources
+    from rsparse.work.device import choose_device
 
     chosen = _one_defense(defense)
     given = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
-    resources = Resources(given, seed)
-    chosen.check(resources)
-    cleaned = [chosen.clean(image, resources) for image in images]
-    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
+    behind = DefendedImages(chosen, Resources(given, seed), choose_device(device))
+    return _cleaned(images, behind, None, batch_size)
 
 
 def activations(
@@ -341,6 +338,18 @@ def _one_defense(defense: Defense | str) -> Defense:
     if len(defenses) != 1:
         raise InputError(f"defense: expected one, got {len(defenses)} from {defense!r}")
     return defenses[0]
+
+
+def _cleaned(
+    images: Images, behind: DefendedImages, mask: NDArray[np.bool_] | None, batch_size: int
+) -> Any:
+    """Clean images, some at a time; an array for an array, else a list."""
+    from rsparse.work.workers import chunked
+
+    cleaned = []
+    for batch in chunked(list(images), batch_size):
+        cleaned += behind.clean(batch, mask)
+    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
 
 
 def _same_size(images: Images) -> Pixels:

@@ -14,9 +14,10 @@ import pytest
 from typer.testing import Result
 
 from rsparse.cli.classify import _table_text
-from rsparse.commands.classify import ClassifyOutcome, ClassifyStep
+from rsparse.commands.classify import ClassifyOutcome
+from rsparse.defended.judging import JudgeStep
 from rsparse.models.onnx.classifier import load_classifier, softmax
-from rsparse.store.images import decode_image, encode_png
+from rsparse.store.images import ImageFile, decode_image, encode_png
 from rsparse.store.predictions import Prediction
 from tests.onnx_models import four_animals, linear_classifier
 
@@ -144,15 +145,15 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr("rsparse.commands.classify.run_images", one_at_a_time)
     whole, output = tmp_path / f"whole{suffix}", tmp_path / f"pred{suffix}"
     run_cli("classify", pictures, "-m", model, "-o", whole, "-j", "2")
-    classify = ClassifyStep.__call__
+    load = JudgeStep.load
 
-    def interrupted(self: ClassifyStep, image: object) -> dict:
+    def interrupted(self: JudgeStep, image: ImageFile) -> object:
         if image.name == "b":
             raise KeyboardInterrupt
-        return classify(self, image)
+        return load(self, image)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClassifyStep, "__call__", interrupted)
+        patch.setattr(JudgeStep, "load", interrupted)
         assert run_cli("classify", pictures, "-m", model, "-o", output).exit_code == 130
     assert not output.exists()
     result = run_cli("classify", pictures, "-m", model, "-o", output)

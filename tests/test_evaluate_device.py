@@ -10,15 +10,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-from rsparse.defended.judging import Court
-from rsparse.defended.on_device import OnDevice
+
+from rsparse.defended.judging import JudgeStep, Judging
 from rsparse.defenses import Resources, parse_defense
-from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
+from rsparse.store.folders import read_manifest
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.predictions import load_predictions
-from rsparse.work.device import Device
+from rsparse.work.device import CPU, Device
+from rsparse.work.steps import entries_of
+from rsparse.work.workers import LocalWorkers
 from tests import short_of_memory
 from tests.conftest import make_picture, tree_of
 from tests.onnx_models import linear_classifier
@@ -26,7 +28,7 @@ from tests.test_attack_command import MODEL
 from tests.test_evaluate_command import DICT, arguments, make_images, untimed
 
 TORCH = ("--device", "torch-cpu")
-CPU = ("--device", "cpu")
+CORES = ("--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def trials_of(folder: Path) -> list[Path]:
 
 
 def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
-    assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CPU).exit_code == 0
+    assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CORES).exit_code == 0
     trials = trials_of(evaluated / "eval")
     assert trials == trials_of(tmp_path / "eval")
     assert len(trials) == 21
@@ -81,6 +83,25 @@ def test_a_trial_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_p
     )
 
 
+def test_a_chain_is_judged_with_each_part_where_it_can_be_done(evaluated, tmp_path, run_cli):
+    """As ``purify`` and ``classify`` say on that device."""
+    spec, images = "none+regionsparse:sparsity=1+jpeg", evaluated / "eval/clean"
+    judged = ("evaluate", images, "-m", MODEL, "--defense", spec, "-d", DICT, "-a", "fgsm:eps=4")
+    options = (*TORCH, "--no-checks", "-o", tmp_path / "eval")
+    assert run_cli(*judged, *options).exit_code == 0
+    clean, said = tmp_path / "clean", tmp_path / "pred.h5"
+    purified = ("purify", images, "--defense", spec, "--dict", DICT, *TORCH, "-o", clean)
+    assert run_cli(*purified).exit_code == 0
+    assert read_manifest(clean)["parameters"]["device"] == "torch-cpu"
+    assert run_cli("classify", clean, "-m", MODEL, *TORCH, "-o", said).exit_code == 0
+    (cell,) = (tmp_path / "eval").rglob("clean/*regionsparse*.h5")
+    (rows, _), (expected, _) = load_predictions(cell), load_predictions(said)
+    assert [(r.name, r.classes[0]) for r in rows] == [(r.name, r.classes[0]) for r in expected]
+    np.testing.assert_allclose(
+        [r.probabilities[0] for r in rows], [r.probabilities[0] for r in expected], rtol=1e-6
+    )
+
+
 def test_processes_change_no_byte(evaluated, tmp_path, run_cli):
     more = arguments(evaluated / "imgs", tmp_path / "eval", *TORCH, "-j", 3)
     assert run_cli(*more).exit_code == 0
@@ -94,7 +115,7 @@ def test_on_another_device_the_trials_are_judged_anew(evaluated, tmp_path, run_c
 
     first, again = run(*TORCH), run(*TORCH)
     attacks = tree_of(tmp_path / "eval" / "attacks")
-    other = run(*CPU)
+    other = run(*CORES)
     assert [(f["done"], f["resumed"]) for f in (first, again, other)] == [(21, 0), (0, 21), (21, 0)]
     assert tree_of(tmp_path / "eval" / "attacks") == attacks
 
@@ -120,48 +141,24 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
     judges = [load_classifier(MODEL), load_classifier(other, InputOptions(preset="unit"))]
     (defense,) = parse_defense("regionsparse:sparsity=2")
     resources = Resources({"": small_dictionary})
-    step = Court(resources, {}, Device("torch-cpu")).step(judges, defense)
-    (entries,) = step.map(map, [images[:3], images[3:]])
+    entries, expected = (
+        entries_by(JudgeStep(Judging(resources, {}, device).classifier(defense, judges)), images)
+        for device in (Device("torch-cpu"), CPU)
+    )
     assert [entry["name"] for entry in entries] == ["a", "b", "c", "d"]
     assert [entry.get("error", "").partition(": ")[2] for entry in entries[1:3]] == [
         "is 9×3 pixels, smaller than a patch of 4×4",
         "is 60×48 pixels, too large for the memory of device 'cpu'; use a larger --stride, "
         "or --device cpu",
     ]
-    cores = Court(resources, {}).step(judges, defense)
-    for entry, expected in zip(entries[::3], cores([images[0], images[3]]), strict=True):
-        assert entry["classes"] == expected["classes"]
-        np.testing.assert_allclose(entry["probabilities"], expected["probabilities"], atol=0.02)
-        assert entry["seconds"] > 0
+    for ours, theirs in zip(entries[::3], expected[::3], strict=True):
+        assert ours["classes"] == theirs["classes"]
+        np.testing.assert_allclose(ours["probabilities"], theirs["probabilities"], atol=0.02)
+        assert ours["seconds"] > 0
 
 
-def test_comdefend_waits_for_the_device():
-    (defense,) = parse_defense("comdefend")
-    on_device = OnDevice(defense, Resources(), Device("torch-cpu"))
-    pictures = [make_picture(1, 40, 30), make_picture(2, 20, 50)]
-    prepared = [on_device.prepare(picture) for picture in pictures]
-    for item, picture, cleaned in zip(prepared, pictures, on_device.finish(prepared), strict=True):
-        np.testing.assert_array_equal(item.pixels, picture)
-        expected = defense.clean(picture, Resources())
-        assert np.mean(np.abs(cleaned.pixels.astype(int) - expected) > 1) < 1e-3
-        assert cleaned.seconds > item.seconds
-
-
-def test_other_defenses_clean_while_they_are_prepared():
-    (defense,) = parse_defense("jpeg:quality=20")
-    on_device = OnDevice(defense, Resources(), Device("torch-cpu"))
-    picture = make_picture(1, 40, 30)
-    expected = defense.clean(picture, Resources())
-    prepared = on_device.prepare(picture)
-    np.testing.assert_array_equal(prepared.pixels, expected)
-    (cleaned,) = on_device.finish([prepared])
-    np.testing.assert_array_equal(cleaned.pixels, expected)
-    assert cleaned.seconds == prepared.seconds > 0
-    assert on_device.finish([]) == []
-
-
-def test_what_a_defense_refuses_is_refused_while_it_is_prepared(small_dictionary):
-    (defense,) = parse_defense("regionsparse")
-    on_device = OnDevice(defense, Resources({"": small_dictionary}), Device("torch-cpu"))
-    with pytest.raises(InputError, match="is 9×3 pixels, smaller than a patch"):
-        on_device.prepare(make_picture(0, 3, 9))
+def entries_by(step: JudgeStep, images: list[ImageFile]) -> list[dict]:
+    made = entries_of(
+        step, images, LocalWorkers(1), parallel_from=0, shared_paths=[], batch_size=3, together=9
+    )
+    return [entry for batch in made for entry in batch]

@@ -77,8 +77,8 @@ def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
     )  # fmt: skip
     small = linear_classifier(tmp_path / "small.onnx", np.ones((3, 12)), (2, 2))
     refuses(
-        "--adversarial-defense regionsparse: at the model's input size an image is 2×2 pixels, "
-        "smaller than a patch of 4×4",
+        "--adversarial-defense regionsparse-sparsity=2: at the model's input size an image is "
+        "2×2 pixels, smaller than a patch of 4×4",
         "--train-on", "adversarial", "--adversarial-defense", "regionsparse", "--dict", dict_file,
         "--preset", "unit", model=small,
     )  # fmt: skip

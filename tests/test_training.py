@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Resources, parse_defense
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
@@ -16,6 +17,8 @@ from rsparse.options.train import TrainParameters
 from rsparse.store.images import to_unit
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.samples import Shard
+from rsparse.work.device import Device
+from tests.conftest import make_picture
 from tests.onnx_models import ConvNet, linear_classifier
 from tests.refusals import refused
 
@@ -180,6 +183,22 @@ class TestStep:
         np.testing.assert_allclose(
             learner.trainable.weights()["w"], self.weights - 0.5 * gradient, atol=2e-6
         )
+
+    def test_behind_a_defense_on_a_device_they_are_cleaned_there_in_full_precision(
+        self, tmp_path, learners, small_dictionary
+    ):
+        path = ConvNet(size=(24, 20)).save(tmp_path / "m.onnx")
+        (defense,) = parse_defense("regionsparse:sparsity=2")
+        resources, device = Resources({"": small_dictionary}), Device("torch-cpu")
+        adversaries = Adversaries.from_defenses([defense], resources, device)
+        (version,) = adversaries.defenses
+        images = np.stack([make_picture(seed, 24, 20) for seed in range(3)])
+        learner = learners(path, PLAIN, precision="bf16", adversaries=adversaries)
+        with learner._autocast():
+            shown = learner._shown(shard_of(images, [0] * 3, version=version))
+        expected = np.stack(DefendedImages(defense, resources, device).clean(images))
+        pixels = (shown * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        np.testing.assert_array_equal(pixels, expected)
 
     def test_images_of_a_whole_batch_are_purified_by_many_threads(self, tmp_path, learners):
         """Batch normalisations that are trained see a batch at once; its images are the same."""

@@ -29,7 +29,8 @@ from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.records import ACTIVATIONS
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import OneByOne, Outcome, failure, load_image, refuse_all_failed, run_images
+from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
+from rsparse.work.steps import OneByOne, failure
 from rsparse.work.workers import LocalWorkers, Workers
 
 

@@ -27,7 +27,8 @@ from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images, save_png
+from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images, save_png
+from rsparse.work.steps import OneByOne
 from rsparse.work.workers import LocalWorkers, Workers
 
 PREDICTED, LABEL = "predicted", "label"

@@ -5,95 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from rsparse.core.metrics import wilson_interval
+from rsparse.defended.classifier import DefendedClassifier
+from rsparse.defended.judging import JudgeStep
+from rsparse.defenses import NoDefense, Resources
 from rsparse.errors import InputError
-from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
 from rsparse.store.files import refuse_existing, sha256_of_file
-from rsparse.store.images import ImageFile, Pixels
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
 from rsparse.store.records import PREDICTIONS, Source
-from rsparse.work.device import Device, choose_device
-from rsparse.work.pipeline import Overlapped
+from rsparse.work.device import choose_device
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import (
-    BatchStep,
-    OneByOne,
-    Outcome,
-    load_image,
-    overlapped,
-    refuse_all_failed,
-    run_images,
-    source_digests,
-)
+from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
 from rsparse.work.workers import LocalWorkers, Workers
 
-if TYPE_CHECKING:
-    from rsparse.models.torch.twin import Twin
-
 SUFFIXES = (".h5", ".hdf5", ".csv")
-
-
-@dataclass(frozen=True)
-class ClassifyStep:
-    """Classifies one image."""
-
-    classifier: Classifier
-    top: int
-
-    def __call__(self, image: ImageFile) -> Entry:
-        pixels, digest = load_image(image)
-        return self.entry(image, digest, self.classifier.logits([pixels])[0])
-
-    def entry(self, image: ImageFile, digest: str, logits: NDArray[np.float32]) -> Entry:
-        """What the journal holds of an image with these logits, (n_classes,)."""
-        best = np.argsort(-logits, kind="stable")[: self.top]
-        probabilities = softmax(logits[None])[0, best]
-        return {
-            "name": image.name,
-            "source_sha256": digest,
-            "classes": [int(index) for index in best],
-            "probabilities": [float(probability) for probability in probabilities],
-        }
-
-
-class Fitted(NamedTuple):
-    """An image at the network's input size, and its file's digest."""
-
-    image: ImageFile
-    pixels: Pixels
-    digest: str
-
-
-@dataclass(frozen=True)
-class TorchStep:
-    """Classifies batches by torch, in parts that overlap; the threads decode and resize."""
-
-    step: ClassifyStep
-    twin: Twin
-
-    def load(self, image: ImageFile) -> Fitted:
-        """Decode an image, and fit it to the network's input."""
-        pixels, digest = load_image(image)
-        return Fitted(image, self.step.classifier.fit_to_input(pixels), digest)
-
-    def classify(self, batch: Sequence[Fitted]) -> list[Entry]:
-        """The entries of a batch."""
-        logits = self.twin.logits([item.pixels for item in batch])
-        return [
-            self.step.entry(item.image, item.digest, scores)
-            for item, scores in zip(batch, logits, strict=True)
-        ]
 
 
 @dataclass
@@ -189,18 +123,18 @@ def classify_images(
     job = Job("classify", PREDICTIONS, values, known=known_before)
     outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
     outcome.label_origin = origin
-    step, batching = _batches(ClassifyStep(classifier, top), device, parameters, workers)
+    defended = DefendedClassifier(NoDefense(), Resources(), [classifier], device, top)
     with journal_beside(output, job.identity(), overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
             inputs,
             journal,
-            step,
+            JudgeStep(defended, loads_in_processes=False),
             what="classify",
             workers=workers,
             parallel_from=100,
             progress=progress,
             shared_paths=[model],
-            **batching,
+            together=parameters.batch_size,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, known) for entry in journal.entries()]
@@ -215,20 +149,6 @@ def classify_images(
         record = job.record(sources, found={"labels": origin})
         save_predictions(output, record, rows, classifier.class_names)
     return outcome
-
-
-def _batches(
-    step: ClassifyStep, device: Device, parameters: ClassifyParameters, workers: Workers
-) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, Any]]:
-    """The step for batches, and their size where it is not left open."""
-    if not device.takes_images:
-        return OneByOne(step), {}
-    from rsparse.models.torch.twin import load_twin
-
-    torch_step = TorchStep(step, load_twin(step.classifier, device.torch))
-    threads = workers.cores(parameters.batch_size, parallel_from=0)
-    parts = overlapped(torch_step.load, torch_step.classify, lambda entry: entry, threads)
-    return parts, {"batch_size": parameters.batch_size}
 
 
 def _check_output(output: Path | None, overwrite: bool) -> None:
@@ -246,6 +166,6 @@ def _prediction(entry: Entry, labels: Mapping[str, int]) -> Prediction:
         entry["name"],
         entry["source_sha256"],
         labels.get(entry["name"]),
-        tuple(entry["classes"]),
-        tuple(entry["probabilities"]),
+        tuple(entry["classes"][0]),
+        tuple(entry["probabilities"][0]),
     )

@@ -24,7 +24,8 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.records import DICTIONARY
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import OneByOne, Outcome, load_image, refuse_all_failed, run_images
+from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
+from rsparse.work.steps import OneByOne
 from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 

@@ -19,7 +19,6 @@ from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
-    OneByOne,
     Outcome,
     load_image,
     refuse_all_failed,
@@ -27,6 +26,7 @@ from rsparse.work.runs import (
     save_png,
     source_digests,
 )
+from rsparse.work.steps import OneByOne
 from rsparse.work.workers import LocalWorkers, Workers
 
 

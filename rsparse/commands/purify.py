@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rsparse.core.regionsparse import Mask
-from rsparse.defended.on_device import OnDevice, Prepared
-from rsparse.defenses import DEFENSES, Defense, RegionSparse, Resources
+from rsparse.defended.images import DefendedImages, Prepared
+from rsparse.defenses import DEFENSES, Defense, RegionSparse
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.fields import read_size
@@ -26,65 +25,21 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES
 from rsparse.work.device import CPU, Device, choose_device
-from rsparse.work.pipeline import Overlapped
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
-    BatchStep,
-    OneByOne,
     Outcome,
     load_image,
-    overlapped,
     refuse_all_failed,
     run_images,
     save_png,
     source_digests,
 )
+from rsparse.work.steps import ImageStep
 from rsparse.work.workers import LocalWorkers, Workers
 
 
-@dataclass(frozen=True)
-class PurifyStep:
-    """Cleans one image by a defense and writes it."""
-
-    defense: Defense
-    resources: Resources
-    masks: Mapping[str, ImageFile] | None
-    labels: Mapping[str, int]
-    output: Path
-    size: tuple[int, int] | None = None
-
-    def __call__(self, image: ImageFile) -> Entry:
-        pixels, mask, entry = self.load(image)
-        return self.save(image, self.defense.clean(pixels, self.resources, mask), entry)
-
-    def load(self, image: ImageFile) -> tuple[Pixels, Mask | None, Entry]:
-        """The pixels of an image, the mask given for it, and what its entry says of both."""
-        pixels, digest = load_image(image)
-        if self.size is not None:
-            pixels = fit_pixels(pixels, self.size)
-        entry: Entry = {"source_sha256": digest}
-        if self.masks is None:
-            return pixels, None, entry
-        if image.name not in self.masks:
-            raise InputError(f"has no mask named {image.name!r}")
-        picture, entry["mask_sha256"] = load_image(self.masks[image.name])
-        return pixels, picture[:, :, 0] > 127, entry
-
-    def save(self, image: ImageFile, clean: Pixels, entry: Entry) -> Entry:
-        """Write a purified image; its whole entry."""
-        if image.name in self.labels:
-            entry["label"] = self.labels[image.name]
-        return {**save_png(self.output, image.name, clean), **entry}
-
-    def has_same_mask(self, entry: Entry) -> bool:
-        """Whether the mask that made an entry is the one that is given now."""
-        if self.masks is None:
-            return True
-        return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
-
-
 class Ready(NamedTuple):
-    """An image on its way to the device, and what its entry says so far."""
+    """An image that is prepared to be cleaned, and what its entry says so far."""
 
     image: ImageFile
     prepared: Prepared
@@ -100,28 +55,50 @@ class Clean(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TorchStep:
-    """Purifies batches on a device, in parts that overlap: threads decode, prepare and write."""
+class PurifyStep(ImageStep[Ready, Clean]):
+    """Cleans an image by a defense and writes it."""
 
-    step: PurifyStep
-    cleaning: OnDevice
+    images: DefendedImages
+    masks: Mapping[str, ImageFile] | None
+    labels: Mapping[str, int]
+    output: Path
+    size: tuple[int, int] | None = None
+
+    @property
+    def device(self) -> Device:
+        return self.images.device
 
     def load(self, image: ImageFile) -> Ready:
-        """Decode an image and prepare it for the device."""
-        pixels, mask, entry = self.step.load(image)
-        return Ready(image, self.cleaning.prepare(pixels, mask), entry)
+        pixels, digest = load_image(image)
+        if self.size is not None:
+            pixels = fit_pixels(pixels, self.size)
+        entry: Entry = {"source_sha256": digest}
+        mask = None
+        if self.masks is not None:
+            if image.name not in self.masks:
+                raise InputError(f"has no mask named {image.name!r}")
+            picture, entry["mask_sha256"] = load_image(self.masks[image.name])
+            mask = picture[:, :, 0] > 127
+        return Ready(image, self.images.prepare(pixels, mask), entry)
 
-    def purify(self, batch: Sequence[Ready]) -> list[Clean | InputError]:
-        """Clean images, or why there are none."""
-        cleaned = self.cleaning.finish([item.prepared for item in batch])
+    def work(self, batch: Sequence[Ready]) -> list[Clean | InputError]:
+        cleaned = self.images.finish([item.prepared for item in batch])
         return [
             pixels if isinstance(pixels, InputError) else Clean(item.image, pixels, item.entry)
             for item, (pixels, _) in zip(batch, cleaned, strict=True)
         ]
 
-    def save(self, item: Clean) -> Entry:
-        """Write a clean image; its entry."""
-        return self.step.save(*item)
+    def save(self, made: Clean) -> Entry:
+        image, pixels, entry = made
+        if image.name in self.labels:
+            entry["label"] = self.labels[image.name]
+        return {**save_png(self.output, image.name, pixels), **entry}
+
+    def has_same_mask(self, entry: Entry) -> bool:
+        """Whether the mask that made an entry is the one that is given now."""
+        if self.masks is None:
+            return True
+        return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
 
 
 def purify_images(
@@ -175,21 +152,19 @@ def purify_images(
     folder = OutputFolder.open(output, job.identity(), read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
     fit_to = (size[0], size[1]) if size else None
-    step = PurifyStep(defense, resources, named_masks, inputs.labels, output, fit_to)
-    batches, batching = _batches(
-        step, device, how, workers.cores(len(inputs.images), parallel_from=0)
-    )
+    images = DefendedImages(defense, resources, device)
+    step = PurifyStep(images, named_masks, inputs.labels, output, fit_to)
     done, resumed, failed = run_images(
         inputs,
         folder.journal,
-        batches,
+        step,
         what="purify",
         workers=workers,
         progress=progress,
         folder=output,
         shared_paths=read,
         is_current=step.has_same_mask,
-        **batching,
+        together=how.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
@@ -248,7 +223,7 @@ def _device(
     if not defense.has_device_part:
         if how.device in ("auto", CPU.name):
             return CPU
-        able = " and ".join(name for name, kind in DEFENSES.items() if kind.has_device_part)
+        able = " and ".join(name for name, kind in DEFENSES.items() if kind().has_device_part)
         raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
     return choose_device(how.device, workers)
 
@@ -290,14 +265,3 @@ def recorded_defense(
 
 def _fields(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
     return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
-
-
-def _batches(
-    step: PurifyStep, device: Device, how: PurifyRunParameters, threads: int
-) -> tuple[BatchStep | Overlapped[ImageFile, Any, Any, Entry], dict[str, int]]:
-    """The step for batches, and their size where it is not left open."""
-    if not device.takes_images:
-        return OneByOne(step), {}
-    torch_step = TorchStep(step, OnDevice(step.defense, step.resources, device))
-    parts = overlapped(torch_step.load, torch_step.purify, torch_step.save, threads)
-    return parts, {"batch_size": how.batch_size}

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rsparse.defenses.cleaner import Cleaner, OneOf
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.errors import InputError
 from rsparse.work.device import CPU, Device
@@ -67,7 +68,6 @@ class ByNoise(Defense):
     """
 
     name: ClassVar[str] = "policy"
-    has_device_part: ClassVar[bool] = True
 
     policy: str
     rules: tuple[Rule, ...]
@@ -101,6 +101,18 @@ class ByNoise(Defense):
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         return self.chosen_for(image).clean(image, resources, mask)
+
+    def on(self, device: Device, resources: Resources) -> Cleaner:
+        """Each image where its defense can be done."""
+        if not (device.takes_images and self.has_device_part):
+            return super().on(device, resources)
+        defenses = [rule.defense for rule in self.rules]
+        cleaners = {defense: defense.on(device, resources) for defense in defenses}
+        return OneOf(cleaners, self.chosen_for)
+
+    @property
+    def has_device_part(self) -> bool:
+        return any(rule.defense.has_device_part for rule in self.rules)
 
     def check(self, resources: Resources) -> None:
         for rule in self.rules:

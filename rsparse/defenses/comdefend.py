@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from rsparse.defenses.cleaner import Cleaner, sparing
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
+    from rsparse.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,21 @@ class ComDefend(Defense):
     """
 
     name: ClassVar[str] = "comdefend"
-    has_device_part: ClassVar[bool] = True
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         from rsparse.data import comdefend_model
         from rsparse.models.autoencoder import load_autoencoder
 
         return load_autoencoder(comdefend_model()).restored(image[None])[0]
+
+    def on(self, device: Device, resources: Resources) -> Cleaner:
+        if not device.takes_images:
+            return super().on(device, resources)
+        return ComDefendOnDevice(device)
+
+    @property
+    def has_device_part(self) -> bool:
+        return True
 
     def codecs(self, device: Device = CPU) -> dict[str, str]:
         """The runtime, and the weights by the beginning of their SHA-256."""
@@ -45,3 +56,22 @@ class ComDefend(Defense):
         runtime = "torch" if device.takes_images else "onnxruntime"
         weights = sha256_of_file(comdefend_model())[:12]
         return {"comdefend.onnx": weights, runtime: version(runtime)}
+
+
+@dataclass(frozen=True)
+class ComDefendOnDevice(Cleaner):
+    """ComDefend by torch."""
+
+    device: Device
+
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
+        return image
+
+    def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels | InputError]:
+        return sparing(self._restored, batch)
+
+    def _restored(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
+        from rsparse.data import comdefend_model
+        from rsparse.models.autoencoder import load_autoencoder
+
+        return load_autoencoder(comdefend_model(), self.device.torch).restored_together(batch)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rsparse.defenses.cleaner import Cleaner, OnCores
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
 from rsparse.options.specs import spec_string, spec_text
@@ -33,6 +34,11 @@ class Resources:
     dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
     seed: int = 0
 
+    def only(self, names: Collection[str]) -> Resources:
+        """These, with the dictionaries of some names alone: less to send to other processes."""
+        kept = {name: self.dictionaries[name] for name in names if name in self.dictionaries}
+        return Resources(kept, self.seed)
+
     def random(self, image: Pixels) -> np.random.Generator:
         """The random numbers of an image, the same in any order and in any process.
 
@@ -56,13 +62,10 @@ class Defense(Parameters):
         How a spec calls it.
     strengths : tuple of str
         The parameters that set how much it changes; they are always part of its short name.
-    has_device_part : bool
-        Whether torch can do the larger part of it on a GPU (``OnDevice``).
     """
 
     name: ClassVar[str]
     strengths: ClassVar[tuple[str, ...]] = ()
-    has_device_part: ClassVar[bool] = False
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         """Clean one image.
@@ -86,9 +89,21 @@ class Defense(Parameters):
         """
         raise NotImplementedError
 
-    def chosen_for(self, image: Pixels) -> Defense:  # noqa: ARG002
-        """The defense that cleans an image, uint8 (h, w, 3): itself, where it chooses none."""
-        return self
+    def on(self, device: Device, resources: Resources) -> Cleaner:  # noqa: ARG002 - a subclass may
+        """The defense on a device; without a part for it the cores do all.
+
+        Parameters
+        ----------
+        device : Device
+        resources : Resources
+            With what the defense needs.
+        """
+        return OnCores(self, resources)
+
+    @property
+    def has_device_part(self) -> bool:
+        """Whether torch can do some of it, most often the larger part, on a GPU."""
+        return False
 
     def check(self, resources: Resources) -> None:
         """See, before any image is read, that ``resources`` hold what the defense needs.

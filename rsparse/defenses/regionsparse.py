@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from rsparse.defenses.cleaner import Cleaner, sparing
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.options.fields import parameter
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
+from rsparse.work.device import Device
 
 if TYPE_CHECKING:
-    from rsparse.core.regionsparse import Mask, Pixels
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.core.regionsparse import Mask, Pixels, Region
+    from rsparse.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,6 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
 
     name: ClassVar[str] = "regionsparse"
     strengths: ClassVar[tuple[str, ...]] = ("sparsity",)
-    has_device_part: ClassVar[bool] = True
 
     dictionary: str = parameter("", "Name of the dictionary; without one, the unnamed one.")
 
@@ -29,6 +33,15 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
 
         self.check(resources)
         return purify(image, resources.dictionaries[self.dictionary], self, self, mask)
+
+    def on(self, device: Device, resources: Resources) -> Cleaner:
+        if not device.takes_images:
+            return super().on(device, resources)
+        return RegionSparseOnDevice(self, resources.dictionaries[self.dictionary], device)
+
+    @property
+    def has_device_part(self) -> bool:
+        return True
 
     @property
     def dictionaries(self) -> tuple[str, ...]:
@@ -51,3 +64,35 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         filtered = "the bilateral filter, then " if self.prefilter else ""
         named = f", by the dictionary {self.dictionary}" if self.dictionary else ""
         return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"
+
+
+class Located(NamedTuple):
+    """An image, and its object region."""
+
+    image: Pixels
+    region: Region
+
+
+@dataclass(frozen=True)
+class RegionSparseOnDevice(Cleaner):
+    """RegionSparse by torch; the cores find the object regions."""
+
+    defense: RegionSparse
+    dictionary: Dictionary
+    device: Device
+
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> Located:
+        from rsparse.core.regionsparse import object_region
+
+        return Located(
+            image, object_region(image, self.dictionary, self.defense, self.defense, mask)
+        )
+
+    def finish(self, batch: Sequence[Located]) -> Sequence[Pixels | InputError]:
+        return sparing(self._purified, batch)
+
+    def _purified(self, batch: Sequence[Located]) -> Sequence[Pixels]:
+        from rsparse.core.engines.torch.regionsparse import purify_together
+
+        images, regions = zip(*batch, strict=True)
+        return purify_together(images, regions, self.dictionary, self.defense, self.device.torch)

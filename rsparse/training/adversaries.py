@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.options.train import TrainParameters
 from rsparse.store.images import Pixels
 from rsparse.store.records import Source
+from rsparse.work.device import CPU, Device
+from rsparse.work.workers import ParallelMap
 
 ADVERSARIAL = "adversarial"
 
@@ -53,15 +57,29 @@ class Adversaries:
         By version.
     resources : Resources
         The resources that the defenses need.
+    device : Device
+        Where attacked images are purified.
     """
 
     defenses: Mapping[str, Defense] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    device: Device = CPU
 
     @classmethod
-    def from_defenses(cls, defenses: Iterable[Defense], resources: Resources) -> Adversaries:
+    def from_defenses(
+        cls, defenses: Iterable[Defense], resources: Resources, device: Device = CPU
+    ) -> Adversaries:
         """Create one version for each defense."""
-        return cls({version_of(defense): defense for defense in defenses}, resources)
+        return cls({version_of(defense): defense for defense in defenses}, resources, device)
+
+    @cached_property
+    def _images(self) -> dict[str, DefendedImages]:
+        """The versions that have a defense that does something."""
+        return {
+            version: DefendedImages(defense, self.resources, self.device)
+            for version, defense in self.defenses.items()
+            if version != ADVERSARIAL
+        }
 
     def check(self, size: tuple[int, int]) -> None:
         """Check that all defenses accept images of this height and width.
@@ -71,27 +89,44 @@ class Adversaries:
         InputError
             If the images are too small for a defense.
         """
-        for version in filter(self.changes, self.defenses):
-            self.shown(version, np.zeros((*size, 3), np.uint8))
+        for version in self._images:
+            self.shown([version], [np.zeros((*size, 3), np.uint8)])
 
     def changes(self, version: str) -> bool:
         """Whether a version has a defense that does something."""
-        return not isinstance(self.defenses.get(version, NoDefense()), NoDefense)
+        return version in self._images
 
-    def shown(self, version: str, image: Pixels) -> Pixels:
-        """Purify an attacked image (h, w, 3) uint8 with the version's defense."""
-        defense = self.defenses[version]
-        try:
-            return defense.clean(image, self.resources)
-        except InputError as error:
-            text = defense_text(defense)
-            raise InputError(
-                f"--adversarial-defense {text}: at the model's input size an image {error}"
-            ) from error
+    def shown(
+        self, versions: Sequence[str], images: Sequence[Pixels], parallel_map: ParallelMap = map
+    ) -> list[Pixels]:
+        """Purify attacked images (h, w, 3) uint8 with the defenses of their versions.
+
+        Parameters
+        ----------
+        versions : sequence of str
+            Of each image, one that ``changes``.
+        images : sequence of uint8 arrays
+        parallel_map : callable
+            How the work of the cores is spread over them.
+        """
+        clean: dict[int, Pixels] = {}
+        for version in dict.fromkeys(versions):
+            places = [place for place, other in enumerate(versions) if other == version]
+            try:
+                some = self._images[version].clean(
+                    [images[place] for place in places], parallel_map=parallel_map
+                )
+            except InputError as error:
+                text = defense_text(self.defenses[version])
+                raise InputError(
+                    f"--adversarial-defense {text}: at the model's input size an image {error}"
+                ) from error
+            clean.update(zip(places, some, strict=True))
+        return [clean[place] for place in range(len(images))]
 
 
 def load_adversaries(
-    parameters: TrainParameters, chosen: AdversarialDefenses | None
+    parameters: TrainParameters, chosen: AdversarialDefenses | None, device: Device = CPU
 ) -> tuple[Adversaries, dict[str, Source]]:
     """Load the adversarial versions, and the dictionaries of their defenses.
 
@@ -109,4 +144,4 @@ def load_adversaries(
     defenses, dictionaries = chosen or AdversarialDefenses((), {})
     defenses = defenses or [NoDefense()]
     resources, used = load_resources(defenses, dictionaries, parameters.seed)
-    return Adversaries.from_defenses(defenses, resources), used
+    return Adversaries.from_defenses(defenses, resources, device.for_images()), used

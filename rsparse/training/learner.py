@@ -155,7 +155,9 @@ class Learner:
         """Purify attacked images with the defenses of their versions."""
         pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         over = map if self._purifying is None else self._purifying.map
-        return self._tensor(np.stack([*over(self.adversaries.shown, versions, pixels)]))
+        with torch.autocast(self.device.type, enabled=False):  # a defense is computed in full
+            shown = self.adversaries.shown(versions, list(pixels), over)
+        return self._tensor(np.stack(shown))
 
     def _tensor(self, images: NDArray[np.uint8]) -> torch.Tensor:
         channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -111,6 +110,8 @@ def has_gpu_driver() -> bool:
 
 
 def _can_be_loaded(library: str) -> bool:
+    import ctypes
+
     try:
         ctypes.CDLL(library)
     except OSError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
@@ -14,13 +13,9 @@ from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
-from rsparse.work.pipeline import Fed, Overlapped
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.workers import LocalWorkers, Workers, chunked
-
-BatchStep = Callable[[Sequence[ImageFile]], list[Entry]]
-Ready = TypeVar("Ready")
-Made = TypeVar("Made")
+from rsparse.work.steps import TOGETHER, ImageStep, entries_of
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass
@@ -42,126 +37,6 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True)
-class OneByOne:
-    """A batch step from a function of one image; an unusable image becomes an error entry."""
-
-    step: Callable[[ImageFile], Entry]
-
-    def __call__(self, images: Sequence[ImageFile]) -> list[Entry]:
-        entries = []
-        for image in images:
-            try:
-                entries.append(self.step(image))
-            except InputError as error:
-                entries.append(failure(image, error))
-        return entries
-
-
-class _Held(NamedTuple):
-    """An image, and what has become of it so far; an ``InputError`` where it is unusable."""
-
-    image: ImageFile
-    found: Any
-
-
-@dataclass(frozen=True)
-class _Loading:
-    """Makes images ready; an unusable one holds its error."""
-
-    load: Callable[[ImageFile], Any]
-
-    def __call__(self, images: Sequence[ImageFile]) -> list[_Held]:
-        return [self.one(image) for image in images]
-
-    def one(self, image: ImageFile) -> _Held:
-        try:
-            return _Held(image, self.load(image))
-        except InputError as error:
-            return _Held(image, error)
-
-
-@dataclass(frozen=True)
-class _Sparing:
-    """Works on the usable images of a batch; an unusable one keeps its error."""
-
-    work: Callable[[Sequence[Any]], Sequence[Any]]
-
-    def __call__(self, batch: Sequence[_Held]) -> list[_Held]:
-        ready = [held.found for held in batch if not isinstance(held.found, InputError)]
-        made = iter(self.work(ready) if ready else ())
-        return [
-            held if isinstance(held.found, InputError) else held._replace(found=next(made))
-            for held in batch
-        ]
-
-
-def _entry(held: _Held, save: Callable[[Any], Entry]) -> Entry:
-    """The entry of an image at its end, or its failure."""
-    if isinstance(held.found, InputError):
-        return failure(held.image, held.found)
-    try:
-        return save(held.found)
-    except InputError as error:
-        return failure(held.image, error)
-
-
-def overlapped(
-    load: Callable[[ImageFile], Ready],
-    work: Callable[[Sequence[Ready]], Sequence[Made | InputError]],
-    save: Callable[[Made], Entry],
-    threads: int,
-) -> Overlapped[ImageFile, Any, Any, Entry]:
-    """Three overlapping parts in which an unusable image becomes an error entry, as ``OneByOne``.
-
-    Parameters
-    ----------
-    load : callable
-        Makes an image ready, in a thread.
-    work : callable
-        Takes those of a batch that are; for one of them it may give its error.
-    save : callable
-        Makes an entry, in a thread.
-    threads : int
-    """
-    return Overlapped(_Loading(load).one, _Sparing(work), partial(_entry, save=save), threads)
-
-
-def fed(
-    load: Callable[[ImageFile], Ready],
-    work: Callable[[Sequence[Ready]], Sequence[Entry | InputError]],
-    together: int,
-) -> Fed[ImageFile, Any, Entry]:
-    """Work for one device, in which an unusable image becomes an error entry, as ``OneByOne``.
-
-    Parameters
-    ----------
-    load : callable
-        Makes an image ready, in another process; picklable, as what it makes.
-    work : callable
-        Makes the entries of those that are; for one of them it may give its error.
-    together : int
-        Images that are worked on at a time.
-    """
-    sparing = _Sparing(work)
-
-    def entries(batch: Sequence[_Held]) -> list[Entry]:
-        return [_entry(held, lambda entry: entry) for held in sparing(batch)]
-
-    return Fed(_Loading(load), entries, together)
-
-
-def failure(image: ImageFile, error: InputError) -> Entry:
-    """The entry of an image that could not be used; the message names its file.
-
-    ``path`` is for people: a manifest leaves it out.
-    """
-    message = str(error)
-    if not message.startswith(str(image.path)):
-        message = f"{image.path}: {message}"
-    return {"name": image.name, "path": str(image.path), "error": message}
-
-
 def load_image(image: ImageFile) -> tuple[Pixels, str]:
     """The decoded pixels of an image and the SHA-256 of its file."""
     content = image.read()
@@ -179,11 +54,12 @@ def save_png(folder: Path, name: str, pixels: Pixels) -> Entry:
 def run_images(
     inputs: ImageInputs,
     journal: Journal,
-    step: BatchStep | Overlapped[ImageFile, Any, Any, Entry] | Fed[ImageFile, Any, Entry],
+    step: ImageStep[Any, Any],
     *,
     what: str,
     workers: Workers = LocalWorkers(1),
     batch_size: int = 4,
+    together: int = TOGETHER,
     parallel_from: int = 32,
     progress: Progress = SILENT,
     folder: Path | None = None,
@@ -196,15 +72,14 @@ def run_images(
     ----------
     inputs : ImageInputs
     journal : Journal
-    step : callable, Overlapped or Fed
-        Takes a batch of images, writes their files, returns an entry for each, which holds
-        ``source_sha256`` or, where the image could not be used, ``error``. In three overlapping
-        parts it stays in this process; where it is fed, its second part does.
+    step : ImageStep
     what : str
         The work's name beside the progress bar.
     workers : Workers
     batch_size : int
-        Images handed to ``step`` together.
+        Images handed to a process at a time.
+    together : int
+        Images that a device works on at a time.
     parallel_from : int
         Images from which starting processes pays, where that is left open.
     progress : Progress
@@ -224,20 +99,16 @@ def run_images(
     resumed = len(inputs.images) - len(pending)
     progress.start(what, len(inputs.images), resumed)
     done, failed = 0, []
-    batches = chunked(pending, batch_size)
-    shared_paths = [*inputs.paths, *shared_paths, *([journal.path] if folder is not None else [])]
-
-    def spread(part: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return workers.map(
-            part, items, len(pending), parallel_from=parallel_from, shared_paths=shared_paths
-        )
-
-    if isinstance(step, Overlapped):
-        results = step.map(batches)
-    elif isinstance(step, Fed):
-        results = step.map(spread, batches)
-    else:
-        results = spread(step, batches)
+    journals = [journal.path] if folder is not None else []
+    results = entries_of(
+        step,
+        pending,
+        workers,
+        parallel_from=parallel_from,
+        shared_paths=[*inputs.paths, *shared_paths, *journals],
+        batch_size=batch_size,
+        together=together,
+    )
     try:
         for entries in results:
             for entry in entries:

@@ -35,7 +35,8 @@ from rsparse.store.labels import find_labels
 from rsparse.store.records import FLOATS
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
-from rsparse.work.runs import failure, refuse_all_failed, save_png
+from rsparse.work.runs import refuse_all_failed, save_png
+from rsparse.work.steps import failure
 from rsparse.work.workers import ParallelMap, Workers, chunked
 
 Item = TypeVar("Item")

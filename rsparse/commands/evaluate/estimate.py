@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
@@ -14,13 +13,14 @@ from rsparse.commands.attack.attacker import BareModel, ModuleFactory
 from rsparse.commands.attack.through import DefendedModel
 from rsparse.commands.evaluate.judge import is_judged
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
-from rsparse.defended.judging import TOGETHER, Court
-from rsparse.defended.on_device import OnDevice
+from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
+from rsparse.work.device import Device
+from rsparse.work.steps import TOGETHER
 from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 MEASURED = 2  # images
@@ -186,29 +186,30 @@ def _judge_seconds(
     cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in trials}.values()]
     judges = [column.judged.name for column, _ in trials]
     cleaning = {
-        defense: _cleaning(matrix.court, defense, pictures) for defense in dict.fromkeys(cleaned)
+        defense: _cleaning(matrix.judging.images(defense), pictures)
+        for defense in dict.fromkeys(cleaned)
     }
-    judging = {
-        name: _judging(matrix.court, matrix.models[name], pictures)
+    classifying = {
+        name: _classifying(matrix.judging.device, matrix.models[name], pictures)
         for name in dict.fromkeys(judges)
     }
-    parts = [*map(cleaning.__getitem__, cleaned), *map(judging.__getitem__, judges)]
+    parts = [*map(cleaning.__getitem__, cleaned), *map(classifying.__getitem__, judges)]
     return _Seconds(sum(part.core for part in parts), sum(part.device for part in parts))
 
 
-def _cleaning(court: Court, defense: Defense, pictures: Sequence[Pixels]) -> _Seconds:
-    if not court.device.takes_images:
-        return _Seconds(_seconds(partial(defense.clean, resources=court.resources), pictures), 0.0)
-    on_device = OnDevice(defense, court.resources, court.device)
-    batch = [on_device.prepare(pictures[0])] * TOGETHER
-    return _Seconds(_seconds(on_device.prepare, pictures), _seconds_in(on_device.finish, batch))
+def _cleaning(images: DefendedImages, pictures: Sequence[Pixels]) -> _Seconds:
+    cores = _seconds(images.prepare, pictures)
+    if not images.uses_device:
+        return _Seconds(cores, 0.0)
+    batch = [images.prepare(pictures[0])] * TOGETHER
+    return _Seconds(cores, _seconds_in(images.finish, batch))
 
 
-def _judging(court: Court, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
-    if not court.device.takes_images:
-        return _Seconds(_seconds(lambda picture: judge.logits([picture]), pictures), 0.0)
-    batch = [judge.fit_to_input(pictures[0])] * TOGETHER
-    return _Seconds(0.0, _seconds_in(court.twin(judge).logits, batch))
+def _classifying(device: Device, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
+    logits = judge.on(device).logits
+    if not device.takes_images:
+        return _Seconds(_seconds(lambda picture: logits([picture]), pictures), 0.0)
+    return _Seconds(0.0, _seconds_in(logits, [judge.fit_to_input(pictures[0])] * TOGETHER))
 
 
 def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:

@@ -237,7 +237,7 @@ class _Run:
         what = f"{column.place.name} behind {text}"
         outcome, made = judge_images(
             folder,
-            self.matrix.court,
+            self.matrix.judging,
             defense,
             trials,
             what=what,
@@ -291,7 +291,7 @@ class _Run:
             Source(CLEAN, sha256_of(entries.encode()), selected),
             self.matrix.classifier.source(),
             *(m.source() for m in models.values() if m is not self.matrix.classifier),
-            *self.matrix.court.dictionaries.values(),
+            *self.matrix.judging.dictionaries.values(),
         ]
         return Job("evaluate", EVALUATION, parameters, seed).record(sources)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rsparse.defended.judging import Court
+from rsparse.defended.judging import JudgeStep, Judging
 from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
@@ -63,18 +63,18 @@ class JudgedTrial:
 
 
 def make_trial(
-    folder: Folder, court: Court, judge: Classifier, defense: Defense, path: Path
+    folder: Folder, judging: Judging, judge: Classifier, defense: Defense, path: Path
 ) -> JudgedTrial:
     """The trial of a judge behind a defense, whose file is ``path``."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
-        **court.device.record(),
+        **judging.device.record(),
     }
-    if codecs := defense.codecs(court.device):
+    if codecs := defense.codecs(judging.device):
         values["codecs"] = codecs
-    used = tuple(court.dictionaries[name] for name in defense.dictionaries)
-    seed = court.resources.seed if defense.is_random else None
+    used = tuple(judging.dictionaries[name] for name in defense.dictionaries)
+    seed = judging.resources.seed if defense.is_random else None
     known = {
         "images": [source.sha256 for source in folder.sources],
         "model": judge.sha256,
@@ -118,7 +118,7 @@ def _record_in(path: Path) -> Mapping[str, Any] | None:
 
 def judge_images(
     folder: Folder,
-    court: Court,
+    judging: Judging,
     defense: Defense,
     trials: Sequence[JudgedTrial],
     *,
@@ -141,7 +141,7 @@ def judge_images(
     """
     run = {"trials": [trial.job.identity() for trial in trials]}
     judges = tuple(trial.judge for trial in trials)
-    step = court.step(judges, defense)
+    step = JudgeStep(judging.classifier(defense, judges))
     output = trials[0].path
     with journal_beside(output, run, overwrite=True) as journal:
         done, resumed, failed = run_images(
@@ -174,8 +174,8 @@ def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[P
             entry["name"],
             entry["source_sha256"],
             folder.labels[entry["name"]],
-            (entry["classes"][judge],),
-            (entry["probabilities"][judge],),
+            tuple(entry["classes"][judge]),
+            tuple(entry["probabilities"][judge]),
         )
         for entry in entries
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from rsparse.attacks import Attack, Bim, Noise, attack_text
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
-from rsparse.defended.judging import Court
+from rsparse.defended.judging import Judging
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
@@ -96,8 +96,8 @@ class Matrix:
             if adaptive and defense != NoDefense():
                 refuse_unable(plan.attacks, defense)
         self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
-        judging = self.device.for_images() if workers.can_share_device else CPU
-        self.court = Court(resources, sources, judging)
+        for_images = self.device.for_images() if workers.can_share_device else CPU
+        self.judging = Judging(resources, sources, for_images)
 
     @property
     def columns(self) -> list[PlannedColumn]:
@@ -110,7 +110,7 @@ class Matrix:
         """The defense that a column is made through, with what it needs."""
         if column.through is None or not column.through_text:
             return None
-        court = self.court
+        court = self.judging
         return AttackedDefense.of(column.through, court.resources, court.dictionaries)
 
     def columns_of(self, threat: Threat, attack: Attack) -> list[PlannedColumn]:
@@ -161,7 +161,7 @@ class Matrix:
     def trial(self, folder: Folder, column: PlannedColumn, defense: Defense) -> JudgedTrial:
         """A trial: who judges it, what it is made from, and its file."""
         judge = self.models[column.judged.name]
-        return make_trial(folder, self.court, judge, defense, self.trial_path(column, defense))
+        return make_trial(folder, self.judging, judge, defense, self.trial_path(column, defense))
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:

@@ -22,8 +22,9 @@ from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import OneByOne, load_image, refuse_all_failed, run_images, save_png
+from rsparse.work.runs import load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.runs import source_digests as digests_of
+from rsparse.work.steps import OneByOne
 from rsparse.work.workers import LocalWorkers, Workers
 
 

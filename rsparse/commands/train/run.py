@@ -29,13 +29,8 @@ from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
-from rsparse.work.runs import (
-    OneByOne,
-    Outcome,
-    refuse_all_failed,
-    run_images,
-    source_digests,
-)
+from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
+from rsparse.work.steps import OneByOne
 from rsparse.work.workers import Workers
 
 TRAINING_KEY = "rsparse.training"
@@ -94,9 +89,11 @@ class TrainingRun:
         require_training()
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers, self.label_file = parameters, workers, labels
-        self.adversaries, self.dictionaries = load_adversaries(parameters, adversarial_defenses)
-        self.device = choose_device(parameters.device, for_gradients=True).torch
-        auto = "bf16" if self.device.startswith("cuda") else "float32"
+        self.device = choose_device(parameters.device, for_gradients=True)
+        self.adversaries, self.dictionaries = load_adversaries(
+            parameters, adversarial_defenses, self.device
+        )
+        auto = "bf16" if self.device.torch.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
         self.inputs = load_inputs(paths)
         self.purified = {name: load_inputs([path]) for name, path in purified.items()}
@@ -129,7 +126,7 @@ class TrainingRun:
         defenses = [defense.as_record() for defense in self.adversaries.defenses.values()]
         values |= {
             **({"adversarial_defenses": defenses} if defenses else {}),
-            "device": self.device,
+            "device": self.device.name,
             "precision": self.precision,
             "labels": self.label_origin,
             "input": self.classifier.input_record(),
@@ -205,7 +202,7 @@ class TrainingRun:
             list(files),
             self.adversaries,
             self.parameters,
-            device=self.device,
+            device=self.device.torch,
             precision=self.precision,
             threads=self.workers.cores(len(samples), parallel_from=0),
             checkpoint=checkpoint_beside(outcome.output),

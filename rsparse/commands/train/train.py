@@ -126,5 +126,5 @@ def check_training(
     run = TrainingRun(
         paths, model, parameters, input_options, {}, adversarial_defenses, labels, LocalWorkers(1)
     )
-    open_trainable(run.classifier, parameters, run.device)
+    open_trainable(run.classifier, parameters, run.device.torch)
     return run.classifier.spec.size

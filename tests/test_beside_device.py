@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rsparse.errors import InputError
-from rsparse.work.pipeline import Fed, Overlapped
+from rsparse.work.beside_device import overlapped, prefetched
 from rsparse.work.workers import LocalWorkers
 from tests.refusals import refused
 
@@ -21,10 +21,11 @@ class TestOverlapped:
             assert threading.get_ident() == here
             return [-number for number in batch]
 
-        overlapped = Overlapped(lambda n: n + 1, work, str, 3)
-        batches = [[0, 1, 2], [3], [4, 5]]
-        assert list(overlapped.map(batches)) == [["-1", "-2", "-3"], ["-4"], ["-5", "-6"]]
-        assert list(overlapped.map([])) == []
+        def results(batches):
+            return list(overlapped(lambda n: n + 1, work, str, batches, 3))
+
+        assert results([[0, 1, 2], [3], [4, 5]]) == [["-1", "-2", "-3"], ["-4"], ["-5", "-6"]]
+        assert results([]) == []
 
     def test_batches_are_drawn_as_results_are_taken(self):
         drawn = []
@@ -34,7 +35,7 @@ class TestOverlapped:
                 drawn.append(number)
                 yield [number]
 
-        results = Overlapped(int, list, int, 2).map(batches())
+        results = overlapped(int, list, int, batches(), 2)
         assert next(results) == [0]
         assert len(drawn) <= 4
         results.close()
@@ -47,7 +48,7 @@ class TestOverlapped:
 
         for parts in ((refuse, list, int), (int, lambda b: [refuse(n) for n in b], int)):
             with refused("three: expected another number"):
-                list(Overlapped(*parts, 2).map([[1, 2], [3], [4]]))
+                list(overlapped(*parts, [[1, 2], [3], [4]], 2))
 
 
 def told_by(numbers):
@@ -55,14 +56,16 @@ def told_by(numbers):
     return [(number, os.getpid()) for number in numbers]
 
 
-class TestFed:
+class TestPrefetched:
     @pytest.mark.parametrize(("together", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (9, [7])])
     def test_batches_are_as_large_as_asked_for_and_in_order(self, together, sizes):
-        fed = Fed(list, lambda batch: [-number for number in batch], together)
-        results = list(fed.map(map, [[0, 1, 2, 3], [4], [], [5, 6]]))
+        def fetched(parts):
+            return list(prefetched(list, lambda some: [-n for n in some], parts, together, map))
+
+        results = fetched([[0, 1, 2, 3], [4], [], [5, 6]])
         assert [len(batch) for batch in results] == sizes
         assert [number for batch in results for number in batch] == [0, -1, -2, -3, -4, -5, -6]
-        assert list(fed.map(map, [])) == []
+        assert fetched([]) == []
 
     def test_other_processes_prepare_and_this_one_works(self):
         here = os.getpid()
@@ -71,10 +74,10 @@ class TestFed:
             assert os.getpid() == here
             return batch
 
-        def spread(function, parts):
+        def parallel_map(function, parts):
             return LocalWorkers(2).map(function, parts, 6)
 
-        results = list(Fed(told_by, work, 4).map(spread, [[1, 2], [3, 4], [5, 6]]))
+        results = list(prefetched(told_by, work, [[1, 2], [3, 4], [5, 6]], 4, parallel_map))
         told = [pair for batch in results for pair in batch]
         assert [number for number, _ in told] == [1, 2, 3, 4, 5, 6]
         assert here not in {process for _, process in told}
@@ -87,7 +90,7 @@ class TestFed:
                 drawn.append(number)
                 yield [number]
 
-        results = Fed(list, list, 2).map(map, parts())
+        results = prefetched(list, list, parts(), 2, map)
         assert next(results) == [0, 1]
         assert len(drawn) == 2
         results.close()
@@ -98,6 +101,6 @@ class TestFed:
                 raise InputError("three: expected another number")
             return list(numbers)
 
-        for before, work in ((refuse, list), (list, refuse)):
+        for load, work in ((refuse, list), (list, refuse)):
             with refused("three: expected another number"):
-                list(Fed(before, work, 2).map(map, [[1, 2], [3], [4]]))
+                list(prefetched(load, work, [[1, 2], [3], [4]], 2, map))

@@ -1,0 +1,55 @@
+"""Classifiers where they compute: by onnxruntime on the cores, or by their torch twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.work.device import Device
+
+if TYPE_CHECKING:
+    from rsparse.models.onnx.classifier import Classifier
+    from rsparse.models.torch.twin import Twin
+
+
+class ClassifierOnDevice:
+    """A classifier on a device; ``Classifier.on`` makes it.
+
+    The twin is loaded when it is needed first. A pickled one carries none.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    device : Device
+        Where it takes no images, onnxruntime computes on one core.
+    """
+
+    def __init__(self, classifier: Classifier, device: Device) -> None:
+        self.classifier = classifier
+        self.device = device
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ClassifierOnDevice, (self.classifier, self.device)
+
+    @cached_property
+    def twin(self) -> Twin:
+        """The classifier in torch, on the device.
+
+        Raises
+        ------
+        InputError
+            If it cannot be converted, or gives other logits than onnxruntime.
+        """
+        from rsparse.models.torch.twin import load_twin
+
+        return load_twin(self.classifier, self.device.torch)
+
+    def logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Class scores (n, n_classes) of (h, w, 3) images of any sizes."""
+        if not self.device.takes_images:
+            return self.classifier.logits(images)
+        return self.twin.logits([self.classifier.fit_to_input(image) for image in images])
