@@ -108,7 +108,7 @@ def test_a_plan_says_all_that_options_say(tmp_path):
     [
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
-         "labels, model, attack, defense, dict, scenario, output, only-correct, "
+         "labels, model, attack, defense, policy, dict, scenario, output, only-correct, "
          "max-images, extra-checks, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "lacks attack"),
         (LEAST.replace('output = "eval"', ""),

@@ -154,15 +154,15 @@ def _plan_from_file(
     from rsparse.evaluation.plan_file import read_plan
 
     default = EvaluateParameters()
-    said = [name for name, value in given.items() if value]
-    said += [
+    given_options = [name for name, value in given.items() if value]
+    given_options += [
         f"--{field.name.replace('_', '-')}"
         for field in dataclasses.fields(parameters)
         if getattr(parameters, field.name) != getattr(default, field.name)
     ]
-    said += [f"--{name}" for name in input_options.options()]
-    if said:
-        raise InputError(f"{said[0]} belongs into the plan {path}")
+    given_options += [f"--{name}" for name in input_options.options()]
+    if given_options:
+        raise InputError(f"{given_options[0]} belongs into the plan {path}")
     return read_plan(path, output)
 
 

@@ -105,7 +105,7 @@ def _distortion(evidence: Evidence) -> Check:
 
 def _rounding(evidence: Evidence) -> Check:
     name = "attacks survive rounding to 8 bits"
-    told, failed = [], False
+    losses, failed = [], False
     for column in evidence.columns:
         if column.key not in evidence.rounding:
             continue
@@ -113,10 +113,10 @@ def _rounding(evidence: Evidence) -> Check:
         lost = share(before).correct - share(after).correct
         failed |= lost > 0 and mcnemar(before, after) < SIGNIFICANT
         if lost > 0:
-            told.append(
+            losses.append(
                 f"{_made(column)} {percent(share(before).value)} → {percent(share(after).value)}"
             )
-    detail = "fooled before → after: " + ", ".join(told) if told else "none loses by it"
+    detail = "fooled before → after: " + ", ".join(losses) if losses else "none loses by it"
     return Check(name, evidence.scenario, "", FAIL if failed else PASS, detail)
 
 

@@ -163,9 +163,9 @@ def _read_columns(file: h5py.File) -> Iterator[Column]:
     sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
     found = read_array(file, "column/found", "u", 2).astype(bool)
     for i, strength in enumerate(strengths):
-        told: dict[str, Any] = {name: values[i] for name, values in (texts | sizes).items()}
+        row: dict[str, Any] = {name: values[i] for name, values in (texts | sizes).items()}
         yield Column(
-            **told,
+            **row,
             strength=None if np.isnan(strength) else float(strength),
             parameters=json.loads(parameters[i]),
             found=found[i],

@@ -65,7 +65,7 @@ class Plan:
     parameters: EvaluateParameters = field(default_factory=EvaluateParameters)
 
     def __post_init__(self) -> None:
-        defenses = (NoDefense(), *(d for d in self.defenses if not isinstance(d, NoDefense)))
+        defenses = (NoDefense(), *(d for d in self.defenses if d != NoDefense()))
         object.__setattr__(self, "defenses", defenses)
         object.__setattr__(self, "scenarios", self.scenarios or (GrayBox(),))
         if not self.attacks:

@@ -59,23 +59,23 @@ def read_plan(path: Path, output: Path | None = None) -> Plan:
         raise InputError(f"{path}: {error}") from None
 
 
-def _plan(said: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
+def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
     for key in ("images", "model", "attack"):
-        if key not in said:
+        if key not in values:
             raise InputError(f"lacks {key}")
-    if output is None and "output" not in said:
+    if output is None and "output" not in values:
         raise InputError("lacks output; add it, or name the folder with -o")
     return Plan(
-        images=tuple(folder / text for text in _texts(said, "images")),
-        labels=folder / _text(said, "labels") if "labels" in said else None,
-        model=_model(said["model"], folder, "model"),
-        attacks=parse_attacks(_texts(said, "attack")),
-        defenses=parse_defenses(_texts(said, "defense"), _texts(said, "policy"), folder),
-        output=output if output is not None else folder / _text(said, "output"),
-        scenarios=_scenarios(said.get("scenario", []), folder),
-        dictionaries=named_files(_texts(said, "dict"), folder),
+        images=tuple(folder / text for text in _texts(values, "images")),
+        labels=folder / _text(values, "labels") if "labels" in values else None,
+        model=_model(values["model"], folder, "model"),
+        attacks=parse_attacks(_texts(values, "attack")),
+        defenses=parse_defenses(_texts(values, "defense"), _texts(values, "policy"), folder),
+        output=output if output is not None else folder / _text(values, "output"),
+        scenarios=_scenarios(values.get("scenario", []), folder),
+        dictionaries=named_files(_texts(values, "dict"), folder),
         parameters=EvaluateParameters(
-            **{field: said[key] for key, field in _PARAMETERS.items() if key in said}
+            **{field: values[key] for key, field in _PARAMETERS.items() if key in values}
         ),
     )
 
@@ -96,19 +96,19 @@ def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, A
     return found
 
 
-def _text(said: Mapping[str, Any], key: str) -> str:
-    if not isinstance(said[key], str):
-        raise InputError(f"{key}: expected a text, got {said[key]!r}")
-    return str(said[key])
+def _text(values: Mapping[str, Any], key: str) -> str:
+    if not isinstance(values[key], str):
+        raise InputError(f"{key}: expected a text, got {values[key]!r}")
+    return str(values[key])
 
 
-def _texts(said: Mapping[str, Any], key: str) -> list[str]:
+def _texts(values: Mapping[str, Any], key: str) -> list[str]:
     """One text, or a list of them; none where the key is missing."""
-    value = said.get(key, [])
-    values = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, str) for item in values):
+    value = values.get(key, [])
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
         raise InputError(f"{key}: expected a text or a list of texts, got {value!r}")
-    return values
+    return texts
 
 
 def _scenarios(value: Any, folder: Path) -> tuple[Scenario, ...]:
@@ -163,11 +163,11 @@ def _model(value: Any, folder: Path, key: str) -> ModelChoice:
     if not isinstance(value, dict):
         raise InputError(f"{key}: expected a file or a table, got {value!r}")
     try:
-        said = _checked_keys(value, _MODEL_KEYS)
-        if "file" not in said:
+        table = _checked_keys(value, _MODEL_KEYS)
+        if "file" not in table:
             raise InputError("lacks file")
-        values = {key: value for key, value in said.items() if key != "file"}
+        values = {key: value for key, value in table.items() if key != "file"}
         options = read_input_options(values, folder) if values else None
-        return ModelChoice(folder / _text(said, "file"), options)
+        return ModelChoice(folder / _text(table, "file"), options)
     except InputError as error:
         raise InputError(f"{key}: {error}") from None

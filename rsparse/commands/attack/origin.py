@@ -16,10 +16,14 @@ from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.job import Job
 from rsparse.store.journal import to_line
+from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Record, Source
 
 SCALING = "scaling"
 """The parameter in a record that the attack itself finds."""
+
+OWN_PREDICTIONS = "the model's own predictions"
+CHOSEN = "chosen"
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,16 @@ class Origin:
         """``Job.refuse_other`` for the artifact of an attack on the images with these digests."""
         sources = self.sources(digests)
         self.job(attack).refuse_other(place, record, sources, otherwise, [SCALING])
+
+
+def known_labels(
+    inputs: ImageInputs,
+    file: Path | None,
+    classifier: Classifier,
+    chosen: Mapping[str, int] | None,
+) -> tuple[dict[str, int], str]:
+    """The right classes by name as far as they are known, and where they come from."""
+    if chosen is not None:
+        return dict(chosen), CHOSEN
+    found = find_labels(inputs, file, classifier.class_names, classifier.n_classes)
+    return found if found[0] else ({}, OWN_PREDICTIONS)

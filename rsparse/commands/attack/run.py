@@ -20,7 +20,7 @@ from rsparse.commands.attack.campaign import (
     forget_others,
     is_written,
 )
-from rsparse.commands.attack.origin import SCALING, Origin
+from rsparse.commands.attack.origin import SCALING, Origin, known_labels
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.commands.attack.through import AttackedDefense, DefendedModel
 from rsparse.errors import InputError
@@ -31,7 +31,6 @@ from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
-from rsparse.store.labels import find_labels
 from rsparse.store.records import FLOATS
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
@@ -44,8 +43,6 @@ Result = TypeVar("Result")
 
 FLOAT_FILE = "float.h5"
 PROCESSES_PAY_FROM = 20.0  # seconds; each needs about four to import torch and load the model
-OWN_PREDICTIONS = "the model's own predictions"
-CHOSEN = "chosen"
 
 
 @dataclass(frozen=True)
@@ -112,26 +109,14 @@ class AttackRun:
         self._workers = workers if device == "cpu" else workers.beside_device()
         self._shared_paths = [*paths, model]
         classifier = load_classifier(model, input_options).check()
-        if chosen is None:
-            self.labels, told_by = find_labels(
-                self.inputs, labels, classifier.class_names, classifier.n_classes
-            )
-        else:
-            self.inputs, self.labels, told_by = self.inputs.only(chosen), dict(chosen), CHOSEN
-        self.label_origin = told_by if self.labels else OWN_PREDICTIONS
+        if chosen is not None:
+            self.inputs = self.inputs.only(chosen)
+        self.labels, self.label_origin = known_labels(self.inputs, labels, classifier, chosen)
         self.attacker = Attacker(classifier, device, parameters.keep_size, parameters.seed).check()
         self._batch_size = parameters.batch_size or self.attacker.batch_size
         self.parameters = replace(parameters, batch_size=self._batch_size)
-        self.origin = Origin(
-            self.inputs,
-            classifier,
-            self.parameters,
-            device,
-            self.labels,
-            self.label_origin,
-            labels,
-            through,
-        )
+        known = self.labels, self.label_origin, labels
+        self.origin = Origin(self.inputs, classifier, self.parameters, device, *known, through)
         self.targets: list[Target] = []
         self.batches: list[Batch] = []
         self.failed: list[Entry] = []

@@ -15,9 +15,13 @@ from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.plan import Threat, strength_of
 from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation, Trial
+from rsparse.evaluation.scenarios import Scenario
 from rsparse.evaluation.statistics import Flags
+from rsparse.store.files import sha256_of
+from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.predictions import Prediction
+from rsparse.store.records import EVALUATION, Record, Source
 
 
 @dataclass(frozen=True)
@@ -148,3 +152,34 @@ def _trial(column: Column, defense: str, names: Sequence[str], rows: Sequence[Pr
         np.array([-1 if row is None else row.classes[0] for row in found], np.int64),
         np.array([0.0 if row is None else row.probabilities[0] for row in found], np.float32),
     )
+
+
+def record_of_evaluation(matrix: Matrix, selection: Selection) -> Record:
+    """What an evaluation is made from; its attacks and trials carry records of their own."""
+    plan, values = matrix.plan, matrix.plan.parameters.as_record()
+    seed = values.pop("seed")
+    parameters = {
+        **values,
+        "input": matrix.classifier.input_record(),
+        "labels": selection.label_origin,
+        "attacks": [attack.as_record() for attack in plan.attacks],
+        "defenses": [defense.as_record() for defense in plan.defenses],
+        "scenarios": [_scenario_record(matrix, scenario) for scenario in plan.scenarios],
+    }
+    entries = "".join(f"{e['name']} {e['sha256']}\n" for e in selection.entries)
+    models = {model.sha256: model for model in matrix.models.values()}
+    sources = [
+        Source(CLEAN, sha256_of(entries.encode()), selection.record),
+        matrix.classifier.source(),
+        *(model.source() for model in models.values() if model is not matrix.classifier),
+        *matrix.judging.dictionaries.values(),
+    ]
+    return Job("evaluate", EVALUATION, parameters, seed).record(sources)
+
+
+def _scenario_record(matrix: Matrix, scenario: Scenario) -> dict[str, Any]:
+    """A scenario's parameters, with the input of its other model."""
+    if scenario.other is None:
+        return scenario.as_record()
+    model = matrix.models[scenario.other.name]
+    return {**scenario.as_record(), "input": model.input_record()}

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from rsparse.commands.attack.origin import Origin
-from rsparse.commands.attack.run import CHOSEN
+from rsparse.commands.attack.origin import CHOSEN, Origin
 from rsparse.commands.attack.through import AttackedDefense
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import Selection

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
-from rsparse.commands.evaluate.assembly import Doubled, Findings
+from rsparse.commands.evaluate.assembly import Doubled, Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.judge import (
     Folder,
@@ -34,14 +34,10 @@ from rsparse.evaluation.files import (
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
-from rsparse.evaluation.scenarios import Scenario
 from rsparse.options.attack import AttackRunParameters
-from rsparse.store.files import sha256_of
 from rsparse.store.folders import MANIFEST, sole_writer
-from rsparse.store.job import Job
 from rsparse.store.journal import Entry, forget_beside
 from rsparse.store.predictions import Prediction
-from rsparse.store.records import EVALUATION, Record, Source
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
 from rsparse.work.workers import LocalWorkers, Workers
@@ -264,43 +260,13 @@ class _Run:
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output
-        record = self._record()
+        record = record_of_evaluation(self.matrix, self.selection)
         evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
         save_evaluation(output, record, evaluation)
         done = self.done
         return EvaluateOutcome(
             output, done.trials, done.resumed, done.failed, evaluation, dict(done.judged_again)
         )
-
-    def _record(self) -> Record:
-        """What the evaluation was made from; its attacks and trials carry records of their own."""
-        plan, values = self.plan, self.plan.parameters.as_record()
-        seed = values.pop("seed")
-        selected = self.selection.record
-        parameters = {
-            **values,
-            "input": self.matrix.classifier.input_record(),
-            "labels": self.selection.label_origin,
-            "attacks": [attack.as_record() for attack in plan.attacks],
-            "defenses": [defense.as_record() for defense in plan.defenses],
-            "scenarios": [self._scenario_record(scenario) for scenario in plan.scenarios],
-        }
-        entries = "".join(f"{e['name']} {e['sha256']}\n" for e in self.selection.entries)
-        models = {model.sha256: model for model in self.matrix.models.values()}
-        sources = [
-            Source(CLEAN, sha256_of(entries.encode()), selected),
-            self.matrix.classifier.source(),
-            *(m.source() for m in models.values() if m is not self.matrix.classifier),
-            *self.matrix.judging.dictionaries.values(),
-        ]
-        return Job("evaluate", EVALUATION, parameters, seed).record(sources)
-
-    def _scenario_record(self, scenario: Scenario) -> dict[str, Any]:
-        """A scenario's parameters, with the input of its other model."""
-        if scenario.other is None:
-            return scenario.as_record()
-        model = self.matrix.models[scenario.other.name]
-        return {**scenario.as_record(), "input": model.input_record()}
 
 
 def _named(entry: Entry, what: str) -> Entry:

@@ -110,8 +110,8 @@ class Matrix:
         """The defense that a column is made through, with what it needs."""
         if column.through is None or not column.through_text:
             return None
-        court = self.judging
-        return AttackedDefense.of(column.through, court.resources, court.dictionaries)
+        needed = self.judging.resources, self.judging.dictionaries
+        return AttackedDefense.of(column.through, *needed)
 
     def columns_of(self, threat: Threat, attack: Attack) -> list[PlannedColumn]:
         """The column of an attack; one for each defense where the scenario attacks through them."""
