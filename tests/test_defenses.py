@@ -20,7 +20,6 @@ from rsparse.defenses import (
     Resources,
     defense_text,
     parse_defense,
-    parts_of,
 )
 from tests.conftest import make_picture
 from tests.refusals import refused
@@ -83,7 +82,7 @@ class TestDefense:
         assert not set(text) & set('/\\:*?"<>| \n')
         spec = "+".join(
             f"{part.name}:" + ",".join(f"{key}={value}" for key, value in parameters(part).items())
-            for part in parts_of(defense)
+            for part in getattr(defense, "parts", [defense])
         )
         assert parse_defense(spec) == [defense]
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsparse.defended.images import DefendedImages, Prepared
-from rsparse.defenses import DEFENSES, Defense, RegionSparse
+from rsparse.defenses import DEFENSES, Defense
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.fields import read_size
 from rsparse.models.resize import fit_pixels
-from rsparse.options.fields import Parameters
-from rsparse.options.localize import LocalizeParameters
-from rsparse.options.purify import PurifyParameters, PurifyRunParameters
+from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels
@@ -236,7 +233,7 @@ def sides_of(how: PurifyRunParameters) -> list[int] | None:
 def recorded_defense(
     defense: Defense, digests: Mapping[str, str], has_masks: bool, device: Device
 ) -> dict[str, Any]:
-    """What a record tells of the defense: RegionSparse's own parameters plainly.
+    """What a record tells of the defense, and of what it is computed with.
 
     Parameters
     ----------
@@ -248,20 +245,10 @@ def recorded_defense(
     device : Device
         Where it is computed.
     """
-    if isinstance(defense, RegionSparse):
-        values = _fields(PurifyParameters, defense)
-        if defense.localize and not has_masks:
-            values["localization"] = _fields(LocalizeParameters, defense)
-    else:
-        values = {"defense": defense.as_record()}
     named = {name: digest for name, digest in digests.items() if name}
     codecs = defense.codecs(device)
     return {
-        **values,
+        **defense.as_parameters(has_masks),
         **({"dictionaries": named} if named else {}),
         **({"codecs": codecs} if codecs else {}),
     }
-
-
-def _fields(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
-    return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsparse.defenses.by_noise import ByNoise, Rule
-from rsparse.defenses.chain import Chain, parts_of
+from rsparse.defenses.chain import Chain
 from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.plain import NoDefense
@@ -36,7 +36,6 @@ __all__ = [
     "defense_text",
     "parse_defense",
     "parse_defenses",
-    "parts_of",
 ]
 
 

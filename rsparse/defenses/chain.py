@@ -129,8 +129,3 @@ def _prepared(parts: Sequence[Cleaner], image: Pixels, mask: Mask | None) -> Any
 
 def _carried_on(rest: Sequence[Cleaner], image: Pixels | InputError, mask: Mask | None) -> Any:
     return image if isinstance(image, InputError) else attempt(_prepared, rest, image, mask)
-
-
-def parts_of(defense: Defense) -> tuple[Defense, ...]:
-    """The parts of a chain; of any other defense, itself."""
-    return defense.parts if isinstance(defense, Chain) else (defense,)

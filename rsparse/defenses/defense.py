@@ -163,6 +163,16 @@ class Defense(Parameters):
         """Its name; of a chain, the names of its parts joined by ``+``."""
         return self.name
 
+    def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:  # noqa: ARG002
+        """The parameters in the record of purified images.
+
+        Parameters
+        ----------
+        has_masks : bool
+            Whether masks take the place of localization.
+        """
+        return {"defense": self.as_record()}
+
     def as_record(self) -> dict[str, Any]:
         """Name and values as plain JSON types."""
         return {"name": self.kind, **super().as_record()}

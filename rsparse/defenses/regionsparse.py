@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rsparse.defenses.cleaner import Cleaner, sparing
 from rsparse.defenses.defense import Defense, Resources
-from rsparse.options.fields import parameter
+from rsparse.options.fields import Parameters, parameter
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.work.device import Device
@@ -51,6 +52,13 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     def takes_mask(self) -> bool:
         return self.localize
 
+    def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:
+        """Its own parameters plainly, and those of localization where it is done."""
+        values = _values(PurifyParameters, self)
+        if self.localize and not has_masks:
+            values["localization"] = _values(LocalizeParameters, self)
+        return values
+
     @property
     def in_words(self) -> str:
         atoms = f"K = {self.sparsity}"
@@ -64,6 +72,10 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         filtered = "the bilateral filter, then " if self.prefilter else ""
         named = f", by the dictionary {self.dictionary}" if self.dictionary else ""
         return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"
+
+
+def _values(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
+    return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
 
 
 class Located(NamedTuple):

@@ -42,7 +42,7 @@ def version_of(defense: Defense) -> str:
     >>> [version_of(defense) for text in ("none", "jpeg") for defense in parse_defense(text)]
     ['adversarial', 'adversarial+jpeg-quality=75']
     """
-    if isinstance(defense, NoDefense):
+    if defense == NoDefense():
         return ADVERSARIAL
     return f"{ADVERSARIAL}+{defense_text(defense)}"
 
