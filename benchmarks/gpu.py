@@ -25,13 +25,13 @@ from gpu_networks import print_networks
 from gpu_steps import ATOMS, PATCH, WHOLE, print_steps
 
 from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines import engine_for
+from rsparse.core.engines.torch.engine import TorchEngine
 from rsparse.core.engines.torch.precision import float32_in_full
-from rsparse.core.engines.torch.pursuit import pursue
-from rsparse.core.engines.torch.regionsparse import purify_together
 from rsparse.core.learning import learn_dictionary
 from rsparse.core.omp import omp
 from rsparse.core.patches import positions, take, z_score
-from rsparse.core.regionsparse import object_region, purify
+from rsparse.core.regionsparse import object_region, purify, purify_batch
 from rsparse.data import demo_photos
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.purify import PurifyParameters
@@ -101,7 +101,7 @@ def print_rates(
 ) -> None:
     print("| case | stride | K | patches coded an image | images/s |")
     print("|---|---|---|---|---|")
-    b = dictionary.patch_size
+    b, engine = dictionary.patch_size, engine_for(str(clock.device))
     for name, parameters in CASES.items():
         regions = [object_region(photo, dictionary, parameters) for photo in photos]
         coded = [
@@ -111,9 +111,7 @@ def print_rates(
         def work(parameters=parameters, regions=regions) -> None:
             for start in range(0, len(photos), batch_size):
                 batch = slice(start, start + batch_size)
-                purify_together(
-                    photos[batch], regions[batch], dictionary, parameters, str(clock.device)
-                )
+                purify_batch(photos[batch], regions[batch], dictionary, parameters, engine)
 
         print(
             f"| {name} | {parameters.stride} | {parameters.sparsity} "
@@ -126,13 +124,15 @@ def print_agreement(photos: list[np.ndarray], dictionary: Dictionary, device: st
     corners = positions(photos[0].shape[:2], PATCH, 1)
     signals = np.concatenate([z_score(take(to_unit(photo), corners, PATCH)) for photo in photos])
     expected, _ = omp(signals, dictionary.atoms, WHOLE.sparsity)
-    with torch.inference_mode(), float32_in_full():
+    engine = engine_for(device)
+    assert isinstance(engine, TorchEngine)
+    with engine.session():
         sent = torch.from_numpy(signals).to(device)
         atoms, gram = (torch.from_numpy(a).to(device) for a in (dictionary.atoms, dictionary.gram))
-        chosen = pursue(sent @ atoms.T, gram, WHOLE.sparsity)[0].T.cpu().numpy()
+        chosen = engine.steps.pursue(sent @ atoms.T, gram, WHOLE.sparsity, 0.0)[0].T.cpu().numpy()
     same = (chosen == expected).all(axis=1).mean()
     regions = [object_region(photo, dictionary, WHOLE) for photo in photos]
-    ours = np.stack(purify_together(photos, regions, dictionary, WHOLE, device)).astype(int)
+    ours = np.stack(purify_batch(photos, regions, dictionary, WHOLE, engine)).astype(int)
     theirs = np.stack([purify(photo, dictionary, WHOLE) for photo in photos])
     near = (np.abs(ours - theirs) <= 1).mean()
     print(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from gpu_clock import Clock, plain
 
-from rsparse.core.engines.torch.decoding import Tables, coded_bands
-from rsparse.core.engines.torch.filters import bilateral
+from rsparse.core.engines import engine_for
+from rsparse.core.engines.torch.decoding import Tables
+from rsparse.core.engines.torch.engine import TorchEngine
 from rsparse.core.engines.torch.grids import Grid
-from rsparse.core.engines.torch.kernels import has_kernels
 from rsparse.core.engines.torch.overlap import add_bands
-from rsparse.core.engines.torch.pursuit import pursue, pursue_in_step
+from rsparse.core.engines.torch.steps import TORCH
 from rsparse.options.purify import PurifyParameters
 
 PATCH, ATOMS = 8, 256
@@ -60,7 +60,8 @@ def steps(device: torch.device, side: int) -> list[Step]:
 
     What a cache holds (the dictionary, its Gram matrix, the image under its patches) is left out.
     """
-    where = Grid.over((side, side), PATCH, 1)
+    engine, where = engine_for(str(device)), Grid.over((side, side), PATCH, 1)
+    assert isinstance(engine, TorchEngine)
     n, m, k, atoms = len(where), 3 * PATCH**2, ATOMS, WHOLE.sparsity
     images = 8 if device.type == "cuda" else 1
     patches, encoder = torch.rand(n * images, m, device=device), torch.rand(m, k, device=device)
@@ -82,11 +83,11 @@ def steps(device: torch.device, side: int) -> list[Step]:
     slower = [
         Step("pursuit without the kernel", (bag + k * (3 * atoms - 1)) * n,
              (6 * atoms - 4) * 4 * k * n, images,
-             lambda: pursue_in_step(correlations, gram, atoms), is_part=False),
-    ] if has_kernels(device) else []  # fmt: skip
+             lambda: TORCH.pursue(correlations, gram, atoms, 0.0), is_part=False),
+    ] if engine.name == "triton" else []  # fmt: skip
 
     def put_back() -> None:
-        bands = coded_bands(tables, rows, weights, where, PATCH, side)
+        bands = engine.steps.bands(tables, rows, weights, where, PATCH, side)
         add_bands(canvas, bands, where.rows, 1)
 
     return [
@@ -94,10 +95,10 @@ def steps(device: torch.device, side: int) -> list[Step]:
         Step("correlations", 2 * m * k * n, 4 * (m + k) * n, images,
              lambda: torch.mm(patches, encoder, out=correlations)),
         Step("pursuit", (bag + k * (3 * atoms - 1)) * n, (4 * k + 12 * atoms) * n, images,
-             lambda: pursue(correlations, gram, atoms)),
+             lambda: engine.steps.pursue(correlations, gram, atoms, 0.0)),
         *slower,
         Step("put back", (2 * (atoms + 1) + 1) * m * n,
              8 * (atoms + 1) * n + 2 * 4 * 3 * PATCH * len(where.rows) * side, images, put_back),
         Step("bilateral filter", 15 * disc * side**2, 2 * 4 * 3 * side**2, images,
-             lambda: bilateral(pixels, 9, 80.0, 80.0), is_part=False),
+             lambda: engine.steps.bilateral(pixels, 9, 80.0, 80.0), is_part=False),
     ]  # fmt: skip

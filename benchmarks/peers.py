@@ -108,7 +108,7 @@ def scikit_codes(correlations: np.ndarray, gram: np.ndarray, sparsity: int) -> n
 
 def _scikit_pursue(
     correlations: np.ndarray, gram: np.ndarray, sparsity: int, _energies: np.ndarray,
-    _threshold: float, atoms: np.ndarray, coefficients: np.ndarray, _weakest: float = 0.0,
+    _threshold: float, atoms: np.ndarray, coefficients: np.ndarray, _min_correlation: float = 0.0,
 ) -> None:  # fmt: skip
     """The arguments of ``numpy_loops.pursue``, but K alone stops it."""
     codes = scikit_codes(correlations, gram, sparsity)

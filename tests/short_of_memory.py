@@ -6,16 +6,16 @@ import pytest
 
 
 def for_images_of_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let purifying on a device run out of memory where a batch holds images of that width."""
+    """Let a device run out of memory where a batch holds images of that width."""
     import torch
 
-    from rsparse.core.engines.torch import regionsparse
+    from rsparse.core.engines.torch.engine import TorchEngine
 
-    real = regionsparse.purified
+    real = TorchEngine.upload
 
-    def short_of_memory(images, *arguments):
-        if images.shape[2] == width:
+    def short_of_memory(engine, images):
+        if images[0].shape[1] == width:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(images, *arguments)
+        return real(engine, images)
 
-    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    monkeypatch.setattr(TorchEngine, "upload", short_of_memory)

@@ -119,7 +119,9 @@ def test_numba_is_used_where_it_is_installed():
 def test_a_threshold_keeps_the_larger_coefficients_of_an_orthonormal_dictionary(threshold):
     x = to_unit(make_picture(4, 24, 32))  # whole patches of 4×4 side by side
     atoms = np.linalg.qr(np.random.default_rng(2).standard_normal((48, 48)))[0].astype(np.float32)
-    coded, _ = sparse_code(x, Dictionary(atoms, 4, normalize=False), 48, 4, weakest=threshold)
+    coded, _ = sparse_code(
+        x, Dictionary(atoms, 4, normalize=False), 48, 4, min_correlation=threshold
+    )
     corners = positions((24, 32), 4, 4)
     coefficients = take(x, corners, 4) @ atoms.T
     coefficients[np.abs(coefficients) <= threshold] = 0
@@ -128,6 +130,6 @@ def test_a_threshold_keeps_the_larger_coefficients_of_an_orthonormal_dictionary(
 
 def test_a_threshold_leaves_no_atom_to_a_patch_without_a_strong_one(x):
     dictionary = random_dictionary(8, 3)
-    assert (sparse_code(x, dictionary, 5, 3, weakest=1e6)[0].std(axis=(0, 1)) < 0.1).all()
+    assert (sparse_code(x, dictionary, 5, 3, min_correlation=1e6)[0].std(axis=(0, 1)) < 0.1).all()
     by_k, _ = sparse_code(x, dictionary, 3, 3)
-    np.testing.assert_array_equal(sparse_code(x, dictionary, 3, 3, weakest=1e-9)[0], by_k)
+    np.testing.assert_array_equal(sparse_code(x, dictionary, 3, 3, min_correlation=1e-9)[0], by_k)

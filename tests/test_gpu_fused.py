@@ -20,15 +20,15 @@ import torch
 from rsparse.core.engines.torch import pursuit
 from rsparse.core.engines.triton import pursuit as fused
 
-k, m, sparsity, weakest, n = json.loads(sys.argv[1])
+k, m, sparsity, min_correlation, n = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 atoms = rng.standard_normal((k, m))
 atoms = (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
 signals = rng.standard_normal((n, m)).astype(np.float32)
 signals[0], signals[1] = 0, 3 * atoms[4]
 correlations, gram = torch.from_numpy(signals @ atoms.T), torch.from_numpy(atoms @ atoms.T)
-chosen, codes = fused.pursue(correlations, gram, sparsity, weakest)
-expected, expected_codes = pursuit.pursue_in_step(correlations.clone(), gram, sparsity, weakest)
+chosen, codes = fused.pursue(correlations, gram, sparsity, min_correlation)
+expected, expected_codes = pursuit.pursue(correlations.clone(), gram, sparsity, min_correlation)
 same = (chosen == expected).all(0)
 print(json.dumps({
     "same": same.float().mean().item(),
@@ -53,7 +53,7 @@ rows[..., -1] = k
 coded = (torch.rand(layers, len(where), 1) < 0.7).float()
 weights = torch.cat([torch.randn(layers, len(where), sparsity) * coded, coded], dim=2)
 expected = decoding.coded_bands(tables, rows, weights, where, b, width)
-found = bands(tables, rows, weights, len(where.columns), stride, b, width)
+found = bands(tables, rows, weights, where, b, width)
 print(json.dumps({"shape": found.shape == expected.shape,
                   "apart": (found - expected).abs().max().item()}))
 """
@@ -66,7 +66,7 @@ from rsparse.core.engines.triton.bilateral import bilateral
 height, width, diameter = json.loads(sys.argv[1])
 torch.manual_seed(0)
 images = torch.randint(256, (2, 3, height, width)).float()
-found = bilateral(images, max(diameter // 2, 1), 80.0, 3.0)
+found = bilateral(images, diameter, 80.0, 3.0)
 expected = filters.bilateral(images, diameter, 80.0, 3.0)
 print(json.dumps({"apart": (found - expected).abs().max().item(),
                   "same": (found == expected).float().mean().item()}))
@@ -74,15 +74,15 @@ print(json.dumps({"apart": (found - expected).abs().max().item(),
 PATCHES = """
 import json, sys
 import torch
-from rsparse.core.engines.torch import coding
+from rsparse.core.engines.torch import patches
 from rsparse.core.engines.triton.patches import take
 from rsparse.core.engines.torch.grids import Grid
 
 channels, b, width, stride = json.loads(sys.argv[1])
 where, x = Grid.over((b + 5, width), b, stride), torch.rand(b + 5, width, channels)
 place = torch.randperm(len(where))[: max(1, len(where) - 3)]
-found = take(x, place, len(where.columns), stride, b)
-print(json.dumps(bool((found == coding._take(x, place, where, b)).all())))
+found = take(x, place, where, b)
+print(json.dumps(bool((found == patches.take(x, place, where, b)).all())))
 """
 SIGNALS = {
     "colour patches": (256, 192, 5, 0.0, 60),

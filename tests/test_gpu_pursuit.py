@@ -18,19 +18,19 @@ def unit(atoms: np.ndarray) -> np.ndarray:
     return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
 
 
-def by_torch(signals, dictionary, sparsity, weakest=0.0, device="cpu"):
+def by_torch(signals, dictionary, sparsity, min_correlation=0.0, device="cpu"):
     correlations = torch.from_numpy(signals @ dictionary.T).to(device)
     gram = torch.from_numpy(dictionary @ dictionary.T).to(device)
-    atoms, coefficients = pursue(correlations, gram, sparsity, weakest)
+    atoms, coefficients = pursue(correlations, gram, sparsity, min_correlation)
     return atoms.cpu().numpy().T, coefficients.cpu().numpy().T
 
 
-def without_torch(signals, dictionary, sparsity, weakest=0.0):
+def without_torch(signals, dictionary, sparsity, min_correlation=0.0):
     atoms = np.zeros((len(signals), sparsity), dtype=np.int32)
     coefficients = np.zeros((len(signals), sparsity), dtype=np.float32)
     loops.fastest.pursue(
         signals @ dictionary.T, dictionary @ dictionary.T, sparsity,
-        np.empty(0, dtype=np.float32), 0.0, atoms, coefficients, weakest,
+        np.empty(0, dtype=np.float32), 0.0, atoms, coefficients, min_correlation,
     )  # fmt: skip
     return atoms, coefficients
 
@@ -71,11 +71,13 @@ def test_the_same_atoms_as_without_torch(patches, atoms, sparsity):
     np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=2e-3)
 
 
-@pytest.mark.parametrize(("sparsity", "weakest"), [(1, 0), (2, 0), (5, 0), (10, 0), (16, 0.5)])
+@pytest.mark.parametrize(
+    ("sparsity", "min_correlation"), [(1, 0), (2, 0), (5, 0), (10, 0), (16, 0.5)]
+)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_chooses_the_same_atoms(patches, atoms, sparsity, weakest):
-    chosen, coefficients = by_torch(patches, atoms, sparsity, weakest, "cuda")
-    expected, expected_coefficients = without_torch(patches, atoms, sparsity, weakest)
+def test_a_gpu_chooses_the_same_atoms(patches, atoms, sparsity, min_correlation):
+    chosen, coefficients = by_torch(patches, atoms, sparsity, min_correlation, "cuda")
+    expected, expected_coefficients = without_torch(patches, atoms, sparsity, min_correlation)
     same = (chosen == expected).all(axis=1)
     assert same.mean() >= 0.999
     np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=2e-3)
@@ -146,10 +148,10 @@ def test_weighted_rows_are_sums_of_rows():
     assert torch.equal(weighted_rows(table, rows, weights), expected)
 
 
-@pytest.mark.parametrize("weakest", [0.5, 2.0, 1e6])
-def test_it_stops_at_weak_atoms_as_without_torch(patches, atoms, weakest):
-    chosen, coefficients = by_torch(patches, atoms, 6, weakest)
-    expected, expected_coefficients = without_torch(patches, atoms, 6, weakest)
+@pytest.mark.parametrize("min_correlation", [0.5, 2.0, 1e6])
+def test_it_stops_at_weak_atoms_as_without_torch(patches, atoms, min_correlation):
+    chosen, coefficients = by_torch(patches, atoms, 6, min_correlation)
+    expected, expected_coefficients = without_torch(patches, atoms, 6, min_correlation)
     same = (chosen == expected).all(axis=1)
     assert same.mean() > 0.999
     np.testing.assert_allclose(coefficients[same], expected_coefficients[same], atol=1e-3)

@@ -8,9 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import rsparse  # noqa: E402
-from rsparse.core.engines.torch import regionsparse  # noqa: E402
+from rsparse.core.engines import engine_for  # noqa: E402
+from rsparse.core.engines.torch.engine import TorchEngine  # noqa: E402
 from rsparse.core.engines.torch.precision import float32_in_full  # noqa: E402
-from rsparse.core.regionsparse import object_region, purify  # noqa: E402
+from rsparse.core.regionsparse import object_region, purified, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
 from rsparse.defenses import default_policy  # noqa: E402
 from rsparse.options.localize import LocalizeParameters  # noqa: E402
@@ -75,24 +76,26 @@ def test_a_gpu_purifies_as_the_cpu_does(photos, learned, device):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_batch_never_waits_for_the_gpu(photos, learned):
-    parameters, device = PurifyParameters(), torch.device("cuda")
-    regions = [object_region(photo, learned, parameters, WHERE) for photo in photos]
-    regionsparse.purified(photos, regions, learned, parameters, device)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        regionsparse.purified(photos, regions, learned, parameters, device)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    engine = engine_for("cuda")
+    regions = [object_region(photo, learned, PAPER, WHERE) for photo in photos]
+    with engine.session():
+        purified(engine.upload(photos), regions, learned, PAPER, engine)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            purified(engine.upload(photos), regions, learned, PAPER, engine)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("parameters", CASES.values(), ids=CASES)
 def test_all_is_on_the_device_and_no_size_depends_on_its_numbers(photos, learned, parameters):
     """torch's device without memory refuses operations across devices, and to look at numbers."""
     regions = [object_region(photo, learned, parameters, WHERE) for photo in photos]
-    with torch.inference_mode():
-        clean = regionsparse.purified(photos, regions, learned, parameters, torch.device("meta"))
+    engine = TorchEngine("meta")
+    with engine.session():
+        clean = purified(engine.upload(photos), regions, learned, parameters, engine)
     assert clean.device.type == "meta"
-    assert (clean.shape, clean.dtype) == (photos.shape, torch.uint8)
+    assert (clean.shape, clean.dtype) == (photos.shape, torch.float32)
 
 
 def test_sizes_may_be_mixed_and_the_batch_changes_nothing(small_dictionary):
@@ -146,17 +149,17 @@ def test_read_only_and_turned_images_can_be_sent(small_dictionary):
 
 
 def test_where_memory_is_short_fewer_images_go_at_a_time(small_dictionary, monkeypatch):
-    real, sizes = regionsparse.purified, []
+    real, sizes = TorchEngine.sparse_code, []
 
-    def short_of_memory(images, *arguments):
+    def short_of_memory(engine, images, *arguments):
         sizes.append(len(images))
         if len(images) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(images, *arguments)
+        return real(engine, images, *arguments)
 
     images = np.stack([make_picture(seed, 20, 20) for seed in range(5)])
     expected = rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu")
-    monkeypatch.setattr(regionsparse, "purified", short_of_memory)
+    monkeypatch.setattr(TorchEngine, "sparse_code", short_of_memory)
     ours = rsparse.purify_batch(images, small_dictionary, PAPER, device="torch-cpu")
     np.testing.assert_array_equal(ours, expected)
     assert sizes == [5, 2, 3, 1, 2]
@@ -166,7 +169,7 @@ def test_an_image_too_large_for_the_device_is_told(small_dictionary, monkeypatch
     def no_memory(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(regionsparse, "purified", no_memory)
+    monkeypatch.setattr(TorchEngine, "upload", no_memory)
     with refused(
         "is 20×30 pixels, too large for the memory of device 'cpu'; "
         "use a larger --stride, or --device cpu"

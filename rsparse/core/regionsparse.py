@@ -1,16 +1,20 @@
-"""RegionSparse (Section IV-C): sparse coding on the object, a bilateral filter around it."""
+"""RegionSparse (Section IV-C): sparse coding on the object, a bilateral filter around it.
+
+What happens to an image is written here, once; ``core.engines`` computes it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.cpu.coding import sparse_code
-from rsparse.core.filters import bilateral
+from rsparse.core.engines import engine_for
+from rsparse.core.engines.engine import Engine
 from rsparse.core.localization import locate_object
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
@@ -19,6 +23,7 @@ from rsparse.options.purify import PurifyParameters
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Array = TypeVar("Array")
 
 
 class Region(NamedTuple):
@@ -62,30 +67,136 @@ def purify(
         If the image is smaller than a patch, or the mask has another size.
     """
     parameters = parameters or PurifyParameters()
-    mask, theta = object_region(image, dictionary, parameters, localization, mask)
-    filtered = image
-    if parameters.prefilter or (parameters.filter_background and not mask.all()):
-        filtered = bilateral(
-            image,
-            parameters.bilateral_diameter,
-            parameters.bilateral_sigma_color,
-            parameters.bilateral_sigma_space,
+    region = object_region(image, dictionary, parameters, localization, mask)
+    return purify_batch([image], [region], dictionary, parameters, engine_for())[0]
+
+
+def purify_batch(
+    images: Sequence[Pixels],
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    engine: Engine[Array],
+) -> list[Pixels]:
+    """Clean images of any sizes by RegionSparse, those of one size together.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays of shape (h, w, 3), RGB
+    regions : sequence of Region
+        What ``object_region`` says of each image.
+    dictionary : Dictionary
+    parameters : PurifyParameters
+    engine : Engine
+
+    Returns
+    -------
+    list of uint8 arrays of shape (h, w, 3)
+        An image's pixels do not depend on the others.
+
+    Raises
+    ------
+    InputError
+        If the engine's memory is too small for even one image.
+    """
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for number, image in enumerate(images):
+        alike.setdefault(image.shape, []).append(number)
+    clean: dict[int, Pixels] = {}
+    for numbers in alike.values():
+        most = engine.most_images or len(numbers)
+        for start in range(0, len(numbers), most):
+            some = numbers[start : start + most]
+            own = [images[number] for number in some], [regions[number] for number in some]
+            clean.update(
+                zip(some, _purify_alike(*own, dictionary, parameters, engine), strict=True)
+            )
+    return [clean[number] for number in range(len(images))]
+
+
+def _purify_alike(
+    images: Sequence[Pixels],
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    engine: Engine[Array],
+) -> list[Pixels]:
+    """Clean images of one size; fewer at a time if memory is short."""
+    try:
+        with engine.session():
+            pixels = engine.upload(images)
+            return list(engine.download(purified(pixels, regions, dictionary, parameters, engine)))
+    except engine.out_of_memory:
+        pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+    half = len(images) // 2
+    if half == 0:
+        height, width = images[0].shape[:2]
+        raise InputError(
+            f"is {width}×{height} pixels, too large for the memory of device {engine.device!r}; "
+            "use a larger --stride, or --device cpu"
         )
-    x_b = filtered if parameters.filter_background else image
-    if not mask.any():
+    return [
+        clean
+        for part in (slice(half), slice(half, None))
+        for clean in _purify_alike(images[part], regions[part], dictionary, parameters, engine)
+    ]
+
+
+def purified(
+    pixels: Array,
+    regions: Sequence[Region],
+    dictionary: Dictionary,
+    parameters: PurifyParameters,
+    engine: Engine[Array],
+) -> Array:
+    """The method, eq. (19), for images of one size: on the engine, perhaps not yet computed.
+
+    Parameters
+    ----------
+    pixels : Array of shape (n, h, w, 3)
+        The engine's, whole grey levels.
+    regions : sequence of n Regions
+    dictionary, parameters, engine
+        As of ``purify_batch``.
+
+    Returns
+    -------
+    Array of shape (n, h, w, 3)
+        The engine's, whole grey levels.
+    """
+    filtered = _filtered(pixels, regions, parameters, engine)
+    x_b = filtered if parameters.filter_background else pixels
+    if not any(region.mask.any() for region in regions):
         return x_b
-    x = (filtered if parameters.prefilter else image).astype(np.float32) / np.float32(255)
-    x_o, covered = sparse_code(
-        x,
+    x_o, covered = engine.sparse_code(
+        filtered if parameters.prefilter else pixels,
+        [region.theta > 0 for region in regions],
         dictionary,
         parameters.sparsity,
         parameters.stride,
-        theta > 0,
-        weakest=parameters.min_correlation,
+        parameters.min_correlation,
     )
-    weight = np.where(covered, theta, 0)[:, :, None]
-    mixed = weight * np.clip(x_o, 0, 1) * np.float32(255) + (1 - weight) * x_b
-    return np.rint(mixed).astype(np.uint8)
+    return engine.blend(x_o, covered, [region.theta for region in regions], x_b)
+
+
+def _filtered(
+    pixels: Array, regions: Sequence[Region], parameters: PurifyParameters, engine: Engine[Array]
+) -> Array:
+    """The images, those behind the bilateral filter of which it is used for anything."""
+    chosen = [
+        number
+        for number, region in enumerate(regions)
+        if parameters.prefilter or (parameters.filter_background and not region.mask.all())
+    ]
+    if not chosen:
+        return pixels
+    return engine.bilateral(
+        pixels,
+        chosen,
+        parameters.bilateral_diameter,
+        parameters.bilateral_sigma_color,
+        parameters.bilateral_sigma_space,
+    )
 
 
 def object_region(

@@ -87,7 +87,7 @@ class Located(NamedTuple):
 
 @dataclass(frozen=True)
 class RegionSparseOnDevice(Cleaner):
-    """RegionSparse by torch; the cores find the object regions."""
+    """RegionSparse on a device; the cores find the object regions."""
 
     defense: RegionSparse
     dictionary: Dictionary
@@ -104,7 +104,9 @@ class RegionSparseOnDevice(Cleaner):
         return sparing(self._purified, batch)
 
     def _purified(self, batch: Sequence[Located]) -> Sequence[Pixels]:
-        from rsparse.core.engines.torch.regionsparse import purify_together
+        from rsparse.core.engines import engine_for
+        from rsparse.core.regionsparse import purify_batch
 
         images, regions = zip(*batch, strict=True)
-        return purify_together(images, regions, self.dictionary, self.defense, self.device.torch)
+        engine = engine_for(self.device.torch)
+        return purify_batch(images, regions, self.dictionary, self.defense, engine)

@@ -24,7 +24,7 @@ def sparse_code(
     stride: int,
     mask: Mask | None = None,
     threads: int = 1,
-    weakest: float = 0.0,
+    min_correlation: float = 0.0,
     inner: loops.Loops | None = None,
 ) -> tuple[Floats, Mask]:
     """Replace an image by the average of its sparsely coded, overlapping patches.
@@ -44,7 +44,7 @@ def sparse_code(
         Code only patches that touch a true pixel.
     threads : int
         The result is the same bytes for any number.
-    weakest : float
+    min_correlation : float
         A patch takes no further atom whose correlation with what is left of it, z-scored, is
         no larger; 0 stops by K alone. As by a hard threshold on an orthonormal dictionary's
         coefficients, patches with little in them get few atoms.
@@ -60,7 +60,7 @@ def sparse_code(
     corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
     counts = _patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
     layers = [x] if dictionary.color else [x[:, :, [channel]] for channel in range(3)]
-    stops, inner = (sparsity, weakest), inner or loops.fastest
+    stops, inner = (sparsity, min_correlation), inner or loops.fastest
     sums = [
         _code_layer(layer, dictionary, stops, stride, corners, threads, inner) for layer in layers
     ]
@@ -78,7 +78,7 @@ def _code_layer(
     threads: int,
     inner: loops.Loops,
 ) -> Floats:
-    """The sum of all coded patches (h, w, c); ``stops`` are K and ``weakest``.
+    """The sum of all coded patches (h, w, c); ``stops`` are K and ``min_correlation``.
 
     The z-score is folded into the dictionary: for a patch p the correlations with the atoms D are
     D (p − μ)/σ = (D/σ) p − (D/σ) μ, and what a code c stands for is σ ⊙ Dᵀc + μ.

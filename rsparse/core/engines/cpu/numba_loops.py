@@ -53,7 +53,7 @@ def pursue(
     threshold: float,
     atoms: Indices,
     coefficients: Floats,
-    weakest: float = 0.0,
+    min_correlation: float = 0.0,
 ) -> None:
     """See ``numpy_loops.pursue``."""
     n, k = correlations.shape
@@ -83,7 +83,7 @@ def pursue(
                 for g in range(size):
                     start[g] = chosen[g]
                     negligible = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
-                    smallest[g] = max(np.float32(weakest), negligible)
+                    smallest[g] = max(np.float32(min_correlation), negligible)
                     left[g] = energies[first + g] if stops else np.float32(0)
             for g in range(size):
                 if count[g] != step:

@@ -21,7 +21,7 @@ def pursue(
     threshold: float,
     atoms: Indices,
     coefficients: Floats,
-    weakest: float = 0.0,
+    min_correlation: float = 0.0,
 ) -> None:
     """Choose atoms for a block of signals from their correlations with all atoms.
 
@@ -44,7 +44,7 @@ def pursue(
         Squared norm of the residual at which a signal is done.
     atoms, coefficients : int32 and float32 arrays of shape (n, ≥ sparsity), filled with zeros
         The results.
-    weakest : float
+    min_correlation : float
         A signal is done, too, once no atom's correlation with its residual is larger.
     """
     n, k = correlations.shape
@@ -55,7 +55,9 @@ def pursue(
     active = np.ones(n, dtype=bool)
     left = energies if len(energies) else np.full(n, np.inf)
     limit = threshold if len(energies) else 0
-    smallest = np.maximum(NEGLIGIBLE * np.abs(correlations).max(axis=1), np.float32(weakest))
+    smallest = np.maximum(
+        NEGLIGIBLE * np.abs(correlations).max(axis=1), np.float32(min_correlation)
+    )
     for step in range(sparsity):
         chosen = np.abs(correlations).argmax(axis=1)
         found = correlations[everyone, chosen]

@@ -1,12 +1,11 @@
-"""Purifying by torch, a batch of images of one size at a time: made for GPUs.
+"""The engine in torch, which takes images of one size together: made for GPUs.
 
-It does what ``core`` does (``regionsparse`` → ``coding`` → ``pursuit``, ``filters``) and chooses
-the same atoms, but for the rare signal whose two best atoms are equally good up to rounding. The
-object region (OpenCV's contours) is found on the CPU and sent along with the images; nothing else
-passes between the machines until the cleaned images come back.
+It chooses the same atoms as the CPU's, but for the rare signal whose two best atoms are equally
+good up to rounding. The object region (OpenCV's contours) is found on the CPU and sent along with
+the images; nothing else passes between the machines until the cleaned images come back.
 
-Where Triton is there, kernels of our own (``fused``) take the place of torch's operations in which
-what a step makes would go through memory time and again; everything works without them, slower.
+``steps`` names what takes the time. There the engine of ``triton/`` puts kernels of our own, since
+what one of torch's operations makes goes through memory time and again.
 
 What it costs, in float32, for each patch of m numbers at sparsity K with k atoms
 (``benchmarks/gpu.py`` counts it for a case, beside what the device at hand can do and does;

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.torch.decoding import Tables, coded_bands
+from rsparse.core.engines.torch.decoding import Tables
 from rsparse.core.engines.torch.grids import Grid
-from rsparse.core.engines.torch.kernels import has_kernels
 from rsparse.core.engines.torch.overlap import add_bands, hits_of
-from rsparse.core.engines.torch.pursuit import pursue
 from rsparse.core.engines.torch.sending import sent
+from rsparse.core.engines.torch.steps import TORCH, Steps
 
 _GPU_BYTES = 4 << 30  # long kernels, so that starting them costs little
 _CPU_BYTES = 16 << 20  # what a cache may hold
@@ -52,10 +51,11 @@ class _Layers(NamedTuple):
 def sparse_code(
     x: Tensor,
     dictionary: Dictionary,
-    sparsity: int,
     where: Grid,
     coded_places: Sequence[NDArray[np.intp]],
-    weakest: float = 0.0,
+    sparsity: int,
+    min_correlation: float = 0.0,
+    steps: Steps = TORCH,
 ) -> tuple[Tensor, Tensor]:
     """Replace images by the average of their sparsely coded, overlapping patches.
 
@@ -63,13 +63,15 @@ def sparse_code(
     ----------
     x : float32 tensor of shape (n, h, w, 3), in [0, 1]
     dictionary : Dictionary
-    sparsity : int
-        K.
     where : Grid
     coded_places : sequence of n int arrays
         For each image the patches to code, by their place in the grid in reading order.
-    weakest : float
+    sparsity : int
+        K.
+    min_correlation : float
         As there.
+    steps : Steps
+        What computes the steps that take the time.
 
     Returns
     -------
@@ -82,8 +84,9 @@ def sparse_code(
     layers = _layers(x, dictionary, where)
     each = len(layers.x) // n  # layers an image
     places = [image for image in coded_places for _ in range(each)]
-    rows, weights = _encode(layers, atoms, dictionary, (sparsity, weakest), where, places)
-    total = _decode(layers, atoms, rows, weights, where)
+    stops = (sparsity, min_correlation)
+    rows, weights = _encode(layers, atoms, dictionary, stops, where, places, steps)
+    total = _decode(layers, atoms, rows, weights, where, steps)
     hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns))
     counts = hits_of(hits, where, dictionary.patch_size, height, width)
     coded = total.view(n, each, height, width, -1).permute(0, 2, 3, 1, 4).reshape(x.shape)
@@ -142,16 +145,17 @@ def _encode(
     stops: tuple[int, float],
     where: Grid,
     places: Sequence[NDArray[np.intp]],
+    steps: Steps,
 ) -> tuple[Tensor, Tensor]:
     """Codes of all patches of all layers: atoms and weights (l, patches, K + 1).
 
     The last place of each code stands for the layer's offset: its weight is 1 for the coded
-    patches and 0, like all their weights, for the others. ``stops`` are K and ``weakest``.
+    patches and 0, like all their weights, for the others. ``stops`` are K and ``min_correlation``.
     """
     (k, m), device = atoms.shape, atoms.device
-    steps = min(stops[0], k, m)
+    sparsity = min(stops[0], k, m)
     columns, gram = atoms.T.contiguous(), sent(dictionary.gram, device)
-    rows = torch.zeros((len(places) * len(where), steps + 1), dtype=torch.int32, device=device)
+    rows = torch.zeros((len(places) * len(where), sparsity + 1), dtype=torch.int32, device=device)
     weights = torch.zeros(rows.shape, device=device)
     rows[:, -1] = k
     every_place = _on_device(places, where, device)
@@ -166,14 +170,14 @@ def _encode(
             filled = part.stop
             place = every_place[begins[layer] + start : begins[layer] + stop]
             encoder = columns * layers.scale[layer, :, None]
-            patches = _take(layers.x[layer], place, where, dictionary.patch_size)
+            patches = steps.take(layers.x[layer], place, where, dictionary.patch_size)
             bias = -(layers.mean[layer] @ encoder)
             torch.addmm(bias, patches, encoder, out=correlations[part])
             target[part] = place + layer * len(where)
-        chosen, coefficients = pursue(correlations, gram, steps, stops[1])
+        chosen, coefficients = steps.pursue(correlations, gram, sparsity, stops[1])
         rows[target, :-1] = chosen.T.int()
         weights[target] = torch.cat([coefficients.T, torch.ones_like(coefficients[:1]).T], dim=1)
-    shape = (len(places), len(where), steps + 1)
+    shape = (len(places), len(where), sparsity + 1)
     return rows.view(shape), weights.view(shape)
 
 
@@ -182,21 +186,6 @@ def _on_device(places: Sequence[NDArray[np.intp]], where: Grid, device: torch.de
     if all(len(layer) == len(where) for layer in places):
         return torch.arange(len(where), device=device).repeat(len(places))
     return sent(np.concatenate(places).astype(np.int32), device).long()
-
-
-def _take(x: Tensor, place: Tensor, where: Grid, patch_size: int) -> Tensor:
-    """Patches (n, b·b·c) of a layer (h, w, c), their numbers by row, column, channel."""
-    if has_kernels(x.device):
-        from rsparse.core.engines.triton.patches import take
-
-        return take(x, place, len(where.columns), where.stride, patch_size)
-    height, width, c = x.shape
-    b, step = patch_size, width * c
-    windows = x.as_strided((height - b + 1, width - b + 1, b, b * c), (step, c, step, 1))
-    n_columns = len(where.columns)
-    row = place.div(n_columns, rounding_mode="floor").mul_(where.stride).clamp_(max=height - b)
-    column = place.remainder(n_columns).mul_(where.stride).clamp_(max=width - b)
-    return windows[row, column].view(len(place), -1)
 
 
 def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
@@ -218,7 +207,9 @@ def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
         yield chunk
 
 
-def _decode(layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where: Grid) -> Tensor:
+def _decode(
+    layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where: Grid, steps: Steps
+) -> Tensor:
     """The sum of all coded patches of each layer (l, h, w, c)."""
     n_layers, height, width, c = layers.x.shape
     m, n_columns = atoms.shape[1], len(where.columns)
@@ -237,7 +228,8 @@ def _decode(layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where
         for top in range(0, len(where.rows), n_rows):
             starts = where.rows[top : top + n_rows]
             strip = slice(top * n_columns, (top + len(starts)) * n_columns)
-            bands = coded_bands(tables, rows[some, strip], weights[some, strip], where, b, width)
+            codes = rows[some, strip], weights[some, strip]
+            bands = steps.bands(tables, *codes, where, b, width)
             add_bands(total[some], bands, starts, where.stride)
     return total
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from rsparse.core.engines.torch.grids import Grid
-from rsparse.core.engines.torch.kernels import has_kernels
 from rsparse.core.engines.torch.overlap import bands_of
 from rsparse.core.engines.torch.pursuit import weighted_rows
 
@@ -45,10 +44,6 @@ def coded_bands(
     float32 tensor of shape (l, ny, width, b·c)
     """
     (n, _, places), n_columns = rows.shape, len(where.columns)
-    if has_kernels(rows.device):
-        from rsparse.core.engines.triton.bands import bands
-
-        return bands(tables, rows, weights, n_columns, where.stride, patch_size, width)
     k, m = tables.atoms.shape
     table = torch.cat(
         [tables.atoms * tables.deviation[:, None], tables.offset[:, None]], dim=1

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from rsparse.core.engines.torch.kernels import has_kernels
 from rsparse.core.engines.torch.sending import sent
 
 
@@ -30,10 +29,6 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
     """
     height, width = images.shape[2:]
     radius = max(diameter // 2, 1)
-    if images.shape[1] == 3 and has_kernels(images.device):
-        from rsparse.core.engines.triton import bilateral as fused
-
-        return fused.bilateral(images.contiguous(), radius, sigma_color, sigma_space)
     rows, columns = (_mirrored(length, radius, images.device) for length in (height, width))
     padded = images[:, :, rows][:, :, :, columns]
     squares = np.arange(radius**2 + 1, dtype=np.float32)

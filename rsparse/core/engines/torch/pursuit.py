@@ -11,7 +11,7 @@ So no more than two arrays (n, k) are alive, and what passes through memory grow
 of K². All other arrays have the signals last, so that a line of numbers goes through memory
 together. Sums over chosen atoms are made one by one: their order does not depend on n.
 
-On a GPU with Triton ``fused.pursuit`` does the same in one kernel.
+``triton.pursuit`` does the same in one kernel.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
-from rsparse.core.engines.torch.kernels import has_kernels
 
 
 def pursue(
-    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+    correlations: Tensor, gram: Tensor, sparsity: int, min_correlation: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Choose atoms for signals from their correlations with all atoms.
 
     Parameters
     ----------
     correlations : float32 tensor of shape (n, k)
-        May be overwritten.
+        Overwritten.
     gram : float32 tensor of shape (k, k)
     sparsity : int
         The largest number of atoms, at most k.
-    weakest : float
+    min_correlation : float
         A signal is done, too, once no atom's correlation with its residual is larger.
 
     Returns
@@ -45,18 +44,6 @@ def pursue(
     coefficients : float32 tensor of shape (K, n)
         0 where the next atom would have been a combination of the chosen ones, or found nothing.
     """
-    if has_kernels(gram.device):
-        from rsparse.core.engines.triton import pursuit as fused
-
-        if fused.fits(len(gram), sparsity):
-            return fused.pursue(correlations, gram, sparsity, weakest)
-    return pursue_in_step(correlations, gram, sparsity, weakest)
-
-
-def pursue_in_step(
-    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """``pursue`` by torch's own operations, each on all signals; correlations are overwritten."""
     n = len(correlations)
     atoms = torch.zeros((sparsity, n), dtype=torch.int64, device=gram.device)
     coordinates = gram.new_zeros((sparsity, sparsity, n))  # t_s
@@ -66,7 +53,7 @@ def pursue_in_step(
     for step in range(sparsity):
         chosen, found = _strongest(correlations)
         if step == 0:
-            smallest = (NEGLIGIBLE * found.abs()).clamp(min=weakest)
+            smallest = (NEGLIGIBLE * found.abs()).clamp(min=min_correlation)
         row = _factor_row(coordinates[:step], gram[atoms[:step], chosen])
         pivot = gram.diagonal()[chosen]
         for entry in row:

@@ -12,21 +12,24 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from rsparse.core.engines.torch.decoding import Tables
+from rsparse.core.engines.torch.grids import Grid
+
 _PIXELS, _WARPS = 64, 2
 
 
 def bands(
-    tables: tuple[Tensor, Tensor, Tensor],
+    tables: Tables,
     rows: Tensor,
     weights: Tensor,
-    n_columns: int,
-    stride: int,
+    where: Grid,
     patch_size: int,
     width: int,
 ) -> Tensor:
-    """As ``decoding.coded_bands``, for a grid of ``n_columns``, each ``stride`` after the other."""
+    """As ``torch.decoding.coded_bands``."""
     atoms, deviation, offset = tables
     n_layers, n_patches, places = rows.shape
+    n_columns = len(where.columns)
     ny, m = n_patches // n_columns, atoms.shape[1]
     lanes = m // patch_size
     made = torch.empty((n_layers, ny, width, lanes), device=rows.device)
@@ -40,7 +43,7 @@ def bands(
         ny,
         n_columns,
         width,
-        stride,
+        where.stride,
         width - patch_size,
         m,
         lanes,

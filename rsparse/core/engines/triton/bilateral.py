@@ -10,8 +10,9 @@ from torch import Tensor
 _PIXELS, _WARPS = 256, 4
 
 
-def bilateral(images: Tensor, radius: int, sigma_color: float, sigma_space: float) -> Tensor:
-    """As ``filters.bilateral``, for colour images (n, 3, h, w), by the radius of its disc."""
+def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: float) -> Tensor:
+    """As ``torch.filters.bilateral``, for colour images (n, 3, h, w)."""
+    images = images.contiguous()
     n, _, height, width = images.shape
     filtered = torch.empty_like(images)
     _bilateral[(n, triton.cdiv(height * width, _PIXELS))](
@@ -21,7 +22,7 @@ def bilateral(images: Tensor, radius: int, sigma_color: float, sigma_space: floa
         width,
         -0.5 / sigma_color**2,
         -0.5 / sigma_space**2,
-        radius=radius,
+        radius=max(diameter // 2, 1),
         n_pixels=_PIXELS,
         num_warps=_WARPS,
     )

@@ -7,11 +7,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from rsparse.core.engines.torch.grids import Grid
+
 _PATCHES, _WARPS = 32, 4
 
 
-def take(x: Tensor, places: Tensor, n_columns: int, stride: int, patch_size: int) -> Tensor:
-    """Patches (n, b·b·c) of a contiguous layer (h, w, c), by their places in a grid."""
+def take(x: Tensor, places: Tensor, where: Grid, patch_size: int) -> Tensor:
+    """As ``torch.patches.take``."""
     height, width, c = x.shape
     lanes = patch_size * c
     patches = torch.empty((len(places), patch_size * lanes), device=x.device)
@@ -22,8 +24,8 @@ def take(x: Tensor, places: Tensor, n_columns: int, stride: int, patch_size: int
         len(places),
         width * c,
         c,
-        n_columns,
-        stride,
+        len(where.columns),
+        where.stride,
         height - patch_size,
         width - patch_size,
         lanes,

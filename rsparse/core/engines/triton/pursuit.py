@@ -1,9 +1,9 @@
-"""Batch-OMP as one kernel (Triton): what ``pursuit.pursue`` does, in a GPU's registers.
+"""Batch-OMP as one kernel (Triton): what ``torch.pursuit.pursue`` does, in a GPU's registers.
 
 A program takes some signals through all steps. The correlations of their residuals are read once
 and stay in registers; what each step reads are the rows of the Gram matrix that belong to the
 signal's atoms, K (K − 1) / 2 of them in all, and these a GPU's caches hold. So of the 6 K − 4
-passes over memory of ``pursuit.pursue_in_step`` one is left.
+passes over memory of torch's operations one is left.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
+from rsparse.core.engines.torch import pursuit as in_torch
 
 LARGEST_K, LARGEST_SPARSITY = 8192, 32
 _NUMBERS = 512  # correlations that a warp holds, 16 registers a thread
@@ -27,10 +28,12 @@ def fits(k: int, sparsity: int) -> bool:
 
 
 def pursue(
-    correlations: Tensor, gram: Tensor, sparsity: int, weakest: float = 0.0
+    correlations: Tensor, gram: Tensor, sparsity: int, min_correlation: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """As ``pursuit.pursue``, for what ``fits``; correlations (n, k) are left as they are."""
+    """As ``torch.pursuit.pursue``, which does what does not fit."""
     n, k = correlations.shape
+    if not fits(k, sparsity):
+        return in_torch.pursue(correlations, gram, sparsity, min_correlation)
     atoms = torch.empty((sparsity, n), dtype=torch.int64, device=gram.device)
     coefficients = torch.empty((sparsity, n), device=gram.device)
     if n:
@@ -43,7 +46,7 @@ def pursue(
             n,
             k,
             sparsity,
-            weakest,
+            min_correlation,
             NEGLIGIBLE,
             INDEPENDENT,
             **shape,
@@ -71,7 +74,7 @@ def _pursue(
     n,
     k,
     sparsity,
-    weakest,
+    min_correlation,
     negligible,
     independent,
     n_signals: tl.constexpr,
@@ -87,10 +90,10 @@ def _pursue(
     )
     chosen = tl.zeros((n_signals, n_steps), tl.int32)
     code = tl.zeros((n_signals, n_steps), tl.float32)
-    # t_s (see pursuit.py) by s, then by the chosen atom
+    # t_s (see torch/pursuit.py) by s, then by the chosen atom
     coordinates = tl.zeros((n_signals, n_steps, n_steps), tl.float32)
     active = exists
-    smallest = tl.maximum(negligible * tl.max(tl.abs(left), axis=1), weakest)
+    smallest = tl.maximum(negligible * tl.max(tl.abs(left), axis=1), min_correlation)
     step, goes_on = 0, True
     while goes_on:
         best = tl.argmax(tl.abs(left), axis=1)  # the first of equals

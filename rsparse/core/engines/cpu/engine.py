@@ -1,0 +1,88 @@
+"""The engine on the CPU: OpenCV's filter, our inner loops, NumPy; one image after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.core.dictionary import Dictionary
+from rsparse.core.engines.cpu.coding import sparse_code
+from rsparse.core.engines.cpu.loops import Loops
+from rsparse.core.engines.engine import Engine, Floats, Mask, Pixels
+from rsparse.core.filters import bilateral
+
+Array = NDArray[Any]
+
+
+class CpuEngine(Engine[Array]):
+    """The CPU, by the inner loops of numba or NumPy; grey levels are uint8.
+
+    It takes one image at a time: its memory is that of one image, and its caches hold it.
+    """
+
+    most_images = 1
+
+    def __init__(self, loops: Loops) -> None:
+        self.name = loops.name
+        self._loops = loops
+
+    def upload(self, images: Sequence[Pixels]) -> Array:
+        return together(images)
+
+    def download(self, images: Array) -> Pixels:
+        return images
+
+    def bilateral(
+        self,
+        images: Array,
+        chosen: Sequence[int],
+        diameter: int,
+        sigma_color: float,
+        sigma_space: float,
+    ) -> Array:
+        sigmas = sigma_color, sigma_space
+        return together(
+            [
+                bilateral(image, diameter, *sigmas) if number in chosen else image
+                for number, image in enumerate(images)
+            ]
+        )
+
+    def sparse_code(
+        self,
+        images: Array,
+        masks: Sequence[Mask],
+        dictionary: Dictionary,
+        sparsity: int,
+        stride: int,
+        min_correlation: float,
+    ) -> tuple[Array, Array]:
+        coded = [
+            sparse_code(
+                image.astype(np.float32) / np.float32(255),
+                dictionary,
+                sparsity,
+                stride,
+                mask,
+                1,
+                min_correlation,
+                self._loops,
+            )
+            for image, mask in zip(images, masks, strict=True)
+        ]
+        return together([x_o for x_o, _ in coded]), together([covered for _, covered in coded])
+
+    def blend(
+        self, coded: Array, covered: Array, theta: Sequence[Floats], background: Array
+    ) -> Array:
+        weight = np.where(covered, together(theta), 0)[..., None]
+        mixed = weight * np.clip(coded, 0, 1) * np.float32(255) + (1 - weight) * background
+        return np.rint(mixed).astype(np.uint8)
+
+
+def together(images: Sequence[Array]) -> Array:
+    """Arrays as one with another axis before theirs; one alone is not copied."""
+    return images[0][None] if len(images) == 1 else np.stack(images)

@@ -1,0 +1,98 @@
+"""One step of the method, or all of it, by any engine: NumPy arrays in, NumPy arrays out.
+
+Triton's kernels run in its interpreter, in a process of its own: Triton decides how it works when
+it is imported.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsparse.core.engines import ENGINES, load_engine
+from rsparse.core.engines.cpu.coding import Floats, Mask
+from rsparse.core.regionsparse import Pixels, Region, purify_batch
+
+NEEDS = {"numpy": (), "numba": ("numba",), "torch": ("torch",), "triton": ("torch", "triton")}
+EVERY_ENGINE = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            not all(map(find_spec, NEEDS[name])), reason=f"{name} is not installed"
+        ),
+    )
+    for name in ENGINES
+]
+
+
+class Stepwise:
+    """An engine whose every step takes arrays and gives arrays."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def bilateral(self, images: Pixels, *arguments: Any) -> Pixels:
+        return self._call(_bilateral, images, *arguments)
+
+    def sparse_code(self, images: Pixels, *arguments: Any) -> tuple[Floats, Mask]:
+        return self._call(_sparse_code, images, *arguments)
+
+    def blend(
+        self, coded: Floats, covered: Mask, theta: list[Floats], background: Pixels
+    ) -> Pixels:
+        return self._call(_blend, coded, covered, theta, background)
+
+    def purify(self, images: list[Pixels], regions: list[Region], *arguments: Any) -> list[Pixels]:
+        return self._call(_purify, images, regions, *arguments)
+
+    def _call(self, step: Any, *arguments: Any) -> Any:
+        if self.name == "triton":
+            return _interpreter().submit(step, self.name, *arguments).result()
+        return step(self.name, *arguments)
+
+
+@cache
+def _interpreter() -> ProcessPoolExecutor:
+    """A process in which Triton interprets its kernels."""
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    os.environ["TRITON_INTERPRET"] = "1"
+    try:
+        pool.submit(os.getpid).result()  # it has started, with this environment
+    finally:
+        del os.environ["TRITON_INTERPRET"]
+    return pool
+
+
+def _bilateral(name: str, images: Pixels, *arguments: Any) -> Pixels:
+    engine = load_engine(name)
+    with engine.session():
+        return engine.download(engine.bilateral(engine.upload(images), *arguments))
+
+
+def _sparse_code(name: str, images: Pixels, *arguments: Any) -> tuple[Floats, Mask]:
+    engine = load_engine(name)
+    with engine.session():
+        coded, covered = engine.sparse_code(engine.upload(images), *arguments)
+        return np.asarray(coded), np.asarray(covered)
+
+
+def _blend(name: str, coded: Floats, covered: Mask, theta: list[Floats], x_b: Pixels) -> Pixels:
+    engine = load_engine(name)
+    arrays: list[Any] = [coded.copy(), covered.copy()]
+    if name in ("torch", "triton"):
+        import torch
+
+        arrays = [torch.from_numpy(array) for array in arrays]
+    with engine.session():
+        return engine.download(engine.blend(*arrays, theta, engine.upload(x_b)))
+
+
+def _purify(name: str, *arguments: Any) -> list[Pixels]:
+    return purify_batch(*arguments, load_engine(name))
