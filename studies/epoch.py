@@ -20,8 +20,7 @@ from benchmarks.measure import table
 from rsparse.commands.train.retraining import train_on
 from rsparse.defenses import parse_defenses
 from rsparse.work.progress import SILENT
-from studies import computing
-from studies.computing import EpochClock
+from studies.hardware import Computer, EpochClock, add_options, chosen_computer
 from studies.plans import OURS, dictionaries, model
 from studies.recipes import RETRAINED, TRAININGS
 
@@ -39,22 +38,22 @@ def main() -> None:
     parser.add_argument("--base", choices=TRAININGS, default="mobilenet-v2")
     parser.add_argument("--only", nargs="+", choices=SHOWN, default=list(SHOWN))
     parser.add_argument("--epochs", type=int, default=2)
-    computing.add_options(parser)
+    add_options(parser)
     options = parser.parse_args()
-    how = computing.chosen(options)
+    computer = chosen_computer(options)
     rows = [
-        _row(name, options.base, options.shared, options.work, options.epochs, how)
+        _row(name, options.base, options.shared, options.work, options.epochs, computer)
         for name in options.only
     ]
-    print(f"{options.base} on {how.name}, {how.jobs} processes")
+    print(f"{options.base} on {computer.name}, {computer.jobs} processes")
     print(table(list(COLUMNS), rows))
 
 
 def _row(
-    shown: str, base: str, shared: Path, work: Path, epochs: int, how: computing.Computing
+    shown: str, base: str, shared: Path, work: Path, epochs: int, computer: Computer
 ) -> list[str]:
     training, behind = TRAININGS[base][RETRAINED], SHOWN[shown]
-    parameters = replace(training.parameters, epochs=epochs, device=how.device)
+    parameters = replace(training.parameters, epochs=epochs, device=computer.device)
     if behind:
         parameters = replace(
             parameters, train_on="both", adversarial_share=0.5, attack_steps=3, attack_eps=24.0
@@ -67,7 +66,7 @@ def _row(
             original.input_options, defenses=parse_defenses(training.purified),
             dictionaries=dictionaries([*training.purified, *behind], shared, work),
             adversarial_defenses=parse_defenses(behind), cache=work / "purified" / base,
-            workers=how.workers, progress=clock,
+            workers=computer.workers, progress=clock,
         )  # fmt: skip
     cpu, wall = clock.an_epoch()
     validated = outcome.held_out * len(outcome.history[0]["validation"]["versions"])

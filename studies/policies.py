@@ -47,8 +47,8 @@ def policy_text(policy: Policy) -> str:
     parts = []
     for rule in policy:
         bounds = [("noise", rule.noise_below), ("period", rule.period_below)]
-        said = [f"{name} < {bound:g}" for name, bound in bounds if np.isfinite(bound)]
-        parts.append(f"{' and '.join(said) or 'else'}: {rule.defense}")
+        stated = [f"{name} < {bound:g}" for name, bound in bounds if np.isfinite(bound)]
+        parts.append(f"{' and '.join(stated) or 'else'}: {rule.defense}")
     return "; ".join(parts)
 
 
@@ -93,7 +93,7 @@ def best_policy(
 
 
 def chosen(candidates: Mapping[str, Flags], measured: Measured) -> Iterator[Row]:
-    """The best policy for each clean accuracy; chosen on one half, told on the other, too."""
+    """The best policy for each clean accuracy; and what a choice on one half keeps on the other."""
     half = np.arange(measured.noise.shape[1]) % 2 == 0
     for wanted in WANTED:
         policy = best_policy(candidates, measured, wanted)

@@ -24,7 +24,8 @@ from rsparse.commands.evaluate.estimate import estimate_cost
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
-from studies import computing, pages, parts, plans, trainings
+from studies import pages, parts, plans, trainings
+from studies.hardware import Computer, add_options, chosen_computer
 from studies.sharing import share_images
 from studies.tables import write_rows
 
@@ -38,22 +39,22 @@ SAME_IMAGES = {  # by plan: others of the same photographs and classifier
 
 def main() -> int:
     options = _options()
-    how, seconds, failed = computing.chosen(options), 0.0, False
+    computer, seconds, failed = chosen_computer(options), 0.0, False
     for name in options.only:
         base = trainings.BASES.get(name)
         if base and not options.dry_run:
-            trainings.make(base, options.shared, options.work, how)
-        elif base and not trainings.are_made(base, options.work, how):
+            trainings.make(base, options.shared, options.work, computer)
+        elif base and not trainings.are_made(base, options.work, computer):
             print(f"{name}: its classifiers have not been trained yet", file=sys.stderr)
             continue
         places = options.shared, options.work
-        plan = trainings.plan(name, *places, how) if base else plans.PLANS[name](*places)
+        plan = trainings.plan(name, *places, computer) if base else plans.PLANS[name](*places)
         for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
             share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
-        parameters = replace(plan.parameters, device=how.device)
-        matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), how.workers)
-        cost = estimate_cost(matrix, how.workers)
+        parameters = replace(plan.parameters, device=computer.device)
+        matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), computer.workers)
+        cost = estimate_cost(matrix, computer.workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
         print(
@@ -63,23 +64,22 @@ def main() -> int:
         if not options.dry_run:
             start = time.monotonic()
             with progress_bar() as progress:
-                outcome = run_matrix(matrix, workers=how.workers, progress=progress)
+                outcome = run_matrix(matrix, workers=computer.workers, progress=progress)
             took = (time.monotonic() - start) / 60
             print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
             failed |= bool(outcome.failed)
     print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
     if not options.dry_run:
-        _write(options.docs, options.work, how)
+        _write(options.docs, options.work, computer)
     return int(failed)
 
 
-def _write(docs: Path, work: Path, how: computing.Computing) -> None:
+def _write(docs: Path, work: Path, computer: Computer) -> None:
     """The tables of all parts that the work folder holds, and the pages."""
     machine = measure.machine()
-    if how.is_on_gpu:
-        machine = (
-            f"{how.name} for attacks, classifiers, RegionSparse, ComDefend; for all else {machine}"
-        )
+    if computer.is_on_gpu:
+        on_gpu = "attacks, classifiers, RegionSparse, ComDefend"
+        machine = f"{computer.name} for {on_gpu}; for all else {machine}"
     figures = trainings.all_figures(work)
     for name in PLANS:
         if (work / name / EVALUATION_FILE).exists():
@@ -95,7 +95,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the evaluations")
-    computing.add_options(parser)
+    add_options(parser)
     parser.add_argument(
         "--only", nargs="+", choices=PLANS, default=[*plans.PLANS], help="run these plans"
     )

@@ -12,7 +12,7 @@ from rsparse.store.folders import MANIFEST
 def share_images(source: Path, target: Path) -> None:
     """Link the benign and the attacked images of one evaluation's folder into another's.
 
-    What the other holds already stays; ``evaluate`` checks whether what it finds is what it wants.
+    What the other holds already stays; ``evaluate`` checks whether that is what it would make.
     """
     for made in (source / "clean", *source.glob("attacks/*/*")):
         place = target / made.relative_to(source)

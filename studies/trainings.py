@@ -32,8 +32,7 @@ from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
-from studies import computing
-from studies.computing import Computing, EpochClock
+from studies.hardware import Computer, EpochClock, add_options, chosen_computer
 from studies.plans import (
     STRONG_OF_TABLE_TWO,
     TABLE_TWO_AND_BETWEEN,
@@ -78,18 +77,18 @@ def path_of(work: Path, base: str, name: str) -> Path:
     return work / "models" / f"{base}-{name}.onnx"
 
 
-def make(base: str, shared: Path, work: Path, how: Computing) -> list[Path]:
+def make(base: str, shared: Path, work: Path, computer: Computer) -> list[Path]:
     """The classifiers of a base, trained on ``train/`` where they are missing."""
-    return [trained(base, name, shared, work, how) for name in names_of(base, how)]
+    return [trained(base, name, shared, work, computer) for name in names_of(base, computer)]
 
 
-def names_of(base: str, how: Computing) -> tuple[str, ...]:
+def names_of(base: str, computer: Computer) -> tuple[str, ...]:
     """Those classifiers of a base that can be made on what there is."""
-    can_all = base not in LEAST or how.is_on_gpu
+    can_all = base not in LEAST or computer.is_on_gpu
     return tuple(name for name in TRAININGS[base] if can_all or name == RETRAINED)
 
 
-def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> Path:
+def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) -> Path:
     """The classifier of that name, trained on ``train/`` where it is missing.
 
     One that was made in another way is not taken for it: the program ends, and says so.
@@ -99,21 +98,21 @@ def trained(base: str, name: str, shared: Path, work: Path, how: Computing) -> P
         _refuse_another(path, digest(TRAININGS[base][name]))
         return path
     training, original = TRAININGS[base][name], model(shared, base)
-    attacked = purified_attacks(base, training.attacked, shared, work, how)
+    attacked = purified_attacks(base, training.attacked, shared, work, computer)
     with progress_bar() as progress:
         clock = EpochClock(progress)
         outcome = train_on(
             [shared / "train"], original.path, path,
-            replace(training.parameters, device=how.device), original.input_options,
+            replace(training.parameters, device=computer.device), original.input_options,
             defenses=parse_defenses(training.purified),
-            dictionaries=dictionaries(training.purified, shared, work, how.jobs),
+            dictionaries=dictionaries(training.purified, shared, work, computer.jobs),
             purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
-            workers=how.workers, progress=clock,
+            workers=computer.workers, progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())
     epochs = len(outcome.history) - 1  # the first is of the original
     figures = Figures(
-        outcome.shown, epochs, outcome.best_epoch, cpu, wall, how.name, how.is_on_gpu,
+        outcome.shown, epochs, outcome.best_epoch, cpu, wall, computer.name, computer.is_on_gpu,
         digest(training),
     )  # fmt: skip
     figures_beside(path).write_text(json.dumps(figures._asdict()) + "\n", encoding="utf-8")
@@ -131,7 +130,7 @@ def _refuse_another(path: Path, wanted: str) -> None:
 
 
 def purified_attacks(
-    base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, how: Computing
+    base: str, shown: tuple[Attacked, ...], shared: Path, work: Path, computer: Computer
 ) -> list[Path]:
     """Folders of the training photographs, attacked and then purified.
 
@@ -143,13 +142,14 @@ def purified_attacks(
         for each in shown:
             (attack, *_), (defense, *_) = parse_attack(each.attack), parse_defense(each.defense)
             images = work / "attacked-train" / base / attack_text(attack)
-            _attack_once(base, attack, images, shared, how, progress)
+            _attack_once(base, attack, images, shared, computer, progress)
             folder = work / "purified-attacked" / base / defense_text(defense) / images.name
-            wanted = choose_device(how.device, for_gradients=True)
-            device = purifying_device(defense, wanted, how.workers)
+            wanted = choose_device(computer.device, for_gradients=True)
+            device = purifying_device(defense, wanted, computer.workers)
+            known = dictionaries([each.defense], shared, work, computer.jobs)
             purify_once(
-                [images], defense, folder, dictionaries([each.defense], shared, work, how.jobs),
-                PurifyRunParameters(device=device.name), workers=how.workers, overwrite=True,
+                [images], defense, folder, known,
+                PurifyRunParameters(device=device.name), workers=computer.workers, overwrite=True,
                 progress=progress,
             )  # fmt: skip
             folders.append(folder)
@@ -157,19 +157,19 @@ def purified_attacks(
 
 
 def _attack_once(
-    base: str, attack: Attack, made: Path, shared: Path, how: Computing, progress: Progress
+    base: str, attack: Attack, made: Path, shared: Path, computer: Computer, progress: Progress
 ) -> None:
     """Attack the training photographs on the original model, unless that is done."""
     if not (made / MANIFEST).exists():
         original = model(shared, base)
         attack_images(
             [shared / "train"], original.path, [attack], made,
-            AttackRunParameters(device=how.device), original.input_options,
-            labels=shared / "train" / "labels.csv", workers=how.workers, progress=progress,
+            AttackRunParameters(device=computer.device), original.input_options,
+            labels=shared / "train" / "labels.csv", workers=computer.workers, progress=progress,
         )  # fmt: skip
 
 
-def plan(name: str, shared: Path, work: Path, how: Computing) -> Plan:
+def plan(name: str, shared: Path, work: Path, computer: Computer) -> Plan:
     """The classifiers of a base, at Table II's strengths and some between them, or at fewer.
 
     ``make`` comes before.
@@ -178,9 +178,9 @@ def plan(name: str, shared: Path, work: Path, how: Computing) -> Plan:
     scenarios = [
         scenario(str(path_of(work, base, training)))
         for scenario, training in SCENARIOS
-        if training in names_of(base, how)
+        if training in names_of(base, computer)
     ]
-    least = {} if how.is_on_gpu else LEAST.get(base, {})
+    least = {} if computer.is_on_gpu else LEAST.get(base, {})
     judging = {"attacks": TABLE_TWO_AND_BETWEEN, **LESS.get(base, {}), **least}
     return judged(
         name, shared, work, beside=(*SETTINGS, "jpeg:quality=20"), base=base,
@@ -188,9 +188,9 @@ def plan(name: str, shared: Path, work: Path, how: Computing) -> Plan:
     )  # fmt: skip
 
 
-def are_made(base: str, work: Path, how: Computing) -> bool:
+def are_made(base: str, work: Path, computer: Computer) -> bool:
     """Whether the classifiers of a base are there."""
-    return all(path_of(work, base, name).exists() for name in names_of(base, how))
+    return all(path_of(work, base, name).exists() for name in names_of(base, computer))
 
 
 def figures_beside(path: Path) -> Path:
@@ -216,10 +216,10 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the models")
     parser.add_argument("--only", nargs="+", choices=TRAININGS, help="begin with these models")
-    computing.add_options(parser)
+    add_options(parser)
     options = parser.parse_args()
     for base in options.only or TRAININGS:
-        for path in make(base, options.shared, options.work, computing.chosen(options)):
+        for path in make(base, options.shared, options.work, chosen_computer(options)):
             print(path)
 
 

@@ -62,18 +62,18 @@ def toy(monkeypatch, tmp_path):
 
 
 def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     trainings, work = toy
-    how = Computing(1, "cpu")
-    assert not trainings.are_made("toy", work, how)
-    paths = trainings.make("toy", photographs, work, how)
+    computer = Computer(1, "cpu")
+    assert not trainings.are_made("toy", work, computer)
+    paths = trainings.make("toy", photographs, work, computer)
     assert [path.relative_to(work).as_posix() for path in paths] == [
         "models/toy-retrained.onnx", "models/toy-adversarial.onnx",
     ]  # fmt: skip
-    assert trainings.are_made("toy", work, how)
+    assert trainings.are_made("toy", work, computer)
     written = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file()}
-    trainings.make("toy", photographs, work, how)
+    trainings.make("toy", photographs, work, computer)
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
     assert paths[0].with_suffix(".png").exists()
@@ -84,31 +84,31 @@ def test_a_base_s_classifiers_are_made_once_and_judged(toy, photographs):
     assert (figures.device.endswith(", 1 cores"), figures.is_on_gpu) == (True, False)
 
     (photographs / "photos").mkdir()
-    plan = trainings.plan("trained-toy", photographs, work, how)
+    plan = trainings.plan("trained-toy", photographs, work, computer)
     assert (plan.output, plan.model.path.name) == (work / "trained-toy", "colours.onnx")
     others = [scenario.other.path for scenario in plan.scenarios if scenario.other is not None]
     assert others == [paths[0], paths[0], paths[1], paths[1]]
 
 
 def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monkeypatch):
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     trainings, work = toy
     (photographs / "photos").mkdir()
     monkeypatch.setitem(trainings.LESS, "toy", {"attacks": ("bim:eps=2,14",), "checks": False})
     monkeypatch.setitem(trainings.LEAST, "toy", {"attacks": ("bim:eps=14",), "limit": 7})
-    how = Computing(1, "cpu")
-    assert trainings.names_of("toy", how) == ("retrained",)
-    plan = trainings.plan("trained-toy", photographs, work, how)
+    computer = Computer(1, "cpu")
+    assert trainings.names_of("toy", computer) == ("retrained",)
+    plan = trainings.plan("trained-toy", photographs, work, computer)
     assert [scenario.name for scenario in plan.scenarios] == [
         "gray-box", "black-box", "extended-gray-box",
     ]  # fmt: skip
     assert len(plan.attacks) == 1
     assert (plan.parameters.max_images, plan.parameters.extra_checks) == (7, False)
 
-    monkeypatch.setattr(Computing, "is_on_gpu", True)
-    assert trainings.names_of("toy", how) == ("retrained", "adversarial")
-    plan = trainings.plan("trained-toy", photographs, work, how)
+    monkeypatch.setattr(Computer, "is_on_gpu", True)
+    assert trainings.names_of("toy", computer) == ("retrained", "adversarial")
+    plan = trainings.plan("trained-toy", photographs, work, computer)
     assert [s.name for s in plan.scenarios[3:]] == [
         "adversarial-training", "adversarial-training-black-box",
     ]  # fmt: skip
@@ -120,11 +120,11 @@ def test_a_base_can_be_retrained_alone_and_judged_by_less(toy, photographs, monk
 
 
 def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monkeypatch):
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     trainings, work = toy
-    how = Computing(1, "cpu")
-    (path, _) = trainings.make("toy", photographs, work, how)
+    computer = Computer(1, "cpu")
+    (path, _) = trainings.make("toy", photographs, work, computer)
     made = trainings.TRAININGS["toy"]
     first = made["retrained"]
     stronger = replace(first.parameters, learning_rate=0.1)
@@ -136,39 +136,39 @@ def test_a_classifier_made_otherwise_is_not_taken_for_one(toy, photographs, monk
     for other in others:
         monkeypatch.setattr(trainings, "TRAININGS", {"toy": {**made, "retrained": other}})
         with pytest.raises(SystemExit, match="toy-retrained.onnx: was not made as trainings.py"):
-            trainings.make("toy", photographs, work, how)
+            trainings.make("toy", photographs, work, computer)
     monkeypatch.setattr(trainings, "TRAININGS", {"toy": made})
     path.with_suffix(".json").unlink()
     with pytest.raises(SystemExit, match="was not made as"):
-        trainings.make("toy", photographs, work, how)
+        trainings.make("toy", photographs, work, computer)
     path.unlink()
     path.with_suffix(".png").unlink()
-    trainings.make("toy", photographs, work, how)
-    assert trainings.are_made("toy", work, how)
+    trainings.make("toy", photographs, work, computer)
+    assert trainings.are_made("toy", work, computer)
 
 
 def test_what_another_dictionary_purified_is_made_anew(toy, photographs, dict_file):
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     trainings, work = toy
-    how = Computing(1, "cpu")
+    computer = Computer(1, "cpu")
     attacked = trainings.TRAININGS["toy"]["retrained"].attacked
     assert [parse_defense(a.defense)[0].dictionaries for a in attacked] == [("",), ()]
-    made = trainings.purified_attacks("toy", attacked, photographs, work, how)
+    made = trainings.purified_attacks("toy", attacked, photographs, work, computer)
     before = [(folder / "0.png").read_bytes() for folder in made]
     written = (made[1] / "0.png").stat().st_mtime_ns
     shutil.copy(dict_file, work / "dict.h5")
-    assert trainings.purified_attacks("toy", attacked, photographs, work, how) == made
+    assert trainings.purified_attacks("toy", attacked, photographs, work, computer) == made
     after = [(folder / "0.png").read_bytes() for folder in made]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True]
     assert (made[1] / "0.png").stat().st_mtime_ns == written
 
 
 def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photographs):
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     trainings, work = toy
-    trainings.make("toy", photographs, work, Computing(1, "cpu"))
+    trainings.make("toy", photographs, work, Computer(1, "cpu"))
     folders = (
         "attacked-train/toy/fgsm-eps=8", "attacked-train/toy/bim-eps=4",
         "purified-attacked/toy/regionsparse-sparsity=1/fgsm-eps=8",
@@ -183,11 +183,11 @@ def test_training_images_are_all_purified_at_the_model_s_input_size(toy, photogr
 
 def test_an_epoch_is_timed_with_and_without_attacks(toy, photographs, monkeypatch):
     from studies import epoch
-    from studies.computing import Computing
+    from studies.hardware import Computer
 
     monkeypatch.setattr(epoch, "TRAININGS", toy[0].TRAININGS)
     rows = [
-        epoch._row(shown, "toy", photographs, toy[1], 1, Computing(1, "cpu"))
+        epoch._row(shown, "toy", photographs, toy[1], 1, Computer(1, "cpu"))
         for shown in epoch.SHOWN
     ]
     assert [row[:3] for row in rows] == [
@@ -198,11 +198,11 @@ def test_an_epoch_is_timed_with_and_without_attacks(toy, photographs, monkeypatc
 
 def test_the_clock_counts_epochs_alone(monkeypatch):
     from rsparse.work.progress import SILENT
-    from studies import computing
+    from studies.hardware import EpochClock
 
     now = iter([(0, 0), (50, 60), (51, 61), (52, 64), (54, 66), (56, 72), (58, 80)])
-    monkeypatch.setattr(computing.EpochClock, "_now", lambda self: next(now))
-    clock = computing.EpochClock(SILENT)
+    monkeypatch.setattr(EpochClock, "_now", lambda self: next(now))
+    clock = EpochClock(SILENT)
     clock.start("validate", 1)
     clock.advance()
     clock.start("epoch 1 of 2", 1)
@@ -217,14 +217,15 @@ def test_the_clock_counts_epochs_alone(monkeypatch):
 
 def test_a_gpu_is_called_by_its_name(monkeypatch):
     torch = pytest.importorskip("torch")
-    from studies import computing
+    from studies import hardware
+    from studies.hardware import Computer
 
     chosen = {"auto": Device("cuda"), "cpu": Device()}
-    monkeypatch.setattr(computing, "choose_device", lambda name, for_gradients: chosen[name])
+    monkeypatch.setattr(hardware, "choose_device", lambda name, for_gradients: chosen[name])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA H200 as {device}")
-    how = computing.Computing(2, "auto")
-    assert (how.name, how.is_on_gpu) == ("NVIDIA H200 as cuda", True)
-    assert computing.Computing(2, "cpu").is_on_gpu is False
+    computer = Computer(2, "auto")
+    assert (computer.name, computer.is_on_gpu) == ("NVIDIA H200 as cuda", True)
+    assert Computer(2, "cpu").is_on_gpu is False
 
 
 def test_a_dry_run_tells_which_classifiers_are_missing(monkeypatch, tmp_path, capsys):

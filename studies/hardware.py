@@ -1,4 +1,4 @@
-"""What the plans are computed on, and how long a training's epochs take there."""
+"""The computer that plans run on, and the time of a training's epochs there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rsparse.work.progress import Progress
 from rsparse.work.workers import LocalWorkers, usable_cores
 
 
-class Computing(NamedTuple):
+class Computer(NamedTuple):
     """Processes, and the device of attacks and trainings as ``--device`` names it."""
 
     jobs: int = 2
@@ -42,7 +42,7 @@ class Computing(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """``--jobs`` and ``--device``."""
-    default = Computing()
+    default = Computer()
     parser.add_argument("--jobs", type=int, default=default.jobs)
     parser.add_argument(
         "--device", default=default.device, choices=("auto", "cpu", "cuda"),
@@ -50,9 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def chosen(options: argparse.Namespace) -> Computing:
+def chosen_computer(options: argparse.Namespace) -> Computer:
     """What the options say."""
-    return Computing(options.jobs, options.device)
+    return Computer(options.jobs, options.device)
 
 
 class EpochClock:
