@@ -21,7 +21,7 @@ from tests.conftest import make_picture
 from tests.engines import EVERY_ENGINE, Stepwise
 from tests.refusals import refused
 
-WHERE = LocalizeParameters(threshold=60, closing=5)
+WHERE = LocalizeParameters(threshold=60, closing_size=5)
 CASES = {
     "the region, filtered around": PurifyParameters(stride=3),
     "all of it": PurifyParameters(localize=False, stride=3, sparsity=5),
