@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from peers import scikit_codes
 
 from rsparse.core.omp import omp, reconstruct
+from rsparse.report.markdown_tables import table_text
 
 SMALL_GRID = ((True, 64, 1), (True, 256, 2), (True, 256, 5), (True, 256, 16), (True, 1024, 5),
               (False, 64, 16), (False, 256, 1), (False, 256, 5), (False, 1024, 10))  # fmt: skip
@@ -71,7 +72,7 @@ def main() -> None:
     print(f"Of {PATCHES:,} patches of photographs, the share for which the pursuit "
           "chooses the same atoms as scikit-learn in float64, and the largest difference of the "
           "residuals' norms, relative to the patch's, where it does.\n")  # fmt: skip
-    print(measure.table(["patches", "k", "K", "same atoms, %", "residual"], rows))
+    print(table_text(["patches", "k", "K", "same atoms, %", "residual"], rows))
     print(measure.target("same atoms, the least share in %", min(shares), WANTED, at_least=True,
                          digits=3))  # fmt: skip
     print(measure.target("residuals' norms, the largest difference", max(residuals),

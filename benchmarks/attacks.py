@@ -39,6 +39,7 @@ from rsparse.attacks import parse_attack, run_attack
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.models.torch.twin import load_twin
+from rsparse.report.markdown_tables import table_head, table_row
 from rsparse.store.images import decode_image, find_images, to_unit
 from rsparse.work.workers import usable_cores
 
@@ -61,8 +62,15 @@ def one_thread(shared: Path) -> None:
     """CPU time of the attack alone."""
     torch.set_num_threads(1)
     print("One thread, CPU time:\n")
-    print("| model | attack | ours, CPU-s an image | ours / floor | plain / ours | same class |")
-    print("|---|---|---|---|---|---|")
+    columns = [
+        "model",
+        "attack",
+        "ours, CPU-s an image",
+        "ours / floor",
+        "plain / ours",
+        "same class",
+    ]
+    print(table_head(columns))
     for file, preset in MODELS:
         classifier = load_classifier(shared / "models" / file, InputOptions(preset=preset)).check()
         photos = find_images([shared / "photos"])[:BATCH]
@@ -97,8 +105,16 @@ def _print_rows(classifier: Classifier, x: np.ndarray) -> None:
         floor = needed * ours.passes * statistics.median(times["peak"]) / peak.operations
         same = int((classes[0] == classes[1]).sum())
         print(
-            f"| {classifier.path.name} | {text} | {each:.2f} | {each / floor:.1f} | {ratio:.2f} "
-            f"| {same} of {len(x)} |"
+            table_row(
+                [
+                    classifier.path.name,
+                    text,
+                    f"{each:.2f}",
+                    f"{each / floor:.1f}",
+                    f"{ratio:.2f}",
+                    f"{same} of {len(x)}",
+                ]
+            )
         )
 
 
@@ -114,13 +130,13 @@ def whole_command(shared: Path) -> None:
     """Wall time from files to files."""
     jobs = usable_cores()
     print(f"\nAll cores ({jobs}), wall time of `{FILE_ATTACK}` from files to files:\n")
-    print("| model | photographs | `rsparse attack`, s | a notebook, s | notebook / ours |")
-    print("|---|---|---|---|---|")
+    columns = ["model", "photographs", "`rsparse attack`, s", "a notebook, s", "notebook / ours"]
+    print(table_head(columns))
     for (file, preset), sizes in zip(MODELS, FILES, strict=True):
         for n_files in sizes:
             with TemporaryDirectory() as work:
                 ours, theirs, ratio = _wall(shared, file, preset, n_files, jobs, Path(work))
-            print(f"| {file} | {n_files} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} |")
+            print(table_row([file, str(n_files), f"{ours:.1f}", f"{theirs:.1f}", f"{ratio:.2f}"]))
 
 
 def _wall(

@@ -28,6 +28,7 @@ import numpy as np
 from rsparse.commands.purify import purify_images
 from rsparse.core.dictionary import Dictionary
 from rsparse.defenses import RegionSparse
+from rsparse.report.markdown_tables import table_text
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.images import encode_png
 from rsparse.store.inputs import load_inputs
@@ -124,7 +125,7 @@ def print_measured(costs: dict[str, Cost]) -> None:
         [f"`{place}`", f"{cost.start:.1f}", f"{1e3 * cost.image:.2f}", f"{1e3 * cost.own:.2f}"]
         for place, cost in costs.items()
     ]
-    print(measure.table(["", "start, s", "an image, ms", "own process, ms"], rows))
+    print(table_text(["", "start, s", "an image, ms", "own process, ms"], rows))
 
 
 def print_model(serial: Cost, cluster: Cost) -> None:
@@ -135,7 +136,7 @@ def print_model(serial: Cost, cluster: Cost) -> None:
             for workers in WORKERS
         )
         rows.append([f"{n_images:,}", *map(duration, times)])
-    print(measure.table(["images", *(f"{w} workers" for w in WORKERS)], rows))
+    print(table_text(["images", *(f"{w} workers" for w in WORKERS)], rows))
     useful = serial.image / cluster.own
     print(f"More than {useful:.0f} workers are of no use for images as cheap as these.\n")
 

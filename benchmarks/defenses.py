@@ -19,6 +19,7 @@ import photographs
 
 from rsparse.defenses import DEFENSES, Defense, Resources, defense_text, parse_defense
 from rsparse.errors import InputError
+from rsparse.report.markdown_tables import table_text
 from rsparse.store.images import Pixels, to_unit
 
 IMAGES = 3
@@ -57,7 +58,7 @@ def main() -> None:
         [name, f"{1000 * value / IMAGES:.2f}", kept.get(name, ""), _ratio(name, seconds, kinds)]
         for name, value in seconds.items()
     ]
-    print(measure.table(["defense", "CPU ms an image", "PSNR, dB", "/ ours"], rows))
+    print(table_text(["defense", "CPU ms an image", "PSNR, dB", "/ ours"], rows))
     if "ART TotalVarMin" not in seconds:
         print("The adversarial robustness toolbox (ART) is not installed.\n")
         return

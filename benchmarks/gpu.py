@@ -35,6 +35,7 @@ from rsparse.core.regionsparse import object_region, purify, purify_batch
 from rsparse.data import demo_photos
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.markdown_tables import table_head, table_row
 from rsparse.store.images import decode_image, find_images, to_unit
 from rsparse.work.device import choose_device
 
@@ -99,8 +100,7 @@ def print_device(device: torch.device, operations: float, traffic: float) -> Non
 def print_rates(
     clock: Clock, photos: list[np.ndarray], dictionary: Dictionary, batch_size: int
 ) -> None:
-    print("| case | stride | K | patches coded an image | images/s |")
-    print("|---|---|---|---|---|")
+    print(table_head(["case", "stride", "K", "patches coded an image", "images/s"]))
     b, engine = dictionary.patch_size, engine_for(str(clock.device))
     for name, parameters in CASES.items():
         regions = [object_region(photo, dictionary, parameters) for photo in photos]
@@ -114,8 +114,15 @@ def print_rates(
                 purify_batch(photos[batch], regions[batch], dictionary, parameters, engine)
 
         print(
-            f"| {name} | {parameters.stride} | {parameters.sparsity} "
-            f"| {np.mean(coded):.0f} | {plain(len(photos) / clock.best(work))} |"
+            table_row(
+                [
+                    name,
+                    str(parameters.stride),
+                    str(parameters.sparsity),
+                    f"{np.mean(coded):.0f}",
+                    plain(len(photos) / clock.best(work)),
+                ]
+            )
         )
 
 

@@ -13,6 +13,7 @@ from rsparse.attacks import parse_attack, run_attack
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.models.torch.twin import load_twin
+from rsparse.report.markdown_tables import table_head, table_row
 from rsparse.store.images import to_unit
 
 MODELS = {  # file and preset, by name
@@ -25,8 +26,8 @@ MODELS = {  # file and preset, by name
 def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operations: float) -> None:
     """What a batch takes: its classes, and an attack of one pass and one of ten."""
     attacks = {text: parse_attack(text)[0] for text in ("fgsm:eps=8", "bim:eps=8,steps=10")}
-    print(f"\n| network | batches of {len(photos)} | GFLOP/image | least ms/image | ms/image |")
-    print("|---|---|---|---|---|")
+    columns = [f"batches of {len(photos)}", "GFLOP/image", "least ms/image", "ms/image"]
+    print(f"\n{table_head(['network', *columns])}")
     for name, (file, preset) in MODELS.items():
         path = shared / "models" / file
         if not path.exists():
@@ -56,6 +57,13 @@ def print_networks(clock: Clock, photos: list[np.ndarray], shared: Path, operati
         for what, (needed, work) in works.items():
             seconds = clock.best(work) / len(photos)
             print(
-                f"| {name} | {what} | {needed / 1e9:.3g} | {1000 * needed / operations:.3g} "
-                f"| {1000 * seconds:.3g} |"
+                table_row(
+                    [
+                        name,
+                        what,
+                        f"{needed / 1e9:.3g}",
+                        f"{1000 * needed / operations:.3g}",
+                        f"{1000 * seconds:.3g}",
+                    ]
+                )
             )

@@ -15,6 +15,7 @@ from rsparse.core.engines.torch.grids import Grid
 from rsparse.core.engines.torch.overlap import add_bands
 from rsparse.core.engines.torch.steps import TORCH
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.markdown_tables import table_head, table_row
 
 PATCH, ATOMS = 8, 256
 WHOLE = PurifyParameters(localize=False, stride=1, sparsity=5)
@@ -33,15 +34,28 @@ class Step:
 
 
 def print_steps(clock: Clock, side: int, operations: float, traffic: float) -> None:
-    print("\n| step, at stride 1 and K = 5 | GFLOP/image | GB/image | least ms/image | ms/image |")
-    print("|---|---|---|---|---|")
+    columns = [
+        "step, at stride 1 and K = 5",
+        "GFLOP/image",
+        "GB/image",
+        "least ms/image",
+        "ms/image",
+    ]
+    print(f"\n{table_head(columns)}")
     least, taken, by_memory = 0.0, 0.0, 0.0
     for step in steps(clock.device, side):
         at_best = max(step.operations / operations, step.traffic / traffic)
         seconds = clock.best(step.run) / step.images
         print(
-            f"| {step.name} | {step.operations / 1e9:.3g} | {step.traffic / 1e9:.3g} "
-            f"| {1000 * at_best:.3g} | {1000 * seconds:.3g} |"
+            table_row(
+                [
+                    step.name,
+                    f"{step.operations / 1e9:.3g}",
+                    f"{step.traffic / 1e9:.3g}",
+                    f"{1000 * at_best:.3g}",
+                    f"{1000 * seconds:.3g}",
+                ]
+            )
         )
         if step.is_part:
             least, taken = least + at_best, taken + seconds

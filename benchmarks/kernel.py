@@ -28,6 +28,7 @@ from rsparse.core.engines.cpu import loops
 from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.omp import BLOCK, gram_matrix, in_threads, omp
 from rsparse.core.patches import positions
+from rsparse.report.markdown_tables import table_text
 from rsparse.store.images import Pixels, to_unit
 
 PATCHES, SCIKIT_PATCHES = 20_000, 2_000
@@ -96,7 +97,7 @@ def pursuit(images: list[Pixels], work: Path) -> None:
     columns = ["patches", "ours, CPU-µs a patch", "ours / floor", "correlations alone / floor",
                "NumPy engine / ours", "SPAMS / ours", "scikit-learn / ours",
                "scikit-learn / floor"]  # fmt: skip
-    print(measure.table(columns, rows))
+    print(table_text(columns, rows))
     print("Float32 throughout; scikit-learn by `orthogonal_mp_gram`, its product with the "
           f"dictionary included, over {SCIKIT_PATCHES:,} of the {PATCHES:,} patches. {kernels} Its "
           "`omp` is order-recursive: another greedy rule of the same cost.\n")  # fmt: skip
@@ -158,7 +159,7 @@ def whole_images(image: Pixels, dictionary: Dictionary) -> None:
           "patches, z-score, pursuit, averaging. scikit-learn: the same pipeline with its OMP in "
           "the place of ours.\n")  # fmt: skip
     columns = ["stride", "patches", "CPU ms", "ours / floor", "with scikit-learn / ours"]
-    print(measure.table(columns, rows))
+    print(table_text(columns, rows))
     print("\n".join(targets), "\n")
 
 

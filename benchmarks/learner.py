@@ -22,6 +22,7 @@ from rsparse.core.learning import DictionaryLearner, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.options.learn_dict import LearnParameters
+from rsparse.report.markdown_tables import table_text
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.work.workers import usable_cores
 
@@ -69,7 +70,7 @@ def learners(images: list[Pixels], work: Path, shared: Path | None) -> None:
           f"is in the first column. Error on {HELD_OUT:,} other patches, in % of their energy, by "
           "the K of the coding.\n")  # fmt: skip
     columns = ["learner and objective", "CPU-s", f"/ ours, K={k}", *(f"K={s}" for s in SPARSITIES)]
-    print(measure.table(columns, rows))
+    print(table_text(columns, rows))
     print(measure.target(f"scikit-learn / ours (K={k}), CPU time",
                          learned[scikit[0]][0] / unit_of_time, 15, at_least=True,
                          digits=0))  # fmt: skip
@@ -141,7 +142,7 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
           "measured apart:\n")  # fmt: skip
     rows = [[name, f"{1000 * value:.1f}", f"{100 * value / total:.0f} %"]
             for name, value in parts.items()]  # fmt: skip
-    print(measure.table(["part", "CPU ms an image", "share"], rows))
+    print(table_text(["part", "CPU ms an image", "share"], rows))
 
 
 def _parts(images: list[Pixels]) -> dict[str, float]:

@@ -122,12 +122,6 @@ def rsparse(*arguments: str | Path | int) -> list[str]:
     return [sys.executable, "-m", "rsparse", *map(str, arguments)]
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
 def target(what: str, measured: float, limit: float, *, at_least: bool, digits: int = 2) -> str:
     """One line that says whether a target was met; ``report`` counts them."""
     met = measured >= limit if at_least else measured <= limit

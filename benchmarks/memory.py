@@ -17,6 +17,7 @@ import measure
 import photographs
 
 from rsparse.data import demo_model
+from rsparse.report.markdown_tables import table_text
 from rsparse.work.workers import usable_cores
 
 LIMIT = 600  # MB
@@ -44,7 +45,7 @@ def main() -> None:
         for name, values in peaks.items()
     ]  # fmt: skip
     columns = ["command", *(f"{size:,} images" for size in sizes), "last / first"]
-    print(measure.table(columns, rows))
+    print(table_text(columns, rows))
     for name, values in peaks.items():
         print(measure.target(f"MB of `{name}`, the largest", max(values), LIMIT, at_least=False,
                              digits=0))  # fmt: skip

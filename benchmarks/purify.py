@@ -20,6 +20,7 @@ import photographs
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.markdown_tables import table_text
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.store.records import DICTIONARY, Record
@@ -61,7 +62,7 @@ def one_image(images: list[Pixels], dictionary: Dictionary) -> None:
         [name, f"{1000 * value / len(images):.1f}", f"{value / ours:.2g}×"]
         for name, value in seconds.items()
     ]
-    print(measure.table(["", "CPU ms an image", "/ purify"], rows))
+    print(table_text(["", "CPU ms an image", "/ purify"], rows))
 
 
 def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> None:
@@ -87,7 +88,7 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
           f"images alone need {needed:.1f} s on as many cores. Just before and after, {jobs} "
           f"processes that only count got {share:.0%} of a core each, by which the wall time is "
           "scaled below.\n")  # fmt: skip
-    print(measure.table(["part", "CPU ms an image"], rows))
+    print(table_text(["part", "CPU ms an image"], rows))
     print(measure.target("wall time × the cores given / CPU time of the images",
                          wall * share / needed, 1.3, at_least=False))  # fmt: skip
     print(measure.target("CPU time of the command / of the images",

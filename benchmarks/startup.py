@@ -13,6 +13,8 @@ from functools import partial
 
 import measure
 
+from rsparse.report.markdown_tables import table_text
+
 COMMANDS = ("learn-dict", "localize", "purify", "attack", "classify", "activations", "attention",
             "evaluate", "report", "train", "fetch", "show", "demo", "model show",
             "model tag")  # fmt: skip
@@ -37,7 +39,7 @@ def main() -> None:
     rows = [[f"`{name}`", f"{value:.3f}", f"{value / typer:.1f}×"]
             for name, value in seconds.items()]  # fmt: skip
     print(f"### Starting\n\nCPU seconds, the median of {ROUNDS} runs.\n")
-    print(measure.table(["command", "CPU-s", "/ import typer"], rows))
+    print(table_text(["command", "CPU-s", "/ import typer"], rows))
     slowest = max(value for name, value in seconds.items() if name.startswith("rsparse"))
     print(measure.target("CPU-s of the slowest `--help`", slowest, WANTED, at_least=False), "\n")
 

@@ -21,8 +21,8 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         made = Path(folder) / "demo"
-        for result in run_demo(made):
-            print(f"{result.name}: {result.correct}/{result.total}")
+        for name, share in run_demo(made).items():
+            print(f"{name}: {share.correct}/{share.n}")
         with Image.open(made / "contact-sheet.png") as sheet:
             size = (WIDTH, round(sheet.height * WIDTH / sheet.width))
             small = sheet.resize(size, Image.Resampling.LANCZOS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rsparse.evaluation import statistics
-from rsparse.evaluation.estimates import mean_share, percent, share
+from rsparse.evaluation.estimates import mean_share, percent
 from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
@@ -20,6 +20,7 @@ from rsparse.evaluation.results import (
     Defended,
     Evaluation,
 )
+from rsparse.evaluation.statistics import accuracy
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.table_two import TableTwo, tables_two
 from studies.tables import Row, gain, read_rows
@@ -81,7 +82,7 @@ def beside_paper(subjects: Subjects, plain: Defended) -> Iterator[Row]:
         best = statistics.best_baseline(evaluation, column)
         assert best is not None
         none, start, mine, theirs = (
-            share(evaluation, column, d).value for d in (undefended, plain, ours, best)
+            accuracy(evaluation, column, d).value for d in (undefended, plain, ours, best)
         )
         target = int(paper["RegionSparse"][column.attack])
         anyhow = np.any([evaluation.correct(column, d) for d in evaluation.defenses], axis=0)
@@ -125,7 +126,7 @@ def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]
         yield {
             "name": name,
             "defense": text,
-            "clean": percent(share(evaluation, _clean(evaluation), defense).value),
+            "clean": percent(accuracy(evaluation, _clean(evaluation), defense).value),
             "mean": percent(statistics.mean_attacked(evaluation, defense)),
             **{
                 family: percent(statistics.mean_attacked(evaluation, defense, own))

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import table
 from rsparse.commands.train.retraining import train_on
 from rsparse.defenses import parse_defenses
+from rsparse.report.markdown_tables import table_text
 from rsparse.work.progress import SILENT
 from studies.hardware import Computer, EpochClock, add_options, chosen_computer
 from studies.plans import OURS, dictionaries, model
@@ -46,7 +46,7 @@ def main() -> None:
         for name in options.only
     ]
     print(f"{options.base} on {computer.name}, {computer.jobs} processes")
-    print(table(list(COLUMNS), rows))
+    print(table_text(list(COLUMNS), rows))
 
 
 def _row(

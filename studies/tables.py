@@ -6,16 +6,10 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from rsparse.core.metrics import Estimate
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
-from rsparse.evaluation.estimates import (
-    Estimate,
-    mean_share,
-    paired_difference,
-    per_image,
-    percent,
-    share,
-)
+from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent
 from rsparse.evaluation.results import Column, Defended, Evaluation
 from rsparse.report.subjects import Subjects
 
@@ -61,8 +55,11 @@ def accuracy(subjects: Subjects) -> Iterator[Row]:
             yield {
                 "scenario": name,
                 "defense": defense.text,
-                "clean": percent(share(evaluation, clean, defense).value),
-                **{c.attack: percent(share(evaluation, c, defense).value) for c in columns},
+                "clean": percent(statistics.accuracy(evaluation, clean, defense).value),
+                **{
+                    c.attack: percent(statistics.accuracy(evaluation, c, defense).value)
+                    for c in columns
+                },
                 "mean": percent(mean_share(evaluation, defense, columns).value),
             }
 
@@ -78,7 +75,7 @@ def defenses(subjects: Subjects) -> Iterator[Row]:
             yield {
                 "scenario": scenario,
                 "defense": defense.text,
-                **_with_interval("clean", share(evaluation, clean, defense)),
+                **_with_interval("clean", statistics.accuracy(evaluation, clean, defense)),
                 **_with_interval("attacked", mean_share(evaluation, defense, columns)),
                 "worst_case": percent(worst.mean()),
                 **_difference(evaluation, defense, best, columns),
@@ -92,7 +89,7 @@ def means(evaluation: Evaluation) -> Iterator[Row]:
     for defense in evaluation.defenses:
         yield {
             "defense": defense.text,
-            "clean": percent(share(evaluation, clean, defense).value),
+            "clean": percent(statistics.accuracy(evaluation, clean, defense).value),
             "attacked": percent(statistics.mean_attacked(evaluation, defense)),
         }
 

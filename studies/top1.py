@@ -37,7 +37,7 @@ def main() -> None:
             labels=shared / "photos" / "labels.csv",
         )  # fmt: skip
         each = 1000 * (time.perf_counter() - start) / outcome.done
-        value, low, high = outcome.accuracy()
+        value, low, high = outcome.accuracy().numbers
         top5 = sum(row.label in row.classes[:5] for row in outcome.predictions) / outcome.done
         rows.append({
             "model": file, "top1": percent(value), "low": percent(low), "high": percent(high),

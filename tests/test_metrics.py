@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from rsparse.core.metrics import dissimilarity, l2_distance, linf_distance, wilson_interval
+from rsparse.core.metrics import (
+    dissimilarity,
+    l2_distance,
+    linf_distance,
+    share_of,
+    wilson_interval,
+)
 from tests.refusals import refused
 
 
@@ -85,3 +91,15 @@ def test_impossible_counts_are_refused() -> None:
         wilson_interval(4, 3)
     with refused("confidence: expected a number between 0 and 1, got 95"):
         wilson_interval(1, 3, confidence=95)
+
+
+def test_a_share_carries_its_interval_and_its_counts() -> None:
+    share = share_of(3, 4)
+    assert share.numbers == (0.75, *wilson_interval(3, 4))
+    assert (share.correct, share.n) == (3, 4)
+
+
+def test_a_share_of_nothing_is_not_known() -> None:
+    share = share_of(0, 0)
+    assert np.isnan(share.value)
+    assert share.numbers[1:] == (0, 1)

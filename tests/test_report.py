@@ -169,7 +169,7 @@ class TestEstimates:
     def test_a_paired_difference_of_known_spread(self):
         found = paired_difference(np.array([1.0, 0, 1, 0]), np.zeros(4))
         half = 3.182446 * np.sqrt(1 / 3) / 2  # Student's t of 3 degrees of freedom
-        assert found == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+        assert found.numbers == pytest.approx((0.5, 0.5 - half, 0.5 + half))
 
     def test_numbers_are_written_as_people_write_them(self):
         assert percent(0.8126) == "81.3"

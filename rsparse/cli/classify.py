@@ -87,9 +87,8 @@ def accuracy_text(outcome: ClassifyOutcome) -> str:
     accuracy = outcome.accuracy()
     if accuracy is None:
         return "not known without labels"
-    value, low, high = (f"{100 * share:.1f}" for share in accuracy)
-    right = f"{outcome.n_correct} of {outcome.n_labelled}"
-    return f"{value} % ({right}; 95 % interval {low}–{high} %)"
+    value, low, high = (f"{100 * x:.1f}" for x in accuracy.numbers)
+    return f"{value} % ({accuracy.correct} of {accuracy.n}; 95 % interval {low}–{high} %)"
 
 
 def _predictions_text(outcome: ClassifyOutcome) -> str:

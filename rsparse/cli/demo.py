@@ -33,17 +33,17 @@ def demo(
     with progress_bar() as progress:
         results = run_demo(output, jobs=jobs, overwrite=overwrite, progress=progress)
     table(
-        f"top-1 accuracy of the embedded classifier, attack {ATTACK}, {results[0].total} "
+        f"top-1 accuracy of the embedded classifier, attack {ATTACK}, {results['benign'].n} "
         "photographs it has not seen",
         ["photographs", "right", "accuracy", "95 % interval"],
         [
             [
-                result.name,
-                f"{result.correct}/{result.total}",
-                f"{result.accuracy:.0%}",
-                "{:.0%} to {:.0%}".format(*result.interval),
+                name,
+                f"{share.correct}/{share.n}",
+                f"{share.value:.0%}",
+                f"{share.low:.0%} to {share.high:.0%}",
             ]
-            for result in results
+            for name, share in results.items()
         ],
     )
     console = stderr()
@@ -53,13 +53,13 @@ def demo(
         console.print(f"  {output / name}", markup=False)
     if as_json:
         sets = {
-            result.name: {
-                "correct": result.correct,
-                "total": result.total,
-                "accuracy": result.accuracy,
-                "interval_95": list(result.interval),
+            name: {
+                "correct": share.correct,
+                "total": share.n,
+                "accuracy": share.value,
+                "interval_95": [share.low, share.high],
             }
-            for result in results
+            for name, share in results.items()
         }
         typer.echo(to_json({"output": str(output), "contact_sheet": str(sheet), "sets": sets}))
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsparse.core.metrics import wilson_interval
+from rsparse.core.metrics import Estimate, share_of
 from rsparse.defended.classifier import DefendedClassifier
 from rsparse.defended.judging import JudgeStep
 from rsparse.defenses import NoDefense, Resources
@@ -40,12 +40,9 @@ class ClassifyOutcome(Outcome):
     n_correct: int = 0
     predictions: list[Prediction] | None = None
 
-    def accuracy(self) -> tuple[float, float, float] | None:
-        """Share of right predictions with its 95 % Wilson interval, where labels are known."""
-        if not self.n_labelled:
-            return None
-        low, high = wilson_interval(self.n_correct, self.n_labelled)
-        return self.n_correct / self.n_labelled, low, high
+    def accuracy(self) -> Estimate | None:
+        """Share of right predictions, where labels are known."""
+        return share_of(self.n_correct, self.n_labelled) if self.n_labelled else None
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -53,10 +50,10 @@ class ClassifyOutcome(Outcome):
         found: dict[str, Any] = {"labels": self.label_origin, "accuracy": None}
         if accuracy is not None:
             found["accuracy"] = {
-                "value": accuracy[0],
-                "interval_95": list(accuracy[1:]),
-                "correct": self.n_correct,
-                "labelled": self.n_labelled,
+                "value": accuracy.value,
+                "interval_95": [accuracy.low, accuracy.high],
+                "correct": accuracy.correct,
+                "labelled": accuracy.n,
             }
         content = {**super().as_json(), **found}
         if self.predictions is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.commands.show import read_record
 from rsparse.core.localization import draw_outline
-from rsparse.core.metrics import wilson_interval
+from rsparse.core.metrics import Estimate, share_of
 from rsparse.data import demo_model, demo_photos
 from rsparse.errors import InputError
 from rsparse.options.activations import ActivationParameters
@@ -45,32 +44,18 @@ SETS = {
 MAX_ROWS = 8
 
 
-@dataclass(frozen=True)
-class SetResult:
-    """How many photographs of one set the classifier gets right, with a 95 % interval."""
-
-    name: str
-    correct: int
-    total: int
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right predictions."""
-        return self.correct / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy."""
-        return wilson_interval(self.correct, self.total)
-
-
 def run_demo(
     output: Path, *, jobs: int = 0, overwrite: bool = False, progress: Progress = SILENT
-) -> list[SetResult]:
+) -> dict[str, Estimate]:
     """Learn a dictionary, attack, purify, classify and explain; draw ``contact-sheet.png``.
 
     A step whose artifact is there already is passed over, so that an interrupted demo goes on
     where it stopped; ``overwrite`` does all of it anew.
+
+    Returns
+    -------
+    dict of str to Estimate
+        For each set of photographs the share that the classifier gets right.
 
     Raises
     ------
@@ -80,11 +65,8 @@ def run_demo(
     _make_artifacts(output, jobs, overwrite, progress)
     predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
     write_atomic(output / "contact-sheet.png", encode_png(_draw_sheet(output, predictions)))
-    return [
-        SetResult(title, sum(_is_right(row) for row in predictions[name].values()), len(photos))
-        for title, name in SETS.items()
-        for photos in (predictions[name],)
-    ]
+    right = {name: [_is_right(row) for row in rows.values()] for name, rows in predictions.items()}
+    return {title: share_of(sum(right[name]), len(right[name])) for title, name in SETS.items()}
 
 
 def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress) -> None:

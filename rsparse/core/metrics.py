@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -109,3 +110,35 @@ def _norms(arrays: NDArray[np.float64]) -> NDArray[np.float64]:
 def _flat(arrays: NDArray[np.float64]) -> NDArray[np.float64]:
     """One row per image; unlike ``-1``, this also works without images."""
     return arrays.reshape(len(arrays), math.prod(arrays.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval: a share of answers, or a difference of shares.
+
+    Attributes
+    ----------
+    value : float
+        NaN where nothing is known of it.
+    low, high : float
+        The ends of its interval.
+    correct, n : int
+        Of a share: how many of how many answers; otherwise 0.
+    """
+
+    value: float
+    low: float
+    high: float
+    correct: int = 0
+    n: int = 0
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """The value and the ends of its interval."""
+        return self.value, self.low, self.high
+
+
+def share_of(correct: int, n: int) -> Estimate:
+    """The share of ``correct`` in ``n`` answers, with Wilson's interval; NaN where n is 0."""
+    low, high = wilson_interval(correct, n)
+    return Estimate(correct / n if n else float("nan"), low, high, correct, n)

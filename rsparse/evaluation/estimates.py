@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.metrics import wilson_interval
+from rsparse.core.metrics import Estimate, wilson_interval
 from rsparse.evaluation.results import Column, Defended, Evaluation
-from rsparse.evaluation.statistics import accuracy, tried_behind
+from rsparse.evaluation.statistics import tried_behind
 
 Floats = NDArray[np.float64]
-
-
-class Estimate(NamedTuple):
-    """A share, or a difference of shares, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def share(evaluation: Evaluation, column: Column, defense: Defended) -> Estimate:
-    """Accuracy under an attack, with Wilson's interval; NaN where it was not tried."""
-    found = accuracy(evaluation, column, defense)
-    return Estimate(found.value, found.low, found.high)
 
 
 def per_image(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Floats:

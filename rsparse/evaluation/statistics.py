@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.metrics import wilson_interval
+from rsparse.core.metrics import Estimate, share_of
 from rsparse.errors import InputError
 from rsparse.evaluation.results import (
     CLEAN,
@@ -29,28 +28,12 @@ from rsparse.evaluation.results import (
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Share:
-    """``correct`` of ``n`` images, with the 95 % Wilson interval of their share."""
-
-    correct: int
-    n: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float:
-        """The share itself, in [0, 1]; NaN where there are no images."""
-        return self.correct / self.n if self.n else math.nan
+def share(flags: Flags) -> Estimate:
+    """The share of flags (n,) that are set; of none it is NaN and its interval everything."""
+    return share_of(int(np.count_nonzero(flags)), len(flags))
 
 
-def share(flags: Flags) -> Share:
-    """How many flags (n,) are set; of none the share is NaN and its interval everything."""
-    correct = int(np.count_nonzero(flags))
-    return Share(correct, len(flags), *wilson_interval(correct, len(flags)))
-
-
-def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Share:
+def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Estimate:
     """Top-1 accuracy under an attack behind a defense; of no images where it was not tried."""
     if evaluation.trial_against(column, defense) is None:
         return share(np.zeros(0, bool))

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rsparse.evaluation.estimates import Estimate, number, percent
+from rsparse.core.metrics import Estimate
+from rsparse.evaluation.estimates import number, percent
 
 # Okabe & Ito's colours, which are safe for colour-blind readers; each series also has a marker.
 INKS = {
@@ -219,7 +220,7 @@ def _line(axes: Any, series: Series, shift: float) -> None:
     """Draw one series, shifted so that markers and intervals of different series do not overlap."""
     ink = INKS[series.style]
     x = np.array(series.x)
-    y, low, high = 100 * np.array(series.y).T
+    y, low, high = 100 * np.array([share.numbers for share in series.y]).T
     if series.style == "faint":
         axes.plot(x, y, color=ink, linewidth=0.8, zorder=1.5, label="_" + series.label)
         return
@@ -249,7 +250,7 @@ def _draw_bars(axes: Any, chart: Bars) -> None:
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set_axisbelow(True)
     for row, (label, style, estimate) in enumerate(chart.rows):
-        value, low, high = (100 * share for share in estimate)
+        value, low, high = (100 * share for share in estimate.numbers)
         ink = INKS[style]
         axes.barh(row, value, height=0.3, color=ink, alpha=0.85, linewidth=0)
         axes.plot([low, high], [row, row], color=INKS["none"], linewidth=1.1)
@@ -276,7 +277,7 @@ def _draw_ratios(axes: Any, chart: Ratios) -> None:
     axes.axhline(1, color=INKS["axis"], linewidth=1)
     for series in chart.series:
         ink = INKS[series.style]
-        y, low, high = np.array(series.y).T
+        y, low, high = np.array([share.numbers for share in series.y]).T
         axes.fill_between(series.x, low, high, color=ink, alpha=0.16, linewidth=0)
         axes.plot(
             series.x,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.estimates import Estimate, mean_share, number, percent, share
+from rsparse.core.metrics import Estimate
+from rsparse.evaluation.estimates import mean_share, number, percent
 from rsparse.evaluation.results import TRANSFER, Column, Defended
-from rsparse.evaluation.statistics import tried_behind
+from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
 
@@ -105,12 +106,12 @@ def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
         tried = [pair for pair in columns if tried_behind(evaluation, defense, pair[1:])]
         if not tried_behind(evaluation, defense, family.columns):
             continue
-        estimates = [share(evaluation, column, defense) for _, column in tried]
+        estimates = [accuracy(evaluation, column, defense) for _, column in tried]
         x = tuple(strength for strength, _ in tried)
         style = styles.get(defense.text, "faint")
         series.append(Series(defense.text, style, x, tuple(estimates)))
         for strength, estimate in zip(x, estimates, strict=True):
-            rows.append((defense.text, strength, *estimate, len(evaluation.names)))
+            rows.append((defense.text, strength, *estimate.numbers, len(evaluation.names)))
     series.sort(key=lambda line: list(styles).index(line.label) if line.label in styles else 99)
     label = STRENGTHS.get(family.strength_name, family.strength_name or "strength")
     header = ("defense", family.strength_name or "strength", "accuracy", "low", "high", "n")
@@ -141,7 +142,7 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
     evaluation = subjects.evaluation
     styles = styles_of(subjects, family.scenario if group != ACROSS else subjects.main_scenario)
     tried = [d for d in evaluation.defenses if tried_behind(evaluation, d, [column])]
-    rows = [(d, share(evaluation, column, d)) for d in tried]
+    rows = [(d, accuracy(evaluation, column, d)) for d in tried]
     drawn = [(d.text, styles[d.text], estimate) for d, estimate in rows if d.text in styles]
     drawn.sort(key=lambda row: list(styles).index(row[0]))
     strength = "" if column.strength is None else f"{column.strength_name} = {column.strength:g}"
@@ -154,7 +155,7 @@ def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Fig
         _describe_bars(drawn),
         Bars(tuple(drawn)),
         (*COLUMN_KEY, "defense", "accuracy", "low", "high", "n"),
-        tuple((*evaluation.column_against(column, d).key, d.text, *e, n) for d, e in rows),
+        tuple((*evaluation.column_against(column, d).key, d.text, *e.numbers, n) for d, e in rows),
     )
 
 
@@ -193,7 +194,7 @@ def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column
         _describe_bars(drawn),
         Bars(tuple(drawn)),
         ("defense", "accuracy", "low", "high", "columns", "n"),
-        tuple((d.text, *estimate, len(columns), n) for d, estimate in rows),
+        tuple((d.text, *estimate.numbers, len(columns), n) for d, estimate in rows),
     )
 
 
@@ -224,7 +225,9 @@ def activation_figure(
     for (label, values), style in zip(ratios, ("none", "ours", "b1"), strict=False):
         estimates = [_quartiles(column) for column in values.T]
         series.append(Series(label, style, tuple(map(float, depth)), tuple(estimates)))
-        rows += [(label, int(d), *e, len(values)) for d, e in zip(depth, estimates, strict=True)]
+        rows += [
+            (label, int(d), *e.numbers, len(values)) for d, e in zip(depth, estimates, strict=True)
+        ]
     last = "; ".join(f"{line.label}: {line.y[-1].value:.2f} in the last layer" for line in series)
     return Figure(
         ACTIVATION,
@@ -263,4 +266,4 @@ def figures_of(subjects: Subjects) -> list[Figure]:
 def matrix(subjects: Subjects, columns: Sequence[Column]) -> list[tuple[Defended, list[Estimate]]]:
     """The accuracy of every defense in every column."""
     evaluation = subjects.evaluation
-    return [(d, [share(evaluation, c, d) for c in columns]) for d in evaluation.defenses]
+    return [(d, [accuracy(evaluation, c, d) for c in columns]) for d in evaluation.defenses]

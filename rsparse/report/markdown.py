@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rsparse.errors import one_line
 from rsparse.report import tables
+from rsparse.report.markdown_tables import escaped, table_head, table_row
 from rsparse.report.page import OUTCOMES, basis, names_digest, sorted_checks
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
@@ -19,23 +19,23 @@ def render_markdown(subjects: Subjects) -> str:
 
 def _lines(subjects: Subjects) -> Iterator[str]:
     evaluation = subjects.evaluation
-    yield f"# {_cell(evaluation.model)} under attack"
+    yield f"# {escaped(evaluation.model)} under attack"
     for verdict in verdicts(subjects):
-        yield from ("", " ".join(_cell(sentence) for sentence in verdict.sentences))
+        yield from ("", " ".join(escaped(sentence) for sentence in verdict.sentences))
     for scenario in subjects.scenarios:
         yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, of {basis(subjects)}.")
-        yield from table_lines(tables.overview(subjects, scenario))
+        yield from _table(tables.overview(subjects, scenario))
     for family in subjects.families:
         benign = subjects.clean_of(family.scenario)
         clean = [] if benign is None else [benign]
         heads = ["clean"] * len(clean) + [tables.strength_head(c) for c in family.columns]
         title = f"{family.title}, {family.scenario}"
         yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
-        yield from table_lines(tables.by_column(subjects, [*clean, *family.columns], heads))
+        yield from _table(tables.by_column(subjects, [*clean, *family.columns], heads))
     for two in tables_two(subjects):
         yield from _heading(f"Table II, {two.scenario}", f"Top-1 in %, of {basis(subjects)}.")
-        yield from table_lines(two.table)
-        yield from ("", _cell(f"{two.note} {two.order}"))
+        yield from _table(two.table)
+        yield from ("", escaped(f"{two.note} {two.order}"))
     yield from _heading("Checks", "" if evaluation.checks else "None was run.")
     if evaluation.checks:
         yield from _rows(
@@ -49,18 +49,18 @@ def _lines(subjects: Subjects) -> Iterator[str]:
     yield from _heading(
         "Attacks as carried out", f"After rounding to 8 bits, of {basis(subjects)}."
     )
-    yield from table_lines(tables.attacks(subjects))
+    yield from _table(tables.attacks(subjects))
     yield from _heading("Provenance", f"By {evaluation.record['generator']}.")
     yield f"SHA-256 of the images' names, one a line: `{names_digest(subjects)}`"
 
 
 def _heading(title: str, text: str) -> Iterator[str]:
-    yield from ("", f"## {_cell(title)}", "")
+    yield from ("", f"## {escaped(title)}", "")
     if text:
         yield from (text, "")
 
 
-def table_lines(table: tables.Table) -> Iterator[str]:
+def _table(table: tables.Table) -> Iterator[str]:
     """The lines of one table."""
     rows = [[_value(value) for value in row] for row in table.rows]
     yield from _rows(table.header, rows, table.numeric)
@@ -69,17 +69,10 @@ def table_lines(table: tables.Table) -> Iterator[str]:
 def _rows(
     header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]
 ) -> Iterator[str]:
-    yield "| " + " | ".join(map(_cell, header)) + " |"
-    yield "|" + "|".join("--:" if right else "---" for right in numeric) + "|"
+    yield table_head([escaped(cell) for cell in header], numeric)
     for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
+        yield table_row([escaped(cell) for cell in row])
 
 
 def _value(value: tables.Value) -> str:
     return f"{value.text} ({value.note})" if value.note else value.text
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is, and that leaves a table's rows alone."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in one_line(text))
-    return escaped.replace("&", "&amp;")

@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
-from rsparse.evaluation.estimates import share
 from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
@@ -18,7 +17,7 @@ from rsparse.evaluation.results import (
     Column,
     Defended,
 )
-from rsparse.evaluation.statistics import mcnemar, tried_behind
+from rsparse.evaluation.statistics import accuracy, mcnemar, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head
 
@@ -111,7 +110,7 @@ class TableTwo:
         lines = [
             (
                 Value(name, name),
-                *(share_value(share(evaluation, pair[s], defense)) for pair in self.columns),
+                *(share_value(accuracy(evaluation, pair[s], defense)) for pair in self.columns),
             )
             for name, s, defense in self.rows
         ]

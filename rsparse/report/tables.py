@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rsparse.core.metrics import Estimate
 from rsparse.evaluation.estimates import (
-    Estimate,
     interval,
     mean_share,
     number,
@@ -17,11 +17,9 @@ from rsparse.evaluation.estimates import (
     per_image,
     percent,
     points,
-    share,
 )
 from rsparse.evaluation.results import Column, Defended
-from rsparse.evaluation.statistics import share as flag_share
-from rsparse.evaluation.statistics import tried_behind
+from rsparse.evaluation.statistics import accuracy, share, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
 
@@ -79,10 +77,10 @@ def overview(subjects: Subjects, scenario: str) -> Table:
     reference = None if best is None else per_image(evaluation, best, columns)
     rows = []
     for defense in evaluation.defenses:
-        worst = flag_share(worst_flags(subjects, defense, scenario)).value
+        worst = share(worst_flags(subjects, defense, scenario)).value
         row = [Value(defense.text, defense.text)]
         if clean is not None:
-            row.append(share_value(share(evaluation, clean, defense)))
+            row.append(share_value(accuracy(evaluation, clean, defense)))
         row.append(share_value(mean_share(evaluation, defense, columns)))
         row.append(Value(percent(worst), worst))
         if reference is not None:
@@ -121,7 +119,7 @@ def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str
     """Top-1 accuracy of every defense in each of ``columns``."""
     evaluation = subjects.evaluation
     rows = [
-        [Value(d.text, d.text), *(share_value(share(evaluation, c, d)) for c in columns)]
+        [Value(d.text, d.text), *(share_value(accuracy(evaluation, c, d)) for c in columns)]
         for d in evaluation.defenses
     ]
     return Table(

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.metrics import Estimate
 from rsparse.evaluation.estimates import (
-    Estimate,
     interval,
     mean_share,
     paired_difference,
     per_image,
     percent,
     points,
-    share,
 )
 from rsparse.evaluation.results import CLEAN, Check, Defended
-from rsparse.evaluation.statistics import mcnemar, tried_behind, worst_case
-from rsparse.evaluation.statistics import share as flag_share
+from rsparse.evaluation.statistics import accuracy, mcnemar, share, tried_behind, worst_case
 from rsparse.report.subjects import Subjects
 
 
@@ -73,7 +71,8 @@ def _what_was_kept(subjects: Subjects, scenario: str) -> str:
         text = f"{percent(mean.value)} % of the images are classified rightly on average "
         text += f"({interval(mean)} %)"
         if clean is not None:
-            text += f", and {percent(share(evaluation, clean, defense).value)} % before any attack"
+            before = accuracy(evaluation, clean, defense)
+            text += f", and {percent(before.value)} % before any attack"
         return text
 
     undefended = subjects.undefended
@@ -176,16 +175,14 @@ def _worst(subjects: Subjects, scenario: str) -> str:
     if judged is None:
         return ""
     ours = worst_flags(subjects, judged, scenario)
-    text = f"; {percent(flag_share(ours).value)} % stay right whichever of the attacks is chosen"
+    text = f"; {percent(share(ours).value)} % stay right whichever of the attacks is chosen"
     if best is None:
         return text
     other = worst_flags(subjects, best, scenario)
     if len(ours) != len(other):
         return text
     p = mcnemar(ours, other)
-    return (
-        f"{text}, {percent(flag_share(other).value)} % behind {best.text} (McNemar p {p_value(p)})"
-    )
+    return f"{text}, {percent(share(other).value)} % behind {best.text} (McNemar p {p_value(p)})"
 
 
 def worst_flags(subjects: Subjects, defense: Defended, scenario: str) -> NDArray[np.bool_]:
@@ -220,7 +217,7 @@ def key_numbers(subjects: Subjects) -> list[KeyNumber]:
         if defense is not None:
             found.append(_key(label, mean_share(evaluation, defense, columns), defense.text))
     if subjects.clean is not None and subjects.judged is not None:
-        clean = share(evaluation, subjects.clean, subjects.judged)
+        clean = accuracy(evaluation, subjects.clean, subjects.judged)
         found.append(_key("clean images", clean, subjects.judged.text))
     return found
 
