@@ -213,16 +213,17 @@ def test_too_few_patches(assert_error, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--sparsity", 0), "sparsity: expected a whole number from 1 to 1024, or auto, got 0"),
-        (("--stride", 65), "stride: expected a whole number from 1 to 64, or auto, got 65"),
+        (("--sparsity", 0), "sparsity: expected a whole number from 1 to 1024, got 0"),
+        (("--stride", 65), "stride: expected a whole number from 1 to 64, got 65"),
         (("--feather", -1), "feather: expected a number from 0 to 256, got -1.0"),
         (("--feather", "nan"), "feather: expected a number from 0 to 256, got nan"),
         (("--keep-contours", "some"), "keep-contours: expected one of largest, all, got 'some'"),
         (("--bilateral-sigma-color", 0),
          "bilateral-sigma-color: expected a number above 0 up to 1000, got 0.0"),
-        (("--masks", "gone"), "gone: no such file or folder"),
-        (("--masks", "gone", "--no-localize"),
-         "--masks and --no-localize exclude each other; give one of them"),
+        (("--sparsity", 2, "--masks", "gone"), "gone: no such file or folder"),
+        (("--sparsity", 2, "--masks", "gone", "--no-localize"),
+         "--masks: regionsparse-sparsity=2-localize=false has no object region; give --sparsity K "
+         "without --no-localize, or a defense that holds regionsparse without localize=no"),
     ],
 )  # fmt: skip
 def test_options_of_purify_out_of_range(assert_error, pictures, dict_file, options, message):
@@ -232,7 +233,8 @@ def test_options_of_purify_out_of_range(assert_error, pictures, dict_file, optio
 
 def test_masks_that_are_missing_or_of_another_size(assert_error, pictures, dict_file, tmp_path):
     masks = place(tmp_path / "masks", "z.png", encode_png(make_picture(0))).parent
-    arguments = ("purify", pictures / "a.png", "--dict", dict_file, "--masks", masks)
+    options = ("--sparsity", 2, "--dict", dict_file, "--masks", masks)
+    arguments = ("purify", pictures / "a.png", *options)
     assert_error(f"{pictures / 'a.png'}: has no mask named 'a'", *arguments)
     place(masks, "a.png", encode_png(make_picture(0, 9, 8)))
     assert_error(f"{pictures / 'a.png'}: is 56×48 pixels, its mask 8×9", *arguments)
