@@ -17,6 +17,7 @@ from update_docs import command_paths
 
 from rsparse import __version__
 from rsparse.data import demo_model, demo_photos
+from rsparse.defenses.policy import policy_names
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -91,6 +92,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "rsparse/data/LICENSES.md",
         "rsparse/data/photos/crops.csv",
         *(f"rsparse/report/templates/{name}" for name in TEMPLATES),
+        *(f"rsparse/defenses/policies/{name}.toml" for name in policy_names()),
     } <= names
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/rsparse/data/LICENSES.md"} <= names
     shipped = demo_photos("test").parent.rglob("*.png")

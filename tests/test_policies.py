@@ -15,9 +15,12 @@ import rsparse
 from rsparse.defenses import RegionSparse, Rule, parse_defense, parse_defenses
 from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.evaluation.plan_file import read_plan
+from rsparse.evaluation.results import Defended
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.subjects import find_subjects
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import REPOSITORY, tree_of
+from tests.evaluations import make_evaluation
 from tests.refusals import refused
 
 MINE = """about = "As mild as can be."
@@ -94,21 +97,11 @@ class TestBuiltIn:
         text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
         table = text.split("## The default policy")[1].split("\n\n")[1].splitlines()[2:]
         rules = load_policy("default").defense.rules
-        assert len(table) == len(rules)
-        for row, rule in zip(table, rules, strict=True):
-            bounds, done = row.strip("| ").split(" | ")
-            numbers = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", bounds)]
-            assert numbers == list(rule.bounds().values())
-            if rule.defense.name == "none":
-                assert done.startswith("nothing")
-                continue
-            strides = [int(word) for word in re.findall(r"stride (\d+)", done)]
-            atoms = [int(word) for word in re.findall(r"(?:K = |at most )(\d+)", done)]
-            assert (strides, atoms) == ([rule.defense.stride], [rule.defense.sparsity])
-            if rule.defense.min_correlation:
-                assert f"more than {rule.defense.min_correlation:g}" in done
-            assert rule.defense.prefilter
-            assert not rule.defense.localize
+        rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table]
+        assert [row[-1] for row in rows] == [rule.defense.in_words for rule in rules]
+        numbers = [re.findall(r"below ([\d.]+)", " ".join(row[:-1])) for row in rows]
+        bounds = [list(rule.bounds().values()) for rule in rules]
+        assert [[float(number) for number in row] for row in numbers] == bounds
 
 
 class TestSpec:
@@ -423,3 +416,40 @@ class TestOldDictionary:
         levels = {**OLD_DEFAULT, name: values}
         path = old({key: value for key, value in levels.items() if value is not None})
         assert_error(f"{path}: {line}", "policy", "show", path)
+
+
+def test_masks_take_the_place_of_localization_in_a_policy_s_rules(
+    run_cli, noisy, dict_file, small_dictionary, tmp_path
+):
+    half = np.zeros((40, 40), dtype=np.uint8)
+    half[:, :20] = 255
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("noise", "ramp"):
+        (masks / f"{name}.png").write_bytes(encode_png(half))
+    out = tmp_path / "out"
+    options = ("--dict", dict_file, "--policy", "paper", "--masks", masks, "-o", out)
+    assert run_cli("purify", noisy, *options).exit_code == 0
+    image = decode_image((noisy / "noise.png").read_bytes(), noisy)
+    expected = rsparse.purify(image, small_dictionary, PurifyParameters(), mask=half > 127)
+    np.testing.assert_array_equal(decode_image((out / "noise.png").read_bytes(), out), expected)
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_ours"),
+    [
+        ([{"defense": {"name": "jpeg", "quality": 40}}], False),
+        ([{"noise_below": 2.0, "defense": {"name": "none"}},
+          {"defense": {"name": "regionsparse", "sparsity": 1}}], True),
+    ],
+)  # fmt: skip
+def test_a_policy_that_holds_regionsparse_is_no_baseline(rules, is_ours):
+    defended = Defended("policy-x", "policy", {"name": "policy", "policy": "x", "rules": rules})
+    assert (defended.is_ours, defended.is_baseline) == (is_ours, not is_ours)
+
+
+def test_a_report_is_about_the_first_policy_that_holds_regionsparse():
+    defenses = (("none", "none"), ("jpeg-quality=75", "jpeg"), ("policy-default", "policy"))
+    subjects = find_subjects(make_evaluation(12, defenses=defenses))
+    assert subjects.judged.text == "policy-default"
+    assert [defense.text for defense in subjects.ablations] == ["policy-default"]

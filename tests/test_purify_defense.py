@@ -147,6 +147,10 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
          "rsparse policy show paper --toml > mine.toml", ("--policy", "paper", "--sparsity", 2)),
         ("--stride goes with --sparsity K, such as --sparsity 2, or set it in a copy of a policy: "
          "rsparse policy show default --toml > mine.toml", ("--stride", 2)),
+        ("--keep-background goes with --sparsity K, such as --sparsity 2, or set it in a copy of a "
+         "policy: rsparse policy show default --toml > mine.toml", ("--keep-background",)),
+        ("--no-localize and --defense exclude each other; an option of regionsparse is written "
+         "--defense regionsparse:localize=…", ("--defense", "regionsparse", "--no-localize")),
         ("--no-localize goes with --sparsity K, such as --sparsity 2, or set it in a copy of a "
          "policy: rsparse policy show default --toml > mine.toml", ("--no-localize",)),
         ("regionsparse needs a dictionary: --dict dict.h5", ("--defense", "jpeg+regionsparse")),

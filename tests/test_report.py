@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsparse.commands.report import defense_of
+from rsparse.defenses import defense_of
 from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
 from rsparse.pictures.charts import INKS, svg
@@ -283,7 +283,13 @@ def test_the_page_names_what_is_missing():
 def test_a_defense_comes_back_from_its_record():
     from rsparse.defenses import defense_text, parse_defense
 
-    for text in ("jpeg:quality=20", "bilateral+jpeg:quality=40", "regionsparse:sparsity=3", "none"):
+    for text in (
+        "jpeg:quality=20",
+        "bilateral+jpeg:quality=40",
+        "regionsparse:sparsity=3",
+        "none",
+        "policy:default",
+    ):
         (defense,) = parse_defense(text)
         assert defense_of(defense.as_record()) == defense
         assert defense_text(defense_of(defense.as_record())) == defense_text(defense)

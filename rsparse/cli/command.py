@@ -114,12 +114,13 @@ def _input_options_of(values: Values) -> InputOptions:
     return read_input_options({name.replace("_", "-"): word for name, word in values.items()})
 
 
-def given_options(context: typer.Context, *kinds: type[Parameters]) -> list[str]:
-    """The options of some parameter sets that the user has written: ``--name`` or ``--no-name``."""
-    given = []
-    for name in [field.name for kind in kinds for field in dataclasses.fields(kind)]:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
-            no = "no-" if context.params[name] is False else ""
-            given.append(f"--{no}{name.replace('_', '-')}")
+def given_options(context: typer.Context, *kinds: type[Parameters]) -> dict[str, str]:
+    """The options of some parameter sets that the user has written, each with its field's name."""
+    fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    given = {}
+    for param in context.command.params:
+        source = context.get_parameter_source(param.name or "")
+        if param.name in fields and source is not None and source.name != "DEFAULT":
+            is_off = param.secondary_opts and context.params[param.name] is False
+            given[(param.secondary_opts if is_off else param.opts)[0]] = param.name
     return given

@@ -108,7 +108,7 @@ def purify(
 
 
 def _defense(
-    spec: str | None, policy: str | None, given: list[str], values: dict[str, Any]
+    spec: str | None, policy: str | None, given: dict[str, str], values: dict[str, Any]
 ) -> Defense:
     """The one defense of this run: a spec's, RegionSparse with the plain options, or a policy.
 
@@ -119,20 +119,8 @@ def _defense(
     """
     if spec is not None and policy is not None:
         raise InputError("--policy and --defense exclude each other; give one of them")
-    if given and spec is not None:
-        raise InputError(
-            f"{given[0]} and --defense exclude each other; an option of regionsparse is written "
-            f"--defense regionsparse:{given[0].removeprefix('--').removeprefix('no-')}=…"
-        )
-    if given and (policy is not None or "--sparsity" not in given):
-        copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
-        raise InputError(
-            f"{given[0]} and --policy exclude each other; set it in the rules of a copy: {copy}"
-            if policy is not None
-            else f"{given[0]} goes with --sparsity K, such as --sparsity {RegionSparse.sparsity}, "
-            f"or set it in a copy of a policy: {copy}"
-        )
     if given:
+        _refuse_mixed(spec, policy, given)
         return RegionSparse(**values)
     if spec is None:
         return load_policy(policy or DEFAULT_POLICY).defense
@@ -140,6 +128,26 @@ def _defense(
     if len(defenses) > 1:
         raise InputError(f"--defense {spec!r}: gives {len(defenses)} defenses, one run takes one")
     return defenses[0]
+
+
+def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -> None:
+    """Refuse options of RegionSparse beside another defense or policy, or without its sparsity."""
+    option, field = next(iter(given.items()))
+    if spec is not None:
+        raise InputError(
+            f"{option} and --defense exclude each other; an option of regionsparse is written "
+            f"--defense regionsparse:{field.replace('_', '-')}=…"
+        )
+    copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
+    if policy is not None:
+        raise InputError(
+            f"{option} and --policy exclude each other; set it in the rules of a copy: {copy}"
+        )
+    if "--sparsity" not in given:
+        raise InputError(
+            f"{option} goes with --sparsity K, such as --sparsity {RegionSparse.sparsity}, or set "
+            f"it in a copy of a policy: {copy}"
+        )
 
 
 def default_output(images: list[Path], suffix: str) -> Path:
