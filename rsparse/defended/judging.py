@@ -66,7 +66,7 @@ class JudgedImage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadToJudge:
     """Reads an image, and prepares it to be judged."""
 
     preparation: Preparation
@@ -96,9 +96,9 @@ class JudgeStep(ImageStep[Loaded, JudgedImage]):
     def load(self, image: ImageFile) -> Loaded:
         return self.loader()(image)
 
-    def loader(self) -> Loading:
+    def loader(self) -> LoadToJudge:
         """It carries no classifier."""
-        return Loading(self.classifier.preparation)
+        return LoadToJudge(self.classifier.preparation)
 
     def work(self, batch: Sequence[Loaded]) -> list[JudgedImage | InputError]:
         found = self.classifier.judge([item.prepared for item in batch])

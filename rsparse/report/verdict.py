@@ -32,16 +32,16 @@ class KeyNumber:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ScenarioVerdict:
     """What was found under one scenario."""
 
     scenario: str
     sentences: tuple[str, ...]
 
 
-def verdicts(subjects: Subjects) -> list[Verdict]:
+def verdicts(subjects: Subjects) -> list[ScenarioVerdict]:
     """The verdict of each scenario, the main one first."""
-    return [Verdict(s, tuple(_sentences(subjects, s))) for s in subjects.scenarios]
+    return [ScenarioVerdict(s, tuple(_sentences(subjects, s))) for s in subjects.scenarios]
 
 
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
