@@ -37,7 +37,7 @@ _PUBLIC = {
     "LearnParameters": "rsparse.options.learn_dict",
     "LocalizeParameters": "rsparse.options.localize",
     "PurifyParameters": "rsparse.options.purify",
-    "RegionSparse": "rsparse.sklearn",
+    "RegionSparseTransformer": "rsparse.sklearn",
     "activations": "rsparse.api",
     "attack": "rsparse.api",
     "defend": "rsparse.api",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from rsparse.api import purify
 from rsparse.core.learning import learn_dictionary
-from rsparse.defenses.policy import DEFAULT_POLICY
 from rsparse.errors import InputError
-from rsparse.options.fields import Parameters
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import to_pixels, to_unit
 from rsparse.work.workers import LocalWorkers
 
-P = TypeVar("P", bound=Parameters)
 Images = NDArray[Any] | Sequence[NDArray[Any]]
 
 
-class RegionSparse(TransformerMixin, BaseEstimator):
+class RegionSparseTransformer(TransformerMixin, BaseEstimator):
     """Clean adversarial images by region-wise sparse coding (the paper's whole method).
 
     ``fit`` learns a dictionary from benign images, ``transform`` purifies any others. It works on
@@ -35,20 +32,15 @@ class RegionSparse(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    patch_size, color, n_atoms, patches_per_image, smoothing, smoothing_h, normalize, coder,
-    atoms_per_patch, l1_penalty
-        Dictionary learning; see ``rsparse.LearnParameters``.
-    policy : str
-        How images are purified where no ``sparsity`` is given: a policy's name or its file.
-    sparsity : int, optional
-        Atoms K for a patch of any image, in place of the policy.
-    min_correlation, stride, localize, prefilter, filter_background, bilateral_diameter,
-    bilateral_sigma_color, bilateral_sigma_space, feather
-        Purifying beside ``sparsity``; see ``rsparse.PurifyParameters``.
-    localization : LocalizeParameters, optional
-        How the object region is found, beside ``sparsity``.
-    random_state : int
-        Seed of dictionary learning.
+    learn : LearnParameters, optional
+        How the dictionary is learned; its seed is that of all random choices.
+    policy : str, optional
+        How images are purified: a policy's name, or a path that ends in ``.toml``; ``default``
+        where ``purify`` is not given, either.
+    purify : PurifyParameters, optional
+        How images are purified, every one alike, in place of a policy.
+    localize : LocalizeParameters, optional
+        Beside ``purify``: how the object region is found.
     n_jobs : int
         Processes for ``transform``.
 
@@ -60,9 +52,10 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from rsparse import RegionSparse
+    >>> from rsparse import LearnParameters, RegionSparseTransformer
     >>> benign = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), dtype=np.uint8)
-    >>> cleaner = RegionSparse(n_atoms=16, patch_size=4, smoothing=False).fit(benign)
+    >>> small = LearnParameters(n_atoms=16, patch_size=4, smoothing=False)
+    >>> cleaner = RegionSparseTransformer(learn=small).fit(benign)
     >>> cleaner.transform(benign).shape
     (2, 24, 24, 3)
     """
@@ -70,57 +63,19 @@ class RegionSparse(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        patch_size: int = LearnParameters.patch_size,
-        color: bool = LearnParameters.color,
-        n_atoms: int = LearnParameters.n_atoms,
-        patches_per_image: int = LearnParameters.patches_per_image,
-        smoothing: bool = LearnParameters.smoothing,
-        smoothing_h: float = LearnParameters.smoothing_h,
-        normalize: bool = LearnParameters.normalize,
-        coder: str = LearnParameters.coder,
-        atoms_per_patch: int = LearnParameters.atoms_per_patch,
-        l1_penalty: float = LearnParameters.l1_penalty,
-        policy: str = DEFAULT_POLICY,
-        sparsity: int | None = None,
-        min_correlation: float = PurifyParameters.min_correlation,
-        stride: int = PurifyParameters.stride,
-        localize: bool = PurifyParameters.localize,
-        prefilter: bool = PurifyParameters.prefilter,
-        filter_background: bool = PurifyParameters.filter_background,
-        bilateral_diameter: int = PurifyParameters.bilateral_diameter,
-        bilateral_sigma_color: float = PurifyParameters.bilateral_sigma_color,
-        bilateral_sigma_space: float = PurifyParameters.bilateral_sigma_space,
-        feather: float = PurifyParameters.feather,
-        localization: LocalizeParameters | None = None,
-        random_state: int = LearnParameters.seed,
+        learn: LearnParameters | None = None,
+        policy: str | None = None,
+        purify: PurifyParameters | None = None,
+        localize: LocalizeParameters | None = None,
         n_jobs: int = 1,
     ) -> None:
-        self.patch_size = patch_size
-        self.color = color
-        self.n_atoms = n_atoms
-        self.patches_per_image = patches_per_image
-        self.smoothing = smoothing
-        self.smoothing_h = smoothing_h
-        self.normalize = normalize
-        self.coder = coder
-        self.atoms_per_patch = atoms_per_patch
-        self.l1_penalty = l1_penalty
+        self.learn = learn
         self.policy = policy
-        self.sparsity = sparsity
-        self.min_correlation = min_correlation
-        self.stride = stride
+        self.purify = purify
         self.localize = localize
-        self.prefilter = prefilter
-        self.filter_background = filter_background
-        self.bilateral_diameter = bilateral_diameter
-        self.bilateral_sigma_color = bilateral_sigma_color
-        self.bilateral_sigma_space = bilateral_sigma_space
-        self.feather = feather
-        self.localization = localization
-        self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Images, y: object = None) -> RegionSparse:  # noqa: ARG002, N803
+    def fit(self, X: Images, y: object = None) -> RegionSparseTransformer:  # noqa: ARG002, N803
         """Learn the dictionary.
 
         Parameters
@@ -136,10 +91,10 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            If ``X`` is no such images or a parameter is out of range.
+            If ``X`` is no such images, or a parameter set is of another kind or excludes another.
         """
-        parameters = self._parameters(LearnParameters, seed=self.random_state)
-        self.dictionary_ = learn_dictionary(as_pixels(X), parameters)
+        self._check_parameters()
+        self.dictionary_ = learn_dictionary(as_pixels(X), self.learn or LearnParameters())
         return self
 
     def transform(self, X: Images) -> Any:  # noqa: N803
@@ -153,9 +108,15 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         Returns
         -------
         Images of the same shapes and type as ``X``; an array for an array, else a list.
+
+        Raises
+        ------
+        InputError
+            If ``X`` is no such images, or there is no such policy.
         """
         check_is_fitted(self)
-        step = _Purify(self.dictionary_, *self._purifying())
+        self._check_parameters()
+        step = _Purify(self.dictionary_, self.purify, self.localize, self.policy)
         images = as_pixels(X)
         cleaned = list(LocalWorkers(self.n_jobs).map(step, images, len(images)))
         like = [
@@ -164,21 +125,23 @@ class RegionSparse(TransformerMixin, BaseEstimator):
         ]
         return np.stack(like) if isinstance(X, np.ndarray) else like
 
-    def _purifying(self) -> tuple[PurifyParameters | None, LocalizeParameters | None, str | None]:
-        """Parameters and localization, or a policy: what ``api.purify`` takes."""
-        if self.sparsity is not None:
-            return self._parameters(PurifyParameters), self.localization, None
-        default = RegionSparse().get_params()
-        for name in [field.name for field in dataclasses.fields(PurifyParameters)]:
-            if getattr(self, name) != default[name]:
-                raise InputError(f"{name}: goes with sparsity; the policy says by itself")
-        return None, self.localization, self.policy
-
-    def _parameters(self, kind: type[P], **others: Any) -> P:
-        """The checked dataclass of those parameters that belong to ``kind``."""
-        names = {field.name for field in dataclasses.fields(kind)}
-        own = {name: value for name, value in self.get_params().items() if name in names}
-        return kind(**own, **others)
+    def _check_parameters(self) -> None:
+        kinds = {
+            "learn": LearnParameters,
+            "purify": PurifyParameters,
+            "localize": LocalizeParameters,
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InputError(f"{name}: expected {kind.__name__}, got {value!r}")
+        if self.purify is not None and self.policy is not None:
+            raise InputError("policy and purify exclude each other; give one of them")
+        if self.purify is None and self.localize is not None:
+            raise InputError(
+                "localize goes with purify, such as PurifyParameters(); a policy says by itself "
+                "which part of an image is coded"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

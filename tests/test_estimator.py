@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
-from rsparse import InputError, RegionSparse
+from rsparse import InputError, RegionSparseTransformer
 from rsparse.core.learning import learn_dictionary
 from rsparse.core.regionsparse import purify
 from rsparse.options.learn_dict import LearnParameters
@@ -20,7 +20,7 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from tests.conftest import make_picture
 
-SMALL = {"n_atoms": 24, "patch_size": 4, "patches_per_image": 200, "smoothing": False}
+SMALL = LearnParameters(n_atoms=24, patch_size=4, patches_per_image=200, smoothing=False)
 
 
 @pytest.fixture(scope="module")
@@ -46,41 +46,43 @@ def images() -> np.ndarray:
 )
 def test_scikit_learn_checks(check):
     """The checks that do not feed a table of (n_samples, n_features)."""
-    check("RegionSparse", RegionSparse())
+    check("RegionSparseTransformer", RegionSparseTransformer())
 
 
-def test_defaults_are_those_of_the_parameter_dataclasses():
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(RegionSparse).parameters.items()
-    }
-    for kind in (LearnParameters, PurifyParameters):
-        for field in dataclasses.fields(kind):
-            if field.name in defaults and field.name != "sparsity":
-                assert defaults[field.name] == field.default
-    assert {field.name for field in dataclasses.fields(PurifyParameters)} <= set(defaults)
-    assert (defaults["sparsity"], defaults["policy"]) == (None, "default")
+def test_it_takes_a_set_of_parameters_for_each_step():
+    parameters = inspect.signature(RegionSparseTransformer).parameters
+    assert list(parameters) == ["learn", "policy", "purify", "localize", "n_jobs"]
 
 
-def test_without_a_sparsity_a_policy_purifies(images):
-    estimator = RegionSparse(**SMALL, policy="paper").fit(images)
+def test_a_policy_purifies_where_no_parameters_are_given(images):
+    estimator = RegionSparseTransformer(learn=SMALL, policy="paper").fit(images)
     expected = [purify(image, estimator.dictionary_, PurifyParameters()) for image in images]
     np.testing.assert_array_equal(estimator.transform(images), expected)
-    assert (RegionSparse(**SMALL).fit(images).transform(images) != expected).any()
-    with pytest.raises(InputError, match="stride: goes with sparsity"):
-        RegionSparse(**SMALL, stride=3).fit(images).transform(images)
+    default = RegionSparseTransformer(learn=SMALL).fit(images).transform(images)
+    assert (default != expected).any()
+    named = RegionSparseTransformer(learn=SMALL, policy="default").fit(images)
+    np.testing.assert_array_equal(named.transform(images), default)
 
 
 def test_equals_the_functions_it_is_made_of(images):
-    estimator = RegionSparse(**SMALL, sparsity=1, random_state=3).fit(images)
-    dictionary = learn_dictionary(images, LearnParameters(**SMALL, seed=3))
+    learn, sparse = dataclasses.replace(SMALL, seed=3), PurifyParameters(sparsity=1)
+    estimator = RegionSparseTransformer(learn=learn, purify=sparse).fit(images)
+    dictionary = learn_dictionary(images, learn)
     np.testing.assert_array_equal(estimator.dictionary_.atoms, dictionary.atoms)
-    expected = [purify(image, dictionary, PurifyParameters(sparsity=1)) for image in images]
+    expected = [purify(image, dictionary, sparse) for image in images]
     np.testing.assert_array_equal(estimator.transform(images), expected)
 
 
+def test_a_grid_search_goes_through_sets_of_parameters(images):
+    sets = [{"purify": PurifyParameters(sparsity=k)} for k in (1, 4)]
+    estimator = RegionSparseTransformer(learn=SMALL).fit(images)
+    coarse, fine = (clone(estimator).set_params(**each).fit(images) for each in sets)
+    assert (coarse.transform(images) != fine.transform(images)).any()
+    assert estimator.purify is None
+
+
 def test_same_type_and_shapes_out_as_in(images):
-    estimator = RegionSparse(**SMALL).fit(images)
+    estimator = RegionSparseTransformer(learn=SMALL).fit(images)
     assert estimator.transform(images).dtype == np.uint8
     as_float = estimator.transform(images.astype(np.float64) / 255)
     assert as_float.dtype == np.float32
@@ -91,7 +93,7 @@ def test_same_type_and_shapes_out_as_in(images):
 
 
 def test_fit_transform_clone_pipeline_and_idempotent_fit(images):
-    estimator = RegionSparse(**SMALL)
+    estimator = RegionSparseTransformer(learn=SMALL)
     first = estimator.fit_transform(images)
     np.testing.assert_array_equal(first, clone(estimator).fit(images).transform(images))
     np.testing.assert_array_equal(first, estimator.fit(images).transform(images))
@@ -99,22 +101,21 @@ def test_fit_transform_clone_pipeline_and_idempotent_fit(images):
 
 
 def test_processes_do_not_change_the_result(images):
-    estimator = RegionSparse(**SMALL).fit(images)
+    estimator = RegionSparseTransformer(learn=SMALL).fit(images)
     one = estimator.transform(images)
     np.testing.assert_array_equal(one, estimator.set_params(n_jobs=2).transform(images))
 
 
 def test_localization_is_used(images):
     none = LocalizeParameters(threshold=254, blur_size=99, fallback_region="none")
-    estimator = RegionSparse(**SMALL, sparsity=2, localization=none, filter_background=False).fit(
-        images
-    )
+    bare = PurifyParameters(filter_background=False)
+    estimator = RegionSparseTransformer(learn=SMALL, purify=bare, localize=none).fit(images)
     np.testing.assert_array_equal(estimator.transform(images), images)
 
 
 def test_unfitted():
     with pytest.raises(NotFittedError):
-        RegionSparse().transform(np.zeros((1, 9, 9, 3), np.uint8))
+        RegionSparseTransformer().transform(np.zeros((1, 9, 9, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -130,9 +131,29 @@ def test_unfitted():
 )
 def test_images_that_are_none(images, message):
     with pytest.raises(InputError, match=message):
-        RegionSparse().fit(images)
+        RegionSparseTransformer().fit(images)
 
 
-def test_a_parameter_out_of_range_is_refused_when_it_is_used(images):
-    with pytest.raises(InputError, match="sparsity: expected .* 1 to 1024, got 0"):
-        RegionSparse(**SMALL, sparsity=0).fit(images).transform(images)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"learn": {"n_atoms": 9}}, "learn: expected LearnParameters, got {'n_atoms': 9}"),
+        ({"purify": 3}, "purify: expected PurifyParameters, got 3"),
+        ({"localize": PurifyParameters}, "localize: expected LocalizeParameters, got <class .*>"),
+    ],
+)
+def test_a_set_of_another_kind_is_refused_when_it_is_used(images, wrong, message):
+    with pytest.raises(InputError, match=rf"\A{message}\Z"):
+        RegionSparseTransformer(**wrong).fit(images)
+
+
+@pytest.mark.parametrize(
+    ("both", "message"),
+    [
+        ({"policy": "paper", "purify": PurifyParameters()}, "policy and purify exclude each other"),
+        ({"localize": LocalizeParameters()}, "localize goes with purify"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_when_it_is_used(images, both, message):
+    with pytest.raises(InputError, match=message):
+        RegionSparseTransformer(learn=SMALL, **both).fit(images)
