@@ -87,15 +87,15 @@ def test_a_chain_is_judged_with_each_part_where_it_can_be_done(evaluated, tmp_pa
     """As ``purify`` and ``classify`` say on that device."""
     spec, images = "none+regionsparse:sparsity=1+jpeg", evaluated / "eval/clean"
     judged = ("evaluate", images, "-m", MODEL, "--defense", spec, "-d", DICT, "-a", "fgsm:eps=4")
-    options = (*TORCH, "--no-checks", "-o", tmp_path / "eval")
+    options = (*TORCH, "--no-extra-checks", "-o", tmp_path / "eval")
     assert run_cli(*judged, *options).exit_code == 0
     clean, said = tmp_path / "clean", tmp_path / "pred.h5"
     purified = ("purify", images, "--defense", spec, "--dict", DICT, *TORCH, "-o", clean)
     assert run_cli(*purified).exit_code == 0
     assert read_manifest(clean)["parameters"]["device"] == "torch-cpu"
     assert run_cli("classify", clean, "-m", MODEL, *TORCH, "-o", said).exit_code == 0
-    (cell,) = (tmp_path / "eval").rglob("clean/*regionsparse*.h5")
-    (rows, _), (expected, _) = load_predictions(cell), load_predictions(said)
+    (trial,) = (tmp_path / "eval").rglob("clean/*regionsparse*.h5")
+    (rows, _), (expected, _) = load_predictions(trial), load_predictions(said)
     assert [(r.name, r.classes[0]) for r in rows] == [(r.name, r.classes[0]) for r in expected]
     np.testing.assert_allclose(
         [r.probabilities[0] for r in rows], [r.probabilities[0] for r in expected], rtol=1e-6
