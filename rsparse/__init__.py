@@ -2,23 +2,23 @@
 
 The map of the package, from the top down; imports go downwards only:
 
-- ``cli``         one command a module: parse, call, print
+- ``cli``         one module per command: parse, call, print
 - ``api``         the commands on arrays
 - ``sklearn``     the method as a scikit-learn transformer
-- ``commands``    one module or folder a command: files in, one artifact out
+- ``commands``    one module or folder per command: files in, one artifact out
 - ``report``      an evaluation as a page and tables
 - ``pictures``    everything that draws
-- ``evaluation``  what was found: scenarios, results, statistics, checks
-- ``training``    retraining: what is shown, what is learned, checkpoints
-- ``defended``    a defense before a classifier on a device
-- ``attacks``     what an attack is, and one batch of arrays attacked
-- ``defenses``    what a defense is: a parameter set that cleans an image
+- ``evaluation``  results of an evaluation: scenarios, trials, statistics, checks
+- ``training``    retraining: samples, losses, the training loop, checkpoints
+- ``defended``    a defense in front of a classifier on a device
+- ``attacks``     attacks on batches of arrays
+- ``defenses``    defenses: parameter sets that clean an image
 - ``models``      classifiers: ONNX files, their torch twins, networks by name
-- ``work``        where work is done: processes, a cluster, a device, runs over many images
-- ``store``       files, images, labels, folders, journals, records; one module a format
+- ``work``        running work: processes, a cluster, a device, runs over many images, progress
+- ``store``       files, images, labels, folders, journals, records; one module per format
 - ``core``        the mathematics: arrays in, arrays out; its engines hold the inner loops
-- ``options``     what can be set, and how it is spelled
-- ``errors``      what a user can mend
+- ``options``     parameters of the commands and how they are spelled
+- ``errors``      errors that a user can fix
 - ``data``        the embedded photographs and networks
 """
 
@@ -53,7 +53,7 @@ __all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that ``import rsparse`` stays quick."""
+    """Import a public name when it is first used, so that ``import rsparse`` stays fast."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rsparse' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -273,8 +273,10 @@ def test_outputs_that_would_mix_with_the_input(assert_error, colours):
     arguments = ("attack", colours, "-m", MODEL, "-a", "bim:eps=8", "-o")
     inside, parent = colours / "adv", colours.parent
     assert_error(f"{colours}: is the input itself; choose another output", *arguments, colours)
-    assert_error(f"{parent}: holds the input {colours}; choose another output", *arguments, parent)
-    line = f"lies inside the input {colours}; choose another output"
+    assert_error(
+        f"{parent}: contains the input {colours}; choose another output", *arguments, parent
+    )
+    line = f"is inside the input {colours}; choose another output"
     assert_error(f"{inside}: {line}", *arguments, inside)
     assert_error(f"{inside / 'bim-eps=8'}: {line}", *arguments, inside, "-a", "fgsm")
     assert not inside.exists()

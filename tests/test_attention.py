@@ -204,7 +204,7 @@ def test_refusals(
         "attention", pictures, pictures / "a.png", "-m", model, "-o", output,
     )  # fmt: skip
     assert_error(
-        f"{pictures}/cams: lies inside the input {pictures}; choose another output",
+        f"{pictures}/cams: is inside the input {pictures}; choose another output",
         "attention", pictures, "-m", model, "-o", pictures / "cams",
     )  # fmt: skip
     assert not output.exists()

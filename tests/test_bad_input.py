@@ -135,7 +135,7 @@ def test_a_name_with_a_line_break_stays_on_the_line(refuse, tmp_path):
 def test_an_unfinished_folder_as_input(refuse, pictures):
     place(pictures, ".rsparse-journal.jsonl", b"{}\n")
     refuse(
-        f"{pictures}: is unfinished, its run was interrupted; "
+        f"{pictures}: is unfinished because its run was interrupted; "
         "run the same command again to finish it",
         pictures,
     )
@@ -193,9 +193,9 @@ def test_outputs_that_overlap_the_input(refuse, pictures, tmp_path):
         return
     for output, message in (
         (pictures, "is the input itself"),
-        (pictures / "sub", f"lies inside the input {pictures}"),
-        (pictures / "new/out", f"lies inside the input {pictures}"),
-        (tmp_path, f"holds the input {pictures}"),
+        (pictures / "sub", f"is inside the input {pictures}"),
+        (pictures / "new/out", f"is inside the input {pictures}"),
+        (tmp_path, f"contains the input {pictures}"),
     ):
         refuse(f"{output}: {message}; choose another output", pictures,
                options=("-o", output, "--overwrite"))  # fmt: skip

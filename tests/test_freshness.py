@@ -256,8 +256,8 @@ class TestUnfinishedRun:
     def test_another_method_refuses(self, assert_error, run_cli, words, monkeypatch):
         monkeypatch.setitem(METHODS, "purify", 2)
         assert_error(
-            f"{words[-1]}: holds an unfinished run that another version of rsparse began and this "
-            "one would do otherwise; pass --overwrite to start anew",
+            f"{words[-1]}: holds an unfinished run of another rsparse version with a different "
+            "method; pass --overwrite to start again",
             *words,
         )
         outcome = json.loads(run_cli(*words, "--overwrite", "--json").stdout)

@@ -58,26 +58,26 @@ def test_the_identity_is_known_before_the_work():
 def test_an_artifact_of_another_job_is_told_apart(other):
     sources = [dictionary()]
     record = from_disk(CLEANING.record(sources))
-    assert CLEANING.made(record, sources)
-    assert not other.made(record, sources)
+    assert CLEANING.matches(record, sources)
+    assert not other.matches(record, sources)
     assert other.identity() != CLEANING.identity()
 
 
 def test_an_artifact_of_other_inputs_is_told_apart():
     record = from_disk(CLEANING.record([dictionary()]))
-    assert not CLEANING.made(record, [replace(dictionary(), sha256="ef" * 32)])
-    assert not CLEANING.made(record, [replace(dictionary(), name="e.h5")])
-    assert not CLEANING.made(record, [replace(dictionary(), record=None)])
-    assert not CLEANING.made(record, [])
-    assert not CLEANING.made(record, [dictionary(), dictionary()])
+    assert not CLEANING.matches(record, [replace(dictionary(), sha256="ef" * 32)])
+    assert not CLEANING.matches(record, [replace(dictionary(), name="e.h5")])
+    assert not CLEANING.matches(record, [replace(dictionary(), record=None)])
+    assert not CLEANING.matches(record, [])
+    assert not CLEANING.matches(record, [dictionary(), dictionary()])
 
 
 def test_what_only_the_work_could_tell_is_not_compared():
-    record = from_disk(CLEANING.record([], found={"scaling": {"tau": 0.5}}))
+    record = from_disk(CLEANING.record([], computed={"scaling": {"tau": 0.5}}))
     assert record["parameters"]["scaling"] == {"tau": 0.5}
-    assert CLEANING.made(record, [], found=["scaling"])
-    assert not CLEANING.made(record, [])
-    assert CLEANING.made(from_disk(CLEANING.record([])), [], found=["scaling"])
+    assert CLEANING.matches(record, [], computed=["scaling"])
+    assert not CLEANING.matches(record, [])
+    assert CLEANING.matches(from_disk(CLEANING.record([])), [], computed=["scaling"])
 
 
 def test_another_release_makes_nothing_stale(monkeypatch):
@@ -87,8 +87,8 @@ def test_another_release_makes_nothing_stale(monkeypatch):
     monkeypatch.setattr(records, "GENERATOR", "rsparse 99")
     assert CLEANING.identity() == identity
     assert CLEANING.record([]).as_json()["generator"] == "rsparse 99"
-    assert CLEANING.made(record, [dictionary()])
-    assert CLEANING.other_method(record, [dictionary()]) is None
+    assert CLEANING.matches(record, [dictionary()])
+    assert CLEANING.changed_method(record, [dictionary()]) is None
     assert outdated(record) is None
 
 
@@ -96,11 +96,11 @@ def test_another_method_makes_its_work_stale(monkeypatch):
     record, identity = from_disk(CLEANING.record([dictionary()])), CLEANING.identity()
     monkeypatch.setitem(METHODS, "purify", 2)
     assert CLEANING.identity() != identity
-    assert not CLEANING.made(record, [dictionary()])
-    assert CLEANING.other_method(record, [dictionary()]) == "method 1 of purify, not 2"
+    assert not CLEANING.matches(record, [dictionary()])
+    assert CLEANING.changed_method(record, [dictionary()]) == "method 1 of purify, not 2"
     assert outdated(record) == "method 1 of purify, not 2"
     again = from_disk(CLEANING.record([dictionary()]))
-    assert CLEANING.made(again, [dictionary()])
+    assert CLEANING.matches(again, [dictionary()])
     assert outdated(again) is None
 
 
@@ -110,9 +110,9 @@ def test_another_method_makes_what_came_of_its_work_stale(monkeypatch):
     monkeypatch.setitem(METHODS, "learn-dict", 2)
     assert outdated(record) == "method 1 of learn-dict, not 2"
     learned_again = dictionary(method=2)
-    assert not CLEANING.made(record, [learned_again])
-    assert CLEANING.other_method(record, [learned_again]) == "method 1 of learn-dict, not 2"
-    assert CLEANING.made(record, [dictionary()])  # a file that its user still means
+    assert not CLEANING.matches(record, [learned_again])
+    assert CLEANING.changed_method(record, [learned_again]) == "method 1 of learn-dict, not 2"
+    assert CLEANING.matches(record, [dictionary()])  # a file that its user still means
 
 
 def test_records_from_before_methods_are_compared_too():
@@ -120,9 +120,9 @@ def test_records_from_before_methods_are_compared_too():
     assert old is not None
     older = replace(dictionary(), record={k: v for k, v in old.items() if k != "method"})
     record = from_disk(CLEANING.record([older]))
-    assert CLEANING.made(record, [older])
-    assert not CLEANING.made(record, [dictionary()])
-    assert CLEANING.other_method(record, [dictionary()]) == "an older method of learn-dict"
+    assert CLEANING.matches(record, [older])
+    assert not CLEANING.matches(record, [dictionary()])
+    assert CLEANING.changed_method(record, [dictionary()]) == "an older method of learn-dict"
     assert outdated(record) == "an older method of learn-dict"
 
 

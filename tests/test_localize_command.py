@@ -81,7 +81,7 @@ def test_the_overlay_must_not_overlap_the_masks_or_the_images(assert_error, pict
     masks = tmp_path / "masks"
     for overlay, message in (
         (masks, "is the input itself"),
-        (masks / "sub", f"lies inside the input {masks}"),
+        (masks / "sub", f"is inside the input {masks}"),
         (pictures, "is the input itself"),
     ):
         assert_error(

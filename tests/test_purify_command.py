@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(many, dict_file, tmp_path, jobs)
     code, stdout, stderr = finished("purify", tmp_path / "out", "--dict", dict_file)
     assert (code, stdout) == (2, "")
     assert stderr == (
-        f"rsparse: error: {tmp_path / 'out'}: is unfinished, its run was interrupted; "
+        f"rsparse: error: {tmp_path / 'out'}: is unfinished because its run was interrupted; "
         "run the same command again to finish it\n"
     )
     code, stdout, stderr = finished(*arguments, "-o", tmp_path / "out", "--json")

@@ -80,7 +80,7 @@ def test_a_folder_without_an_evaluation_is_refused(pictures, tmp_path, assert_er
 
 def test_an_output_inside_the_evaluation_is_refused(eval_folder, assert_error):
     output = eval_folder / "report"
-    line = f"{output}: lies inside the input {eval_folder}; choose another output"
+    line = f"{output}: is inside the input {eval_folder}; choose another output"
     assert_error(line, "report", eval_folder, "-o", output)
 
 

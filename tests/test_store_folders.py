@@ -107,7 +107,7 @@ def test_overwriting_the_rest_of_another_run(tmp_path):
     (out / ".0123456789abcdef.77.tmp").write_bytes(b"half")
     with refused(
         f"{out}: holds an unfinished run with other inputs or parameters; "
-        "finish that one, or pass --overwrite to start anew"
+        "finish that run, or pass --overwrite to start again"
     ):
         begin(out)
     folder = begin(out, overwrite=True)
@@ -193,10 +193,10 @@ def test_outputs_and_inputs_must_not_overlap(tmp_path):
         with refused(f"{output}: is the input itself; choose another output"):
             begin(output, inputs=[imgs], overwrite=True)
     for output in (imgs / "out", imgs / "sub", tmp_path / "link/out/deep"):
-        with refused(f"{output}: lies inside the input {imgs}; choose another output"):
+        with refused(f"{output}: is inside the input {imgs}; choose another output"):
             begin(output, inputs=[imgs])
     for source in (imgs, imgs / "a.png"):
-        with refused(f"{tmp_path}: holds the input {source}; choose another output"):
+        with refused(f"{tmp_path}: contains the input {source}; choose another output"):
             begin(tmp_path, inputs=[source], overwrite=True)
     assert tree_of(tmp_path) == before
     begin(tmp_path / "imgs2", inputs=[imgs]).journal.close()
@@ -205,7 +205,7 @@ def test_outputs_and_inputs_must_not_overlap(tmp_path):
 def test_an_artifact_is_not_overwritten_by_what_is_made_from_a_file_in_it(tmp_path):
     out = artifact(tmp_path / "adv")
     before = tree_of(out)
-    with refused(f"{out}: holds the input {out / 'a.png'}; choose another output"):
+    with refused(f"{out}: contains the input {out / 'a.png'}; choose another output"):
         begin(out, inputs=[out / "a.png"], overwrite=True)
     assert tree_of(out) == before
 
@@ -242,7 +242,7 @@ def test_folders_without_our_manifest_have_none(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "rsparse-dictionary"}, "expected rsparse-images, found rsparse-dictionary"),
+        ({"format": "rsparse-dictionary"}, "expected rsparse-images, got rsparse-dictionary"),
         ({"format": ["x"]}, "is not an rsparse artifact"),
         ({"format_version": 9},
          "rsparse-images version 9 is newer than this rsparse reads (2); upgrade rsparse"),
@@ -253,7 +253,7 @@ def test_folders_without_our_manifest_have_none(tmp_path):
         ({"format_version": 1},
          "was written by an older rsparse; make it again with 'rsparse purify'"),
         ({"failed": None}, "is damaged or incomplete: images are not listed as expected"),
-        ({"inputs": [1]}, "is damaged or incomplete: its record lacks something"),
+        ({"inputs": [1]}, "is damaged or incomplete: its record lacks required keys"),
     ],
 )  # fmt: skip
 def test_damaged_manifests_and_those_of_other_versions_are_refused(tmp_path, change, message):
@@ -284,7 +284,7 @@ def test_a_manifest_that_is_not_json_is_refused(tmp_path, text):
 
 def test_an_unfinished_folder_is_no_input(tmp_path):
     with refused(
-        f"{unfinished(tmp_path / 'out', 'a')}: is unfinished, its run was interrupted; "
+        f"{unfinished(tmp_path / 'out', 'a')}: is unfinished because its run was interrupted; "
         "run the same command again to finish it"
     ):
         read_manifest(tmp_path / "out")

@@ -132,7 +132,7 @@ def test_an_unfinished_or_damaged_artifact_is_refused(tmp_path):
     save_png(folder.path, "a", make_picture(0, 4, 4))
     folder.journal.close()
     with refused(
-        f"{tmp_path / 'imgs/adv'}: is unfinished, its run was interrupted; "
+        f"{tmp_path / 'imgs/adv'}: is unfinished because its run was interrupted; "
         "run the same command again to finish it"
     ):
         load_inputs([tmp_path / "imgs"])

@@ -103,7 +103,7 @@ def test_another_run_is_refused(path, start):
     for other in ({}, {**RUN, "stage": "localize"}, {**RUN, "parameters": {"stride": 1}}):
         with refused(
             f"{path.parent}: holds an unfinished run with other inputs or parameters; "
-            "finish that one, or pass --overwrite to start anew"
+            "finish that run, or pass --overwrite to start again"
         ):
             start(path, other)
         assert not Journal.is_of(path, other)

@@ -78,14 +78,14 @@ def test_a_record_of_ours_is_taken(format_name):
          "was written by an older rsparse; make it again with 'rsparse purify'"),
         ({"format_version": 1, "stage": "select"},
          "was written by an older rsparse; make it again with 'rsparse evaluate --overwrite'"),
-        ({"method": "1"}, "is damaged or incomplete: its record lacks something"),
-        ({"stage": None}, "is damaged or incomplete: its record lacks something"),
-        ({"generator": 3}, "is damaged or incomplete: its record lacks something"),
-        ({"parameters": []}, "is damaged or incomplete: its record lacks something"),
-        ({"inputs": None}, "is damaged or incomplete: its record lacks something"),
-        ({"inputs": [{}]}, "is damaged or incomplete: its record lacks something"),
+        ({"method": "1"}, "is damaged or incomplete: its record lacks required keys"),
+        ({"stage": None}, "is damaged or incomplete: its record lacks required keys"),
+        ({"generator": 3}, "is damaged or incomplete: its record lacks required keys"),
+        ({"parameters": []}, "is damaged or incomplete: its record lacks required keys"),
+        ({"inputs": None}, "is damaged or incomplete: its record lacks required keys"),
+        ({"inputs": [{}]}, "is damaged or incomplete: its record lacks required keys"),
         ({"inputs": [{"name": "a", "sha256": "b", "record": {}}]},
-         "is damaged or incomplete: its record lacks something"),
+         "is damaged or incomplete: its record lacks required keys"),
     ],
 )  # fmt: skip
 def test_other_records_are_refused(change, message):
@@ -116,7 +116,7 @@ def test_what_is_no_record_is_refused(record):
 
 
 def test_another_format_than_expected_is_refused():
-    with refused(f"{PATH}: expected rsparse-activations, found rsparse-images"):
+    with refused(f"{PATH}: expected rsparse-activations, got rsparse-images"):
         check_record(NESTED.as_json(), PATH, ACTIVATIONS)
 
 

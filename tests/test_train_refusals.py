@@ -116,7 +116,7 @@ def test_the_output(assert_error, labelled, colours, tmp_path):
     assert_error(f"{out}: exists; choose another output or pass --overwrite", *labelled, "-o", out)
     inside = colours / "new.onnx"
     assert_error(
-        f"{inside}: lies inside the input {colours}; choose another output",
+        f"{inside}: is inside the input {colours}; choose another output",
         *labelled, "--defense", "median", "-o", inside,
     )  # fmt: skip
     assert_error(

@@ -147,7 +147,7 @@ def test_a_run_with_other_parameters_is_refused(
         assert run_cli(*arguments, "-o", out).exit_code == 130
     assert_error(
         f"{out}: holds an unfinished run with other inputs or parameters; "
-        "finish that one, or pass --overwrite to start anew",
+        "finish that run, or pass --overwrite to start again",
         *arguments, "--seed", 5, "-o", out,
     )  # fmt: skip
     assert run_cli(*arguments, "--seed", 5, "-o", out, "--overwrite").exit_code == 0

@@ -143,7 +143,7 @@ def classify_images(
         sources = [*inputs.sources(source_digests(journal)), classifier.source()]
         if labels is not None:
             sources.append(Source(labels.name, sha256_of_file(labels)))
-        record = job.record(sources, found={"labels": origin})
+        record = job.record(sources, computed={"labels": origin})
         save_predictions(output, record, rows, classifier.class_names)
     return outcome
 

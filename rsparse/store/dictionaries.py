@@ -7,8 +7,8 @@ dataset                 shape, dtype       meaning
                                            (b), ``color`` and ``normalize``; m = b·b·3 or b·b
 ``held_out/sparsity``   (s,) int64         K
 ``held_out/error``      (s,) float64       relative squared error of OMP with K atoms
-``images/name``         (n,) UTF-8         the images learned from
-``images/sha256``       (n,) UTF-8         and their files' digests
+``images/name``         (n,) UTF-8         the training images
+``images/sha256``       (n,) UTF-8         the digests of their files
 ======================  =================  ===================================================
 
 Files of version 1 may hold a group ``levels``, which ``load_old_levels`` reads.
@@ -47,7 +47,7 @@ def save_dictionary(
     errors: Mapping[int, float],
     images: Mapping[str, str],
 ) -> None:
-    """Write ``dict.h5``; ``images`` maps the names of the images to their digests."""
+    """Write ``dict.h5``; ``images`` maps the names of the training images to their digests."""
     with create_hdf5(path, record) as file:
         atoms = file.create_dataset("atoms", data=dictionary.atoms)
         atoms.attrs["patch_size"] = dictionary.patch_size
@@ -72,10 +72,10 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
     Raises
     ------
     InputError
-        If it is not a dictionary of ours, or its numbers make no sense.
+        If it is not an rsparse dictionary, or its values are invalid.
     """
     with open_hdf5(path, DICTIONARY) as (file, record):
-        with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+        with np.errstate(over="ignore"):  # overflow gives infinity, which is refused below
             atoms = read_array(file, "atoms", "f", 2).astype(np.float32)
         patch_size = _attribute(file["atoms"], "patch_size", "iu")
         color, normalize = (_attribute(file["atoms"], name, "b") for name in ("color", "normalize"))
@@ -86,19 +86,19 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
 
 
 def load_old_levels(path: Path) -> list[dict[str, Any]] | None:
-    """The levels that a dictionary of version 1 holds: how it purified images by their noise.
+    """The noise levels in a dictionary of version 1, which chose the defense for an image.
 
     Returns
     -------
     list of dict, or None
-        Each with ``noise_below``, ``sparsity``, ``localize`` and ``prefilter``, and where the file
-        says them ``period_below``, ``weakest`` and ``stride``; empty where a file of version 1
-        holds none. ``None`` for a newer file.
+        Each with ``noise_below``, ``sparsity``, ``localize`` and ``prefilter``, and, if the file
+        has them, ``period_below``, ``weakest`` and ``stride``. Empty if a file of version 1 has no
+        levels; ``None`` for a newer file.
 
     Raises
     ------
     InputError
-        If it is not a dictionary of ours, or its levels make no sense.
+        If it is not an rsparse dictionary, or its levels are invalid.
     """
     with open_hdf5(path, DICTIONARY) as (file, record):
         if record["format_version"] > 1:
@@ -119,7 +119,7 @@ def load_old_levels(path: Path) -> list[dict[str, Any]] | None:
 def load_dictionaries(
     paths: Mapping[str, Path],
 ) -> tuple[dict[str, Dictionary], dict[str, Source]]:
-    """Read several dictionaries, and what a record says of each, both by the names of ``paths``.
+    """Read several dictionaries and their sources for a record, both by the names in ``paths``.
 
     Raises
     ------
@@ -135,10 +135,10 @@ def load_dictionaries(
 
 
 def _attribute(dataset: Any, name: str, kinds: str) -> Any:
-    """A number among a dataset's attributes; ``ValueError`` if it is something else."""
+    """A numeric attribute of a dataset; ``ValueError`` if it is missing or not a number."""
     if name not in dataset.attrs:
         raise ValueError(f"the attribute {name} of {dataset.name[1:]} is missing")
     value = np.asarray(dataset.attrs[name])
     if value.ndim or value.dtype.kind not in kinds:
-        raise ValueError(f"{dataset.name[1:]}: its attribute {name} makes no sense: {value}")
+        raise ValueError(f"{dataset.name[1:]}: its attribute {name} is invalid: {value}")
     return value.item()

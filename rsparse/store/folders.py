@@ -1,8 +1,9 @@
-"""Folders of images as artifacts: ``manifest.json`` beside the images, a journal until then.
+"""Folders of images as artifacts: a journal during the run, ``manifest.json`` at its end.
 
-``manifest.json`` is one JSON object: the record's keys, then ``images`` (one entry a line:
-``name``, ``file``, ``sha256`` of the file, ``source_sha256`` of the image it was made from,
-``label`` where known, and what the stage adds) and ``failed`` (``name``, ``error``).
+``manifest.json`` is one JSON object: the record's keys, then ``images`` and ``failed``. ``images``
+has one entry per line: ``name``, ``file``, ``sha256`` of the file, ``source_sha256`` of the image
+it was made from, ``label`` if known, and the stage's own keys. ``failed`` lists ``name`` and
+``error``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ JOURNAL = ".rsparse-journal.jsonl"
 
 
 class OutputFolder:
-    """A folder that a stage fills with images and, last of all, a manifest."""
+    """A folder into which a stage writes images and finally a manifest."""
 
     def __init__(self, path: Path, journal: Journal) -> None:
         self.path = path
@@ -41,7 +42,7 @@ class OutputFolder:
     def open(
         cls, path: Path, run: Mapping[str, Any], inputs: Iterable[Path], overwrite: bool
     ) -> OutputFolder:
-        """Make the folder, or take up an interrupted run of the same command in it.
+        """Create the folder, or resume an interrupted run of the same job in it.
 
         Parameters
         ----------
@@ -49,21 +50,21 @@ class OutputFolder:
         run : mapping
             The identity of the job.
         inputs : iterable of Path
-            Folders or files that are read; the output must not lie inside one, nor hold one.
+            Folders or files that are read; the output must not be inside one or contain one.
         overwrite : bool
-            Remove a finished artifact, or the rest of another run, first. Only files that its
-            own manifest or journal names are removed; others that lie there stay.
+            First remove a finished artifact or an unfinished run. Only files listed in its
+            manifest or journal are removed; other files stay.
 
         Raises
         ------
         InputError
-            If the place is taken, lies inside an input, or cannot be written.
+            If the folder is in use, is inside an input, or cannot be written.
         """
         refuse_overlap(path, inputs)
         try:
             if path.exists() and not path.is_dir():
                 raise InputError(f"{path}: is a file; name a folder")
-        except OSError as error:  # a name too long, say
+        except OSError as error:  # for example, a name that is too long
             raise InputError(f"{path}: cannot be written: {reason(error)}") from error
         if (path / MANIFEST).exists() and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
@@ -81,7 +82,7 @@ class OutputFolder:
         return cls(path, journal)
 
     def finish(self, record: Record, failed: list[Entry]) -> None:
-        """Write the manifest and remove the journal: from here on the folder is an artifact."""
+        """Write the manifest and delete the journal; the folder is then a finished artifact."""
         with atomic_path(self.path / MANIFEST) as temporary, temporary.open("wb") as file:
             head = json.dumps(record.as_json(), sort_keys=True, indent=1, ensure_ascii=False)
             file.write(head[:-2].encode() + b',\n "failed": ')
@@ -92,22 +93,22 @@ class OutputFolder:
         self.journal.close(finished=True)
 
     def abandon(self) -> None:
-        """Let go of a run that did nothing; the folder goes too if nothing is in it."""
+        """Close the journal; if the run finished no item, delete it and the empty folder."""
         finished = len(self.journal) == 0
         self.journal.close(finished=finished)
         if finished:
             try:
                 self.path.rmdir()
             except OSError:
-                pass  # other artifacts lie in it
+                pass  # it contains other artifacts
 
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder that holds many artifacts, and clear what a killed one left.
+    """Lock a folder of several artifacts for this run, and clean up after a killed one.
 
-    The folder is made; where the block leaves it empty, it goes again. A file system that locks
-    no folders is written without a lock, and nothing is cleared there.
+    The folder is created; if it is empty at the end of the block, it is removed. On a file system
+    that cannot lock folders, there is no lock and no cleanup.
 
     Raises
     ------
@@ -135,18 +136,18 @@ def sole_writer(folder: Path) -> Iterator[None]:
         try:
             folder.rmdir()
         except OSError:
-            pass  # it holds something
+            pass  # not empty
 
 
 def _forget_finished(folder: Path) -> None:
-    """Remove the journals of artifacts whose run was killed between its manifest and this step."""
+    """Delete the journals of finished artifacts: the run was killed after it wrote the manifest."""
     for journal in folder.rglob(JOURNAL):
         if journal.with_name(MANIFEST).exists():
             journal.unlink()
 
 
 def _without_path(entry: Entry) -> Entry:
-    """A failed image as the manifest lists it: where it lay is no part of the record."""
+    """A failed image as the manifest lists it: without the path, which is not recorded."""
     return {"name": entry["name"], "error": entry["error"].removeprefix(f"{entry.get('path')}: ")}
 
 
@@ -161,17 +162,17 @@ def _write_array(file: Any, entries: Iterable[Entry]) -> None:
 def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | None:
     """The manifest of a folder of images, or None if it has none.
 
-    ``any_age`` also takes one of an older version, in order to replace the folder.
+    ``any_age`` also accepts a manifest of an older version, so that the folder can be replaced.
 
     Raises
     ------
     InputError
-        If the folder's run was interrupted, or the manifest is damaged or of a version that is
-        not read.
+        If the folder's run was interrupted, the manifest is damaged, or its version is not
+        supported.
     """
     if (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
         raise InputError(
-            f"{folder}: is unfinished, its run was interrupted; "
+            f"{folder}: is unfinished because its run was interrupted; "
             "run the same command again to finish it"
         )
     path = folder / MANIFEST
@@ -182,7 +183,7 @@ def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | No
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or "format" not in manifest:
-        return None  # somebody else's manifest.json
+        return None  # another program's manifest.json
     check_record(manifest, path, IMAGES, any_age=any_age)
     entries = manifest.get("images") or [None]
     if not all(map(_is_entry, entries)) or not isinstance(manifest.get("failed"), list):
@@ -202,27 +203,27 @@ def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output that is an input, lies inside one, or holds one."""
+    """Refuse an output that is an input, is inside one, or contains one."""
     output = path.resolve()
     for source in inputs:
         folder = source.resolve()
         if output == folder:
             raise InputError(f"{path}: is the input itself; choose another output")
         if output.is_relative_to(folder) and source.is_dir():
-            raise InputError(f"{path}: lies inside the input {source}; choose another output")
+            raise InputError(f"{path}: is inside the input {source}; choose another output")
         if folder.is_relative_to(output):
-            raise InputError(f"{path}: holds the input {source}; choose another output")
+            raise InputError(f"{path}: contains the input {source}; choose another output")
 
 
 def _clear(folder: Path) -> bool:
-    """Remove an artifact's own files, and the subfolders that this leaves empty.
+    """Remove an artifact's own files and the subfolders that are then empty.
 
-    False where ``folder`` is no artifact, finished or not.
+    Returns False if ``folder`` is not an artifact, finished or unfinished.
     """
     if not (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
         return False
     Journal.refuse_running(folder / JOURNAL, folder)
-    own = [safe_join(folder, name) for name in _own_files(folder)]  # all, before one is removed
+    own = [safe_join(folder, name) for name in _own_files(folder)]  # list all before removing any
     try:
         for path in (*own, folder / JOURNAL, folder / MANIFEST):
             if path.is_file() or path.is_symlink():
@@ -235,7 +236,7 @@ def _clear(folder: Path) -> bool:
             try:
                 os.rmdir(parent)
             except OSError:
-                pass  # not empty: holds files of the user
+                pass  # not empty: contains files of the user
     return True
 
 

@@ -1,4 +1,4 @@
-"""What a stage reads: images from folders, with the labels and records that came with them."""
+"""The inputs of a stage: images from folders, with the labels and records in their manifests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rsparse.store.records import Source
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """Images to work on, and for each the artifact folder it belongs to (or its root).
+    """Input images, and for each the artifact folder it belongs to (or its root).
 
-    ``labels`` holds the labels that the folders' manifests carry, by name.
+    ``labels`` holds the labels from the folders' manifests, by name.
     """
 
     paths: tuple[Path, ...]
@@ -27,7 +27,7 @@ class ImageInputs:
     _records: dict[Path, dict[str, Any] | None]
 
     def names_digest(self) -> str:
-        """A digest of the images' names, which identifies a run over them."""
+        """A digest of the images' names; it is part of a run's identity."""
         return sha256_of("\n".join(image.name for image in self.images).encode())
 
     def have_records(self) -> bool:
@@ -35,17 +35,17 @@ class ImageInputs:
         return all(record is not None for record in self._records.values())
 
     def only(self, names: Container[str]) -> ImageInputs:
-        """The inputs without the images that bear other names."""
+        """The inputs with only the images of these names."""
         kept = [image for image in self.images if image.name in names]
         return replace(self, images=kept)
 
     def digests(self, without: Container[str] = ()) -> dict[str, str]:
-        """SHA-256 of the images' files as they are now, by name, but for those named."""
+        """Current SHA-256 of the images' files by name, except those in ``without``."""
         images = (image for image in self.images if image.name not in without)
         return {image.name: sha256_of_file(image.path) for image in images}
 
     def sources(self, digests: Mapping[str, str]) -> tuple[Source, ...]:
-        """The input records, given the SHA-256 of each image that was used, by name."""
+        """The sources for a record, from the SHA-256 of each image used, by name."""
         members: dict[Path, list[str]] = {}
         for name in sorted(digests):
             members.setdefault(self._owners[name], []).append(name)
@@ -58,7 +58,7 @@ class ImageInputs:
 
 
 def load_inputs(paths: Sequence[Path]) -> ImageInputs:
-    """Find the images in ``paths`` and read the manifests beside them.
+    """Find the images in ``paths`` and read the manifests of their folders.
 
     Raises
     ------

@@ -1,23 +1,22 @@
-"""A job: what a stage is to make, how, and from what.
+"""A job: what a stage makes, with which parameters, and from which inputs.
 
-Every command describes its work as one ``Job`` before it begins. The job answers the three
-questions that the work raises:
+Every command describes its work as one ``Job`` before it starts. The job answers three questions:
 
-- ``identity()``: which work is this? It is known beforehand and is the first line of the run's
-  journal: an interrupted run goes on only as the same job.
-- ``record(sources)``: what was made, how, and from what? It is known afterwards and goes into the
-  artifact.
-- ``made(record, sources)``: is the artifact that lies there the one that this job would make now?
-  This is the only rule of freshness: two records are equal, or the artifact is stale.
+- ``identity()``: which work is this? It is known before the work starts and is the first line of
+  the run's journal. An interrupted run is resumed only by the same job.
+- ``record(sources)``: what was made, with which parameters, and from which inputs? It is known
+  after the work and is stored in the artifact.
+- ``matches(record, sources)``: would this job make the existing artifact again? This is the only
+  freshness rule: the two records are equal, or the artifact is stale.
 
-**What a new release means.** A release by itself changes nothing: ``generator``, which names it,
-is left out of every comparison, in the records of the inputs too. What counts is the *method* of a
-stage, a number in ``METHODS`` that is in every identity and every record. Raise it when the same
-parameters, seed and inputs come to give other bytes: other pixels, atoms, predictions or weights.
-All that the earlier method made is stale then, and so is all that was made from it, because the
-records of the inputs are part of a record. Stale work is made again where its folder is the
-command's own and it is cheap (the trials of an evaluation, which says so), and refused in one line
-elsewhere; it is never kept in silence.
+**What a new release means.** A release alone changes nothing: ``generator``, which names it, is
+left out of every comparison, also in the records of the inputs. What counts is the *method* of a
+stage, a number in ``METHODS`` that is part of every identity and every record. Raise it when the
+same parameters, seed and inputs give different bytes: pixels, atoms, predictions or weights.
+Everything that the earlier method made is then stale, and so is everything made from it, because
+a record contains the records of its inputs. A command makes stale work again where it owns the
+folder and the work is cheap (the trials of an evaluation, which reports it). Elsewhere it refuses
+in one line. Stale work is never kept silently.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ METHODS = {
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 
-A stage's bytes may be changed by code that several stages share. A defense, localization and
-sparse coding belong to ``purify``, ``judge`` and ``train``; an attack to ``attack`` and ``train``;
-how an image is fitted to a classifier's input, and its logits, to all stages with a classifier.
-``select`` and ``judge`` are the first and the last step of ``rsparse evaluate``.
+Several stages share code that can change their bytes. ``purify``, ``judge`` and ``train`` share
+the defenses, localization and sparse coding; ``attack`` and ``train`` share the attacks. All stages
+with a classifier share its logits and the fitting of an image to its input. ``select`` and
+``judge`` are the first and the last step of ``rsparse evaluate``.
 """
 
 
@@ -62,15 +61,15 @@ class Job:
     stage : str
         A key of ``METHODS``.
     format : str
-        What the artifact is: ``IMAGES``, ``PREDICTIONS``, ….
+        The artifact's format: ``IMAGES``, ``PREDICTIONS``, ….
     parameters : mapping
         Every parameter, as JSON types.
     seed : int or None
-        Of all random choices; None where there are none.
+        Seed of all random choices; None if there are none.
     known : mapping
-        Digests of what is known beforehand: of the model, the dictionaries, the images' names, the
-        labels. They tell runs apart; the contents of the images are known afterwards, and are
-        in the sources.
+        Digests of the inputs known before the work starts: the model, the dictionaries, the names
+        of the images, the labels. They distinguish runs. The contents of the images are known only
+        afterwards and are in the sources.
     """
 
     stage: str
@@ -80,7 +79,7 @@ class Job:
     known: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """What tells this job from every other before it is done."""
+        """Everything that distinguishes this job from others before the work starts."""
         return {
             "stage": self.stage,
             "method": METHODS[self.stage],
@@ -91,76 +90,80 @@ class Job:
             "known": dict(self.known),
         }
 
-    def record(self, sources: Iterable[Source], found: Mapping[str, Any] | None = None) -> Record:
+    def record(
+        self, sources: Iterable[Source], computed: Mapping[str, Any] | None = None
+    ) -> Record:
         """The record of the finished artifact.
 
         Parameters
         ----------
         sources : iterable of Source
-            What it was made from.
-        found : mapping, optional
-            Further parameters that only the work could tell, such as a scaling.
+            The inputs of the artifact.
+        computed : mapping, optional
+            Further parameters that the work itself computes, such as a scaling.
         """
-        values = {**self.parameters, **(found or {})}
+        values = {**self.parameters, **(computed or {})}
         method = METHODS[self.stage]
         return Record(self.format, self.stage, values, self.seed, tuple(sources), method)
 
-    def made(
+    def matches(
         self,
         record: Mapping[str, Any],
         sources: Iterable[Source],
-        found: Collection[str] = (),
+        computed: Collection[str] = (),
     ) -> bool:
-        """Whether an artifact is what this job would make from ``sources`` now.
+        """Whether an artifact is the one that this job would now make from ``sources``.
 
         Parameters
         ----------
         record : mapping
-            The artifact's, as it was read.
+            The artifact's record, as read from disk.
         sources : iterable of Source
             The inputs as they are now.
-        found : collection of str
-            Names of the parameters that only the work could tell; they are not compared.
+        computed : collection of str
+            Names of the parameters that the work itself computes; they are not compared.
         """
-        told = {name: record["parameters"][name] for name in found if name in record["parameters"]}
-        expected = self.record(sources, told).as_json()
+        recorded = record["parameters"]
+        values = {name: recorded[name] for name in computed if name in recorded}
+        expected = self.record(sources, values).as_json()
         return to_line(comparable(record)) == to_line(comparable(expected))
 
-    def refuse_other(
+    def require_match(
         self,
         place: Path,
         record: Mapping[str, Any],
         sources: Sequence[Source],
         otherwise: str,
-        found: Collection[str] = (),
+        computed: Collection[str] = (),
     ) -> None:
-        """See that the artifact at ``place`` was made by this job; see ``made``.
+        """Check that this job made the artifact at ``place``; see ``matches``.
 
         Raises
         ------
         InputError
-            If it was not: it names the method that has changed, or says ``otherwise``.
+            If it did not. The message names the method that has changed; if none has, it gives
+            ``otherwise`` as the reason.
         """
-        if self.made(record, sources, found):
+        if self.matches(record, sources, computed):
             return
-        method = self.other_method(record, sources)
+        method = self.changed_method(record, sources)
         reason = otherwise if method is None else f"was made by {method}"
         raise InputError(f"{place}: {reason}; choose another output or pass --overwrite")
 
-    def other_method(self, record: Mapping[str, Any], sources: Iterable[Source]) -> str | None:
-        """Which method made an artifact, or something it was made from, and not the one of now.
+    def changed_method(self, record: Mapping[str, Any], sources: Iterable[Source]) -> str | None:
+        """The first outdated method in an artifact's ancestry.
 
         Returns
         -------
         str or None
-            ``method 1 of attack, not 2``, or ``an older method of attack`` where its number was not
-            recorded yet; None where all methods are the same.
+            ``method 1 of attack, not 2``, or ``an older method of attack`` if the record has no
+            method number yet; None if all methods are current.
         """
         return _difference(record, self.record(sources).as_json())
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without the release that wrote it, and without those that wrote its inputs."""
+    """A record without the releases that wrote it and its inputs."""
     inputs = [
         {**source, "record": None if source["record"] is None else comparable(source["record"])}
         for source in record["inputs"]
@@ -170,14 +173,14 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def outdated(record: Mapping[str, Any]) -> str | None:
-    """``Job.other_method`` for an artifact whose inputs rsparse itself would make again."""
+    """``Job.changed_method`` for an artifact whose inputs rsparse itself would make again."""
     own = _changed(record, METHODS.get(record["stage"]))
     nested = (outdated(source["record"]) for source in record["inputs"] if source["record"])
     return own or next(filter(None, nested), None)
 
 
 def _difference(record: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
-    """The first method in an ancestry that is not the expected one."""
+    """The first method in an ancestry that differs from the expected one."""
     if record["stage"] != expected["stage"]:
         return None
     own = _changed(record, expected.get("method", 0))
@@ -188,7 +191,7 @@ def _difference(record: Mapping[str, Any], expected: Mapping[str, Any]) -> str |
 
 
 def _changed(record: Mapping[str, Any], now: int | None) -> str | None:
-    """What is said of a method that is not the one of now; None for a stage of others."""
+    """Describe a method that is not current; None if it is, or if the stage is not rsparse's."""
     stage, method = record["stage"], record.get("method", 0)
     if now is None or method == now:
         return None

@@ -1,4 +1,4 @@
-"""Join the versions of an image in several folders by name."""
+"""Join versions of the same images from several folders by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class JoinedImage(ImageFile):
 
 
 def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]]:
-    """Split the images of the first input into those that all other inputs have, and the rest.
+    """Split the images of the first input into those present in all inputs, and the rest.
 
     Returns
     -------
     joined : ImageInputs
         The first input with ``JoinedImage`` as images and the paths of all inputs.
     unmatched : list of ImageFile
-        Images of the first input that another input lacks.
+        Images of the first input that are missing from another input.
 
     Raises
     ------

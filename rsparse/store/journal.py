@@ -1,8 +1,8 @@
-"""A journal of finished items, so that an interrupted run goes on where it stopped.
+"""A journal of finished items, so that an interrupted run can be resumed.
 
-JSON lines: the first says which run this is, each further one holds a finished item. Lines are
-only appended; a line torn by a crash is cut off when the journal is opened again. An operating
-system lock keeps two runs from writing the same output.
+JSON lines: the first line identifies the run, each further line holds a finished item. Lines are
+only appended. If a crash leaves a partial line, it is cut off when the journal is next opened. A
+lock of the operating system keeps two runs from writing the same output.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ def _lock(file: BinaryIO, output: Path) -> None:
 
 
 def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -> InputError:
-    """What is raised where the journal is of another run."""
+    """The error for a journal that belongs to another run."""
     own = json.loads(to_line(run))
     changed = {key for key in own | first if own.get(key) != first.get(key)}
     if changed <= {"method", "format_version"}:
         return InputError(
-            f"{output}: holds an unfinished run that another version of rsparse began and this one "
-            "would do otherwise; pass --overwrite to start anew"
+            f"{output}: holds an unfinished run of another rsparse version with a different "
+            "method; pass --overwrite to start again"
         )
     return InputError(
         f"{output}: holds an unfinished run with other inputs or parameters; "
-        "finish that one, or pass --overwrite to start anew"
+        "finish that run, or pass --overwrite to start again"
     )
 
 
 class Journal:
-    """The entries of a run, one for each ``name``; kept on disk, only their places in memory."""
+    """The entries of a run, one for each ``name``; only their file offsets are kept in memory."""
 
     def __init__(self, path: Path, file: BinaryIO, places: dict[str, int]) -> None:
         self.path = path
@@ -60,12 +60,13 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, run: Mapping[str, Any], output: Path) -> Journal:
-        """Start the journal of ``run``, a job's identity, or take up the one that is there.
+        """Start the journal of ``run``, a job's identity, or resume the existing one.
 
         Raises
         ------
         InputError
-            If another run is writing it now, or it is of a run with other inputs or parameters.
+            If another run is writing it now, or it belongs to a run with other inputs or
+            parameters.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,7 @@ class Journal:
 
     @staticmethod
     def is_of(path: Path, run: Mapping[str, Any]) -> bool:
-        """Whether there is a journal, and of this very run."""
+        """Whether a journal exists and belongs to exactly this run."""
         try:
             with path.open("rb") as file:
                 return file.readline() == to_line(run)
@@ -93,13 +94,13 @@ class Journal:
 
     @staticmethod
     def refuse_running(path: Path, output: Path) -> None:
-        """Raise an ``InputError`` if a run is writing the journal now."""
+        """Raise ``InputError`` if another run is writing the journal now."""
         if path.exists():
             with path.open("rb") as file:
                 _lock(file, output)
 
     def _load(self) -> Any:
-        """Index the whole lines; cut off a torn one. The first line's content, or None."""
+        """Index the complete lines, cut off a partial one, and return the first line's content."""
         first, end = None, 0
         self._file.seek(0)
         for line in self._file:
@@ -124,15 +125,15 @@ class Journal:
         return place
 
     def add(self, entry: Entry) -> None:
-        """Note a finished item."""
+        """Add a finished item."""
         self._places[entry["name"]] = self._write(entry)
 
     def drop(self, name: str) -> None:
-        """Forget an item whose input has changed since."""
+        """Remove an item, for example because its input has changed."""
         self._places.pop(name, None)
 
     def drop_all(self) -> None:
-        """Forget all items: the run cannot succeed, and going on with it makes no sense."""
+        """Remove all items of a run that cannot succeed and must not be resumed."""
         self._places.clear()
 
     def __contains__(self, name: str) -> bool:
@@ -152,7 +153,7 @@ class Journal:
             yield self[name]
 
     def close(self, *, finished: bool = False) -> None:
-        """Let go of the journal; ``finished`` also removes it."""
+        """Close the journal and release its lock; ``finished`` also deletes the file."""
         if finished:
             self.path.unlink(missing_ok=True)
         self._file.close()
@@ -162,17 +163,17 @@ class Journal:
 def journal_beside(
     output: Path | None, run: Mapping[str, Any], overwrite: bool
 ) -> Iterator[Journal]:
-    """The journal of a run whose artifact is the one file ``output``; it lies beside it, hidden.
+    """The journal of a run that writes the single file ``output``: a hidden file next to it.
 
-    It is removed when the block ends well, and also when it fails before anything was done;
-    else it is kept, so that the same command goes on. Without ``output`` it lives only as long
-    as the block.
+    The journal is deleted when the block succeeds, and also when it fails before any item is
+    finished. Otherwise it is kept, so that the same command can resume. Without ``output`` it
+    exists only for the duration of the block.
 
     Raises
     ------
     InputError
-        If the output exists or cannot be written, or if another run's journal is there; with
-        ``overwrite`` both give way.
+        If the output exists or cannot be written, or another run's journal is there.
+        ``overwrite`` replaces both.
     """
     if output is None:
         with TemporaryDirectory() as folder:
@@ -194,10 +195,10 @@ def journal_beside(
         journal.close(finished=finished or len(journal) == 0)
 
 
-def forget_beside(output: Path) -> None:
-    """Remove the journal of a run that was killed between finishing its output and removing it.
+def remove_journal_beside(output: Path) -> None:
+    """Delete the journal of a run that was killed after it wrote its output.
 
-    For an output that is known to be whole, in a place that nobody else writes now.
+    Use it only for an output that is complete and that no other run is writing.
     """
     _beside(output).unlink(missing_ok=True)
 

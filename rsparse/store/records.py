@@ -1,7 +1,7 @@
-"""The record that every artifact carries: what made it, from what, with which parameters.
+"""The record in every artifact: the stage that made it, its parameters and its inputs.
 
-A record holds no time, host or absolute path, so equal inputs give equal bytes. The records of
-the inputs are nested inside, so one artifact tells its whole ancestry.
+A record holds no time, host or absolute path, so equal inputs give equal bytes. It contains the
+records of the inputs, so one artifact documents its whole ancestry.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MODEL = "rsparse-model"
 FORMAT_VERSIONS = dict.fromkeys(
     (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 2
 ) | {EVALUATION: 3}
-"""The version of each format that is written."""
+"""The version in which each format is written."""
 
 OLDEST_READ = {**FORMAT_VERSIONS, DICTIONARY: 1}
-"""And the oldest one that is read: older artifacts are made again."""
+"""The oldest version of each format that is read; older artifacts must be made again."""
 
-_WITHIN = {"select": "evaluate --overwrite", "judge": "evaluate --overwrite"}
-"""Commands of the stages that are no command of that name."""
+_COMMANDS = {"select": "evaluate --overwrite", "judge": "evaluate --overwrite"}
+"""The commands of stages that are not commands themselves."""
 
 GENERATOR = f"rsparse {__version__}"
 
@@ -40,8 +40,9 @@ GENERATOR = f"rsparse {__version__}"
 class Source:
     """One input of an artifact.
 
-    ``name`` is its file or folder name; ``sha256`` the digest of a file, or of a folder's sorted
-    lines ``name sha256`` of the images used; ``record`` its own record where it has one.
+    ``name`` is the name of the file or folder. ``sha256`` is the digest of the file; for a folder,
+    of the sorted lines ``name sha256`` of the images used. ``record`` is its own record, if it has
+    one.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Record:
-    """Format, stage, parameters, seed and inputs of one artifact; ``Job.record`` makes it.
+    """Format, stage, parameters, seed and inputs of one artifact, as made by ``Job.record``.
 
     ``method`` is the version of the stage's method (see ``rsparse.store.job``).
     """
@@ -83,30 +84,30 @@ class Record:
 def check_record(
     record: Any, path: Path, expected: str | None = None, *, any_age: bool = False
 ) -> dict[str, Any]:
-    """A record read from ``path``, checked for its format and version.
+    """Check the format and version of a record read from ``path``, and return it.
 
     Parameters
     ----------
     record : object
-        What was read.
+        The content read.
     path : Path
     expected : str, optional
-        The format.
+        The expected format.
     any_age : bool
-        Take older versions than are read, in order to replace the artifact.
+        Also accept versions that are too old to read, so that the artifact can be replaced.
 
     Raises
     ------
     InputError
-        If it is no record of ours, of another format than ``expected``, or of a version that is
-        not read: newer, or so old that the artifact has to be made again.
+        If it is not an rsparse record, its format is not ``expected``, or its version is newer
+        than this release reads or so old that the artifact must be made again.
     """
     known = isinstance(record, dict) and isinstance(record.get("format"), str)
     if not known or record["format"] not in FORMAT_VERSIONS:
         raise InputError(f"{path}: is not an rsparse artifact")
     format_name, version = record["format"], record.get("format_version")
     if expected is not None and format_name != expected:
-        raise InputError(f"{path}: expected {expected}, found {format_name}")
+        raise InputError(f"{path}: expected {expected}, got {format_name}")
     newest = FORMAT_VERSIONS[format_name]
     if not isinstance(version, int) or version < 1:
         raise InputError(f"{path}: has no valid format version")
@@ -116,9 +117,9 @@ def check_record(
             f"({newest}); upgrade rsparse"
         )
     if not _is_whole(record):
-        raise InputError(f"{path}: is damaged or incomplete: its record lacks something")
+        raise InputError(f"{path}: is damaged or incomplete: its record lacks required keys")
     if version < OLDEST_READ[format_name] and not any_age:
-        command = _WITHIN.get(record["stage"], record["stage"])
+        command = _COMMANDS.get(record["stage"], record["stage"])
         raise InputError(
             f"{path}: was written by an older rsparse; make it again with 'rsparse {command}'"
         )
@@ -126,10 +127,10 @@ def check_record(
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether all that a record tells is there, in its inputs' records too."""
+    """Whether a record and the records of its inputs have all their keys."""
     return (
         isinstance(record.get("stage"), str)
-        and isinstance(record.get("method", 0), int)  # older records tell none
+        and isinstance(record.get("method", 0), int)  # older records have none
         and isinstance(record.get("generator"), str)
         and isinstance(record.get("parameters"), dict)
         and isinstance(record.get("inputs"), list)

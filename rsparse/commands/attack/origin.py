@@ -82,11 +82,13 @@ class Origin:
         found = {} if scaling is None else {SCALING: vars(scaling)}
         return job.record(self.sources(digests), found)
 
-    def made(self, attack: Attack, record: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+    def matches(
+        self, attack: Attack, record: Mapping[str, Any], digests: Mapping[str, str]
+    ) -> bool:
         """Whether an artifact is what the attack would make of the images with these digests."""
-        return self.job(attack).made(record, self.sources(digests), [SCALING])
+        return self.job(attack).matches(record, self.sources(digests), [SCALING])
 
-    def refuse_other(
+    def require_match(
         self,
         place: Path,
         attack: Attack,
@@ -94,9 +96,9 @@ class Origin:
         digests: Mapping[str, str],
         otherwise: str,
     ) -> None:
-        """``Job.refuse_other`` for the artifact of an attack on the images with these digests."""
+        """``Job.require_match`` for the artifact of an attack on the images with these digests."""
         sources = self.sources(digests)
-        self.job(attack).refuse_other(place, record, sources, otherwise, [SCALING])
+        self.job(attack).require_match(place, record, sources, otherwise, [SCALING])
 
 
 def known_labels(

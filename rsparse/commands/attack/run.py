@@ -188,7 +188,7 @@ class AttackRun:
         if manifest is None:
             raise taken(place)
         record, entries = record_of(manifest), manifest["images"]
-        if not self.origin.made(attack, record, self._digests):
+        if not self.origin.matches(attack, record, self._digests):
             raise taken(place)
         scaling = record["parameters"].get(SCALING)
         return summarize(attack_text(attack), str(place), entries, len(entries), scaling)

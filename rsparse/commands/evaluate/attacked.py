@@ -40,7 +40,7 @@ class AttackedFolders:
         selected = self._selection.entries
         through = self._matrix.attacked_defense(column)
         behind = "" if through is None else "through another defense or dictionary, "
-        self._origin(column.threat.attacked.name, through, manifest["parameters"]).refuse_other(
+        self._origin(column.threat.attacked.name, through, manifest["parameters"]).require_match(
             place,
             column.attack,
             record_of(manifest),

@@ -16,8 +16,8 @@ from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.judge import (
     Folder,
     JudgedTrial,
+    changed_method_of,
     judge_images,
-    other_method_of,
     read_trial,
 )
 from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
@@ -36,7 +36,7 @@ from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import MANIFEST, sole_writer
-from rsparse.store.journal import Entry, forget_beside
+from rsparse.store.journal import Entry, remove_journal_beside
 from rsparse.store.predictions import Prediction
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
@@ -214,10 +214,10 @@ class _Run:
                 rows = None if self.overwrite else read_trial(trial, folder)
                 if rows is None:
                     missing[trial.path] = trial
-                    method = None if self.overwrite else other_method_of(trial)
+                    method = None if self.overwrite else changed_method_of(trial)
                     self.done.judged_again += Counter([method] if method else [])
                 else:
-                    forget_beside(trial.path)
+                    remove_journal_beside(trial.path)
                     self.done.resumed += 1
                     self.found.trials[column, defense] = rows
             if missing:

@@ -93,13 +93,13 @@ def read_trial(trial: JudgedTrial, folder: Folder) -> list[Prediction] | None:
     except InputError:
         return None
     whole = {row.name: row.sha256 for row in rows} == folder.digests
-    return rows if whole and trial.job.made(record, trial.sources) else None
+    return rows if whole and trial.job.matches(record, trial.sources) else None
 
 
-def other_method_of(trial: JudgedTrial) -> str | None:
+def changed_method_of(trial: JudgedTrial) -> str | None:
     """Which method made the trial that lies there, and not the one of now; see ``Job``."""
     record = _record_in(trial.path)
-    return None if record is None else trial.job.other_method(record, trial.sources)
+    return None if record is None else trial.job.changed_method(record, trial.sources)
 
 
 def is_judged(path: Path) -> bool:

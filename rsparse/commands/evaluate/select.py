@@ -195,7 +195,7 @@ def _read(choice: _Choice, output: Path) -> Selection:
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     digests = inputs.digests(without=errors)
     otherwise = "holds an evaluation of other images, labels, or another model"
-    choice.job().refuse_other(output.parent, record, choice.sources(digests), otherwise)
+    choice.job().require_match(output.parent, record, choice.sources(digests), otherwise)
     failed = [
         {"name": image.name, "error": f"{image.path}: {errors[image.name]}"}
         for image in inputs.images

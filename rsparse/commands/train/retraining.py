@@ -177,11 +177,11 @@ def purify_once(
     """
     if (place / MANIFEST).exists():
         job, record, sources = _made_and_wanted(place, paths, defense, dictionaries, how)
-        if job.made(record, sources):
+        if job.matches(record, sources):
             return []
         if not overwrite:
             otherwise = "was purified from other images, or by another dictionary or device"
-            job.refuse_other(place, record, sources, otherwise)
+            job.require_match(place, record, sources, otherwise)
     outcome = purify_images(
         paths,
         defense,
