@@ -17,8 +17,8 @@ from rsparse.evaluation.results import (
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
     Column,
-    Defended,
     Evaluation,
+    JudgedDefense,
 )
 from rsparse.evaluation.statistics import accuracy
 from rsparse.report.subjects import Subjects, find_subjects
@@ -71,7 +71,7 @@ def gain_over_baseline(subjects: Subjects) -> Iterator[Row]:
     yield what | gain(evaluation, (ours, columns), (best, columns))
 
 
-def beside_paper(subjects: Subjects, plain: Defended) -> Iterator[Row]:
+def beside_paper(subjects: Subjects, plain: JudgedDefense) -> Iterator[Row]:
     """The paper's Table II beside ours, and what any of the defenses would keep.
 
     ``plain`` is the whole image coded with K = 1 and no filter.
@@ -221,7 +221,7 @@ def _clean(evaluation: Evaluation) -> Column:
     return statistics.clean_column(evaluation)
 
 
-def _found(subjects: Subjects) -> tuple[Evaluation, Defended, Defended]:
+def _found(subjects: Subjects) -> tuple[Evaluation, JudgedDefense, JudgedDefense]:
     """The evaluation, the judged defense and the undefended model."""
     assert subjects.judged is not None
     assert subjects.undefended is not None

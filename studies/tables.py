@@ -10,7 +10,7 @@ from rsparse.core.metrics import Estimate
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import counted, failures
 from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent
-from rsparse.evaluation.results import Column, Defended, Evaluation
+from rsparse.evaluation.results import Column, Evaluation, JudgedDefense
 from rsparse.report.subjects import Subjects
 
 Row = dict[str, str]
@@ -107,8 +107,8 @@ def failed_checks(evaluation: Evaluation) -> Iterator[Row]:
 
 def gain(
     evaluation: Evaluation,
-    ours: tuple[Defended, Sequence[Column]],
-    other: tuple[Defended, Sequence[Column]],
+    ours: tuple[JudgedDefense, Sequence[Column]],
+    other: tuple[JudgedDefense, Sequence[Column]],
 ) -> Row:
     """Two defenses, each over its own columns of the same images, and their paired difference."""
     means = [per_image(evaluation, defense, columns) for defense, columns in (ours, other)]
@@ -151,7 +151,10 @@ def _with_interval(name: str, estimate: Estimate) -> Row:
 
 
 def _difference(
-    evaluation: Evaluation, defense: Defended, best: Defended | None, columns: Sequence[Column]
+    evaluation: Evaluation,
+    defense: JudgedDefense,
+    best: JudgedDefense | None,
+    columns: Sequence[Column],
 ) -> Row:
     """To the best baseline; empty for itself, and where there is none."""
     if best is None or defense is best:

@@ -22,8 +22,8 @@ from rsparse.evaluation.results import (
     TRANSFER,
     Check,
     Column,
-    Defended,
     Evaluation,
+    JudgedDefense,
     Trial,
 )
 from rsparse.store.files import sha256_of_file
@@ -180,7 +180,7 @@ def make_evaluation(
         class_names=CLASSES,
         columns=tuple(columns),
         defenses=tuple(
-            Defended(text, kind, _parameters(text, kind), 0.01 + 0.02 * i)
+            JudgedDefense(text, kind, _parameters(text, kind), 0.01 + 0.02 * i)
             for i, (text, kind) in enumerate(defenses)
         ),
         trials=tuple(trials),

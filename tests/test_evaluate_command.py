@@ -133,11 +133,11 @@ def test_tables_and_checks(whole):
     assert [row["scenario"] for row in read_csv(whole / "eval/defenses.csv")] == ["gray-box"] * 3
     checks = read_csv(whole / "eval/checks.csv")
     found = {row["name"]: row for row in checks if row["defense"] in ("", "none")}
-    assert found["steps beat one step"]["outcome"] == "pass"
-    assert found["images judged"]["detail"].endswith("gets right; 1 left out")
+    assert found["iterative attacks beat one-step attacks"]["outcome"] == "pass"
+    assert found["images judged"]["detail"].endswith("correctly; 1 left out")
     assert found["adaptive attacks are strongest"]["outcome"] == "not run"
-    assert "noise-eps=8" in found["noise of the same norm is weaker"]["detail"]
-    assert "steps=20" in found["doubled steps gain nothing"]["detail"]
+    assert "noise-eps=8" in found["random noise of the same norm is weaker"]["detail"]
+    assert "steps=20" in found["doubling the steps gains nothing"]["detail"]
     text = (whole / "stderr.txt").read_text()
     assert "8 images, those the model gets right" in text
     assert "at most 9, those the model gets right" in text
@@ -248,8 +248,8 @@ def test_all_images_and_a_limit(tmp_path, run_cli):
     assert not found.only_correct
     assert "3 images, right or wrong before the attack" in result.stderr
     outcomes = {c.name: c.outcome for c in found.checks}
-    assert outcomes["doubled steps gain nothing"] == "not run"
-    assert outcomes["a huge change reaches chance"] == "not run"
+    assert outcomes["doubling the steps gains nothing"] == "not run"
+    assert outcomes["a huge eps reaches chance"] == "not run"
 
 
 def test_an_image_that_fails_is_reported_and_the_rest_is_done(tmp_path, run_cli):

@@ -1,4 +1,4 @@
-"""The statistics of an evaluation against hand-made ones, and its files."""
+"""The statistics of an evaluation, compared with hand-made ones, and its files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ from rsparse.evaluation.files import (
     save_timing,
     with_timing,
 )
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, Check, Column, Defended, Evaluation, Trial
+from rsparse.evaluation.results import (
+    CLEAN,
+    GRAY_BOX,
+    Check,
+    Column,
+    Evaluation,
+    JudgedDefense,
+    Trial,
+)
 from rsparse.store.records import EVALUATION, Record
 
 N = 6
-RIGHT = {  # by attack and defense: which of six images are right
+RIGHT = {  # by attack and defense: which of six images are correct
     ("clean", "none"): "111111",
     ("clean", "jpeg-quality=75"): "111110",
     ("clean", "median-size=3"): "111100",
@@ -58,7 +66,7 @@ def make_evaluation() -> Evaluation:
         column("cw-l2-d=0.05", "cw-l2", "d", 0.05),
     )
     defenses = tuple(
-        Defended(text, text.split("-")[0], {"name": text.split("-")[0]}, seconds)
+        JudgedDefense(text, text.split("-")[0], {"name": text.split("-")[0]}, seconds)
         for text, seconds in (
             ("none", 0.0), ("median-size=3", 0.5), ("jpeg-quality=75", None),
             ("regionsparse-sparsity=1", 0.25),
@@ -150,7 +158,7 @@ def test_the_best_baseline_is_neither_ours_nor_none(evaluation):
     assert statistics.rows(alone)[0]["p"] is None
 
 
-def test_rows_tell_every_trial(evaluation):
+def test_rows_contain_every_trial(evaluation):
     rows = statistics.rows(evaluation)
     assert len(rows) == 12
     (row,) = [r for r in rows if (r["family"], r["kind"]) == ("cw-l2", "regionsparse")]
@@ -190,7 +198,7 @@ def test_a_file_of_an_older_version_is_refused(evaluation, tmp_path: Path, versi
     )
 
 
-THROUGH = {  # by the defense that BIM was made through: which images are right behind it
+THROUGH = {  # by the defense that BIM was made through: which images are correct behind it
     "": "100000",
     "median-size=3": "110000",
     "jpeg-quality=75": "111000",
@@ -231,8 +239,8 @@ def test_a_column_made_through_a_defense_is_tried_behind_that_one_only(adaptive)
         adaptive.correct(bare, ours)
 
 
-def test_the_bare_models_column_does_for_a_defense_that_was_not_attacked_through(adaptive):
-    """Probes are made on the bare model and tried behind all; the defense's own goes before."""
+def test_the_bare_models_column_stands_in_for_a_defense_that_was_not_attacked_through(adaptive):
+    """Probes on the bare model are tried behind all defenses; an attack through one comes first."""
     ours, jpeg = adaptive.defenses[3], adaptive.defenses[2]
     bare, _, through_jpeg = adaptive.columns[3:]
     more = [
@@ -244,7 +252,7 @@ def test_the_bare_models_column_does_for_a_defense_that_was_not_attacked_through
     assert found.trial_against(replace(bare, through="tvm"), jpeg).column == through_jpeg.key
 
 
-def test_means_and_worst_cases_are_of_what_was_tried(adaptive):
+def test_means_and_worst_cases_count_only_what_was_tried(adaptive):
     none, _, jpeg, ours = adaptive.defenses
     columns = statistics.attacked_columns(adaptive, "adaptive")
     assert [c.through for c in statistics.one_of_each_attack(columns)] == [""]
@@ -260,7 +268,7 @@ def test_means_and_worst_cases_are_of_what_was_tried(adaptive):
     assert statistics.best_baseline(adaptive, columns[0]).text == "jpeg-quality=75"
 
 
-def test_rows_tell_only_what_was_tried(adaptive, tmp_path: Path):
+def test_rows_contain_only_what_was_tried(adaptive, tmp_path: Path):
     rows = [row for row in statistics.rows(adaptive) if row["scenario"] == "adaptive"]
     assert [(row["through"], row["defense"], row["correct"], row["p"]) for row in rows] == [
         ("", "none", 1, 0.5), ("median-size=3", "median-size=3", 2, 1.0),
@@ -298,9 +306,9 @@ def test_missing_trials_take_no_room_in_the_file(adaptive, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("column", [0] * 14 + [6], "trial/column: names one that is not there"),
-        ("defense", [0] * 14 + [-1], "trial/defense: names one that is not there"),
-        ("defense", [0] * 14, "trial/defense: has another number of trials"),
+        ("column", [0] * 14 + [6], "trial/column: an index is out of range"),
+        ("defense", [0] * 14 + [-1], "trial/defense: an index is out of range"),
+        ("defense", [0] * 14, "trial/defense: has another length than the predictions"),
     ],
 )
 def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, message):
@@ -313,8 +321,8 @@ def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, me
     assert str(caught.value) == f"{path}: is damaged or incomplete: {message}"
 
 
-def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
-    """The other judge gets image 0 wrong before any attack, and all others right."""
+def test_worst_cases_include_the_clean_images_of_the_judged_model(evaluation):
+    """The other model gets image 0 wrong before any attack, and all others right."""
     other = [
         replace(c, judged="other", scenario="" if c.family == CLEAN else "black-box")
         for c in evaluation.columns
@@ -337,7 +345,7 @@ def test_worst_cases_begin_with_the_clean_images_of_the_judge(evaluation):
     assert [row["clean"] for row in rows] == [5 / 6] * 4
 
 
-def test_the_tables_hold_a_line_for_each_trial_and_image(evaluation, tmp_path: Path):
+def test_the_tables_have_a_row_for_each_trial_and_image(evaluation, tmp_path: Path):
     save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
 
     def read(name: str) -> list[dict[str, str]]:
@@ -355,7 +363,7 @@ def test_the_tables_hold_a_line_for_each_trial_and_image(evaluation, tmp_path: P
 def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path):
     with pytest.raises(InputError) as caught:
         load_evaluation(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: holds no finished evaluation (evaluation.h5)"
+    assert str(caught.value) == f"{tmp_path}: contains no finished evaluation (evaluation.h5)"
 
 
 def test_damaged_files_are_refused(evaluation, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The checklist on evaluations whose answers are set by hand."""
+"""The checks on evaluations with hand-made predictions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rsparse.evaluation.results import (
     GRAY_BOX,
     TRANSFER,
     Column,
-    Defended,
     Evaluation,
+    JudgedDefense,
     Trial,
 )
 
@@ -52,7 +52,7 @@ GOOD = [
 
 
 def checked(changed=None, evidence=None, more=(), classes=10):
-    """Outcome and detail of every check by name; of a column the first so many are right."""
+    """Outcome and detail of every check by name; ``changed`` is the number of correct images."""
     pairs = [(c, (changed or {}).get(c.attack, n)) for c, n in (*GOOD, *more)]
     labels = np.zeros(N, np.int64)
     trials = tuple(
@@ -61,7 +61,7 @@ def checked(changed=None, evidence=None, more=(), classes=10):
     )
     results = Evaluation(
         {}, "m", tuple(map(str, range(N))), labels, True, 3, tuple(map(str, range(classes))),
-        tuple(c for c, _ in pairs), (Defended("none", "none", {}),), trials,
+        tuple(c for c, _ in pairs), (JudgedDefense("none", "none", {}),), trials,
     )  # fmt: skip
     usual = [Evidence([FGSM, FGSM_8, BIM], FLOOR, [NOISE], (BIM, DOUBLED))]
     return {c.name: (c.outcome, c.detail) for c in all_checks(results, evidence or usual)}
@@ -70,16 +70,17 @@ def checked(changed=None, evidence=None, more=(), classes=10):
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
-        ("images judged", "40 images: only images that the undefended model gets right; 3 left "
-         "out"),
-        ("clean accuracy", "100 % undefended, 100 % with it"),
-        ("steps beat one step", "bim-eps=8 10 %, fgsm-eps=8 50 %"),
+        ("images judged", "40 images: only those that the undefended model classifies correctly; 3 "
+         "left out"),
+        ("clean accuracy", "100 % without a defense, 100 % with this one"),
+        ("iterative attacks beat one-step attacks", "bim-eps=8 10 %, fgsm-eps=8 50 %"),
         ("accuracy falls with strength", "3 pairs; closest: fgsm-eps=8 50 %, fgsm-eps=2 75 %"),
-        ("a huge change reaches chance", "bim-eps=128: 5 % (1 %–17 %); chance is 10.0 %"),
-        ("noise of the same norm is weaker", "2 pairs; closest: fgsm-eps=8 50 %, noise-eps=8 95 %"),
-        ("doubled steps gain nothing", "bim-eps=8 10 %, bim-eps=8-steps=20 8 %"),
-        ("distortion within its limit", "L∞ at most 8 levels"),
-        ("attacks survive rounding to 8 bits", "none loses by it"),
+        ("a huge eps reaches chance", "bim-eps=128: 5 % (1 %–17 %); chance is 10.0 %"),
+        ("random noise of the same norm is weaker",
+         "2 pairs; closest: fgsm-eps=8 50 %, noise-eps=8 95 %"),
+        ("doubling the steps gains nothing", "bim-eps=8 10 %, bim-eps=8-steps=20 8 %"),
+        ("distortion within the limit", "L∞ is at most 8 grey levels"),
+        ("attacks survive rounding to 8 bits", "no attack loses success"),
     ],
 )  # fmt: skip
 def test_what_passes(name, detail):
@@ -89,15 +90,15 @@ def test_what_passes(name, detail):
 @pytest.mark.parametrize(
     ("changed", "name", "detail"),
     [
-        ({"bim-eps=8": 30}, "steps beat one step",
+        ({"bim-eps=8": 30}, "iterative attacks beat one-step attacks",
          "bim-eps=8 75 %, fgsm-eps=8 50 % (p = 0.002)"),
         ({"fgsm-eps=8": 38}, "accuracy falls with strength",
          "fgsm-eps=8 95 %, fgsm-eps=2 75 % (p = 0.0078)"),
-        ({"bim-eps=128": 20}, "a huge change reaches chance",
+        ({"bim-eps=128": 20}, "a huge eps reaches chance",
          "bim-eps=128: 50 % (35 %–65 %); chance is 10.0 %"),
-        ({"noise-eps=8": 8}, "noise of the same norm is weaker",
+        ({"noise-eps=8": 8}, "random noise of the same norm is weaker",
          "fgsm-eps=8 50 %, noise-eps=8 20 % (p = 0.00049)"),
-        ({"bim-eps=8": 14}, "doubled steps gain nothing",
+        ({"bim-eps=8": 14}, "doubling the steps gains nothing",
          "bim-eps=8 35 %, bim-eps=8-steps=20 8 % (p = 0.00098)"),
     ],
 )  # fmt: skip
@@ -105,22 +106,22 @@ def test_what_fails(changed, name, detail):
     assert checked(changed)[name] == ("fail", detail)
 
 
-def test_a_rise_that_may_be_chance_is_no_failure():
-    """Five images of forty more: 2 · (1/2)⁵ = 0.0625."""
+def test_a_rise_that_may_be_chance_does_not_fail():
+    """Five more images of forty: 2 · (1/2)⁵ = 0.0625."""
     assert checked({"fgsm-eps=8": 35})["accuracy falls with strength"] == (
         "pass", "3 pairs; closest: fgsm-eps=8 88 %, fgsm-eps=2 75 %"
     )  # fmt: skip
 
 
-def test_what_was_not_run_is_said():
+def test_what_was_not_run_is_reported():
     found = checked(evidence=[Evidence([FGSM])])
-    assert found["steps beat one step"][0] == "not run"
-    assert found["a huge change reaches chance"] == ("not run", "--no-extra-checks was given")
-    assert found["noise of the same norm is weaker"][0] == "not run"
-    assert found["doubled steps gain nothing"][0] == "not run"
-    assert found["gradients beat attacks without them"][0] == "not run"
+    assert found["iterative attacks beat one-step attacks"][0] == "not run"
+    assert found["a huge eps reaches chance"] == ("not run", "--no-extra-checks was given")
+    assert found["random noise of the same norm is weaker"][0] == "not run"
+    assert found["doubling the steps gains nothing"][0] == "not run"
+    assert found["gradient-based attacks beat gradient-free ones"][0] == "not run"
     assert found["transfer is weaker than gray-box"] == (
-        "not run", "needs both scenarios in the plan"
+        "not run", "the plan does not have both scenarios"
     )  # fmt: skip
     outcome, detail = found["adaptive attacks are strongest"]
     assert outcome == "not run"
@@ -132,7 +133,7 @@ def test_rounding_that_undoes_an_attack():
     after = np.arange(N) < 10
     evidence = Evidence([FGSM], rounding={FGSM.key: (fooled, after)})
     assert checked(evidence=[evidence])["attacks survive rounding to 8 bits"] == (
-        "fail", "fooled before → after: fgsm-eps=2 100 % → 25 %"
+        "fail", "success before → after rounding: fgsm-eps=2 100 % → 25 %"
     )  # fmt: skip
 
 
@@ -140,11 +141,11 @@ def test_transfer_against_gray_box():
     both = [Evidence([BIM]), Evidence([MOVED], other="other")]
     found = checked(more=((MOVED, 0),), changed={"bim-eps=8": 30}, evidence=both)
     assert found["transfer is weaker than gray-box"][0] == "pass"  # both columns at 30
-    assert found["steps beat one step"][0] == "not run"
+    assert found["iterative attacks beat one-step attacks"][0] == "not run"
 
 
 def test_black_box_against_extended_gray_box():
-    """Each pair has one judge; two judges are never compared."""
+    """Each pair has one judged model; two judged models are never compared."""
     extended = [column("bim-eps=8", 8.0, 10, EXTENDED_GRAY_BOX, j, j) for j in ("new", "newer")]
     black = [column("bim-eps=8", 8.0, 10, BLACK_BOX, "m", j) for j in ("new", "newer")]
     cleans = [column(CLEAN, judged=judged) for judged in ("new", "newer")]
@@ -159,11 +160,13 @@ def test_black_box_against_extended_gray_box():
         )
         results = Evaluation(
             {}, "m", tuple(map(str, range(N))), labels, True, 0, ("a", "b"), tuple(columns),
-            (Defended("none", "none", {}),), trials,
+            (JudgedDefense("none", "none", {}),), trials,
         )  # fmt: skip
         found = {(c.name, c.scenario): c for c in all_checks(results, evidence)}
         assert ("clean accuracy", "clean: newer") in found
-        assert found["steps beat one step", "black-box: new"].outcome == "not run"
+        assert (
+            found["iterative attacks beat one-step attacks", "black-box: new"].outcome == "not run"
+        )
         check = found["black-box is weaker than extended-gray-box", BLACK_BOX]
         return check.outcome, check.detail
 

@@ -15,7 +15,7 @@ import rsparse
 from rsparse.defenses import RegionSparse, Rule, parse_defense, parse_defenses
 from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.evaluation.plan_file import read_plan
-from rsparse.evaluation.results import Defended
+from rsparse.evaluation.results import JudgedDefense
 from rsparse.options.purify import PurifyParameters
 from rsparse.report.subjects import find_subjects
 from rsparse.store.images import decode_image, encode_png
@@ -444,7 +444,9 @@ def test_masks_take_the_place_of_localization_in_a_policy_s_rules(
     ],
 )  # fmt: skip
 def test_a_policy_that_holds_regionsparse_is_no_baseline(rules, is_ours):
-    defended = Defended("policy-x", "policy", {"name": "policy", "policy": "x", "rules": rules})
+    defended = JudgedDefense(
+        "policy-x", "policy", {"name": "policy", "policy": "x", "rules": rules}
+    )
     assert (defended.is_ours, defended.is_baseline) == (is_ours, not is_ours)
 
 

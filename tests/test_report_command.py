@@ -73,7 +73,7 @@ def test_a_taken_output_is_refused(eval_folder, tmp_path, run_cli, assert_error)
 
 
 def test_a_folder_without_an_evaluation_is_refused(pictures, tmp_path, assert_error):
-    line = f"{pictures}: holds no finished evaluation (evaluation.h5)"
+    line = f"{pictures}: contains no finished evaluation (evaluation.h5)"
     assert_error(line, "report", pictures, "-o", tmp_path / "r")
     assert not (tmp_path / "r").exists()
 

@@ -1,1 +1,1 @@
-"""Judging defenses: the plan, the results, their statistics and the checklist."""
+"""The evaluation of defenses: plan, scenarios, results, statistics and checks."""

@@ -1,4 +1,4 @@
-"""Numbers with their intervals, and how they are written."""
+"""Numbers with their intervals, and their formatting."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate, wilson_interval
-from rsparse.evaluation.results import Column, Defended, Evaluation
+from rsparse.evaluation.results import Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import tried_behind
 
 Floats = NDArray[np.float64]
 
 
-def per_image(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Floats:
-    """For each image the share of attacks under which it is classified rightly, (n,).
+def per_image(evaluation: Evaluation, defense: JudgedDefense, columns: Sequence[Column]) -> Floats:
+    """The share of attacks under which each image is classified correctly, (n,).
 
-    Of the columns those count that were tried behind the defense; where there is none, NaN.
+    Only columns that were tried behind the defense count. NaN if there are none.
     """
     tried = tried_behind(evaluation, defense, columns)
     if not tried:
@@ -25,11 +25,13 @@ def per_image(evaluation: Evaluation, defense: Defended, columns: Sequence[Colum
     return np.mean([evaluation.correct(column, defense) for column in tried], axis=0)
 
 
-def mean_share(evaluation: Evaluation, defense: Defended, columns: Sequence[Column]) -> Estimate:
-    """Mean accuracy over columns; NaN where none was tried behind the defense.
+def mean_share(
+    evaluation: Evaluation, defense: JudgedDefense, columns: Sequence[Column]
+) -> Estimate:
+    """Mean accuracy over columns; NaN if none was tried behind the defense.
 
-    The interval is Wilson's for as many answers as there are images. That is on the safe side:
-    an image's mean over several columns varies no more than one answer does.
+    The interval is Wilson's for one prediction per image. It is conservative, because an image's
+    mean over several columns varies no more than a single prediction does.
     """
     values = per_image(evaluation, defense, columns)
     n = len(values)
@@ -39,9 +41,10 @@ def mean_share(evaluation: Evaluation, defense: Defended, columns: Sequence[Colu
 
 
 def paired_difference(ours: Floats, other: Floats) -> Estimate:
-    """Mean of ``ours - other`` over images, with Student's interval of the paired differences.
+    """Mean of ``ours - other`` over images, with Student's 95 % interval of the paired differences.
 
-    The interval is NaN for fewer than two images, and all is where one of them is NaN.
+    The interval is NaN for fewer than two images. The mean and the interval are NaN if any value
+    is NaN.
     """
     from scipy.special import stdtrit
 
@@ -54,7 +57,7 @@ def paired_difference(ours: Floats, other: Floats) -> Estimate:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent without the sign: ``81.3``; a dash where there is none."""
+    """A share in per cent without the sign: ``81.3``; a dash for NaN."""
     return "–" if np.isnan(value) else f"{100 * value:.{digits}f}"
 
 
@@ -64,10 +67,10 @@ def interval(estimate: Estimate, digits: int = 1) -> str:
 
 
 def points(value: float) -> str:
-    """A difference in percentage points with its sign."""
+    """A difference in percentage points with its sign; a dash for NaN."""
     return "–" if np.isnan(value) else f"{100 * value:+.1f}".replace("-", "−")
 
 
 def number(value: float) -> str:
-    """A strength as short as it can be written."""
+    """A strength in its shortest form."""
     return f"{value:g}"

@@ -1,4 +1,4 @@
-"""What the checklist goes by, beside an evaluation's own columns."""
+"""The evidence that the checks need in addition to the plan's own columns."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known beside the plan's own columns of one scenario and attacked model.
+    """The evidence for one scenario and attacked model.
 
     Attributes
     ----------
     columns : sequence of Column
-        The plan's.
+        The columns of the plan.
     floor : Column or None
-        The attack of a huge eps.
+        The attack with a huge eps.
     noise : sequence of Column
         Random noise.
     steps : (Column, Column) or None
-        The strongest attack in steps, and the same with twice as many.
+        The strongest iterative attack, and the same with twice as many steps.
     rounding : mapping
-        By the column's key, which images the attacked model got wrong before the rounding to
-        8 bits and after it.
+        By column key, which images the attacked model misclassified before and after rounding to
+        8 bits.
     other : str
-        Name of the model that the scenario needs beside the evaluation's; "" for none.
+        Name of the scenario's second model; "" if it needs none.
     """
 
     columns: Sequence[Column]
@@ -42,7 +42,7 @@ class Evidence:
 
     @property
     def attacks(self) -> list[Column]:
-        """One column of each attack, whichever defense it was made through."""
+        """One column for each attack, whichever defense it was made through."""
         return one_of_each_attack(self.columns)
 
     @property
@@ -52,11 +52,11 @@ class Evidence:
 
     @property
     def scenario(self) -> str:
-        """Its name, with that of the other model that it needs."""
+        """The name of the scenario, with that of its second model."""
         first = self.columns[0]
         return f"{first.scenario}: {self.other}" if self.other else first.scenario
 
 
 def percent(value: float) -> str:
-    """A share as the checklist tells it."""
+    """A share as the checks print it: ``81 %``."""
     return f"{100 * value:.0f} %"

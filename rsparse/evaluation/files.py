@@ -1,30 +1,30 @@
 """An evaluation on disk: ``evaluation.h5`` with every prediction, and CSV files for people.
 
-With n images, m columns, k defenses and t trials ``evaluation.h5`` holds, beside its record:
+With n images, m columns, k defenses and t trials, ``evaluation.h5`` contains its record and:
 
 ============================  =================  ===============================================
 dataset                       shape, dtype       meaning
 ============================  =================  ===============================================
-``name``, ``label``           (n,) UTF-8, int64  the images judged, and their right classes
+``name``, ``label``           (n,) UTF-8, int64  the judged images and their correct classes
 ``class_name``                (c,) UTF-8         names of the classes
-``column/scenario``, …        (m,) UTF-8         what an attack was: ``scenario``, ``source``,
+``column/scenario``, …        (m,) UTF-8         the attack: ``scenario``, ``source``,
                                                  ``judged``, ``through``, ``attack``,
                                                  ``family``, ``strength_name``
-``column/strength``           (m,) float64       NaN where it has none
+``column/strength``           (m,) float64       NaN if there is none
 ``column/parameters``         (m,) UTF-8         JSON
-``column/linf``, …            (m, n) float64     the change made: ``linf``, ``l2``, ``d``
-``column/found``              (m, n) uint8       0 where an attack found nothing
+``column/linf``, …            (m, n) float64     the actual change: ``linf``, ``l2``, ``d``
+``column/found``              (m, n) uint8       0 where an attack found no change
 ``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
-``trial/column``              (t,) int64         which column was tried, from 0 on
-``trial/defense``             (t,) int64         behind which defense, from 0 on
-``trial/prediction``          (t, n) int64       −1 where an image could not be judged
-``trial/probability``         (t, n) float32     of the predicted class
+``trial/column``              (t,) int64         index of the column, from 0
+``trial/defense``             (t,) int64         index of the defense, from 0
+``trial/prediction``          (t, n) int64       −1 if an image was not classified
+``trial/probability``         (t, n) float32     probability of the predicted class
 ``check/name``, …             (…,) UTF-8         ``name``, ``scenario``, ``defense``,
                                                  ``outcome``, ``detail``
 ============================  =================  ===============================================
 
-Its root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations make
-equal bytes. Times are in ``timing.json``, and in the columns ``seconds`` of the CSV files.
+The root has the attributes ``model``, ``only_correct`` and ``left_out``. Equal evaluations give
+equal bytes. Times are in ``timing.json`` and in the columns ``seconds`` of the CSV files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ import numpy as np
 
 from rsparse.errors import InputError
 from rsparse.evaluation import statistics
-from rsparse.evaluation.results import Check, Column, Defended, Evaluation, Trial
+from rsparse.evaluation.results import Check, Column, Evaluation, JudgedDefense, Trial
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
 from rsparse.store.records import EVALUATION, Record
@@ -59,20 +59,20 @@ _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Path:
     """Write ``evaluation.h5`` and the CSV files into ``folder``.
 
-    ``results.csv`` has a line for each trial, ``defenses.csv`` for each defense and scenario,
-    ``images.csv`` for each image and trial, ``checks.csv`` for each check.
+    ``results.csv`` has a row for each trial, ``defenses.csv`` for each defense and scenario,
+    ``images.csv`` for each image and trial, and ``checks.csv`` for each check.
 
     Parameters
     ----------
     folder : Path
     record : Record
-        What made the evaluation; it is written in place of ``evaluation.record``.
+        The record to write, instead of ``evaluation.record``.
     evaluation : Evaluation
 
     Returns
     -------
     Path
-        That of ``evaluation.h5``, which is written last.
+        The path of ``evaluation.h5``, which is written last.
     """
     _write_csv(folder / "results.csv", statistics.rows(evaluation))
     _write_csv(folder / "defenses.csv", statistics.defense_rows(evaluation))
@@ -110,7 +110,7 @@ def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None
 
 
 def _write_trials(group: Any, evaluation: Evaluation) -> None:
-    """The trials in the order of columns and defenses; one at a time, since they may be many."""
+    """Write the trials in the order of columns and defenses, one at a time to save memory."""
     pairs = [
         (i, j, trial)
         for i, column in enumerate(evaluation.columns)
@@ -127,16 +127,16 @@ def _write_trials(group: Any, evaluation: Evaluation) -> None:
 
 
 def load_evaluation(folder: Path) -> Evaluation:
-    """The evaluation in a folder; the defenses' seconds come from its ``timing.json``.
+    """Load the evaluation in a folder, with the seconds of the defenses from ``timing.json``.
 
     Raises
     ------
     InputError
-        If the folder holds none, or it is damaged or of a version that is not read.
+        If the folder contains no evaluation, or the file is damaged or of another version.
     """
     path = folder / EVALUATION_FILE
     if not path.exists():
-        raise InputError(f"{folder}: holds no finished evaluation ({EVALUATION_FILE})")
+        raise InputError(f"{folder}: contains no finished evaluation ({EVALUATION_FILE})")
     with open_hdf5(path, EVALUATION) as (file, record):
         columns = tuple(_read_columns(file))
         defenses = tuple(_read_defenses(file, load_timing(folder)))
@@ -172,31 +172,31 @@ def _read_columns(file: h5py.File) -> Iterator[Column]:
         )
 
 
-def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[Defended]:
+def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[JudgedDefense]:
     names = ("text", "kind", "parameters")
     for text, kind, parameters in zip(
         *(read_texts(file, f"defense/{name}") for name in names), strict=True
     ):
-        yield Defended(text, kind, json.loads(parameters), timing.get(text))
+        yield JudgedDefense(text, kind, json.loads(parameters), timing.get(text))
 
 
 def _read_trials(
-    file: h5py.File, columns: Sequence[Column], defenses: Sequence[Defended]
+    file: h5py.File, columns: Sequence[Column], defenses: Sequence[JudgedDefense]
 ) -> Iterator[Trial]:
-    places = [read_array(file, f"trial/{name}", "i", 1) for name in ("column", "defense")]
+    indices = [read_array(file, f"trial/{name}", "i", 1) for name in ("column", "defense")]
     prediction = read_array(file, "trial/prediction", "i", 2)
     probability = read_array(file, "trial/probability", "f", 2)
-    for name, place, items in zip(("column", "defense"), places, (columns, defenses), strict=True):
-        if len(place) != len(prediction) or len(place) != len(probability):
-            raise ValueError(f"trial/{name}: has another number of trials")
-        if ((place < 0) | (place >= len(items))).any():
-            raise ValueError(f"trial/{name}: names one that is not there")
-    for row, (i, j) in enumerate(zip(*places, strict=True)):
+    for name, index, items in zip(("column", "defense"), indices, (columns, defenses), strict=True):
+        if len(index) != len(prediction) or len(index) != len(probability):
+            raise ValueError(f"trial/{name}: has another length than the predictions")
+        if ((index < 0) | (index >= len(items))).any():
+            raise ValueError(f"trial/{name}: an index is out of range")
+    for row, (i, j) in enumerate(zip(*indices, strict=True)):
         yield Trial(columns[i].key, defenses[j].text, prediction[row], probability[row])
 
 
 def load_timing(folder: Path) -> dict[str, float]:
-    """Seconds an image by defense, as far as ``timing.json`` in ``folder`` tells them."""
+    """Load the seconds per image by defense from ``timing.json``; empty without that file."""
     path = folder / TIMING_FILE
     if not path.exists():
         return {}
@@ -214,13 +214,13 @@ def save_timing(folder: Path, seconds_an_image: Mapping[str, float]) -> None:
 
 
 def with_timing(evaluation: Evaluation, timing: Mapping[str, float]) -> Evaluation:
-    """The evaluation with the defenses' seconds from ``load_timing``."""
+    """A copy of the evaluation with the seconds of the defenses from ``load_timing``."""
     timed = tuple(replace(d, seconds=timing.get(d.text)) for d in evaluation.defenses)
     return replace(evaluation, defenses=timed)
 
 
 def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """The lines of ``images.csv``, one an image and trial."""
+    """The rows of ``images.csv``: one for each image and trial."""
     names = evaluation.class_names
     for column in evaluation.columns:
         for defense in evaluation.defenses:
@@ -228,7 +228,7 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             if trial is None:
                 continue
             for i, name in enumerate(evaluation.names):
-                label, found = int(evaluation.labels[i]), int(trial.prediction[i])
+                label, prediction = int(evaluation.labels[i]), int(trial.prediction[i])
                 yield {
                     "name": name,
                     "label": label,
@@ -239,10 +239,10 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                     "through": column.through,
                     "attack": column.attack,
                     "defense": defense.text,
-                    "prediction": found,
-                    "prediction_name": names[found] if found >= 0 else "",
+                    "prediction": prediction,
+                    "prediction_name": names[prediction] if prediction >= 0 else "",
                     "probability": f"{trial.probability[i]:.6f}",
-                    "correct": found == label,
+                    "correct": prediction == label,
                     "d": column.d[i],
                     "l2": column.l2[i],
                     "linf": column.linf[i],
@@ -253,20 +253,20 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 def _write_csv(
     path: Path, lines: Iterable[Mapping[str, Any]], header: Sequence[str] | None = None
 ) -> None:
-    """Write dictionaries of equal keys as CSV; None is an empty cell, switches are yes and no."""
+    """Write dictionaries with equal keys as CSV. None is an empty cell; booleans are yes and no."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     for number, line in enumerate(lines):
         if number == 0:
             header = list(line)
             writer.writerow(header)
-        writer.writerow([_spelled(value) for value in line.values()])
+        writer.writerow([_cell(value) for value in line.values()])
     if not buffer.tell() and header is not None:
         writer.writerow(header)
     write_atomic(path, buffer.getvalue().encode())
 
 
-def _spelled(value: Any) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | np.bool_):

@@ -1,4 +1,4 @@
-"""A classifier that an evaluation uses: its file, and how it takes its input."""
+"""A classifier that an evaluation uses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rsparse.models.spec import InputOptions
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A classifier's file, and what the user says of its input."""
+    """A classifier's file and the input options that the user gave for it."""
 
     path: Path
     input_options: InputOptions | None = None
 
     @property
     def name(self) -> str:
-        """What it is called in tables, and its attacks' folder."""
+        """Its name in tables, and that of the folder of its attacks."""
         return self.path.stem

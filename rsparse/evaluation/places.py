@@ -1,4 +1,4 @@
-"""Where the images of an evaluation lie in its folder."""
+"""The places of images in an evaluation's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
 def attacks_folder(source: str, through: str = "") -> Path:
-    """The folder of all attacks on a model, through a defense or on the bare model."""
+    """The folder of all attacks on a model: through a defense, or on the bare model."""
     bare = Path("attacks", source)
     return bare / f"through-{file_name(through)}" if through else bare
 
@@ -24,7 +24,7 @@ def images_folder(column: Column) -> Path:
 
 
 def file_name(text: str) -> str:
-    """A defense's text, cut where a file's name would be too long."""
+    """A defense's text as a file name; a long one is cut and ends in a digest."""
     if len(text) <= _LONGEST_NAME:
         return text
     return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"

@@ -1,4 +1,4 @@
-"""What is to be evaluated: images, models, attacks, defenses, scenarios, and where it goes."""
+"""The plan of an evaluation: images, models, attacks, defenses, scenarios and output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rsparse.options.evaluate import EvaluateParameters
 
 @dataclass(frozen=True)
 class Threat:
-    """A scenario with the model that is attacked in it and the one that judges."""
+    """A scenario with its attacked model and its judged model."""
 
     scenario: Scenario
     attacked: ModelChoice
@@ -24,26 +24,28 @@ class Threat:
 
     @property
     def label(self) -> str:
-        """The scenario's name, with that of the other model that it needs."""
+        """The name of the scenario, with that of its second model."""
         other = self.scenario.other
         return self.scenario.name if other is None else f"{self.scenario.name}: {other.name}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole evaluation, before it is made.
+    """Everything that an evaluation is made of.
 
     Attributes
     ----------
     images : tuple of Path
     labels : Path or None
     model : ModelChoice
-        The one that is judged undefended to choose the images, and in most scenarios.
+        The main model, judged in most scenarios. Its predictions without a defense decide which
+        images are judged.
     attacks, defenses
-        Every attack in every scenario, behind every defense. ``none`` is always the first defense.
+        Every attack is made in every scenario and judged behind every defense. ``none`` is always
+        the first defense.
     output : Path
     scenarios : tuple of Scenario
-        Gray-box where none is named.
+        Gray-box if empty.
     dictionaries : mapping of str to Path
         By name; "" is the default one.
     parameters : EvaluateParameters
@@ -51,7 +53,7 @@ class Plan:
     Raises
     ------
     InputError
-        If something is missing, named twice, or contradicts the rest.
+        If something is missing, given twice, or contradicts the rest.
     """
 
     images: tuple[Path, ...]
@@ -69,21 +71,24 @@ class Plan:
         object.__setattr__(self, "defenses", defenses)
         object.__setattr__(self, "scenarios", self.scenarios or (GrayBox(),))
         if not self.attacks:
-            raise InputError("no attack is named; pass --attack, such as bim:eps=8")
+            raise InputError("no attack is given; pass --attack, such as bim:eps=8")
         _refuse_twice("attack", [attack_text(attack) for attack in self.attacks])
         _refuse_twice("defense", [defense_text(defense) for defense in self.defenses])
         self._check_models()
         _refuse_twice("scenario", [threat.label for threat in self.threats])
 
     def _check_models(self) -> None:
-        """Check that models of different files or inputs have different names."""
+        """Check that each name belongs to one model file with one set of input options."""
         taken = {self.model.name: self.model}
         for scenario in self.scenarios:
             choice = scenario.other
             if choice is None:
                 continue
             if choice.path == self.model.path:
-                raise InputError(f"scenario {scenario.name}: {choice.path} is the judged model")
+                raise InputError(
+                    f"scenario {scenario.name}: expected another model than the judged one, "
+                    f"got {choice.path}"
+                )
             other = taken.setdefault(choice.name, choice)
             if other.path != choice.path:
                 raise InputError(
@@ -92,37 +97,37 @@ class Plan:
                 )
             if other != choice:
                 raise InputError(
-                    f"{choice.path}: is given with different inputs; say in every scenario the "
-                    "same of it, three numbers in a list in a plan"
+                    f"{choice.path}: is given with different input options; give the same ones in "
+                    "every scenario (in a plan, write three numbers as a list)"
                 )
 
     @property
     def threats(self) -> list[Threat]:
-        """Each scenario with the models in it."""
+        """Each scenario with its models."""
         return [
             Threat(scenario, scenario.attacked(self.model), scenario.judged(self.model))
             for scenario in self.scenarios
         ]
 
     @property
-    def judges(self) -> list[ModelChoice]:
-        """The models that judge, ``model`` first: it also chooses the images."""
+    def judged_models(self) -> list[ModelChoice]:
+        """The judged models; ``model``, which also decides which images are judged, is first."""
         return list(dict.fromkeys((self.model, *(threat.judged for threat in self.threats))))
 
 
 def _refuse_twice(kind: str, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise InputError(f"the {kind} {name} is named twice")
+            raise InputError(f"the {kind} {name} is given twice")
 
 
 def parse_attacks(texts: Sequence[str]) -> tuple[Attack, ...]:
-    """The attacks that specs ask for, in their order."""
+    """Parse the specs of attacks; the order is kept."""
     return tuple(attack for text in texts for attack in parse_attack(text))
 
 
 def strength_of(attack: Attack) -> tuple[str, float | None]:
-    """Name and value of what sets an attack's strength; "" and None where nothing does."""
+    """The name and value of an attack's strength; "" and None if it has no strength."""
     for name in attack.strengths:
         value = getattr(attack, name, None)
         if value is not None:

@@ -1,4 +1,7 @@
-"""``plan.toml``: the options of ``rsparse evaluate`` as keys, with paths relative to its folder."""
+"""Read ``plan.toml``: its keys are the options of ``rsparse evaluate``.
+
+Paths are relative to the folder of the file.
+"""
 
 from __future__ import annotations
 
@@ -38,19 +41,19 @@ _MODEL_KEYS = ("file", *INPUT_OPTIONS)
 
 
 def read_plan(path: Path, output: Path | None = None) -> Plan:
-    """The plan in a TOML file.
+    """Read the plan in a TOML file.
 
     Parameters
     ----------
     path : Path
     output : Path, optional
-        Goes before the plan's own.
+        Overrides the output in the file.
 
     Raises
     ------
     InputError
-        If it is no TOML file, a key is unknown (the nearest one is named) or missing, or a value
-        cannot be used.
+        If the file is not valid TOML, a key is unknown (the message suggests the nearest one) or
+        missing, or a value is invalid.
     """
     content = read_toml(path)
     try:
@@ -62,9 +65,9 @@ def read_plan(path: Path, output: Path | None = None) -> Plan:
 def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
     for key in ("images", "model", "attack"):
         if key not in values:
-            raise InputError(f"lacks {key}")
+            raise InputError(f"the key {key} is missing")
     if output is None and "output" not in values:
-        raise InputError("lacks output; add it, or name the folder with -o")
+        raise InputError("the key output is missing; add it, or pass -o")
     return Plan(
         images=tuple(folder / text for text in _texts(values, "images")),
         labels=folder / _text(values, "labels") if "labels" in values else None,
@@ -81,8 +84,8 @@ def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
 
 
 def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """The table with dashes in its keys, all of which are known."""
-    names, found = list(known), {}
+    """The table with dashes instead of underscores in its keys; every key must be known."""
+    names, checked = list(known), {}
     for key, value in table.items():
         name = key.replace("_", "-")
         if name not in names:
@@ -92,48 +95,48 @@ def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, A
             guess = nearest(name, names)
             hint = f"did you mean {guess}? " if guess else ""
             raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(names)}")
-        found[name] = value
-    return found
+        checked[name] = value
+    return checked
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
     if not isinstance(values[key], str):
-        raise InputError(f"{key}: expected a text, got {values[key]!r}")
+        raise InputError(f"{key}: expected a string, got {values[key]!r}")
     return str(values[key])
 
 
 def _texts(values: Mapping[str, Any], key: str) -> list[str]:
-    """One text, or a list of them; none where the key is missing."""
+    """A string or a list of strings, as a list; empty if the key is missing."""
     value = values.get(key, [])
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{key}: expected a text or a list of texts, got {value!r}")
+        raise InputError(f"{key}: expected a string or a list of strings, got {value!r}")
     return texts
 
 
 def _scenarios(value: Any, folder: Path) -> tuple[Scenario, ...]:
-    """Scenarios by their specs, or by tables of ``name`` and parameters."""
-    found: list[Scenario] = []
+    """The scenarios from specs, or from tables with ``name`` and parameters."""
+    scenarios: list[Scenario] = []
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, str):
-            found += parse_scenarios([item], folder)
+            scenarios += parse_scenarios([item], folder)
         elif isinstance(item, dict):
-            found += _scenarios_of_table(item, folder)
+            scenarios += _scenarios_of_table(item, folder)
         else:
-            raise InputError(f"scenario: expected a text or a table, got {item!r}")
-    return tuple(found)
+            raise InputError(f"scenario: expected a string or a table, got {item!r}")
+    return tuple(scenarios)
 
 
 def _scenarios_of_table(table: Mapping[str, Any], folder: Path) -> list[Scenario]:
-    """The scenario of a table; one for each of its models where they are a list."""
+    """The scenario of a table; if ``model`` is a list, one for each model."""
     if "name" not in table:
-        raise InputError("scenario: lacks name")
-    made = find_scenario(_text(table, "name"))
-    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(made)}
+        raise InputError("scenario: the key name is missing")
+    scenario = find_scenario(_text(table, "name"))
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(scenario)}
     try:
         given = _checked_keys(table, ("name", *fields))
         if "model" in fields and "model" not in given:
-            raise InputError(f"{made.name} lacks model")
+            raise InputError(f"{scenario.name}: the key model is missing")
         models = given.get("model", [""])
         values = {
             fields[key].name: _as_parameter(fields[key], value)
@@ -141,7 +144,7 @@ def _scenarios_of_table(table: Mapping[str, Any], folder: Path) -> list[Scenario
             if key not in ("name", "model")
         }
         return [
-            made(**values, **({"model": model} if "model" in given else {})).in_folder(folder)
+            scenario(**values, **({"model": model} if "model" in given else {})).in_folder(folder)
             for model in (models if isinstance(models, list) else [models])
         ]
     except InputError as error:
@@ -149,7 +152,7 @@ def _scenarios_of_table(table: Mapping[str, Any], folder: Path) -> list[Scenario
 
 
 def _as_parameter(field: dataclasses.Field[Any], value: Any) -> Any:
-    """A value of TOML as the parameter takes it: numbers for a text become the text of them."""
+    """Convert a TOML value to the parameter's type: numbers become text for a text parameter."""
     if field_type(field) is not str or not isinstance(value, int | float | list):
         return value
     between = "x" if field.name == "input_size" else ","
@@ -157,7 +160,7 @@ def _as_parameter(field: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def _model(value: Any, folder: Path, key: str) -> ModelChoice:
-    """A model by its file's name, or by a table of that and of how it wants its input."""
+    """A model from its file name, or from a table with its file and input options."""
     if isinstance(value, str):
         return ModelChoice(folder / value)
     if not isinstance(value, dict):
@@ -165,7 +168,7 @@ def _model(value: Any, folder: Path, key: str) -> ModelChoice:
     try:
         table = _checked_keys(value, _MODEL_KEYS)
         if "file" not in table:
-            raise InputError("lacks file")
+            raise InputError("the key file is missing")
         values = {key: value for key, value in table.items() if key != "file"}
         options = read_input_options(values, folder) if values else None
         return ModelChoice(folder / _text(table, "file"), options)

@@ -1,9 +1,10 @@
-"""What an evaluation found: every defense against every attack, image by image.
+"""The results of an evaluation: every defense against every attack, image by image.
 
-An ``Evaluation`` is a table whose rows are images. Each ``Column`` holds what one attack did to
-them, each ``Trial`` what the classifier then said of them behind one defense. Not every column is
-tried behind every defense: one that was made through a defense is tried behind that one only. All
-numbers that a report prints are made from these by ``rsparse.evaluation.statistics``.
+An ``Evaluation`` is a table whose rows are images. Each ``Column`` holds the changes that one
+attack made to them. Each ``Trial`` holds the classifier's predictions for a column behind one
+defense. Not every column is tried behind every defense: a column that was made through a defense is
+tried behind that defense only. ``rsparse.evaluation.statistics`` computes all numbers of a report
+from these.
 """
 
 from __future__ import annotations
@@ -31,33 +32,34 @@ ColumnKey = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Column:
-    """One attack at one strength before one judge, or the clean images before it.
+    """One attack at one strength, or the clean images, for one judged model.
 
     Attributes
     ----------
     scenario : str
-        ``gray-box``, ``transfer``, …; what the attacker knew.
+        What the attacker knows: ``gray-box``, ``transfer``, …
     source : str
-        Name of the model that was attacked; "" for the clean images.
+        Name of the attacked model; "" for the clean images.
     judged : str
-        Name of the model that was shown the images.
+        Name of the judged model, which classifies the images.
     through : str
-        Short name of the defense that the attack was made through; "" where the bare model was
+        Short name of the defense that the attack was made through; "" if the bare model was
         attacked.
     attack : str
         The attack's short name (``bim-eps=8``), or ``clean``.
     family : str
-        The name of its kind (``bim``), or ``clean``.
+        The attack's name without parameters (``bim``), or ``clean``.
     strength_name : str
-        ``eps`` (grey levels), ``d`` (dissimilarity), or "" where the attack has no strength.
+        ``eps`` (grey levels), ``d`` (dissimilarity), or "" if the attack has no strength.
     strength : float or None
     parameters : mapping
-        All the attack's parameters.
+        All parameters of the attack.
     linf, l2, d : float arrays of shape (n,)
-        The change really made to each image after rounding to 8 bits: grey levels, norm in units
-        of [0, 1], and relative to the image's norm. 0 for the clean images.
+        The actual change of each image after rounding to 8 bits: in grey levels, as a norm in
+        units of [0, 1], and relative to the image's norm. 0 for the clean images.
     found : bool array of shape (n,)
-        False where an attack that seeks the least change found nothing; the image is then benign.
+        False where an attack that minimizes the change found no adversarial image; the image is
+        then benign.
     """
 
     scenario: str
@@ -81,18 +83,18 @@ class Column:
 
     @property
     def key(self) -> ColumnKey:
-        """What tells a column from all others."""
+        """A key that identifies the column."""
         return *self.threat, self.through, self.attack
 
     @property
     def attack_key(self) -> AttackKey:
-        """What it has in common with columns of the same attack through other defenses."""
+        """A key that columns of the same attack share, whichever defense it was made through."""
         return *self.threat, self.attack
 
 
 @dataclass(frozen=True)
-class Defended:
-    """A defense that was judged.
+class JudgedDefense:
+    """A defense in an evaluation.
 
     Attributes
     ----------
@@ -102,7 +104,7 @@ class Defended:
         Its name without parameters (``jpeg``, ``regionsparse``, ``none``).
     parameters : mapping
     seconds : float or None
-        Mean time of one core for one image; ``None`` where it is not known.
+        Mean time for one image on one core; ``None`` if unknown.
     """
 
     text: str
@@ -112,20 +114,20 @@ class Defended:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is RegionSparse, or a policy that cleans some images by it."""
+        """Whether it is RegionSparse, or a policy that cleans some images with it."""
         rules = self.parameters.get("rules", ()) if self.kind == "policy" else ()
         kinds = [self.kind, *(rule["defense"]["name"] for rule in rules)]
         return "regionsparse" in kinds
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is a defense other than ours and other than none."""
+        """Whether it is neither ``none`` nor one of ours."""
         return self.kind != "none" and not self.is_ours
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A column behind a defense: what the column's judge says of all its images there.
+    """The predictions of a column's judged model for all its images behind one defense.
 
     Attributes
     ----------
@@ -134,7 +136,7 @@ class Trial:
     defense : str
         The defense's ``text``.
     prediction : int64 array of shape (n,)
-        Class indices; −1 for an image that could not be judged.
+        Class indices; −1 for an image that could not be classified.
     probability : float32 array of shape (n,)
         Softmax probability of the predicted class.
     """
@@ -147,10 +149,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Check:
-    """One item of the checklist (Carlini et al. 2019) with its outcome and its evidence.
+    """One check of the checklist (Carlini et al. 2019) with its outcome and its evidence.
 
-    ``outcome`` is ``pass``, ``fail`` or ``not run``; ``detail`` tells the numbers, or why it was
-    not run.
+    ``outcome`` is ``pass``, ``fail`` or ``not run``. ``detail`` gives the numbers, or the reason
+    why the check was not run.
     """
 
     name: str
@@ -167,20 +169,21 @@ class Evaluation:
     Attributes
     ----------
     record : mapping
-        Its record (``rsparse.store.records``): parameters, seed, inputs with their records.
+        Its record (``rsparse.store.records``): parameters, seed, and inputs with their records.
     model : str
-        Name of the model that the evaluation is about; some scenarios judge others beside it.
+        Name of the main model. In some scenarios other models judge as well.
     names, labels : tuple of str; int64 array of shape (n,)
-        The images judged, and their right classes.
+        The judged images and their correct classes.
     only_correct : bool
-        Whether only images that the undefended model gets right were judged, as in the paper.
+        Whether only images that the undefended model classifies correctly were judged, as in the
+        paper.
     left_out : int
-        Images that were left out for that reason.
+        The number of images that were left out for that reason.
     class_names : tuple of str
-    columns, defenses : tuple of Column, tuple of Defended
+    columns, defenses : tuple of Column, tuple of JudgedDefense
         In the order of the plan.
     trials : tuple of Trial
-        Of columns behind defenses, each pair at most once.
+        At most one for each pair of a column and a defense.
     checks : tuple of Check
     """
 
@@ -192,29 +195,30 @@ class Evaluation:
     left_out: int
     class_names: tuple[str, ...]
     columns: tuple[Column, ...]
-    defenses: tuple[Defended, ...]
+    defenses: tuple[JudgedDefense, ...]
     trials: tuple[Trial, ...]
     checks: tuple[Check, ...] = field(default=())
 
-    def trial(self, column: Column, defense: Defended) -> Trial | None:
-        """The trial of a column behind a defense; None where it was not tried there."""
+    def trial(self, column: Column, defense: JudgedDefense) -> Trial | None:
+        """The trial of a column behind a defense; None if it was not tried there."""
         return self._by_column.get((column.key, defense.text))
 
-    def trial_against(self, column: Column, defense: Defended) -> Trial | None:
-        """The trial of an attack behind a defense: of the column, or of one like it.
+    def trial_against(self, column: Column, defense: JudgedDefense) -> Trial | None:
+        """The trial of a column's attack behind a defense, possibly from another column.
 
-        An attack that was made through each defense is a column for each. This finds the one that
-        was made through ``defense``, so that defenses can be compared under the same attack.
+        An attack that was made through each defense has one column for each. This method finds the
+        column that was made through ``defense``, so that defenses can be compared under the same
+        attack.
         """
         return self.trial(column, defense) or self._by_attack.get((column.attack_key, defense.text))
 
-    def column_against(self, column: Column, defense: Defended) -> Column:
-        """The column that ``trial_against`` tells of; ``column`` itself where there is none."""
+    def column_against(self, column: Column, defense: JudgedDefense) -> Column:
+        """The column of the trial from ``trial_against``; ``column`` itself if there is none."""
         trial = self.trial_against(column, defense)
         return column if trial is None else self._columns[trial.column]
 
-    def correct(self, column: Column, defense: Defended) -> NDArray[np.bool_]:
-        """Which images are classified rightly under an attack behind a defense, (n,).
+    def correct(self, column: Column, defense: JudgedDefense) -> NDArray[np.bool_]:
+        """Which images are classified correctly under an attack behind a defense, (n,).
 
         Raises
         ------
@@ -236,12 +240,12 @@ class Evaluation:
 
     @cached_property
     def _by_attack(self) -> dict[tuple[AttackKey, str], Trial]:
-        """Trials by attack and defense: through the defense itself, else of the bare model."""
-        found: dict[tuple[AttackKey, str], Trial] = {}
+        """Trials by attack and defense: made through the defense, else on the bare model."""
+        trials: dict[tuple[AttackKey, str], Trial] = {}
         for trial in self.trials:
             column = self._columns.get(trial.column)
             if column is not None and column.through == trial.defense:
-                found[column.attack_key, trial.defense] = trial
+                trials[column.attack_key, trial.defense] = trial
             elif column is not None and not column.through:
-                found.setdefault((column.attack_key, trial.defense), trial)
-        return found
+                trials.setdefault((column.attack_key, trial.defense), trial)
+        return trials

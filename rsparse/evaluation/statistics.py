@@ -1,8 +1,8 @@
-"""The numbers that are told of an evaluation, all computed from its per-image predictions.
+"""The numbers of an evaluation, all computed from its predictions for each image.
 
-An image that could not be judged counts as not classified correctly, so that every share of a
-column is of the same images. A column that was not tried behind a defense has no share there: it
-is left out of that defense's means and worst cases.
+An image that could not be classified counts as wrong, so that all shares in a column refer to the
+same images. A column that was not tried behind a defense is left out of that defense's means and
+worst cases.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rsparse.evaluation.results import (
     CLEAN,
     AttackKey,
     Column,
-    Defended,
     Evaluation,
+    JudgedDefense,
     ThreatKey,
 )
 
@@ -29,19 +29,19 @@ Flags = NDArray[np.bool_]
 
 
 def share(flags: Flags) -> Estimate:
-    """The share of flags (n,) that are set; of none it is NaN and its interval everything."""
+    """The share of flags (n,) that are set; for n = 0 it is NaN with the interval from 0 to 1."""
     return share_of(int(np.count_nonzero(flags)), len(flags))
 
 
-def accuracy(evaluation: Evaluation, column: Column, defense: Defended) -> Estimate:
-    """Top-1 accuracy under an attack behind a defense; of no images where it was not tried."""
+def accuracy(evaluation: Evaluation, column: Column, defense: JudgedDefense) -> Estimate:
+    """Top-1 accuracy under an attack behind a defense; a share of 0 images if it was not tried."""
     if evaluation.trial_against(column, defense) is None:
         return share(np.zeros(0, bool))
     return share(evaluation.correct(column, defense))
 
 
 def clean_column(evaluation: Evaluation, judged: str | None = None) -> Column:
-    """The column of the benign images before a judge, by default the evaluation's model.
+    """The column of the clean images for a judged model, by default the evaluation's own.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def clean_column(evaluation: Evaluation, judged: str | None = None) -> Column:
 def attacked_columns(
     evaluation: Evaluation, scenario: str | None = None, threat: ThreatKey | None = None
 ) -> list[Column]:
-    """All columns but the clean ones, or those of a scenario, or of one threat."""
+    """All columns but the clean ones; optionally of one scenario or threat only."""
     return [
         column
         for column in evaluation.columns
@@ -68,25 +68,26 @@ def attacked_columns(
 
 
 def threats(evaluation: Evaluation) -> list[ThreatKey]:
-    """Scenario, attacked model and judged model of all attacked columns, each once."""
+    """The distinct threats of all attacked columns: scenario, attacked model and judged model."""
     return list(dict.fromkeys(column.threat for column in attacked_columns(evaluation)))
 
 
 def one_of_each_attack(columns: Sequence[Column]) -> list[Column]:
-    """The columns without those that differ from one before them only in ``through``.
+    """The columns, without those that differ from an earlier one only in ``through``.
 
-    A table has one column for them: the row of each defense tells what its own leaves right.
+    A table shows such columns as one, in which each defense has the accuracy under the attack that
+    was made through it.
     """
-    found: dict[AttackKey, Column] = {}
+    first: dict[AttackKey, Column] = {}
     for column in columns:
-        found.setdefault(column.attack_key, column)
-    return list(found.values())
+        first.setdefault(column.attack_key, column)
+    return list(first.values())
 
 
 def tried_behind(
-    evaluation: Evaluation, defense: Defended, columns: Sequence[Column]
+    evaluation: Evaluation, defense: JudgedDefense, columns: Sequence[Column]
 ) -> list[Column]:
-    """One column of each attack that was tried behind a defense."""
+    """One column for each attack that was tried behind a defense."""
     return [
         column
         for column in one_of_each_attack(columns)
@@ -95,11 +96,11 @@ def tried_behind(
 
 
 def mean_attacked(
-    evaluation: Evaluation, defense: Defended, columns: Sequence[Column] | None = None
+    evaluation: Evaluation, defense: JudgedDefense, columns: Sequence[Column] | None = None
 ) -> float:
-    """Mean top-1 accuracy over attacked columns, by default all; NaN where there are none.
+    """Mean top-1 accuracy over attacked columns, by default all; NaN if there are none.
 
-    It compares defenses; what an attacker leaves right is told by ``worst_case``.
+    The mean is for comparing defenses. For robustness against an attacker see ``worst_case``.
     """
     chosen = attacked_columns(evaluation) if columns is None else columns
     tried = tried_behind(evaluation, defense, chosen)
@@ -108,25 +109,26 @@ def mean_attacked(
 
 
 def worst_case(
-    evaluation: Evaluation, defense: Defended, columns: Sequence[Column] | None = None
+    evaluation: Evaluation, defense: JudgedDefense, columns: Sequence[Column] | None = None
 ) -> Flags:
-    """Which images are right under every attack of ``columns``, by default all, and clean, (n,).
+    """Which images are correct without an attack and under every attack of ``columns``, (n,).
 
-    The attacker chooses the attack for each image anew (Carlini et al. 2019, Section 4.3). Where
-    none of the columns was tried behind the defense, nothing is known: (0,).
+    The attacker chooses the strongest attack for each image (Carlini et al. 2019, Section 4.3). By
+    default ``columns`` are all attacked columns. If none of them was tried behind the defense, the
+    result is empty: (0,).
     """
     chosen = attacked_columns(evaluation) if columns is None else columns
     tried = tried_behind(evaluation, defense, chosen)
     if chosen and not tried:
         return np.zeros(0, bool)
-    judges = dict.fromkeys(column.judged for column in tried) or (evaluation.model,)
-    clean = [clean_column(evaluation, judged) for judged in judges]
+    models = dict.fromkeys(column.judged for column in tried) or (evaluation.model,)
+    clean = [clean_column(evaluation, judged) for judged in models]
     correct = [evaluation.correct(column, defense) for column in (*clean, *tried)]
     return np.logical_and.reduce(correct)
 
 
-def best_baseline(evaluation: Evaluation, column: Column) -> Defended | None:
-    """The most accurate baseline under an attack, of equal ones the first; None without any."""
+def best_baseline(evaluation: Evaluation, column: Column) -> JudgedDefense | None:
+    """The most accurate baseline under an attack; ties go to the first. None if there is none."""
     baselines = [
         defense
         for defense in evaluation.defenses
@@ -138,29 +140,29 @@ def best_baseline(evaluation: Evaluation, column: Column) -> Defended | None:
 
 
 def mcnemar(a: Flags, b: Flags) -> float:
-    """Exact two-sided p of McNemar's test that two defenses are right equally often.
+    """Exact two-sided p-value of McNemar's test for two classifications of the same images.
 
-    Only images that one gets right and the other wrong tell them apart; each such image would go
-    either way with probability ½.
+    Only images that one gets right and the other wrong count (the discordant pairs). Under the null
+    hypothesis each of them goes either way with probability ½.
 
     Parameters
     ----------
     a, b : bool arrays of shape (n,)
-        Which of the same images each gets right.
+        Which images each classifies correctly.
 
     Returns
     -------
     float in (0, 1]
-        1 where they never differ.
+        1 if there is no discordant pair.
 
     Raises
     ------
     InputError
-        If they are not of the same images.
+        If the shapes differ.
 
     Notes
     -----
-    McNemar (1947); the exact form is a binomial test of the discordant pairs.
+    McNemar (1947). The exact form is a binomial test on the discordant pairs.
     """
     if a.shape != b.shape:
         raise InputError(f"expected flags of the same images, got {a.shape} and {b.shape}")
@@ -171,12 +173,12 @@ def mcnemar(a: Flags, b: Flags) -> float:
 
 
 def rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The lines of ``results.csv``, one a trial, in the order of the plan."""
+    """The rows of ``results.csv``: one for each trial, in the order of the plan."""
     return [row for column in evaluation.columns for row in _rows_of_column(evaluation, column)]
 
 
 def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The lines of ``defenses.csv``: clean, mean and worst case of each defense and scenario."""
+    """The rows of ``defenses.csv``: clean, mean and worst case for each defense and scenario."""
     return [
         _defense_row(evaluation, defense, threat)
         for threat in threats(evaluation)
@@ -185,7 +187,9 @@ def defense_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _defense_row(evaluation: Evaluation, defense: Defended, threat: ThreatKey) -> dict[str, Any]:
+def _defense_row(
+    evaluation: Evaluation, defense: JudgedDefense, threat: ThreatKey
+) -> dict[str, Any]:
     scenario, source, judged = threat
     columns = attacked_columns(evaluation, threat=threat)
     worst = share(worst_case(evaluation, defense, columns))
@@ -208,33 +212,23 @@ def _defense_row(evaluation: Evaluation, defense: Defended, threat: ThreatKey) -
 
 def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, Any]]:
     best = best_baseline(evaluation, column)
-    shared = {
-        "scenario": column.scenario,
-        "source": column.source,
-        "judged": column.judged,
-        "through": column.through,
-        "attack": column.attack,
-        "family": column.family,
-        "strength_name": column.strength_name,
-        "strength": column.strength,
-    }
     lines = []
     for defense in evaluation.defenses:
         if evaluation.trial(column, defense) is None:
             continue
-        right = evaluation.correct(column, defense)
-        found = share(right)
-        p = None if best is None else mcnemar(right, evaluation.correct(column, best))
+        correct = evaluation.correct(column, defense)
+        estimate = share(correct)
+        p = None if best is None else mcnemar(correct, evaluation.correct(column, best))
         lines.append(
             {
-                **shared,
+                **_column_cells(column),
                 "defense": defense.text,
                 "kind": defense.kind,
-                "n": found.n,
-                "correct": found.correct,
-                "top1": found.value,
-                "low": found.low,
-                "high": found.high,
+                "n": estimate.n,
+                "correct": estimate.correct,
+                "top1": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
                 "best_baseline": None if best is None else best.text,
                 "p": p,
                 **_distortion(column),
@@ -245,8 +239,22 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
     return lines
 
 
+def _column_cells(column: Column) -> dict[str, Any]:
+    """The cells that are the same in all rows of a column."""
+    return {
+        "scenario": column.scenario,
+        "source": column.source,
+        "judged": column.judged,
+        "through": column.through,
+        "attack": column.attack,
+        "family": column.family,
+        "strength_name": column.strength_name,
+        "strength": column.strength,
+    }
+
+
 def _distortion(column: Column) -> dict[str, float]:
-    """Means and maxima of the change really made, and the share of images it was found for."""
+    """Means and maxima of the actual change, and the share of images that have one."""
     sizes = {"d": column.d, "l2": column.l2, "linf": column.linf}
     finite = {name: values[np.isfinite(values)] for name, values in sizes.items()}
     means = {f"mean_{name}": float(x.mean()) if len(x) else 0.0 for name, x in finite.items()}

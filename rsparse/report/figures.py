@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate
 from rsparse.evaluation.estimates import mean_share, number, percent
-from rsparse.evaluation.results import TRANSFER, Column, Defended
+from rsparse.evaluation.results import TRANSFER, Column
 from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
@@ -261,9 +261,3 @@ def figures_of(subjects: Subjects) -> list[Figure]:
         *ablation_figures(subjects),
         *transfer_figures(subjects),
     ]
-
-
-def matrix(subjects: Subjects, columns: Sequence[Column]) -> list[tuple[Defended, list[Estimate]]]:
-    """The accuracy of every defense in every column."""
-    evaluation = subjects.evaluation
-    return [(d, [accuracy(evaluation, c, d) for c in columns]) for d in evaluation.defenses]

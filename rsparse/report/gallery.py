@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.activation import activation_ratio
 from rsparse.core.attention import overlay_map, stretch_to_unit
-from rsparse.evaluation.results import Column, Defended
+from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.models.onnx.graph import FeatureLayer
 from rsparse.report.figures import Figure, activation_figure
 from rsparse.report.pictures import Answer, Pair, Panel, Pixels, Sheet, Version, data_url, evenly
@@ -79,7 +79,7 @@ def _middle(subjects: Subjects, family: Family) -> Column:
     return subjects.evaluation.column_against(family.middle, subjects.judged)
 
 
-def _answer(subjects: Subjects, column: Column, defense: Defended | None, i: int) -> Answer:
+def _answer(subjects: Subjects, column: Column, defense: JudgedDefense | None, i: int) -> Answer:
     trial = None if defense is None else subjects.evaluation.trial(column, defense)
     if trial is None:
         return Answer("not judged", False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.estimates import per_image
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Defended, Evaluation
+from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import attacked_columns, one_of_each_attack, tried_behind
 from rsparse.options.specs import nearest
 
@@ -55,21 +55,21 @@ class Subjects:
         Gray-box first where it was run, else in the order of the plan. Where several models judge
         in a scenario, each has its own, named after it.
     families : tuple of Family
-    judged : Defended or None
+    judged : JudgedDefense or None
         The defense the verdict is about: the first of the plan that is RegionSparse or a policy
         that holds it, else the first other defense, else none.
-    ablations : tuple of Defended
+    ablations : tuple of JudgedDefense
         All such settings of RegionSparse.
-    undefended : Defended or None
+    undefended : JudgedDefense or None
     """
 
     evaluation: Evaluation
     cleans: Mapping[str, Column]
     scenarios: tuple[str, ...]
     families: tuple[Family, ...]
-    judged: Defended | None
-    ablations: tuple[Defended, ...]
-    undefended: Defended | None
+    judged: JudgedDefense | None
+    ablations: tuple[JudgedDefense, ...]
+    undefended: JudgedDefense | None
 
     @property
     def main_scenario(self) -> str:
@@ -118,7 +118,7 @@ class Subjects:
         """The kinds of attacks of a scenario."""
         return [family for family in self.families if family.scenario == scenario]
 
-    def mean(self, defense: Defended, scenario: str) -> float:
+    def mean(self, defense: JudgedDefense, scenario: str) -> float:
         """Mean accuracy over the attacked columns of a scenario."""
         return float(per_image(self.evaluation, defense, self.columns(scenario)).mean())
 
@@ -126,16 +126,16 @@ class Subjects:
         """Whether the attacks of a scenario were made through the defenses."""
         return any(column.through for column in self.all_columns(scenario))
 
-    def best_baseline(self, scenario: str) -> Defended | None:
+    def best_baseline(self, scenario: str) -> JudgedDefense | None:
         """The baseline with the largest mean over a scenario; the first of several."""
         baselines = self._baselines(scenario)
         if not baselines:
             return None
         return max(baselines, key=lambda defense: self.mean(defense, scenario))
 
-    def featured(self, scenario: str) -> list[Defended]:
+    def featured(self, scenario: str) -> list[JudgedDefense]:
         """The defenses that a chart shows in colour: ours, none, the best of each other kind."""
-        best: dict[str, Defended] = {}
+        best: dict[str, JudgedDefense] = {}
         for defense in sorted(
             self._baselines(scenario),
             key=lambda defense: self.mean(defense, scenario),
@@ -146,7 +146,7 @@ class Subjects:
         others = [defense for defense in best.values() if defense not in first]
         return [*first, *others][:MOST_FEATURED]
 
-    def _baselines(self, scenario: str) -> list[Defended]:
+    def _baselines(self, scenario: str) -> list[JudgedDefense]:
         """Those that were tried in a scenario."""
         return [
             defense
@@ -199,7 +199,7 @@ def scenario_names(attacked: Sequence[Column]) -> list[str]:
     ]
 
 
-def _judged(defenses: Sequence[Defended], wanted: str | None) -> Defended | None:
+def _judged(defenses: Sequence[JudgedDefense], wanted: str | None) -> JudgedDefense | None:
     named = {defense.text: defense for defense in defenses}
     if wanted is not None:
         if wanted not in named:

@@ -15,7 +15,7 @@ from rsparse.evaluation.results import (
     CLEAN,
     GRAY_BOX,
     Column,
-    Defended,
+    JudgedDefense,
 )
 from rsparse.evaluation.statistics import accuracy, mcnemar, tried_behind
 from rsparse.report.subjects import Subjects
@@ -23,7 +23,7 @@ from rsparse.report.tables import Table, Value, share_value, strength_head
 
 PAPER_STRENGTHS = {"eps": (2.0, 14.0, 22.0), "d": (0.01, 0.14, 0.2)}
 _STRENGTHS = "Strengths are the paper's where an attack was run at all three of them."
-Row = tuple[str, str, Defended]
+Row = tuple[str, str, JudgedDefense]
 
 
 class Break(NamedTuple):
@@ -54,13 +54,13 @@ class TableTwo:
     subjects : Subjects
     scenario : str
         The one in which the adversarially trained model judges.
-    undefended, ours : Defended
+    undefended, ours : JudgedDefense
     """
 
     subjects: Subjects
     scenario: str
-    undefended: Defended
-    ours: Defended
+    undefended: JudgedDefense
+    ours: JudgedDefense
 
     @property
     def note(self) -> str:

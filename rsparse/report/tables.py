@@ -18,7 +18,7 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import Column, Defended
+from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
@@ -107,7 +107,7 @@ def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:
     return Value(points(gap.value), gap.value, f"{points(gap.low)} to {points(gap.high)}")
 
 
-def _seconds(defense: Defended) -> Value:
+def _seconds(defense: JudgedDefense) -> Value:
     if defense.seconds is None:
         return Value("–", -1.0)
     milliseconds = 1000 * defense.seconds
@@ -196,14 +196,14 @@ def images(subjects: Subjects) -> Table:
     return Table(header, tuple(rows), numeric)
 
 
-def _compared(subjects: Subjects, scenario: str) -> list[Defended]:
+def _compared(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
     """The judged defense, the best baseline and none, as far as they were tried."""
     wanted = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
     columns = subjects.columns(scenario)
     return [d for d in wanted if d is not None and tried_behind(subjects.evaluation, d, columns)]
 
 
-def _prediction(subjects: Subjects, column: Column, defense: Defended, i: int) -> Value:
+def _prediction(subjects: Subjects, column: Column, defense: JudgedDefense, i: int) -> Value:
     trial = subjects.evaluation.trial(column, defense)
     found = -1 if trial is None else int(trial.prediction[i])
     right = found == int(subjects.evaluation.labels[i])

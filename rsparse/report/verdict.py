@@ -17,7 +17,7 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import CLEAN, Check, Defended
+from rsparse.evaluation.results import CLEAN, Check, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, mcnemar, share, tried_behind, worst_case
 from rsparse.report.subjects import Subjects
 
@@ -66,7 +66,7 @@ def _what_was_kept(subjects: Subjects, scenario: str) -> str:
     what = f"{len(columns)} {scenario} attack{'s' * (len(columns) != 1)}"
     where = f"{what} ({describe_scenario(subjects, scenario)})"
 
-    def told(defense: Defended) -> str:
+    def told(defense: JudgedDefense) -> str:
         mean = mean_share(evaluation, defense, columns)
         text = f"{percent(mean.value)} % of the images are classified rightly on average "
         text += f"({interval(mean)} %)"
@@ -84,7 +84,7 @@ def _what_was_kept(subjects: Subjects, scenario: str) -> str:
     return text + _training_added(subjects, scenario, judged) + "."
 
 
-def _training_added(subjects: Subjects, scenario: str, judged: Defended) -> str:
+def _training_added(subjects: Subjects, scenario: str, judged: JudgedDefense) -> str:
     """How a trained judge compares with the one that it was made of, on the same images."""
     before = subjects.counterpart(scenario)
     if before is None:
@@ -185,7 +185,7 @@ def _worst(subjects: Subjects, scenario: str) -> str:
     return f"{text}, {percent(share(other).value)} % behind {best.text} (McNemar p {p_value(p)})"
 
 
-def worst_flags(subjects: Subjects, defense: Defended, scenario: str) -> NDArray[np.bool_]:
+def worst_flags(subjects: Subjects, defense: JudgedDefense, scenario: str) -> NDArray[np.bool_]:
     """Which images are right under every attack of a scenario and, where judged, clean, (n,).
 
     None, (0,), where the defense was not tried in the scenario.

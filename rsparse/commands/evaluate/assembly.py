@@ -14,7 +14,7 @@ from rsparse.commands.evaluate.select import Selection
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.plan import Threat, strength_of
-from rsparse.evaluation.results import CLEAN, Column, Defended, Evaluation, Trial
+from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense, Trial
 from rsparse.evaluation.scenarios import Scenario
 from rsparse.evaluation.statistics import Flags
 from rsparse.store.files import sha256_of
@@ -97,7 +97,9 @@ class Findings:
             left_out=self.selection.left_out,
             class_names=tuple(self.matrix.classifier.class_names),
             columns=tuple(made.values()),
-            defenses=tuple(Defended(defense_text(d), d.kind, d.as_record()) for d in plan.defenses),
+            defenses=tuple(
+                JudgedDefense(defense_text(d), d.kind, d.as_record()) for d in plan.defenses
+            ),
             trials=tuple(trials),
         )
 

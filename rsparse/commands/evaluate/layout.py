@@ -104,7 +104,7 @@ class Matrix:
         """The plan's columns, the clean ones first."""
         threats, attacks = self.plan.threats, self.plan.attacks
         attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
-        return [*map(PlannedColumn, self.plan.judges), *attacked]
+        return [*map(PlannedColumn, self.plan.judged_models), *attacked]
 
     def attacked_defense(self, column: PlannedColumn) -> AttackedDefense | None:
         """The defense that a column is made through, with what it needs."""

@@ -1,8 +1,8 @@
 """Scenarios: what an attacker knows, by the names of the paper and of Carlini et al. (2019).
 
-Each is a frozen parameter set that says which model is attacked and which one judges the images.
-``SCENARIOS`` holds them by the names that a spec calls them. A new one is a class and its line
-there. One that attacks through the defenses says ``through = True``.
+Each scenario is a frozen parameter set that determines which model is attacked and which one is
+judged. ``SCENARIOS`` maps the names in specs to the classes. A new scenario is a class and a line
+there. A scenario that attacks through the defenses sets ``through = True``.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ __all__ = [
 
 
 def find_scenario(name: str) -> type[Scenario]:
-    """The scenario of that name.
+    """The scenario with that name.
 
     Raises
     ------
     InputError
-        If there is none; the nearest is named.
+        If there is none; the message suggests the nearest name.
     """
     if name not in SCENARIOS:
         raise unknown_name("scenario", name, SCENARIOS)
@@ -62,14 +62,14 @@ def find_scenario(name: str) -> type[Scenario]:
 
 
 def parse_scenarios(texts: Iterable[str], folder: Path = Path()) -> tuple[Scenario, ...]:
-    """The scenarios that specs ask for (see ``rsparse.options.specs.parse_spec``), in their order.
+    """Parse the specs of scenarios (see ``rsparse.options.specs.parse_spec``); the order is kept.
 
     Parameters
     ----------
     texts : iterable of str
         Such as ``gray-box`` or ``transfer:model=a.onnx,b.onnx,preset=unit``.
     folder : Path
-        Where the paths in them start.
+        The paths in the specs are relative to it.
 
     Raises
     ------

@@ -11,9 +11,7 @@ from rsparse.evaluation.scenarios.scenario import Scenario
 
 @dataclass(frozen=True)
 class GrayBox(Scenario):
-    """The undefended model is attacked, and judges."""
+    """The undefended model is attacked and judged."""
 
     name: ClassVar[str] = GRAY_BOX
-    knows: ClassVar[str] = (
-        "the attacker knows the classifier and its weights, and nothing of the defense"
-    )
+    knows: ClassVar[str] = "the attacker knows the classifier and its weights, but not the defense"

@@ -1,4 +1,4 @@
-"""What every scenario is: a frozen parameter set that says who is attacked and who judges."""
+"""The base of all scenarios: a frozen parameter set with an attacked and a judged model."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rsparse.options.fields import Parameters, parameter
 
 @dataclass(frozen=True)
 class Scenario(Parameters):
-    """What an attacker knows.
+    """An assumption about what the attacker knows.
 
     Attributes
     ----------
     name : str
-        How a spec calls it.
+        Its name in specs.
     knows : str
-        The threat model in a sentence.
+        The threat model in one sentence.
     through : bool
-        Whether attacks are made through each defense, and not on the bare model.
+        Whether attacks are made through each defense instead of on the bare model.
     """
 
     name: ClassVar[str]
@@ -31,44 +31,44 @@ class Scenario(Parameters):
 
     @property
     def other(self) -> ModelChoice | None:
-        """The model that it needs beside the evaluation's own.
+        """The second model of the scenario; None if it needs only the evaluation's own model.
 
         Raises
         ------
         InputError
-            If what is said of its input cannot be used.
+            If an input option of the second model is invalid.
         """
         return None
 
     def attacked(self, model: ModelChoice) -> ModelChoice:
-        """The model that the attacks are made on; ``model`` is the evaluation's."""
+        """The model that the attacks are made on; ``model`` is the evaluation's own."""
         return model
 
     def judged(self, model: ModelChoice) -> ModelChoice:
-        """The model that is shown the images; ``model`` is the evaluation's."""
+        """The model that classifies the images; ``model`` is the evaluation's own."""
         return model
 
     def in_folder(self, folder: Path) -> Self:  # noqa: ARG002
-        """The same with its paths below a folder."""
+        """A copy whose paths are relative to a folder."""
         return self
 
     def as_record(self) -> dict[str, Any]:
-        """Name and values as plain JSON types."""
+        """The name and the values as plain JSON types."""
         return {"name": self.name, **super().as_record()}
 
 
 def _input_option(name: str) -> Any:
-    return parameter(None, f"As --{name} for the other model.")
+    return parameter(None, f"As --{name}, for the second model.")
 
 
 @dataclass(frozen=True)
 class TwoModelScenario(Scenario):
-    """A scenario with another model beside the evaluation's own.
+    """A scenario with a second model in addition to the evaluation's own.
 
-    The fields after ``model`` are ``INPUT_OPTIONS``, as texts.
+    The fields after ``model`` are ``INPUT_OPTIONS`` as text.
     """
 
-    model: str = parameter(help="The other model, an ONNX file.", what="an ONNX file")
+    model: str = parameter(help="The second model, an ONNX file.", what="an ONNX file")
     preset: str | None = _input_option("preset")
     input_size: str | None = _input_option("input-size")
     mean: str | None = _input_option("mean")
@@ -81,18 +81,18 @@ class TwoModelScenario(Scenario):
 
     @property
     def other(self) -> ModelChoice:
-        """The other model."""
+        """The second model."""
         values = {name: getattr(self, name.replace("-", "_")) for name in INPUT_OPTIONS}
         given = any(value is not None for value in values.values())
         return ModelChoice(Path(self.model), read_input_options(values) if given else None)
 
     def in_folder(self, folder: Path) -> Self:
-        """The same with its paths below a folder."""
+        """A copy whose paths are relative to a folder."""
         names = None if self.class_names is None else str(folder / self.class_names)
         return replace(self, model=str(folder / self.model), class_names=names)
 
     def as_record(self) -> dict[str, Any]:
-        """Name and values as plain JSON types; of the files their names."""
-        of_input = {field.name for field in fields(TwoModelScenario)}
-        values = {key: value for key, value in super().as_record().items() if key not in of_input}
+        """The name and the values as plain JSON types; files are given by their names."""
+        own = {field.name for field in fields(TwoModelScenario)}
+        values = {key: value for key, value in super().as_record().items() if key not in own}
         return {**values, "model": Path(self.model).name}

@@ -1,4 +1,4 @@
-"""Scenarios in which a retrained or an adversarially trained model judges."""
+"""Scenarios in which a retrained or adversarially trained model is judged."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ from rsparse.evaluation.results import (
 from rsparse.evaluation.scenarios.scenario import TwoModelScenario
 
 
-class _JudgedByOther(TwoModelScenario):
+class _TrainedModelJudged(TwoModelScenario):
     def judged(self, model: ModelChoice) -> ModelChoice:  # noqa: ARG002
         """The trained model."""
         return self.other
 
 
-class _AttackedToo(_JudgedByOther):
+class _TrainedModelAttacked(_TrainedModelJudged):
     def attacked(self, model: ModelChoice) -> ModelChoice:  # noqa: ARG002
         """The trained model."""
         return self.other
 
 
 @dataclass(frozen=True)
-class BlackBox(_JudgedByOther):
-    """The model is attacked; what ``rsparse train`` made of it judges."""
+class BlackBox(_TrainedModelJudged):
+    """The original model is attacked; the retrained one (``rsparse train``) is judged."""
 
     name: ClassVar[str] = BLACK_BOX
     knows: ClassVar[str] = (
-        "the attacker knows the classifier before it was retrained, and neither the new weights "
-        "nor the defense"
+        "the attacker knows the classifier before retraining, but neither the new weights nor the "
+        "defense"
     )
 
 
 @dataclass(frozen=True)
-class ExtendedGrayBox(_AttackedToo):
-    """A retrained model is attacked, and judges."""
+class ExtendedGrayBox(_TrainedModelAttacked):
+    """A retrained model is attacked and judged."""
 
     name: ClassVar[str] = EXTENDED_GRAY_BOX
     knows: ClassVar[str] = (
-        "the attacker knows the retrained classifier and its weights, and nothing of the defense "
-        "before it"
+        "the attacker knows the retrained classifier and its weights, but not the defense in front "
+        "of it"
     )
 
 
 @dataclass(frozen=True)
-class AdversarialTraining(_AttackedToo):
-    """An adversarially trained model is attacked, and judges."""
+class AdversarialTraining(_TrainedModelAttacked):
+    """An adversarially trained model is attacked and judged."""
 
     name: ClassVar[str] = ADVERSARIAL_TRAINING
     knows: ClassVar[str] = (
-        "the attacker knows the adversarially trained classifier and its weights, and nothing of "
-        "the defense"
+        "the attacker knows the adversarially trained classifier and its weights, but not the "
+        "defense"
     )
 
 
 @dataclass(frozen=True)
-class AdversarialTrainingBlackBox(_JudgedByOther):
-    """The model is attacked; an adversarially trained one judges."""
+class AdversarialTrainingBlackBox(_TrainedModelJudged):
+    """The original model is attacked; an adversarially trained one is judged."""
 
     name: ClassVar[str] = ADVERSARIAL_TRAINING_BLACK_BOX
     knows: ClassVar[str] = (
-        "the attacker knows the classifier before its adversarial training, and neither the new "
+        "the attacker knows the classifier before adversarial training, but neither the new "
         "weights nor the defense"
     )

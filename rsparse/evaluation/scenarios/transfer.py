@@ -12,13 +12,13 @@ from rsparse.evaluation.scenarios.scenario import TwoModelScenario
 
 @dataclass(frozen=True)
 class Transfer(TwoModelScenario):
-    """Another classifier is attacked; the model judges."""
+    """A second model is attacked; the evaluation's own model is judged."""
 
     name: ClassVar[str] = TRANSFER
     knows: ClassVar[str] = (
-        "the attacker knows another classifier, and neither the judged one nor the defense"
+        "the attacker knows another classifier, but neither the judged one nor the defense"
     )
 
     def attacked(self, model: ModelChoice) -> ModelChoice:  # noqa: ARG002
-        """The other classifier."""
+        """The second model."""
         return self.other
