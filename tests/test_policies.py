@@ -17,6 +17,7 @@ from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.results import JudgedDefense
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.page import flat, plain
 from rsparse.report.subjects import find_subjects
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import REPOSITORY, tree_of
@@ -455,3 +456,28 @@ def test_a_report_is_about_the_first_policy_that_holds_regionsparse():
     subjects = find_subjects(make_evaluation(12, defenses=defenses))
     assert subjects.judged.text == "policy-default"
     assert [defense.text for defense in subjects.ablations] == ["policy-default"]
+
+
+def test_show_tells_a_policy_by_its_rules(run_cli, noisy, dict_file, tmp_path):
+    out = tmp_path / "out"
+    options = ("--dict", dict_file, "--defense", "policy:default+jpeg", "-o", out)
+    assert run_cli("purify", noisy, *options).exit_code == 0
+    lines = [line.lstrip("├─└ ") for line in run_cli("show", out).stdout.splitlines()]
+    assert [line for line in lines if line.startswith("defense")] == [
+        "defense = policy:default+jpeg:quality=75",
+        "defense, rule 1 = noise below 0.5, period below 4: none",
+        "defense, rule 2 = noise below 1.6: "
+        "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes",
+        "defense, rule 3 = noise below 6: "
+        "regionsparse:sparsity=16,min_correlation=2,stride=5,localize=no,prefilter=yes",
+        "defense, rule 4 = otherwise: regionsparse:sparsity=1,localize=no,prefilter=yes",
+    ]
+
+
+def test_a_report_tells_a_policy_by_its_rules():
+    record = load_policy("paper").defense.as_record()
+    assert flat({"a": {"b": 1, "defense": record}}) == {"a.b": 1, "a.defense": record}
+    assert plain([{"name": "jpeg"}, record]) == (
+        "jpeg; policy paper: otherwise: regionsparse:sparsity=2"
+    )
+    assert plain({"policy": "x", "rules": [{"defense": {"name": "magic"}}]}) == "policy x"

@@ -11,10 +11,12 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import to_json
 from rsparse.cli.options import Json, folder_argument
-from rsparse.errors import one_line
+from rsparse.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from rich.tree import Tree
+
+    from rsparse.defenses import Defense
 
 
 @command(
@@ -81,10 +83,29 @@ def _method(record: dict[str, Any]) -> str:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as one level; policies and lists of defenses as specs, with their rules."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
+        if defenses := _defenses(value):
+            flat[prefix + key] = ", ".join(defense.spec for defense in defenses)
+            rules = [rule for defense in defenses for rule in defense.details]
+            flat |= {f"{prefix}{key}, rule {n}": rule for n, rule in enumerate(rules, 1)}
+        elif isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _defenses(value: Any) -> list[Defense]:
+    """The defenses that a value tells of, where they are several or hold a policy."""
+    from rsparse.defenses import defense_of
+
+    records = value if isinstance(value, list) else [value]
+    if not all(isinstance(record, dict) and "name" in record for record in records):
+        return []
+    try:
+        defenses = [defense_of(record) for record in records]
+    except InputError:
+        return []
+    return defenses if isinstance(value, list) or defenses[0].details else []

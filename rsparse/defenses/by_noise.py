@@ -47,6 +47,15 @@ class Rule:
         named = {"noise_below": self.noise_below, "period_below": self.period_below}
         return {name: bound for name, bound in named.items() if bound != math.inf}
 
+    @property
+    def text(self) -> str:
+        """``noise below 0.5, period below 4: none``; without bounds ``otherwise: …``."""
+        words = [
+            f"{name.removesuffix('_below')} below {bound:g}"
+            for name, bound in self.bounds().items()
+        ]
+        return f"{', '.join(words) or 'otherwise'}: {self.defense.spec}"
+
     def as_record(self) -> dict[str, Any]:
         """Its bounds and its defense as plain JSON types."""
         return {**self.bounds(), "defense": self.defense.as_record()}
@@ -147,6 +156,10 @@ class ByNoise(Defense):
     @property
     def spec(self) -> str:
         return f"{self.name}:{self.policy}"
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        return tuple(rule.text for rule in self.rules)
 
     def as_record(self) -> dict[str, Any]:
         """The rules themselves: a record does not need the file that they were read from."""

@@ -80,6 +80,10 @@ class Chain(Defense):
         return "+".join(part.spec for part in self.parts)
 
     @property
+    def details(self) -> tuple[str, ...]:
+        return tuple(line for part in self.parts for line in part.details)
+
+    @property
     def in_words(self) -> str:
         return ", then ".join(part.in_words for part in self.parts)
 

@@ -154,6 +154,11 @@ class Defense(Parameters):
         return spec_string(self.name, self)
 
     @property
+    def details(self) -> tuple[str, ...]:
+        """What ``spec`` does not tell, a line each: the rules of a policy."""
+        return ()
+
+    @property
     def in_words(self) -> str:
         """What it does to an image, for a table."""
         return self.spec

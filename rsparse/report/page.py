@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from rsparse.errors import one_line
+from rsparse.defenses import defense_of
+from rsparse.errors import InputError, one_line
 from rsparse.evaluation.results import Check
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import figures as shown
@@ -239,16 +240,26 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in sorted(values):
         value = values[key]
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "rules" not in value:
             found |= flat(value, f"{prefix}{key}.")
         else:
             found[prefix + key] = value
     return found
 
 
+def _policy(record: Mapping[str, Any]) -> str:
+    """A policy by its name and its rules."""
+    try:
+        return f"policy {record['policy']}: {'; '.join(defense_of(record).details)}"
+    except InputError:
+        return f"policy {record.get('policy')}"
+
+
 def plain(value: Any) -> str:
     """A parameter's value as people write it: no brackets, yes and no, a dash for none."""
     if isinstance(value, Mapping):
+        if "rules" in value:
+            return _policy(value)
         rest = [f"{key}={plain(value[key])}" for key in sorted(value) if key != "name"]
         return " ".join([*([str(value["name"])] if "name" in value else []), *rest])
     if isinstance(value, list | tuple):
