@@ -1,6 +1,7 @@
 """The list of commands: each is imported only when it is called."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer.main
 import rsparse.cli
 from rsparse.cli import app
 from rsparse.cli.app import COMMANDS
+from rsparse.models.spec import INPUT_OPTIONS
 
 SOURCES = {
     path.stem.replace("_", "-"): path.read_text(encoding="utf-8")
@@ -61,3 +63,52 @@ def test_a_command_imports_no_other():
     others = {name.replace("-", "_") for name in COMMANDS} - {"purify"}
     assert "purify" in imported("purify", "--help")
     assert not imported("purify", "--help") & others
+
+
+def listed(help_text: str) -> dict[str, list[str]]:
+    """The options that a help text lists, by the titles above them."""
+    sections: dict[str, list[str]] = {}
+    title = ""
+    for line in help_text.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            title = line.removesuffix(":")
+        elif line.startswith("  -") and title:
+            sections.setdefault(title, []).append(re.findall(r"--[\w-]+", line)[0])
+    return sections
+
+
+def test_help_lists_options_by_what_they_set(run_cli):
+    found = listed(run_cli("train", "--help").stdout)
+    assert list(found) == [
+        "Options", "Adversarial images", "Optimisation", "Augmentation", "Memory and precision",
+        "Input of the model", "Common options",
+    ]  # fmt: skip
+    assert found["Options"][:2] == ["--model", "--output"]
+    assert found["Augmentation"] == ["--flip", "--min-crop", "--mixup"]
+    assert found["Common options"][-4:] == ["--cluster", "--overwrite", "--json", "--help"]
+
+
+def test_the_options_on_a_models_input_are_explained_once(run_cli):
+    names = [f"--{name}" for name in INPUT_OPTIONS]
+    assert listed(run_cli("model", "tag", "--help").stdout)["Input of the model"] == names
+    for command in ("classify", "attack", "evaluate", "train", "report", "attention"):
+        text = run_cli(command, "--help").stdout
+        assert listed(text)["Input of the model"] == ["--preset"]
+        assert all(name in text for name in names)
+        assert "see 'rsparse model tag --help'" in " ".join(text.split())
+
+
+def test_options_that_purifys_help_leaves_to_localize_still_work(
+    run_cli, pictures, dict_file, tmp_path
+):
+    text = run_cli("purify", "--help").stdout
+    assert "'rsparse localize'" in " ".join(text.split())
+    assert "--closing-size" not in text
+    assert "--closing-size" in run_cli("localize", "--help").stdout
+    arguments = ("--sparsity", 1, "--closing-size", 3, "-o", tmp_path / "out")
+    assert run_cli("purify", pictures, "--dict", dict_file, *arguments).exit_code == 0
+
+
+def test_help_ends_with_examples(run_cli):
+    for name in COMMANDS.keys() - {"model", "policy"}:
+        assert f"  Examples:\n    rsparse {name}" in run_cli(name, "--help").stdout

@@ -3,7 +3,8 @@
 ``@command(…)`` replaces an argument by the options that its type stands for, and hands the
 function the value that is made of them:
 
-- a parameter set (``PurifyParameters``): an option for each of its fields;
+- a parameter set (``PurifyParameters``): an option for each of its fields, which the help leaves
+  out where the type is ``Annotated[PurifyParameters, NOT_LISTED]``;
 - ``InputOptions``: the options on a model's input;
 - ``Workers``: ``--jobs`` and ``--cluster``.
 
@@ -17,13 +18,13 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
 from rsparse.cli.app import app
 from rsparse.cli.generated import field_option, input_options, keyword
-from rsparse.cli.help import SectionedCommand
+from rsparse.cli.help import NOT_LISTED, SectionedCommand
 from rsparse.cli.options import ClusterAddress, Jobs, choose_workers
 from rsparse.models.spec import InputOptions, read_input_options
 from rsparse.options.fields import Parameters
@@ -97,10 +98,15 @@ class _Group:
 
 def _group_of(kind: Any, explain_input: bool) -> _Group | None:
     """The options that a type stands for, or None if it is one option itself."""
+    section = None
+    if get_origin(kind) is Annotated and get_args(kind)[1:] == (NOT_LISTED,):
+        kind, section = get_args(kind)[0], NOT_LISTED
     if not isinstance(kind, type):
         return None
     if issubclass(kind, Parameters):
-        fields = [field_option(field, kind.section) for field in dataclasses.fields(kind)]
+        fields = [
+            field_option(field, section or kind.section) for field in dataclasses.fields(kind)
+        ]
         return _Group(fields, lambda values, _: kind(**values))
     if kind is InputOptions:
         return _Group(input_options(explain_input), lambda values, _: _input_options_of(values))

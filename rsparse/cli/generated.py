@@ -27,7 +27,7 @@ def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramete
 def field_option(field: dataclasses.Field[Any], section: str | None) -> inspect.Parameter:
     """The option of a parameter set's field; ``section`` is the set's title in help."""
     rules, kind = field.metadata, field_type(field)
-    section = rules["section"] or section
+    section = section if section == NOT_LISTED else rules["section"] or section
     dashed = field.name.replace("_", "-")
     if kind is bool:
         spelled = rules["flag"] or f"--{dashed}/--no-{dashed}"

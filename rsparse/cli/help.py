@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperCommand
 
 from rsparse.cli.usage import refuse_old_values
+from rsparse.options.fields import COMMON
 
-COMMON = "Common options"
+_WIDEST = 30  # of what stands before the texts; wider entries have a line of their own
+
 NOT_LISTED = "not listed"  # options that another one's help text speaks of
 
 
@@ -40,4 +44,22 @@ class SectionedCommand(TyperCommand):
         for title, records in {**sections, COMMON: common}.items():
             if records:
                 with formatter.section(title):
-                    formatter.write_dl(records)
+                    write_rows(formatter, records)
+
+
+def write_rows(formatter: Any, rows: Sequence[tuple[str, str]]) -> None:
+    """Write options and their texts side by side, without a break in the name of an option."""
+    indent = " " * formatter.current_indent
+    column = min(max(len(name) for name, _ in rows), _WIDEST) + 2
+    wrapper = textwrap.TextWrapper(
+        max(formatter.width - column - len(indent), 10), break_on_hyphens=False
+    )
+    for name, text in rows:
+        lines = wrapper.wrap(text) or [""]
+        if len(name) > column - 2:
+            formatter.write(f"{indent}{name}\n")
+        else:
+            lines[0] = f"{name:<{column}}{lines[0]}"
+        for number, line in enumerate(lines):
+            is_first = number == 0 and len(name) <= column - 2
+            formatter.write(f"{indent}{line if is_first else ' ' * column + line}".rstrip() + "\n")

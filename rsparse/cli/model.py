@@ -59,8 +59,10 @@ def _print_description(description: dict[str, Any]) -> None:
     sheet = Table(box=box.SIMPLE_HEAD, title=escape(description["file"]), title_justify="left")
     for column in ("input", "value", "source"):
         sheet.add_column(column)
-    for name, said in description["input"].items():
-        sheet.add_row(name.replace("_", " "), escape(_spelled(name, said["value"])), said["source"])
+    for name, known in description["input"].items():
+        sheet.add_row(
+            name.replace("_", " "), escape(_spelled(name, known["value"])), known["source"]
+        )
     sheet.add_section()
     sheet.add_row("classes", str(description["classes"] or "–"), "")
     for name, value in description["graph"].items():

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.help import COMMON
 from rsparse.errors import InputError
+from rsparse.options.fields import COMMON
 from rsparse.work.workers import LocalWorkers, Workers
 
 

@@ -10,6 +10,7 @@ import typer
 
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, tell_ignored_levels
+from rsparse.cli.help import NOT_LISTED
 from rsparse.cli.options import (
     Dictionaries,
     Images,
@@ -63,9 +64,9 @@ def purify(
         Path | None,
         path_option("FOLDER", "Masks (white: object) to use instead of localization."),
     ] = None,
-    how: PurifyRunParameters,
+    run_parameters: PurifyRunParameters,
     parameters: PurifyParameters,
-    localization: LocalizeParameters,
+    localization: Annotated[LocalizeParameters, NOT_LISTED],
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -93,7 +94,7 @@ def purify(
             output or default_output(images, "purified"),
             dictionaries=files,
             masks=masks,
-            how=how,
+            run_parameters=run_parameters,
             workers=workers,
             overwrite=overwrite,
             progress=progress,

@@ -105,7 +105,7 @@ def purify_images(
     *,
     dictionaries: Mapping[str, Path] | None = None,
     masks: Path | None = None,
-    how: PurifyRunParameters | None = None,
+    run_parameters: PurifyRunParameters | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -122,7 +122,7 @@ def purify_images(
         does not ask for are not read.
     masks : Path, optional
         Folder of masks that take the place of localization.
-    how : PurifyRunParameters, optional
+    run_parameters : PurifyRunParameters, optional
         On a GPU there is one process, and the workers' cores decode, localize and encode.
     workers, overwrite, progress
         As for all stages.
@@ -133,18 +133,18 @@ def purify_images(
         If an input cannot be used, the defense lacks something, the output is taken, or no image
         could be cleaned.
     """
-    how = how or PurifyRunParameters()
-    device = _device(defense, how, masks, workers)
-    size = sides_of(how)
+    run_parameters = run_parameters or PurifyRunParameters()
+    device = _device(defense, run_parameters, masks, workers)
+    size = sides_of(run_parameters)
     if size is not None and masks is not None:
         raise InputError(
             "--masks and --resize-to exclude each other; masks are of the images' own size"
         )
-    resources, used = load_resources([defense], dictionaries or {}, how.seed)
+    resources, used = load_resources([defense], dictionaries or {}, run_parameters.seed)
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
     digests = {name: source.sha256 for name, source in used.items()}
-    job = purify_job(inputs, defense, digests, how, device, given)
+    job = purify_job(inputs, defense, digests, run_parameters, device, given)
     read = [*paths, *([masks] if masks is not None else [])]
     folder = OutputFolder.open(output, job.identity(), read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
@@ -161,7 +161,7 @@ def purify_images(
         folder=output,
         shared_paths=read,
         is_current=step.has_same_mask,
-        together=how.batch_size,
+        together=run_parameters.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
@@ -176,7 +176,7 @@ def purify_job(
     inputs: ImageInputs,
     defense: Defense,
     dictionaries: Mapping[str, str],
-    how: PurifyRunParameters,
+    run_parameters: PurifyRunParameters,
     device: Device,
     masks: ImageInputs | None = None,
 ) -> Job:
@@ -188,13 +188,13 @@ def purify_job(
     defense : Defense
     dictionaries : mapping of str to str
         SHA-256 of those that the defense uses, by name.
-    how : PurifyRunParameters
+    run_parameters : PurifyRunParameters
     device : Device
         Where it is computed.
     masks : ImageInputs, optional
         Masks that take the place of localization.
     """
-    size = sides_of(how)
+    size = sides_of(run_parameters)
     values = {
         **recorded_defense(defense, dictionaries, masks is not None, device),
         **device.record(),
@@ -205,11 +205,11 @@ def purify_job(
         "images": inputs.names_digest(),
         "masks": masks.names_digest() if masks else None,
     }
-    return Job("purify", IMAGES, values, how.seed if defense.is_random else None, known)
+    return Job("purify", IMAGES, values, run_parameters.seed if defense.is_random else None, known)
 
 
 def _device(
-    defense: Defense, how: PurifyRunParameters, masks: Path | None, workers: Workers
+    defense: Defense, run_parameters: PurifyRunParameters, masks: Path | None, workers: Workers
 ) -> Device:
     """Where to clean; refuses options that do not go together."""
     if masks is not None and not defense.takes_mask:
@@ -218,16 +218,20 @@ def _device(
             "--no-localize, or a defense that holds regionsparse without localize=no"
         )
     if not defense.has_device_part:
-        if how.device in ("auto", CPU.name):
+        if run_parameters.device in ("auto", CPU.name):
             return CPU
         able = " and ".join(name for name, kind in DEFENSES.items() if kind().has_device_part)
         raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
-    return choose_device(how.device, workers)
+    return choose_device(run_parameters.device, workers)
 
 
-def sides_of(how: PurifyRunParameters) -> list[int] | None:
+def sides_of(run_parameters: PurifyRunParameters) -> list[int] | None:
     """Height and width that images are resized to before they are cleaned, or ``None``."""
-    return None if how.resize_to is None else list(read_size(how.resize_to, "resize-to"))
+    return (
+        None
+        if run_parameters.resize_to is None
+        else list(read_size(run_parameters.resize_to, "resize-to"))
+    )
 
 
 def recorded_defense(

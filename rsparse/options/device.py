@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsparse.options.fields import parameter
+from rsparse.options.fields import COMMON, parameter
 
 
 def device_parameter() -> Any:
@@ -13,4 +13,6 @@ def device_parameter() -> Any:
         "auto",
         "Where to compute: cpu; cuda or cuda:1, a GPU through torch; for attacks and training "
         "also mps. auto is cuda where torch can use a GPU, else cpu.",
+        metavar="auto|cpu|cuda",
+        section=COMMON,
     )

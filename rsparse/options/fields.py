@@ -10,6 +10,9 @@ from rsparse.errors import InputError
 
 _FAR = 10_000
 
+COMMON = "Common options"
+"""The help's last section: what most commands take."""
+
 
 def parameter(
     default: Any = dataclasses.MISSING,

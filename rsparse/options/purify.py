@@ -36,7 +36,11 @@ class PurifyParameters(Parameters):
         minimum=1,
         maximum=64,
     )
-    localize: bool = parameter(True, "Code the object region only, or the whole image.")
+    localize: bool = parameter(
+        True,
+        "Code the object region only, or the whole image. The region is found as 'rsparse "
+        "localize' finds it, and by the options that its help lists, such as --threshold.",
+    )
     prefilter: bool = parameter(
         False, "Filter the whole image, as the background is, before it is coded."
     )

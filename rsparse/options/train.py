@@ -7,6 +7,11 @@ import dataclasses
 from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
+_ATTACK = "Adversarial images"
+_OPTIMISER = "Optimisation"
+_AUGMENTATION = "Augmentation"
+_COMPUTING = "Memory and precision"
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainParameters(Parameters):
@@ -33,18 +38,21 @@ class TrainParameters(Parameters):
         above=0,
         maximum=0.99,
         none="auto",
+        section=_ATTACK,
     )
     attack_eps: float = parameter(
         16.0,
         "Largest change by the attack, in grey levels; each image draws its own up to it.",
         above=0,
         maximum=255,
+        section=_ATTACK,
     )
     attack_steps: int = parameter(
         1,
         "Steps of the attack: 1 is FGSM, more are BIM, in steps of 2 eps / steps.",
         minimum=1,
         maximum=100,
+        section=_ATTACK,
     )
     train_layers: str = parameter(
         "all",
@@ -57,27 +65,55 @@ class TrainParameters(Parameters):
         flag="--train-batch-norm/--freeze-batch-norm",
     )
     epochs: int = parameter(
-        10, "How often all images are gone through at most.", minimum=1, maximum=100_000
+        10,
+        "How often all images are gone through at most.",
+        minimum=1,
+        maximum=100_000,
+        section=_OPTIMISER,
     )
     patience: int | None = parameter(
-        4, "Stop after so many epochs without a lower validation loss.", minimum=1, none="off"
+        4,
+        "Stop after so many epochs without a lower validation loss.",
+        minimum=1,
+        none="off",
+        section=_OPTIMISER,
     )
     validation_share: float = parameter(
         0.1, "Share of the images that is kept to validate.", above=0, maximum=0.9
     )
-    optimizer: str = parameter("adamw", "Optimiser.", choices=("adamw", "sgd"))
+    optimizer: str = parameter(
+        "adamw",
+        "Optimiser.",
+        choices=("adamw", "sgd"),
+        section=_OPTIMISER,
+    )
     learning_rate: float = parameter(
-        3e-5, "Learning rate at its peak; it falls to 0 as a cosine.", above=0, maximum=100
+        3e-5,
+        "Learning rate at its peak; it falls to 0 as a cosine.",
+        above=0,
+        maximum=100,
+        section=_OPTIMISER,
     )
     warmup_share: float = parameter(
         0.05,
         "Share of the steps in which the learning rate rises to its peak.",
         minimum=0,
         maximum=1,
+        section=_OPTIMISER,
     )
-    momentum: float = parameter(0.9, "Momentum of sgd.", minimum=0, maximum=0.9999)
+    momentum: float = parameter(
+        0.9,
+        "Momentum of sgd.",
+        minimum=0,
+        maximum=0.9999,
+        section=_OPTIMISER,
+    )
     weight_decay: float = parameter(
-        0.01, "Decay of weights; biases and normalisations have none.", minimum=0, maximum=1
+        0.01,
+        "Decay of weights; biases and normalisations have none.",
+        minimum=0,
+        maximum=1,
+        section=_OPTIMISER,
     )
     original_share: float = parameter(
         0.0,
@@ -86,19 +122,33 @@ class TrainParameters(Parameters):
         "(WiSE-FT, Wortsman et al. 2022).",
         minimum=0,
         maximum=0.99,
+        section=_OPTIMISER,
     )
     label_smoothing: float = parameter(
-        0.1, "Share of a label that is spread over all classes.", minimum=0, maximum=0.9
+        0.1,
+        "Share of a label that is spread over all classes.",
+        minimum=0,
+        maximum=0.9,
+        section=_OPTIMISER,
     )
     distill_temperature: float = parameter(
-        2.0, "Temperature of the softmax when distilling.", above=0, maximum=100
+        2.0,
+        "Temperature of the softmax when distilling.",
+        above=0,
+        maximum=100,
+        section=_OPTIMISER,
     )
-    flip: bool = parameter(True, "Mirror half of the images.")
+    flip: bool = parameter(
+        True,
+        "Mirror half of the images.",
+        section=_AUGMENTATION,
+    )
     min_crop: float = parameter(
         0.7,
         "Smallest share of an image that a random crop keeps; 1 crops none.",
         above=0,
         maximum=1,
+        section=_AUGMENTATION,
     )
     mixup: float = parameter(
         0.0,
@@ -106,8 +156,15 @@ class TrainParameters(Parameters):
         "When distilling, the model says itself what it sees in the blended clean images.",
         minimum=0,
         maximum=100,
+        section=_AUGMENTATION,
     )
-    batch_size: int = parameter(32, "Images in one step.", minimum=1, maximum=65536)
+    batch_size: int = parameter(
+        32,
+        "Images in one step.",
+        minimum=1,
+        maximum=65536,
+        section=_OPTIMISER,
+    )
     shard_size: int | None = parameter(
         None,
         "Images that are computed together, a part of a batch for each core: memory follows it. "
@@ -115,11 +172,13 @@ class TrainParameters(Parameters):
         minimum=1,
         maximum=65536,
         none="auto",
+        section=_COMPUTING,
     )
     precision: str = parameter(
         "auto",
         "Precision of the forward pass; auto is bf16 on a GPU.",
         choices=("auto", "float32", "bf16"),
+        section=_COMPUTING,
     )
     seed: int = parameter(
         0, "Seed of the split, the order and the augmentation.", minimum=0, maximum=2**32 - 1

@@ -80,7 +80,7 @@ def train_on(
         raise InputError(f"{option}: --train-on {parameters.train_on} shows no purified images")
     if cache is not None and not defenses:
         raise InputError("--purified-cache: keeps what --defense makes; name a defense")
-    how = PurifyRunParameters(seed=parameters.seed)
+    run_parameters = PurifyRunParameters(seed=parameters.seed)
     with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
     if defenses:
         height, width = check_training(
@@ -94,7 +94,7 @@ def train_on(
             plot=plot,
             overwrite=overwrite,
         )
-        how = replace(how, resize_to=f"{height}x{width}")
+        run_parameters = replace(run_parameters, resize_to=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     made, failed = {}, {}
     device = choose_device(parameters.device, for_gradients=True)
@@ -102,13 +102,15 @@ def train_on(
         text = defense_text(defense)
         place = (cache or hidden) / text
         made[text] = place
-        how = replace(how, device=purifying_device(defense, device, workers).name)
+        run_parameters = replace(
+            run_parameters, device=purifying_device(defense, device, workers).name
+        )
         for entry in purify_once(
             paths,
             defense,
             place,
             dictionaries or {},
-            how,
+            run_parameters,
             workers=workers,
             overwrite=overwrite or cache is None,
             progress=progress,
@@ -148,7 +150,7 @@ def purify_once(
     defense: Defense,
     place: Path,
     dictionaries: Mapping[str, Path],
-    how: PurifyRunParameters,
+    run_parameters: PurifyRunParameters,
     *,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
@@ -176,7 +178,7 @@ def purify_once(
         As ``purify_images`` does.
     """
     if (place / MANIFEST).exists():
-        job, record, sources = _made_and_wanted(place, paths, defense, dictionaries, how)
+        job, record, sources = _made_and_wanted(place, paths, defense, dictionaries, run_parameters)
         if job.matches(record, sources):
             return []
         if not overwrite:
@@ -187,7 +189,7 @@ def purify_once(
         defense,
         place,
         dictionaries=dictionaries,
-        how=how,
+        run_parameters=run_parameters,
         workers=workers,
         overwrite=overwrite,
         progress=progress,
@@ -200,7 +202,7 @@ def _made_and_wanted(
     paths: Sequence[Path],
     defense: Defense,
     dictionaries: Mapping[str, Path],
-    how: PurifyRunParameters,
+    run_parameters: PurifyRunParameters,
 ) -> tuple[Job, dict[str, Any], list[Source]]:
     """The job of purifying, the record of the folder that lies there, and the inputs as they are.
 
@@ -211,10 +213,10 @@ def _made_and_wanted(
         raise InputError(f"{place}: holds other files; choose an empty or new folder")
     inputs = load_inputs(paths)
     digests = inputs.digests(without=[entry["name"] for entry in manifest["failed"]])
-    _, used = load_resources([defense], dictionaries, how.seed)
-    device = purifying_device(defense, choose_device(how.device), LocalWorkers())
+    _, used = load_resources([defense], dictionaries, run_parameters.seed)
+    device = purifying_device(defense, choose_device(run_parameters.device), LocalWorkers())
     used_digests = {name: source.sha256 for name, source in used.items()}
-    job = purify_job(inputs, defense, used_digests, how, device)
+    job = purify_job(inputs, defense, used_digests, run_parameters, device)
     return job, record_of(manifest), [*inputs.sources(digests), *used.values()]
 
 

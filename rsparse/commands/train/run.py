@@ -166,12 +166,12 @@ class TrainingRun:
             if not checkpoint_beside(output).exists():  # nothing is lost that took long
                 journal.drop_all()
             raise
-        said = {
+        metadata = {
             METADATA_KEY: self.classifier.spec.to_json(),
             RECORD_KEY: json.dumps(self._record(journal).as_json(), ensure_ascii=False),
             TRAINING_KEY: json.dumps(outcome.history),
         }
-        return outcome, self.file.with_metadata(said)
+        return outcome, self.file.with_metadata(metadata)
 
     def _learn(
         self,
