@@ -1,8 +1,7 @@
 """Scenarios: what an attacker knows, by the names of the paper and of Carlini et al. (2019).
 
 Each scenario is a frozen parameter set that determines which model is attacked and which one is
-judged. ``SCENARIOS`` maps the names in specs to the classes. A new scenario is a class and a line
-there. A scenario that attacks through the defenses sets ``through = True``.
+judged. A new one is written in ``kinds``, which holds them all with ``SCENARIOS``, their names.
 """
 
 from __future__ import annotations
@@ -10,28 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rsparse.evaluation.scenarios.gray_box import GrayBox
-from rsparse.evaluation.scenarios.scenario import Scenario, TwoModelScenario
-from rsparse.evaluation.scenarios.trained import (
+from rsparse.evaluation.scenarios.kinds import (
+    SCENARIOS,
     AdversarialTraining,
     AdversarialTrainingBlackBox,
     BlackBox,
     ExtendedGrayBox,
+    GrayBox,
+    Transfer,
 )
-from rsparse.evaluation.scenarios.transfer import Transfer
+from rsparse.evaluation.scenarios.scenario import Scenario, TwoModelScenario
 from rsparse.options.specs import parse_spec, unknown_name
-
-SCENARIOS: dict[str, type[Scenario]] = {
-    scenario.name: scenario
-    for scenario in (
-        GrayBox,
-        Transfer,
-        BlackBox,
-        ExtendedGrayBox,
-        AdversarialTraining,
-        AdversarialTrainingBlackBox,
-    )
-}
 
 __all__ = [
     "SCENARIOS",

@@ -1,4 +1,8 @@
-"""Scenarios in which a retrained or adversarially trained model is judged."""
+"""Every scenario, and ``SCENARIOS``, which maps the names in specs to them.
+
+A new scenario is a class and a line in the table at the end. One that attacks through the defenses
+sets ``through = True``.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,32 @@ from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
     EXTENDED_GRAY_BOX,
+    GRAY_BOX,
+    TRANSFER,
 )
-from rsparse.evaluation.scenarios.scenario import TwoModelScenario
+from rsparse.evaluation.scenarios.scenario import Scenario, TwoModelScenario
+
+
+@dataclass(frozen=True)
+class GrayBox(Scenario):
+    """The undefended model is attacked and judged."""
+
+    name: ClassVar[str] = GRAY_BOX
+    knows: ClassVar[str] = "the attacker knows the classifier and its weights, but not the defense"
+
+
+@dataclass(frozen=True)
+class Transfer(TwoModelScenario):
+    """A second model is attacked; the evaluation's own model is judged."""
+
+    name: ClassVar[str] = TRANSFER
+    knows: ClassVar[str] = (
+        "the attacker knows another classifier, but neither the judged one nor the defense"
+    )
+
+    def attacked(self, model: ModelChoice) -> ModelChoice:  # noqa: ARG002
+        """The second model."""
+        return self.other
 
 
 class _TrainedModelJudged(TwoModelScenario):
@@ -69,3 +97,16 @@ class AdversarialTrainingBlackBox(_TrainedModelJudged):
         "the attacker knows the classifier before adversarial training, but neither the new "
         "weights nor the defense"
     )
+
+
+SCENARIOS: dict[str, type[Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        GrayBox,
+        Transfer,
+        BlackBox,
+        ExtendedGrayBox,
+        AdversarialTraining,
+        AdversarialTrainingBlackBox,
+    )
+}
