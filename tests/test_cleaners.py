@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from rsparse.defenses import DEFENSES, Defense, Resources, parse_defense
-from rsparse.defenses.cleaner import Cleaner, OneOf, sparing
+from rsparse.defenses.cleaner import Cleaner, SelectingCleaner, clean_isolating_errors
 from rsparse.errors import InputError
 from rsparse.work.device import CPU, Device
 from tests import short_of_memory
@@ -140,7 +140,7 @@ def is_wide(image) -> int:
 
 def test_one_of_several_is_chosen_for_each_image_and_finishes_its_own_together():
     batches: list[int] = []
-    cleaner = OneOf({0: Adds(1, batches), 1: Adds(2, batches)}, is_wide)
+    cleaner = SelectingCleaner({0: Adds(1, batches), 1: Adds(2, batches)}, is_wide)
     prepared = [cleaner.prepare(picture) for picture in PICTURES]
     for found, picture in zip(cleaner.finish(prepared), PICTURES, strict=True):
         np.testing.assert_array_equal(found, picture + np.uint8(1 + is_wide(picture)))
@@ -155,6 +155,10 @@ def test_a_batch_that_is_too_large_is_cleaned_one_by_one():
             raise InputError("too large")
         return [-number for number in batch]
 
-    assert list(sparing(clean, [1, 2])) == [-1, -2]
-    assert [str(found) for found in sparing(clean, [1, 9, 2])] == ["-1", "too large", "-2"]
-    assert list(sparing(clean, [])) == []
+    assert list(clean_isolating_errors(clean, [1, 2])) == [-1, -2]
+    assert [str(found) for found in clean_isolating_errors(clean, [1, 9, 2])] == [
+        "-1",
+        "too large",
+        "-2",
+    ]
+    assert list(clean_isolating_errors(clean, [])) == []

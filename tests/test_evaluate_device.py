@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 
-from rsparse.defended.judging import JudgeStep, Judging
+from rsparse.defended.judging import JudgeStep, JudgingSetup
 from rsparse.defenses import Resources, parse_defense
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
@@ -142,7 +142,9 @@ def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictio
     (defense,) = parse_defense("regionsparse:sparsity=2")
     resources = Resources({"": small_dictionary})
     entries, expected = (
-        entries_by(JudgeStep(Judging(resources, {}, device).classifier(defense, judges)), images)
+        entries_by(
+            JudgeStep(JudgingSetup(resources, {}, device).classifier(defense, judges)), images
+        )
         for device in (Device("torch-cpu"), CPU)
     )
     assert [entry["name"] for entry in entries] == ["a", "b", "c", "d"]

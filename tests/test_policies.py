@@ -127,7 +127,7 @@ class TestSpec:
             ("policy", "defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
              "default, coarse, paper, wide"),
             ("policy:papr", "unknown policy 'papr'; did you mean paper? Known: default, coarse, "
-             "paper, wide; or name a file, such as mine.toml"),
+             "paper, wide; or give a file, such as mine.toml"),
             ("policies:paper", "unknown defense 'policies'; did you mean policy? Known: "
              "regionsparse, jpeg, slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, "
              "bilateral, gaussian, comdefend, none"),
@@ -149,18 +149,19 @@ class TestFile:
         [
             ("about = 3", "about: expected a text, got 3"),
             ("rules = []", "unknown key 'rules'; did you mean rule? Known: about, rule"),
-            ("about = 'nothing'", "policy mine: has no rule"),
+            ("about = 'nothing'", "policy mine: expected at least one rule, got none"),
             ("rule = 3", "rule: expected tables, each headed [[rule]]"),
-            ("[[rule]]\nnoise-below = 3", 'rule 1: lacks its defense, such as defense = '
-             '"jpeg:quality=40"'),
+            ("[[rule]]\nnoise-below = 3", 'rule 1: expected a defense, such as defense = '
+             '"jpeg:quality=40"; got none'),
             ("[[rule]]\ndefense = 3", "rule 1: defense: expected a text, got 3"),
             ("[[rule]]\ndefense = 'jpeg:quality=20,40'",
-             "rule 1: defense 'jpeg:quality=20,40': gives 2, expected one"),
+             "rule 1: defense 'jpeg:quality=20,40': expected one, got 2"),
             ("[[rule]]\ndefense = 'jpg'",
              "rule 1: unknown defense 'jpg'; did you mean jpeg? Known: regionsparse, jpeg, "
              "slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, bilateral, gaussian, "
              "comdefend, none"),
-            ("[[rule]]\ndefense = 'policy:paper'", "rule 1: its defense is a policy, too"),
+            ("[[rule]]\ndefense = 'policy:paper'",
+             "rule 1: a policy cannot contain another policy"),
             ("[[rule]]\nnoise-below = 'much'\ndefense = 'none'",
              "rule 1: noise-below: expected a number above 0, got 'much'"),
             ("[[rule]]\nperiod-below = 0\ndefense = 'none'",
@@ -173,7 +174,8 @@ class TestFile:
              "rule 1: unknown key 'noise_below'; did you mean noise-below? Known: noise-below, "
              "period-below, defense"),
             ("[[rule]]\nnoise-below = 3\ndefense = 'none'",
-             "policy mine: its last rule has a bound, so that some images fall under none"),
+             "policy mine: the last rule has bounds; remove them, so that it covers all other "
+             "images"),
         ],
     )  # fmt: skip
     def test_mistakes(self, mine, text, line):
@@ -188,8 +190,7 @@ class TestFile:
 
     def test_a_built_in_name_is_for_its_own_rules(self, tmp_path, mine):
         path = mine.rename(tmp_path / "Paper.toml")
-        with refused(f"{path}: holds other rules than the built-in policy paper; give the file "
-                     "another name"):  # fmt: skip
+        with refused(f"{path}: has other rules than the built-in policy paper; rename the file"):
             load_policy(str(path))
         path.write_text(load_policy("paper").as_toml(), encoding="utf-8")
         assert load_policy(str(path)).defense.rules == load_policy("paper").defense.rules
@@ -218,9 +219,9 @@ class TestCommand:
         assert lines[0] == f"default: {load_policy('default').about}"
         coded = "the bilateral filter, then the whole image coded with"
         assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:8]] == [
-            ["below 0.5", "below 4", "nothing: the image stays as it is"],
+            ["below 0.5", "below 4", "no defense: the image stays unchanged"],
             ["below 1.6", "any", f"{coded} K = 5 at stride 8"],
-            ["below 6", "any", f"{coded} at most K = 16, of atoms that correlate by more than 2, "
+            ["below 6", "any", f"{coded} at most K = 16 atoms with a correlation above 2 "
              "at stride 5"],
             ["otherwise", f"{coded} K = 1 at stride 2"],
         ]  # fmt: skip
@@ -236,7 +237,7 @@ class TestCommand:
             "name": "mine", "about": "As mild as can be.",
             "rules": [
                 {"noise_below": 3.0, "defense": "none",
-                 "in_words": "nothing: the image stays as it is"},
+                 "in_words": "no defense: the image stays unchanged"},
                 {"defense": "regionsparse:sparsity=1,localize=no",
                  "in_words": "the whole image coded with K = 1 at stride 2"},
             ],
@@ -245,7 +246,7 @@ class TestCommand:
     def test_mistakes(self, assert_error, dict_file):
         assert_error(
             "unknown policy 'defalt'; did you mean default? Known: default, coarse, "
-            "paper, wide; or name a file, such as mine.toml",
+            "paper, wide; or give a file, such as mine.toml",
             "policy",
             "show",
             "defalt",
@@ -258,8 +259,8 @@ class TestCommand:
             "--toml",
             "--json",
         )
-        assert_error(f"{dict_file}: holds no levels, as every dictionary of this version; see "
-                     "'rsparse policy list'", "policy", "show", dict_file)  # fmt: skip
+        assert_error(f"{dict_file}: expected a dictionary of version 1 with levels, got one "
+                     "without; see 'rsparse policy list'", "policy", "show", dict_file)  # fmt: skip
 
 
 class TestPurify:
@@ -370,7 +371,9 @@ class TestOldDictionary:
         assert self.purified(run_cli, pictures, path) != []
         result = run_cli("purify", pictures, "--dict", wide[0], "--defense",
                          "regionsparse:dictionary=wide", "-o", path.parent / "w")  # fmt: skip
-        line = f"rsparse: {path}: its levels are ignored; --policy wide has the same rules"
+        line = (
+            f"rsparse: {path}: its levels are ignored; use --policy wide, which has the same rules"
+        )
         assert result.stderr.splitlines()[0] == line
 
     def test_nothing_is_said_where_the_policy_is_chosen(self, run_cli, pictures, old):
@@ -382,7 +385,7 @@ class TestOldDictionary:
     def test_without_levels_it_was_the_paper_s_form(self, run_cli, pictures, old):
         path = old(None)
         assert self.purified(run_cli, pictures, path) == [
-            f"rsparse: {path}: its levels are ignored; --policy paper has the same rules"
+            f"rsparse: {path}: its levels are ignored; use --policy paper, which has the same rules"
         ]
 
     def test_other_levels_become_a_policy(self, run_cli, pictures, old, tmp_path):
@@ -392,7 +395,7 @@ class TestOldDictionary:
         copy = tmp_path / "mine.toml"
         assert self.purified(run_cli, pictures, path) == [
             f"rsparse: {path}: its levels are ignored; 'rsparse policy show {path} --toml > "
-            "mine.toml' makes a policy of them"
+            "mine.toml' turns them into a policy"
         ]
         copy.write_text(run_cli("policy", "show", path, "--toml").stdout, encoding="utf-8")
         assert tomllib.loads(copy.read_text(encoding="utf-8")) == {
@@ -410,7 +413,7 @@ class TestOldDictionary:
             ("sparsity", None, "is damaged or incomplete: the dataset levels/sparsity is missing"),
             ("sparsity", [1], "is damaged or incomplete: levels: its datasets differ in length"),
             ("noise_below", [0.5, 1.6, 1.0, np.inf],
-             "policy levels: rule 3 is never reached: rule 2 comes first"),
+             "policy levels: rule 3 never applies, since rule 2 covers the same images"),
         ],
     )  # fmt: skip
     def test_levels_that_are_damaged(self, assert_error, old, name, values, line):

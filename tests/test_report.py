@@ -293,7 +293,7 @@ def test_a_defense_comes_back_from_its_record():
         (defense,) = parse_defense(text)
         assert defense_of(defense.as_record()) == defense
         assert defense_text(defense_of(defense.as_record())) == defense_text(defense)
-    with refused("the defense {'name': 'magic'} is unknown here"):
+    with refused("unknown defense {'name': 'magic'}"):
         defense_of({"name": "magic"})
 
 

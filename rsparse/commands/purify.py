@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rsparse.defended.images import DefendedImages, Prepared
+from rsparse.defended.images import DefendedImages, PreparedImage
 from rsparse.defenses import DEFENSES, Defense
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
@@ -39,7 +39,7 @@ class Ready(NamedTuple):
     """An image that is prepared to be cleaned, and what its entry says so far."""
 
     image: ImageFile
-    prepared: Prepared
+    prepared: PreparedImage
     entry: Entry
 
 

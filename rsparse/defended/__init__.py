@@ -1,9 +1,9 @@
-"""A defense before a classifier on a device.
+"""A defense in front of a classifier on a device.
 
-``DefendedImages`` is a defense on a device: images in, clean images out. ``DefendedClassifier``
-puts classifiers behind it: images in, a ``Verdict`` of each classifier out. Beside a device the
-cores prepare images one by one, and the device finishes them in batches; on the CPU both halves
-are done on one core.
+``DefendedImages`` runs a defense on a device: images in, clean images out. ``DefendedClassifier``
+puts classifiers behind it: images in, a ``Verdict`` from each classifier out. With a device, the
+CPU cores prepare images one by one and the device finishes them in batches. Without one, the cores
+do both.
 
 >>> import numpy as np
 >>> from rsparse.defended.images import DefendedImages

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from rsparse.defended.images import DefendedImages, Prepared
+from rsparse.defended.images import DefendedImages, PreparedImage
 from rsparse.defended.verdict import Verdict
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError, for_usable
@@ -17,13 +17,13 @@ from rsparse.work.device import CPU, Device
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
 
-Fitted = tuple["Pixels", ...]
-"""A clean image as each classifier sees it."""
+FittedImages = tuple["Pixels", ...]
+"""A clean image at the input size of each classifier."""
 
 Size = tuple[int, int]
 
 
-class Judged(NamedTuple):
+class TimedVerdicts(NamedTuple):
     """The verdict of each classifier on an image, and the seconds that the defense took."""
 
     verdicts: tuple[Verdict, ...]
@@ -32,41 +32,48 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Preparation:
-    """What the cores do for an image, before classifiers with inputs of these heights and widths.
+    """The part of the work that runs on the CPU cores.
 
-    It carries no classifier, so that it is small to send to other processes.
+    It holds no classifier, so it is small to send to other processes.
+
+    Attributes
+    ----------
+    images : DefendedImages
+    sizes : tuple of (int, int)
+        Input height and width of each classifier.
     """
 
     images: DefendedImages
     sizes: tuple[Size, ...]
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Prepared:
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> PreparedImage:
         """See ``DefendedClassifier.prepare``."""
         prepared = self.images.prepare(image, mask)
         if self.images.uses_device:
             return prepared
         return prepared._replace(item=self.fitted(prepared.item))
 
-    def fitted(self, image: Pixels) -> Fitted:
-        """A clean image at each input size."""
+    def fitted(self, image: Pixels) -> FittedImages:
+        """Resize a clean image to each classifier's input size."""
         by_size = {size: fit_pixels(image, size) for size in dict.fromkeys(self.sizes)}
         return tuple(by_size[size] for size in self.sizes)
 
 
 class DefendedClassifier:
-    """Classifiers that see images behind a defense, on a device.
+    """Classifiers behind a defense, on a device.
 
-    ``prepare`` may be called by many threads or processes, ``judge`` by one. It can be pickled.
+    Many threads or processes may call ``prepare``, but only one may call ``judge``. Instances can
+    be pickled.
 
     Parameters
     ----------
     defense : Defense
     resources : Resources
     classifiers : sequence of Classifier
-        They share the cleaning.
+        All of them receive the same clean images.
     device : Device
     top : int
-        Classes in a verdict.
+        Number of classes in a verdict.
 
     Raises
     ------
@@ -88,10 +95,10 @@ class DefendedClassifier:
         self.device = device
         self.top = top
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Prepared:
-        """Do what the cores have to do for an image, (h, w, 3) uint8.
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> PreparedImage:
+        """Do the CPU's part of the work for one image, (h, w, 3) uint8.
 
-        An image that is clean then is also fitted to the classifiers' inputs.
+        If this already cleans the image, it is also resized for the classifiers.
 
         Raises
         ------
@@ -100,8 +107,8 @@ class DefendedClassifier:
         """
         return self.preparation.prepare(image, mask)
 
-    def judge(self, batch: Sequence[Prepared]) -> list[Judged | InputError]:
-        """Clean what is not clean yet, and classify; for an image, why that was not possible."""
+    def judge(self, batch: Sequence[PreparedImage]) -> list[TimedVerdicts | InputError]:
+        """Finish cleaning a batch and classify it; an ``InputError`` for each image that failed."""
         images, fit = self.preparation.images, self.preparation.fitted
         if images.uses_device:
             cleaned = images.finish(batch)
@@ -111,26 +118,26 @@ class DefendedClassifier:
             fitted, seconds = [each.item for each in batch], [each.seconds for each in batch]
         verdicts = for_usable(self._verdicts, fitted)
         return [
-            found if isinstance(found, InputError) else Judged(found, each)
-            for found, each in zip(verdicts, seconds, strict=True)
+            verdict if isinstance(verdict, InputError) else TimedVerdicts(verdict, each)
+            for verdict, each in zip(verdicts, seconds, strict=True)
         ]
 
     def predict(self, images: Sequence[Pixels]) -> list[tuple[Verdict, ...]]:
-        """For each of some images (h, w, 3) uint8 of any sizes, the verdict of each classifier.
+        """Return the verdict of each classifier on each image, (h, w, 3) uint8 of any size.
 
         Raises
         ------
         InputError
-            If one of them cannot be cleaned or classified.
+            If an image cannot be cleaned or classified.
         """
-        found = []
+        predictions = []
         for judged in self.judge([self.prepare(image) for image in images]):
             if isinstance(judged, InputError):
                 raise judged
-            found.append(judged.verdicts)
-        return found
+            predictions.append(judged.verdicts)
+        return predictions
 
-    def _verdicts(self, images: Sequence[Fitted]) -> list[tuple[Verdict, ...]]:
+    def _verdicts(self, images: Sequence[FittedImages]) -> list[tuple[Verdict, ...]]:
         scores = [
             classifier.logits([fitted[number] for fitted in images])
             for number, classifier in enumerate(self.classifiers)

@@ -1,4 +1,4 @@
-"""Images behind a defense on a device."""
+"""Clean images with a defense on a device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
 
 
-class Prepared(NamedTuple):
-    """An image that waits for the device, or is clean, and the seconds that it has taken."""
+class PreparedImage(NamedTuple):
+    """An image ready for the device, or already clean, and the seconds spent on it."""
 
     item: Any
     seconds: float
 
 
-class Cleaned(NamedTuple):
-    """A clean image, or why there is none, and the seconds that it has taken."""
+class CleanedImage(NamedTuple):
+    """A clean image or the error that prevented it, and the seconds spent on it."""
 
     pixels: Pixels | InputError
     seconds: float
@@ -32,8 +32,8 @@ class Cleaned(NamedTuple):
 class DefendedImages:
     """A defense on a device.
 
-    ``prepare`` may be called by many threads or processes, ``finish`` by one. An image's pixels do
-    not depend on the batch that it is in. It can be pickled.
+    Many threads or processes may call ``prepare``, but only one may call ``finish``. An image's
+    pixels do not depend on the other images of its batch. Instances can be pickled.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class DefendedImages:
 
     @property
     def uses_device(self) -> bool:
-        """Whether any of it is done on the device; else images are clean when prepared."""
+        """Whether a part of the defense runs on the device; if not, prepared images are clean."""
         return self._cleaner.uses_device
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Prepared:
-        """Do what the cores have to do for an image.
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> PreparedImage:
+        """Do the CPU's part of the work for one image.
 
         Parameters
         ----------
@@ -74,15 +74,15 @@ class DefendedImages:
         """
         start = time.thread_time()
         item = self._cleaner.prepare(image, mask)
-        return Prepared(item, time.thread_time() - start)
+        return PreparedImage(item, time.thread_time() - start)
 
-    def finish(self, batch: Sequence[Prepared]) -> list[Cleaned]:
-        """Do what is left to do, for all images of a batch together."""
+    def finish(self, batch: Sequence[PreparedImage]) -> list[CleanedImage]:
+        """Finish all images of a batch together."""
         start = time.perf_counter()
         clean = self._cleaner.finish([prepared.item for prepared in batch])
         each = (time.perf_counter() - start) / max(len(batch), 1) if self.uses_device else 0.0
         return [
-            Cleaned(pixels, prepared.seconds + each)
+            CleanedImage(pixels, prepared.seconds + each)
             for prepared, pixels in zip(batch, clean, strict=True)
         ]
 
@@ -92,15 +92,15 @@ class DefendedImages:
         mask: Mask | None = None,
         parallel_map: ParallelMap = map,
     ) -> list[Pixels]:
-        """Clean images of any sizes, together.
+        """Clean images of any sizes together.
 
         Parameters
         ----------
         images : sequence of uint8 arrays of shape (h, w, 3), RGB
         mask : bool array of shape (h, w), optional
-            True on the object region of all of them.
+            True on the object region, which is the same in all images.
         parallel_map : callable
-            How the cores' part is spread over them.
+            Maps the CPU's part of the work over the images, like ``map``.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class DefendedImages:
         Raises
         ------
         InputError
-            If one of them cannot be cleaned.
+            If an image cannot be cleaned.
         """
         prepared = list(parallel_map(lambda image: self._cleaner.prepare(image, mask), images))
         clean = []

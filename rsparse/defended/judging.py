@@ -1,7 +1,7 @@
-"""How a run over image files is judged: behind a defense, by classifiers, on a device.
+"""Classify image files behind a defense, on a device.
 
-The purified pixels are not written. They are uint8, so the predictions are those of the images
-that ``rsparse purify`` would write on the same device.
+The purified pixels are not written. Since they are uint8, the predictions are the same as for the
+images that ``rsparse purify`` would write on the same device.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rsparse.defended.classifier import DefendedClassifier, Judged, Preparation
-from rsparse.defended.images import DefendedImages, Prepared
+from rsparse.defended.classifier import DefendedClassifier, Preparation, TimedVerdicts
+from rsparse.defended.images import DefendedImages, PreparedImage
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
@@ -24,16 +24,16 @@ from rsparse.work.steps import ImageStep
 
 
 @dataclass(frozen=True)
-class Judging:
-    """What is the same for all images that are judged: what the defenses need, and the device.
+class JudgingSetup:
+    """What all defenses and classifiers of an evaluation share.
 
     Attributes
     ----------
     resources : Resources
     dictionaries : mapping of str to Source
-        The resources' dictionaries as inputs of a record.
+        The source of each dictionary, for records.
     device : Device
-        Where it takes no images the cores judge, through onnxruntime.
+        If it does not process images, the CPU cores classify them with onnxruntime.
     """
 
     resources: Resources
@@ -41,44 +41,46 @@ class Judging:
     device: Device = CPU
 
     def images(self, defense: Defense) -> DefendedImages:
-        """Images behind a defense."""
+        """Return ``DefendedImages`` for a defense."""
         return DefendedImages(defense, self.resources, self.device)
 
     def classifier(self, defense: Defense, judges: Sequence[Classifier]) -> DefendedClassifier:
-        """Classifiers behind a defense."""
+        """Put classifiers behind a defense."""
         return DefendedClassifier(defense, self.resources, judges, self.device)
 
 
-class Loaded(NamedTuple):
-    """An image that is prepared to be judged, and its file's digest."""
+class LoadedImage(NamedTuple):
+    """An image prepared for classification, and the digest of its file."""
 
     image: ImageFile
     digest: str
-    prepared: Prepared
+    prepared: PreparedImage
 
 
 class JudgedImage(NamedTuple):
-    """An image with what was found."""
+    """An image file with the verdicts on it."""
 
     image: ImageFile
     digest: str
-    judged: Judged
+    judged: TimedVerdicts
 
 
 @dataclass(frozen=True)
-class LoadToJudge:
-    """Reads an image, and prepares it to be judged."""
+class LoadAndPrepare:
+    """Reads an image and prepares it for classification."""
 
     preparation: Preparation
 
-    def __call__(self, image: ImageFile) -> Loaded:
+    def __call__(self, image: ImageFile) -> LoadedImage:
         pixels, digest = load_image(image)
-        return Loaded(image, digest, self.preparation.prepare(pixels))
+        return LoadedImage(image, digest, self.preparation.prepare(pixels))
 
 
 @dataclass(frozen=True)
-class JudgeStep(ImageStep[Loaded, JudgedImage]):
-    """Judges an image: ``classes`` and ``probabilities`` of its entry hold a list by classifier.
+class JudgeStep(ImageStep[LoadedImage, JudgedImage]):
+    """Classifies an image.
+
+    In its journal entry, ``classes`` and ``probabilities`` hold one list for each classifier.
 
     Attributes
     ----------
@@ -93,24 +95,24 @@ class JudgeStep(ImageStep[Loaded, JudgedImage]):
     def device(self) -> Device:
         return self.classifier.device
 
-    def load(self, image: ImageFile) -> Loaded:
+    def load(self, image: ImageFile) -> LoadedImage:
         return self.loader()(image)
 
-    def loader(self) -> LoadToJudge:
-        """It carries no classifier."""
-        return LoadToJudge(self.classifier.preparation)
+    def loader(self) -> LoadAndPrepare:
+        """Return ``load`` without the classifiers, which is smaller to send to processes."""
+        return LoadAndPrepare(self.classifier.preparation)
 
-    def work(self, batch: Sequence[Loaded]) -> list[JudgedImage | InputError]:
-        found = self.classifier.judge([item.prepared for item in batch])
+    def work(self, batch: Sequence[LoadedImage]) -> list[JudgedImage | InputError]:
+        results = self.classifier.judge([item.prepared for item in batch])
         return [
             judged
             if isinstance(judged, InputError)
             else JudgedImage(item.image, item.digest, judged)
-            for item, judged in zip(batch, found, strict=True)
+            for item, judged in zip(batch, results, strict=True)
         ]
 
     def save(self, made: JudgedImage) -> Entry:
-        """What the journal holds of an image: nothing else is written."""
+        """Return the image's journal entry; no file is written."""
         verdicts = made.judged.verdicts
         return {
             "name": made.image.name,

@@ -1,4 +1,4 @@
-"""What a classifier says of an image."""
+"""A classifier's output for one image."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rsparse.models.onnx.classifier import softmax
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a classifier says of an image behind a defense.
+    """A classifier's output for one image behind a defense.
 
     Attributes
     ----------
     classes : tuple of int
-        The most probable ones, in order.
+        The most probable classes, most probable first.
     probabilities : tuple of float
-        Theirs, in [0, 1].
+        Their probabilities, in [0, 1].
     score : float, optional
-        Of a defense that also tells how suspicious an image is.
+        How suspicious the image is, from defenses that measure it.
     radius : float, optional
-        Of a defense that certifies the prediction: the L2 norm of the changes that leave it as it
-        is, for pixels in [0, 1].
+        The certified radius, from defenses that compute one: no change of the image with a smaller
+        L2 norm, for pixels in [0, 1], changes the prediction.
     """
 
     classes: tuple[int, ...]
@@ -34,7 +34,7 @@ class Verdict:
 
     @classmethod
     def of(cls, logits: NDArray[np.float32], top: int = 1) -> Verdict:
-        """The verdict that logits (n_classes,) are; of equal ones the first class counts more.
+        """Convert logits (n_classes,) to a verdict; ties go to the lower class index.
 
         Examples
         --------

@@ -1,9 +1,9 @@
-"""Defenses as frozen parameter dataclasses, each of which cleans an image.
+"""Define defenses as frozen parameter dataclasses, each of which cleans an image.
 
-``DEFENSES`` holds them by the names that a spec calls them: RegionSparse, the baselines of the
-paper, and the filters that others use. A ``+`` puts several into a chain; ``policy:default`` takes
-another one for each image. Importing this package imports nothing heavy; each ``clean`` imports
-what it needs.
+``DEFENSES`` maps the names used in specs to the defenses: RegionSparse, the paper's baselines, and
+other common filters. ``+`` joins several into a chain. A policy such as ``policy:default`` chooses
+a defense for each image. Importing this package imports nothing heavy; each ``clean`` imports what
+it needs.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ __all__ = [
 
 
 def parse_defense(text: str, folder: Path = Path()) -> list[Defense]:
-    """The defenses that a spec string asks for (see ``rsparse.options.specs.parse_spec``).
+    """Return the defenses that a spec string describes (see ``rsparse.options.specs.parse_spec``).
 
-    ``bilateral+jpeg:quality=40`` is a chain. Lists of values in its parts give one chain for each
-    combination. ``policy:default`` and ``policy:mine.toml`` are policies.
+    ``bilateral+jpeg:quality=40`` is a chain. If its parts contain lists of values, each combination
+    gives one chain. ``policy:default`` and ``policy:mine.toml`` are policies.
 
     Parameters
     ----------
     text : str
     folder : Path
-        Where a policy's relative path begins.
+        The folder to which a policy's relative path refers.
 
     Raises
     ------
@@ -74,9 +74,9 @@ def parse_defense(text: str, folder: Path = Path()) -> list[Defense]:
 def parse_defenses(
     texts: Sequence[str], policies: Sequence[str] = (), folder: Path = Path()
 ) -> tuple[Defense, ...]:
-    """The policies that are named, then the defenses that specs ask for, in their order.
+    """Return the named policies, followed by the defenses that specs describe, in their order.
 
-    Relative paths of policies' files begin in ``folder``.
+    Relative paths of policy files refer to ``folder``.
 
     Raises
     ------
@@ -88,5 +88,5 @@ def parse_defenses(
 
 
 def defense_text(defense: Defense) -> str:
-    """The defense's canonical short name, usable as the name of a folder: ``jpeg-quality=75``."""
+    """Return a defense's canonical short name, used for its folder: ``jpeg-quality=75``."""
     return defense.text

@@ -1,4 +1,4 @@
-"""Another defense for each image, chosen by the noise that it shows."""
+"""Choose a defense for each image by the noise in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsparse.defenses.cleaner import Cleaner, OneOf
+from rsparse.defenses.cleaner import Cleaner, SelectingCleaner
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.errors import InputError
 from rsparse.work.device import CPU, Device
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule:
-    """A defense, and the images that it is for.
+    """A defense and the images to which it applies.
 
     Attributes
     ----------
     defense : Defense
     noise_below : float
-        It is for images whose ``core.noise.noise_level`` is less, in grey levels.
+        Applies to images whose ``core.noise.noise_level``, in grey levels, is below this.
     period_below : float
-        It is for images whose ``core.noise.period_two`` is less.
+        Applies to images whose ``core.noise.period_two`` is below this.
     """
 
     defense: Defense
@@ -35,15 +35,15 @@ class Rule:
 
     @property
     def has_bounds(self) -> bool:
-        """Whether there are images that it is not for."""
+        """Whether there are images to which it does not apply."""
         return bool(self.bounds())
 
     def covers(self, other: Rule) -> bool:
-        """Whether it is for every image that another rule is for."""
+        """Whether it applies to every image to which another rule applies."""
         return self.noise_below >= other.noise_below and self.period_below >= other.period_below
 
     def bounds(self) -> dict[str, float]:
-        """Those of its bounds that leave images out, by name."""
+        """Return its finite bounds by name."""
         named = {"noise_below": self.noise_below, "period_below": self.period_below}
         return {name: bound for name, bound in named.items() if bound != math.inf}
 
@@ -57,23 +57,23 @@ class Rule:
         return f"{', '.join(words) or 'otherwise'}: {self.defense.spec}"
 
     def as_record(self) -> dict[str, Any]:
-        """Its bounds and its defense as plain JSON types."""
+        """Return its bounds and its defense as plain JSON types."""
         return {**self.bounds(), "defense": self.defense.as_record()}
 
 
 @dataclass(frozen=True)
 class ByNoise(Defense):
-    """A policy: each image is cleaned by the first of several rules that it falls under.
+    """A policy: the first rule that applies to an image cleans it.
 
-    No single strength is best against all attacks. The strength of an attack shows in the noise of
-    an image's flattest parts, a weak one in that noise's period of two.
+    No single strength is best against all attacks. The noise in the flattest parts of an image
+    shows how strong an attack is; a period of two in that noise reveals a weak one.
 
     Attributes
     ----------
     policy : str
-        What the policy is called; it is part of the defense's short name.
+        Name of the policy, which is part of the defense's short name.
     rules : tuple of Rule
-        The last is for all images that the others leave.
+        The last rule has no bounds and applies to all remaining images.
     """
 
     name: ClassVar[str] = "policy"
@@ -82,7 +82,7 @@ class ByNoise(Defense):
     rules: tuple[Rule, ...]
 
     def __post_init__(self) -> None:
-        """Check the name and the rules; their defenses have checked themselves."""
+        """Check the name and the rules; the rules' defenses are already checked."""
         if not re.fullmatch(r"[^\W_][\w.-]{0,63}", self.policy):
             raise InputError(
                 "policy: expected a name of up to 64 letters, digits, '-', '_' and '.', got "
@@ -94,7 +94,7 @@ class ByNoise(Defense):
             raise InputError(f"policy {self.policy}: {error}") from None
 
     def chosen_for(self, image: Pixels) -> Defense:
-        """The defense of the first rule that an image, uint8 (h, w, 3), falls under."""
+        """Return the defense of the first rule that applies to an image, uint8 (h, w, 3)."""
         from rsparse.core.noise import noise_level, period_two
 
         noise = noise_level(image)
@@ -112,12 +112,12 @@ class ByNoise(Defense):
         return self.chosen_for(image).clean(image, resources, mask)
 
     def on(self, device: Device, resources: Resources) -> Cleaner:
-        """Each image where its defense can be done."""
+        """Run each image's defense on the device if it can, else on the cores."""
         if not (device.takes_images and self.has_device_part):
             return super().on(device, resources)
         defenses = [rule.defense for rule in self.rules]
         cleaners = {defense: defense.on(device, resources) for defense in defenses}
-        return OneOf(cleaners, self.chosen_for)
+        return SelectingCleaner(cleaners, self.chosen_for)
 
     @property
     def has_device_part(self) -> bool:
@@ -162,7 +162,7 @@ class ByNoise(Defense):
         return tuple(rule.text for rule in self.rules)
 
     def as_record(self) -> dict[str, Any]:
-        """The rules themselves: a record does not need the file that they were read from."""
+        """Return all rules, so that a record does not depend on the policy's file."""
         return {
             "name": self.kind,
             "policy": self.policy,
@@ -171,17 +171,22 @@ class ByNoise(Defense):
 
 
 def _check(rules: tuple[Rule, ...]) -> None:
-    """See that each rule is reached by some images, and every image by one."""
+    """Check that every image has a rule, and that each rule can apply to some image."""
     if not rules:
-        raise InputError("has no rule")
+        raise InputError("expected at least one rule, got none")
     if rules[-1].has_bounds:
-        raise InputError("its last rule has a bound, so that some images fall under none")
+        raise InputError(
+            "the last rule has bounds; remove them, so that it covers all other images"
+        )
     for number, rule in enumerate(rules, 1):
         for name, bound in rule.bounds().items():
             if not bound > 0:
-                raise InputError(f"rule {number}: {name.replace('_', '-')} is not above 0")
+                key = name.replace("_", "-")
+                raise InputError(f"rule {number}: {key}: expected a number above 0, got {bound!r}")
         if ByNoise.name in rule.defense.kind.split("+"):
-            raise InputError(f"rule {number}: its defense is a policy, too")
+            raise InputError(f"rule {number}: a policy cannot contain another policy")
         for before, other in enumerate(rules[: number - 1], 1):
             if other.covers(rule):
-                raise InputError(f"rule {number} is never reached: rule {before} comes first")
+                raise InputError(
+                    f"rule {number} never applies, since rule {before} covers the same images"
+                )

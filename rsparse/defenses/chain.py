@@ -1,4 +1,4 @@
-"""Defenses one after another."""
+"""Run several defenses one after another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chain(Defense):
-    """Several defenses, each cleaning what the one before has left.
+    """Several defenses, each applied to the result of the previous one.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Chain(Defense):
     parts: tuple[Defense, ...]
 
     def __post_init__(self) -> None:
-        """Its parts have checked themselves."""
+        """Check nothing: its parts are already checked."""
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         for part in self.parts:
@@ -39,10 +39,10 @@ class Chain(Defense):
         return image
 
     def on(self, device: Device, resources: Resources) -> Cleaner:
-        """Each part where it can be done."""
+        """Run each part on the device if it can, else on the cores."""
         if not (device.takes_images and self.has_device_part):
             return super().on(device, resources)
-        return OneAfterAnother(tuple(part.on(device, resources) for part in self.parts))
+        return ChainCleaner(tuple(part.on(device, resources) for part in self.parts))
 
     @property
     def has_device_part(self) -> bool:
@@ -91,23 +91,23 @@ class Chain(Defense):
         return {"name": self.kind, "parts": [part.as_record() for part in self.parts]}
 
 
-class Underway(NamedTuple):
-    """An image in a chain: prepared for the next part that uses the device, or clean."""
+class ImageInChain(NamedTuple):
+    """An image in a chain: prepared for the next part that uses the device, or already clean."""
 
     prepared: Any
     mask: Mask | None
 
 
 @dataclass(frozen=True)
-class OneAfterAnother(Cleaner):
-    """The parts of a chain on a device: what is between those that use it is done by threads."""
+class ChainCleaner(Cleaner):
+    """The parts of a chain on a device; threads run the parts that do not use the device."""
 
     parts: tuple[Cleaner, ...]
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Underway:
-        return Underway(_prepared(self.parts, image, mask), mask)
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> ImageInChain:
+        return ImageInChain(_prepared(self.parts, image, mask), mask)
 
-    def finish(self, batch: Sequence[Underway]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[ImageInChain]) -> Sequence[Pixels | InputError]:
         from concurrent.futures import ThreadPoolExecutor
 
         masks = [item.mask for item in batch]
@@ -115,15 +115,15 @@ class OneAfterAnother(Cleaner):
         with ThreadPoolExecutor(usable_cores()) as pool:
             for number, part in enumerate(self.parts):
                 if not part.uses_device:
-                    continue  # it has been done when those before it were
+                    continue  # already applied while preparing for this part
                 rest = self.parts[number + 1 :]
                 clean = for_usable(part.finish, images)
-                images = list(pool.map(partial(_carried_on, rest), clean, masks))
+                images = list(pool.map(partial(_prepare_next, rest), clean, masks))
         return images
 
 
 def _prepared(parts: Sequence[Cleaner], image: Pixels, mask: Mask | None) -> Any:
-    """What the parts make of an image, up to the first one that finishes it on the device."""
+    """Apply parts to an image, up to and including the first preparation for the device."""
     for part in parts:
         image = part.prepare(image, mask)
         if part.uses_device:
@@ -131,5 +131,6 @@ def _prepared(parts: Sequence[Cleaner], image: Pixels, mask: Mask | None) -> Any
     return image
 
 
-def _carried_on(rest: Sequence[Cleaner], image: Pixels | InputError, mask: Mask | None) -> Any:
+def _prepare_next(rest: Sequence[Cleaner], image: Pixels | InputError, mask: Mask | None) -> Any:
+    """Continue with an image in the rest of the chain, unless it has failed."""
     return image if isinstance(image, InputError) else attempt(_prepared, rest, image, mask)

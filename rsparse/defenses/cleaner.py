@@ -1,8 +1,8 @@
-"""A defense at work: what the cores do for an image, and what a device does for a batch.
+"""Run a defense in two parts: the CPU cores prepare each image, a device finishes batches.
 
-``Defense.on(device, resources)`` gives a ``Cleaner``. Beside a device many threads or processes
-prepare images, and one thread finishes them, some at a time. An image's pixels do not depend on
-the batch that it is in.
+``Defense.on(device, resources)`` returns a ``Cleaner``. With a device, many threads or processes
+prepare images, and one thread finishes them in batches. An image's pixels do not depend on the
+other images of its batch.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Item = TypeVar("Item")
 class Cleaner(ABC):
     """A defense on a device.
 
-    It can be pickled, and so can what ``prepare`` makes.
+    Both the cleaner and the results of ``prepare`` can be pickled.
     """
 
     @property
     def uses_device(self) -> bool:
-        """Whether ``finish`` computes; where it does not, ``prepare`` gives the clean image."""
+        """Whether ``finish`` has work to do; if not, ``prepare`` returns the clean image."""
         return True
 
     @abstractmethod
     def prepare(self, image: Pixels, mask: Mask | None = None) -> Any:
-        """Do what the cores have to do for an image, (h, w, 3) uint8.
+        """Do the CPU's part of the work for one image, (h, w, 3) uint8.
 
         Raises
         ------
@@ -44,12 +44,12 @@ class Cleaner(ABC):
 
     @abstractmethod
     def finish(self, batch: Sequence[Any]) -> Sequence[Pixels | InputError]:
-        """The clean images of a batch that was prepared; for one of them, why there is none."""
+        """Finish a prepared batch: clean images, and an InputError for each image that failed."""
 
 
 @dataclass(frozen=True)
-class OnCores(Cleaner):
-    """A defense that the cores carry out alone."""
+class CpuCleaner(Cleaner):
+    """A defense that runs on the CPU cores alone."""
 
     defense: Defense
     resources: Resources
@@ -65,33 +65,33 @@ class OnCores(Cleaner):
         return batch
 
 
-class Chosen(NamedTuple):
-    """An image prepared by one of several cleaners, and what that one is called."""
+class KeyedImage(NamedTuple):
+    """An image prepared by one of several cleaners, and the key of that cleaner."""
 
     key: Hashable
     prepared: Any
 
 
 @dataclass(frozen=True)
-class OneOf(Cleaner):
-    """Several cleaners, one of which is chosen for each image.
+class SelectingCleaner(Cleaner):
+    """Several cleaners, one of which is selected for each image.
 
     Parameters
     ----------
     cleaners : mapping of hashable to Cleaner
     choose : callable
-        The key of the cleaner for an image; picklable.
+        Returns the key of the cleaner for an image. It has to be picklable.
     """
 
     cleaners: Mapping[Any, Cleaner]
     choose: Callable[[Pixels], Hashable]
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Chosen:
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> KeyedImage:
         key = self.choose(image)
-        return Chosen(key, self.cleaners[key].prepare(image, mask))
+        return KeyedImage(key, self.cleaners[key].prepare(image, mask))
 
-    def finish(self, batch: Sequence[Chosen]) -> Sequence[Pixels | InputError]:
-        """Each cleaner finishes those that it was chosen for, together."""
+    def finish(self, batch: Sequence[KeyedImage]) -> Sequence[Pixels | InputError]:
+        """Let each cleaner finish its own images together."""
         clean: dict[int, Pixels | InputError] = {}
         for key in dict.fromkeys(item.key for item in batch):
             places = [place for place, item in enumerate(batch) if item.key == key]
@@ -100,13 +100,13 @@ class OneOf(Cleaner):
         return [clean[place] for place in range(len(batch))]
 
 
-def sparing(
+def clean_isolating_errors(
     clean: Callable[[Sequence[Item]], Sequence[Pixels]], batch: Sequence[Item]
 ) -> Sequence[Pixels | InputError]:
-    """Clean a batch; an image that does not fit into the device's memory spares the others."""
+    """Clean a batch; if it fails, clean its images one by one, so that errors stay separate."""
     try:
         return clean(batch) if batch else []
     except InputError as error:
         if len(batch) == 1:
             return [error]
-        return [image for item in batch for image in sparing(clean, [item])]
+        return [image for item in batch for image in clean_isolating_errors(clean, [item])]

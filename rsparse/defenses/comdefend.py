@@ -1,4 +1,4 @@
-"""A defense by networks that squeeze an image through few bits."""
+"""Define ComDefend: networks that compress an image to a few bits and reconstruct it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rsparse.defenses.cleaner import Cleaner, sparing
+from rsparse.defenses.cleaner import Cleaner, clean_isolating_errors
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.work.device import CPU, Device
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComDefend(Defense):
-    """Compression of each pixel to 12 bits and reconstruction, by two networks: the paper's [13].
+    """Two networks that compress each pixel to 12 bits and reconstruct it: the paper's [13].
 
-    The networks have the authors' architecture and loss; the weights are our own, trained by
-    ``scripts/comdefend_model.py``, since the authors' carry no licence. The noise on the code
-    belongs to the training: here a bit is 1 where the compressor's output is positive.
+    The networks have the authors' architecture and loss. The authors' weights have no licence, so
+    ours are trained by ``scripts/comdefend_model.py``. Noise is added to the code only in
+    training. Here a bit is 1 if the compressor's output is positive.
 
     References
     ----------
@@ -40,14 +40,14 @@ class ComDefend(Defense):
     def on(self, device: Device, resources: Resources) -> Cleaner:
         if not device.takes_images:
             return super().on(device, resources)
-        return ComDefendOnDevice(device)
+        return ComDefendCleaner(device)
 
     @property
     def has_device_part(self) -> bool:
         return True
 
     def codecs(self, device: Device = CPU) -> dict[str, str]:
-        """The runtime, and the weights by the beginning of their SHA-256."""
+        """Return the runtime's version and the start of the weights' SHA-256."""
         from importlib.metadata import version
 
         from rsparse.data import comdefend_model
@@ -59,8 +59,8 @@ class ComDefend(Defense):
 
 
 @dataclass(frozen=True)
-class ComDefendOnDevice(Cleaner):
-    """ComDefend by torch."""
+class ComDefendCleaner(Cleaner):
+    """ComDefend in torch."""
 
     device: Device
 
@@ -68,7 +68,7 @@ class ComDefendOnDevice(Cleaner):
         return image
 
     def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels | InputError]:
-        return sparing(self._restored, batch)
+        return clean_isolating_errors(self._restored, batch)
 
     def _restored(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
         from rsparse.data import comdefend_model

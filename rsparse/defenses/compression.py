@@ -1,4 +1,4 @@
-"""Defenses that spend fewer bits on an image."""
+"""Define defenses that store an image in fewer bits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class _JpegCodec:
-    """Says which library compressed."""
+    """Records the library that compresses."""
 
-    def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002 - has no part
+    def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002 - runs on the CPU
         """See ``Defense.codecs``."""
         from rsparse.core.compression import jpeg_codec
 
@@ -25,7 +25,7 @@ class _JpegCodec:
 
 @dataclass(frozen=True)
 class Jpeg(_JpegCodec, Defense):
-    """JPEG, there and back.
+    """Compression to JPEG and back.
 
     References
     ----------
@@ -36,7 +36,7 @@ class Jpeg(_JpegCodec, Defense):
     name: ClassVar[str] = "jpeg"
     strengths: ClassVar[tuple[str, ...]] = ("quality",)
 
-    quality: int = parameter(75, "libjpeg's quality; less removes more.", minimum=1, maximum=100)
+    quality: int = parameter(75, "libjpeg's quality; lower removes more.", minimum=1, maximum=100)
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         from rsparse.core.compression import jpeg
@@ -46,7 +46,7 @@ class Jpeg(_JpegCodec, Defense):
 
 @dataclass(frozen=True)
 class LocalQuantization(_JpegCodec, Defense):
-    """Each block of 8×8 at one of four JPEG qualities, drawn at random: SHIELD's SLQ.
+    """Compression of each 8×8 block at one of four random JPEG qualities: SHIELD's SLQ.
 
     References
     ----------
@@ -71,7 +71,7 @@ class LocalQuantization(_JpegCodec, Defense):
 
 @dataclass(frozen=True)
 class BitDepth(Defense):
-    """Fewer bits a colour.
+    """Fewer bits per colour.
 
     References
     ----------
@@ -81,7 +81,7 @@ class BitDepth(Defense):
     name: ClassVar[str] = "bit-depth"
     strengths: ClassVar[tuple[str, ...]] = ("bits",)
 
-    bits: int = parameter(5, "Bits of each colour that are kept.", minimum=1, maximum=8)
+    bits: int = parameter(5, "Bits to keep of each colour.", minimum=1, maximum=8)
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         from rsparse.core.compression import reduce_bits

@@ -1,4 +1,4 @@
-"""What every defense is: a frozen parameter set that cleans one image."""
+"""Define the base of all defenses: a frozen parameter set that cleans one image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsparse.defenses.cleaner import Cleaner, OnCores
+from rsparse.defenses.cleaner import Cleaner, CpuCleaner
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
 from rsparse.options.specs import spec_string, spec_text
@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """What defenses may need besides an image; it can be sent to other processes.
+    """What defenses may need in addition to an image; can be sent to other processes.
 
     Attributes
     ----------
     dictionaries : mapping of str to Dictionary
         By name; "" is the default one.
     seed : int
-        Of the defenses that draw random numbers.
+        Seed of the defenses that draw random numbers.
     """
 
     dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
     seed: int = 0
 
     def only(self, names: Collection[str]) -> Resources:
-        """These, with the dictionaries of some names alone: less to send to other processes."""
+        """Keep only the dictionaries of these names, so that less is sent to other processes."""
         kept = {name: self.dictionaries[name] for name in names if name in self.dictionaries}
         return Resources(kept, self.seed)
 
     def random(self, image: Pixels) -> np.random.Generator:
-        """The random numbers of an image, the same in any order and in any process.
+        """Create the random number generator for an image.
 
-        They follow from the seed and from the image's pixels and size.
+        It depends only on the seed and on the image's pixels and size, so the order of the images
+        and the process do not matter.
         """
         import hashlib
 
@@ -59,7 +60,7 @@ class Defense(Parameters):
     Attributes
     ----------
     name : str
-        How a spec calls it.
+        Its name in a spec.
     strengths : tuple of str
         The parameters that set how much it changes; they are always part of its short name.
     """
@@ -73,10 +74,10 @@ class Defense(Parameters):
         Parameters
         ----------
         image : uint8 array of shape (h, w, 3), RGB
-            It is not written to.
+            It is not changed.
         resources : Resources
         mask : bool array of shape (h, w), optional
-            True on the object region, for defenses that ask for one.
+            True on the object region, for defenses that use one.
 
         Returns
         -------
@@ -85,38 +86,38 @@ class Defense(Parameters):
         Raises
         ------
         InputError
-            If the image is too small or too large for the defense, or something is missing.
+            If the image is too small or too large for the defense, or a resource is missing.
         """
         raise NotImplementedError
 
-    def on(self, device: Device, resources: Resources) -> Cleaner:  # noqa: ARG002 - a subclass may
-        """The defense on a device; without a part for it the cores do all.
+    def on(self, device: Device, resources: Resources) -> Cleaner:  # noqa: ARG002 - for subclasses
+        """Prepare the defense to run on a device; by default all of it runs on the CPU cores.
 
         Parameters
         ----------
         device : Device
         resources : Resources
-            With what the defense needs.
+            Must hold what the defense needs.
         """
-        return OnCores(self, resources)
+        return CpuCleaner(self, resources)
 
     @property
     def has_device_part(self) -> bool:
-        """Whether torch can do some of it, most often the larger part, on a GPU."""
+        """Whether torch can run a part of it, usually the larger one, on a GPU."""
         return False
 
     def check(self, resources: Resources) -> None:
-        """See, before any image is read, that ``resources`` hold what the defense needs.
+        """Check, before any image is read, that ``resources`` hold what the defense needs.
 
         Raises
         ------
         InputError
-            If something is missing.
+            If a resource is missing.
         """
         for name in self.dictionaries:
             if name not in resources.dictionaries:
-                wanted = f" named {name!r}: --dict {name}=dict.h5" if name else ": --dict dict.h5"
-                raise InputError(f"{self.kind} needs a dictionary{wanted}")
+                hint = f" named {name!r}: --dict {name}=dict.h5" if name else ": --dict dict.h5"
+                raise InputError(f"{self.kind} needs a dictionary{hint}")
 
     @property
     def dictionaries(self) -> tuple[str, ...]:
@@ -130,27 +131,27 @@ class Defense(Parameters):
 
     @property
     def is_random(self) -> bool:
-        """Whether it draws random numbers, so that a seed belongs to its result."""
+        """Whether it draws random numbers, so that its result depends on a seed."""
         return False
 
     def codecs(self, device: Device = CPU) -> dict[str, str]:  # noqa: ARG002
-        """Versions of the libraries whose results drift from one to the next, by name.
+        """Return the versions, by name, of libraries whose results differ between versions.
 
         Parameters
         ----------
         device : Device
-            Where the defense's device part is done.
+            Where the defense's device part runs.
         """
         return {}
 
     @property
     def text(self) -> str:
-        """Its canonical short name, usable as the name of a folder: ``jpeg-quality=75``."""
+        """Its canonical short name, used for its folder: ``jpeg-quality=75``."""
         return spec_text(self.name, self)
 
     @property
     def spec(self) -> str:
-        """The spec string that asks for it: ``jpeg:quality=75``."""
+        """Its spec string: ``jpeg:quality=75``."""
         return spec_string(self.name, self)
 
     @property
@@ -160,24 +161,24 @@ class Defense(Parameters):
 
     @property
     def in_words(self) -> str:
-        """What it does to an image, for a table."""
+        """A description for tables."""
         return self.spec
 
     @property
     def kind(self) -> str:
-        """Its name; of a chain, the names of its parts joined by ``+``."""
+        """Its name; for a chain, the names of its parts joined by ``+``."""
         return self.name
 
     def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:  # noqa: ARG002
-        """The parameters in the record of purified images.
+        """Return the parameters for the record of purified images.
 
         Parameters
         ----------
         has_masks : bool
-            Whether masks take the place of localization.
+            Whether masks replace localization.
         """
         return {"defense": self.as_record()}
 
     def as_record(self) -> dict[str, Any]:
-        """Name and values as plain JSON types."""
+        """Return its name and values as plain JSON types."""
         return {"name": self.kind, **super().as_record()}

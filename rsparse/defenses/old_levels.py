@@ -1,7 +1,7 @@
-"""The levels that dictionaries of version 1 held, as policies.
+"""Convert the levels in dictionary files of version 1 to policies.
 
-They said by the noise in an image how it was purified. A policy says so now, so that purifying
-ignores them.
+Levels chose the way of purifying by the noise in an image. Policies do this now, so purifying
+ignores levels.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from rsparse.store.dictionaries import load_old_levels
 
 
 def policy_of_dictionary(path: Path) -> Policy:
-    """The policy with the rules of a dictionary's levels.
+    """Convert a dictionary's levels to a policy with the same rules.
 
     Raises
     ------
     InputError
-        If it is no dictionary, holds no levels, or they make no sense.
+        If the file is not a dictionary, or its levels are missing or unusable.
     """
     rules = _rules(path, "")
     if rules is None:
         raise InputError(
-            f"{path}: holds no levels, as every dictionary of this version; see 'rsparse policy "
-            "list'"
+            f"{path}: expected a dictionary of version 1 with levels, got one without; "
+            "see 'rsparse policy list'"
         )
     try:
         return Policy(ByNoise("levels", rules), f"The levels of {path.name}.")
@@ -41,20 +41,20 @@ def policy_of_dictionary(path: Path) -> Policy:
 
 
 def ignored_levels(dictionaries: Mapping[str, Path], defenses: Iterable[Defense]) -> list[str]:
-    """What to tell of dictionaries whose levels are no longer gone by.
+    """Warn about dictionaries whose levels are ignored.
 
-    Nothing is said where the default policy, or a chosen one, has the same rules.
+    There is no warning if the default policy or a chosen one has the same rules.
 
     Parameters
     ----------
     dictionaries : mapping of str to Path
-        Those that the defenses use, by name.
+        The dictionaries that the defenses use, by name.
     defenses : iterable of Defense
 
     Returns
     -------
     list of str
-        One sentence for each such dictionary: which policy to take instead.
+        One sentence for each such dictionary, which names the policy to use instead.
     """
     chosen = [defense.as_record().get("rules") for defense in defenses]
     sentences = []
@@ -65,16 +65,16 @@ def ignored_levels(dictionaries: Mapping[str, Path], defenses: Iterable[Defense]
         known = same_rules(rules)
         if known != DEFAULT_POLICY:
             instead = (
-                f"--policy {known} has the same rules"
+                f"use --policy {known}, which has the same rules"
                 if known
-                else f"'rsparse policy show {path} --toml > mine.toml' makes a policy of them"
+                else f"'rsparse policy show {path} --toml > mine.toml' turns them into a policy"
             )
             sentences.append(f"{path}: its levels are ignored; {instead}")
     return sentences
 
 
 def _rules(path: Path, dictionary: str) -> tuple[Rule, ...] | None:
-    """The levels of a file as rules; without any, the paper's form was the only one."""
+    """Return the levels of a file as rules; an empty list of levels meant the paper's form."""
     levels = load_old_levels(path)
     if levels is None:
         return None

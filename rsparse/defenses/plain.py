@@ -1,4 +1,4 @@
-"""Doing nothing, which every other defense is compared with."""
+"""Define the absence of a defense, to which all defenses are compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoDefense(Defense):
-    """The image as it is."""
+    """No defense: the image stays unchanged."""
 
     name: ClassVar[str] = "none"
 
@@ -22,4 +22,4 @@ class NoDefense(Defense):
 
     @property
     def in_words(self) -> str:
-        return "nothing: the image stays as it is"
+        return "no defense: the image stays unchanged"

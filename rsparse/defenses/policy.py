@@ -1,8 +1,8 @@
-"""Policies as files: which defense cleans an image, by the noise that it shows.
+"""Read policies, which choose a defense for each image by the noise in it.
 
 A policy is a small TOML file. Its last rule has no bounds::
 
-    about = "What it is for, in a sentence."
+    about = "Its purpose in one sentence."
 
     [[rule]]
     noise-below = 0.5
@@ -12,7 +12,7 @@ A policy is a small TOML file. Its last rule has no bounds::
     [[rule]]
     defense = "regionsparse:sparsity=2"
 
-Those that come with the package lie in ``policies/``.
+The built-in policies are in ``policies/``.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _BOUNDS = {"noise-below": "noise_below", "period-below": "period_below"}
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy, and what it is for in a sentence."""
+    """A policy and its purpose in one sentence."""
 
     defense: ByNoise
     about: str = ""
 
     @property
     def name(self) -> str:
-        """Of a built-in policy its own, of a file's the file's."""
+        """Its name, which is the name of its file without ``.toml``."""
         return self.defense.policy
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts: each rule with its bounds, its defense as a spec and what it does."""
+        """Return each rule's bounds, its defense as a spec, and a description, for scripts."""
         rules = [
             {**rule.bounds(), "defense": rule.defense.spec, "in_words": rule.defense.in_words}
             for rule in self.defense.rules
@@ -57,7 +57,7 @@ class Policy:
         return {"name": self.name, "about": self.about, "rules": rules}
 
     def as_toml(self) -> str:
-        """The file that says the same."""
+        """Return the text of an equivalent TOML file."""
         lines = [f"about = {_quoted(self.about)}"] if self.about else []
         for rule in self.defense.rules:
             named = {key: rule.bounds().get(field) for key, field in _BOUNDS.items()}
@@ -67,25 +67,25 @@ class Policy:
 
 
 def policy_names() -> list[str]:
-    """The built-in policies, the default one first."""
+    """Return the names of the built-in policies, the default one first."""
     names = sorted(path.stem for path in _FOLDER.glob("*.toml"))
     return sorted(names, key=lambda name: name != DEFAULT_POLICY)
 
 
 def load_policy(word: str, folder: Path = Path()) -> Policy:
-    """A built-in policy by its name, or that of a file ending in ``.toml``.
+    """Load a built-in policy by its name, or a policy from a file that ends in ``.toml``.
 
     Parameters
     ----------
     word : str
-        ``default``, whatever its capitals; or a path.
+        A name such as ``default``, in upper or lower case, or a path.
     folder : Path
-        Where a relative path begins.
+        The folder to which a relative path refers.
 
     Raises
     ------
     InputError
-        If there is no such policy (the nearest name is told), or the file holds none.
+        If there is no such policy (the message suggests the nearest name), or the file is invalid.
     """
     if word.lower().endswith(".toml"):
         return _from_file(folder / word)
@@ -94,19 +94,19 @@ def load_policy(word: str, folder: Path = Path()) -> Policy:
         guess = nearest(name, policy_names())
         hint = f"did you mean {guess}? " if guess else ""
         raise InputError(
-            f"unknown policy {word!r}; {hint}Known: {', '.join(policy_names())}; or name a file, "
+            f"unknown policy {word!r}; {hint}Known: {', '.join(policy_names())}; or give a file, "
             "such as mine.toml"
         )
     return _read(_FOLDER / f"{name}.toml")
 
 
 def default_policy() -> ByNoise:
-    """What cleans images where nothing else is asked for."""
+    """Return the policy that cleans images unless another defense is chosen."""
     return load_policy(DEFAULT_POLICY).defense
 
 
 def parse_policies(text: str, folder: Path = Path()) -> list[Defense]:
-    """The policies that ``default``, ``mine.toml`` or a list of such names asks for."""
+    """Return the policies that a name, a file or a comma-separated list of these denotes."""
     if not text:
         raise InputError(
             f"defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
@@ -116,7 +116,7 @@ def parse_policies(text: str, folder: Path = Path()) -> list[Defense]:
 
 
 def same_rules(rules: tuple[Rule, ...]) -> str | None:
-    """The name of the built-in policy that has the same rules, if one has."""
+    """Return the name of the built-in policy with these rules, if there is one."""
     for name in policy_names():
         if load_policy(name).defense.rules == rules:
             return name
@@ -124,12 +124,12 @@ def same_rules(rules: tuple[Rule, ...]) -> str | None:
 
 
 def _from_file(path: Path) -> Policy:
-    """A user's policy; a built-in one's name is for the same rules only."""
+    """Read a user's policy; it may share a built-in policy's name only with the same rules."""
     policy = _read(path)
     name = policy.name.lower()
     if name in policy_names() and load_policy(name).defense.rules != policy.defense.rules:
         raise InputError(
-            f"{path}: holds other rules than the built-in policy {name}; give the file another name"
+            f"{path}: has other rules than the built-in policy {name}; rename the file"
         )
     return policy
 
@@ -155,13 +155,13 @@ def _rule(table: Mapping[str, Any], number: int) -> Rule:
         bounds = {field: _bound(table[key], key) for key, field in _BOUNDS.items() if key in table}
         if not isinstance(table.get("defense"), str):
             raise InputError(
-                'lacks its defense, such as defense = "jpeg:quality=40"'
+                'expected a defense, such as defense = "jpeg:quality=40"; got none'
                 if "defense" not in table
                 else f"defense: expected a text, got {table['defense']!r}"
             )
         defenses = parse_chain(table["defense"], _parse_part)
         if len(defenses) > 1:
-            raise InputError(f"defense {table['defense']!r}: gives {len(defenses)}, expected one")
+            raise InputError(f"defense {table['defense']!r}: expected one, got {len(defenses)}")
         return Rule(defenses[0], **bounds)
     except InputError as error:
         raise InputError(f"rule {number}: {error}") from None
@@ -169,7 +169,7 @@ def _rule(table: Mapping[str, Any], number: int) -> Rule:
 
 def _parse_part(word: str) -> list[Defense]:
     if word.partition(":")[0] == ByNoise.name:
-        raise InputError("its defense is a policy, too")
+        raise InputError("a policy cannot contain another policy")
     return parse_registered(word)
 
 

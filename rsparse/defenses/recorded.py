@@ -1,4 +1,4 @@
-"""Defenses as records tell them, made again; no file is read for it."""
+"""Recreate defenses from records, without reading a file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rsparse.errors import InputError
 
 
 def defense_of(record: Mapping[str, Any]) -> Defense:
-    """The defense that ``as_record`` told.
+    """Recreate a defense from the result of its ``as_record``.
 
     Raises
     ------
     InputError
-        If this version has none of that name or parameters.
+        If this version has no defense with that name or those parameters.
     """
     try:
         if "parts" in record:
@@ -28,7 +28,7 @@ def defense_of(record: Mapping[str, Any]) -> Defense:
         values = {key: value for key, value in record.items() if key != "name"}
         return DEFENSES[record["name"]](**values)
     except (KeyError, TypeError) as error:
-        raise InputError(f"the defense {dict(record)} is unknown here") from error
+        raise InputError(f"unknown defense {dict(record)}") from error
 
 
 def _rule(record: Mapping[str, Any]) -> Rule:

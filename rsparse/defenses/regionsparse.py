@@ -1,4 +1,4 @@
-"""RegionSparse, the paper's method, as a defense among others."""
+"""Define RegionSparse, the paper's method, as a defense."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from rsparse.defenses.cleaner import Cleaner, sparing
+from rsparse.defenses.cleaner import Cleaner, clean_isolating_errors
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.options.fields import Parameters, parameter
 from rsparse.options.localize import LocalizeParameters
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
-    """Sparse coding on the object, a bilateral filter around it (the paper's Section IV)."""
+    """Sparse coding of the object and a bilateral filter around it (the paper's Section IV)."""
 
     name: ClassVar[str] = "regionsparse"
     strengths: ClassVar[tuple[str, ...]] = ("sparsity",)
 
-    dictionary: str = parameter("", "Name of the dictionary; without one, the unnamed one.")
+    dictionary: str = parameter("", "Name of the dictionary; by default the one without a name.")
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
         from rsparse.core.regionsparse import purify
@@ -38,7 +38,7 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     def on(self, device: Device, resources: Resources) -> Cleaner:
         if not device.takes_images:
             return super().on(device, resources)
-        return RegionSparseOnDevice(self, resources.dictionaries[self.dictionary], device)
+        return RegionSparseCleaner(self, resources.dictionaries[self.dictionary], device)
 
     @property
     def has_device_part(self) -> bool:
@@ -53,7 +53,7 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         return self.localize
 
     def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:
-        """Its own parameters plainly, and those of localization where it is done."""
+        """Return its own parameters, and those of localization in a group if it is used."""
         values = _values(PurifyParameters, self)
         if self.localize and not has_masks:
             values["localization"] = _values(LocalizeParameters, self)
@@ -63,14 +63,13 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     def in_words(self) -> str:
         atoms = f"K = {self.sparsity}"
         if self.min_correlation:
-            atoms = f"at most {atoms}, of atoms that correlate by more than "
-            atoms += f"{self.min_correlation:g},"
+            atoms = f"at most {atoms} atoms with a correlation above {self.min_correlation:g}"
         coded = "the object region" if self.localize else "the whole image"
         around = (
             ", the bilateral filter around it" if self.localize and self.filter_background else ""
         )
         filtered = "the bilateral filter, then " if self.prefilter else ""
-        named = f", by the dictionary {self.dictionary}" if self.dictionary else ""
+        named = f", with the dictionary {self.dictionary}" if self.dictionary else ""
         return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"
 
 
@@ -78,32 +77,32 @@ def _values(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
     return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
 
 
-class Located(NamedTuple):
-    """An image, and its object region."""
+class LocatedImage(NamedTuple):
+    """An image and its object region."""
 
     image: Pixels
     region: Region
 
 
 @dataclass(frozen=True)
-class RegionSparseOnDevice(Cleaner):
-    """RegionSparse on a device; the cores find the object regions."""
+class RegionSparseCleaner(Cleaner):
+    """RegionSparse on a device; the CPU cores locate the objects."""
 
     defense: RegionSparse
     dictionary: Dictionary
     device: Device
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Located:
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> LocatedImage:
         from rsparse.core.regionsparse import object_region
 
-        return Located(
+        return LocatedImage(
             image, object_region(image, self.dictionary, self.defense, self.defense, mask)
         )
 
-    def finish(self, batch: Sequence[Located]) -> Sequence[Pixels | InputError]:
-        return sparing(self._purified, batch)
+    def finish(self, batch: Sequence[LocatedImage]) -> Sequence[Pixels | InputError]:
+        return clean_isolating_errors(self._purified, batch)
 
-    def _purified(self, batch: Sequence[Located]) -> Sequence[Pixels]:
+    def _purified(self, batch: Sequence[LocatedImage]) -> Sequence[Pixels]:
         from rsparse.core.engines import engine_for
         from rsparse.core.regionsparse import purify_batch
 

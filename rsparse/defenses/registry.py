@@ -1,4 +1,4 @@
-"""The defenses by name, and how one, or a chain of them, is spelled."""
+"""List the defenses by name, and parse specs of a defense or a chain."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ DEFENSES: dict[str, type[Defense]] = {
         NoDefense,
     )
 }
-"""Those with parameters of their own; a policy is made of them."""
+"""All defenses with parameters of their own, which policies and chains combine."""
 
 
 def parse_registered(text: str, others: Sequence[str] = ()) -> list[Defense]:
-    """The defenses that one part of a spec asks for; a policy is none of them.
+    """Return the defenses that one part of a spec describes, other than policies.
 
-    ``others`` are more names that may have been meant, for the message.
+    ``others`` are further valid names for the message about an unknown one.
     """
     return parse_spec(text, DEFENSES, kind="defense", other_names=lambda: others)
 
 
 def parse_chain(text: str, parse_part: Callable[[str], list[Defense]]) -> list[Defense]:
-    """The defenses that a spec asks for whose parts, joined by ``+``, ``parse_part`` reads.
+    """Return the defenses that a spec describes; ``parse_part`` parses each part between ``+``.
 
-    Lists of values in the parts give one chain for each combination.
+    If the parts contain lists of values, each combination gives one chain.
     """
     words = re.split(r"\+(?![0-9])", text)  # but not in 1e+5
     parts = [parse_part(word) for word in words]

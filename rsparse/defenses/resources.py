@@ -1,4 +1,4 @@
-"""What defenses need besides an image, read from files."""
+"""Load the resources that defenses need in addition to an image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rsparse.store.records import Source
 def load_resources(
     defenses: Sequence[Defense], paths: Mapping[str, Path], seed: int
 ) -> tuple[Resources, dict[str, Source]]:
-    """What some defenses need, and the sources of it by name.
+    """Load what the given defenses need; also return the sources by name.
 
     Raises
     ------
     InputError
-        If a dictionary cannot be used, or one that is asked for is not among ``paths``.
+        If a dictionary cannot be used, or a required one is not in ``paths``.
     """
     names = dict.fromkeys(name for defense in defenses for name in defense.dictionaries)
     asked_for = {name: paths[name] for name in names if name in paths}

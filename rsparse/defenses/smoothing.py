@@ -1,4 +1,4 @@
-"""Defenses that smooth an image with its own neighbourhoods."""
+"""Define defenses that smooth an image with filters."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Median(Defense):
 
 @dataclass(frozen=True)
 class FeatureSqueezing(Median):
-    """The paper's baseline: feature squeezing by local smoothing, a median filter.
+    """Feature squeezing by local smoothing, the paper's baseline: a median filter.
 
-    The paper describes a window that slides over each pixel and makes it like its neighbours,
-    which is the median smoothing of Xu et al.; on ImageNet they set 2×2. Their other squeezers
-    are ``bit-depth`` and ``nlm`` with their defaults; the detector that joins all three purifies
-    nothing.
+    The paper describes a window that slides over the image and makes each pixel similar to its
+    neighbours. This is the median smoothing of Xu et al., who use 2×2 on ImageNet. Their other
+    squeezers are ``bit-depth`` and ``nlm`` with the default parameters. Their detector, which
+    combines all three, purifies nothing.
 
     References
     ----------
@@ -55,7 +55,7 @@ class FeatureSqueezing(Median):
 
 @dataclass(frozen=True)
 class NonLocalMeans(Defense):
-    """Each pixel becomes the mean of those in its surroundings whose patches look alike.
+    """Each pixel becomes the mean of nearby pixels with similar patches.
 
     References
     ----------
@@ -68,10 +68,10 @@ class NonLocalMeans(Defense):
 
     h: float = parameter(4.0, "Strength in grey levels.", above=0, maximum=255)
     template: int = parameter(
-        3, "Side of the patches that are compared.", minimum=1, maximum=31, odd=True
+        3, "Side of the compared patches in pixels.", minimum=1, maximum=31, odd=True
     )
     search: int = parameter(
-        11, "Side of the window that is searched.", minimum=1, maximum=99, odd=True
+        11, "Side of the search window in pixels.", minimum=1, maximum=99, odd=True
     )
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
@@ -82,11 +82,11 @@ class NonLocalMeans(Defense):
 
 @dataclass(frozen=True)
 class Bilateral(Defense):
-    """The paper's filter for the background, on the whole image.
+    """The paper's background filter, applied to the whole image.
 
     References
     ----------
-    Tomasi, Manduchi (1998). The defaults are those of ``PurifyParameters``.
+    Tomasi, Manduchi (1998). The defaults are the same as in ``PurifyParameters``.
     """
 
     name: ClassVar[str] = "bilateral"
@@ -94,19 +94,19 @@ class Bilateral(Defense):
 
     sigma_color: float = parameter(
         PurifyParameters.bilateral_sigma_color,
-        "Tolerance between colours, in grey levels.",
+        "Tolerance between colours in grey levels.",
         above=0,
         maximum=1000,
     )
     sigma_space: float = parameter(
         PurifyParameters.bilateral_sigma_space,
-        "Reach in pixels, within the diameter.",
+        "Spatial sigma in pixels, within the diameter.",
         above=0,
         maximum=1000,
     )
     diameter: int = parameter(
         PurifyParameters.bilateral_diameter,
-        "Of the neighbourhood, in pixels.",
+        "Diameter of the neighbourhood in pixels.",
         minimum=1,
         maximum=99,
     )
@@ -119,7 +119,7 @@ class Bilateral(Defense):
 
 @dataclass(frozen=True)
 class Gaussian(Defense):
-    """A Gaussian blur; no author's number, one pixel is the mildest that is usual."""
+    """A Gaussian blur. The default of one pixel is a mild blur, not taken from a paper."""
 
     name: ClassVar[str] = "gaussian"
     strengths: ClassVar[tuple[str, ...]] = ("sigma",)

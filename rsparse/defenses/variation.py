@@ -1,4 +1,4 @@
-"""Defenses that minimise the total variation."""
+"""Define defenses that minimise the total variation."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ if TYPE_CHECKING:
 def _weight() -> Any:
     return parameter(
         0.03,
-        "Weight of the total variation, for colours in [0, 1]; more smooths more.",
+        "Weight of the total variation, for colours in [0, 1]; larger smooths more.",
         minimum=1e-4,
         maximum=1e4,
     )
 
 
 def _iterations() -> Any:
-    return parameter(100, "At most so many iterations.", minimum=1, maximum=100_000)
+    return parameter(100, "Maximum number of iterations.", minimum=1, maximum=100_000)
 
 
 @dataclass(frozen=True)
 class TotalVariation(Defense):
-    """The nearby image of small total variation (isotropic, split Bregman).
+    """The image of small total variation closest to the input (isotropic, split Bregman).
 
     References
     ----------
-    Rudin, Osher, Fatemi (1992). Guo et al. (2018): weight 0.03; SHIELD's 30 is the inverse of
-    about the same.
+    Rudin, Osher, Fatemi (1992). Guo et al. (2018): weight 0.03; SHIELD's 30 is about its inverse.
     """
 
     name: ClassVar[str] = "tv"
@@ -49,9 +48,9 @@ class TotalVariation(Defense):
 
 @dataclass(frozen=True)
 class MaskedTotalVariation(Defense):
-    """Total variation minimisation of Guo et al.: only a random half of the values count.
+    """Total variation minimisation of Guo et al., which uses a random half of the values.
 
-    Each colour of each pixel is kept or dropped by itself, and what was dropped is filled in.
+    Each colour of each pixel is kept or dropped independently; dropped values are filled in.
 
     References
     ----------
@@ -63,7 +62,7 @@ class MaskedTotalVariation(Defense):
     strengths: ClassVar[tuple[str, ...]] = ("weight",)
 
     weight: float = _weight()
-    keep: float = parameter(0.5, "Share of the values that count.", above=0, maximum=1)
+    keep: float = parameter(0.5, "Share of the values to keep.", above=0, maximum=1)
     iterations: int = _iterations()
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002

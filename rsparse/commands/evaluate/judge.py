@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rsparse.defended.judging import JudgeStep, Judging
+from rsparse.defended.judging import JudgeStep, JudgingSetup
 from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
@@ -63,7 +63,7 @@ class JudgedTrial:
 
 
 def make_trial(
-    folder: Folder, judging: Judging, judge: Classifier, defense: Defense, path: Path
+    folder: Folder, judging: JudgingSetup, judge: Classifier, defense: Defense, path: Path
 ) -> JudgedTrial:
     """The trial of a judge behind a defense, whose file is ``path``."""
     values: dict[str, Any] = {
@@ -118,7 +118,7 @@ def _record_in(path: Path) -> Mapping[str, Any] | None:
 
 def judge_images(
     folder: Folder,
-    judging: Judging,
+    judging: JudgingSetup,
     defense: Defense,
     trials: Sequence[JudgedTrial],
     *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from rsparse.attacks import Attack, Bim, Noise, attack_text
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
-from rsparse.defended.judging import Judging
+from rsparse.defended.judging import JudgingSetup
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, reason
 from rsparse.evaluation.checks import HUGE_EPS
@@ -97,7 +97,7 @@ class Matrix:
                 refuse_unable(plan.attacks, defense)
         self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
         for_images = self.device.for_images() if workers.can_share_device else CPU
-        self.judging = Judging(resources, sources, for_images)
+        self.judging = JudgingSetup(resources, sources, for_images)
 
     @property
     def columns(self) -> list[PlannedColumn]:
