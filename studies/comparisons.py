@@ -170,17 +170,17 @@ def order(evaluation: Evaluation, settings: list[str]) -> Iterator[Row]:
     judged = {defense.text for defense in evaluation.defenses}
     for text in settings:
         for two in tables_two(find_subjects(evaluation, text)) if text in judged else ():
-            broken = two.broken
-            only_undefended = bool(broken) and all(found.undefended for found in broken)
-            certain = [found.column for found in broken if found.p < SIGNIFICANT]
+            violations = two.violations
+            only_undefended = bool(violations) and all(v.undefended for v in violations)
+            significant = [v.column for v in violations if v.p < SIGNIFICANT]
             yield {
                 "scenario": two.scenario,
                 "defense": text,
-                "holds_in": str(len(two.attacked) - len(broken)),
+                "holds_in": str(len(two.attacked) - len(violations)),
                 "columns": str(len(two.attacked)),
-                "not_in": "; ".join(found.column for found in broken),
+                "not_in": "; ".join(v.column for v in violations),
                 "only_undefended": "yes" if only_undefended else "",
-                "contradicted_in": "; ".join(certain),
+                "contradicted_in": "; ".join(significant),
             }
 
 

@@ -32,7 +32,7 @@ N_IMAGES = 9
 
 
 def make_images(folder: Path) -> Path:
-    """Nine pictures in class subfolders, of them ``red/wrong`` in the wrong one."""
+    """Nine pictures in class subfolders; ``red/wrong`` is in the wrong one."""
     for number in range(N_IMAGES - 1):
         label = number % 3
         save(folder / CLASSES[label] / f"{number:02d}.png", picture(label, 5 + 6 * number))
@@ -56,7 +56,7 @@ def untimed(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """A finished evaluation of one scenario, in ``eval`` beside its ``imgs``."""
+    """A finished evaluation of one scenario, in ``eval`` next to its ``imgs``."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -71,7 +71,7 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(whole: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
+    """A copy that a test may change."""
     for name in ("imgs", "eval"):
         shutil.copytree(whole / name, tmp_path / name)
     return tmp_path
@@ -96,7 +96,7 @@ def test_what_it_writes(whole):
     }  # fmt: skip
 
 
-def test_the_undefended_row_is_what_the_attack_itself_measured(whole):
+def test_the_undefended_row_equals_what_the_attack_measured(whole):
     found = load_evaluation(whole / "eval")
     for column in found.columns[1:]:
         manifest = read_manifest(whole / "eval/attacks/colours" / column.attack)
@@ -105,7 +105,7 @@ def test_the_undefended_row_is_what_the_attack_itself_measured(whole):
         np.testing.assert_array_equal(column.d, [entry["d"] for entry in manifest["images"]])
 
 
-def test_a_trial_is_what_purify_and_classify_say(whole, tmp_path, run_cli):
+def test_a_trial_equals_purify_and_classify(whole, tmp_path, run_cli):
     attacked = whole / "eval/attacks/colours/bim-eps=8"
     purified = ("purify", attacked, "--dict", DICT, "--sparsity", 1, "-o", tmp_path / "clean")
     assert run_cli(*purified).exit_code == 0
@@ -151,7 +151,7 @@ def test_jobs_change_no_byte(whole, tmp_path, run_cli):
     assert untimed(tmp_path / "eval") == untimed(whole / "eval")
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, run_cli):
+def test_a_killed_run_resumes_to_the_same_bytes(whole, tmp_path, run_cli):
     output, deadline = tmp_path / "eval", time.monotonic() + 100
     with start(*arguments(whole / "imgs", output)) as running:
         while len(list(output.glob("trials/*/*/*.h5"))) < 4:
@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, run_cli):
     assert untimed(output) == untimed(whole / "eval")
 
 
-def test_what_a_killed_run_was_writing_goes(copied, run_cli):
+def test_unfinished_files_of_a_killed_run_are_removed(copied, run_cli):
     torn = [copied / "eval" / f".0123456789abcdef.{number}.tmp" for number in (1, 2)]
     torn[1] = copied / "eval" / "trials" / torn[1].name
     for path in torn:
@@ -178,8 +178,8 @@ def test_what_a_killed_run_was_writing_goes(copied, run_cli):
     assert own.exists()
 
 
-def test_journals_that_outlived_what_they_are_of_go(copied, run_cli):
-    """A run was killed after a trial, or an attack's manifest, and before its journal was gone."""
+def test_leftover_journals_are_removed(copied, run_cli):
+    """A run was killed after writing a trial or manifest, but before removing its journal."""
     output = copied / "eval"
     before = untimed(output)
     for trial in (*output.glob("trials/*/*/*.h5"), *output.glob("trials/clean/*.h5")):
@@ -191,7 +191,7 @@ def test_journals_that_outlived_what_they_are_of_go(copied, run_cli):
     assert untimed(output) == before
 
 
-def test_two_runs_do_not_write_one_evaluation(copied, run_cli):
+def test_two_runs_cannot_write_the_same_evaluation(copied, run_cli):
     place = os.open(copied / "eval", os.O_RDONLY)
     fcntl.flock(place, fcntl.LOCK_EX)
     result = run_cli(*arguments(copied / "imgs", copied / "eval"))
@@ -216,7 +216,7 @@ def test_an_added_defense_reuses_everything(copied, run_cli):
     assert len(found["results"]) == 4 * 4
 
 
-def test_a_plan_is_the_same_as_its_options(whole, run_cli):
+def test_a_plan_file_equals_its_options(whole, run_cli):
     plan = whole / "plan.toml"
     plan.write_text(
         """
@@ -276,7 +276,7 @@ def test_a_dry_run_writes_nothing(tmp_path, run_cli):
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 
 
-def test_a_changed_dictionary_makes_its_trials_anew(copied, run_cli):
+def test_a_changed_dictionary_makes_its_trials_again(copied, run_cli):
     other = copied / "dict.h5"
     learned = run_cli("learn-dict", copied / "imgs", "-o", other, "--patch-size", 4, "-j", 1,
                       "--n-atoms", 20, "--patches-per-image", 50)  # fmt: skip

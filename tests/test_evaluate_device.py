@@ -1,4 +1,4 @@
-"""``rsparse evaluate --device``: batches judged by torch, with the answers of the cores."""
+"""``rsparse evaluate --device``: torch classifies batches as the CPU classifies single images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CORES = ("--device", "cpu")
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory) -> Path:
-    """An evaluation whose trials torch has judged, in ``eval`` beside its ``imgs``."""
+    """An evaluation with trials classified by torch, in ``eval`` next to its ``imgs``."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -49,7 +49,7 @@ def trials_of(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in (folder / "trials").rglob("*.h5"))
 
 
-def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
+def test_the_predictions_equal_those_on_the_cpu(evaluated, tmp_path, run_cli):
     assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CORES).exit_code == 0
     trials = trials_of(evaluated / "eval")
     assert trials == trials_of(tmp_path / "eval")
@@ -69,7 +69,7 @@ def test_the_answers_are_those_of_the_cores(evaluated, tmp_path, run_cli):
         assert record["parameters"] == without["parameters"]
 
 
-def test_a_trial_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_path, run_cli):
+def test_a_trial_equals_purify_and_classify_on_that_device(evaluated, tmp_path, run_cli):
     attacked = evaluated / "eval/attacks/colours/bim-eps=8"
     clean, said = tmp_path / "clean", tmp_path / "pred.h5"
     purified = ("purify", attacked, "--dict", DICT, "--sparsity", 1, *TORCH, "-o", clean)
@@ -83,8 +83,8 @@ def test_a_trial_is_what_purify_and_classify_say_on_that_device(evaluated, tmp_p
     )
 
 
-def test_a_chain_is_judged_with_each_part_where_it_can_be_done(evaluated, tmp_path, run_cli):
-    """As ``purify`` and ``classify`` say on that device."""
+def test_each_part_of_a_chain_runs_where_it_can(evaluated, tmp_path, run_cli):
+    """The predictions equal those of ``purify`` and ``classify`` on that device."""
     spec, images = "none+regionsparse:sparsity=1+jpeg", evaluated / "eval/clean"
     judged = ("evaluate", images, "-m", MODEL, "--defense", spec, "-d", DICT, "-a", "fgsm:eps=4")
     options = (*TORCH, "--no-extra-checks", "-o", tmp_path / "eval")
@@ -108,7 +108,7 @@ def test_processes_change_no_byte(evaluated, tmp_path, run_cli):
     assert untimed(tmp_path / "eval") == untimed(evaluated / "eval")
 
 
-def test_on_another_device_the_trials_are_judged_anew(evaluated, tmp_path, run_cli):
+def test_on_another_device_the_trials_are_judged_again(evaluated, tmp_path, run_cli):
     def run(*device):
         command = arguments(evaluated / "imgs", tmp_path / "eval", *device, "--json")
         return json.loads(run_cli(*command).stdout)
@@ -120,7 +120,7 @@ def test_on_another_device_the_trials_are_judged_anew(evaluated, tmp_path, run_c
     assert tree_of(tmp_path / "eval" / "attacks") == attacks
 
 
-def test_on_a_cluster_its_cores_judge(evaluated, tmp_path, run_cli):
+def test_a_cluster_judges_on_its_cores(evaluated, tmp_path, run_cli):
     pytest.importorskip("distributed")
     command = [a for a in arguments(evaluated / "imgs", tmp_path / "eval") if a not in ("-j", 1)]
     assert run_cli(*command, *TORCH, "--cluster", "local:1").exit_code == 0
@@ -128,8 +128,10 @@ def test_on_a_cluster_its_cores_judge(evaluated, tmp_path, run_cli):
     assert "device" not in record["parameters"]
 
 
-def test_an_image_that_cannot_be_judged_spares_the_others(tmp_path, small_dictionary, monkeypatch):
-    """Several judges of one cleaning; images of several sizes, one too large for the device."""
+def test_an_image_that_cannot_be_judged_does_not_stop_the_others(
+    tmp_path, small_dictionary, monkeypatch
+):
+    """Several models share the cleaned images; one of them is too large for the device."""
     short_of_memory.for_images_of_width(60, monkeypatch)
     images = []
     for name, height, width in (("a", 48, 56), ("b", 3, 9), ("c", 48, 60), ("d", 40, 40)):

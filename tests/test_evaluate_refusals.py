@@ -1,4 +1,4 @@
-"""``rsparse evaluate``: plans in files, and what it refuses in which words."""
+"""``rsparse evaluate``: plan files and error messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OF_INPUT = (
 )
 
 
-def test_a_plan_says_all_that_options_say(tmp_path):
+def test_a_plan_can_set_every_option(tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     found = read_plan(plan(tmp_path, """
         images = ["a", "b"]
@@ -261,7 +261,7 @@ def test_images_without_labels(assert_error, tmp_path):
 
 
 def assert_error_after_plan(line: str, folder: Path, *more: object) -> None:
-    """The plan's summary comes first, then the one line."""
+    """Assert that the summary of the plan comes first, then the error in one line."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -330,7 +330,7 @@ def test_a_source_with_other_classes(assert_error, colours, tmp_path):
 
 
 def test_a_defense_that_no_image_fits(colours, tmp_path):
-    """Every image is smaller than a patch: said once, for the first."""
+    """Every image is smaller than a patch: one error, for the first image."""
     from rsparse.core.dictionary import Dictionary
     from rsparse.store.dictionaries import save_dictionary
     from rsparse.store.records import DICTIONARY, Record

@@ -68,7 +68,7 @@ def test_each_defense_has_a_column_of_its_own(whole):
     assert statistics.threats(found) == [(s, "colours", "colours") for s in ("gray-box", TOY)]
 
 
-def test_where_it_all_lies(whole):
+def test_the_folders_of_attacks_and_trials(whole):
     attacks = {path.name for path in (whole / "eval/attacks/colours").iterdir()}
     assert {name for name in attacks if name.startswith("through-")} == {
         f"through-{text}" for text in THROUGH[1:]
@@ -81,7 +81,7 @@ def test_where_it_all_lies(whole):
 
 
 def test_the_attack_sees_the_defense(whole):
-    """Through the mirror each pixel moves as far the other way as it does on the bare model."""
+    """Through the mirror, each pixel moves in the opposite direction by the same amount."""
     attacks = whole / "eval/attacks/colours"
     name = "toy-bim-eps=8-steps=2/red/00.png"
     benign = read(whole / "eval/clean/red/00.png").astype(int)
@@ -94,7 +94,7 @@ def test_the_attack_sees_the_defense(whole):
     np.testing.assert_array_equal(same, bare)
 
 
-def test_the_record_tells_what_was_attacked_through(whole):
+def test_the_record_names_the_defense_that_was_attacked_through(whole):
     attacks = whole / "eval/attacks/colours"
 
     def record(place: str) -> dict:
@@ -108,7 +108,7 @@ def test_the_record_tells_what_was_attacked_through(whole):
     assert digest not in {source["sha256"] for source in jpeg["inputs"]}
 
 
-def test_the_tables_tell_it(whole):
+def test_the_tables_name_the_defense(whole):
     rows = [row for row in read_csv(whole / "eval/results.csv") if row["scenario"] == TOY]
     assert [(row["through"], row["defense"]) for row in rows] == [
         (text, text or "none") for text in THROUGH
@@ -117,8 +117,8 @@ def test_the_tables_tell_it(whole):
     assert f"{TOY}, attacks on colours" in text
     checks = read_csv(whole / "eval/checks.csv")
     strongest = [c for c in checks if c["name"] == "adaptive attacks are strongest"]
-    told = {(c["scenario"], c["defense"]) for c in strongest}
-    assert told == {("gray-box", ""), *((TOY, text or "none") for text in THROUGH)}
+    pairs = {(c["scenario"], c["defense"]) for c in strongest}
+    assert pairs == {("gray-box", ""), *((TOY, text or "none") for text in THROUGH)}
     assert {c["outcome"] for c in strongest if c["scenario"] == TOY} <= {"pass", "fail"}
     threat = next(
         c["detail"] for c in checks if (c["name"], c["scenario"]) == ("threat model", TOY)
@@ -170,7 +170,7 @@ def test_the_page_shows_it(whole, tmp_path, run_cli):
     assert "the attacker knows colours and the defense, and attacks through it" in page
     assert "through jpeg-quality=20 toy-bim-eps=8-steps=2" in page
     attacks = (tmp_path / "report/data/attacks.csv").read_text().splitlines()
-    assert attacks[0].startswith("scenario,made on,shown to,through,attack")
+    assert attacks[0].startswith("scenario,made on,judged by,through,attack")
     markdown = (tmp_path / "report/report.md").read_text()
     assert f"All defenses, {TOY}" in markdown
 

@@ -1,4 +1,4 @@
-"""``rsparse evaluate --scenario transfer``: attacks that were made on another model."""
+"""``rsparse evaluate --scenario transfer``: attacks made on another model."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
     assert [(c.scenario, c.source) for c in found.columns] == (
         [("", "")] + [("transfer", "other")] * 3 + [("gray-box", "colours")] * 3
     )
-    told = found.record["parameters"]["scenarios"]
-    assert [scenario["name"] for scenario in told] == ["transfer", "gray-box"]
-    assert (told[0]["model"], told[0]["input"]["size"]) == ("other.onnx", [12, 12])
+    scenarios = found.record["parameters"]["scenarios"]
+    assert [scenario["name"] for scenario in scenarios] == ["transfer", "gray-box"]
+    assert (scenarios[0]["model"], scenarios[0]["input"]["size"]) == ("other.onnx", [12, 12])
     attacked = read(tmp_path / "eval/attacks/other/fgsm-eps=8/red/00.png")
     assert attacked.shape == (12, 12, 3)
     assert read(tmp_path / "eval/clean/red/00.png").shape == (16, 16, 3)

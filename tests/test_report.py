@@ -1,4 +1,4 @@
-"""Reports: what they say, what they write, and what they refuse."""
+"""Reports: verdict, subjects, figures and tables."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def with_flags(flags: dict[str, list[bool]]) -> Evaluation:
 
 
 class TestVerdict:
-    def test_tells_scenario_images_baseline_and_interval(self):
+    def test_names_scenario_images_baseline_and_interval(self):
         evaluation = with_flags({
             "none": [False] * 40,
             "regionsparse-sparsity=2": [True] * 30 + [False] * 10,
@@ -57,30 +57,30 @@ class TestVerdict:
         (verdict,) = verdicts(find_subjects(evaluation))
         first, second, third = verdict.sentences
         assert first == (
-            "Under 1 gray-box attack (the attacker knows mobilenet-v2 but not the defense), behind "
-            "regionsparse-sparsity=2 75.0 % of the images are classified rightly on average "
-            "(59.8–85.8 %), and 75.0 % before any attack; without a defense it is 0.0 %."
+            "Under 1 gray-box attack (the attacker knows mobilenet-v2 but not the defense), 75.0 % "
+            "of the images are classified correctly behind regionsparse-sparsity=2 on average "
+            "(59.8–85.8 %), and 75.0 % before any attack; without a defense, 0.0 % are."
         )
         assert second == (
-            "The best baseline by that mean, chosen after the fact, is jpeg-quality=75 with "
-            "25.0 %: the difference is +50.0 points (95 % interval +33.8 to +66.2), significantly "
+            "The best baseline by this mean, chosen after the fact, is jpeg-quality=75 with "
+            "25.0 %; the difference is +50.0 points (95 % interval +33.8 to +66.2), significantly "
             "in favour of regionsparse-sparsity=2."
         )
         assert third == (
-            "This rests on 40 images, only such as the undefended model gets right (7 left out "
-            "for that); 75.0 % stay right whichever of the attacks is chosen, 25.0 % behind "
-            "jpeg-quality=75 (McNemar p < 0.001); of 3 checks of it 1 passed, 1 failed and 1 "
-            "was not run."
+            "These numbers are from 40 images, only those that the undefended model classifies "
+            "correctly (7 left out); 75.0 % stay correct under every attack, 25.0 % behind "
+            "jpeg-quality=75 (McNemar's p < 0.001); of 3 checks, 1 passed, 1 failed and 1 was not "
+            "run."
         )
 
-    def test_says_what_may_be_chance(self):
+    def test_says_that_a_difference_may_be_due_to_chance(self):
         evaluation = with_flags({
             "none": [False] * 10,
             "regionsparse-sparsity=2": [True] * 5 + [False] * 5,
             "jpeg-quality=75": [False] + [True] * 3 + [False] * 6,
         })  # fmt: skip
         assert (
-            "not significant: it may be chance"
+            "not significant and may be due to chance"
             in verdicts(find_subjects(evaluation))[0].sentences[1]
         )
 
@@ -96,18 +96,18 @@ class TestVerdict:
     def test_says_when_all_images_were_judged(self):
         evaluation = replace(make_evaluation(10, defenses=FEW), only_correct=False, checks=())
         third = verdicts(find_subjects(evaluation))[0].sentences[2]
-        assert "10 images, all of them, whether or not" in third
-        assert third.endswith("none of the checks was run.")
+        assert "10 images, whether or not the undefended model" in third
+        assert third.endswith("no checks were run.")
 
     @pytest.mark.parametrize("kept", [("none",), ("none", "jpeg"), ("regionsparse",), ("jpeg",)])
-    def test_holds_whatever_was_judged(self, kept):
+    def test_works_whatever_was_judged(self, kept):
         few = tuple(pair for pair in FEW if pair[1] in kept)
         subjects = find_subjects(make_evaluation(6, defenses=few))
         assert [len(verdict.sentences) for verdict in verdicts(subjects)] == [3, 3]
         assert render_page(subjects, figures_of(subjects), Gallery()).startswith("<!doctype html>")
         assert render_markdown(subjects)
 
-    def test_holds_without_clean_images_and_for_one_image(self):
+    def test_works_without_clean_images_and_for_one_image(self):
         whole = make_evaluation(1, defenses=FEW)
         columns = tuple(column for column in whole.columns if column.family != CLEAN)
         subjects = find_subjects(replace(whole, columns=columns))
@@ -137,7 +137,7 @@ class TestSubjects:
         assert list(styles.values()) == ["ours", "none", "b1", "b2", "b3", "b4", "b5"]
         assert len({text.split("-quality")[0] for text in styles}) == len(styles)
 
-    def test_attacks_that_differ_otherwise_make_charts_of_their_own(self):
+    def test_attacks_with_other_parameters_have_charts_of_their_own(self):
         whole = make_evaluation(defenses=FEW, transfer=False)
         other = [
             replace(c, attack=f"{c.attack}-steps=20", parameters={**c.parameters, "steps": 20})
@@ -159,7 +159,7 @@ class TestSubjects:
 
 
 class TestEstimates:
-    def test_a_mean_over_columns_is_no_surer_than_one_column(self):
+    def test_a_mean_over_columns_has_the_interval_of_one_column(self):
         evaluation = make_evaluation(50, defenses=FEW)
         defense = evaluation.defenses[1]
         one = mean_share(evaluation, defense, evaluation.columns[1:2])
@@ -183,7 +183,7 @@ class TestEstimates:
 class TestAttacksThroughDefenses:
     """A scenario whose columns are tried behind the defense that they were made through."""
 
-    def test_every_row_tells_of_its_own_attack(self):
+    def test_every_row_has_the_accuracy_under_its_own_attack(self):
         subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))
         evaluation = subjects.evaluation
         columns = subjects.columns(ADAPTIVE)
@@ -200,10 +200,10 @@ class TestAttacksThroughDefenses:
         assert means == pytest.approx([subjects.mean(d, ADAPTIVE) for d in evaluation.defenses])
         assert subjects.mean(subjects.judged, ADAPTIVE) < subjects.mean(subjects.judged, GRAY_BOX)
 
-    def test_tables_and_page_tell_what_was_attacked_through(self):
+    def test_tables_and_page_name_the_defense_that_was_attacked_through(self):
         subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))
         table = attacks(subjects)
-        assert table.header[:5] == ("scenario", "made on", "shown to", "through", "attack")
+        assert table.header[:5] == ("scenario", "made on", "judged by", "through", "attack")
         through = {row[3].text for row in table.rows if row[0].text == ADAPTIVE}
         assert through == {"", *(text for text, kind in FEW if kind != "none")}
         page = render_page(subjects, figures_of(subjects), Gallery())
@@ -212,7 +212,7 @@ class TestAttacksThroughDefenses:
         assert "through" in render_markdown(subjects)
         assert "through" in data_files(subjects, [])["attacks.csv"].splitlines()[0]
 
-    def test_without_one_nothing_is_said_of_it(self):
+    def test_without_such_attacks_there_is_no_column_for_it(self):
         subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False))
         assert "through" not in attacks(subjects).header
 
@@ -230,7 +230,7 @@ class TestAttacksThroughDefenses:
 
 
 class TestFigures:
-    def test_each_csv_is_what_the_statistics_say(self):
+    def test_each_csv_has_the_numbers_of_the_statistics(self):
         evaluation = make_evaluation(30)
         figure = next(f for f in figures_of(find_subjects(evaluation)) if f.key.endswith("x-bim"))
         rows = list(csv.DictReader(io.StringIO(figure.csv())))
@@ -243,7 +243,7 @@ class TestFigures:
         )
         assert float(chosen["low"]) <= float(chosen["accuracy"]) <= float(chosen["high"])
 
-    def test_an_svg_takes_the_pages_colours_and_repeats_no_identifier(self):
+    def test_an_svg_uses_the_pages_colours_and_has_unique_identifiers(self):
         figures = figures_of(find_subjects(make_evaluation(12)))
         drawn = [svg(f.chart, f.key, "<&>", f.description) for f in figures]
         identifiers = [name for text in drawn for name in re.findall(r'\bid="([^"]+)"', text)]
@@ -254,7 +254,7 @@ class TestFigures:
         used = {name for text in drawn for name in re.findall(r"url\(#([^)]+)\)", text)}
         assert used <= set(identifiers)
 
-    def test_axes_are_whole(self):
+    def test_axes_run_from_0_to_100(self):
         figures = figures_of(find_subjects(make_evaluation(12)))
         drawn = [svg(f.chart, f.key, f.title, f.description) for f in figures]
         assert all(">100 %<" in text and ">0<" in text for text in drawn)
@@ -273,7 +273,7 @@ def test_parameters_are_written_plainly():
     assert (plain(True), plain([0.5, 1]), plain("")) == ("yes", "0.5, 1", "–")
 
 
-def test_the_page_names_what_is_missing():
+def test_the_page_says_what_is_missing():
     subjects = find_subjects(make_evaluation(6, defenses=FEW))
     gallery = Gallery((), (), "no sheets here", "no panels here", "no activation here")
     page = render_page(subjects, figures_of(subjects), gallery)

@@ -1,4 +1,4 @@
-"""``rsparse report``: what it writes, leaves out and refuses."""
+"""``rsparse report``: output, missing parts and errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_tables_alone_need_no_pictures(eval_folder, tmp_path, run_cli):
     assert list(tree_of(tmp_path / "t")) == ["report.md"]
     text = (tmp_path / "t" / "report.md").read_text(encoding="utf-8")
     assert "## All defenses, gray-box" in text
-    assert "3 images, only such as the undefended model gets right" in text
+    assert "3 images, only those that the undefended model classifies correctly" in text
 
 
 def test_a_taken_output_is_refused(eval_folder, tmp_path, run_cli, assert_error):

@@ -35,7 +35,7 @@ DEFENSES = (
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with pictures, attention and activation, whose images have hostile names."""
+    """A report with pictures, attention and activation, on images with hostile names."""
     folder = tmp_path_factory.mktemp("report")
     dictionary, model = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
     evaluation = make_evaluation(names=NAMES, defenses=DEFENSES)
@@ -62,7 +62,7 @@ def seen(browser: Any, page_file: Path) -> Iterator[Seen]:
     seen.page.close()
 
 
-def test_it_loads_nothing_and_complains_of_nothing(seen: Seen, page_file: Path) -> None:
+def test_it_loads_nothing_and_logs_no_errors(seen: Seen, page_file: Path) -> None:
     assert [url for url in seen.requests if not url.startswith("data:")] == [page_file.as_uri()]
     assert seen.complaints == []
 

@@ -200,9 +200,9 @@ def test_the_verdict_says_what_retraining_adds(subjects):
     first = next(v for v in verdicts(subjects) if v.scenario == BLACK_BOX).sentences[0]
     ours = subjects.judged
     gap = subjects.mean(ours, BLACK_BOX) - subjects.mean(ours, GRAY_BOX)
-    assert "(attacks made on mobilenet-v2, shown to retrained)" in first
-    assert f"That is +{100 * gap:.1f} points beside mobilenet-v2 in gray-box (95 %" in first
-    assert "points beside" not in verdicts(subjects)[0].sentences[0]
+    assert "(attacks made on mobilenet-v2, judged by retrained)" in first
+    assert f"That is +{100 * gap:.1f} points compared with mobilenet-v2 under" in first
+    assert "points compared with" not in verdicts(subjects)[0].sentences[0]
 
 
 def test_several_retrained_models_are_told_apart():

@@ -19,7 +19,7 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.report import ReportParameters
 from rsparse.pictures.charts import png
 from rsparse.report.figures import Figure, figures_of
-from rsparse.report.gallery import Versions, make_activations, make_panels, make_sheets
+from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
@@ -172,7 +172,7 @@ class _PictureMaker:
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:
         """The gallery, without pictures if they are not wanted, and the figures measured here."""
         try:
-            versions = Versions(self.load, self._cleaner())
+            versions = VersionLoader(self.load, self._cleaner())
         except InputError as error:
             missing = f"Left out: {error}."
             return Gallery((), (), missing, missing, missing), []
@@ -193,7 +193,7 @@ class _PictureMaker:
     def _with_model(
         self,
         gallery: Gallery,
-        versions: Versions,
+        versions: VersionLoader,
         classifier: Classifier,
         parameters: ReportParameters,
         pictures: bool,

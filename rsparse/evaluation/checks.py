@@ -1,6 +1,6 @@
 """The checklist of Carlini et al. (2019), which shows how far an evaluation can be trusted.
 
-No check is left out silently: one that cannot be made is ``not run``, with the reason.
+No check is left out silently: one that cannot be run is ``not run``, with the reason.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Threat:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that an evaluation is made of.
+    """All inputs of an evaluation.
 
     Attributes
     ----------

@@ -83,6 +83,22 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
         linewidth=0.9,
         label="convolution",
     )
+    _mark_joins_and_pools(axes, index, kind, overall)
+    axes.set_xlabel("depth of the layer (convolutions from the input)")
+    axes.set_ylabel("total activation $V_l$,\nadversarial / benign")
+    axes.set_title(
+        f"Activation of {n_images} image{'s' * (n_images != 1)}, threshold γ = {gamma:g}",
+        loc="left",
+        fontsize=11,
+    )
+    axes.margins(x=0.015)
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
+
+
+def _mark_joins_and_pools(
+    axes: Any, index: NDArray[np.int64], kind: NDArray[Any], overall: NDArray[np.float64]
+) -> None:
+    """Mark the ratios of concatenations and of global pooling."""
     for name, color, marker, label in (
         ("join", _JOIN, "s", "concatenation"),
         ("pool", _POOL, "*", "global pooling"),
@@ -93,15 +109,6 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
             axes.plot(
                 index[chosen], overall[chosen], marker, color=color, markersize=size, label=label
             )
-    axes.set_xlabel("depth of the layer (convolutions from the input)")
-    axes.set_ylabel("total activation $V_l$,\nadversarial / benign")
-    axes.set_title(
-        f"Activation of {n_images} image{'s' * (n_images != 1)}, threshold γ = {gamma:g}",
-        loc="left",
-        fontsize=11,
-    )
-    axes.margins(x=0.015)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
 
 
 def _quartiles(by_image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""An evaluation as a page, as tables and as figures: only an ``Evaluation`` and arrays come in."""
+"""Render an evaluation as a page, tables and figures, from an ``Evaluation`` and arrays only."""

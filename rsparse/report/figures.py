@@ -1,4 +1,4 @@
-"""The figures of a report: what each shows, its numbers as a table, and its chart."""
+"""The figures of a report: a chart, its description, and its numbers as a table."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STRENGTHS = {"eps": "ε, grey levels (L∞)", "d": "dissimilarity d (L2)"}
 class Figure:
     """One chart with its data.
 
-    ``group`` is the section of the page it belongs to; ``key`` names its files and its
-    identifiers in the page; ``header`` and ``rows`` are its data, as in its CSV file.
+    ``group`` is the section of the page that shows it. ``key`` is the base of its file names and of
+    its identifiers in the page. ``header`` and ``rows`` are its data, as in its CSV file.
     """
 
     group: str
@@ -45,22 +45,22 @@ class Figure:
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table as CSV; shares with six digits, a missing number as an empty cell."""
+    """A table as CSV: floats have six digits, and a missing number is an empty cell."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([[_spelled(value) for value in row] for row in rows])
+    writer.writerows([[_cell(value) for value in row] for row in rows])
     return buffer.getvalue()
 
 
-def _spelled(value: Any) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.6g}"
     return "" if value is None else str(value)
 
 
 def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
-    """The style of each defense that is shown in colour, by its short name."""
+    """The style of each defense that is drawn in colour, by its short name."""
     styles: dict[str, str] = {}
     left = list(BASELINE_STYLES)
     for defense in subjects.featured(scenario):
@@ -74,10 +74,10 @@ def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
 
 
 def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
-    """Accuracy against strength, one figure for each kind of attack (the paper's Fig. 5).
+    """Accuracy against strength, with one figure for each kind of attack (the paper's Fig. 5).
 
-    Scenarios judged by another model than the main one have figures like it in groups of their
-    own: the paper's Fig. 6 (black-box) and Fig. 7 (extended gray-box).
+    Each scenario with another judged model than the main scenario has such figures in a group of
+    its own: the paper's Fig. 6 (black-box) and Fig. 7 (extended gray-box).
     """
     for scenario in (subjects.main_scenario, *trained_scenarios(subjects)):
         group = ACCURACY if scenario == subjects.main_scenario else scenario
@@ -90,9 +90,9 @@ def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
 
 
 def trained_scenarios(subjects: Subjects) -> list[str]:
-    """The scenarios beside the main one that another model judges than that one's."""
-    judge = subjects.judge_of(subjects.main_scenario)
-    return [s for s in subjects.scenarios[1:] if subjects.judge_of(s) != judge]
+    """The scenarios whose judged model is not that of the main scenario."""
+    main = subjects.judged_model(subjects.main_scenario)
+    return [s for s in subjects.scenarios[1:] if subjects.judged_model(s) != main]
 
 
 def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
@@ -115,12 +115,11 @@ def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
     series.sort(key=lambda line: list(styles).index(line.label) if line.label in styles else 99)
     label = STRENGTHS.get(family.strength_name, family.strength_name or "strength")
     header = ("defense", family.strength_name or "strength", "accuracy", "low", "high", "n")
-    described = _describe(series, label)
     return Figure(
         group,
         f"{ACCURACY}-{family.key}",
         family.title,
-        described,
+        _describe(series, label),
         Lines(label, tuple(series)),
         header,
         tuple(rows),
@@ -138,7 +137,7 @@ def _describe(series: Sequence[Series], label: str) -> str:
 
 
 def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Figure:
-    """Bars of one column, for the defenses that are shown in colour."""
+    """Bars of one column, for the defenses that are drawn in colour."""
     evaluation = subjects.evaluation
     styles = styles_of(subjects, family.scenario if group != ACROSS else subjects.main_scenario)
     tried = [d for d in evaluation.defenses if tried_behind(evaluation, d, [column])]
@@ -165,16 +164,16 @@ def _describe_bars(rows: Sequence[tuple[str, str, Estimate]]) -> str:
 
 
 def ablation_figures(subjects: Subjects) -> Iterator[Figure]:
-    """RegionSparse as judged beside its other settings (Fig. 4); none where there is only one."""
+    """The judged RegionSparse and its other settings (Fig. 4); no figures for a single setting."""
     if len(subjects.ablations) < 2:
         return
     families = subjects.families_of(subjects.main_scenario)
     groups = [] if subjects.clean is None else [("clean", "clean images", [subjects.clean])]
     everything = subjects.columns(subjects.main_scenario)
     if len(families) > 1:
-        groups.append(("all", f"mean of all {len(everything)} attacked columns", everything))
+        groups.append(("all", f"mean over all {len(everything)} attacks", everything))
     for family in families:
-        several = "" if len(family.columns) == 1 else f", mean of {len(family.columns)} strengths"
+        several = "" if len(family.columns) == 1 else f", mean over {len(family.columns)} strengths"
         groups.append((family.key, family.title + several, list(family.columns)))
     for key, title, columns in groups:
         yield _ablation(subjects, key, title, columns)
@@ -199,7 +198,7 @@ def _ablation(subjects: Subjects, key: str, title: str, columns: Sequence[Column
 
 
 def transfer_figures(subjects: Subjects) -> Iterator[Figure]:
-    """Attacks made on other models, each at its largest strength (Fig. 8)."""
+    """Attacks on other models, each at its largest strength (Fig. 8)."""
     for scenario in subjects.scenarios:
         if scenario != TRANSFER:
             continue
@@ -215,11 +214,11 @@ def activation_figure(
     Parameters
     ----------
     family : Family
-        The attack, at its middle strength.
+        The attack; its middle strength is shown.
     depth : int array of shape (n_layers,)
     ratios : sequence of (label, float array of shape (n_images, n_layers))
-        What each version of the images activates over what the benign one does; NaN where that
-        is nothing.
+        Total activation of each version of the images, divided by that of the benign version; NaN
+        where the latter is 0.
     """
     series, rows = [], []
     for (label, values), style in zip(ratios, ("none", "ours", "b1"), strict=False):
@@ -233,7 +232,7 @@ def activation_figure(
         ACTIVATION,
         f"{ACTIVATION}-{family.key}",
         f"{family.title}, {_strength(family.middle)}",
-        f"Median ratio to the benign images' total activation by depth. {last}.",
+        f"Total activation by depth relative to the benign images (median). {last}.",
         Ratios("depth (convolutions from the input)", tuple(series)),
         ("version", "depth", "median", "first_quartile", "third_quartile", "n"),
         tuple(rows),
@@ -255,7 +254,7 @@ def _strength(column: Column) -> str:
 
 
 def figures_of(subjects: Subjects) -> list[Figure]:
-    """All figures that need nothing but the evaluation."""
+    """All figures that are drawn from the evaluation alone."""
     return [
         *accuracy_figures(subjects),
         *ablation_figures(subjects),

@@ -1,4 +1,4 @@
-"""The pictures of a report, made of the images that were judged."""
+"""The pictures of a report, made from the judged images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from rsparse.core.attention import overlay_map, stretch_to_unit
 from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.models.onnx.graph import FeatureLayer
 from rsparse.report.figures import Figure, activation_figure
-from rsparse.report.pictures import Answer, Pair, Panel, Pixels, Sheet, Version, data_url, evenly
+from rsparse.report.pictures import (
+    ImagePair,
+    ImageVersion,
+    Panel,
+    Pixels,
+    PredictedLabel,
+    Sheet,
+    data_url,
+    evenly,
+)
 from rsparse.report.subjects import Family, Subjects
 from rsparse.report.tables import class_name
 
@@ -21,23 +30,23 @@ Maps = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class Versions:
-    """Where the versions of an image come from.
+class VersionLoader:
+    """The source of the versions of an image.
 
     Attributes
     ----------
     load : callable
-        The pixels of an image, by column and name.
+        Loads the pixels of an image, by column and name.
     clean : callable
-        What the judged defense makes of pixels.
+        Applies the judged defense to pixels.
     """
 
     load: Callable[[Column, str], Pixels]
     clean: Callable[[Pixels], Pixels]
 
 
-def make_sheets(subjects: Subjects, versions: Versions, n: int) -> tuple[Sheet, ...]:
-    """Attacked images beside cleaned ones: ``n`` of each kind of attack at its middle strength."""
+def make_sheets(subjects: Subjects, versions: VersionLoader, n: int) -> tuple[Sheet, ...]:
+    """Pairs of attacked and cleaned images: ``n`` for each attack at its middle strength."""
     judged = subjects.judged
     assert judged is not None
     return tuple(
@@ -55,58 +64,60 @@ def make_sheets(subjects: Subjects, versions: Versions, n: int) -> tuple[Sheet, 
 
 
 def title_of(family: Family) -> str:
-    """A kind of attack at its middle strength."""
+    """The title of an attack at its middle strength."""
     column = family.middle
     if column.strength is None:
         return family.title
     return f"{family.title}, {column.strength_name} = {column.strength:g}"
 
 
-def _pair(subjects: Subjects, versions: Versions, column: Column, i: int) -> Pair:
+def _pair(subjects: Subjects, versions: VersionLoader, column: Column, i: int) -> ImagePair:
     name = subjects.evaluation.names[i]
     adversarial = versions.load(column, name)
-    answers = (
-        _answer(subjects, column, subjects.undefended, i),
-        _answer(subjects, column, subjects.judged, i),
+    labels = (
+        _predicted_label(subjects, column, subjects.undefended, i),
+        _predicted_label(subjects, column, subjects.judged, i),
     )
-    return Pair(name, data_url(adversarial), data_url(versions.clean(adversarial)), answers)
+    return ImagePair(name, data_url(adversarial), data_url(versions.clean(adversarial)), labels)
 
 
 def _middle(subjects: Subjects, family: Family) -> Column:
-    """The attack at its middle strength; of those through defenses, the one through the judged."""
+    """The attack at its middle strength, made through the judged defense if there is such a one."""
     if subjects.judged is None:
         return family.middle
     return subjects.evaluation.column_against(family.middle, subjects.judged)
 
 
-def _answer(subjects: Subjects, column: Column, defense: JudgedDefense | None, i: int) -> Answer:
+def _predicted_label(
+    subjects: Subjects, column: Column, defense: JudgedDefense | None, i: int
+) -> PredictedLabel:
     trial = None if defense is None else subjects.evaluation.trial(column, defense)
     if trial is None:
-        return Answer("not judged", False)
-    return _named(subjects, int(trial.prediction[i]), i)
+        return PredictedLabel("not judged", False)
+    return _label(subjects, int(trial.prediction[i]), i)
 
 
-def _named(subjects: Subjects, index: int, i: int) -> Answer:
-    right = index == int(subjects.evaluation.labels[i])
-    return Answer(class_name(subjects, index), right)
+def _label(subjects: Subjects, index: int, i: int) -> PredictedLabel:
+    correct = index == int(subjects.evaluation.labels[i])
+    return PredictedLabel(class_name(subjects, index), correct)
 
 
 def make_panels(
     subjects: Subjects,
-    versions: Versions,
+    versions: VersionLoader,
     attend: Callable[[Sequence[Pixels]], Maps],
     n: int,
 ) -> tuple[Panel, ...]:
-    """Where the model looks in benign, attacked and cleaned images, each under another attack.
+    """Attention on benign, attacked and cleaned versions of images, each under another attack.
 
     Parameters
     ----------
     subjects : Subjects
-    versions : Versions
+    versions : VersionLoader
     attend : callable
-        Attention maps (k, h, w) of k images, and the classes that they explain (k,).
+        Returns attention maps (k, h, w) of k images, and the classes that they explain (k,).
     n : int
-        How many images.
+        Number of images.
     """
     clean, families = subjects.clean, subjects.families_of(subjects.main_scenario)
     assert clean is not None
@@ -117,11 +128,11 @@ def make_panels(
         pictures = [versions.load(clean, name), adversarial, versions.clean(adversarial)]
         maps, classes = attend(pictures)
         drawn = [
-            Version(
+            ImageVersion(
                 heading,
                 data_url(pixels, 160),
                 data_url(overlay_map(pixels, stretch_to_unit(map_)), 160),
-                _named(subjects, int(index), i),
+                _label(subjects, int(index), i),
             )
             for heading, pixels, map_, index in zip(
                 ("benign", "adversarial", "purified"), pictures, maps, classes, strict=True
@@ -134,7 +145,7 @@ def make_panels(
 
 def make_activations(
     subjects: Subjects,
-    versions: Versions,
+    versions: VersionLoader,
     measure: Callable[[Sequence[Pixels]], tuple[list[FeatureLayer], NDArray[np.float64]]],
     n: int,
 ) -> list[Figure]:
@@ -143,11 +154,11 @@ def make_activations(
     Parameters
     ----------
     subjects : Subjects
-    versions : Versions
+    versions : VersionLoader
     measure : callable
-        The layers, and the total activation of each for k images, (k, n_layers).
+        Returns the layers, and the total activation of each for k images, (k, n_layers).
     n : int
-        How many images.
+        Number of images.
     """
     clean, judged = subjects.clean, subjects.judged
     assert clean is not None

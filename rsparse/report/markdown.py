@@ -1,4 +1,4 @@
-"""The tables of a report as Markdown."""
+"""The Markdown version of a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from rsparse.report.verdict import verdicts
 
 
 def render_markdown(subjects: Subjects) -> str:
-    """The verdict, all tables but that of the images, and the checks. Equal inputs, equal text."""
+    """Render the verdict, the checks and the tables. Equal inputs give equal text.
+
+    The table by image is left out.
+    """
     return "\n".join(_lines(subjects)) + "\n"
 
 
@@ -23,20 +26,20 @@ def _lines(subjects: Subjects) -> Iterator[str]:
     for verdict in verdicts(subjects):
         yield from ("", " ".join(escaped(sentence) for sentence in verdict.sentences))
     for scenario in subjects.scenarios:
-        yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, of {basis(subjects)}.")
+        yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, on {basis(subjects)}.")
         yield from _table(tables.overview(subjects, scenario))
     for family in subjects.families:
         benign = subjects.clean_of(family.scenario)
         clean = [] if benign is None else [benign]
         heads = ["clean"] * len(clean) + [tables.strength_head(c) for c in family.columns]
         title = f"{family.title}, {family.scenario}"
-        yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, of {basis(subjects)}.")
+        yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, on {basis(subjects)}.")
         yield from _table(tables.by_column(subjects, [*clean, *family.columns], heads))
     for two in tables_two(subjects):
-        yield from _heading(f"Table II, {two.scenario}", f"Top-1 in %, of {basis(subjects)}.")
+        yield from _heading(f"Table II, {two.scenario}", f"Top-1 in %, on {basis(subjects)}.")
         yield from _table(two.table)
         yield from ("", escaped(f"{two.note} {two.order}"))
-    yield from _heading("Checks", "" if evaluation.checks else "None was run.")
+    yield from _heading("Checks", "" if evaluation.checks else "No checks were run.")
     if evaluation.checks:
         yield from _rows(
             ("outcome", "check", "scenario", "defense", "evidence"),
@@ -47,11 +50,11 @@ def _lines(subjects: Subjects) -> Iterator[str]:
             [False] * 5,
         )
     yield from _heading(
-        "Attacks as carried out", f"After rounding to 8 bits, of {basis(subjects)}."
+        "Attacks as carried out", f"After rounding to 8 bits, on {basis(subjects)}."
     )
     yield from _table(tables.attacks(subjects))
-    yield from _heading("Provenance", f"By {evaluation.record['generator']}.")
-    yield f"SHA-256 of the images' names, one a line: `{names_digest(subjects)}`"
+    yield from _heading("Provenance", f"Made by {evaluation.record['generator']}.")
+    yield f"SHA-256 of the image names, one per line: `{names_digest(subjects)}`"
 
 
 def _heading(title: str, text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything it shows."""
+"""The page of a report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POLICY += "base-uri 'none'; form-action 'none'"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure as the page shows it."""
 
     figure: Figure
@@ -37,17 +37,17 @@ class Drawn:
 
 
 def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) -> str:
-    """The whole page. Equal inputs give equal text.
+    """Render the whole page. Equal inputs give equal text.
 
     Parameters
     ----------
     subjects : Subjects
     charts : sequence of Figure
-        In the order in which their sections show them.
+        In the order in which the sections show them.
     gallery : Gallery
     """
     script = _template("page.js")
-    drawn: dict[str, list[Drawn]] = {}
+    drawn: dict[str, list[DrawnFigure]] = {}
     for figure in charts:
         drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
     return (
@@ -76,11 +76,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             most_rows=tables.MOST_ROWS,
             gallery=gallery,
             checks=sorted_checks(checks_of_judged(subjects)),
-            other_checks=[
-                check
-                for check in sorted_checks(subjects.evaluation.checks)
-                if check not in checks_of_judged(subjects)
-            ],
+            other_checks=_other_checks(subjects),
             outcomes=OUTCOMES,
             files=_files(subjects),
             names_digest=names_digest(subjects),
@@ -88,8 +84,8 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     )
 
 
-def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[Drawn]]) -> dict[str, str]:
-    """Key and title of the sections that the page has, in their order."""
+def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[DrawnFigure]]) -> dict[str, str]:
+    """The sections of the page in their order: titles by key."""
     titles = {
         "defenses": "All defenses",
         "strength": "Accuracy against strength" if shown.ACCURACY in drawn else "",
@@ -112,34 +108,41 @@ def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[Drawn]]) -> dict[
 
 
 def basis(subjects: Subjects) -> str:
-    """Which images all numbers are of; it stands at every table."""
+    """Describe the images that all numbers refer to; every table repeats it."""
     evaluation = subjects.evaluation
     text = f"{len(evaluation.names)} images"
     if not evaluation.only_correct:
-        return f"{text}, all, whether or not the undefended model gets them right"
-    return f"{text}, only such as the undefended model gets right ({evaluation.left_out} left out)"
+        return f"{text}, whether or not the undefended model classifies them correctly"
+    left_out = f"({evaluation.left_out} left out)"
+    return f"{text}, only those that the undefended model classifies correctly {left_out}"
 
 
 def names_digest(subjects: Subjects) -> str:
-    """SHA-256 of the judged images' names, one a line."""
+    """The SHA-256 digest of the names of the judged images, one per line."""
     return hashlib.sha256("\n".join(subjects.evaluation.names).encode()).hexdigest()
 
 
 def sorted_checks(checks: Sequence[Check]) -> list[Check]:
-    """The failed ones first, then those that were not run."""
+    """Sort checks: failed ones first, then those that were not run."""
     return sorted(checks, key=lambda check: list(OUTCOMES).index(check.outcome))
 
 
+def _other_checks(subjects: Subjects) -> list[Check]:
+    """The checks of the defenses that the verdict is not about."""
+    judged = checks_of_judged(subjects)
+    return [check for check in sorted_checks(subjects.evaluation.checks) if check not in judged]
+
+
 def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:
-    """Every figure's and table's data as CSV, by file name."""
-    found = {f"{figure.key}.csv": figure.csv() for figure in charts}
-    return {**found, **{name: text for name, _, text in _tables_as_csv(subjects)}}
+    """The data of all figures and tables as CSV, by file name."""
+    data = {f"{figure.key}.csv": figure.csv() for figure in charts}
+    return {**data, **{name: text for name, _, text in _tables_as_csv(subjects)}}
 
 
 def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
     described = [
         ("images.csv", "image by image", tables.images(subjects)),
-        ("attacks.csv", "distortion really used", tables.attacks(subjects)),
+        ("attacks.csv", "actual distortion", tables.attacks(subjects)),
         *(
             (
                 f"overview-{number}.csv" if number else "overview.csv",
@@ -167,13 +170,13 @@ def _files(subjects: Subjects) -> list[tuple[str, str, str]]:
     return [(name, title, _csv_url(text)) for name, title, text in _tables_as_csv(subjects)]
 
 
-def _draw(subjects: Subjects, figure: Figure) -> Drawn:
+def _draw(subjects: Subjects, figure: Figure) -> DrawnFigure:
     drawn = svg(figure.chart, figure.key, figure.title, figure.description)
-    return Drawn(figure, drawn, _csv_url(figure.csv()), _table_of(subjects, figure))
+    return DrawnFigure(figure, drawn, _csv_url(figure.csv()), _table_of(subjects, figure))
 
 
 def _table_of(subjects: Subjects, figure: Figure) -> tables.Table:
-    """A figure's numbers for readers: defenses by strengths, else its rows."""
+    """The numbers of a figure as a table: defenses by strengths, or the rows of its data."""
     for family in subjects.families:
         if figure.key == f"{shown.ACCURACY}-{family.key}" and isinstance(figure.chart, Lines):
             benign = subjects.clean_of(family.scenario)
@@ -193,7 +196,7 @@ def _value(value: Any) -> tables.Value:
 
 
 def _legends(charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
-    """Marker and label of the series in each section; bars carry their own labels."""
+    """Marker and label of the series in each section; bars have their own labels."""
     legends: dict[str, list[tuple[str, str]]] = {}
     for figure in charts:
         if isinstance(figure.chart, Lines | Ratios):
@@ -236,19 +239,19 @@ def _environment() -> Any:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as one level: ``localization.theta``; sorted by name."""
-    found: dict[str, Any] = {}
+    """Flatten nested parameters to one level (``localization.theta``), sorted by name."""
+    flattened: dict[str, Any] = {}
     for key in sorted(values):
         value = values[key]
         if isinstance(value, Mapping) and "rules" not in value:
-            found |= flat(value, f"{prefix}{key}.")
+            flattened |= flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            flattened[prefix + key] = value
+    return flattened
 
 
 def _policy(record: Mapping[str, Any]) -> str:
-    """A policy by its name and its rules."""
+    """The name and the rules of a policy, as text."""
     try:
         return f"policy {record['policy']}: {'; '.join(defense_of(record).details)}"
     except InputError:
@@ -256,7 +259,7 @@ def _policy(record: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> str:
-    """A parameter's value as people write it: no brackets, yes and no, a dash for none."""
+    """Format a parameter's value for people: no brackets, yes and no, a dash for none."""
     if isinstance(value, Mapping):
         if "rules" in value:
             return _policy(value)

@@ -1,4 +1,4 @@
-"""Pictures in a page: as data, of bounded size."""
+"""The pictures of a page, as data URLs of bounded size."""
 
 from __future__ import annotations
 
@@ -12,61 +12,62 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Pixels = NDArray[np.uint8]
-SIDE = 240  # pixels; larger pictures are shrunk to this
+SIDE = 240  # pixels; the longer side of a picture is at most this
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the classifier says of a picture: the class's name, and whether that is right."""
+class PredictedLabel:
+    """The name of the predicted class, and whether it is correct."""
 
     text: str
-    right: bool
+    correct: bool
 
 
 @dataclass(frozen=True)
-class Pair:
-    """An attacked image and what a defense made of it, as data URLs."""
+class ImagePair:
+    """An attacked image before and after a defense, as data URLs, with the predicted labels."""
 
     name: str
     adversarial: str
     purified: str
-    answers: tuple[Answer, Answer]
+    labels: tuple[PredictedLabel, PredictedLabel]
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pairs of one attack."""
+    """The pairs of one attack."""
 
     key: str
     title: str
     defense: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ImagePair, ...]
 
 
 @dataclass(frozen=True)
-class Version:
-    """A version of an image as it is, with the model's attention laid over it, and what it is
-    taken for; both pictures are data URLs.
+class ImageVersion:
+    """A version of an image: the picture, the same with the attention map, and the predicted label.
+
+    Both pictures are data URLs.
     """
 
     heading: str
     picture: str
     overlay: str
-    answer: Answer
+    label: PredictedLabel
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One image's versions: benign, adversarial, purified."""
+    """The versions of one image: benign, adversarial, purified."""
 
     name: str
     about: str
-    versions: tuple[Version, ...]
+    versions: tuple[ImageVersion, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of a page, and for what is missing a sentence that says why."""
+    """All pictures of a page; for each missing part, a sentence that explains why."""
 
     sheets: tuple[Sheet, ...] = ()
     panels: tuple[Panel, ...] = ()
@@ -76,7 +77,7 @@ class Gallery:
 
 
 def data_url(pixels: Pixels, side: int = SIDE) -> str:
-    """A picture as a WebP data URL, its longer side at most ``side`` pixels."""
+    """Encode a picture as a WebP data URL; its longer side is at most ``side`` pixels."""
     picture = Image.fromarray(pixels)
     scale = side / max(picture.size)
     if scale < 1:
@@ -88,7 +89,7 @@ def data_url(pixels: Pixels, side: int = SIDE) -> str:
 
 
 def evenly(names: Sequence[str], n: int) -> list[int]:
-    """Places of ``n`` images spread evenly over all, so that nobody has picked them."""
+    """The indices of ``n`` images, spread evenly over the list so that none is hand-picked."""
     if n >= len(names):
         return list(range(len(names)))
     return [int((i + 0.5) * len(names) / n) for i in range(n)]

@@ -1,4 +1,4 @@
-"""What a report talks about: the defense it judges, the baselines beside it, the attacks."""
+"""The subjects of a report: the judged defense, the baselines, the scenarios and the attacks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MOST_FEATURED = 7
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of attack by one attacker, at its strengths in rising order.
+    """One kind of attack in one scenario, at increasing strengths.
 
-    ``key`` can be part of a file name; ``columns`` holds one column where it has no strength.
+    ``key`` can be used in file names. ``columns`` has one column if the attack has no strength.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Family:
 
     @property
     def middle(self) -> Column:
-        """The (lower) median of its strengths."""
+        """The column of the (lower) median strength."""
         return self.columns[(len(self.columns) - 1) // 2]
 
     @property
@@ -44,22 +44,22 @@ class Family:
 
 @dataclass(frozen=True)
 class Subjects:
-    """The parts of an evaluation under the names that a report calls them by.
+    """The parts of an evaluation, sorted by their role in a report.
 
     Attributes
     ----------
     evaluation : Evaluation
     cleans : mapping of str to Column
-        The columns of the clean images by their judge.
+        The columns of the clean images, by judged model.
     scenarios : tuple of str
-        Gray-box first where it was run, else in the order of the plan. Where several models judge
-        in a scenario, each has its own, named after it.
+        Gray-box comes first if it was run; the others keep the order of the plan. A scenario with
+        several judged models is split into one for each, and the model is part of its name.
     families : tuple of Family
     judged : JudgedDefense or None
-        The defense the verdict is about: the first of the plan that is RegionSparse or a policy
-        that holds it, else the first other defense, else none.
+        The defense of the verdict: the first in the plan that is RegionSparse or a policy that
+        contains it, or else the first other defense, if any.
     ablations : tuple of JudgedDefense
-        All such settings of RegionSparse.
+        All settings of RegionSparse, and all policies that contain it.
     undefended : JudgedDefense or None
     """
 
@@ -73,49 +73,49 @@ class Subjects:
 
     @property
     def main_scenario(self) -> str:
-        """The one that the verdict is about."""
+        """The scenario of the key numbers and of most sections."""
         return self.scenarios[0]
 
     @property
     def clean(self) -> Column | None:
-        """The clean images before the judge of the main scenario."""
+        """The clean images for the judged model of the main scenario."""
         return self.clean_of(self.main_scenario)
 
     def columns(self, scenario: str) -> list[Column]:
-        """The attacked columns of a scenario, one of each attack."""
+        """The attacked columns of a scenario, one for each attack."""
         return list(self._columns.get(scenario, ()))
 
     def all_columns(self, scenario: str) -> list[Column]:
-        """Those of the same attack through several defenses too."""
+        """The attacked columns of a scenario, also those of one attack through several defenses."""
         keys = {column.attack_key for column in self.columns(scenario)}
         return [column for column in self.evaluation.columns if column.attack_key in keys]
 
     @cached_property
     def _columns(self) -> dict[str, list[Column]]:
         attacked = one_of_each_attack(attacked_columns(self.evaluation))
-        found: dict[str, list[Column]] = {}
+        columns: dict[str, list[Column]] = {}
         for column, name in zip(attacked, scenario_names(attacked), strict=True):
-            found.setdefault(name, []).append(column)
-        return found
+            columns.setdefault(name, []).append(column)
+        return columns
 
     def clean_of(self, scenario: str) -> Column | None:
-        """The clean images before the judge of a scenario."""
-        return self.cleans.get(self.judge_of(scenario))
+        """The clean images for the judged model of a scenario."""
+        return self.cleans.get(self.judged_model(scenario))
 
-    def judge_of(self, scenario: str) -> str:
-        """The model that is shown the images of a scenario."""
+    def judged_model(self, scenario: str) -> str:
+        """The judged model of a scenario: the one that classifies its images."""
         return self.columns(scenario)[0].judged
 
     def counterpart(self, scenario: str) -> str | None:
-        """The gray-box scenario, where this is one of another judge and both have its attacks."""
-        wanted = {column.attack for column in self.columns(scenario)}
-        if self.judge_of(scenario) == self.evaluation.model or GRAY_BOX not in self.scenarios:
+        """The gray-box scenario, if another model is judged here under the same attacks."""
+        attacks = {column.attack for column in self.columns(scenario)}
+        if self.judged_model(scenario) == self.evaluation.model or GRAY_BOX not in self.scenarios:
             return None
-        same = wanted == {column.attack for column in self.columns(GRAY_BOX)}
+        same = attacks == {column.attack for column in self.columns(GRAY_BOX)}
         return GRAY_BOX if same else None
 
     def families_of(self, scenario: str) -> list[Family]:
-        """The kinds of attacks of a scenario."""
+        """The kinds of attacks in a scenario."""
         return [family for family in self.families if family.scenario == scenario]
 
     def mean(self, defense: JudgedDefense, scenario: str) -> float:
@@ -123,18 +123,18 @@ class Subjects:
         return float(per_image(self.evaluation, defense, self.columns(scenario)).mean())
 
     def is_adaptive(self, scenario: str) -> bool:
-        """Whether the attacks of a scenario were made through the defenses."""
+        """Whether the attacks in a scenario were made through the defenses."""
         return any(column.through for column in self.all_columns(scenario))
 
     def best_baseline(self, scenario: str) -> JudgedDefense | None:
-        """The baseline with the largest mean over a scenario; the first of several."""
+        """The baseline with the largest mean over a scenario; ties go to the first."""
         baselines = self._baselines(scenario)
         if not baselines:
             return None
         return max(baselines, key=lambda defense: self.mean(defense, scenario))
 
     def featured(self, scenario: str) -> list[JudgedDefense]:
-        """The defenses that a chart shows in colour: ours, none, the best of each other kind."""
+        """The defenses that a chart draws in colour: judged, none, the best of each other kind."""
         best: dict[str, JudgedDefense] = {}
         for defense in sorted(
             self._baselines(scenario),
@@ -147,7 +147,7 @@ class Subjects:
         return [*first, *others][:MOST_FEATURED]
 
     def _baselines(self, scenario: str) -> list[JudgedDefense]:
-        """Those that were tried in a scenario."""
+        """The baselines that were tried in a scenario."""
         return [
             defense
             for defense in self.evaluation.defenses
@@ -158,22 +158,22 @@ class Subjects:
 
 
 def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects:
-    """Sort an evaluation's columns and defenses.
+    """Sort the columns and defenses of an evaluation by their role in a report.
 
     Parameters
     ----------
     evaluation : Evaluation
     judged : str, optional
-        Short name of the defense that the verdict is to be about.
+        Short name of the defense for the verdict.
 
     Raises
     ------
     InputError
-        If there is no such defense, or the evaluation holds no attack.
+        If there is no such defense, or the evaluation contains no attack.
     """
     attacked = one_of_each_attack(attacked_columns(evaluation))
     if not attacked:
-        raise InputError("the evaluation holds no attack, so there is nothing to report")
+        raise InputError("the evaluation contains no attack, so there is nothing to report")
     scenarios = list(dict.fromkeys(scenario_names(attacked)))
     scenarios.sort(key=lambda scenario: scenario != GRAY_BOX)
     defenses = evaluation.defenses
@@ -189,24 +189,24 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
 
 
 def scenario_names(attacked: Sequence[Column]) -> list[str]:
-    """The scenario of each column; with its judge where others judge in that scenario too."""
-    judges: dict[str, set[str]] = {}
+    """The scenario of each column; with the judged model if the scenario has several."""
+    models: dict[str, set[str]] = {}
     for column in attacked:
-        judges.setdefault(column.scenario, set()).add(column.judged)
+        models.setdefault(column.scenario, set()).add(column.judged)
     return [
-        c.scenario if len(judges[c.scenario]) == 1 else f"{c.scenario}: {c.judged}"
+        c.scenario if len(models[c.scenario]) == 1 else f"{c.scenario}: {c.judged}"
         for c in attacked
     ]
 
 
-def _judged(defenses: Sequence[JudgedDefense], wanted: str | None) -> JudgedDefense | None:
+def _judged(defenses: Sequence[JudgedDefense], name: str | None) -> JudgedDefense | None:
     named = {defense.text: defense for defense in defenses}
-    if wanted is not None:
-        if wanted not in named:
-            guess = nearest(wanted, named)
+    if name is not None:
+        if name not in named:
+            guess = nearest(name, named)
             hint = f"; did you mean {guess}?" if guess else ""
-            raise InputError(f"the evaluation has no defense {wanted!r}{hint}")
-        return named[wanted]
+            raise InputError(f"the evaluation has no defense {name!r}{hint}")
+        return named[name]
     ranked = sorted(defenses, key=lambda defense: not defense.is_ours)
     return next((defense for defense in ranked if defense.kind != UNDEFENDED), None)
 
@@ -221,7 +221,7 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
     named = {column.key: name for column, name in zip(attacked, names, strict=True)}
     for column, scenario in zip(attacked, names, strict=True):
         sources.setdefault(scenario, set()).add(column.source)
-    found: list[Family] = []
+    families: list[Family] = []
     keys: set[str] = set()
     for (_, source, judged, name, _), columns in groups.items():
         alike = [
@@ -233,18 +233,19 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
             title += f", made on {source}"
         columns.sort(key=lambda column: column.strength or 0.0)
         key = _file_word(f"{scenario}-{title}", keys)
-        found.append(Family(key, title, scenario, source, columns[0].strength_name, tuple(columns)))
-    return found
+        strength_name = columns[0].strength_name
+        families.append(Family(key, title, scenario, source, strength_name, tuple(columns)))
+    return families
 
 
 def _rest(column: Column) -> Mapping[str, Any]:
-    """An attack's parameters without its strength, which it may hold under another name."""
+    """The parameters of an attack without its strength, whatever the parameter is called."""
     strengths = {column.strength_name, "eps", "d", "average_d"}
     return {key: value for key, value in column.parameters.items() if key not in strengths}
 
 
 def _difference(column: Column, alike: Sequence[Column]) -> str:
-    """The parameters in which an attack differs from others of its name."""
+    """The parameters in which an attack differs from others with the same name."""
     differing = [
         key for key in _rest(column) if len({repr(_rest(other).get(key)) for other in alike}) > 1
     ]
@@ -254,7 +255,7 @@ def _difference(column: Column, alike: Sequence[Column]) -> str:
 
 
 def _file_word(text: str, taken: set[str]) -> str:
-    """``text`` as part of a file name, unlike those taken before."""
+    """Turn ``text`` into a unique part of a file name."""
     word = "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
     word = "-".join(part for part in word.split("-") if part)[:80] or "attack"
     unique, number = word, 2

@@ -22,22 +22,22 @@ from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head
 
 PAPER_STRENGTHS = {"eps": (2.0, 14.0, 22.0), "d": (0.01, 0.14, 0.2)}
-_STRENGTHS = "Strengths are the paper's where an attack was run at all three of them."
+_STRENGTHS = "The strengths are those of the paper if an attack was run at all three of them."
 Row = tuple[str, str, JudgedDefense]
 
 
-class Break(NamedTuple):
+class OrderViolation(NamedTuple):
     """An attacked column in which the order does not hold.
 
     Attributes
     ----------
     column : str
-        Its head.
+        The heading of the column.
     p : float
-        The least of McNemar's paired tests of what breaks it.
+        The smallest p-value of McNemar's tests for the violated inequalities.
     undefended : bool
-        Only the adversarially trained model without a defense breaks it, by keeping less than the
-        normal one.
+        Whether the only violation is that the adversarially trained model without a defense is less
+        accurate than the normal one.
     """
 
     column: str
@@ -47,13 +47,13 @@ class Break(NamedTuple):
 
 @dataclass(frozen=True)
 class TableTwo:
-    """The four rows, for what an attacker knows of the adversarially trained model.
+    """The four rows of the table, for one scenario of adversarial training.
 
     Attributes
     ----------
     subjects : Subjects
     scenario : str
-        The one in which the adversarially trained model judges.
+        The scenario in which the adversarially trained model is judged.
     undefended, ours : JudgedDefense
     """
 
@@ -64,15 +64,15 @@ class TableTwo:
 
     @property
     def note(self) -> str:
-        """Which models were attacked, and at which strengths."""
+        """The attacked models and the strengths, in words."""
         if self.scenario == ADVERSARIAL_TRAINING:
-            return f"Each model is attacked itself, without its defense. {_STRENGTHS}"
-        model = self.subjects.judge_of(GRAY_BOX)
+            return f"Each model is attacked directly, without its defense. {_STRENGTHS}"
+        model = self.subjects.judged_model(GRAY_BOX)
         return f"All attacks are made on {model}, without a defense. {_STRENGTHS}"
 
     @property
     def rows(self) -> list[Row]:
-        """Name, scenario and defense of each."""
+        """Name, scenario and defense of each row."""
         name = "RegionSparse" if self.ours.is_ours else self.ours.text
         return [
             ("Normal", GRAY_BOX, self.undefended),
@@ -83,12 +83,12 @@ class TableTwo:
 
     @cached_property
     def columns(self) -> list[dict[str, Column]]:
-        """The column of each scenario: of the clean images, then of each attack that both have."""
+        """The columns by scenario: the clean images, then each attack that both scenarios have."""
         subjects = self.subjects
-        found = []
+        columns = []
         clean = {s: subjects.clean_of(s) for s in (GRAY_BOX, self.scenario)}
         if None not in clean.values():
-            found.append({s: column for s, column in clean.items() if column is not None})
+            columns.append({s: column for s, column in clean.items() if column is not None})
         trained = {column.attack: column for column in subjects.columns(self.scenario)}
         both = [
             {GRAY_BOX: column, self.scenario: trained[column.attack]}
@@ -98,14 +98,14 @@ class TableTwo:
         for _, group in groupby(both, lambda pair: pair[GRAY_BOX].family):
             family = list(group)
             first = family[0][GRAY_BOX]
-            wanted = PAPER_STRENGTHS.get(first.strength_name, ())
-            chosen = [pair for pair in family if pair[GRAY_BOX].strength in wanted]
-            found += chosen if len(chosen) == len(wanted) > 0 else family
-        return found
+            strengths = PAPER_STRENGTHS.get(first.strength_name, ())
+            chosen = [pair for pair in family if pair[GRAY_BOX].strength in strengths]
+            columns += chosen if len(chosen) == len(strengths) > 0 else family
+        return columns
 
     @property
     def table(self) -> Table:
-        """The rows; columns are the clean images and the attacks that both models were shown."""
+        """The four rows, with columns for the clean images and the attacks in both scenarios."""
         evaluation = self.subjects.evaluation
         lines = [
             (
@@ -119,36 +119,37 @@ class TableTwo:
         return Table(("", *heads), tuple(lines), (False, *[True] * len(heads)), marked)
 
     @cached_property
-    def broken(self) -> list[Break]:
+    def violations(self) -> list[OrderViolation]:
         """The attacked columns in which the order does not hold."""
-        return [found for pair in self.attacked if (found := self._break_of(pair)) is not None]
+        violations = (self._violation(pair) for pair in self.attacked)
+        return [violation for violation in violations if violation is not None]
 
     @property
     def order(self) -> str:
-        """In which attacked columns both ≥ each alone ≥ normal, as the paper finds in all.
+        """In how many attacked columns both ≥ each alone ≥ normal holds, as the paper finds in all.
 
-        Of the others it tells whether only rows without a defense break it, and in which McNemar's
-        paired test finds the order contradicted, not corrected for how many are tested.
+        For the other columns it says whether only the rows without a defense violate the order, and
+        where McNemar's paired test is significant (not corrected for the number of tests).
         """
-        n = len(self.attacked)
+        n, violations = len(self.attacked), self.violations
         text = (
-            f"Both together ≥ each alone ≥ normal holds in {n - len(self.broken)} of {n} "
+            f"Both together ≥ each alone ≥ normal holds in {n - len(violations)} of {n} "
             "attacked columns"
         )
-        if not self.broken:
+        if not violations:
             return f"{text}."
-        heads = ", ".join(found.column for found in self.broken)
-        where = ", only between the rows without a defense"
-        only = where if all(found.undefended for found in self.broken) else ""
-        certain = ", ".join(found.column for found in self.broken if found.p < SIGNIFICANT)
+        heads = ", ".join(violation.column for violation in violations)
+        undefended = all(violation.undefended for violation in violations)
+        only = " (only between the rows without a defense)" if undefended else ""
+        significant = ", ".join(v.column for v in violations if v.p < SIGNIFICANT)
         return (
-            f"{text}; not in {heads}{only}. Beyond chance (McNemar's p < {SIGNIFICANT:g}) the "
-            f"order is contradicted in {certain or 'none of these'}."
+            f"{text}; not in {heads}{only}. The violation is significant (McNemar's p < "
+            f"{SIGNIFICANT:g}) in {significant or 'none of these'}."
         )
 
     @property
     def attacked(self) -> list[dict[str, Column]]:
-        """The columns of attacks in which all four were tried."""
+        """The columns of attacks that were tried in all four rows."""
         evaluation = self.subjects.evaluation
         return [
             pair
@@ -157,25 +158,27 @@ class TableTwo:
             and all(tried_behind(evaluation, defense, [pair[s]]) for _, s, defense in self.rows)
         ]
 
-    def _break_of(self, pair: Mapping[str, Column]) -> Break | None:
-        """What breaks the order in a column; none where it holds."""
+    def _violation(self, pair: Mapping[str, Column]) -> OrderViolation | None:
+        """The violation of the order in a column; None if the order holds."""
         evaluation = self.subjects.evaluation
         normal, trained, ours, both = (
             evaluation.correct(pair[s], defense) for _, s, defense in self.rows
         )
         undefended = (trained, normal)
-        wanted = ((both, trained), (both, ours), (ours, normal), undefended)
-        broken = [rows for rows in wanted if rows[0].mean() < rows[1].mean()]
-        if not broken:
+        order = ((both, trained), (both, ours), (ours, normal), undefended)
+        violated = [rows for rows in order if rows[0].mean() < rows[1].mean()]
+        if not violated:
             return None
-        p = min(mcnemar(*rows) for rows in broken)
-        return Break(_head(pair[GRAY_BOX]), p, all(rows is undefended for rows in broken))
+        p = min(mcnemar(*rows) for rows in violated)
+        only_undefended = all(rows is undefended for rows in violated)
+        return OrderViolation(_head(pair[GRAY_BOX]), p, only_undefended)
 
 
 def tables_two(subjects: Subjects) -> list[TableTwo]:
-    """One table for each scenario in which an adversarially trained model judged.
+    """One table for each scenario in which an adversarially trained model was judged.
 
-    None where the original's gray-box columns or one of the two defenses is missing.
+    The list is empty if the gray-box columns of the original model, the judged defense or the
+    undefended model are missing.
     """
     ours, undefended = subjects.judged, subjects.undefended
     if ours is None or undefended is None or GRAY_BOX not in subjects.scenarios:

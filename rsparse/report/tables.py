@@ -1,4 +1,4 @@
-"""The tables of a report: defenses over all attacks, the attacks themselves, image by image."""
+"""The tables of a report: defenses over all attacks, the attacks, and image by image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_ROWS = 2000
 
 @dataclass(frozen=True)
 class Value:
-    """A cell of a table: its text, what it is sorted by, and what else there is to say of it."""
+    """A cell of a table: text, sort key, note, and whether it is the best in its column."""
 
     text: str
     order: float | str
@@ -40,8 +40,8 @@ class Value:
 class Table:
     """A table whose first column is text.
 
-    ``numeric`` tells of each column whether it holds numbers; ``marked`` of each row whether it
-    is that of the judged defense.
+    ``numeric`` says which columns contain numbers, and ``marked`` which rows are those of the
+    judged defense.
     """
 
     header: tuple[str, ...]
@@ -51,14 +51,14 @@ class Table:
 
 
 def share_value(estimate: Estimate) -> Value:
-    """A share in per cent with its interval; a dash where there is none."""
+    """A share in per cent with its interval; a dash for NaN."""
     if np.isnan(estimate.value):
         return Value(percent(estimate.value), estimate.value)
     return Value(percent(estimate.value), estimate.value, f"{interval(estimate)} %")
 
 
 def _with_best(rows: list[list[Value]], columns: Sequence[int]) -> list[tuple[Value, ...]]:
-    """Mark the largest number of each of the columns."""
+    """Mark the largest number in each of the columns."""
     for place in columns:
         numbers = [row[place].order for row in rows if isinstance(row[place].order, float)]
         known = [value for value in numbers if isinstance(value, float) and not np.isnan(value)]
@@ -70,7 +70,7 @@ def _with_best(rows: list[list[Value]], columns: Sequence[int]) -> list[tuple[Va
 
 
 def overview(subjects: Subjects, scenario: str) -> Table:
-    """All defenses: clean, mean under attack, worst case, gap to the best baseline, time."""
+    """All defenses: clean, mean under attack, worst case, difference to the best baseline, time."""
     evaluation, columns = subjects.evaluation, subjects.columns(scenario)
     clean = subjects.clean_of(scenario)
     best = subjects.best_baseline(scenario)
@@ -87,8 +87,8 @@ def overview(subjects: Subjects, scenario: str) -> Table:
             row.append(_gap(per_image(evaluation, defense, columns), reference, defense is best))
         row.append(_seconds(defense))
         rows.append(row)
-    header = ["defense", *(["clean"] if clean is not None else []), "mean, attacked"]
-    header += ["worst case", *(["to best baseline"] if best is not None else []), "ms an image"]
+    header = ["defense", *(["clean"] if clean is not None else []), "mean under attack"]
+    header += ["worst case", *(["vs. best baseline"] if best is not None else []), "ms per image"]
     shares = range(1, header.index("worst case") + 1)
     return Table(
         tuple(header),
@@ -131,7 +131,7 @@ def by_column(subjects: Subjects, columns: Sequence[Column], heads: Sequence[str
 
 
 def attacks(subjects: Subjects) -> Table:
-    """What each attack really did to the images, after rounding to 8 bits."""
+    """The actual change that each attack made to the images, after rounding to 8 bits."""
     columns = [c for scenario in subjects.scenarios for c in subjects.all_columns(scenario)]
     adaptive = any(column.through for column in columns)
     rows = []
@@ -141,13 +141,13 @@ def attacks(subjects: Subjects) -> Table:
         row = [Value(text, text) for text in texts]
         for sizes, digits in ((column.linf, 3), (column.l2, 3), (column.d, 3)):
             row += [_size(float(np.mean(sizes)), digits), _size(float(np.max(sizes)), digits)]
-        found = float(np.mean(column.found))
-        row.append(Value(percent(found, 0), found))
+        changed = float(np.mean(column.found))
+        row.append(Value(percent(changed, 0), changed))
         rows.append(tuple(row))
     header = (
         "scenario",
         "made on",
-        "shown to",
+        "judged by",
         *["through"] * adaptive,
         "attack",
         "L∞ mean",
@@ -166,9 +166,9 @@ def _size(value: float, digits: int) -> Value:
 
 
 def images(subjects: Subjects) -> Table:
-    """Image by image: the label, and under how many attacks of the main scenario it is right.
+    """Image by image: the label, and the number of attacks under which it is classified correctly.
 
-    At most ``MOST_ROWS`` images.
+    The attacks are those of the main scenario. The table has at most ``MOST_ROWS`` images.
     """
     evaluation, scenario = subjects.evaluation, subjects.main_scenario
     columns = subjects.columns(scenario)
@@ -188,7 +188,7 @@ def images(subjects: Subjects) -> Table:
             row.append(_prediction(subjects, subjects.clean, subjects.judged, i))
         for d in defenses:
             count = int(counts[d.text][i])
-            row.append(Value(f"{count}", float(count), "every attack" * bool(worst[d.text][i])))
+            row.append(Value(f"{count}", float(count), "all attacks" * bool(worst[d.text][i])))
         rows.append(tuple(row))
     clean = ["clean, defended"] * (subjects.clean is not None and subjects.judged is not None)
     header = ("image", "label", *clean, *(d.text for d in defenses))
@@ -197,22 +197,24 @@ def images(subjects: Subjects) -> Table:
 
 
 def _compared(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
-    """The judged defense, the best baseline and none, as far as they were tried."""
-    wanted = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
+    """The judged defense, the best baseline and none; only those that were tried."""
+    candidates = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
     columns = subjects.columns(scenario)
-    return [d for d in wanted if d is not None and tried_behind(subjects.evaluation, d, columns)]
+    return [
+        d for d in candidates if d is not None and tried_behind(subjects.evaluation, d, columns)
+    ]
 
 
 def _prediction(subjects: Subjects, column: Column, defense: JudgedDefense, i: int) -> Value:
     trial = subjects.evaluation.trial(column, defense)
-    found = -1 if trial is None else int(trial.prediction[i])
-    right = found == int(subjects.evaluation.labels[i])
-    name = class_name(subjects, found)
-    return Value(f"{'✓' if right else '✕'} {name}", f"{int(right)} {name}")
+    prediction = -1 if trial is None else int(trial.prediction[i])
+    correct = prediction == int(subjects.evaluation.labels[i])
+    name = class_name(subjects, prediction)
+    return Value(f"{'✓' if correct else '✕'} {name}", f"{int(correct)} {name}")
 
 
 def class_name(subjects: Subjects, index: int) -> str:
-    """The first of a class's names; "not judged" for −1."""
+    """The first name of a class; "not judged" for −1."""
     names = subjects.evaluation.class_names
     if index < 0:
         return "not judged"
@@ -220,7 +222,7 @@ def class_name(subjects: Subjects, index: int) -> str:
 
 
 def strength_head(column: Column) -> str:
-    """How a column is headed among others of its kind."""
+    """The heading of a column among others of the same attack."""
     if column.strength is None:
         return column.attack
     return f"{column.strength_name} {number(column.strength)}"

@@ -1,4 +1,4 @@
-"""The verdict: three sentences, and the few numbers that a reader looks for first."""
+"""The verdict: three sentences for each scenario, and the key numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KeyNumber:
 
 @dataclass(frozen=True)
 class ScenarioVerdict:
-    """What was found under one scenario."""
+    """The verdict for one scenario."""
 
     scenario: str
     sentences: tuple[str, ...]
@@ -45,31 +45,34 @@ def verdicts(subjects: Subjects) -> list[ScenarioVerdict]:
 
 
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
-    first = _what_was_kept(subjects, scenario)
-    return [first, _against_the_best(subjects, scenario), _how_far_it_goes(subjects, scenario)]
+    return [
+        _accuracy_sentence(subjects, scenario),
+        _baseline_sentence(subjects, scenario),
+        _basis_sentence(subjects, scenario),
+    ]
 
 
 def describe_scenario(subjects: Subjects, scenario: str) -> str:
-    """What the attacker of a scenario knows, in words."""
-    model = subjects.judge_of(scenario)
+    """The knowledge of the attacker in a scenario, in words."""
+    model = subjects.judged_model(scenario)
     sources = sorted({column.source for column in subjects.columns(scenario) if column.source})
     if sources == [model] and subjects.is_adaptive(scenario):
         return f"the attacker knows {model} and the defense, and attacks through it"
     if sources == [model]:
         return f"the attacker knows {model} but not the defense"
-    return f"attacks made on {' and '.join(sources)}, shown to {model}" if sources else scenario
+    return f"attacks made on {' and '.join(sources)}, judged by {model}" if sources else scenario
 
 
-def _what_was_kept(subjects: Subjects, scenario: str) -> str:
+def _accuracy_sentence(subjects: Subjects, scenario: str) -> str:
     columns, clean = subjects.columns(scenario), subjects.clean_of(scenario)
     evaluation, judged = subjects.evaluation, subjects.judged
-    what = f"{len(columns)} {scenario} attack{'s' * (len(columns) != 1)}"
-    where = f"{what} ({describe_scenario(subjects, scenario)})"
+    attacks = f"{len(columns)} {scenario} attack{'s' * (len(columns) != 1)}"
+    where = f"{attacks} ({describe_scenario(subjects, scenario)})"
 
-    def told(defense: JudgedDefense) -> str:
+    def describe(defense: JudgedDefense, name: str) -> str:
         mean = mean_share(evaluation, defense, columns)
-        text = f"{percent(mean.value)} % of the images are classified rightly on average "
-        text += f"({interval(mean)} %)"
+        text = f"Under {where}, {percent(mean.value)} % of the images are classified correctly "
+        text += f"{name} on average ({interval(mean)} %)"
         if clean is not None:
             before = accuracy(evaluation, clean, defense)
             text += f", and {percent(before.value)} % before any attack"
@@ -77,15 +80,15 @@ def _what_was_kept(subjects: Subjects, scenario: str) -> str:
 
     undefended = subjects.undefended
     if judged is None:
-        return f"Under {where} without a defense {told(undefended)}." if undefended else where
-    text = f"Under {where}, behind {judged.text}{_named_first(subjects)} {told(judged)}"
+        return f"{describe(undefended, 'without a defense')}." if undefended else where
+    text = describe(judged, f"behind {judged.text}{_listed_first(subjects)}")
     if undefended is not None:
-        text += f"; without a defense it is {percent(subjects.mean(undefended, scenario))} %"
-    return text + _training_added(subjects, scenario, judged) + "."
+        text += f"; without a defense, {percent(subjects.mean(undefended, scenario))} % are"
+    return text + _gain_by_training(subjects, scenario, judged) + "."
 
 
-def _training_added(subjects: Subjects, scenario: str, judged: JudgedDefense) -> str:
-    """How a trained judge compares with the one that it was made of, on the same images."""
+def _gain_by_training(subjects: Subjects, scenario: str, judged: JudgedDefense) -> str:
+    """Compare a trained model with the original one on the same images."""
     before = subjects.counterpart(scenario)
     if before is None:
         return ""
@@ -93,78 +96,77 @@ def _training_added(subjects: Subjects, scenario: str, judged: JudgedDefense) ->
         per_image(subjects.evaluation, judged, subjects.columns(s)) for s in (scenario, before)
     )
     gap = paired_difference(after, without)
-    text = f". That is {points(gap.value)} points beside {subjects.judge_of(before)} in {before}"
+    original = f"{subjects.judged_model(before)} under {before} attacks"
+    text = f". That is {points(gap.value)} points compared with {original}"
     if np.isnan(gap.low):
         return text
     return f"{text} (95 % interval {points(gap.low)} to {points(gap.high)})"
 
 
-def _named_first(subjects: Subjects) -> str:
-    """Say that the judged one was not chosen for its result, where there was a choice."""
+def _listed_first(subjects: Subjects) -> str:
+    """Say that the judged setting was not chosen by its result, if there are several settings."""
     n, judged = len(subjects.ablations), subjects.judged
     if n < 2 or judged is not subjects.ablations[0]:
         return ""
-    return f" (the first named of {n} RegionSparse settings)"
+    return f" (the first of {n} RegionSparse settings in the plan)"
 
 
-def _against_the_best(subjects: Subjects, scenario: str) -> str:
+def _baseline_sentence(subjects: Subjects, scenario: str) -> str:
     judged, best = subjects.judged, subjects.best_baseline(scenario)
     if judged is None:
         return "No defense was judged."
     if best is None:
-        return "No baseline was judged, so nothing is said about how it compares."
+        return "No baseline was judged, so there is nothing to compare it with."
     evaluation, columns = subjects.evaluation, subjects.columns(scenario)
     ours, other = (per_image(evaluation, defense, columns) for defense in (judged, best))
     gap = paired_difference(ours, other)
     text = (
-        f"The best baseline by that mean, chosen after the fact, is {best.text} with "
-        f"{percent(float(other.mean()))} %: the difference is {points(gap.value)} points "
+        f"The best baseline by this mean, chosen after the fact, is {best.text} with "
+        f"{percent(float(other.mean()))} %; the difference is {points(gap.value)} points "
     )
     if np.isnan(gap.low):
-        return text + "of a single image, which says nothing."
+        return text + "on a single image, which proves nothing."
     text += f"(95 % interval {points(gap.low)} to {points(gap.high)}), "
     if gap.low <= 0 <= gap.high:
-        return text + "which is not significant: it may be chance."
+        return text + "which is not significant and may be due to chance."
     winner = judged if gap.value > 0 else best
     return text + f"significantly in favour of {winner.text}."
 
 
-def _how_far_it_goes(subjects: Subjects, scenario: str) -> str:
+def _basis_sentence(subjects: Subjects, scenario: str) -> str:
     evaluation = subjects.evaluation
     n = len(evaluation.names)
-    text = f"This rests on {n} image{'s' * (n != 1)}"
+    text = f"These numbers are from {n} image{'s' * (n != 1)}"
     if evaluation.only_correct:
-        text += (
-            ", only such as the undefended model gets right "
-            f"({evaluation.left_out} left out for that)"
-        )
+        left_out = f"({evaluation.left_out} left out)"
+        text += f", only those that the undefended model classifies correctly {left_out}"
     else:
-        text += ", all of them, whether or not the undefended model gets them right"
+        text += ", whether or not the undefended model classifies them correctly"
     text += _worst(subjects, scenario)
     checks = Counter(check.outcome for check in checks_of_judged(subjects, scenario))
     if not checks:
-        return text + "; none of the checks was run."
-    left = f"{checks['not run']} {'was' if checks['not run'] == 1 else 'were'} not run"
-    found = f"{checks['pass']} passed, {checks['fail']} failed and {left}"
-    return f"{text}; of {sum(checks.values())} checks of it {found}."
+        return text + "; no checks were run."
+    not_run = f"{checks['not run']} {'was' if checks['not run'] == 1 else 'were'} not run"
+    outcomes = f"{checks['pass']} passed, {checks['fail']} failed and {not_run}"
+    return f"{text}; of {sum(checks.values())} checks, {outcomes}."
 
 
 def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Check]:
-    """The checks of the judged defense and those of no defense, maybe of one scenario only."""
-    wanted = "" if subjects.judged is None else subjects.judged.text
+    """The checks of the judged defense and those of no defense, optionally for one scenario."""
+    judged = "" if subjects.judged is None else subjects.judged.text
     return [
         check
         for check in subjects.evaluation.checks
-        if check.defense in ("", wanted)
+        if check.defense in ("", judged)
         and (scenario is None or _is_about(check, subjects, scenario))
     ]
 
 
 def _is_about(check: Check, subjects: Subjects, scenario: str) -> bool:
-    """Whether a check is of a scenario: told by its name, with a model's after it or not."""
+    """Whether a check belongs to a scenario, given by its name and optionally a model."""
     kind, _, model = check.scenario.partition(": ")
     if kind == CLEAN:
-        return (model or subjects.evaluation.model) == subjects.judge_of(scenario)
+        return (model or subjects.evaluation.model) == subjects.judged_model(scenario)
     columns = subjects.columns(scenario)
     models = {name for column in columns for name in (column.source, column.judged)}
     return not kind or (kind == columns[0].scenario and (not model or model in models))
@@ -175,20 +177,21 @@ def _worst(subjects: Subjects, scenario: str) -> str:
     if judged is None:
         return ""
     ours = worst_flags(subjects, judged, scenario)
-    text = f"; {percent(share(ours).value)} % stay right whichever of the attacks is chosen"
+    text = f"; {percent(share(ours).value)} % stay correct under every attack"
     if best is None:
         return text
     other = worst_flags(subjects, best, scenario)
     if len(ours) != len(other):
         return text
     p = mcnemar(ours, other)
-    return f"{text}, {percent(share(other).value)} % behind {best.text} (McNemar p {p_value(p)})"
+    return f"{text}, {percent(share(other).value)} % behind {best.text} (McNemar's p {p_value(p)})"
 
 
 def worst_flags(subjects: Subjects, defense: JudgedDefense, scenario: str) -> NDArray[np.bool_]:
-    """Which images are right under every attack of a scenario and, where judged, clean, (n,).
+    """Which images are correct under every attack in a scenario and without an attack, (n,).
 
-    None, (0,), where the defense was not tried in the scenario.
+    Clean images count only if they were judged. The result is empty, (0,), if the defense was not
+    tried in the scenario.
     """
     columns = subjects.columns(scenario)
     if subjects.clean_of(scenario) is not None:
@@ -200,26 +203,26 @@ def worst_flags(subjects: Subjects, defense: JudgedDefense, scenario: str) -> ND
 
 
 def p_value(p: float) -> str:
-    """A p-value after its relation: ``= 0.021``, ``< 0.001``."""
+    """A p-value with its relation: ``= 0.021``, ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
 def key_numbers(subjects: Subjects) -> list[KeyNumber]:
-    """Mean under attack of the judged defense, the best baseline and none; the clean accuracy."""
+    """Mean accuracy under attack (judged defense, best baseline, none), and clean accuracy."""
     scenario = subjects.main_scenario
     evaluation, columns = subjects.evaluation, subjects.columns(scenario)
-    found = []
+    numbers = []
     for label, defense in (
         ("under attack", subjects.judged),
         ("best baseline", subjects.best_baseline(scenario)),
         ("no defense", subjects.undefended),
     ):
         if defense is not None:
-            found.append(_key(label, mean_share(evaluation, defense, columns), defense.text))
+            numbers.append(_key(label, mean_share(evaluation, defense, columns), defense.text))
     if subjects.clean is not None and subjects.judged is not None:
         clean = accuracy(evaluation, subjects.clean, subjects.judged)
-        found.append(_key("clean images", clean, subjects.judged.text))
-    return found
+        numbers.append(_key("clean images", clean, subjects.judged.text))
+    return numbers
 
 
 def _key(label: str, estimate: Estimate, defense: str) -> KeyNumber:
