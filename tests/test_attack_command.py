@@ -232,7 +232,7 @@ def test_only_correct_leaves_out_what_was_wrong_already(run_cli, colours, tmp_pa
     result = run_cli(*arguments, "-o", out, "--only-correct", "--json")
     assert set(entries_of(out)) == set(MARGINS)
     assert json.loads(result.stdout)["left_out"] == 1
-    assert "left out, not classified correctly   1" in result.stderr
+    assert "left out, misclassified   1" in result.stderr
     run_cli(*arguments, "-o", tmp_path / "all")
     wrong = entries_of(tmp_path / "all")["red/wrong"]
     assert (wrong["label"], wrong["prediction_before"], wrong["success"]) == (0, 2, True)

@@ -245,7 +245,13 @@ def test_masks_that_are_missing_or_of_another_size(assert_error, pictures, dict_
 
 def test_several_inputs_need_an_output(assert_error, pictures, dict_file):
     files = (pictures / "a.png", pictures / "b.png")
-    assert_error("several inputs: name the output with -o", "purify", *files, "--dict", dict_file)
+    assert_error(
+        "several inputs have no default output; name the output with -o",
+        "purify",
+        *files,
+        "--dict",
+        dict_file,
+    )
 
 
 def test_show_of_a_folder_that_is_no_artifact(assert_error, pictures):

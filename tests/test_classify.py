@@ -68,7 +68,7 @@ def test_csv_on_standard_output(
         assert int(row["class_1"]) == best
         assert row["class_name_1"] == names[best]
         assert float(row["probability_1"]) == pytest.approx(probabilities[number].max(), abs=1e-6)
-    assert "not known without labels" in result.stderr
+    assert "unknown without labels" in result.stderr
 
 
 def test_accuracy_from_class_subfolders(

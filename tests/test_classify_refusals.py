@@ -42,7 +42,7 @@ def test_only_bad_images(
 def test_untagged_model(assert_error: Callable[..., None], pictures: Path, tmp_path: Path) -> None:
     model = ConvNet().save(tmp_path / "m.onnx")
     assert_error(
-        f"{model}: does not say how it wants its input; pass --preset (inception-v3, "
+        f"{model}: does not say how to scale its input; give --preset (inception-v3, "
         "mobilenet-v2, imagenet-torch, unit) or --mean, --std and --input-range, or write them "
         "into the file once with 'rsparse model tag'",
         "classify", pictures, "-m", model,

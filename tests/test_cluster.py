@@ -185,7 +185,7 @@ def test_ctrl_c_says_one_line_and_the_run_can_go_on(lasting, many, dict_file, tm
         when_done(running, tmp_path / "out", 4, signal.SIGINT)
         stdout, stderr = running.communicate(timeout=60)
     assert (running.returncode, stdout) == (130, "")
-    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+    assert stderr == "rsparse: interrupted; run the same command again to continue\n"
     code, stdout, stderr = finished(*arguments, "--json")
     assert code == 0, stderr
     assert json.loads(stdout)["resumed"] >= 4

@@ -62,7 +62,7 @@ def test_no_scheduler_answers():
 
 def test_jobs_and_a_cluster(assert_error, pictures, dict_file, tmp_path):
     assert_error(
-        "--jobs and --cluster exclude each other; give one of them",
+        "--jobs and --cluster cannot be used together; give one of them",
         "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out",
         "--jobs", 2, "--cluster", "local:2",
     )  # fmt: skip

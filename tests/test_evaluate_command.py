@@ -139,8 +139,8 @@ def test_tables_and_checks(whole):
     assert "noise-eps=8" in found["random noise of the same norm is weaker"]["detail"]
     assert "steps=20" in found["doubling the steps gains nothing"]["detail"]
     text = (whole / "stderr.txt").read_text()
-    assert "8 images, those the model gets right" in text
-    assert "at most 9, those the model gets right" in text
+    assert "8 images, those that the model gets right" in text
+    assert "at most 9, those that the model gets right" in text
 
 
 @pytest.mark.slow

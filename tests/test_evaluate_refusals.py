@@ -210,18 +210,18 @@ def test_a_plan_that_is_not_there(assert_error, tmp_path):
 
 def test_options_beside_a_plan(assert_error, tmp_path):
     path = plan(tmp_path, LEAST)
-    assert_error(f"--model belongs into the plan {path}", "evaluate", path, "-m", MODEL)
-    assert_error(f"--seed belongs into the plan {path}", "evaluate", path, "--seed", 1)
-    assert_error(
-        f"--input-size belongs into the plan {path}", "evaluate", path, "--input-size", 299
-    )
+    hint = f"and a plan cannot be used together; set it in the plan {path}"
+    assert_error(f"--model {hint}", "evaluate", path, "-m", MODEL)
+    assert_error(f"--seed {hint}", "evaluate", path, "--seed", 1)
+    assert_error(f"--input-size {hint}", "evaluate", path, "--input-size", 299)
 
 
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("-a", "bim", "-o", "e"), "name the classifier with --model, or give a plan (.toml)"),
-        (("-a", "bim", "-m", MODEL), "name the output folder with -o"),
+        (("-a", "bim", "-o", "e"),
+         "--model is missing; name the classifier, or give a plan (.toml)"),
+        (("-a", "bim", "-m", MODEL), "--output (-o) is missing; name the output folder"),
         (("-m", MODEL, "-o", "e"), "no attack is given; pass --attack, such as bim:eps=8"),
         (("-m", MODEL, "-a", "bim", "-o", "e", "--defense", "regionsparse"),
          "regionsparse needs a dictionary: --dict dict.h5"),

@@ -86,7 +86,7 @@ def test_the_weights_arrive_in_the_file(
     lines = [" ".join(line.split()) for line in result.stderr.splitlines()]
     assert lines[2] == f"weights {REPO}, downloaded"
     digest = hashlib.sha256(hub.content).hexdigest()
-    assert lines[3:5] == [f"SHA-256 {digest[:16]}…, as the hub tells", "licence apache-2.0"]
+    assert lines[3:5] == [f"SHA-256 {digest[:16]}…, as the hub gives it", "licence apache-2.0"]
     same = tmp_path / "same.onnx"
     run_cli("fetch", MODEL, "--no-pretrained", "--seed", 7, "-o", same)
     assert onnx.load(output).graph == onnx.load(same).graph
@@ -278,7 +278,7 @@ def test_interrupted(
     if signal_number == signal.SIGINT:
         assert process.returncode == 130
         assert stderr.splitlines() == [
-            "rsparse: interrupted; run the same command again to go on where it stopped"
+            "rsparse: interrupted; run the same command again to continue"
         ]
     assert not output.parent.exists()
     hub.pause = 0

@@ -192,7 +192,7 @@ def test_ctrl_c_says_one_line_and_the_run_goes_on_to_the_same_bytes(pictures, tm
         running.send_signal(signal.SIGINT)
         stdout, stderr = running.communicate(timeout=60)
     assert (running.returncode, stdout) == (130, "")
-    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+    assert stderr == "rsparse: interrupted; run the same command again to continue\n"
     assert list(tree_of(out)) == [journal.name]
     code, stdout, _ = finished(*arguments, out / "dict.h5", "--json")
     assert code == 0

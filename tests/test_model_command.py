@@ -104,7 +104,7 @@ def test_refusals(assert_error: Callable[..., None], tmp_path: Path) -> None:
     path, output = ConvNet().save(tmp_path / "m.onnx"), tmp_path / "tagged.onnx"
     hint = "or write them into the file once with 'rsparse model tag'"
     assert_error(
-        f"{path}: does not say how it wants its input; pass --preset (inception-v3, mobilenet-v2, "
+        f"{path}: does not say how to scale its input; give --preset (inception-v3, mobilenet-v2, "
         f"imagenet-torch, unit) or --mean, --std and --input-range, {hint}",
         "model", "tag", path, "-o", output,
     )  # fmt: skip

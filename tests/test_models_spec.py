@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from rsparse.models.fields import read_class_names, read_size
+from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
 from rsparse.models.spec import (
     INPUT_FIELDS,
     INPUT_OPTIONS,
-    METADATA_KEY,
     PRESETS,
     InputOptions,
     InputSpec,
     read_input_options,
-    resolve_input_spec,
 )
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
@@ -49,7 +48,7 @@ def test_json_round_trip() -> None:
         ("[]", "x: expected a JSON object"),
         (
             '{"sise": [1, 2]}',
-            "x: unknown field 'sise'; expected some of size, mean, std, range, channels, layout, "
+            "x: unknown field 'sise'; known: size, mean, std, range, channels, layout, "
             "class_offset, labels",
         ),
         ('{"size": [1, 2.5]}', "x: size: expected height and width from 1 to 8192, got [1, 2.5]"),
@@ -95,14 +94,14 @@ def test_a_preset_gives_the_size_of_an_open_graph(tmp_path: Path) -> None:
     path = ConvNet(open_size=True).save(tmp_path / "m.onnx")
     spec, sources = resolve_input_spec(path, InputOptions(preset="mobilenet-v2"))
     assert (spec.size, sources["size"]) == ((224, 224), "preset mobilenet-v2")
-    with refused(f"{path}: takes images of any size; say which with --input-size 224"):
+    with refused(f"{path}: takes images of any size; choose one: --input-size 224"):
         resolve_input_spec(path, InputOptions(preset="unit"))
 
 
 def test_an_untagged_model_says_how(tmp_path: Path) -> None:
     path = ConvNet().save(tmp_path / "m.onnx")
     message = (
-        f"{path}: does not say how it wants its input; pass --preset (inception-v3, mobilenet-v2, "
+        f"{path}: does not say how to scale its input; give --preset (inception-v3, mobilenet-v2, "
         "imagenet-torch, unit) or --mean, --std and --input-range, or write them into the file "
         "once with 'rsparse model tag'"
     )
@@ -172,7 +171,7 @@ def test_options_as_toml_has_them(option: str, value: object, found: dict[str, o
     assert read_input_options({option: value}).given() == found
 
 
-TRIPLE = "a number or three with commas between"
+TRIPLE = "a number, or three separated by commas"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def test_class_names(tmp_path: Path) -> None:
     with refused(f"{path}: is not a text file in UTF-8"):
         read_class_names(path)
     path.write_bytes(b"")
-    with refused(f"{path}: expected class names, one a line; it is empty"):
+    with refused(f"{path}: expected class names, one per line, got an empty file"):
         read_class_names(path)
     missing = tmp_path / "nowhere"
     with refused(f"{missing}: cannot be read: no such file or directory"):

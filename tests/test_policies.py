@@ -135,7 +135,7 @@ class TestSpec:
             ("regionsparse:weakest=2",
              "defense 'regionsparse:weakest=2': weakest is now min_correlation"),
             ("regionsparse:sparsity=auto", "defense 'regionsparse:sparsity=auto': sparsity=auto is "
-             "now a defense of its own: policy:default"),
+             "now a defense, policy:default"),
         ],
     )  # fmt: skip
     def test_mistakes(self, spec, line):
@@ -252,7 +252,7 @@ class TestCommand:
             "defalt",
         )
         assert_error(
-            "--toml and --json exclude each other; give one of them",
+            "--toml and --json cannot be used together; give one of them",
             "policy",
             "show",
             "default",

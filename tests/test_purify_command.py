@@ -121,7 +121,7 @@ def test_ctrl_c_says_one_line_and_the_run_can_go_on(many, dict_file, tmp_path, j
         stdout, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
     assert stdout == ""
-    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+    assert stderr == "rsparse: interrupted; run the same command again to continue\n"
     code, stdout, _ = finished(*arguments, "--json")
     assert code == 0
     assert json.loads(stdout)["resumed"] >= 4

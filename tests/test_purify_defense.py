@@ -130,28 +130,28 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
 @pytest.mark.parametrize(
     ("line", "arguments"),
     [
-        ("--defense 'jpeg:quality=20,75': gives 2 defenses, one run takes one",
+        ("--defense 'jpeg:quality=20,75': expected one defense, got 2",
          ("--defense", "jpeg:quality=20,75")),
         ("unknown defense 'jpg'; did you mean jpeg? Known: " + ", ".join(DEFENSES),
          ("--defense", "jpg")),
-        ("--sparsity and --defense exclude each other; an option of regionsparse is written "
+        ("--sparsity and --defense cannot be used together; for regionsparse write "
          "--defense regionsparse:sparsity=…", ("--defense", "jpeg", "--sparsity", 1)),
-        ("--closing-size and --defense exclude each other; an option of regionsparse is written "
+        ("--closing-size and --defense cannot be used together; for regionsparse write "
          "--defense regionsparse:closing-size=…",
          ("--defense", "regionsparse", "--closing-size", 3)),
         ("policy default: regionsparse needs a dictionary: --dict dict.h5", ()),
         ("regionsparse needs a dictionary: --dict dict.h5", ("--sparsity", 2)),
-        ("--policy and --defense exclude each other; give one of them",
+        ("--policy and --defense cannot be used together; give one of them",
          ("--defense", "jpeg", "--policy", "paper")),
-        ("--sparsity and --policy exclude each other; set it in the rules of a copy: "
+        ("--sparsity and --policy cannot be used together; set it in a copy of the policy: "
          "rsparse policy show paper --toml > mine.toml", ("--policy", "paper", "--sparsity", 2)),
-        ("--stride goes with --sparsity K, such as --sparsity 2, or set it in a copy of a policy: "
+        ("--stride needs --sparsity K, such as --sparsity 2; or set it in a copy of a policy: "
          "rsparse policy show default --toml > mine.toml", ("--stride", 2)),
-        ("--keep-background goes with --sparsity K, such as --sparsity 2, or set it in a copy of a "
+        ("--keep-background needs --sparsity K, such as --sparsity 2; or set it in a copy of a "
          "policy: rsparse policy show default --toml > mine.toml", ("--keep-background",)),
-        ("--no-localize and --defense exclude each other; an option of regionsparse is written "
+        ("--no-localize and --defense cannot be used together; for regionsparse write "
          "--defense regionsparse:localize=…", ("--defense", "regionsparse", "--no-localize")),
-        ("--no-localize goes with --sparsity K, such as --sparsity 2, or set it in a copy of a "
+        ("--no-localize needs --sparsity K, such as --sparsity 2; or set it in a copy of a "
          "policy: rsparse policy show default --toml > mine.toml", ("--no-localize",)),
         ("regionsparse needs a dictionary: --dict dict.h5", ("--defense", "jpeg+regionsparse")),
         ("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",

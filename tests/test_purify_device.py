@@ -139,7 +139,7 @@ def test_ctrl_c_says_one_line(many, dict_file, tmp_path):
         when_done(running, tmp_path / "out", 1, signal.SIGINT)
         stdout, stderr = running.communicate(timeout=60)
     assert (running.returncode, stdout) == (130, "")
-    assert stderr == "rsparse: interrupted; run the same command again to go on where it stopped\n"
+    assert stderr == "rsparse: interrupted; run the same command again to continue\n"
 
 
 def test_a_bad_image_is_told_and_the_rest_of_its_batch_is_done(

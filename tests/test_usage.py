@@ -43,7 +43,7 @@ CLASSIFY = ("classify", "imgs", "-m", "m.onnx")
         ("top: expected a whole number from 1 to 100000, got '1.5'", (*CLASSIFY, "--top", "1.5")),
         ("gradient: expected one of sobel, scharr, got 'canny'",
          ("localize", "x", "-o", "y", "--gradient", "canny")),
-        ("mean: expected a number or three with commas between, got 'dark'",
+        ("mean: expected a number, or three separated by commas, got 'dark'",
          (*CLASSIFY, "--mean", "dark")),
     ],
 )  # fmt: skip

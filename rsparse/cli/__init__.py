@@ -1,4 +1,4 @@
-"""The command line: the only code that prints, exits or imports typer.
+"""The command line. Only this package prints, exits or imports typer.
 
 ``app`` holds the commands; ``main`` is the console script.
 """

@@ -38,20 +38,20 @@ def activations(
     benign: Annotated[Path, folder_argument("BENIGN", "Folder of benign images.")],
     adversarial: Annotated[
         Path,
-        folder_argument("ADVERSARIAL", "Folder of attacked images, of the same names."),
+        folder_argument("ADVERSARIAL", "Folder of the attacked images, with the same names."),
     ],
     model: Model,
     output: Annotated[Path, output_option("FILE", "File for the activations (HDF5).")],
     plot: Annotated[
         Path | None,
-        path_option("PNG", "Also draw the ratio by layer and the chosen layers into this file."),
+        path_option("PNG", "Also draw the ratio by layer and the chosen layers to this file."),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,…",
-            help="Layers whose detectors are kept and drawn one by one, with commas between; "
-            "the first, a middle and the last by default.",
+            help="Layers whose feature detectors are saved and drawn, separated by commas; the "
+            "default is the first, a middle and the last layer.",
         ),
     ] = None,
     parameters: ActivationParameters,
@@ -60,11 +60,11 @@ def activations(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """See which layers of a model an attack excites.
+    """Measure which layers of a model an attack excites.
 
-    For every convolution, concatenation and the global pooling of the model, the largest
-    response of each channel is taken, summed over the channels that exceed gamma (the paper's
-    equation 7), and compared between the attacked images and their originals.
+    For every convolution and concatenation and for the global pooling, this command takes the
+    largest response of each channel and sums those that exceed gamma (equation 7 of the paper).
+    It compares the sums of the attacked images with those of their originals.
     """
     from rsparse.commands.activations import measure_activations
 
@@ -98,7 +98,7 @@ def activations(
 
 
 def _rows(outcome: ActivationOutcome) -> list[tuple[str, str]]:
-    """The chosen layers, and the convolutions in bands of depth."""
+    """The mean ratio of the convolutions in bands of depth, then that of each chosen layer."""
     import numpy as np
 
     rows = []

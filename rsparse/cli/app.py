@@ -1,6 +1,6 @@
-"""The application: its commands, and the one place where errors become exit codes.
+"""The application: its commands, and the one place that turns errors into exit codes.
 
-Exit codes: 0 all done; 1 some images failed, the rest is done; 2 unusable input or options;
+Exit codes: 0 success; 1 some images failed, the others are done; 2 unusable input or options;
 130 interrupted.
 """
 
@@ -20,51 +20,51 @@ from rsparse.cli.groups import LazyGroup
 from rsparse.cli.usage import UsageError, is_help, usage_line
 from rsparse.errors import InputError, one_line
 
-COMMANDS = {  # each in the module of its name, in the order of the help
+COMMANDS = {  # each is in the module of its name; this is the order in the help
     "learn-dict": "Learn a dictionary from benign images.",
-    "localize": "Find the object region of images by their gradients.",
-    "purify": "Clean images by sparse coding, as strongly as each needs.",
-    "policy": "See how images are cleaned by the noise in each.",
+    "localize": "Find the object region of each image from its gradients.",
+    "purify": "Clean images by sparse coding, according to their noise.",
+    "policy": "List and print policies, which choose a defense by noise.",
     "attack": "Make adversarial images that mislead a classifier.",
-    "classify": "Classify images with an ONNX model; tell the accuracy.",
-    "activations": "See which layers of a model an attack excites.",
-    "attention": "Show where a model sees a class, by class activation maps.",
-    "evaluate": "Judge defenses: every attack behind every defense.",
-    "fetch": "Get a classifier by its name, as an ONNX file.",
+    "classify": "Classify images with an ONNX model and report the accuracy.",
+    "activations": "Measure which layers of a model an attack excites.",
+    "attention": "Show where a model sees a class, with class activation maps.",
+    "evaluate": "Evaluate defenses: every attack against every defense.",
+    "fetch": "Get a classifier by name and save it as an ONNX file.",
     "train": "Retrain a classifier on clean, purified or adversarial images.",
-    "model": "See what an ONNX classifier wants as input, or set it.",
-    "report": "Write what an evaluation found, as a page or a table.",
-    "show": "Print what made an artifact, from what, and how.",
+    "model": "Show or set the input that an ONNX classifier expects.",
+    "report": "Write the results of an evaluation as a page or as tables.",
+    "show": "Print how an artifact was made: command, options and inputs.",
     "demo": "Run the whole pipeline on the embedded photographs.",
 }
 
 
 class Commands(LazyGroup):
-    """The commands. What a user can mend ends as one line and exit code 2, a bug as a traceback."""
+    """The commands. A user's error ends in one line and exit code 2, a bug in a traceback."""
 
     LINES = COMMANDS
 
     def make(self, name: str) -> Any:
-        """The command of that name; its module registers it with ``app``."""
+        """Return a command by name; importing its module registers it with ``app``."""
         if name not in self.made:
             import_module(f"rsparse.cli.{name.replace('-', '_')}")
             self.made = typer.main.get_command(app).made  # type: ignore[attr-defined]
         return self.made[name]
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
-        """Read what stands before the command."""
+        """Parse the options before the command."""
         with errors_on_one_line():
             return super().make_context(*arguments, **settings)
 
     def invoke(self, ctx: Any) -> Any:
-        """Read the chosen command's options, and run it."""
+        """Parse the chosen command's options and run it."""
         with errors_on_one_line():
             return super().invoke(ctx)
 
 
 @contextmanager
 def errors_on_one_line() -> Iterator[None]:
-    """Print what a user can mend as one line on stderr, and end with its exit code."""
+    """Print a user's error as one line on stderr and exit with its code."""
     try:
         yield
     except InputError as error:
@@ -77,11 +77,11 @@ def errors_on_one_line() -> Iterator[None]:
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo(
-            "rsparse: interrupted; run the same command again to go on where it stopped",
+            "rsparse: interrupted; run the same command again to continue",
             err=True,
         )
         raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+    except BrokenPipeError:  # the reader of the output has closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
 
@@ -89,7 +89,7 @@ def errors_on_one_line() -> Iterator[None]:
 app = typer.Typer(
     cls=Commands,
     name="rsparse",
-    help="Clean adversarial images by region-wise sparse coding, and measure how much it helped.",
+    help="Clean adversarial images by region-wise sparse coding, and measure how much that helps.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -97,8 +97,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"rsparse {__version__}")
         raise typer.Exit
 

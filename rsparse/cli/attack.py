@@ -39,16 +39,17 @@ def attack(
             "-a",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help=f"What to run: {', '.join(sorted(ATTACKS))}, or an attack class of foolbox by its "
-            "name. eps is in grey levels, d relative to the image's L2 norm. Several values of a "
-            "parameter (eps=2,10,22) and several --attack fill a subfolder of the output each.",
+            help=f"The attack: {', '.join(sorted(ATTACKS))}, or the name of an attack class of "
+            "foolbox. eps is in grey levels, d is relative to the L2 norm of the image. With "
+            "several values of a parameter (eps=2,10,22) or several --attack, each attack gets its "
+            "own subfolder of the output.",
         ),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
     labels: Annotated[
         Path | None,
         labels_option(
-            "Without it, labels come from the images' manifest, from subfolders named like "
+            "By default, labels come from the manifest of the images, from subfolders named after "
             "classes, or from the model's own predictions."
         ),
     ] = None,
@@ -58,11 +59,11 @@ def attack(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Make adversarial images that lead a classifier away from the right class.
+    """Make adversarial images that a classifier gets wrong.
 
-    The gradients come from a torch twin of the ONNX graph. What an attack returns is clipped,
-    rounded to 8 bits, classified again and written as PNG, with a manifest that holds for each
-    image the predictions before, with and without the rounding, and the size of the change.
+    The gradients come from a torch twin of the ONNX graph. Each result is clipped, rounded to 8
+    bits, classified again and written as PNG. For each image, the manifest holds the predictions
+    before the attack, before rounding and after rounding, and the size of the change.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
     from rsparse.commands.attack.attack import attack_images
@@ -87,7 +88,7 @@ def attack(
 
 
 def announce(cost: AttackCost, progress: Progress) -> None:
-    """Say what is ahead, where it takes longer than people wait without asking."""
+    """Print the number of images and passes and the estimated time of a long run."""
     if cost.seconds < 2:
         return
     cores = f"on {cost.cores} core{'s' * (cost.cores > 1)}"
@@ -110,13 +111,13 @@ def _report(
         done += f", {len(outcome.failed)} failed"
     values = {"images": done, "labels": outcome.label_origin}
     if parameters.only_correct:
-        values["left out, not classified correctly"] = str(outcome.left_out)
+        values["left out, misclassified"] = str(outcome.left_out)
     for attack, row in zip(attacks, outcome.attacks, strict=True):
         if row.scaling is not None:
             values[row.attack] = _scaling_text(attack, row)
     summary("attacked", {**values, "time": str(watch)})
     table(
-        "Accuracy before → after → rounded to 8 bits; of what was right, fooled after → rounded",
+        "Accuracy before → after → rounded to 8 bits; share of right ones fooled: after → rounded",
         ["attack", "accuracy %", "fooled %", "mean d", "max d", "L∞", "none"],
         [_row(row) for row in outcome.attacks],
     )
@@ -139,12 +140,12 @@ def _percents(*shares: float | None) -> str:
 
 
 def _scaling_text(attack: Attack, row: AttackSummary) -> str:
-    """What became of the wish for an average dissimilarity."""
+    """How the changes were scaled to the requested average dissimilarity."""
     scaling = row.scaling or {}
     text = f"found at d = {scaling['d_raw']:.4f}, scaled by {scaling['tau']:.2f}"
-    wanted = attack.average_d or 0.0
+    requested = attack.average_d or 0.0
     if scaling["tau"] == 1:
-        return f"found at d = {scaling['d_raw']:.4f}, above {wanted:g} already: not scaled"
-    if scaling["d"] < 0.99 * wanted:
-        return f"{text} to no more than d = {scaling['d']:.4f}, since pixels end at black and white"
+        return f"found at d = {scaling['d_raw']:.4f}, already above {requested:g}: not scaled"
+    if scaling["d"] < 0.99 * requested:
+        return f"{text} to only d = {scaling['d']:.4f}, since pixels are clipped to black and white"
     return f"{text} to d = {scaling['d']:.4f}"

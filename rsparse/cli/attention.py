@@ -26,7 +26,8 @@ def attention(
         list[Path],
         typer.Argument(
             metavar="IMAGES",
-            help="One folder, or single images; or several folders to compare, joined by name.",
+            help="One folder or single images; or several folders to compare, whose images are "
+            "matched by name.",
             show_default=False,
         ),
     ],
@@ -37,7 +38,7 @@ def attention(
         typer.Option(
             "--target-class",
             metavar="CLASS",
-            help="Class to explain: predicted, label, or one by number or name.",
+            help="Class to explain: predicted, label, or the number or name of a class.",
         ),
     ] = "predicted",
     labels: Annotated[
@@ -50,11 +51,12 @@ def attention(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Show where a model sees a class, by class activation maps.
+    """Show where a model sees a class, with class activation maps.
 
-    Read from the graph: the last feature maps before global average pooling, weighted by the
-    classifier's row for the class (Zhou et al. 2016). One folder gives an overlay for each image;
-    several, such as benign, attacked and purified, give a panel for each name that all have.
+    A map is the sum of the last feature maps before global average pooling, weighted by the
+    classifier's weights for the class (Zhou et al. 2016). One folder gives an overlay for each
+    image. Several folders, such as benign, attacked and purified, give a panel for each name that
+    is in all of them.
     """
     from rsparse.commands.attention import explain_images
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.options import (
-    FOUND_LABELS,
+    DEFAULT_LABELS,
     Images,
     Json,
     Model,
@@ -38,11 +38,13 @@ def classify(
     model: Model,
     output: Annotated[
         Path | None,
-        output_option("FILE", "File for the predictions, .h5 or .csv; standard output by default."),
+        output_option(
+            "FILE", "File for the predictions, .h5 or .csv; the default is standard output."
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
-        labels_option(FOUND_LABELS),
+        labels_option(DEFAULT_LABELS),
     ] = None,
     parameters: ClassifyParameters,
     input_options: InputOptions,
@@ -50,10 +52,10 @@ def classify(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Classify images with an ONNX model; tell the accuracy.
+    """Classify images with an ONNX model and report the accuracy.
 
-    Images of any size are resized whole to the model's input. Without -o the predictions go to
-    standard output: a table on a terminal, CSV into a pipe.
+    Images of any size are resized to the model's input without cropping. Without -o, predictions
+    go to standard output: a table on a terminal, CSV in a pipe.
     """
     from rsparse.commands.classify import classify_images
 
@@ -86,13 +88,13 @@ def accuracy_text(outcome: ClassifyOutcome) -> str:
     """``85.5 % (171 of 200; 95 % interval 80.0–89.7 %)``."""
     accuracy = outcome.accuracy()
     if accuracy is None:
-        return "not known without labels"
+        return "unknown without labels"
     value, low, high = (f"{100 * x:.1f}" for x in accuracy.numbers)
     return f"{value} % ({accuracy.correct} of {accuracy.n}; 95 % interval {low}–{high} %)"
 
 
 def _predictions_text(outcome: ClassifyOutcome) -> str:
-    """A table for a terminal, CSV for a pipe."""
+    """A table on a terminal, CSV in a pipe."""
     if sys.stdout.isatty():
         return _table_text(outcome)
     from rsparse.store.predictions import csv_lines

@@ -1,14 +1,14 @@
-"""How a command gets its options: from the types of its function's arguments.
+"""``@command``: register a function as a command, with options from its arguments' types.
 
-``@command(…)`` replaces an argument by the options that its type stands for, and hands the
-function the value that is made of them:
+The decorator replaces an argument by the options that its type stands for, and passes the
+function one value built from them:
 
-- a parameter set (``PurifyParameters``): an option for each of its fields, which the help leaves
-  out where the type is ``Annotated[PurifyParameters, NOT_LISTED]``;
-- ``InputOptions``: the options on a model's input;
+- a parameter set (``PurifyParameters``): an option for each field; with the type
+  ``Annotated[PurifyParameters, NOT_LISTED]``, the help does not list them;
+- ``InputOptions``: the options for a model's input;
 - ``Workers``: ``--jobs`` and ``--cluster``.
 
-Any other argument is one option or argument of its own, as typer has it.
+Any other argument is a single option or argument, as in typer.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ Values = dict[str, Any]
 def command(
     *examples: str, group: typer.Typer = app, name: str | None = None
 ) -> Callable[[Function], Function]:
-    """Register a function as the command of its name.
+    """Register a function as a command.
 
     Parameters
     ----------
     examples : str
-        Command lines that its help ends with, one to a line.
+        Lines of examples at the end of the help.
     group : typer.Typer
-        Where it belongs.
+        The group of the command.
     name : str, optional
-        Its name, where that is not the function's.
+        The command's name; the function's name by default.
     """
 
     def register(function: Function) -> Function:
-        # A ``\b`` line keeps the help formatter from filling the lines into a paragraph.
+        # A ``\b`` line keeps the help formatter from joining the lines into a paragraph.
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
         group.command(name, cls=SectionedCommand, epilog=epilog)(
             with_options(function, explain_input=group is not app)
@@ -61,9 +61,9 @@ def command(
 
 
 def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callable[..., Any]:
-    """``function`` with the options that its arguments' types stand for in their place.
+    """Replace each argument of ``function`` by the options that its type stands for.
 
-    ``explain_input`` lists all options on a model's input in its help.
+    With ``explain_input``, the help lists all options for a model's input.
     """
     groups: dict[str, _Group] = {}
     options: list[inspect.Parameter] = []
@@ -90,14 +90,14 @@ def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callab
 
 @dataclasses.dataclass(frozen=True)
 class _Group:
-    """The options that stand for one argument, and what makes its value of theirs."""
+    """The options that stand for one argument, and a function that builds its value from them."""
 
     options: Sequence[inspect.Parameter]
     make: Callable[[Values, ExitStack], Any]
 
 
 def _group_of(kind: Any, explain_input: bool) -> _Group | None:
-    """The options that a type stands for, or None if it is one option itself."""
+    """The options that a type stands for, or None if it is a single option."""
     section = None
     if get_origin(kind) is Annotated and get_args(kind)[1:] == (NOT_LISTED,):
         kind, section = get_args(kind)[0], NOT_LISTED
@@ -121,7 +121,7 @@ def _input_options_of(values: Values) -> InputOptions:
 
 
 def given_options(context: typer.Context, *kinds: type[Parameters]) -> dict[str, str]:
-    """The options of some parameter sets that the user has written, each with its field's name."""
+    """The options of these parameter sets that are on the command line, with their fields."""
     fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     given = {}
     for param in context.command.params:

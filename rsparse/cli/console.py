@@ -1,4 +1,4 @@
-"""What people see on stderr, and what scripts read on stdout."""
+"""Output: progress, summaries and tables on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def stderr(width: int | None = None) -> Console:
-    """A rich console on stderr, as wide as the terminal; plain text when it is piped."""
+    """A rich console on stderr, as wide as the terminal; plain text if stderr is piped."""
     from rich.console import Console
 
     piped = not sys.stderr.isatty()
@@ -33,7 +33,7 @@ def stderr(width: int | None = None) -> Console:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress bar on stderr while the block runs; without a terminal only what is said."""
+    """A progress bar on stderr while the block runs; without a terminal, only messages."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -56,7 +56,7 @@ def progress_bar() -> Iterator[Progress]:
         disable=not sys.stderr.isatty(),
     )
 
-    class Shown:
+    class RichProgress:
         def __init__(self) -> None:
             self.task: TaskID | None = None
 
@@ -77,13 +77,13 @@ def progress_bar() -> Iterator[Progress]:
             bars.console.print(sentence, markup=False)
 
     with bars:
-        yield Shown()
+        yield RichProgress()
 
 
 def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """``table`` with all of its columns whole: in several, where the terminal is too narrow.
+    """Print a table, split into several if the terminal is too narrow for all columns.
 
-    The first column is in each of them, and piped text has no width.
+    Each part repeats the first column. Piped text is not split.
     """
     limit = stderr().width if sys.stderr.isatty() else sys.maxsize
     widths = [
@@ -105,7 +105,7 @@ def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> None:
-    """A table on stderr; the first column is text, the others are numbers."""
+    """Print a table on stderr; the first column is text, the others are numbers."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -123,14 +123,14 @@ def table(
 
 
 def duration(seconds: float) -> str:
-    """About how long: ``40 s``, ``12 min``, ``2.5 h``."""
+    """An approximate duration: ``40 s``, ``12 min``, ``2.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Seconds since its creation."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -140,7 +140,7 @@ class Stopwatch:
 
 
 def summary(title: str, values: Mapping[str, str]) -> None:
-    """What was done, as name and value in two columns, on stderr."""
+    """Print names and values in two columns on stderr."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -153,7 +153,7 @@ def summary(title: str, values: Mapping[str, str]) -> None:
 
 
 def count(outcome: Outcome) -> str:
-    """How many images were done, and how many of them earlier, or failed."""
+    """The number of images done, of those from an earlier run, and of those that failed."""
     text = str(outcome.done + outcome.resumed)
     if outcome.resumed:
         text += f" ({outcome.resumed} from an earlier run)"
@@ -163,9 +163,9 @@ def count(outcome: Outcome) -> str:
 
 
 def finish(outcome: Outcome, as_json: bool, result: str | None = None) -> None:
-    """Report failed images, print the result, and exit with 1 if any failed.
+    """Report failed images, print the result, and exit with code 1 if any image failed.
 
-    The result is JSON where asked for, else ``result``, by default the artifact's path.
+    The result is JSON if requested, else ``result``, which defaults to the artifact's path.
     """
     for entry in outcome.failed:
         typer.echo(f"rsparse: skipped: {one_line(entry['error'])}", err=True)
@@ -174,8 +174,8 @@ def finish(outcome: Outcome, as_json: bool, result: str | None = None) -> None:
         raise typer.Exit(1)
 
 
-def tell_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
-    """Say on stderr which policy stands for the levels that an old dictionary holds."""
+def warn_of_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
+    """Warn on stderr that an old dictionary's levels are ignored, and name the policy to use."""
     used = {name for defense in defenses for name in defense.dictionaries}
     read = {name: path for name, path in dictionaries.items() if name in used}
     if not read:
@@ -187,5 +187,5 @@ def tell_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Def
 
 
 def to_json(value: Any) -> str:
-    """JSON for scripts, readable by people."""
+    """Indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)

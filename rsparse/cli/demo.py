@@ -14,18 +14,18 @@ from rsparse.cli.options import Jobs, Json, Overwrite, output_option
 
 @command("rsparse demo", "rsparse demo -o try/ --overwrite")
 def demo(
-    output: Annotated[Path, output_option("FOLDER", "Folder for everything that is made.")] = Path(
-        "demo"
-    ),
+    output: Annotated[
+        Path, output_option("FOLDER", "Folder for all artifacts; the default is demo/.")
+    ] = Path("demo"),
     jobs: Jobs = 0,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline on the embedded photographs and classifier.
 
-    Learns a dictionary, attacks photographs that the classifier has not seen, purifies them,
-    classifies them before and after, and draws what happened into one contact sheet. Needs the
-    extra `attack`.
+    The demo learns a dictionary, attacks photographs that the classifier has not seen, purifies
+    them, classifies them before and after, and draws the results on one contact sheet. It needs
+    the extra `attack`.
     """
     from rsparse.commands.demo import ATTACK, run_demo
 
@@ -33,8 +33,8 @@ def demo(
     with progress_bar() as progress:
         results = run_demo(output, jobs=jobs, overwrite=overwrite, progress=progress)
     table(
-        f"top-1 accuracy of the embedded classifier, attack {ATTACK}, {results['benign'].n} "
-        "photographs it has not seen",
+        f"Top-1 accuracy of the embedded classifier, attack {ATTACK}, {results['benign'].n} "
+        "photographs that it has not seen",
         ["photographs", "right", "accuracy", "95 % interval"],
         [
             [
@@ -47,7 +47,7 @@ def demo(
         ],
     )
     console = stderr()
-    console.print(f"time {watch}; everything is in {output}, look at:", markup=False)
+    console.print(f"time {watch}; all artifacts are in {output}, start with:", markup=False)
     sheet = output / "contact-sheet.png"
     for name in ("dict.png", "activations.png"):
         console.print(f"  {output / name}", markup=False)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, finish, progress_bar, tell_ignored_levels, to_json
+from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json, warn_of_ignored_levels
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.options import (
-    FOUND_LABELS,
+    DEFAULT_LABELS,
     Dictionaries,
     Json,
     Overwrite,
@@ -51,19 +51,22 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="IMAGES|PLAN",
-            help="Folders or images to judge; or a plan, a file ending in .toml with the same "
-            "options as keys.",
+            help="Folders or images to evaluate on; or a plan, a .toml file with the options' "
+            "names as keys.",
             show_default=False,
         ),
     ],
     model: Annotated[
         Path | None,
-        path_option("FILE", "The classifier to judge, an ONNX file.", "--model", "-m"),
+        path_option("FILE", "The classifier to defend, an ONNX file.", "--model", "-m"),
     ] = None,
     attacks: Annotated[
         _Texts,
         typer.Option(
-            "--attack", "-a", metavar="NAME:PARAMETER=VALUE,…", help="As for rsparse attack."
+            "--attack",
+            "-a",
+            metavar="NAME:PARAMETER=VALUE,…",
+            help="An attack to run, spelled as in rsparse attack; can be given several times.",
         ),
     ] = None,
     defenses: Annotated[
@@ -71,14 +74,15 @@ def evaluate(
         typer.Option(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
-            help="As for rsparse purify; none, the undefended model, is always among them.",
+            help="A defense to evaluate, spelled as in rsparse purify; can be given several times. "
+            "The undefended model, none, is always included.",
         ),
     ] = None,
     policies: PolicyNames = None,
     dictionaries: Dictionaries = None,
     labels: Annotated[
         Path | None,
-        labels_option(FOUND_LABELS),
+        labels_option(DEFAULT_LABELS),
     ] = None,
     scenarios: Annotated[
         _Texts,
@@ -86,19 +90,19 @@ def evaluate(
             "--scenario",
             metavar="NAME:model=FILE,…",
             show_default="gray-box",
-            help="What the attacker knows: gray-box, the model; transfer:model=FILE, another one; "
-            "black-box:model=FILE, the model before it was retrained as FILE; "
-            "extended-gray-box:model=FILE, the retrained one; "
-            "adversarial-training:model=FILE and adversarial-training-black-box:model=FILE, the "
-            "same of an adversarially trained one. preset=NAME is --preset of FILE.",
+            help="What the attacker knows. gray-box: the model. transfer:model=FILE: another "
+            "model. black-box:model=FILE: the model before it was retrained as FILE. "
+            "extended-gray-box:model=FILE: the retrained model. adversarial-training:model=FILE "
+            "and adversarial-training-black-box:model=FILE: the same for an adversarially trained "
+            "model. preset=NAME is the --preset of FILE.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("FOLDER", "Folder for the evaluation and everything that it is made from."),
+        output_option("FOLDER", "Folder for the evaluation, its attacked images and predictions."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")
+        bool, typer.Option("--dry-run", help="Print the plan and its estimated time, then stop.")
     ] = False,
     parameters: EvaluateParameters,
     input_options: InputOptions,
@@ -106,11 +110,11 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Judge defenses: every attack behind every defense, with intervals, tests and checks.
+    """Evaluate defenses: every attack against every defense, with intervals, tests and checks.
 
-    Attacks the images, cleans them by each defense, classifies them, and compares. What is in the
-    output already is not done again, so an interrupted run goes on, and an added defense reuses
-    the attacks.
+    This command attacks the images, cleans them with each defense, classifies them and compares
+    the results. It reuses what the output folder already holds, so an interrupted run continues,
+    and a new defense reuses the attacked images.
     """
     given = {
         "--model": model,
@@ -125,7 +129,7 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
-    tell_ignored_levels(plan.dictionaries, plan.defenses)
+    warn_of_ignored_levels(plan.dictionaries, plan.defenses)
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
@@ -162,7 +166,9 @@ def _plan_from_file(
     ]
     given_options += [f"--{name}" for name in input_options.options()]
     if given_options:
-        raise InputError(f"{given_options[0]} belongs into the plan {path}")
+        raise InputError(
+            f"{given_options[0]} and a plan cannot be used together; set it in the plan {path}"
+        )
     return read_plan(path, output)
 
 
@@ -182,9 +188,9 @@ def _plan_from_options(
         return list(given[name] or [])
 
     if given["--model"] is None:
-        raise InputError("name the classifier with --model, or give a plan (.toml)")
+        raise InputError("--model is missing; name the classifier, or give a plan (.toml)")
     if output is None:
-        raise InputError("name the output folder with -o")
+        raise InputError("--output (-o) is missing; name the output folder")
     return Plan(
         images=tuple(images),
         labels=given["--labels"],

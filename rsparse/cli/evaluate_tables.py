@@ -1,4 +1,4 @@
-"""What ``rsparse evaluate`` tells people: the plan with its cost, and the tables."""
+"""The plan with its cost, and the tables of results, that ``rsparse evaluate`` prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(plan: Plan, cost: EvaluationCost) -> None:
-    """What will be judged, and how long it takes."""
+    """Print what will be evaluated and the estimated time."""
     attacked = cost.attacks * cost.threats
     columns = f"clean and {attacked} attacked"
     if cost.threats > 1:
@@ -43,34 +43,34 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
 
 
 def _which(only_correct: bool) -> str:
-    return "those the model gets right" if only_correct else "right or wrong before the attack"
+    return "those that the model gets right" if only_correct else "right or wrong before the attack"
 
 
 def print_judged_again(trials: Mapping[str, int]) -> None:
-    """How many trials lay there that another method had made, by that method."""
+    """Print how many existing trials were made by another method and were judged again."""
     for method, number in trials.items():
         plural = "trial was" if number == 1 else "trials were"
         stderr().print(f"{number} {plural} judged again: made by {method}", markup=False)
 
 
-def print_results(found: Evaluation, watch: Stopwatch) -> None:
-    """A table for each threat, and what the checks say."""
+def print_results(evaluation: Evaluation, watch: Stopwatch) -> None:
+    """Print a table for each threat, and the results of the checks."""
     from rsparse.evaluation.checks import counted, failures
     from rsparse.evaluation.statistics import threats
 
-    for threat in threats(found):
-        _print_table(found, threat)
-    counts = counted(found.checks)
+    for threat in threats(evaluation):
+        _print_table(evaluation, threat)
+    counts = counted(evaluation.checks)
     console = stderr()
-    for check in failures(found.checks):
+    for check in failures(evaluation.checks):
         place = " · ".join(part for part in (check.scenario, check.defense) if part)
         console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
-    told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-    console.print(f"checks: {told} (checks.csv); time {watch}", markup=False)
+    text = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    console.print(f"checks: {text} (checks.csv); time {watch}", markup=False)
 
 
-def _print_table(found: Evaluation, threat: ThreatKey) -> None:
-    """Top-1 in percent: rows are defenses, columns attacks."""
+def _print_table(evaluation: Evaluation, threat: ThreatKey) -> None:
+    """Print top-1 accuracy in percent; rows are defenses, columns are attacks."""
     from rsparse.evaluation.estimates import percent
     from rsparse.evaluation.statistics import (
         accuracy,
@@ -83,21 +83,21 @@ def _print_table(found: Evaluation, threat: ThreatKey) -> None:
     )
 
     scenario, source, judged = threat
-    columns = one_of_each_attack(attacked_columns(found, threat=threat))
-    clean = clean_column(found, judged)
+    columns = one_of_each_attack(attacked_columns(evaluation, threat=threat))
+    clean = clean_column(evaluation, judged)
     rows = []
-    for defense in found.defenses:
-        values = [mean_attacked(found, defense, columns)]
-        values.append(share(worst_case(found, defense, columns)).value)
-        values += [accuracy(found, c, defense).value for c in (clean, *columns)]
+    for defense in evaluation.defenses:
+        values = [mean_attacked(evaluation, defense, columns)]
+        values.append(share(worst_case(evaluation, defense, columns)).value)
+        values += [accuracy(evaluation, c, defense).value for c in (clean, *columns)]
         rows.append([defense.text, *(percent(value, 0) for value in values)])
     heads = [
         f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
         for column in columns
     ]
     wide_table(
-        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(found.names)} "
-        f"images, {_which(found.only_correct)}",
+        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(evaluation.names)} "
+        f"images, {_which(evaluation.only_correct)}",
         ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
         rows,
     )

@@ -29,31 +29,31 @@ def fetch(
         typer.Argument(
             metavar="MODEL",
             show_default=False,
-            help="A classifier of timm by its name, architecture.tag; the examples below are the "
-            "paper's.",
+            help="The timm name of a classifier, architecture.tag; the examples below include the "
+            "paper's classifiers.",
         ),
     ],
-    output: Annotated[Path, output_option("FILE", "The classifier (ONNX).")],
+    output: Annotated[Path, output_option("FILE", "File for the classifier (ONNX).")],
     parameters: FetchParameters,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Get a classifier by its name, as an ONNX file that the other commands take as it is.
+    """Get a classifier by name and save it as an ONNX file that the other commands can read.
 
-    The network is built by timm and its weights come from the Hugging Face hub: from its cache
-    (HF_HOME), or downloaded, and either way checked by their SHA-256. The file says how it wants
-    its input and, for ImageNet, what the classes are called. It is written once onnxruntime gives
-    the same logits for it as torch. Needs the extra `models`.
+    timm builds the network. Its weights come from the Hugging Face hub or its cache (HF_HOME) and
+    are checked against their SHA-256. The file describes the input that the network expects and,
+    for ImageNet, names the classes. It is written only if onnxruntime gives the same logits as
+    torch. This command needs the extra `models`.
     """
     from rsparse.commands.fetch import fetch_model
 
     watch = Stopwatch()
     fetched = fetch_model(model, output, parameters, overwrite=overwrite)
-    summary("fetched", {**_told(fetched, parameters), "time": str(watch)})
+    summary("fetched", {**_summary_values(fetched, parameters), "time": str(watch)})
     typer.echo(to_json(_as_json(fetched)) if as_json else str(output))
 
 
-def _told(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
+def _summary_values(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
     model, weights = fetched.model, fetched.weights
     if weights is None:
         origin = {"weights": f"random, seed {parameters.seed}"}
@@ -61,8 +61,8 @@ def _told(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
         place = "downloaded" if weights.downloaded else "from the cache"
         origin = {
             "weights": f"{model.repository}, {place}",
-            "SHA-256": f"{weights.sha256[:16]}…, as the hub tells",
-            "licence": model.license or "not told",
+            "SHA-256": f"{weights.sha256[:16]}…, as the hub gives it",
+            "licence": model.license or "unknown",
         }
     height, width = model.spec.size
     return {
@@ -71,7 +71,7 @@ def _told(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
         "input": f"{height}×{width}",
         "mean, std": f"{_three(model.spec.mean)}; {_three(model.spec.std)}",
         "classes": f"{model.n_classes}, {'named' if model.spec.labels else 'without names'}",
-        "parity": f"torch's logits to {fetched.difference:.1g}, over a range of "
+        "parity": f"torch's logits within {fetched.difference:.1g}, over a range of "
         f"{fetched.spread:.2g}",
     }
 

@@ -1,4 +1,4 @@
-"""Options that are made from declarations: of parameter sets, and of a model's input."""
+"""Options generated from the declarations of parameter sets and of a model's input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramete
 
 
 def field_option(field: dataclasses.Field[Any], section: str | None) -> inspect.Parameter:
-    """The option of a parameter set's field; ``section`` is the set's title in help."""
+    """The option for a field of a parameter set; ``section`` is its default title in the help."""
     rules, kind = field.metadata, field_type(field)
     section = section if section == NOT_LISTED else rules["section"] or section
     dashed = field.name.replace("_", "-")
@@ -51,7 +51,7 @@ def field_option(field: dataclasses.Field[Any], section: str | None) -> inspect.
 
 
 def _words(field: dataclasses.Field[Any]) -> list[str]:
-    """The words that a field takes."""
+    """The words that a field accepts, such as its choices."""
     none = field.metadata["none"]
     return [*(field.metadata["choices"] or ()), *([none] if none != "none" else [])]
 
@@ -64,7 +64,7 @@ def _metavar(field: dataclasses.Field[Any], kind: type) -> str:
 
 
 def _reader(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
-    """What turns a word into the field's type; its range is checked by the parameter set."""
+    """A function that converts text to the field's type; the parameter set checks the range."""
     none = field.metadata["none"]
 
     def read(word: Any) -> Any:
@@ -73,14 +73,14 @@ def _reader(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
         try:
             return kind(word)
         except ValueError:
-            called = field.name.replace("_", "-")
-            raise InputError(f"{called}: expected {describe(field)}, got {word!r}") from None
+            name = field.name.replace("_", "-")
+            raise InputError(f"{name}: expected {describe(field)}, got {word!r}") from None
 
     return read
 
 
 def completed(words: Sequence[str]) -> Callable[[str], list[str]]:
-    """What a shell offers for the value of an option."""
+    """A function that completes an option's value in the shell."""
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]
@@ -89,17 +89,16 @@ def completed(words: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def input_options(explained: bool) -> list[inspect.Parameter]:
-    """The options on a model's input.
+    """The options for a model's input.
 
-    Where they are not ``explained``, the help lists ``--preset`` alone and says where the others
-    are.
+    If they are not ``explained``, the help lists only ``--preset``, which names the others.
     """
     others = [f"--{name}" for name in INPUT_OPTIONS if name != "preset"]
-    preset = f"How the model wants its input, by convention: {', '.join(PRESETS)}."
+    preset = f"The convention for the model's input: {', '.join(PRESETS)}."
     if not explained:
         preset += (
-            f" Not needed for a tagged model. What a preset does not fit is set by "
-            f"{', '.join(others[:-1])} and {others[-1]}: see 'rsparse model tag --help'."
+            " A tagged model does not need it. For other conventions there are "
+            f"{', '.join(others[:-1])} and {others[-1]}; see 'rsparse model tag --help'."
         )
     made = [_input_option("preset", preset, "NAME", _PANEL, list(PRESETS))]
     section = _PANEL if explained else NOT_LISTED

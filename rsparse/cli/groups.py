@@ -1,4 +1,4 @@
-"""Groups of commands that start fast: what a call does not need is not imported."""
+"""Groups of commands that start fast, because they import only what a call needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rsparse.cli.usage import unknown_command
 
 
 class QuickGroup(TyperGroup):
-    """A group of commands that does not import pydantic to print a help text."""
+    """A group of commands that prints its help without importing pydantic."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read what stands before the command.
+        """Parse the options before the command.
 
-        typer's own switches default to None, and to check that it would import pydantic, which
-        takes as long as everything else in a ``--help``; False needs no check.
+        typer's own switches default to None. To check a None, typer would import pydantic, which
+        takes as long as the rest of ``--help``; False needs no check.
         """
         for option in self.get_params(ctx):
             if getattr(option, "is_flag", False) and option.default is None:
@@ -30,7 +30,7 @@ class QuickGroup(TyperGroup):
         Raises
         ------
         InputError
-            If there is none of that name; the nearest one is named.
+            If no command has that name; the message suggests the nearest one.
         """
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
             raise unknown_command(args[0], self.list_commands(ctx))
@@ -38,12 +38,12 @@ class QuickGroup(TyperGroup):
 
 
 class LazyGroup(QuickGroup):
-    """A group whose commands are each made when they are asked for.
+    """A group that makes each command when it is first needed.
 
     Attributes
     ----------
     LINES : mapping of str to str
-        Its commands, in the order of the help, each with the line that stands beside it there.
+        The commands in the order of the help, each with its line of help.
     """
 
     LINES: ClassVar[Mapping[str, str]] = {}
@@ -51,24 +51,24 @@ class LazyGroup(QuickGroup):
     def __init__(self, *, commands: Any = None, **settings: Any) -> None:
         super().__init__(commands=commands, **settings)
         self.made = self.commands
-        self.commands: Any = Promised(self.LINES, self.make)
+        self.commands: Any = LazyMapping(self.LINES, self.make)
 
     def make(self, name: str) -> Any:
-        """The command of one of those names."""
+        """Make the command with one of these names."""
         raise NotImplementedError
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """The names, in the order of the help."""
+        """The names in the order of the help."""
         return list(self.LINES)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the help's list of commands, without making them."""
+        """Write the list of commands in the help without making them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.LINES.items()))
 
 
-class Promised(Mapping[str, Any]):
-    """Values by name, each made when it is asked for."""
+class LazyMapping(Mapping[str, Any]):
+    """Values by name, each made when it is looked up."""
 
     def __init__(self, names: Mapping[str, Any], make: Callable[[str], Any]) -> None:
         self._names, self._make = names, make

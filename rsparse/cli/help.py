@@ -1,4 +1,4 @@
-"""A command whose help has a section for each kind of option."""
+"""A command whose help lists its options in sections."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typer.core import TyperCommand
 from rsparse.cli.usage import refuse_old_values
 from rsparse.options.fields import COMMON
 
-_WIDEST = 30  # of what stands before the texts; wider entries have a line of their own
+_WIDEST = 30  # columns for the names of options; a longer name has a line of its own
 
-NOT_LISTED = "not listed"  # options that another one's help text speaks of
+NOT_LISTED = "not listed"  # options that the help of another option names
 
 
 class SectionedCommand(TyperCommand):
     """A command that lists its options under the titles in their ``rich_help_panel``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; values that an option no longer has are refused by name."""
+        """Parse the command line; refuse old values of options by naming the new ones."""
         if not ctx.resilient_parsing:
             refuse_old_values(ctx, args)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, the command's own options, those of each title, the common ones."""
+        """Write the arguments, the untitled options, those of each section, the common ones."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         common: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
@@ -48,7 +48,7 @@ class SectionedCommand(TyperCommand):
 
 
 def write_rows(formatter: Any, rows: Sequence[tuple[str, str]]) -> None:
-    """Write options and their texts side by side, without a break in the name of an option."""
+    """Write options and their help side by side; never break the name of an option."""
     indent = " " * formatter.current_indent
     column = min(max(len(name) for name, _ in rows), _WIDEST) + 2
     wrapper = textwrap.TextWrapper(

@@ -24,7 +24,7 @@ def learn_dict(
     output: Annotated[Path, output_option("FILE", "Dictionary file to write (HDF5).")],
     preview: Annotated[
         Path | None,
-        path_option("PNG", "Also draw the atoms into this file."),
+        path_option("PNG", "Also draw the atoms to this file."),
     ] = None,
     parameters: LearnParameters,
     workers: Workers,
@@ -33,9 +33,9 @@ def learn_dict(
 ) -> None:
     """Learn a dictionary from benign images.
 
-    Images are smoothed by non-local means; random patches are standardised image by image and
-    handed to online dictionary learning; dead and near-duplicate atoms are replaced. Memory does
-    not grow with the folder.
+    Each image is smoothed by non-local means. Random patches are standardised image by image and
+    passed to online dictionary learning, which replaces unused and near-duplicate atoms. Memory
+    use does not depend on the number of images.
     """
     from rsparse.commands.learn_dict import learn_dict as learn
 

@@ -23,17 +23,18 @@ def localize(
     output: Annotated[Path, output_option("FOLDER", "Folder for the masks.")],
     overlay: Annotated[
         Path | None,
-        path_option("FOLDER", "Also write pictures with the outline drawn into this folder."),
+        path_option("FOLDER", "Also write pictures with the region's outline to this folder."),
     ] = None,
     parameters: LocalizeParameters,
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Find the object region of images by the gradients of their grey levels.
+    """Find the object region of each image from the gradients of its grey levels.
 
-    Writes one-channel PNG masks, white on the object, of the images' sizes and names, with a
-    manifest that also tells the region's share of each image and whether anything was found.
+    The result is a folder of one-channel PNG masks, white on the object, with the sizes and names
+    of the images. The manifest also records the region's share of each image and whether an
+    object was found.
     """
     from rsparse.commands.localize import localize_images
 

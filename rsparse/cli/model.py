@@ -16,7 +16,7 @@ from rsparse.models.spec import InputOptions
 
 group = typer.Typer(
     cls=QuickGroup,
-    help="See what an ONNX classifier wants as input, and write it into the file.",
+    help="Show the input that an ONNX classifier expects, or write it into a copy of the file.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -34,10 +34,10 @@ ModelFile = Annotated[
     group=group,
 )
 def show(model: ModelFile, input_options: InputOptions, as_json: Json = False) -> None:
-    """Print what rsparse will do with a model, each value with its source.
+    """Print how rsparse prepares a model's input, with the source of each value.
 
-    Sources in the order of their strength: options, a preset, a sidecar m.onnx.json, metadata in
-    the file, what the graph fixes, defaults.
+    The sources, highest precedence first: options, a preset, a sidecar m.onnx.json, metadata in
+    the file, the graph, defaults.
     """
     from rsparse.commands.model import describe_model
 
@@ -59,10 +59,9 @@ def _print_description(description: dict[str, Any]) -> None:
     sheet = Table(box=box.SIMPLE_HEAD, title=escape(description["file"]), title_justify="left")
     for column in ("input", "value", "source"):
         sheet.add_column(column)
-    for name, known in description["input"].items():
-        sheet.add_row(
-            name.replace("_", " "), escape(_spelled(name, known["value"])), known["source"]
-        )
+    for name, entry in description["input"].items():
+        value = escape(_value_text(name, entry["value"]))
+        sheet.add_row(name.replace("_", " "), value, entry["source"])
     sheet.add_section()
     sheet.add_row("classes", str(description["classes"] or "–"), "")
     for name, value in description["graph"].items():
@@ -71,7 +70,7 @@ def _print_description(description: dict[str, Any]) -> None:
     Console(highlight=False).print(sheet)
 
 
-def _spelled(name: str, value: Any) -> str:
+def _value_text(name: str, value: Any) -> str:
     if value is None:
         return "–"
     if name == "size":
@@ -91,14 +90,14 @@ def _spelled(name: str, value: Any) -> str:
 )
 def tag(
     model: ModelFile,
-    output: Annotated[Path, output_option("FILE", "The tagged copy (ONNX).")],
+    output: Annotated[Path, output_option("FILE", "File for the tagged copy (ONNX).")],
     input_options: InputOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write a copy of a model that says how it wants its input.
+    """Write a copy of a model that describes its own input.
 
-    Later commands then need no options. The graph and its weights stay as they are.
+    Later commands then need no options for it. The graph and its weights do not change.
     """
     from rsparse.commands.model import tag_model
 

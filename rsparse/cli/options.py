@@ -45,7 +45,7 @@ Jobs = Annotated[
         parser=_read_jobs,
         show_default=False,
         rich_help_panel=COMMON,
-        help="Processes; 0, the default, takes all cores where that pays.",
+        help="Number of processes; 0, the default, uses all cores where that is faster.",
     ),
 ]
 ClusterAddress = Annotated[
@@ -55,8 +55,8 @@ ClusterAddress = Annotated[
         metavar="ADDRESS",
         show_default=False,
         rich_help_panel=COMMON,
-        help="Work on a Dask cluster instead: its address, its scheduler file (.json), or local:N "
-        "for N processes here.",
+        help="Run on a Dask cluster: its address, its scheduler file (.json), or local:N for N "
+        "processes on this machine.",
     ),
 ]
 Dictionaries = Annotated[
@@ -66,8 +66,8 @@ Dictionaries = Annotated[
         "-d",
         metavar="[NAME=]FILE",
         show_default=False,
-        help="Dictionary that learn-dict wrote, for regionsparse and policies. Several are told "
-        "apart by names: --dict dct=other.h5 is the one of regionsparse:dictionary=dct.",
+        help="Dictionary from learn-dict, for regionsparse and policies. Give several by name: "
+        "regionsparse:dictionary=dct uses --dict dct=other.h5.",
     ),
 ]
 PolicyName = Annotated[
@@ -75,8 +75,8 @@ PolicyName = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         show_default=False,
-        help="How images are purified by the noise in each: the name of a policy, which rsparse "
-        "policy list tells, or its file (.toml). default where nothing else is asked for.",
+        help="Policy that chooses how to purify each image by its noise: a name from 'rsparse "
+        "policy list', or a file (.toml). The default is the policy default.",
     ),
 ]
 PolicyNames = Annotated[
@@ -85,14 +85,14 @@ PolicyNames = Annotated[
         "--policy",
         metavar="NAME|FILE",
         show_default=False,
-        help="A policy as a defense, by its name or its file (.toml); --defense policy:NAME is the "
-        "same, also in a chain (policy:NAME+jpeg).",
+        help="A policy as a defense: its name or its file (.toml). --defense policy:NAME is the "
+        "same and also works in a chain (policy:NAME+jpeg).",
     ),
 ]
 Overwrite = Annotated[
     bool,
     typer.Option(
-        "--overwrite", rich_help_panel=COMMON, help="Replace an output that exists already."
+        "--overwrite", rich_help_panel=COMMON, help="Replace an output that already exists."
     ),
 ]
 Json = Annotated[
@@ -103,22 +103,23 @@ Json = Annotated[
 ]
 
 
-def labels_option(otherwise: str) -> Any:
-    """The option ``--labels``, with where labels come from without it."""
+def labels_option(default: str) -> Any:
+    """The option ``--labels``; ``default`` describes where labels come from without it."""
     return typer.Option(
         metavar="FILE",
         show_default=False,
-        help=f"CSV file with the columns file and label (class index or name). {otherwise}".strip(),
+        help=f"CSV file with the columns file and label (class index or name). {default}".strip(),
     )
 
 
-FOUND_LABELS = (
-    "Without it, labels come from the images' manifest, or from subfolders named like classes."
+DEFAULT_LABELS = (
+    "By default, labels come from the manifest of the images or from subfolders named after "
+    "classes."
 )
 
 
 def output_option(metavar: str, help_text: str) -> Any:
-    """The option ``-o/--output`` with the command's own words; it takes a FILE or a FOLDER."""
+    """The option ``-o/--output`` with a command's own help; it takes a FILE or a FOLDER."""
     return typer.Option("--output", "-o", metavar=metavar, help=help_text, show_default=False)
 
 
@@ -133,17 +134,17 @@ def path_option(metavar: str, help_text: str, *names: str) -> Any:
 
 
 def choose_workers(jobs: int, cluster: str | None) -> Workers:
-    """The processes of this machine, or the cluster that is named.
+    """Processes on this machine, or a cluster.
 
     Raises
     ------
     InputError
-        If both are asked for, or no cluster is named so.
+        If both are given, or the address is not that of a cluster.
     """
     if cluster is None:
         return LocalWorkers(jobs)
     if jobs:
-        raise InputError("--jobs and --cluster exclude each other; give one of them")
+        raise InputError("--jobs and --cluster cannot be used together; give one of them")
     from rsparse.work.cluster import Cluster
 
     return Cluster(cluster)

@@ -18,7 +18,7 @@ from rsparse.errors import InputError
 
 group = typer.Typer(
     cls=QuickGroup,
-    help="See how images are cleaned by the noise in each.",
+    help="List and print policies. A policy chooses a defense for each image by its noise.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,7 +27,7 @@ app.add_typer(group, name="policy")
 
 @command("rsparse policy list", group=group, name="list")
 def list_policies(as_json: Json = False) -> None:
-    """List the built-in policies: what --policy takes by name."""
+    """List the built-in policies, which --policy accepts by name."""
     policies = [load_policy(name) for name in policy_names()]
     if as_json:
         typer.echo(to_json([{"name": policy.name, "about": policy.about} for policy in policies]))
@@ -47,24 +47,24 @@ def show(
         typer.Argument(
             metavar="NAME|FILE",
             show_default=False,
-            help="A built-in policy or a file (.toml); or a dictionary (.h5) of an earlier "
-            "rsparse, whose levels are shown as a policy.",
+            help="A built-in policy or a policy file (.toml); or a dictionary (.h5) of an earlier "
+            "rsparse, to print its levels as a policy.",
         ),
     ],
     as_toml: Annotated[
-        bool, typer.Option("--toml", help="Print it as a file that can be edited.")
+        bool, typer.Option("--toml", help="Print the policy as a TOML file that you can edit.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the rules of a policy: which images are cleaned, and by what.
+    """Print the rules of a policy: which images are cleaned, and with which defense.
 
-    An image is cleaned as the first rule says whose bounds are both above what it shows. Noise is
-    the deviation in the flattest parts of an image, in grey levels. The period of two tells how
-    surely that noise differs between even and odd pixels, as that of attacks does: about 1 where it
-    does not.
+    The first rule that fits an image applies: its noise and its period of two must be below the
+    bounds of the rule. Noise is the standard deviation in the flattest parts of the image, in grey
+    levels. The period of two measures how much that noise differs between even and odd pixels, as
+    it does in attacked images; it is about 1 if there is no difference.
     """
     if as_toml and as_json:
-        raise InputError("--toml and --json exclude each other; give one of them")
+        raise InputError("--toml and --json cannot be used together; give one of them")
     policy = _policy(name)
     if as_json:
         typer.echo(to_json(policy.as_json()))
@@ -85,7 +85,7 @@ def _policy(name: str) -> Policy:
 def _print_policy(policy: Policy) -> None:
     rules = policy.defense.rules
     has_period = any("period_below" in rule.bounds() for rule in rules)
-    columns = ["noise", *(["period of two"] if has_period else []), "what is done"]
+    columns = ["noise", *(["period of two"] if has_period else []), "defense"]
     rows = []
     for rule in rules:
         bounds = rule.bounds()

@@ -9,7 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from rsparse.cli.command import command, given_options
-from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, tell_ignored_levels
+from rsparse.cli.console import (
+    Stopwatch,
+    count,
+    finish,
+    progress_bar,
+    summary,
+    warn_of_ignored_levels,
+)
 from rsparse.cli.help import NOT_LISTED
 from rsparse.cli.options import (
     Dictionaries,
@@ -51,18 +58,19 @@ def purify(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help=f"What to clean by instead: {', '.join(DEFENSES)}; or a chain of them, one after "
-            "another (bilateral+jpeg:quality=40), also with policies (policy:default+jpeg). Their "
-            "parameters default to their authors'; those of regionsparse are the options below.",
+            help=f"Another defense: {', '.join(DEFENSES)}; or a chain of defenses, applied in "
+            "order (bilateral+jpeg:quality=40), which may include policies (policy:default+jpeg). "
+            "Parameters default to the values of their authors; the options below are those of "
+            "regionsparse.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("FOLDER", "Folder for the purified images; IMAGES-purified/ by default."),
+        output_option("FOLDER", "Folder for the purified images; the default is IMAGES-purified/."),
     ] = None,
     masks: Annotated[
         Path | None,
-        path_option("FOLDER", "Masks (white: object) to use instead of localization."),
+        path_option("FOLDER", "Folder of masks (white is object) to use instead of localization."),
     ] = None,
     run_parameters: PurifyRunParameters,
     parameters: PurifyParameters,
@@ -71,19 +79,19 @@ def purify(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Clean images by sparse coding, as strongly as the noise in each asks; or another defense.
+    """Clean images by sparse coding, according to the noise in each, or with another defense.
 
-    Reads any sizes and writes PNG of the same size and name, with a manifest. Patches are
-    z-scored, coded with at most K atoms of the dictionary by orthogonal matching pursuit, and
-    averaged where they overlap. A policy says by the noise in an image how it is coded, if at all.
-    With --sparsity K, as in the paper, the object region of every image is coded and the rest is
-    filtered bilaterally.
+    Images of any size give PNG files of the same size and name, with a manifest. Sparse coding
+    standardises patches, codes them with at most K atoms of the dictionary by orthogonal matching
+    pursuit, and averages them where they overlap. A policy chooses by the noise in an image how
+    to code it, if at all. With --sparsity K, as in the paper, the object region of every image is
+    coded, and a bilateral filter is applied to the rest.
     """
     given = given_options(context, PurifyParameters, LocalizeParameters)
     values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
     defense = _defense(spec, policy, given, values)
     files = named_files(dictionaries)
-    tell_ignored_levels(files, [defense])
+    warn_of_ignored_levels(files, [defense])
     from rsparse.commands.purify import purify_images
 
     watch = Stopwatch()
@@ -111,15 +119,16 @@ def purify(
 def _defense(
     spec: str | None, policy: str | None, given: dict[str, str], values: dict[str, Any]
 ) -> Defense:
-    """The one defense of this run: a spec's, RegionSparse with the plain options, or a policy.
+    """The defense of this run: from ``--defense``, RegionSparse with its options, or a policy.
 
     Raises
     ------
     InputError
-        If the spec or policy cannot be used, the spec gives several, or two ways are mixed.
+        If the spec or the policy is invalid, if the spec stands for several defenses, or if these
+        ways are mixed.
     """
     if spec is not None and policy is not None:
-        raise InputError("--policy and --defense exclude each other; give one of them")
+        raise InputError("--policy and --defense cannot be used together; give one of them")
     if given:
         _refuse_mixed(spec, policy, given)
         return RegionSparse(**values)
@@ -127,40 +136,40 @@ def _defense(
         return load_policy(policy or DEFAULT_POLICY).defense
     defenses = parse_defense(spec)
     if len(defenses) > 1:
-        raise InputError(f"--defense {spec!r}: gives {len(defenses)} defenses, one run takes one")
+        raise InputError(f"--defense {spec!r}: expected one defense, got {len(defenses)}")
     return defenses[0]
 
 
 def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -> None:
-    """Refuse options of RegionSparse beside another defense or policy, or without its sparsity."""
+    """Refuse options of RegionSparse with --defense or --policy, or without --sparsity."""
     option, field = next(iter(given.items()))
     if spec is not None:
         raise InputError(
-            f"{option} and --defense exclude each other; an option of regionsparse is written "
-            f"--defense regionsparse:{field.replace('_', '-')}=…"
+            f"{option} and --defense cannot be used together; for regionsparse write --defense "
+            f"regionsparse:{field.replace('_', '-')}=…"
         )
     copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
     if policy is not None:
         raise InputError(
-            f"{option} and --policy exclude each other; set it in the rules of a copy: {copy}"
+            f"{option} and --policy cannot be used together; set it in a copy of the policy: {copy}"
         )
     if "--sparsity" not in given:
         raise InputError(
-            f"{option} goes with --sparsity K, such as --sparsity {RegionSparse.sparsity}, or set "
-            f"it in a copy of a policy: {copy}"
+            f"{option} needs --sparsity K, such as --sparsity {RegionSparse.sparsity}; or set it in "
+            f"a copy of a policy: {copy}"
         )
 
 
 def default_output(images: list[Path], suffix: str) -> Path:
-    """``IMAGES-suffix`` beside the one input.
+    """``IMAGES-suffix``, next to the single input.
 
     Raises
     ------
     InputError
-        If there are several inputs, so that none can lend its name.
+        If there are several inputs.
     """
     if len(images) != 1:
-        raise InputError("several inputs: name the output with -o")
+        raise InputError("several inputs have no default output; name the output with -o")
     absolute = images[0].absolute()
     name = absolute.name if absolute.is_dir() else absolute.stem
     return (

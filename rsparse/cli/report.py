@@ -25,7 +25,7 @@ def report(
     evaluation: Annotated[
         Path,
         typer.Argument(
-            metavar="EVAL", help="A folder that rsparse evaluate has filled.", show_default=False
+            metavar="EVAL", help="Folder that rsparse evaluate wrote.", show_default=False
         ),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the report.")],
@@ -37,8 +37,8 @@ def report(
             "--format",
             metavar="FORMAT",
             show_default=False,
-            help="html (with the data as CSV), md, png or csv; may be given several times. "
-            "[default: html]",
+            help="Format of the report: html (with the data as CSV), md, png or csv; can be given "
+            "several times.  [default: html]",
         ),
     ] = None,
     dictionaries: Dictionaries = None,
@@ -49,7 +49,8 @@ def report(
             "-m",
             metavar="FILE",
             show_default=False,
-            help="The judged classifier; without it attention and activation are left out.",
+            help="The evaluated classifier; without it, the report has no attention maps and no "
+            "activations.",
         ),
     ] = None,
     judged: Annotated[
@@ -58,18 +59,18 @@ def report(
             "--verdict-defense",
             metavar="NAME",
             show_default=False,
-            help="The defense that the verdict is about, by its short name; the first "
-            "RegionSparse or policy of the plan by default.",
+            help="Short name of the defense that the verdict describes; the default is the first "
+            "RegionSparse or policy of the plan.",
         ),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write what an evaluation found: one page that opens anywhere, or tables and figures.
+    """Write the results of an evaluation as one self-contained page, or as tables and figures.
 
-    The page holds everything it shows and loads nothing: verdict, figures with their data,
-    pictures, checks and provenance. Cleaned pictures of RegionSparse, and of policies that hold
-    it, need its dictionary.
+    The page has a verdict, figures with their data, pictures, checks and provenance; it loads
+    nothing from elsewhere. To show images cleaned by RegionSparse, alone or in a policy, it needs
+    the dictionary.
     """
     from rsparse.commands.report import write_report
 

@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 def show(
     artifact: Annotated[
         Path,
-        folder_argument(
-            "ARTIFACT", "An HDF5 or CSV artifact, a folder of images, or a retrained model."
-        ),
+        folder_argument("ARTIFACT", "HDF5 or CSV artifact, folder of images, or retrained model."),
     ],
     as_json: Json = False,
 ) -> None:
-    """Print what made an artifact, from what, and how.
+    """Print how an artifact was made: command, options and inputs.
 
-    The record of its inputs is nested, so the tree goes back to the beginning.
+    A record contains the records of its inputs, so the tree shows the whole history.
     """
     from rsparse.commands.show import read_record
 
@@ -78,7 +76,7 @@ def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree
 
 
 def _method(record: dict[str, Any]) -> str:
-    """The version of the stage's method, where the record tells one."""
+    """The version of the stage's method, if the record has one."""
     return f" (method {record['method']})" if "method" in record else ""
 
 

@@ -15,10 +15,10 @@ from rsparse.cli.console import (
     progress_bar,
     summary,
     table,
-    tell_ignored_levels,
+    warn_of_ignored_levels,
 )
 from rsparse.cli.options import (
-    FOUND_LABELS,
+    DEFAULT_LABELS,
     Dictionaries,
     Images,
     Json,
@@ -62,9 +62,10 @@ def train(
             "--defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help="How images are purified for --train-on purified and both, as in purify but at "
-            "the model's input size; several make a version each. Name a sparsity of regionsparse: "
-            "most policies leave clean images as they are.",
+            help="Defense for --train-on purified and both, spelled as in rsparse purify and "
+            "applied at the model's input size; each one given makes a purified version of the "
+            "images. Use regionsparse with a sparsity, since most policies do not change clean "
+            "images.",
         ),
     ] = None,
     adversarial_defenses: Annotated[
@@ -73,10 +74,9 @@ def train(
             "--adversarial-defense",
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
-            help="What adversarial images are shown behind, for --train-on adversarial and both: "
-            "they are attacked on the weights as they change and then purified, as they will be "
-            "where the classifier stands behind a defense. Several make a version each; none shows "
-            "them as they are, which is the default.",
+            help="Defense that purifies the adversarial images of --train-on adversarial and both, "
+            "as in deployment behind a defense; each one given makes a version of the images. The "
+            "default, none, does not purify them.",
         ),
     ] = None,
     policies: PolicyNames = None,
@@ -87,8 +87,8 @@ def train(
             "--purified-images",
             metavar="FOLDER",
             show_default=False,
-            help="Purified versions of the images that are there already, joined by name: what "
-            "purify wrote, of clean or of attacked images.",
+            help="Folder of already purified versions of the images, clean or attacked, as rsparse "
+            "purify wrote it; matched by name.",
         ),
     ] = None,
     cache: Annotated[
@@ -97,17 +97,17 @@ def train(
             "--purified-cache",
             metavar="FOLDER",
             show_default=False,
-            help="Where the purified images stay, for other trainings; without it they go when "
-            "the training is done.",
+            help="Folder that keeps the purified images for other trainings; without it, they are "
+            "removed after the training.",
         ),
     ] = None,
     labels: Annotated[
         Path | None,
-        labels_option(FOUND_LABELS),
+        labels_option(DEFAULT_LABELS),
     ] = None,
     plot: Annotated[
         Path | None,
-        path_option("PNG", "Also draw loss and accuracy by epoch into this file."),
+        path_option("PNG", "Also draw loss and accuracy by epoch to this file."),
     ] = None,
     parameters: TrainParameters,
     input_options: InputOptions,
@@ -117,16 +117,16 @@ def train(
 ) -> None:
     """Retrain a classifier on clean, purified or adversarial images.
 
-    What comes out is the same graph with other weights, checked by onnxruntime, which every
-    other command reads. The weights with the lowest validation loss are kept; clean and other
-    images count in it as they do in training. --original-share averages them with those that the
-    classifier had before. An interrupted training goes on where it stopped; the same images and
-    seed give the same file on a CPU, for any number of --jobs.
+    The result is the same graph with new weights, checked with onnxruntime; every other command
+    can read it. The weights with the lowest validation loss are kept; the validation loss weighs
+    clean and other images as the training does. --original-share averages the new weights with
+    the original ones. An interrupted training continues where it stopped. On a CPU, the same
+    images and seed give the same file for any number of --jobs.
     """
-    chosen = parse_defenses(defenses or [], policies or [])
-    behind = parse_defenses(adversarial_defenses or [])
+    purifying = parse_defenses(defenses or [], policies or [])
+    adversarial = parse_defenses(adversarial_defenses or [])
     files = named_files(dictionaries)
-    tell_ignored_levels(files, (*chosen, *behind))
+    warn_of_ignored_levels(files, (*purifying, *adversarial))
     from rsparse.commands.train.retraining import train_on
 
     watch = Stopwatch()
@@ -137,9 +137,9 @@ def train(
             output,
             parameters,
             input_options,
-            defenses=chosen,
+            defenses=purifying,
             dictionaries=files,
-            adversarial_defenses=behind,
+            adversarial_defenses=adversarial,
             purified=purified or [],
             cache=cache,
             labels=labels,
@@ -157,14 +157,14 @@ def _report(outcome: TrainOutcome, parameters: TrainParameters, watch: Stopwatch
     if outcome.resumed_epochs:
         epochs += f" ({max(outcome.resumed_epochs - 1, 0)} in an earlier run)"
     best, score = outcome.best_epoch, parameters.score
-    kept = f"epoch {best}" if best else "the weights as they were: no epoch was better"
+    kept = f"epoch {best}" if best else "the original weights: no epoch was better"
     if best and parameters.original_share:
-        kept += f", averaged with the original by {100 * parameters.original_share:g} %"
+        kept += f", averaged with {100 * parameters.original_share:g} % of the original"
     summary(
         "retrained",
         {
             "images": count(outcome),
-            "to train on, to validate on": f"{outcome.shown}, {outcome.held_out}",
+            "training, validation": f"{outcome.shown}, {outcome.held_out}",
             "targets": outcome.label_origin,
             "layers": str(outcome.layers),
             "epochs": epochs,

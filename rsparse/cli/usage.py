@@ -1,4 +1,4 @@
-"""What typer refuses, said as everything else is: one line that names what would work."""
+"""typer's usage errors in the style of all others: one line that names what would work."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import nearest
 
 UsageError: Any = typer.BadParameter.__base__
-"""What typer raises where a command line cannot be read; typer has no public name for it."""
+"""The exception that typer raises for an invalid command line; it has no public name there."""
 
 
 def is_help(error: Exception) -> bool:
-    """Whether nothing is wrong: a group without a command prints its help."""
+    """Whether the error is only a group without a command, which prints its help."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def usage_line(error: Any) -> str:
-    """The message for a ``UsageError``, without ``rsparse: error:``."""
+    """The message of a ``UsageError``, without ``rsparse: error:``."""
     kind, context = type(error).__name__, error.ctx
     if kind == "NoSuchOption":
         return _unknown_option(error.option_name, context)
@@ -40,7 +40,7 @@ def usage_line(error: Any) -> str:
 
 
 def unknown_command(name: str, known: Iterable[str]) -> InputError:
-    """The refusal of a command that there is not; the nearest one is named."""
+    """The error for an unknown command; it suggests the nearest known one."""
     names = list(known)
     guess = nearest(name, names)
     hint = f"did you mean {guess}?" if guess else f"known: {', '.join(names)}"
@@ -48,12 +48,12 @@ def unknown_command(name: str, known: Iterable[str]) -> InputError:
 
 
 def refuse_old_values(context: Any, arguments: Sequence[str]) -> None:
-    """Refuse a value that an option no longer has.
+    """Refuse a value that an option no longer accepts.
 
     Raises
     ------
     InputError
-        It says what to write instead.
+        If there is such a value; the message names the new spelling.
     """
     for place, argument in enumerate(arguments):
         if argument == "--":
@@ -68,7 +68,7 @@ def refuse_old_values(context: Any, arguments: Sequence[str]) -> None:
 
 
 def _command_of(context: Any) -> str:
-    """The command's name without that of the program, such as ``model tag``."""
+    """The command's name without the program's, such as ``model tag``."""
     return str(context.command_path).partition(" ")[2]
 
 
@@ -92,7 +92,7 @@ def _unknown_option(name: str, context: Any) -> str:
 
 
 def _described(param: Any) -> str:
-    """What is missing, by its names: ``--output (-o)``, ``IMAGES``."""
+    """The names of a missing parameter: ``--output (-o)``, ``IMAGES``."""
     if param.param_type_name != "option":
         return str(param.metavar or param.name.upper())
     first, *others = sorted(param.opts, key=len, reverse=True)

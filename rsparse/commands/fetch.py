@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.models.input_sources import METADATA_KEY
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import read_onnx
 from rsparse.models.onnx.session import Session
 from rsparse.models.parity import difference_of, disagreement, probe_images
-from rsparse.models.spec import METADATA_KEY
 from rsparse.models.zoo.export import export_onnx, torch_logits
 from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, fetch_weights
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model

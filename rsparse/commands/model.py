@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.models.input_sources import METADATA_KEY, known_of_input, resolve_input_spec
 from rsparse.models.onnx.cam_head import find_cam_head
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import activation_layers, without_softmax
-from rsparse.models.spec import (
-    INPUT_FIELDS,
-    METADATA_KEY,
-    InputOptions,
-    InputSpec,
-    known_of_input,
-    resolve_input_spec,
-)
+from rsparse.models.spec import INPUT_FIELDS, InputOptions, InputSpec
 from rsparse.store.files import refuse_existing, write_atomic
 
 

@@ -1,7 +1,7 @@
-"""The fields of a classifier's input: each one's check, its spelling as text, its help.
+"""The fields of a classifier's input: how each is checked and parsed, and its help.
 
-``InputSpec`` (``models/spec.py``) declares each field once, with ``input_field``. The JSON of a
-sidecar or of a file's metadata, the command line, plan.toml and the specs of scenarios follow.
+``InputSpec`` (``models/spec.py``) declares each field once, with ``input_field``. The JSON of
+sidecars and metadata, the command line, plan.toml and the specs of scenarios all follow it.
 """
 
 from __future__ import annotations
@@ -30,71 +30,71 @@ def input_field(
     option: str = "",
     metavar: str,
 ) -> Any:
-    """A field of a dataclass, with all that is said of it anywhere.
+    """A dataclass field with its checks, its parser and its help.
 
     Parameters
     ----------
     default, help
-        As of any field, and its help text.
+        The default value and the help text.
     check : callable
-        Gives a value in its proper type, or raises an ``InputError`` without the field's name.
+        Converts a value to its proper type, or raises an ``InputError`` without the field's name.
     parse : callable
-        Gives the value of a text, whose paths are relative to a folder. It need not be in range.
+        Parses a text, in which paths are relative to a folder; it need not check the range.
     option : str
-        What it is called where a user sets it, if not by its name: an option, a plan's key.
+        The name of the option and of the plan's key, if it differs from the field's name.
     metavar : str
-        What stands for its value in help.
+        The placeholder of the value in the help.
     """
     metadata = {"help": help, "check": check, "parse": parse, "option": option, "metavar": metavar}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def option_of(field: dataclasses.Field[Any]) -> str:
-    """What a field is called where a user sets it, without dashes in front: ``class-names``."""
+    """The name of a field's option, without leading dashes: ``class-names``."""
     return field.metadata["option"] or field.name.replace("_", "-")
 
 
-def checked(field: dataclasses.Field[Any], value: Any, called: str = "") -> Any:
+def checked(field: dataclasses.Field[Any], value: Any, label: str = "") -> Any:
     """A value of a field in its proper type.
 
     Raises
     ------
     InputError
-        If it is of another type or out of range. The field is called by its name, or as told.
+        If it has the wrong type or is out of range. The message names ``label`` or else the field.
     """
     if value is None and field.default is None:
         return None
     try:
         return field.metadata["check"](value)
     except InputError as error:
-        raise InputError(f"{called or field.name}: {error}") from None
+        raise InputError(f"{label or field.name}: {error}") from None
 
 
 def read_value(field: dataclasses.Field[Any], value: Any, folder: Path = Path()) -> Any:
-    """A value of a field as it is written on a command line, in a spec or in a plan.
+    """Parse a value of a field from the command line, a spec or a plan.
 
     Parameters
     ----------
     field : dataclasses.Field
-        One of ``InputSpec``.
+        A field of ``InputSpec``.
     value : str, int, float or list
         A text, or a value of TOML.
     folder : Path
-        Where the paths in it start.
+        The base of relative paths in the value.
 
     Raises
     ------
     InputError
-        If it cannot be read or is out of range; the field is called by its option.
+        If the value is invalid or out of range; the message names the option.
     """
-    called = option_of(field)
+    option = option_of(field)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(value, str) or is_number:
         try:
             value = field.metadata["parse"](str(value), folder)
         except InputError as error:
-            raise InputError(f"{called}: {error}") from None
-    return checked(field, value, called)
+            raise InputError(f"{option}: {error}") from None
+    return checked(field, value, option)
 
 
 def checked_fields(
@@ -108,53 +108,53 @@ def parse_size(text: str, _: Path = Path()) -> list[int]:
     """``"299"`` as a square, ``"224x320"`` as height and width."""
     sides = text.lower().replace("×", "x").split("x")
     if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
-        raise _refused("a side such as 299 or height x width such as 224x320", text)
+        raise _unexpected("a side such as 299 or height x width such as 224x320", text)
     return [int(sides[0]), int(sides[-1])]
 
 
 def parse_triple(text: str, _: Path = Path()) -> list[float]:
     """``"0.5"`` for all three channels, or ``"0.485,0.456,0.406"``."""
-    expected = "a number or three with commas between"
+    expected = "a number, or three separated by commas"
     numbers = [parse_number(part, text=text, expected=expected) for part in text.split(",")]
     if len(numbers) not in (1, 3):
-        raise _refused(expected, text)
+        raise _unexpected(expected, text)
     return numbers if len(numbers) == 3 else numbers * 3
 
 
 def parse_number(
     word: str, _: Path = Path(), *, text: str = "", expected: str = "a number above 0"
 ) -> float:
-    """A number; what is refused is ``text``, of which the word may be a part."""
+    """A number. The error quotes ``text``, which may contain more than the word."""
     try:
         return float(word)
     except ValueError:
-        raise _refused(expected, text or word) from None
+        raise _unexpected(expected, text or word) from None
 
 
 def parse_offset(text: str, _: Path = Path()) -> int:
     """A whole number."""
     if not text.strip().isdecimal():
-        raise _refused("a whole number of 0 or more", text)
+        raise _unexpected("a whole number of 0 or more", text)
     return int(text)
 
 
 def parse_channels(text: str, _: Path = Path()) -> str:
-    """The order of the channels, whatever its capitals."""
+    """The order of the channels, in any case."""
     return text.lower()
 
 
 def parse_layout(text: str, _: Path = Path()) -> str:
-    """The order of the axes, whatever its capitals."""
+    """The order of the axes, in any case."""
     return text.upper()
 
 
 def parse_class_names(text: str, folder: Path = Path()) -> tuple[str, ...]:
-    """The class names in the file of that name."""
+    """The class names in a file, given its path."""
     return read_class_names(folder / text)
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names in a text file, one a line, in the order of the classes."""
+    """The class names in a text file, one per line, in the order of the classes."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -162,14 +162,14 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}") from error
     if not lines:
-        raise InputError(f"{path}: expected class names, one a line; it is empty")
+        raise InputError(f"{path}: expected class names, one per line, got an empty file")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise InputError(f"{path}: line {number}: expected a class name, got an empty line")
     return tuple(line.strip() for line in lines)
 
 
-def _refused(expected: str, value: Any) -> InputError:
+def _unexpected(expected: str, value: Any) -> InputError:
     shown = list(value) if isinstance(value, tuple) else value
     return InputError(f"expected {expected}, got {shown!r}")
 
@@ -183,7 +183,7 @@ def check_size(value: Any) -> tuple[int, int]:
     """Height and width."""
     sides = list(value) if isinstance(value, (list, tuple)) else []
     if len(sides) != 2 or not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides):
-        raise _refused(f"height and width from 1 to {MAX_SIDE}", value)
+        raise _unexpected(f"height and width from 1 to {MAX_SIDE}", value)
     return sides[0], sides[1]
 
 
@@ -191,7 +191,7 @@ def check_triple(value: Any, expected: str = "three numbers", above: float = -ma
     """One number for each channel."""
     numbers = list(value) if isinstance(value, (list, tuple)) else []
     if len(numbers) != 3 or not all(_is_number(number) and number > above for number in numbers):
-        raise _refused(expected, value)
+        raise _unexpected(expected, value)
     return float(numbers[0]), float(numbers[1]), float(numbers[2])
 
 
@@ -203,28 +203,28 @@ def check_positive_triple(value: Any) -> Triple:
 def check_range(value: Any) -> float:
     """A number above 0."""
     if not _is_number(value) or value <= 0:
-        raise _refused("a number above 0", value)
+        raise _unexpected("a number above 0", value)
     return float(value)
 
 
 def check_channels(value: Any) -> str:
     """One of ``CHANNELS``."""
     if value not in CHANNELS:
-        raise _refused(" or ".join(CHANNELS), value)
+        raise _unexpected(" or ".join(CHANNELS), value)
     return str(value)
 
 
 def check_layout(value: Any) -> str:
     """One of ``LAYOUTS``."""
     if value not in LAYOUTS:
-        raise _refused(" or ".join(LAYOUTS), value)
+        raise _unexpected(" or ".join(LAYOUTS), value)
     return str(value)
 
 
 def check_offset(value: Any) -> int:
-    """A whole number, of at most a million."""
+    """A whole number up to a million."""
     if type(value) is not int or not 0 <= value <= 1_000_000:
-        raise _refused("a whole number of 0 or more", value)
+        raise _unexpected("a whole number of 0 or more", value)
     return value
 
 
@@ -232,19 +232,19 @@ def check_labels(value: Any) -> tuple[str, ...]:
     """At least one name."""
     is_names = isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value)
     if not is_names or not value:
-        raise _refused("a list of class names", value if not is_names else [])
+        raise _unexpected("a list of class names", value if not is_names else [])
     return tuple(value)
 
 
-def read_size(text: str, called: str) -> tuple[int, int]:
-    """Height and width in a text such as ``299`` or ``224x320``.
+def read_size(text: str, option: str) -> tuple[int, int]:
+    """Parse height and width from a text such as ``299`` or ``224x320``.
 
     Raises
     ------
     InputError
-        If it holds none; what is set by it is called so in the message.
+        If the text is not a size; the message names the option.
     """
     try:
         return check_size(parse_size(text))
     except InputError as error:
-        raise InputError(f"{called}: {error}") from None
+        raise InputError(f"{option}: {error}") from None

@@ -1,11 +1,9 @@
-"""How a classifier wants its input, and where that is said.
+"""The input that a classifier expects: its fields, presets and command-line options.
 
 A network sees ``(pixel / 255 · range − mean) / std`` of a whole image resized to ``size``. An
-ONNX file does not say these numbers by itself; they come, field by field, from the first of:
-options, a preset, a sidecar ``model.onnx.json``, metadata inside the file, and what the graph
-itself fixes.
+ONNX file does not contain these numbers; ``models/input_sources.py`` finds them.
 
-This module imports nothing heavy, so that ``--help`` stays quick.
+This module imports nothing heavy, so that ``--help`` stays fast.
 """
 
 from __future__ import annotations
@@ -15,43 +13,37 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError
 from rsparse.models import fields
 from rsparse.models.fields import checked_fields, input_field, option_of, read_value
-
-if TYPE_CHECKING:
-    from rsparse.models.onnx.file import OnnxFile
-
-METADATA_KEY = "rsparse.input"
-SIDECAR_SUFFIX = ".json"
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a classifier wants as input and how its outputs count.
+    """The input that a classifier expects, and the meaning of its outputs.
 
     Attributes
     ----------
     size : (int, int)
-        Height and width that images are resized to.
+        Height and width to which images are resized.
     mean, std : three floats each
-        Subtracted from and divided into the scaled channels, in the network's channel order.
+        The network sees ``(x − mean) / std`` of the scaled channels, in its own channel order.
     range : float
-        What a white pixel is before ``mean`` and ``std``: 1 or 255 in most networks.
+        The value of a white pixel before ``mean`` and ``std``: 1 or 255 in most networks.
     channels : {"rgb", "bgr"}
         Order of the colour channels.
     layout : {"NCHW", "NHWC"}
         Order of the axes of the input tensor.
     class_offset : int
-        Leading outputs that are no class: 1 for networks with a background class in front.
+        Number of leading outputs that are not classes: 1 if the first is a background class.
     labels : tuple of str or None
         Names of the classes, in order, after ``class_offset``.
     """
 
     size: tuple[int, int] = input_field(
-        help="Size that images are resized to: 299, or height x width as in 224x320.",
+        help="Size to which images are resized: 299, or height x width as in 224x320.",
         check=fields.check_size,
         parse=fields.parse_size,
         option="input-size",
@@ -59,21 +51,22 @@ class InputSpec:
     )
     mean: tuple[float, float, float] = input_field(
         (0.0, 0.0, 0.0),
-        "Subtracted from the scaled channels: one number, or three with commas between.",
+        "Mean to subtract from the scaled channels: one number, or three separated by commas.",
         check=fields.check_triple,
         parse=fields.parse_triple,
         metavar="X|R,G,B",
     )
     std: tuple[float, float, float] = input_field(
         (1.0, 1.0, 1.0),
-        "The channels are divided by it after that: one number, or three with commas between.",
+        "Standard deviation to divide the channels by after that: one number, or three separated "
+        "by commas.",
         check=fields.check_positive_triple,
         parse=fields.parse_triple,
         metavar="X|R,G,B",
     )
     range: float = input_field(
         1.0,
-        "Value of white before mean and std: 1 or 255; black is 0.",
+        "Value of a white pixel before mean and std, usually 1 or 255; black is 0.",
         check=fields.check_range,
         parse=fields.parse_number,
         option="input-range",
@@ -81,28 +74,28 @@ class InputSpec:
     )
     channels: str = input_field(
         "rgb",
-        "Order of the channels; mean and std follow it.",
+        "Order of the colour channels; mean and std have the same order.",
         check=fields.check_channels,
         parse=fields.parse_channels,
         metavar="rgb|bgr",
     )
     layout: str = input_field(
         "NCHW",
-        "Order of the axes.",
+        "Order of the axes of the input tensor.",
         check=fields.check_layout,
         parse=fields.parse_layout,
         metavar="NCHW|NHWC",
     )
     class_offset: int = input_field(
         0,
-        "Leading outputs that are no class; 1 for a background class.",
+        "Number of leading outputs that are not classes; 1 for a background class.",
         check=fields.check_offset,
         parse=fields.parse_offset,
         metavar="N",
     )
     labels: tuple[str, ...] | None = input_field(
         None,
-        "Text file of class names, one a line.",
+        "Text file with the class names, one per line.",
         check=fields.check_labels,
         parse=fields.parse_class_names,
         option="class-names",
@@ -119,12 +112,12 @@ class InputSpec:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
 
     def to_json(self) -> str:
-        """The JSON text of a sidecar or of the metadata, the same bytes for the same spec."""
+        """The JSON text for a sidecar or the metadata; equal specs give equal bytes."""
         return json.dumps(self.as_record(), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str, where: str) -> InputSpec:
-        """Read what ``to_json`` wrote; ``where`` names the source in messages."""
+        """Parse the output of ``to_json``; ``where`` names the source in messages."""
         return InputSpec(**fields_from_json(text, where))
 
 
@@ -142,24 +135,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "unit": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "range": 1.0},
 }
-"""Conventions by name. A preset's size yields to a graph that fixes its own."""
+"""Conventions by name. If the graph fixes a size, it takes precedence over the preset's."""
 
 
 @dataclass(frozen=True, init=False)
 class InputOptions:
-    """What the user says about a model's input; what is left out comes from the other sources.
+    """The user's options for a model's input; all other fields come from the other sources.
 
     Parameters
     ----------
     preset : str, optional
         One of ``PRESETS``.
     **values
-        Fields of ``InputSpec``; None leaves one out.
+        Fields of ``InputSpec``; None leaves a field unset.
 
     Raises
     ------
     InputError
-        If the preset is unknown, or a value is of another type or out of range.
+        If the preset is unknown, or a value has the wrong type or is out of range.
     """
 
     preset: str | None
@@ -180,29 +173,29 @@ class InputOptions:
         return dict(self.values)
 
     def options(self) -> list[str]:
-        """The names of the options that set them, without dashes in front."""
+        """The names of the given options, without leading dashes."""
         first = ["preset"] if self.preset is not None else []
         return first + [option_of(INPUT_FIELDS[name]) for name, _ in self.values]
 
 
 INPUT_OPTIONS = ("preset", *map(option_of, INPUT_FIELDS.values()))
-"""What sets a model's input on a command line, in a plan and in a scenario's spec."""
+"""The options for a model's input on the command line, in a plan and in a scenario's spec."""
 
 
 def read_input_options(values: Mapping[str, Any], folder: Path = Path()) -> InputOptions:
-    """What is said of a model's input on a command line, in a plan or in a spec.
+    """Parse the options for a model's input on the command line, in a plan or in a spec.
 
     Parameters
     ----------
     values : mapping of str to text or value of TOML
-        By names of ``INPUT_OPTIONS``; None leaves one out.
+        Values by the names of ``INPUT_OPTIONS``; None leaves an option unset.
     folder : Path
-        Where the paths in them start.
+        The base of relative paths in the values.
 
     Raises
     ------
     InputError
-        If a value cannot be read or is out of range.
+        If a value is invalid or out of range.
     """
     by_option = {option_of(field): field for field in INPUT_FIELDS.values()}
     given = {name: value for name, value in values.items() if value is not None}
@@ -214,114 +207,8 @@ def read_input_options(values: Mapping[str, Any], folder: Path = Path()) -> Inpu
     return InputOptions(preset, **read)
 
 
-def resolve_input_spec(
-    model: Path | OnnxFile, options: InputOptions | None = None
-) -> tuple[InputSpec, dict[str, str]]:
-    """What the model of an ONNX file wants as input, and where each field was said.
-
-    Parameters
-    ----------
-    model : Path or OnnxFile
-        The file.
-    options : InputOptions, optional
-        What the user says; it goes before everything else.
-
-    Returns
-    -------
-    spec : InputSpec
-    sources : dict
-        For each field one of ``--mean``, ``preset unit``, ``sidecar model.onnx.json``,
-        ``metadata``, ``graph``, ``default``.
-
-    Raises
-    ------
-    InputError
-        If nothing says how pixels are scaled, if no size is known, or if a value contradicts
-        the graph.
-    """
-    if isinstance(model, Path):
-        from rsparse.models.onnx.file import load_onnx
-
-        model = load_onnx(model)
-    values, sources = known_of_input(model, options)
-    if not {"mean", "std", "range"} & sources.keys():
-        raise InputError(
-            f"{model.path}: does not say how it wants its input; pass --preset "
-            f"({', '.join(PRESETS)}) or --mean, --std and --input-range, "
-            "or write them into the file once with 'rsparse model tag'"
-        )
-    if "size" not in values:
-        raise InputError(f"{model.path}: takes images of any size; say which with --input-size 224")
-    for name in ("layout", "size"):
-        _check_against_graph(model, name, values, sources)
-    spec = InputSpec(**values)
-    return spec, {name: sources.get(name, "default") for name in INPUT_FIELDS}
-
-
-def known_of_input(
-    model: OnnxFile, options: InputOptions | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is known of a model's input, complete or not: values and their sources, by field."""
-    options = options or InputOptions()
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for source, statements in _statements(model, options, model.fixed_input()):
-        for name, value in statements.items():
-            if value is not None and name not in values:
-                values[name] = value
-                is_option = source == "option"
-                sources[name] = f"--{option_of(INPUT_FIELDS[name])}" if is_option else source
-    return values, sources
-
-
-def _statements(
-    model: OnnxFile, options: InputOptions, fixed: dict[str, Any]
-) -> list[tuple[str, dict[str, Any]]]:
-    """What each source says, the strongest first."""
-    statements: list[tuple[str, dict[str, Any]]] = [("option", options.given())]
-    if options.preset is not None:
-        preset = dict(PRESETS[options.preset])
-        if "size" in fixed:
-            preset.pop("size", None)
-        statements.append((f"preset {options.preset}", preset))
-    sidecar = model.path.with_name(model.path.name + SIDECAR_SUFFIX)
-    if sidecar.is_file():
-        statements.append((f"sidecar {sidecar.name}", read_sidecar(sidecar)))
-    if METADATA_KEY in model.metadata:
-        where = f"{model.path}: metadata {METADATA_KEY}"
-        statements.append(("metadata", fields_from_json(model.metadata[METADATA_KEY], where)))
-    statements.append(("graph", fixed))
-    return statements
-
-
-def _check_against_graph(
-    model: OnnxFile, name: str, values: dict[str, Any], sources: dict[str, str]
-) -> None:
-    fixed = model.fixed_input(values.get("layout"))
-    if name in fixed and tuple(fixed[name]) != tuple(values[name]):
-        raise InputError(
-            f"{model.path}: takes {_spelled(fixed[name])} input, "
-            f"but {sources[name]} says {_spelled(values[name])}"
-        )
-
-
-def _spelled(value: Any) -> str:
-    return value if isinstance(value, str) else "×".join(str(side) for side in value)
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """The fields of a sidecar file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not JSON") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
-    return fields_from_json(text, str(path))
-
-
 def fields_from_json(text: str, where: str) -> dict[str, Any]:
-    """The checked fields of a spec in JSON; those it does not name are left out."""
+    """The checked fields of a spec in JSON, without the fields that it does not name."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -330,9 +217,7 @@ def fields_from_json(text: str, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: expected a JSON object")
     unknown = sorted(content.keys() - INPUT_FIELDS.keys())
     if unknown:
-        raise InputError(
-            f"{where}: unknown field {unknown[0]!r}; expected some of {', '.join(INPUT_FIELDS)}"
-        )
+        raise InputError(f"{where}: unknown field {unknown[0]!r}; known: {', '.join(INPUT_FIELDS)}")
     values = {name: value for name, value in content.items() if value is not None}
     try:
         return checked_fields(INPUT_FIELDS, values)

@@ -1,6 +1,6 @@
-"""What can be set: one frozen dataclass per stage, attack and defense.
+"""Parameters: one frozen dataclass per stage, attack and defense.
 
-Such a dataclass is at once the defaults (written once), the validation, the command-line
-options, the test id (``repr``) and the provenance (``as_record``). Its modules import nothing
-heavy, and each is imported by itself, so that ``--help`` stays quick.
+A dataclass declares defaults, ranges and help texts once. Validation, command-line options, test
+ids (``repr``) and provenance (``as_record``) follow from it. The modules import nothing heavy and
+are imported one by one, so that ``--help`` stays fast.
 """

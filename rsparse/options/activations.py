@@ -1,4 +1,4 @@
-"""What can be set in measuring activations."""
+"""Parameters of ``rsparse activations``."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class ActivationParameters(Parameters):
     """Activation visualization (the paper's Section III)."""
 
     gamma: float = parameter(
-        0.0, "Threshold γ (eq. 7): detectors that respond no more than this do not count."
+        0.0, "Threshold γ (eq. 7): only detectors whose response exceeds it count."
     )

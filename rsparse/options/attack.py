@@ -1,4 +1,4 @@
-"""What can be set in attacking a folder, whatever the attack."""
+"""Parameters of ``rsparse attack`` that do not depend on the attack."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from rsparse.options.fields import Parameters, parameter
 
 @dataclasses.dataclass(frozen=True)
 class AttackRunParameters(Parameters):
-    """How a folder is attacked, whatever the attack."""
+    """How a folder is attacked, for any attack."""
 
     only_correct: bool = parameter(
         False,
-        "Attack only what the model classifies correctly, as the paper does.",
+        "Attack only images that the model classifies correctly, as in the paper.",
         flag="--only-correct",
     )
     keep_size: bool = parameter(
         False,
-        "Attack images at their own size, through the model's resizing; without it they are "
-        "first fitted to the model's input size.",
+        "Attack images at their own size, through the model's resizing; the default resizes them "
+        "to the model's input size first.",
         flag="--keep-size",
     )
     keep_float: bool = parameter(
-        False, "Also keep the images before rounding, as float32 in float.h5.", flag="--keep-float"
+        False, "Also save the images before rounding, as float32 in float.h5.", flag="--keep-float"
     )
     batch_size: int | None = parameter(
         None,
-        "Images attacked together; auto is 4, on a GPU as many as its memory holds, at most 64.",
+        "Images attacked together; auto is 4 on a CPU, and on a GPU as many as fit in its memory, "
+        "at most 64.",
         minimum=1,
         maximum=65536,
         none="auto",
     )
     seed: int = parameter(
-        0, "Seed of attacks that draw random numbers.", minimum=0, maximum=2**32 - 1
+        0, "Seed of attacks that use random numbers.", minimum=0, maximum=2**32 - 1
     )
     device: str = device_parameter()

@@ -1,4 +1,4 @@
-"""What can be set in drawing class activation maps."""
+"""Parameters of ``rsparse attention``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ class AttentionParameters(Parameters):
 
     center_weights: bool = parameter(
         True,
-        "Weigh features for the class against the average class, or by its weights as they are, "
-        "which a softmax leaves open by one vector common to all classes.",
+        "Subtract the average of all classes from the class's weights, or use them unchanged. A "
+        "softmax does not depend on that average.",
         flag="--center-weights/--raw-weights",
     )
-    map_opacity: float = parameter(
-        0.5, "Share of the map's colours in the overlay.", minimum=0, maximum=1
-    )
+    map_opacity: float = parameter(0.5, "Opacity of the map in the overlay.", minimum=0, maximum=1)
     picture_size: int = parameter(
-        256, "Longer side of a picture in a panel, in pixels.", minimum=64, maximum=4096
+        256, "Longer side of each picture in a panel, in pixels.", minimum=64, maximum=4096
     )

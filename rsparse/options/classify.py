@@ -1,4 +1,4 @@
-"""What can be set in classifying images."""
+"""Parameters of ``rsparse classify``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from rsparse.options.fields import Parameters, parameter
 class ClassifyParameters(Parameters):
     """Classification by an ONNX model."""
 
-    top: int = parameter(5, "Most probable classes to report.", minimum=1, maximum=100_000)
+    top: int = parameter(
+        5, "Number of most probable classes to report.", minimum=1, maximum=100_000
+    )
     device: str = device_parameter()
     batch_size: int = parameter(
         16,
-        "Images that a GPU classifies together; the CPU takes one at a time.",
+        "Images classified together on a GPU; a CPU takes one at a time.",
         minimum=1,
         maximum=65536,
     )

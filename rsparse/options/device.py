@@ -1,4 +1,4 @@
-"""``--device``, the same in every command that has it."""
+"""``--device``, the same for all commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from rsparse.options.fields import COMMON, parameter
 
 
 def device_parameter() -> Any:
-    """A command's field ``device``; ``rsparse.work.device`` says what it means."""
+    """The field ``device`` of a command; ``rsparse.work.device`` defines its meaning."""
     return parameter(
         "auto",
-        "Where to compute: cpu; cuda or cuda:1, a GPU through torch; for attacks and training "
-        "also mps. auto is cuda where torch can use a GPU, else cpu.",
+        "Device to compute on: cpu; cuda or cuda:1 for a GPU, through torch; mps for attacks and "
+        "training only. auto is cuda if torch can use a GPU, else cpu.",
         metavar="auto|cpu|cuda",
         section=COMMON,
     )

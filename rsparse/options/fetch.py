@@ -1,4 +1,4 @@
-"""What can be set in fetching a classifier by its name."""
+"""Parameters of ``rsparse fetch``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rsparse.options.fields import Parameters, parameter
 
 @dataclasses.dataclass(frozen=True)
 class FetchParameters(Parameters):
-    """Getting a classifier by its name."""
+    """How a classifier is fetched by name."""
 
     pretrained: bool = parameter(
-        True, "With the weights that the name stands for, downloaded once; or random ones."
+        True, "Use the published weights of that name, downloaded once, or random weights."
     )
     seed: int = parameter(0, "Seed of random weights.", minimum=0, maximum=2**32 - 1)

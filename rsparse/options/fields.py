@@ -1,4 +1,4 @@
-"""The fields of a parameter set: their ranges, their checks, how they are told in words."""
+"""The fields of a parameter set: ranges, checks and descriptions in words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from rsparse.errors import InputError
 
-_FAR = 10_000
+_HIDDEN_FROM = 10_000  # the help leaves out upper bounds from here on
 
 COMMON = "Common options"
-"""The help's last section: what most commands take."""
+"""Title of the last section of the help, for options that most commands share."""
 
 
 def parameter(
@@ -33,10 +33,10 @@ def parameter(
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
-    overrides the names of the command-line option (``"--color/--grey"``). ``none`` is how a value
-    of None is spelled. ``what`` says in words what a text is. ``metavar`` stands for a text's
-    value in help, and ``section`` is the title under which the command's help lists the option.
-    ``shown_default`` is what the help says of its default where that is not the value.
+    overrides the names of the command-line option (``"--color/--grey"``). ``none`` is the
+    spelling of None. ``what`` describes a text in error messages. ``metavar`` is the placeholder
+    of a text in the help, and ``section`` is the title that lists the option there.
+    ``shown_default`` replaces the default value in the help.
     """
     metadata = {
         "help": help,
@@ -57,17 +57,17 @@ def parameter(
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """Base of all parameter sets: checks every field when it is made.
+    """Base class of all parameter sets; the constructor checks every field.
 
     Attributes
     ----------
     section : str or None
-        The title under which a command's help lists the options that are made of its fields.
+        The title that lists the options for its fields in a command's help.
 
     Raises
     ------
     InputError
-        If a value is of the wrong type or outside its range.
+        If a value has the wrong type or is out of range.
     """
 
     section: ClassVar[str | None] = None
@@ -92,7 +92,7 @@ def field_type(field: dataclasses.Field[Any]) -> type:
 
 
 def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value`` in the field's type, or an ``InputError`` that says what was expected."""
+    """``value`` in the field's type, or an ``InputError`` that names what was expected."""
     if "None" in str(field.type) and (value is None or value == field.metadata.get("none")):
         return None
     kind = field_type(field)
@@ -128,7 +128,7 @@ def _spelled(bound: float | None) -> str | None:
 
 
 def describe(field: dataclasses.Field[Any]) -> str:
-    """What a field takes, in words: ``a whole number from 0 to 255``."""
+    """The values that a field accepts, in words: ``a whole number from 0 to 255``."""
     none = field.metadata.get("none", "none")
     return _described(field) + (f", or {none}" if none != "none" else "")
 
@@ -154,15 +154,15 @@ def _described(field: dataclasses.Field[Any]) -> str:
 
 
 def limits(field: dataclasses.Field[Any]) -> str:
-    """The range of a number as short as help can have it: ``2 to 64``, ``above 0``; "" for none.
+    """The range of a number, short enough for help: ``2 to 64``, ``above 0``; "" without one.
 
-    Bounds of 10,000 and more are left out: nobody comes near them.
+    Upper bounds of 10,000 and more are left out, since no sensible value comes near them.
     """
     rules = field.metadata
     low, above, high = (rules.get(key) for key in ("minimum", "above", "maximum"))
     if field_type(field) not in (int, float):
         return ""
-    high = None if high is not None and high >= _FAR else high
+    high = None if high is not None and high >= _HIDDEN_FROM else high
     parts = ["odd"] if rules.get("odd") else []
     if above is not None:
         parts += [f"above {_spelled(above)}"] + ([f"at most {_spelled(high)}"] if high else [])

@@ -1,4 +1,4 @@
-"""What can be set in learning a dictionary."""
+"""Parameters of ``rsparse learn-dict``."""
 
 from __future__ import annotations
 
@@ -11,53 +11,66 @@ from rsparse.options.fields import Parameters, parameter
 class LearnParameters(Parameters):
     """Dictionary learning (the paper's Section IV-B)."""
 
-    patch_size: int = parameter(8, "Side b of a patch in pixels.", minimum=2, maximum=64)
+    patch_size: int = parameter(8, "Side b of a square patch, in pixels.", minimum=2, maximum=64)
     color: bool = parameter(
-        True, "Learn colour patches (b·b·3 numbers) or grey ones (b·b).", flag="--color/--grey"
+        True,
+        "Learn from colour patches (b·b·3 numbers) or from grey ones (b·b).",
+        flag="--color/--grey",
     )
     n_atoms: int = parameter(256, "Number of atoms k in the dictionary.", minimum=2, maximum=65536)
     patches_per_image: int = parameter(
-        300, "Random patches n taken from each image.", minimum=1, maximum=1_000_000
+        300, "Number n of random patches from each image.", minimum=1, maximum=1_000_000
     )
     smoothing: bool = parameter(True, "Smooth each image by non-local means before taking patches.")
     smoothing_h: float = parameter(
         10.0, "Strength h of the smoothing (eq. 16), in grey levels.", above=0, maximum=255
     )
     smoothing_patch: int = parameter(
-        7, "Side of the patches that the smoothing compares.", minimum=1, maximum=31, odd=True
+        7,
+        "Side of the patches that the smoothing compares, in pixels.",
+        minimum=1,
+        maximum=31,
+        odd=True,
     )
     smoothing_window: int = parameter(
-        21, "Side of the window that the smoothing searches.", minimum=1, maximum=99, odd=True
+        21,
+        "Side of the window that the smoothing searches, in pixels.",
+        minimum=1,
+        maximum=99,
+        odd=True,
     )
     normalize: bool = parameter(
         True, "Standardise each dimension over the patches of one image (eq. 17)."
     )
     learned: bool = parameter(
         True,
-        "Learn the atoms, or keep overcomplete cosines (DCT) that no image has taught.",
+        "Learn the atoms, or use overcomplete cosines (DCT) without learning.",
         flag="--learned/--cosines",
     )
     coder: str = parameter(
         "omp",
-        "How patches are coded while learning: omp, as purifying does; "
-        "lars or cd, under the l1 penalty of eq. (20), by scikit-learn, many times slower.",
+        "Coder of the patches while learning: omp, as in purifying; lars or cd of scikit-learn, "
+        "with the l1 penalty of eq. (20), many times slower.",
         choices=("omp", "lars", "cd"),
     )
     atoms_per_patch: int = parameter(
-        5, "Atoms K that code a patch while learning by omp.", minimum=1, maximum=64
+        5, "Atoms K per patch while learning with omp.", minimum=1, maximum=64
     )
     l1_penalty: float = parameter(
-        6.0, "Weight β of the l1 norm while learning by lars or cd.", above=0, maximum=1e6
+        6.0, "Weight β of the l1 norm while learning with lars or cd.", above=0, maximum=1e6
     )
     batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
-    passes: int = parameter(1, "Times the folder is gone through.", minimum=1, maximum=1000)
+    passes: int = parameter(1, "Number of passes over all images.", minimum=1, maximum=1000)
     max_coherence: float = parameter(
         0.98,
-        "Atoms whose inner product with another exceeds this are replaced.",
+        "Replace an atom if its inner product with another atom exceeds this.",
         above=0,
         maximum=1,
     )
     held_out_share: float = parameter(
-        0.1, "Share of each image's patches kept to measure the error.", minimum=0, maximum=0.9
+        0.1,
+        "Share of each image's patches that is held out to measure the error.",
+        minimum=0,
+        maximum=0.9,
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)

@@ -1,4 +1,4 @@
-"""What can be set in finding the object region."""
+"""Parameters of ``rsparse localize``, and of the object region in ``rsparse purify``."""
 
 from __future__ import annotations
 
@@ -19,36 +19,42 @@ class LocalizeParameters(Parameters):
     )
     gradient_difference: str = parameter(
         "signed",
-        "signed: |Gx − Gy|, as the recipe's code does; "
-        "horizontal: |Gx| − |Gy| where positive, as the paper's sentence says.",
+        "How Gx and Gy are combined: signed is |Gx − Gy|, as in the code of the original recipe; "
+        "horizontal is |Gx| − |Gy| where positive, as the paper describes it.",
         choices=("signed", "horizontal"),
     )
     blur_size: int = parameter(
-        9, "Side of the box blur before thresholding.", minimum=1, maximum=99
+        9, "Side of the box blur before thresholding, in pixels.", minimum=1, maximum=99
     )
     threshold: int = parameter(
         90, "Grey level above which a pixel counts as object.", minimum=0, maximum=254
     )
-    otsu: bool = parameter(False, "Choose the threshold of each image by Otsu's method.")
+    otsu: bool = parameter(
+        False, "Choose the threshold for each image by Otsu's method, or use --threshold."
+    )
     closing_size: int = parameter(
-        25, "Side of the square that closes gaps between edges.", minimum=1, maximum=999
+        25, "Side of the square that closes gaps between edges, in pixels.", minimum=1, maximum=999
     )
     opening_rounds: int = parameter(
-        4, "3×3 erosions, then as many dilations, that drop specks.", minimum=0, maximum=100
+        4,
+        "Number of 3×3 erosions, and of dilations after them, that remove specks.",
+        minimum=0,
+        maximum=100,
     )
     keep_contours: str = parameter(
-        "largest", "Which outlines become the object region.", choices=("largest", "all")
+        "largest",
+        "Outlines that become the object region: the largest one, or all.",
+        choices=("largest", "all"),
     )
     fallback_region: str = parameter(
         "whole",
-        "Region of an image in which nothing is found: the whole image, its central quarter, "
-        "or nothing.",
+        "Region of an image without an object: the whole image, its central quarter, or none.",
         choices=("whole", "center", "none"),
     )
     working_size: int = parameter(
         299,
-        "Images whose longer side exceeds this are searched at this size, since the other "
-        "values are in pixels; 0 searches at full size.",
+        "Shrink images to this longer side before the search, since the other values are in "
+        "pixels; 0 searches at full size.",
         minimum=0,
         maximum=65536,
     )

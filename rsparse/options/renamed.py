@@ -1,6 +1,6 @@
 """Old spellings of options, values, plan keys and spec parameters, each with the new one.
 
-None of them works any more. Whoever writes one is told in one line what to write instead.
+No old spelling works. The error for an old spelling names the new one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ OLD_OPTIONS: dict[str, str] = {
     "learn-dict --levels": "purify --policy: see 'rsparse policy list'",
     "purify --sparsity auto": "--policy default",
     "regionsparse:weakest": "min_correlation",
-    "regionsparse:sparsity=auto": "a defense of its own: policy:default",
+    "regionsparse:sparsity=auto": "a defense, policy:default",
     "evaluate --source-model": "--scenario transfer:model=FILE",
     "evaluate --source-preset": "--scenario transfer:model=FILE,preset=NAME",
     "evaluate --retrained": "--scenario black-box:model=FILE or extended-gray-box:model=FILE",
@@ -65,18 +65,18 @@ OLD_OPTIONS: dict[str, str] = {
     "train --crop": "--min-crop",
     "train --temperature": "--distill-temperature",
 }
-"""What to write instead, by old spelling; the message is ``OLD is now NEW``.
+"""New spellings by old spelling; the message is ``OLD is now NEW``.
 
-A key is, of several that fit the first in this order:
+Keys have these forms; if several fit, the first applies:
 
-- ``"evaluate --checks"``: an option of one command, or ``"--checks"`` of all;
+- ``"evaluate --checks"``: an option of one command; ``"--checks"``: of all commands;
 - ``"purify --sparsity auto"``, ``"--sparsity auto"``: a value of an option that still exists;
-- ``"plan checks"``: a key of plan.toml; without it ``"evaluate --checks"`` and ``"--checks"``
-  answer for the key, too;
-- ``"regionsparse:rounds"``: a parameter in a spec, ``"regionsparse:sparsity=auto"`` its value.
+- ``"plan checks"``: a key of plan.toml; without it, ``"evaluate --checks"`` and ``"--checks"``
+  apply to the key, too;
+- ``"regionsparse:rounds"``: a parameter of a spec; ``"regionsparse:sparsity=auto"``: a value of it.
 """
 
 
 def new_spelling(*old: str) -> str | None:
-    """What is written instead of the first of these spellings that is an old one, if any is."""
+    """The new spelling for the first of these that is an old one, or None."""
     return next((OLD_OPTIONS[text] for text in old if text in OLD_OPTIONS), None)

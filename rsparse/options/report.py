@@ -1,4 +1,4 @@
-"""What can be set in a report."""
+"""Parameters of ``rsparse report``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ class ReportParameters(Parameters):
     """How much a report shows."""
 
     sheet_images: int = parameter(
-        8, "Images in each contact sheet, one sheet for each kind of attack.", minimum=1, maximum=60
+        8,
+        "Number of images in a contact sheet; each kind of attack has one sheet.",
+        minimum=1,
+        maximum=60,
     )
-    attention_images: int = parameter(4, "Images whose attention is shown.", minimum=1, maximum=60)
+    attention_images: int = parameter(
+        4, "Number of images with attention maps.", minimum=1, maximum=60
+    )
     activation_images: int = parameter(
-        24, "Images whose activation by layer is measured.", minimum=1, maximum=100_000
+        24,
+        "Number of images for the activations by layer.",
+        minimum=1,
+        maximum=100_000,
     )

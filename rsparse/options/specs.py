@@ -1,7 +1,7 @@
-"""How a configured attack or defense is spelled: ``name:parameter=value,parameter=value``.
+"""Specs of attacks and defenses: ``name:parameter=value,parameter=value``.
 
-``bim:eps=8,steps=20`` is one attack; a list of values (``fgsm:eps=2,10,22``) makes one for each,
-and several lists one for each combination. Nothing heavy is imported here.
+``bim:eps=8,steps=20`` is one attack. A list of values (``fgsm:eps=2,10,22``) stands for one attack
+per value, several lists for one per combination. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rsparse.options.renamed import new_spelling
 
 P = TypeVar("P", bound=Parameters)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_SAID = {"true": "yes", "false": "no"}  # how a spec is written for people
+_SWITCH_WORDS = {"true": "yes", "false": "no"}  # how a spec spells a switch
 
 
 def parse_spec(
@@ -31,7 +31,7 @@ def parse_spec(
     find_other: Callable[[str], type[P] | None] = lambda name: None,
     other_names: Callable[[], Iterable[str]] = tuple,
 ) -> list[P]:
-    """The parameter sets that a spec string asks for, in the order of their spelling.
+    """The parameter sets that a spec stands for, in its order.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def parse_spec(
     kind : str
         What a name stands for, for messages.
     find_other, other_names
-        Where to look for a name that ``registry`` lacks, and the names to be found there.
+        A function that looks up a name that ``registry`` lacks, and one that lists such names.
 
     Raises
     ------
     InputError
-        If a name, parameter or value is unknown; the nearest known one is named.
+        If a name, parameter or value is unknown; the message suggests the nearest known one.
 
     Examples
     --------
@@ -57,10 +57,10 @@ def parse_spec(
     [Fgsm(eps=2.0), Fgsm(eps=10.0)]
     """
     name, _, rest = text.partition(":")
-    found = registry.get(name) or find_other(name)
-    if found is None:
+    parameter_class = registry.get(name) or find_other(name)
+    if parameter_class is None:
         raise unknown_name(kind, name, registry, other_names())
-    fields = {field.name: field for field in dataclasses.fields(found)}
+    fields = {field.name: field for field in dataclasses.fields(parameter_class)}
     try:
         values = {
             parameter: [_value(fields[parameter], word, name) for word in words]
@@ -70,7 +70,7 @@ def parse_spec(
             if field.default is dataclasses.MISSING and field.name not in values:
                 raise InputError(f"needs {field.name}=…, {describe(field)}")
         sets = [
-            found(**dict(zip(values, choice, strict=True)))
+            parameter_class(**dict(zip(values, choice, strict=True)))
             for choice in itertools.product(*values.values())
         ]
     except InputError as error:
@@ -81,9 +81,9 @@ def parse_spec(
 
 
 def spec_text(name: str, parameters: Parameters) -> str:
-    """The shortest unambiguous name of a parameter set, usable as the name of a folder.
+    """The shortest unambiguous name of a parameter set, usable as a folder name.
 
-    It holds the strengths (the class's ``strengths``) and whatever differs from the defaults.
+    It contains the strengths (``strengths`` of the class) and all values that are not defaults.
 
     Examples
     --------
@@ -91,11 +91,11 @@ def spec_text(name: str, parameters: Parameters) -> str:
     >>> spec_text("bim", Bim(eps=8, steps=20))
     'bim-eps=8-steps=20'
     """
-    return "-".join([name, *(f"{field}={word}" for field, word in _told(parameters).items())])
+    return "-".join([name, *(f"{field}={word}" for field, word in _stated(parameters).items())])
 
 
 def spec_string(name: str, parameters: Parameters) -> str:
-    """The spec that asks for a parameter set, with the values that ``spec_text`` holds.
+    """The spec of a parameter set, with the values that ``spec_text`` contains.
 
     Examples
     --------
@@ -103,29 +103,31 @@ def spec_string(name: str, parameters: Parameters) -> str:
     >>> spec_string("bim", Bim(eps=8, steps=20))
     'bim:eps=8,steps=20'
     """
-    words = {field: _SAID.get(word, word) for field, word in _told(parameters).items()}
-    told = ",".join(f"{field}={word}" for field, word in words.items())
-    return f"{name}:{told}" if told else name
+    words = {field: _SWITCH_WORDS.get(word, word) for field, word in _stated(parameters).items()}
+    text = ",".join(f"{field}={word}" for field, word in words.items())
+    return f"{name}:{text}" if text else name
 
 
-def _told(parameters: Parameters) -> dict[str, str]:
-    """The strengths and whatever differs from the defaults, as words by name."""
+def _stated(parameters: Parameters) -> dict[str, str]:
+    """The strengths and all values that are not defaults, as words by name."""
     strengths = getattr(parameters, "strengths", ())
-    told = {}
+    words = {}
     for field in dataclasses.fields(parameters):
         value = getattr(parameters, field.name)
         if value != field.default or (field.name in strengths and value is not None):
-            told[field.name] = word_of(field, value)
-    return told
+            words[field.name] = word_of(field, value)
+    return words
 
 
 def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
-    """``[NAME=]FILE`` of several options as files in ``folder`` by name; "" is that without.
+    """Parse ``[NAME=]FILE`` of several options into files in ``folder``, by name.
+
+    A file without a name has the name "".
 
     Raises
     ------
     InputError
-        If two have the same name.
+        If two files have the same name.
     """
     files: dict[str, Path] = {}
     for word in words or ():
@@ -139,7 +141,7 @@ def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str,
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, whatever its capitals, or None if none resembles it."""
+    """The known name most similar to ``name``, ignoring case, or None if none is similar."""
     by_lower = {other.lower(): other for other in reversed(list(known))}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[matches[0]] if matches else None
@@ -148,7 +150,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def unknown_name(
     kind: str, name: str, registry: Iterable[str], others: Iterable[str] = ()
 ) -> InputError:
-    """The refusal of a name; the nearest known one is named, of ``others`` too."""
+    """The error for an unknown name; it suggests the nearest one, also from ``others``."""
     known = list(registry)
     guess = nearest(name, [*known, *others])
     hint = f"did you mean {guess}? " if guess else ""
@@ -188,7 +190,7 @@ def _parameter(key: str, spec: str, known: Iterable[str]) -> str:
 
 
 def _value(field: dataclasses.Field[Any], word: str, spec: str) -> bool | int | float | str | None:
-    """``word`` in the type of the field; the field's range is checked by the dataclass itself."""
+    """``word`` in the type of the field; the dataclass itself checks the range."""
     new = new_spelling(f"{spec}:{field.name.replace('_', '-')}={word}")
     if new is not None:
         raise InputError(f"{field.name}={word} is now {new}")

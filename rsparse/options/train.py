@@ -1,4 +1,4 @@
-"""What can be set in retraining a classifier."""
+"""Parameters of ``rsparse train``."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class TrainParameters(Parameters):
 
     train_on: str = parameter(
         "purified",
-        "What it is trained on beside clean images: purified ones, adversarial ones (attacked on "
-        "the weights as they change), both, or nothing else.",
+        "Images to train on in addition to clean ones: purified ones, adversarial ones (made on "
+        "the current weights), both, or none (clean).",
         choices=("clean", "purified", "adversarial", "both"),
     )
     distill: bool = parameter(
         False,
-        "Learn what the model itself says of the clean image instead of labels.",
+        "Learn the original model's output for the clean image instead of labels.",
         flag="--distill",
     )
     clean_share: float = parameter(
-        0.3, "Share of the images that are shown clean.", minimum=0, maximum=1
+        0.3, "Share of the training images that are clean.", minimum=0, maximum=1
     )
     adversarial_share: float | None = parameter(
         None,
-        "With --train-on both, share of the images not shown clean that are adversarial; auto "
-        "shows every version as often as the others.",
+        "With --train-on both, share of adversarial images among those that are not clean; auto "
+        "uses every version equally often.",
         above=0,
         maximum=0.99,
         none="auto",
@@ -42,84 +42,83 @@ class TrainParameters(Parameters):
     )
     attack_eps: float = parameter(
         16.0,
-        "Largest change by the attack, in grey levels; each image draws its own up to it.",
+        "Largest change by the attack, in grey levels; each image draws a random one up to it.",
         above=0,
         maximum=255,
         section=_ATTACK,
     )
     attack_steps: int = parameter(
         1,
-        "Steps of the attack: 1 is FGSM, more are BIM, in steps of 2 eps / steps.",
+        "Steps of the attack: 1 is FGSM, more are BIM with a step size of 2 eps / steps.",
         minimum=1,
         maximum=100,
         section=_ATTACK,
     )
     train_layers: str = parameter(
         "all",
-        "Layers that are trained: all, head (the last one), or names with * and ?, "
-        "separated by commas.",
+        "Layers to train: all, head (the last one), or names, with * and ? as wildcards, separated "
+        "by commas.",
     )
     batch_norm: bool = parameter(
         False,
-        "Also train batch normalisations and let them follow the new images' statistics.",
+        "Train the batch normalisations and update their statistics, or keep them unchanged.",
         flag="--train-batch-norm/--freeze-batch-norm",
     )
     epochs: int = parameter(
         10,
-        "How often all images are gone through at most.",
+        "Largest number of passes over all images.",
         minimum=1,
         maximum=100_000,
         section=_OPTIMISER,
     )
     patience: int | None = parameter(
         4,
-        "Stop after so many epochs without a lower validation loss.",
+        "Stop after this many epochs without a lower validation loss.",
         minimum=1,
         none="off",
         section=_OPTIMISER,
     )
     validation_share: float = parameter(
-        0.1, "Share of the images that is kept to validate.", above=0, maximum=0.9
+        0.1, "Share of the images that is held out for validation.", above=0, maximum=0.9
     )
     optimizer: str = parameter(
         "adamw",
-        "Optimiser.",
+        "Optimiser: AdamW, or SGD with momentum.",
         choices=("adamw", "sgd"),
         section=_OPTIMISER,
     )
     learning_rate: float = parameter(
         3e-5,
-        "Learning rate at its peak; it falls to 0 as a cosine.",
+        "Peak learning rate; it then falls to 0 as a cosine.",
         above=0,
         maximum=100,
         section=_OPTIMISER,
     )
     warmup_share: float = parameter(
         0.05,
-        "Share of the steps in which the learning rate rises to its peak.",
+        "Share of all steps during which the learning rate rises to its peak.",
         minimum=0,
         maximum=1,
         section=_OPTIMISER,
     )
     momentum: float = parameter(
         0.9,
-        "Momentum of sgd.",
+        "Momentum of SGD.",
         minimum=0,
         maximum=0.9999,
         section=_OPTIMISER,
     )
     weight_decay: float = parameter(
         0.01,
-        "Decay of weights; biases and normalisations have none.",
+        "Weight decay; biases and normalisations have none.",
         minimum=0,
         maximum=1,
         section=_OPTIMISER,
     )
     original_share: float = parameter(
         0.0,
-        "Share of the original's weights in those that are written: the best ones are averaged "
-        "with it, which keeps more of what it got right and takes some of what was learned back "
-        "(WiSE-FT, Wortsman et al. 2022).",
+        "Share of the original weights in the result, which is their average with the best ones: a "
+        "larger share forgets less and learns less (WiSE-FT, Wortsman et al. 2022).",
         minimum=0,
         maximum=0.99,
         section=_OPTIMISER,
@@ -133,42 +132,43 @@ class TrainParameters(Parameters):
     )
     distill_temperature: float = parameter(
         2.0,
-        "Temperature of the softmax when distilling.",
+        "Temperature of the softmax with --distill.",
         above=0,
         maximum=100,
         section=_OPTIMISER,
     )
     flip: bool = parameter(
         True,
-        "Mirror half of the images.",
+        "Mirror each image with probability 1/2.",
         section=_AUGMENTATION,
     )
     min_crop: float = parameter(
         0.7,
-        "Smallest share of an image that a random crop keeps; 1 crops none.",
+        "Smallest share of an image that a random crop keeps; 1 does not crop.",
         above=0,
         maximum=1,
         section=_AUGMENTATION,
     )
     mixup: float = parameter(
         0.0,
-        "Blend each image with another, by a share drawn from Beta(mixup, mixup); 0 blends none. "
-        "When distilling, the model says itself what it sees in the blended clean images.",
+        "Blend each image with another, with a share drawn from Beta(mixup, mixup); 0 does not "
+        "blend. With --distill, the targets are the original model's outputs for the blended clean "
+        "images.",
         minimum=0,
         maximum=100,
         section=_AUGMENTATION,
     )
     batch_size: int = parameter(
         32,
-        "Images in one step.",
+        "Images in one training step.",
         minimum=1,
         maximum=65536,
         section=_OPTIMISER,
     )
     shard_size: int | None = parameter(
         None,
-        "Images that are computed together, a part of a batch for each core: memory follows it. "
-        "auto is 4, and the whole batch on a GPU or where batch normalisations are trained.",
+        "Images computed together: each core takes a part of the batch, and memory use grows with "
+        "its size. auto is 4, or the whole batch on a GPU or with --train-batch-norm.",
         minimum=1,
         maximum=65536,
         none="auto",
@@ -187,15 +187,15 @@ class TrainParameters(Parameters):
 
     @property
     def score(self) -> str:
-        """What the share of right answers is: against labels, or against the original model."""
+        """The name of the share of right answers: by labels, or by the original model's answers."""
         return "agreement" if self.distill else "accuracy"
 
     @property
     def is_purified(self) -> bool:
-        """Whether purified images are shown."""
+        """Whether the training uses purified images."""
         return self.train_on in ("purified", "both")
 
     @property
     def is_adversarial(self) -> bool:
-        """Whether adversarial images are made and shown."""
+        """Whether the training uses adversarial images."""
         return self.train_on in ("adversarial", "both")

@@ -12,10 +12,11 @@ from typing import Any
 from rsparse.commands.train.checks import refuse_contradictions, require_training
 from rsparse.commands.train.reading import ReadingStep
 from rsparse.errors import InputError
+from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import RECORD_KEY
-from rsparse.models.spec import METADATA_KEY, InputOptions, resolve_input_spec
+from rsparse.models.spec import InputOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.images import ImageFile

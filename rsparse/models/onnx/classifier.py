@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.input_sources import resolve_input_spec
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import without_softmax
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
 from rsparse.models.placed import ClassifierOnDevice
 from rsparse.models.resize import fit_pixels, resize
-from rsparse.models.spec import InputOptions, InputSpec, resolve_input_spec
+from rsparse.models.spec import InputOptions, InputSpec
 from rsparse.store.images import to_unit
 from rsparse.store.records import Source
 from rsparse.work.device import Device
@@ -184,9 +185,9 @@ class Classifier:
 def load_classifier(
     path: Path, options: InputOptions | None = None, threads: int = 1
 ) -> Classifier:
-    """Open a classifier and find out how to prepare its input (``spec.resolve_input_spec``).
+    """Open a classifier and find out how to prepare its input.
 
-    Its ``sources`` tell where each field of the spec comes from.
+    ``sources`` tells where each field of the spec comes from.
     """
     file = load_onnx(Path(path))
     spec, sources = resolve_input_spec(file, options)
