@@ -32,7 +32,7 @@ def test_show_of_an_untagged_model(run_cli: Callable[..., Result], tmp_path: Pat
     assert found["graph"]["softmax"] == "left out"
     assert found["graph"]["layers"] == "3 conv, 1 join, 1 pool"
     assert found["graph"]["attention"] == "5 feature maps"
-    assert found["problem"].startswith(f"{path}: does not say how it wants its input; pass ")
+    assert found["problem"].startswith(f"{path}: does not say how to scale its input; give ")
     assert result.stderr == f"rsparse: not ready: {found['problem']}\n"
 
 

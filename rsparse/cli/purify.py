@@ -155,8 +155,8 @@ def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -
         )
     if "--sparsity" not in given:
         raise InputError(
-            f"{option} needs --sparsity K, such as --sparsity {RegionSparse.sparsity}; or set it in "
-            f"a copy of a policy: {copy}"
+            f"{option} needs --sparsity K, such as --sparsity {RegionSparse.sparsity}; or set it "
+            f"in a copy of a policy: {copy}"
         )
 
 

@@ -96,7 +96,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _defenses(value: Any) -> list[Defense]:
-    """The defenses that a value tells of, where they are several or hold a policy."""
+    """The defenses in a value, if it is a list of defenses or contains a policy."""
     from rsparse.defenses import defense_of
 
     records = value if isinstance(value, list) else [value]
