@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rsparse.core.metrics import Estimate
 from rsparse.evaluation import statistics
-from rsparse.evaluation.checks import counted, failures
+from rsparse.evaluation.checks import count_outcomes, failures
 from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent
 from rsparse.evaluation.results import Column, Evaluation, JudgedDefense
 from rsparse.report.subjects import Subjects
@@ -34,7 +34,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def about(evaluation: Evaluation, machine: str, facts: Mapping[str, str]) -> list[Row]:
     """What the figures of a part are of, and single figures that no table has."""
-    number = counted(evaluation.checks)
+    number = count_outcomes(evaluation.checks)
     found = {
         "model": evaluation.model,
         "photographs": str(len(evaluation.names)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.evaluation.checks import all_checks, counted
+from rsparse.evaluation.checks import all_checks, count_outcomes
 from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.results import (
     BLACK_BOX,
@@ -181,4 +181,4 @@ def test_counting():
     from rsparse.evaluation.results import Check
 
     made = [Check("a", "", "", outcome, "") for outcome in ("pass", "pass", "not run")]
-    assert counted(made) == {"pass": 2, "fail": 0, "not run": 1}
+    assert count_outcomes(made) == {"pass": 2, "fail": 0, "not run": 1}

@@ -55,12 +55,12 @@ def print_judged_again(trials: Mapping[str, int]) -> None:
 
 def print_results(evaluation: Evaluation, watch: Stopwatch) -> None:
     """Print a table for each threat, and the results of the checks."""
-    from rsparse.evaluation.checks import counted, failures
+    from rsparse.evaluation.checks import count_outcomes, failures
     from rsparse.evaluation.statistics import threats
 
     for threat in threats(evaluation):
         _print_table(evaluation, threat)
-    counts = counted(evaluation.checks)
+    counts = count_outcomes(evaluation.checks)
     console = stderr()
     for check in failures(evaluation.checks):
         place = " · ".join(part for part in (check.scenario, check.defense) if part)

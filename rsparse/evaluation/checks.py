@@ -51,7 +51,7 @@ def all_checks(results: Results, evidence: Iterable[Evidence]) -> tuple[Check, .
             checks += [
                 comparisons.beats_one_step(results, each, defense),
                 comparisons.falls_with_strength(results, each, defense),
-                _floor(results, each, defense),
+                _huge_eps(results, each, defense),
                 comparisons.beats_noise(results, each, defense),
                 comparisons.gains_nothing_by_more_steps(results, each, defense),
                 comparisons.beats_gradient_free(results, each, defense),
@@ -133,18 +133,18 @@ def _rounding(evidence: Evidence) -> Check:
     return Check(name, evidence.scenario, "", FAIL if failed else PASS, detail)
 
 
-def _floor(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
+def _huge_eps(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
     name = "a huge eps reaches chance"
-    if evidence.floor is None:
+    if evidence.huge_eps is None:
         return Check(name, evidence.scenario, defense.text, NOT_RUN, comparisons.NO_EXTRA)
-    estimate = accuracy(results, evidence.floor, defense)
+    estimate = accuracy(results, evidence.huge_eps, defense)
     if not estimate.n:
         reason = "not tried behind this defense"
         return Check(name, evidence.scenario, defense.text, NOT_RUN, reason)
     chance = 1 / len(results.class_names)
     reached = estimate.low <= chance + NEAR_CHANCE
     detail = (
-        f"{evidence.floor.attack}: {percent(estimate.value)} "
+        f"{evidence.huge_eps.attack}: {percent(estimate.value)} "
         f"({percent(estimate.low)}–{percent(estimate.high)}); chance is {100 * chance:.1f} %"
     )
     return Check(name, evidence.scenario, defense.text, PASS if reached else FAIL, detail)
@@ -172,7 +172,7 @@ def _attack_of(column: Column) -> str:
     return f"{column.attack} through {column.through}" if column.through else column.attack
 
 
-def counted(checks: Iterable[Check]) -> dict[str, int]:
+def count_outcomes(checks: Iterable[Check]) -> dict[str, int]:
     """The number of checks that passed, failed and were not run."""
     outcomes = [check.outcome for check in checks]
     return {outcome: outcomes.count(outcome) for outcome in (PASS, FAIL, NOT_RUN)}

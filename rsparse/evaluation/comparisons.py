@@ -52,7 +52,7 @@ def beats_one_step(results: Results, evidence: Evidence, defense: JudgedDefense)
         and (iterative.strength_name, iterative.strength) == ("eps", single.strength)
     ]
     missing = "the plan has no FGSM and iterative attack with the same eps"
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def falls_with_strength(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
@@ -70,7 +70,7 @@ def falls_with_strength(results: Results, evidence: Evidence, defense: JudgedDef
         pairs += [(later, earlier) for earlier, later in pairwise(ordered)]
         pairs.append((ordered[0], clean_column(results, ordered[0].judged)))
     missing = "no attack in the plan has a strength"
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def beats_noise(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
@@ -83,8 +83,8 @@ def beats_noise(results: Results, evidence: Evidence, defense: JudgedDefense) ->
         if (column.strength_name, column.strength) == (noise.strength_name, noise.strength)
         and column.family != NOISE
     ]
-    missing = "no attack has a norm to compare with" if evidence.floor else NO_EXTRA
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    missing = "no attack has a norm to compare with" if evidence.huge_eps else NO_EXTRA
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def gains_nothing_by_more_steps(
@@ -92,9 +92,9 @@ def gains_nothing_by_more_steps(
 ) -> Check:
     """Check that the strongest attack does not get stronger with twice as many steps."""
     name = "doubling the steps gains nothing"
-    pairs = [evidence.steps] if evidence.steps else []
-    missing = NO_ITERATIVE if evidence.floor else NO_EXTRA
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    pairs = [evidence.doubled_steps] if evidence.doubled_steps else []
+    missing = NO_ITERATIVE if evidence.huge_eps else NO_EXTRA
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def beats_gradient_free(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
@@ -105,7 +105,7 @@ def beats_gradient_free(results: Results, evidence: Evidence, defense: JudgedDef
     others.sort(key=lambda column: accuracy(results, column, defense).correct)
     pairs = [(strongest, column) for strongest in others[:1] for column in free]
     missing = "the plan has no gradient-free attack"
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def beats_the_bare_model(
@@ -128,7 +128,7 @@ def beats_the_bare_model(
         and (adaptive.strength_name, adaptive.strength) == (bare.strength_name, bare.strength)
     ]
     missing = "the plan has no attack on the bare model with the same strength"
-    return _compared(results, name, evidence.scenario, defense, pairs, missing)
+    return _compare(results, name, evidence.scenario, defense, pairs, missing)
 
 
 def knows_less(
@@ -144,10 +144,10 @@ def knows_less(
         if (own.scenario, other.scenario) == (more, less)
         and (own.judged, own.attack) == (other.judged, other.attack)
     ]
-    return _compared(results, name, less, defense, pairs, "the plan does not have both scenarios")
+    return _compare(results, name, less, defense, pairs, "the plan does not have both scenarios")
 
 
-def _compared(
+def _compare(
     results: Results,
     name: str,
     scenario: str,

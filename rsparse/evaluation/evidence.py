@@ -20,11 +20,11 @@ class Evidence:
     ----------
     columns : sequence of Column
         The columns of the plan.
-    floor : Column or None
+    huge_eps : Column or None
         The attack with a huge eps.
     noise : sequence of Column
         Random noise.
-    steps : (Column, Column) or None
+    doubled_steps : (Column, Column) or None
         The strongest iterative attack, and the same with twice as many steps.
     rounding : mapping
         By column key, which images the attacked model misclassified before and after rounding to
@@ -34,9 +34,9 @@ class Evidence:
     """
 
     columns: Sequence[Column]
-    floor: Column | None = None
+    huge_eps: Column | None = None
     noise: Sequence[Column] = ()
-    steps: tuple[Column, Column] | None = None
+    doubled_steps: tuple[Column, Column] | None = None
     rounding: Mapping[ColumnKey, tuple[Flags, Flags]] = field(default_factory=dict)
     other: str = ""
 

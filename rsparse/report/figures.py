@@ -18,7 +18,7 @@ from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
 
-ACCURACY, ABLATION, ACROSS, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
+ACCURACY, ABLATION, TRANSFERRED, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
 COLUMN_KEY = ("scenario", "source", "judged", "through", "attack")
 STRENGTHS = {"eps": "ε, grey levels (L∞)", "d": "dissimilarity d (L2)"}
 
@@ -139,14 +139,16 @@ def _describe(series: Sequence[Series], label: str) -> str:
 def _bars(subjects: Subjects, column: Column, family: Family, group: str) -> Figure:
     """Bars of one column, for the defenses that are drawn in colour."""
     evaluation = subjects.evaluation
-    styles = styles_of(subjects, family.scenario if group != ACROSS else subjects.main_scenario)
+    styles = styles_of(
+        subjects, family.scenario if group != TRANSFERRED else subjects.main_scenario
+    )
     tried = [d for d in evaluation.defenses if tried_behind(evaluation, d, [column])]
     rows = [(d, accuracy(evaluation, column, d)) for d in tried]
     drawn = [(d.text, styles[d.text], estimate) for d, estimate in rows if d.text in styles]
     drawn.sort(key=lambda row: list(styles).index(row[0]))
     strength = "" if column.strength is None else f"{column.strength_name} = {column.strength:g}"
     title = family.title if not strength else f"{family.title}, {strength}"
-    n, bars = len(evaluation.names), ACROSS if group == ACROSS else ACCURACY
+    n, bars = len(evaluation.names), TRANSFERRED if group == TRANSFERRED else ACCURACY
     return Figure(
         group,
         f"{bars}-{family.key.removeprefix(f'{bars}-')}",
@@ -203,7 +205,7 @@ def transfer_figures(subjects: Subjects) -> Iterator[Figure]:
         if scenario != TRANSFER:
             continue
         for family in subjects.families_of(scenario):
-            yield _bars(subjects, family.strongest, family, ACROSS)
+            yield _bars(subjects, family.strongest, family, TRANSFERRED)
 
 
 def activation_figure(

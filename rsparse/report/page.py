@@ -13,8 +13,7 @@ from rsparse.defenses import defense_of
 from rsparse.errors import InputError, one_line
 from rsparse.evaluation.results import Check
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
-from rsparse.report import figures as shown
-from rsparse.report import tables
+from rsparse.report import figures, tables
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects
@@ -65,7 +64,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
             overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
             groups=drawn,
-            trained={s: f"figures-{n}" for n, s in enumerate(shown.trained_scenarios(subjects))},
+            trained={s: f"figures-{n}" for n, s in enumerate(figures.trained_scenarios(subjects))},
             tables_two=tables_two(subjects),
             sections=_sections(subjects, drawn),
             basis=basis(subjects),
@@ -88,14 +87,14 @@ def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[DrawnFigure]]) ->
     """The sections of the page in their order: titles by key."""
     titles = {
         "defenses": "All defenses",
-        "strength": "Accuracy against strength" if shown.ACCURACY in drawn else "",
-        "ablation": "Ablation" if shown.ABLATION in drawn else "",
+        "strength": "Accuracy against strength" if figures.ACCURACY in drawn else "",
+        "ablation": "Ablation" if figures.ABLATION in drawn else "",
         **{
             f"figures-{n}": scenario.replace("-", " ").capitalize()
-            for n, scenario in enumerate(shown.trained_scenarios(subjects))
+            for n, scenario in enumerate(figures.trained_scenarios(subjects))
         },
         "table-two": "Table II" if tables_two(subjects) else "",
-        "transfer": "Transfer" if shown.ACROSS in drawn else "",
+        "transfer": "Transfer" if figures.TRANSFERRED in drawn else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
         "pictures": "Attacked and cleaned",
@@ -178,7 +177,7 @@ def _draw(subjects: Subjects, figure: Figure) -> DrawnFigure:
 def _table_of(subjects: Subjects, figure: Figure) -> tables.Table:
     """The numbers of a figure as a table: defenses by strengths, or the rows of its data."""
     for family in subjects.families:
-        if figure.key == f"{shown.ACCURACY}-{family.key}" and isinstance(figure.chart, Lines):
+        if figure.key == f"{figures.ACCURACY}-{family.key}" and isinstance(figure.chart, Lines):
             benign = subjects.clean_of(family.scenario)
             clean = [] if benign is None else [benign]
             columns = [*clean, *family.columns]

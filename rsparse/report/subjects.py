@@ -214,7 +214,7 @@ def _judged(defenses: Sequence[JudgedDefense], name: str | None) -> JudgedDefens
 def _families(attacked: Sequence[Column]) -> list[Family]:
     groups: dict[tuple[Any, ...], list[Column]] = {}
     for column in attacked:
-        rest = tuple(sorted((key, repr(value)) for key, value in _rest(column).items()))
+        rest = tuple(sorted((key, repr(value)) for key, value in _other_parameters(column).items()))
         groups.setdefault((*column.threat, column.family, rest), []).append(column)
     sources: dict[str, set[str]] = {}
     names = scenario_names(attacked)
@@ -232,13 +232,13 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
         if source and (source != judged or len(sources[scenario]) > 1):
             title += f", made on {source}"
         columns.sort(key=lambda column: column.strength or 0.0)
-        key = _file_word(f"{scenario}-{title}", keys)
+        key = _unique_key(f"{scenario}-{title}", keys)
         strength_name = columns[0].strength_name
         families.append(Family(key, title, scenario, source, strength_name, tuple(columns)))
     return families
 
 
-def _rest(column: Column) -> Mapping[str, Any]:
+def _other_parameters(column: Column) -> Mapping[str, Any]:
     """The parameters of an attack without its strength, whatever the parameter is called."""
     strengths = {column.strength_name, "eps", "d", "average_d"}
     return {key: value for key, value in column.parameters.items() if key not in strengths}
@@ -247,14 +247,16 @@ def _rest(column: Column) -> Mapping[str, Any]:
 def _difference(column: Column, alike: Sequence[Column]) -> str:
     """The parameters in which an attack differs from others with the same name."""
     differing = [
-        key for key in _rest(column) if len({repr(_rest(other).get(key)) for other in alike}) > 1
+        key
+        for key in _other_parameters(column)
+        if len({repr(_other_parameters(other).get(key)) for other in alike}) > 1
     ]
     if not differing:
         return ""
-    return " (" + ", ".join(f"{key}={_rest(column)[key]}" for key in differing) + ")"
+    return " (" + ", ".join(f"{key}={_other_parameters(column)[key]}" for key in differing) + ")"
 
 
-def _file_word(text: str, taken: set[str]) -> str:
+def _unique_key(text: str, taken: set[str]) -> str:
     """Turn ``text`` into a unique part of a file name."""
     word = "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
     word = "-".join(part for part in word.split("-") if part)[:80] or "attack"

@@ -172,7 +172,7 @@ def images(subjects: Subjects) -> Table:
     """
     evaluation, scenario = subjects.evaluation, subjects.main_scenario
     columns = subjects.columns(scenario)
-    defenses = _compared(subjects, scenario)
+    defenses = _table_defenses(subjects, scenario)
     counts = {
         d.text: np.rint(
             per_image(evaluation, d, columns) * len(tried_behind(evaluation, d, columns))
@@ -196,7 +196,7 @@ def images(subjects: Subjects) -> Table:
     return Table(header, tuple(rows), numeric)
 
 
-def _compared(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
+def _table_defenses(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
     """The judged defense, the best baseline and none; only those that were tried."""
     candidates = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
     columns = subjects.columns(scenario)

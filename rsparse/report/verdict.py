@@ -142,7 +142,7 @@ def _basis_sentence(subjects: Subjects, scenario: str) -> str:
         text += f", only those that the undefended model classifies correctly {left_out}"
     else:
         text += ", whether or not the undefended model classifies them correctly"
-    text += _worst(subjects, scenario)
+    text += _worst_case_text(subjects, scenario)
     checks = Counter(check.outcome for check in checks_of_judged(subjects, scenario))
     if not checks:
         return text + "; no checks were run."
@@ -158,11 +158,11 @@ def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Ch
         check
         for check in subjects.evaluation.checks
         if check.defense in ("", judged)
-        and (scenario is None or _is_about(check, subjects, scenario))
+        and (scenario is None or _belongs_to(check, subjects, scenario))
     ]
 
 
-def _is_about(check: Check, subjects: Subjects, scenario: str) -> bool:
+def _belongs_to(check: Check, subjects: Subjects, scenario: str) -> bool:
     """Whether a check belongs to a scenario, given by its name and optionally a model."""
     kind, _, model = check.scenario.partition(": ")
     if kind == CLEAN:
@@ -172,7 +172,7 @@ def _is_about(check: Check, subjects: Subjects, scenario: str) -> bool:
     return not kind or (kind == columns[0].scenario and (not model or model in models))
 
 
-def _worst(subjects: Subjects, scenario: str) -> str:
+def _worst_case_text(subjects: Subjects, scenario: str) -> str:
     judged, best = subjects.judged, subjects.best_baseline(scenario)
     if judged is None:
         return ""
@@ -218,12 +218,14 @@ def key_numbers(subjects: Subjects) -> list[KeyNumber]:
         ("no defense", subjects.undefended),
     ):
         if defense is not None:
-            numbers.append(_key(label, mean_share(evaluation, defense, columns), defense.text))
+            numbers.append(
+                _key_number(label, mean_share(evaluation, defense, columns), defense.text)
+            )
     if subjects.clean is not None and subjects.judged is not None:
         clean = accuracy(evaluation, subjects.clean, subjects.judged)
-        numbers.append(_key("clean images", clean, subjects.judged.text))
+        numbers.append(_key_number("clean images", clean, subjects.judged.text))
     return numbers
 
 
-def _key(label: str, estimate: Estimate, defense: str) -> KeyNumber:
+def _key_number(label: str, estimate: Estimate, defense: str) -> KeyNumber:
     return KeyNumber(label, percent(estimate.value), f"{defense}, {interval(estimate)} %")

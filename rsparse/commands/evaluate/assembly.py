@@ -116,9 +116,9 @@ class Findings:
             steps = self.column(doubled.planned[0]), self.column(doubled.twice[0])
         return Evidence(
             columns=[self.column(column) for column in planned],
-            floor=self.column(probes[0]) if probes else None,
+            huge_eps=self.column(probes[0]) if probes else None,
             noise=[self.column(column) for column in probes[1:]],
-            steps=steps,
+            doubled_steps=steps,
             other="" if threat.scenario.other is None else threat.scenario.other.name,
             rounding={self.column(column).key: self._rounding(column) for column in planned},
         )
