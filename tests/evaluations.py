@@ -112,7 +112,7 @@ CHECKS = (
     Check("random noise of the same norm is weaker", GRAY_BOX, "none", "pass",
           "noise leaves 93.0 % right, BIM 0.0 %"),
     Check("doubling the steps gains nothing", GRAY_BOX, "regionsparse-sparsity=2", "not run",
-          "the plan holds no attack with doubled steps"),
+          "the plan has no iterative attack"),
 )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def make_evaluation(
     adaptive: bool = False,
     seed: int = 0,
 ) -> Evaluation:
-    """``n`` images, every defense, four attacks, and maybe transfer and trained models.
+    """``n`` images, every defense, four attacks; optionally transfer and trained models.
 
     With ``adaptive`` also a scenario in which each attack is made through each defense.
     """

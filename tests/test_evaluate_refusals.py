@@ -203,12 +203,12 @@ def test_a_table_of_several_models_gives_a_scenario_for_each(tmp_path):
     )
 
 
-def test_a_plan_that_is_not_there(assert_error, tmp_path):
+def test_a_missing_plan(assert_error, tmp_path):
     path = tmp_path / "plan.toml"
     assert_error(f"{path}: cannot be read: no such file or directory", "evaluate", path)
 
 
-def test_options_beside_a_plan(assert_error, tmp_path):
+def test_options_together_with_a_plan(assert_error, tmp_path):
     path = plan(tmp_path, LEAST)
     hint = f"and a plan cannot be used together; set it in the plan {path}"
     assert_error(f"--model {hint}", "evaluate", path, "-m", MODEL)

@@ -62,14 +62,14 @@ def _cell(value: Any) -> str:
 def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
     """The style of each defense that is drawn in colour, by its short name."""
     styles: dict[str, str] = {}
-    left = list(BASELINE_STYLES)
+    unused = list(BASELINE_STYLES)
     for defense in subjects.featured(scenario):
         if defense is subjects.judged:
             styles[defense.text] = "ours"
         elif defense is subjects.undefended:
             styles[defense.text] = "none"
-        elif left:
-            styles[defense.text] = left.pop(0)
+        elif unused:
+            styles[defense.text] = unused.pop(0)
     return styles
 
 

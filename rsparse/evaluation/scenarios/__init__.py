@@ -1,7 +1,7 @@
 """Scenarios: what an attacker knows, by the names of the paper and of Carlini et al. (2019).
 
 Each scenario is a frozen parameter set that determines which model is attacked and which one is
-judged. A new one is written in ``kinds``, which holds them all with ``SCENARIOS``, their names.
+judged. The module ``kinds`` defines all of them, and ``SCENARIOS`` with their names.
 """
 
 from __future__ import annotations
