@@ -222,7 +222,7 @@ def test_the_held_out_error_falls_with_sparsity_and_can_be_left_out(images):
     errors = learner.finish()[1]
     assert list(errors) == [1, 2, 4, 8]
     assert 1 > errors[1] > errors[2] > errors[4] > errors[8] > 0
-    learner = DictionaryLearner(quick(held_out=0))
+    learner = DictionaryLearner(quick(held_out_share=0))
     learner.partial_fit(samples(images[0], QUICK))
     assert learner.finish()[1] == {}
 

@@ -55,7 +55,7 @@ def test_show_of_a_model_for_classification_only(
     found = json.loads(run_cli("model", "show", path, "--preset", "unit", "--json").stdout)
     assert found["problem"] is None
     assert found["graph"]["layers"].startswith("no: m.onnx: has no convolutional layer")
-    assert found["graph"]["attention"].startswith("no: m.onnx: expected a global average pooling")
+    assert found["graph"]["attention"].startswith("no: m.onnx: expected global average pooling")
 
 
 def test_tag(run_cli: Callable[..., Result], tmp_path: Path) -> None:
