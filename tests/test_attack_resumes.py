@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from rsparse.attacks import ATTACKS
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
 from tests.conftest import tree_of
@@ -167,7 +168,7 @@ def test_all_images_bad_leave_nothing(assert_error, tmp_path, attack):
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 
 
-KNOWN = "Known: fgsm, bim, mi-fgsm, cw-l2, noise"
+KNOWN = f"Known: {', '.join(ATTACKS)}"
 
 
 @pytest.mark.parametrize(

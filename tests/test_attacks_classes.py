@@ -105,8 +105,7 @@ def test_foolbox_classes_by_name(name: str) -> None:
         ),
         (
             "LinfPDG:eps=8",
-            "unknown attack 'LinfPDG'; did you mean LinfPGD? "
-            "Known: fgsm, bim, mi-fgsm, cw-l2, noise",
+            f"unknown attack 'LinfPDG'; did you mean LinfPGD? Known: {', '.join(ATTACKS)}",
         ),
         (
             "LinfPGD:step=3",

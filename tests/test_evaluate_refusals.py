@@ -13,6 +13,7 @@ from rsparse.defenses import defense_text
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.scenarios import (
+    SCENARIOS,
     AdversarialTraining,
     Transfer,
     TwoModelScenario,
@@ -118,8 +119,7 @@ def test_a_plan_can_set_every_option(tmp_path):
         (LEAST + "defense = [1]", "defense: expected a string or a list of strings, got [1]"),
         (LEAST + "defense = 'jpg'", None),
         (LEAST + "scenario = 'grey-box'",
-         "unknown scenario 'grey-box'; did you mean gray-box? Known: gray-box, transfer, "
-         "black-box, extended-gray-box, adversarial-training, adversarial-training-black-box"),
+         f"unknown scenario 'grey-box'; did you mean gray-box? Known: {', '.join(SCENARIOS)}"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\npreset = 'unit'",
          "model: the key file is missing"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
@@ -157,8 +157,7 @@ def test_a_plan_can_set_every_option(tmp_path):
          "scenario: the key name is missing"),
         (LEAST + "[[scenario]]\nname = 'transfer'", "scenario: transfer: the key model is missing"),
         (LEAST + "[[scenario]]\nname = 'transfre'",
-         "unknown scenario 'transfre'; did you mean transfer? Known: gray-box, transfer, "
-         "black-box, extended-gray-box, adversarial-training, adversarial-training-black-box"),
+         f"unknown scenario 'transfre'; did you mean transfer? Known: {', '.join(SCENARIOS)}"),
         (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 's.onnx'\nfile = 't.onnx'",
          "scenario: unknown key 'file'; Known: name, model, preset, "
          "input-size, mean, std, input-range, channels, layout, class-offset, class-names"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rsparse
-from rsparse.defenses import RegionSparse, Rule, parse_defense, parse_defenses
+from rsparse.defenses import DEFENSES, RegionSparse, Rule, parse_defense, parse_defenses
 from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.results import JudgedDefense
@@ -129,8 +129,7 @@ class TestSpec:
             ("policy:papr", "unknown policy 'papr'; did you mean paper? Known: default, coarse, "
              "paper, wide; or give a file, such as mine.toml"),
             ("policies:paper", "unknown defense 'policies'; did you mean policy? Known: "
-             "regionsparse, jpeg, slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, "
-             "bilateral, gaussian, comdefend, none"),
+             f"{', '.join(DEFENSES)}"),
             ("policy:no.toml", "no.toml: cannot be read: no such file or directory"),
             ("regionsparse:weakest=2",
              "defense 'regionsparse:weakest=2': weakest is now min_correlation"),
@@ -157,9 +156,8 @@ class TestFile:
             ("[[rule]]\ndefense = 'jpeg:quality=20,40'",
              "rule 1: defense 'jpeg:quality=20,40': expected one, got 2"),
             ("[[rule]]\ndefense = 'jpg'",
-             "rule 1: unknown defense 'jpg'; did you mean jpeg? Known: regionsparse, jpeg, "
-             "slq, bit-depth, median, feature-squeezing, tvm, tv, nlm, bilateral, gaussian, "
-             "comdefend, none"),
+             "rule 1: unknown defense 'jpg'; did you mean jpeg? Known: "
+             f"{', '.join(DEFENSES)}"),
             ("[[rule]]\ndefense = 'policy:paper'",
              "rule 1: a policy cannot contain another policy"),
             ("[[rule]]\nnoise-below = 'much'\ndefense = 'none'",
