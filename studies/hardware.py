@@ -67,26 +67,26 @@ class EpochClock:
         self._epochs = 0
         self._start = self._last = self._now()
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
+    def start(self, task: str, total: int, done: int = 0) -> None:
         """Note when an epoch begins."""
-        if what.startswith("epoch "):
+        if task.startswith("epoch "):
             self._epochs += 1
             if self._epochs == 1:
                 self._start = self._last = self._now()
-        self._shown.start(what, total, done)
+        self._shown.start(task, total, done)
 
     def advance(self, items: int = 1) -> None:
         """Note how late it is."""
         self._last = self._now()
         self._shown.advance(items)
 
-    def tell(self, what: str) -> None:
+    def describe(self, task: str) -> None:
         """Pass it on."""
-        self._shown.tell(what)
+        self._shown.describe(task)
 
-    def say(self, sentence: str) -> None:
+    def message(self, sentence: str) -> None:
         """Pass it on."""
-        self._shown.say(sentence)
+        self._shown.message(sentence)
 
     def an_epoch(self) -> tuple[float, float]:
         """CPU seconds of all cores together and wall seconds of an epoch, in the mean."""

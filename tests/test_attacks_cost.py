@@ -186,7 +186,7 @@ def test_on_a_terminal_the_cost_has_a_line_of_its_own() -> None:
         "with progress_bar() as progress:\n"
         "    progress.start('classify', 2, 1)\n"
         "    time.sleep(0.3)\n"
-        "    progress.say('about 9 min')\n"
+        "    progress.message('about 9 min')\n"
         "    progress.advance()\n"
         "    time.sleep(0.3)\n"
     )

@@ -22,7 +22,7 @@ def test_a_device_and_a_cluster_exclude_each_other(
     pytest.importorskip("torch")
     pytest.importorskip("distributed")
     assert_error(
-        "--cluster and --device exclude each other; give one of them",
+        "--cluster and --device cannot be used together; give one of them",
         "classify", pictures, "-m", model, "--device", "torch-cpu", "--cluster", "local:1",
     )  # fmt: skip
 

@@ -166,8 +166,8 @@ def test_a_run_that_loses_its_scheduler_can_go_on_without(
         stdout, stderr = running.communicate(timeout=100)
     assert (running.returncode, stdout) == (2, "")
     assert stderr == (
-        f"rsparse: error: {mortal.address}: the scheduler has gone; "
-        "run the same command again to go on, with or without --cluster\n"
+        f"rsparse: error: {mortal.address}: the scheduler no longer answers; "
+        "run the same command again to resume, with or without --cluster\n"
     )
     result = run_cli(*arguments, "-o", tmp_path / "out", "--json")
     assert json.loads(result.stdout)["resumed"] >= 4
@@ -195,8 +195,8 @@ def test_ctrl_c_says_one_line_and_the_run_can_go_on(lasting, many, dict_file, tm
 def test_images_that_kill_their_workers_are_given_up():
     with Cluster("local:2") as cluster:
         with refused(
-            "local:2: workers were killed again and again on the same images, "
-            "perhaps for want of memory; run the same command again to go on"
+            "local:2: workers were killed repeatedly on the same images, "
+            "possibly for lack of memory; run the same command again to resume"
         ):
             list(cluster.map(die, range(2), 2))
 
@@ -237,8 +237,8 @@ def test_a_worker_that_cannot_see_the_output(assert_error, lasting, many, dict_f
     output = Path("/proc/self/fd/250/out")
     try:
         assert_error(
-            f"worker on {platform.node()}: cannot see {output / JOURNAL}; inputs and outputs have "
-            "to lie in folders that all workers share, under the same path",
+            f"worker on {platform.node()}: cannot see {output / JOURNAL}; inputs and outputs must "
+            "be in folders that all workers share under the same path",
             "purify", many, "--dict", dict_file, "-o", output, "--cluster", lasting.address,
         )  # fmt: skip
     finally:

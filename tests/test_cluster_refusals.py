@@ -11,7 +11,7 @@ import pytest
 
 from rsparse.errors import InputError
 from rsparse.work.cluster import Cluster
-from rsparse.work.remote import Refusal, Setting, work
+from rsparse.work.remote import Refusal, RunContext, work
 from tests.refusals import refused
 from tests.test_workers import square
 
@@ -19,11 +19,11 @@ pytest.importorskip("distributed")
 
 
 def test_a_worker_of_another_version():
-    line = f"worker on {platform.node()}: runs rsparse "
-    refusal = work(pickle.dumps(square), Setting(Path.cwd(), (), "9.9"), 2)
+    line = f"worker on {platform.node()}: expected rsparse 9.9, got "
+    refusal = work(pickle.dumps(square), RunContext(Path.cwd(), (), "9.9"), 2)
     assert isinstance(refusal, Refusal)
     assert refusal.message.startswith(line)
-    assert refusal.message.endswith(", expected 9.9; install the same version everywhere")
+    assert refusal.message.endswith("; install the same version on all machines")
 
 
 def test_a_worker_of_several_threads():
@@ -32,7 +32,7 @@ def test_a_worker_of_several_threads():
     with LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=":0"
     ) as threads:
-        with pytest.raises(InputError, match=r"has 2 threads; start workers of one thread each"):
+        with pytest.raises(InputError, match=r"has 2 threads; start workers with one thread each"):
             Cluster(threads.scheduler_address).__enter__()
 
 
@@ -55,7 +55,10 @@ def test_a_file_that_is_no_scheduler_file(tmp_path):
 
 
 def test_no_scheduler_answers():
-    line = "no Dask scheduler answers within 0.5 s; is it running, and is this its address?"
+    line = (
+        "no Dask scheduler answers within 0.5 s; "
+        "check the address and whether the scheduler is running"
+    )
     with refused(f"tcp://127.0.0.1:1: {line}"):
         Cluster("tcp://127.0.0.1:1", timeout=0.5).__enter__()
 

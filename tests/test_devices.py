@@ -77,7 +77,7 @@ def test_with_workers_elsewhere_auto_is_the_cpu(gpu, for_gradients):
 def test_workers_elsewhere_have_gpus_of_their_own_for_gradients_but_not_for_images(gpu):
     elsewhere = Cluster("local:1")
     assert choose_device("cuda", elsewhere, for_gradients=True) == Device("cuda")
-    with refused("--cluster and --device exclude each other; give one of them"):
+    with refused("--cluster and --device cannot be used together; give one of them"):
         choose_device("cuda", elsewhere)
 
 
@@ -101,7 +101,7 @@ def test_without_a_gpu_it_is_said_what_works(monkeypatch):
     monkeypatch.setattr(torch, "zeros", no_driver)
     with refused(
         "device 'cuda': cannot be used here: Found no NVIDIA driver on your system; "
-        "use cpu, or auto, which takes a GPU where there is one"
+        "use cpu, or auto, which uses a GPU if there is one"
     ):
         rsparse.purify_batch([], None, device="cuda")
 

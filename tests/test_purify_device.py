@@ -103,7 +103,7 @@ def test_a_gpu_that_is_not_there(assert_error, pictures, dict_file, tmp_path, mo
     monkeypatch.setattr(torch, "zeros", not_compiled)
     assert_error(
         "device 'cuda': cannot be used here: Torch not compiled with CUDA enabled; "
-        "use cpu, or auto, which takes a GPU where there is one",
+        "use cpu, or auto, which uses a GPU if there is one",
         "purify", pictures, "--dict", dict_file, "--device", "cuda", "-o", tmp_path / "out",
     )  # fmt: skip
     assert not (tmp_path / "out").exists()

@@ -45,7 +45,7 @@ class Toy(ImageStep[str, str]):
 def entries(step: ImageStep, jobs: int = 1) -> list[dict]:
     made = entries_of(
         step, IMAGES, LocalWorkers(jobs), parallel_from=0, shared_paths=[],
-        batch_size=2, together=3,
+        batch_size=2, device_batch_size=3,
     )  # fmt: skip
     return [entry for batch in made for entry in batch]
 

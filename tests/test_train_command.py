@@ -201,16 +201,16 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
         def __init__(self) -> None:
             self.texts, self.total, self.done = [], [], []
 
-        def start(self, what, total, done=0):
-            self.texts.append(what)
+        def start(self, task, total, done=0):
+            self.texts.append(task)
             self.total.append(total)
             self.done.append(done)
 
         def advance(self, items=1):
             self.done[-1] += items
 
-        def tell(self, what):
-            self.texts.append(what)
+        def describe(self, task):
+            self.texts.append(task)
 
     told = Told()
     parameters = TrainParameters(train_on="clean", epochs=2, batch_size=8)

@@ -45,7 +45,7 @@ def test_options_that_contradict_each_other(refuses):
         "--purified-cache: keeps what --defense makes; name a defense", "--purified-cache", "cache"
     )
     refuses(
-        "--labels and --distill exclude each other; give one of them", "--distill", "--defense",
+        "--labels and --distill cannot be used together; give one of them", "--distill", "--defense",
         "jpeg",
     )  # fmt: skip
     refuses(

@@ -126,8 +126,8 @@ def test_a_worker_that_has_grown_goes_on():
 
 def test_a_killed_worker_is_told():
     with refused(
-        "a worker process was killed, perhaps for want of memory; "
-        "run the same command again to go on, with fewer --jobs"
+        "a worker process was killed, possibly for lack of memory; "
+        "run the same command again with fewer --jobs to resume"
     ):
         list(LocalWorkers(2).map(die, range(4), 4))
 

@@ -92,7 +92,7 @@ def announce(cost: AttackCost, progress: Progress) -> None:
     if cost.seconds < 2:
         return
     cores = f"on {cost.cores} core{'s' * (cost.cores > 1)}"
-    progress.say(
+    progress.message(
         f"{cost.results:,} images to attack, {cost.passes:,} passes through the model of "
         f"{1000 * cost.seconds_per_pass:.0f} ms each: about {duration(cost.seconds)} {cores}"
     )

@@ -60,20 +60,20 @@ def progress_bar() -> Iterator[Progress]:
         def __init__(self) -> None:
             self.task: TaskID | None = None
 
-        def start(self, what: str, total: int, done: int = 0) -> None:
+        def start(self, task: str, total: int, done: int = 0) -> None:
             if self.task is not None:
                 bars.remove_task(self.task)
-            self.task = bars.add_task(what, total=total, completed=done)
+            self.task = bars.add_task(task, total=total, completed=done)
 
         def advance(self, items: int = 1) -> None:
             if self.task is not None:
                 bars.advance(self.task, items)
 
-        def tell(self, what: str) -> None:
+        def describe(self, task: str) -> None:
             if self.task is not None:
-                bars.update(self.task, description=what)
+                bars.update(self.task, description=task)
 
-        def say(self, sentence: str) -> None:
+        def message(self, sentence: str) -> None:
             bars.console.print(sentence, markup=False)
 
     with bars:

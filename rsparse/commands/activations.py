@@ -144,7 +144,7 @@ def measure_activations(
             joined,
             journal,
             OneByOne(step),
-            what="measure",
+            task="measure",
             workers=workers,
             parallel_from=50,
             progress=progress,

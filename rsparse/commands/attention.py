@@ -192,7 +192,7 @@ def explain_images(
         first,
         folder.journal,
         OneByOne(step),
-        what="explain",
+        task="explain",
         workers=workers,
         parallel_from=100,
         progress=progress,

@@ -126,12 +126,12 @@ def classify_images(
             inputs,
             journal,
             JudgeStep(defended, loads_in_processes=False),
-            what="classify",
+            task="classify",
             workers=workers,
             parallel_from=100,
             progress=progress,
             shared_paths=[model],
-            together=parameters.batch_size,
+            device_batch_size=parameters.batch_size,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, known) for entry in journal.entries()]

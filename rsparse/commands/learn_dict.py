@@ -95,7 +95,7 @@ def learn_dict(
                 turn,
                 journal,
                 OneByOne(SampleStep(parameters)),
-                what="smooth",
+                task="smooth",
                 workers=workers,
                 parallel_from=16,
                 progress=progress,

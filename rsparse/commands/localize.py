@@ -102,7 +102,7 @@ def localize_images(
         inputs,
         folder.journal,
         OneByOne(step),
-        what="localize",
+        task="localize",
         workers=workers,
         batch_size=8,
         parallel_from=200,

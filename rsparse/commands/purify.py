@@ -155,13 +155,13 @@ def purify_images(
         inputs,
         folder.journal,
         step,
-        what="purify",
+        task="purify",
         workers=workers,
         progress=progress,
         folder=output,
         shared_paths=read,
         is_current=step.has_same_mask,
-        together=run_parameters.batch_size,
+        device_batch_size=run_parameters.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]

@@ -118,7 +118,7 @@ class Training:
             state.score += score
             state.batch += 1
             progress.advance(score.images)
-            progress.tell(self._status())
+            progress.describe(self._status())
             if state.batch % SAVE_EVERY == 0 and state.batch < self.n_batches:
                 self._save()
 

@@ -1,1 +1,1 @@
-"""Where work is done: processes, a cluster, a device; runs over many images; progress."""
+"""Running work: processes, a cluster, a device; runs over many images; progress."""

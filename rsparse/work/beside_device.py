@@ -1,7 +1,7 @@
-"""One device and many cores: the cores prepare and finish what the device works on.
+"""One device and many cores: the cores prepare the device's batches and finish its results.
 
-They do it in threads of the device's process (``overlapped``) or, where what is prepared is small,
-in processes of their own (``prefetched``), which have an interpreter each.
+The cores run threads of the device's process (``overlapped``) or, if the prepared data are small,
+separate processes (``prefetched``), each with its own interpreter.
 """
 
 from __future__ import annotations
@@ -15,80 +15,81 @@ from typing import TypeVar
 from rsparse.work.workers import ParallelMap, one_thread
 
 Item = TypeVar("Item")
-Ready = TypeVar("Ready")
-Made = TypeVar("Made")
+Loaded = TypeVar("Loaded")
+Output = TypeVar("Output")
 Result = TypeVar("Result")
 
 
 def overlapped(
-    load: Callable[[Item], Ready],
-    work: Callable[[Sequence[Ready]], Sequence[Made]],
-    save: Callable[[Made], Result],
+    load: Callable[[Item], Loaded],
+    work: Callable[[Sequence[Loaded]], Sequence[Output]],
+    save: Callable[[Output], Result],
     batches: Iterable[Sequence[Item]],
     threads: int,
 ) -> Iterator[list[Result]]:
-    """The results of each batch, in order, by threads of this process.
+    """Compute the results of each batch, in order, with threads of this process.
 
-    While a batch is in work, the next two are made ready and the last one is finished.
+    While the device works on a batch, the threads load the next two and save the previous one.
 
     Parameters
     ----------
     load, save : callable
-        Of one item each; they run in threads.
+        Functions of one item; they run in threads.
     work : callable
-        Of a batch; it runs in the thread that asks for the results.
+        Function of a batch; it runs in the thread that consumes the results.
     batches : iterable of sequences
-        Drawn as results are taken.
+        Consumed as results are taken.
     threads : int
     """
     with one_thread(), ThreadPoolExecutor(threads) as pool:
 
-        def begun(batch: Sequence[Item]) -> list[Future[Ready]]:
+        def start_loading(batch: Sequence[Item]) -> list[Future[Loaded]]:
             return [pool.submit(load, item) for item in batch]
 
         remaining = iter(batches)
-        coming = deque(begun(batch) for batch in islice(remaining, 2))
-        going: deque[list[Future[Result]]] = deque()
+        loading = deque(start_loading(batch) for batch in islice(remaining, 2))
+        saving: deque[list[Future[Result]]] = deque()
         try:
-            while coming:
-                ready = [future.result() for future in coming.popleft()]
-                coming.extend(begun(batch) for batch in islice(remaining, 1))
-                going.append([pool.submit(save, made) for made in work(ready)])
-                if len(going) > 1:
-                    yield [future.result() for future in going.popleft()]
-            for futures in going:
+            while loading:
+                loaded = [future.result() for future in loading.popleft()]
+                loading.extend(start_loading(batch) for batch in islice(remaining, 1))
+                saving.append([pool.submit(save, output) for output in work(loaded)])
+                if len(saving) > 1:
+                    yield [future.result() for future in saving.popleft()]
+            for futures in saving:
                 yield [future.result() for future in futures]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def prefetched(
-    load: Callable[[Sequence[Item]], Sequence[Ready]],
-    work: Callable[[Sequence[Ready]], Sequence[Result]],
+    load: Callable[[Sequence[Item]], Sequence[Loaded]],
+    work: Callable[[Sequence[Loaded]], Sequence[Result]],
     parts: Iterable[Sequence[Item]],
-    together: int,
+    batch_size: int,
     parallel_map: ParallelMap,
 ) -> Iterator[list[Result]]:
-    """The results of each batch, in order, of items that other processes load.
+    """Compute the results of each batch, in order, from items that other processes load.
 
     Parameters
     ----------
     load : callable
-        Of some items; picklable, and so is what it makes, which is sent to this process.
+        Function of several items. The function and its results must be picklable, because the
+        results are sent to this process.
     work : callable
-        Of what was made of ``together`` items in a row; it runs here.
+        Function of ``batch_size`` loaded items; it runs in this process.
     parts : iterable of sequences
-        What is loaded at a time; drawn as results are taken.
-    together : int
+        Items that are loaded in one call; consumed as results are taken.
+    batch_size : int
     parallel_map : callable
         Maps ``load`` over the parts.
     """
-    ready: list[Ready] = []
+    waiting: list[Loaded] = []
     with one_thread():
-        for made in parallel_map(load, parts):
-            ready += made
-            while len(ready) >= together:
-                yield list(work(ready[:together]))
-                del ready[:together]
-        if ready:
-            yield list(work(ready))
+        for loaded in parallel_map(load, parts):
+            waiting += loaded
+            while len(waiting) >= batch_size:
+                yield list(work(waiting[:batch_size]))
+                del waiting[:batch_size]
+        if waiting:
+            yield list(work(waiting))

@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: the same work on machines that share the folders."""
+"""Workers of a Dask cluster: the same work on machines with shared folders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from uuid import uuid4
 
 from rsparse.errors import InputError
 from rsparse.store.files import read_bytes
-from rsparse.work.remote import Refusal, Setting, unchanged, work
+from rsparse.work.remote import Refusal, RunContext, unchanged, work
 from rsparse.work.workers import Item, LocalWorkers, Result, Workers
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_AHEAD = 4  # items handed out a worker: one in work, some waiting, some done out of their order
-_FEWEST = 8
+_ITEMS_PER_WORKER = 4  # submitted at a time: one running, some waiting, some finished out of order
+_MIN_WINDOW = 8
 _RETRIES = 2
 _COUNT_EVERY = 5.0  # seconds; workers come and go
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
@@ -48,15 +48,15 @@ class Cluster(Workers):
     Parameters
     ----------
     address : str
-        ``tcp://host:port``, a scheduler file (``.json``), or ``local:N`` for N processes that are
-        started here and end with the ``with`` block.
+        ``tcp://host:port``, a scheduler file (``.json``), or ``local:N`` for N processes on this
+        machine, which end with the ``with`` block.
     timeout : float
         Seconds to wait for the scheduler.
 
     Raises
     ------
     InputError
-        If the address is none of these.
+        If the address has none of these forms.
     """
 
     def __init__(self, address: str, timeout: float = 10.0) -> None:
@@ -69,7 +69,7 @@ class Cluster(Workers):
         self._n_workers, self._counted = 0, float("-inf")
 
     def __enter__(self) -> Self:
-        """Find the scheduler, or start the local processes.
+        """Connect to the scheduler, or start the local processes.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Cluster(Workers):
             several threads.
         """
         try:
-            import distributed  # noqa: F401 - it sets its loggers up
+            import distributed  # noqa: F401 - the import sets up its loggers
         except ImportError as error:
             raise InputError("--cluster needs the extra: pip install 'rsparse[cluster]'") from error
         with ExitStack() as stack:
@@ -90,7 +90,7 @@ class Cluster(Workers):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the scheduler; the local processes end."""
+        """Disconnect from the scheduler; the local processes end."""
         self._client = None
         self._open.close()
 
@@ -98,43 +98,43 @@ class Cluster(Workers):
         self,
         function: Callable[[Item], Result],
         items: Iterable[Item],
-        size: int,  # noqa: ARG002 - the cluster is there already
+        size: int,  # noqa: ARG002 - the cluster is already running
         *,
         parallel_from: int = 32,  # noqa: ARG002
         parallel_after: float = 0.0,  # noqa: ARG002
         shared_paths: Sequence[Path] = (),
     ) -> Iterator[Result]:
-        """``map(function, items)`` over the workers; work of a lost one is done again elsewhere."""
+        """``map(function, items)`` over the workers; items of a lost worker run again elsewhere."""
         if self._client is None:
-            raise ValueError("a Cluster is used in a with block")
-        setting = Setting(Path.cwd(), tuple(shared_paths))
-        run = _Run(self, self._client, function, setting)
+            raise ValueError("a Cluster must be used in a with block")
+        context = RunContext(Path.cwd(), tuple(shared_paths))
+        run = _ClusterRun(self, self._client, function, context)
         try:
             yield from run.in_order(iter(items))
         finally:
             run.cancel()
 
     def cores(self, size: int, parallel_from: int = 32) -> int:
-        """All cores of this machine, where that pays: the others have nothing to do meanwhile."""
+        """All cores of this machine, if the work is large enough; the cluster is idle meanwhile."""
         return LocalWorkers().cores(size, parallel_from)
 
     @property
     def can_share_device(self) -> bool:
-        """No: they are at other machines."""
+        """False: the workers are on other machines."""
         return False
 
     def window(self) -> int:
-        """How many items may be handed out and not yet taken back."""
+        """How many items may be submitted whose results are not yet taken."""
         if time.monotonic() - self._counted > _COUNT_EVERY:
             assert self._client is not None
             self._n_workers, self._counted = len(self._client.nthreads()), time.monotonic()
-        return max(_FEWEST, _AHEAD * self._n_workers)
+        return max(_MIN_WINDOW, _ITEMS_PER_WORKER * self._n_workers)
 
-    def gone(self) -> InputError:
-        """What to say when the scheduler does not answer any more."""
+    def lost_scheduler(self) -> InputError:
+        """The error for a scheduler that no longer answers."""
         return InputError(
-            f"{self.address}: the scheduler has gone; "
-            "run the same command again to go on, with or without --cluster"
+            f"{self.address}: the scheduler no longer answers; "
+            "run the same command again to resume, with or without --cluster"
         )
 
     @contextmanager
@@ -143,13 +143,13 @@ class Cluster(Workers):
 
         try:
             if not self._local:
-                with ThreadPoolExecutor(1) as aside:  # of a loop that may be running here
-                    aside.submit(asyncio.run, _answer_of(target, self._timeout)).result()
+                with ThreadPoolExecutor(1) as pool:  # this thread may already run an event loop
+                    pool.submit(asyncio.run, _answer_of(target, self._timeout)).result()
             client = Client(target, timeout=self._timeout, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.address}: no Dask scheduler answers within {self._timeout:g} s; "
-                "is it running, and is this its address?"
+                "check the address and whether the scheduler is running"
             ) from error
         try:
             yield client
@@ -161,25 +161,27 @@ class Cluster(Workers):
         for worker, threads in self._client.nthreads().items():
             if threads != 1:
                 raise InputError(
-                    f"{self.address}: worker {worker} has {threads} threads; start workers of one "
-                    "thread each (--nthreads 1) and more of them (--nworkers)"
+                    f"{self.address}: worker {worker} has {threads} threads; start workers with "
+                    "one thread each (--nthreads 1), and more of them (--nworkers)"
                 )
 
 
-class _Run:
-    """One function's items on their way to the workers and back."""
+class _ClusterRun:
+    """Submits the items of one function to the workers and collects the results."""
 
-    def __init__(self, cluster: Cluster, client: Client, function: Any, setting: Setting) -> None:
+    def __init__(
+        self, cluster: Cluster, client: Client, function: Any, context: RunContext
+    ) -> None:
         self._cluster = cluster
         self._client = client
-        self._setting = setting
+        self._context = context
         self._name = f"rsparse-{uuid4().hex}"
         content = pickle.dumps(function)
         self._function = client.submit(unchanged, content, key=f"{self._name}-function")
         self._numbers: dict[Future, int] = {}
 
     def in_order(self, items: Iterator[Item]) -> Iterator[Any]:
-        """The results of the items, a bounded number of which is handed out at a time."""
+        """The results in the order of the items; a bounded number is submitted at a time."""
         from distributed import as_completed
 
         completed = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
@@ -200,13 +202,13 @@ class _Run:
     def _submitted(self, item: Any, number: int) -> Future:
         key = (self._name, number)
         future = self._client.submit(
-            work, self._function, self._setting, item, key=key, retries=_RETRIES
+            work, self._function, self._context, item, key=key, retries=_RETRIES
         )
         self._numbers[future] = number
         return future
 
     def _checked(self, future: Future, result: Any) -> Any:
-        """The result, or the error that it stands for."""
+        """Return the result, or raise the error that it represents."""
         from distributed import KilledWorker
 
         if isinstance(result, Refusal):
@@ -214,23 +216,23 @@ class _Run:
         if future.status == "finished":
             return result
         if future.status != "error":
-            raise self._cluster.gone()
+            raise self._cluster.lost_scheduler()
         _, error, trace = result
         if isinstance(error, KilledWorker):
             raise InputError(
-                f"{self._cluster.address}: workers were killed again and again on the same images, "
-                "perhaps for want of memory; run the same command again to go on"
+                f"{self._cluster.address}: workers were killed repeatedly on the same images, "
+                "possibly for lack of memory; run the same command again to resume"
             )
         raise error.with_traceback(trace)
 
     def cancel(self) -> None:
-        """Give up what is handed out; what is in work is finished and not taken back."""
+        """Cancel the submitted items; running ones finish, but their results are ignored."""
         if self._client.status == "running" and self._numbers:
             self._client.cancel(list(self._numbers))
 
 
 def _scheduler_address(address: str) -> str:
-    """The address of the scheduler, read from its file if one is named."""
+    """The address of the scheduler, read from its file if ``address`` is one."""
     if address.endswith(".json"):
         content = read_bytes(Path(address))
         try:
@@ -246,7 +248,7 @@ def _scheduler_address(address: str) -> str:
 
 
 async def _answer_of(address: str, timeout: float) -> None:
-    """Ask the scheduler who it is; a client would wait for ever where something else listens."""
+    """Ask the scheduler for its identity; a client would wait forever for any other server."""
     from distributed import rpc
 
     async with asyncio.timeout(timeout), rpc(address, timeout=timeout) as scheduler:
@@ -255,7 +257,7 @@ async def _answer_of(address: str, timeout: float) -> None:
 
 @contextmanager
 def _processes(n_workers: int) -> Iterator[Any]:
-    """Processes of one thread on this machine, with a scheduler between them."""
+    """Processes with one thread each on this machine, and a scheduler for them."""
     from distributed import LocalCluster
 
     with _interrupt_held_back():
@@ -266,7 +268,7 @@ def _processes(n_workers: int) -> Iterator[Any]:
             dashboard_address=None,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port, not the usual one
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port
         )
     with cluster:
         yield cluster
@@ -274,11 +276,11 @@ def _processes(n_workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _interrupt_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait, and keep it from the threads and processes that are started meanwhile.
+    """Delay Ctrl-C, and block it in the threads and processes started in the meantime.
 
-    It reaches all processes of a command, and is left to the one that waits for the others.
+    Ctrl-C reaches all processes of a command; only the one that waits for the others handles it.
     """
-    resource_tracker.ensure_running()  # it would lift the mask when the first process starts
+    resource_tracker.ensure_running()  # otherwise it unblocks SIGINT when the first process starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -288,7 +290,7 @@ def _interrupt_held_back() -> Iterator[None]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Dask's logging from the terminal: what a user can mend is raised."""
+    """Keep Dask's logs off the terminal; errors that a user can fix are raised."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

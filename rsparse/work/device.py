@@ -1,4 +1,4 @@
-"""Where arrays are computed: what ``--device`` may name, and what it means here."""
+"""Devices that compute arrays: the names ``--device`` accepts and what they mean here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsparse.errors import InputError
 from rsparse.work.workers import LocalWorkers, Workers
 
 TORCH_CPU = "torch-cpu"
-"""Torch on the CPU where it need not be torch: slower, and how its tests run anywhere."""
+"""Use torch on the CPU: slower than the CPU engine, but torch code can be tested on any machine."""
 
 _FOR_IMAGES = re.compile(r"cuda(:\d+)?|torch-cpu")
 _FOR_GRADIENTS = re.compile(r"(cuda|mps|xpu)(:\d+)?|torch-cpu")
@@ -21,7 +21,7 @@ _AMD_DRIVER = Path("/dev/kfd")
 
 @dataclass(frozen=True)
 class Device:
-    """Where arrays are computed; ``Device()`` is the CPU.
+    """A device that computes arrays; ``Device()`` is the CPU.
 
     Attributes
     ----------
@@ -33,25 +33,25 @@ class Device:
 
     @property
     def torch(self) -> str:
-        """Torch's name of it: where gradients are computed, and images that it takes."""
+        """Torch's name of the device, for gradients and for images."""
         return "cpu" if self.name == TORCH_CPU else self.name
 
     @property
     def takes_images(self) -> bool:
-        """Whether torch cleans and classifies images there.
+        """Whether torch cleans and classifies images on this device.
 
-        Else the cores do, without torch, also where gradients are computed by ``mps``.
+        If not, the CPU cores do it without torch, even if gradients are computed on ``mps``.
         """
         return _FOR_IMAGES.fullmatch(self.name) is not None
 
     def for_images(self) -> Device:
-        """Itself where it takes images, else the CPU."""
+        """Return this device if it takes images, else the CPU."""
         return self if self.takes_images else CPU
 
     def record(self) -> dict[str, str]:
-        """What a record says of where images were cleaned: nothing of the CPU without torch.
+        """The entry of this device in a record; empty for the CPU without torch.
 
-        Two ways of computing may differ in a grey level, so that a record has to tell them apart.
+        Results of two devices may differ by one grey level, so a record must name the device.
         """
         return {"device": self.name.partition(":")[0]} if self.takes_images else {}
 
@@ -62,24 +62,24 @@ CPU = Device()
 def choose_device(
     name: str, workers: Workers = LocalWorkers(), *, for_gradients: bool = False
 ) -> Device:
-    """What ``--device`` means to a command.
+    """The device that ``--device`` selects.
 
     Parameters
     ----------
     name : str
-        ``cpu``. ``cuda``, ``cuda:1``: a GPU, by torch. ``mps``, ``xpu``: for gradients only.
-        ``auto``: ``cuda`` where torch can use a GPU, else ``cpu``; torch is imported only where
-        there is a driver. ``torch-cpu``: torch on the CPU, for tests.
+        ``cpu``. ``cuda``, ``cuda:1``: a GPU, used by torch. ``mps``, ``xpu``: for gradients only.
+        ``auto``: ``cuda`` if torch can use a GPU, else ``cpu``; torch is imported only if a driver
+        is installed. ``torch-cpu``: torch on the CPU, for tests.
     workers : Workers
-        With workers elsewhere ``auto`` is ``cpu``. A device for images that is named excludes
-        them; gradients they compute on devices of their own.
+        With workers on other machines, ``auto`` is ``cpu``, and a named device for images is
+        refused. Gradients are computed on those machines' own devices.
     for_gradients : bool
-        Whether gradients are computed there, for attacks or training.
+        Whether the device computes gradients, for attacks or training.
 
     Raises
     ------
     InputError
-        If there is no such device, torch is not installed, or it cannot use the device here.
+        If there is no such device, torch is not installed, or torch cannot use the device here.
     """
     if name == "auto":
         return Device("cuda") if workers.can_share_device and has_gpu() else CPU
@@ -90,7 +90,7 @@ def choose_device(
         names = "cpu, cuda, cuda:N, mps" if for_gradients else "cpu, cuda, cuda:N"
         raise InputError(f"device: expected {names} or auto, got {name!r}")
     if not (for_gradients or workers.can_share_device):
-        raise InputError("--cluster and --device exclude each other; give one of them")
+        raise InputError("--cluster and --device cannot be used together; give one of them")
     _check_usable(name)
     return Device(name)
 
@@ -105,7 +105,7 @@ def has_gpu() -> bool:
 
 
 def has_gpu_driver() -> bool:
-    """Whether there is a driver of NVIDIA's or AMD's, found without torch, in a millisecond."""
+    """Whether an NVIDIA or AMD driver is installed; checked in a millisecond, without torch."""
     return _AMD_DRIVER.exists() or any(map(_can_be_loaded, _DRIVERS))
 
 
@@ -133,5 +133,5 @@ def _check_usable(name: str) -> None:
         detail = lines[0].partition(". ")[0]
         raise InputError(
             f"device {name!r}: cannot be used here: {detail.rstrip('.')}; "
-            "use cpu, or auto, which takes a GPU where there is one"
+            "use cpu, or auto, which uses a GPU if there is one"
         ) from error

@@ -1,4 +1,4 @@
-"""How a stage tells how far it is, without knowing who looks."""
+"""The interface through which a stage reports its progress."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a stage calls while it works."""
+    """Methods that a stage calls while it works."""
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        """A piece of work of ``total`` items begins; ``done`` of them were finished before."""
+    def start(self, task: str, total: int, done: int = 0) -> None:
+        """Start a task of ``total`` items, ``done`` of which are already finished."""
 
     def advance(self, items: int = 1) -> None:
-        """So many more items are finished."""
+        """Count finished items."""
 
-    def tell(self, what: str) -> None:
-        """The piece of work is called so from now on: how it goes has changed."""
+    def describe(self, task: str) -> None:
+        """Change the text of the current task, for example to show its latest loss."""
 
-    def say(self, sentence: str) -> None:
-        """A line that stays, above what moves."""
+    def message(self, sentence: str) -> None:
+        """Print a line above the progress bar; it remains visible."""
 
 
 class Silent:
-    """Progress that nobody looks at."""
+    """Progress that shows nothing."""
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        """Ignore it."""
+    def start(self, task: str, total: int, done: int = 0) -> None:
+        """Do nothing."""
 
     def advance(self, items: int = 1) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
-    def tell(self, what: str) -> None:
-        """Ignore it."""
+    def describe(self, task: str) -> None:
+        """Do nothing."""
 
-    def say(self, sentence: str) -> None:
-        """Ignore it."""
+    def message(self, sentence: str) -> None:
+        """Do nothing."""
 
 
 SILENT = Silent()

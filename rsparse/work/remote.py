@@ -1,4 +1,4 @@
-"""What a worker of a cluster does with an item; it imports no more than the work itself does."""
+"""The code that runs on a cluster's workers; it imports no more than the work itself."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from rsparse import __version__
 from rsparse.errors import InputError
 from rsparse.work.workers import OneCore
 
-_ALONE = Lock()  # the current folder and the numeric libraries' threads belong to the process
-_DELAYS = (0.0, 0.5, 2.0)  # seconds; a network file system shows new files late
+_PROCESS_LOCK = Lock()  # the current folder and the thread limits apply to the whole process
+_DELAYS = (0.0, 0.5, 2.0)  # seconds; new files appear late on a network file system
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An ``InputError`` on its way back: as a result it is not tried again elsewhere."""
+    """An ``InputError`` returned as a result, so that the item is not retried elsewhere."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What holds for all items of a run: where paths start, what has to be there, and who asks."""
+class RunContext:
+    """Shared by all items of a run: the base folder of paths, the required paths, the version."""
 
     folder: Path
     shared_paths: tuple[Path, ...]
@@ -38,22 +38,22 @@ class Setting:
 
 
 def unchanged(content: bytes) -> bytes:
-    """The pickled function as a result of its own: workers hand it on, and can make it again."""
+    """Return the pickled function, so that workers can copy it to others or compute it again."""
     return content
 
 
-def work(content: bytes, setting: Setting, item: Any) -> Any:
+def work(content: bytes, context: RunContext, item: Any) -> Any:
     """The pickled function's result for an item, or a ``Refusal``."""
-    with _ALONE, _entered(setting.folder):
+    with _PROCESS_LOCK, _in_folder(context.folder):
         try:
-            _check(setting)
+            _check(context)
             return _function(content)(item)
         except InputError as error:
             return Refusal(str(error))
 
 
-def _entered(folder: Path) -> AbstractContextManager[None]:
-    """Work in ``folder`` where there is one; elsewhere only absolute paths can be found."""
+def _in_folder(folder: Path) -> AbstractContextManager[None]:
+    """Work in ``folder`` if it exists on this machine; if not, only absolute paths are found."""
     return chdir(folder) if folder.is_dir() else nullcontext()
 
 
@@ -63,19 +63,19 @@ def _function(content: bytes) -> Callable[[Any], Any]:
 
 
 @lru_cache(maxsize=8)
-def _check(setting: Setting) -> None:
-    """Refuse to work where another version runs, or the shared folders are missing."""
-    here = f"worker on {platform.node()}"
-    if setting.version != __version__:
+def _check(context: RunContext) -> None:
+    """Refuse to work with another version of rsparse or without the shared folders."""
+    worker = f"worker on {platform.node()}"
+    if context.version != __version__:
         raise InputError(
-            f"{here}: runs rsparse {__version__}, expected {setting.version}; "
-            "install the same version everywhere"
+            f"{worker}: expected rsparse {context.version}, got {__version__}; "
+            "install the same version on all machines"
         )
-    for path in setting.shared_paths:
+    for path in context.shared_paths:
         if not _appears(path):
             raise InputError(
-                f"{here}: cannot see {setting.folder / path}; inputs and outputs have to lie in "
-                "folders that all workers share, under the same path"
+                f"{worker}: cannot see {context.folder / path}; inputs and outputs must be in "
+                "folders that all workers share under the same path"
             )
 
 

@@ -1,4 +1,4 @@
-"""Runs over many images: resumable, one bad image at a time, on any number of cores."""
+"""Runs over many images: they can be resumed, use many cores, and survive unusable images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
 from rsparse.work.progress import SILENT, Progress
-from rsparse.work.steps import TOGETHER, ImageStep, entries_of
+from rsparse.work.steps import DEVICE_BATCH_SIZE, ImageStep, entries_of
 from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass
 class Outcome:
-    """What a stage did: its artifact, and how many images were done, taken over, or failed."""
+    """The result of a stage: its artifact, and how many images it did, resumed or failed on."""
 
     output: Path
     done: int = 0
@@ -56,39 +56,39 @@ def run_images(
     journal: Journal,
     step: ImageStep[Any, Any],
     *,
-    what: str,
+    task: str,
     workers: Workers = LocalWorkers(1),
     batch_size: int = 4,
-    together: int = TOGETHER,
+    device_batch_size: int = DEVICE_BATCH_SIZE,
     parallel_from: int = 32,
     progress: Progress = SILENT,
     folder: Path | None = None,
     shared_paths: Sequence[Path] = (),
     is_current: Callable[[Entry], bool] = lambda entry: True,
 ) -> tuple[int, int, list[Entry]]:
-    """Do ``step`` for all images that the journal does not hold yet, and note each result.
+    """Run ``step`` on all images that are not in the journal yet, and add each result to it.
 
     Parameters
     ----------
     inputs : ImageInputs
     journal : Journal
     step : ImageStep
-    what : str
-        The work's name beside the progress bar.
+    task : str
+        Name of the task next to the progress bar.
     workers : Workers
     batch_size : int
-        Images handed to a process at a time.
-    together : int
+        Images that a process takes at a time.
+    device_batch_size : int
         Images that a device works on at a time.
     parallel_from : int
-        Images from which starting processes pays, where that is left open.
+        Number of images from which processes are started, if the user does not set their number.
     progress : Progress
     folder : Path, optional
-        Where the entries' files lie; an entry whose file has gone or changed is done again.
+        The folder of the entries' files; an image whose file is missing or changed is done again.
     shared_paths : sequence of Path
-        What the step needs besides the images and ``folder``: masks, a model.
+        Paths that the step needs in addition to the images and ``folder``: masks, a model.
     is_current : callable
-        What else an entry of an earlier run has to fulfil, so that it is not done again.
+        Further condition for keeping an entry of an earlier run.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def run_images(
     """
     pending = [image for image in inputs.images if not _is_done(image, journal, folder, is_current)]
     resumed = len(inputs.images) - len(pending)
-    progress.start(what, len(inputs.images), resumed)
+    progress.start(task, len(inputs.images), resumed)
     done, failed = 0, []
     journals = [journal.path] if folder is not None else []
     results = entries_of(
@@ -107,7 +107,7 @@ def run_images(
         parallel_from=parallel_from,
         shared_paths=[*inputs.paths, *shared_paths, *journals],
         batch_size=batch_size,
-        together=together,
+        device_batch_size=device_batch_size,
     )
     try:
         for entries in results:
@@ -119,7 +119,7 @@ def run_images(
                     done += 1
             progress.advance(len(entries))
     except BaseException:
-        journal.close()  # and its lock, so that the same run can go on
+        journal.close()  # release its lock, so that the same run can be resumed
         raise
     return done, resumed, failed
 
@@ -127,7 +127,7 @@ def run_images(
 def _is_done(
     image: ImageFile, journal: Journal, folder: Path | None, is_current: Callable[[Entry], bool]
 ) -> bool:
-    """Whether the journal holds the image as it is now; forgets it otherwise."""
+    """Whether the journal holds the image as it is now; if not, drop its entry."""
     if image.name not in journal:
         return False
     entry = journal[image.name]
@@ -144,12 +144,12 @@ def _is_done(
 
 
 def source_digests(journal: Journal) -> dict[str, str]:
-    """SHA-256 of the images that were used, by name."""
+    """SHA-256 of the images used, by name."""
     return {entry["name"]: entry["source_sha256"] for entry in journal.entries()}
 
 
 def refuse_all_failed(failed: Sequence[Entry], done: int, output: OutputFolder | None) -> None:
-    """Where not one image could be used, leave nothing behind and say why.
+    """If every image failed, remove the output and raise the first image's error.
 
     Raises
     ------

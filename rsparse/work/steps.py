@@ -1,4 +1,4 @@
-"""What is done with each image of a run, and where: on the cores, or beside a device."""
+"""The steps of a run over images, on CPU cores or with a device."""
 
 from __future__ import annotations
 
@@ -15,58 +15,55 @@ from rsparse.work.beside_device import overlapped, prefetched
 from rsparse.work.device import CPU, Device
 from rsparse.work.workers import Workers, chunked
 
-TOGETHER = 32
-"""Images that a device works on at a time, where nothing else is said."""
+DEVICE_BATCH_SIZE = 32
+"""Images that a device works on at a time, by default."""
 
-Ready = TypeVar("Ready")
-Made = TypeVar("Made")
+Loaded = TypeVar("Loaded")
+Output = TypeVar("Output")
 
 
-class ImageStep(ABC, Generic[Ready, Made]):
-    """What is done with an image, in three parts.
+class ImageStep(ABC, Generic[Loaded, Output]):
+    """Processes an image in three parts: load, work, save.
 
-    On the cores an image takes them one after the other, in any process. Beside a device the cores
-    load and save, while the device works on batches. An image that cannot be used, for which one
-    of the parts raises or gives an ``InputError``, becomes an entry with ``error``; the others go
-    on. A step can be pickled.
+    On CPU cores, each image passes through the three parts in one process. With a device, the
+    cores load and save while the device works on batches. If a part raises or returns an
+    ``InputError``, the image becomes an entry with ``error`` and the run continues. A step can be
+    pickled.
 
     Attributes
     ----------
     loads_in_processes : bool
-        Whether, beside a device, processes load images, or threads, which send nothing about.
-        ``save`` is then quick.
+        Whether processes load the images for a device; if not, threads do, which need not send
+        data between processes. Use processes only if ``save`` is fast.
     """
 
     loads_in_processes: bool = False
 
     @property
     def device(self) -> Device:
-        """What works on the images; where it takes none, the cores do."""
+        """The device that works on the images; if it takes no images, CPU cores do."""
         return CPU
 
     @abstractmethod
-    def load(self, image: ImageFile) -> Ready:
-        """Make an image ready."""
+    def load(self, image: ImageFile) -> Loaded:
+        """Read and prepare an image."""
 
-    def loader(self) -> Callable[[ImageFile], Ready]:
-        """``load`` for processes that do nothing else; it may be smaller to send than the step."""
+    def loader(self) -> Callable[[ImageFile], Loaded]:
+        """``load`` for processes that only load; its pickle may be smaller than the step's."""
         return self.load
 
     @abstractmethod
-    def work(self, batch: Sequence[Ready]) -> Sequence[Made | InputError]:
-        """What is made of some images, of one on the cores."""
+    def work(self, batch: Sequence[Loaded]) -> Sequence[Output | InputError]:
+        """Process a batch of loaded images; on CPU cores, a batch is one image."""
 
     @abstractmethod
-    def save(self, made: Made) -> Entry:
-        """Write what was made, and return the image's entry.
-
-        It holds ``source_sha256``.
-        """
+    def save(self, output: Output) -> Entry:
+        """Write the output and return the image's entry, which contains ``source_sha256``."""
 
 
 @dataclass(frozen=True)
 class OneByOne(ImageStep[Entry, Entry]):
-    """A step of one part, a function of an image."""
+    """A step with a single part: a function of one image."""
 
     function: Callable[[ImageFile], Entry]
 
@@ -76,8 +73,8 @@ class OneByOne(ImageStep[Entry, Entry]):
     def work(self, batch: Sequence[Entry]) -> Sequence[Entry]:
         return batch
 
-    def save(self, made: Entry) -> Entry:
-        return made
+    def save(self, output: Entry) -> Entry:
+        return output
 
 
 def entries_of(
@@ -88,9 +85,9 @@ def entries_of(
     parallel_from: int,
     shared_paths: Sequence[Path],
     batch_size: int,
-    together: int,
+    device_batch_size: int,
 ) -> Iterator[list[Entry]]:
-    """The entries of images, some at a time and in order; see ``run_images``."""
+    """The entries of images, several at a time and in order; see ``run_images``."""
 
     def parallel_map(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         n = len(images)
@@ -99,70 +96,71 @@ def entries_of(
         )
 
     if not step.device.takes_images:
-        return parallel_map(_OnCores(step), chunked(images, batch_size))
-    rest = _Rest(step)
+        return parallel_map(_WholeStep(step), chunked(images, batch_size))
+    rest = _WorkAndSave(step)
     if step.loads_in_processes:
-        load, parts = _Loading(step.loader()), chunked(images, batch_size)
-        return prefetched(load, rest.entries, parts, together, parallel_map)
+        load, parts = _LoadImages(step.loader()), chunked(images, batch_size)
+        return prefetched(load, rest.entries, parts, device_batch_size, parallel_map)
     threads = workers.cores(len(images), parallel_from=0)
-    batches = chunked(images, together)
-    return overlapped(_Loading(step.load).one, rest.work, rest.save, batches, threads)
+    batches = chunked(images, device_batch_size)
+    return overlapped(_LoadImages(step.load).one, rest.work, rest.save, batches, threads)
 
 
-class _Held(NamedTuple):
-    """An image, and what has become of it so far; an ``InputError`` where it is unusable."""
+class _Intermediate(NamedTuple):
+    """An image and its latest intermediate value: an ``InputError`` if a part has failed."""
 
     image: ImageFile
-    found: Any
+    value: Any
 
 
 @dataclass(frozen=True)
-class _OnCores:
-    """All of a step, image by image."""
+class _WholeStep:
+    """Runs all three parts of a step, image by image."""
 
     step: ImageStep[Any, Any]
 
     def __call__(self, images: Sequence[ImageFile]) -> list[Entry]:
-        load, rest = _Loading(self.step.load), _Rest(self.step)
+        load, rest = _LoadImages(self.step.load), _WorkAndSave(self.step)
         return [entry for image in images for entry in rest.entries([load.one(image)])]
 
 
 @dataclass(frozen=True)
-class _Loading:
-    """Makes images ready."""
+class _LoadImages:
+    """Runs the first part of a step."""
 
     load: Callable[[ImageFile], Any]
 
-    def __call__(self, images: Sequence[ImageFile]) -> list[_Held]:
+    def __call__(self, images: Sequence[ImageFile]) -> list[_Intermediate]:
         return [self.one(image) for image in images]
 
-    def one(self, image: ImageFile) -> _Held:
-        return _Held(image, attempt(self.load, image))
+    def one(self, image: ImageFile) -> _Intermediate:
+        return _Intermediate(image, attempt(self.load, image))
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """What is left of a step when images are ready."""
+class _WorkAndSave:
+    """Runs the second and third part of a step."""
 
     step: ImageStep[Any, Any]
 
-    def entries(self, batch: Sequence[_Held]) -> list[Entry]:
-        return [self.save(held) for held in self.work(batch)]
+    def entries(self, batch: Sequence[_Intermediate]) -> list[Entry]:
+        return [self.save(item) for item in self.work(batch)]
 
-    def work(self, batch: Sequence[_Held]) -> list[_Held]:
-        made = for_usable(self.step.work, [held.found for held in batch])
-        return [_Held(held.image, found) for held, found in zip(batch, made, strict=True)]
+    def work(self, batch: Sequence[_Intermediate]) -> list[_Intermediate]:
+        outputs = for_usable(self.step.work, [item.value for item in batch])
+        pairs = zip(batch, outputs, strict=True)
+        return [_Intermediate(item.image, output) for item, output in pairs]
 
-    def save(self, held: _Held) -> Entry:
-        found = held.found
-        entry = found if isinstance(found, InputError) else attempt(self.step.save, found)
-        return failure(held.image, entry) if isinstance(entry, InputError) else entry
+    def save(self, item: _Intermediate) -> Entry:
+        value = item.value
+        entry = value if isinstance(value, InputError) else attempt(self.step.save, value)
+        return failure(item.image, entry) if isinstance(entry, InputError) else entry
 
 
 def failure(image: ImageFile, error: InputError) -> Entry:
     """The entry of an image that could not be used; the message names its file.
 
-    ``path`` is for people: a manifest leaves it out.
+    ``path`` is only for messages; a manifest omits it.
     """
     message = str(error)
     if not message.startswith(str(image.path)):

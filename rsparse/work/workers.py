@@ -1,4 +1,4 @@
-"""Many cores: the stages hand over a function and items, and do not know how it is done."""
+"""Many cores: a stage passes a function and items, and the workers decide where to run them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 ParallelMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""``map`` of one argument, or what does the same by threads."""
+"""``map`` of one argument, or an equivalent that uses threads."""
 
-_AHEAD = 3  # items handed out a process: one in work, and some waiting so that none is idle
+_ITEMS_PER_PROCESS = 3  # submitted at a time: one running, others waiting so that none is idle
 _IDLE = 600  # seconds until a process without work ends
 
 
 class Workers(ABC):
-    """Where the work on many images is done; stages map over it and do not know how.
+    """Workers for many images; a stage maps a function over them.
 
-    Use it in a ``with`` block: some workers have to be found first and let go at the end.
+    Use them in a ``with`` block, because some workers must be connected first and released at the
+    end.
     """
 
     def __enter__(self) -> Self:
@@ -54,9 +55,10 @@ class Workers(ABC):
         parallel_after: float = 0.0,
         shared_paths: Sequence[Path] = (),
     ) -> Iterator[Result]:
-        """``map(function, items)``, results in the order of the items and the same bytes anywhere.
+        """``map(function, items)``: results in the order of the items, with equal bytes anywhere.
 
-        An item is drawn as a result is taken, so neither grows with the length of the run.
+        Items are consumed as results are taken, so memory does not grow with the length of the
+        run.
 
         Parameters
         ----------
@@ -64,41 +66,43 @@ class Workers(ABC):
             Picklable; it computes on one core.
         items : iterable
         size : int
-            How many images the items are together.
+            Total number of images in all items.
         parallel_from : int
-            Images from which starting processes pays, where that is left open.
+            Number of images from which processes are started, if the user does not set their
+            number.
         parallel_after : float
-            Seconds of work from which it pays; the first item is measured. 0 does not measure.
+            Seconds of work from which processes are started, estimated from the first item; 0
+            disables the estimate.
         shared_paths : sequence of Path
-            Files and folders that the function reads or writes beside.
+            Further files and folders that the function reads or writes.
 
         Raises
         ------
         InputError
-            If the workers, or what they have to see, are lost.
+            If the workers are lost, or cannot see the shared paths.
         """
 
     @abstractmethod
     def cores(self, size: int, parallel_from: int = 32) -> int:
-        """Cores of this machine for work on ``size`` images that is not handed out."""
+        """Cores of this machine for work on ``size`` images that this process does itself."""
 
     @property
     def can_share_device(self) -> bool:
-        """Whether they are at this machine, so that its GPU can work beside them."""
+        """Whether the workers are on this machine, so that its GPU can work with them."""
         return True
 
     def beside_device(self) -> Workers:
-        """The workers for work that a machine's GPU does."""
+        """The workers to use when a machine's GPU does the work."""
         return self
 
     def map_of_parts(self) -> AbstractContextManager[ParallelMap]:
-        """A ``map`` for the parts of one item: in its place, where every core has an item."""
+        """A ``map`` for the parts of one item; plain ``map`` if every core has its own item."""
         return nullcontext(map)
 
 
 @dataclass(frozen=True)
 class LocalWorkers(Workers):
-    """``jobs`` processes of this machine; 0 takes all its cores where that pays."""
+    """``jobs`` processes on this machine; 0 uses all its cores if the work is large enough."""
 
     jobs: int = 0
 
@@ -114,9 +118,9 @@ class LocalWorkers(Workers):
         *,
         parallel_from: int = 32,
         parallel_after: float = 0.0,
-        shared_paths: Sequence[Path] = (),  # noqa: ARG002 - this machine sees what it sees
+        shared_paths: Sequence[Path] = (),  # noqa: ARG002 - all paths are on this machine
     ) -> Iterator[Result]:
-        """``map(function, items)`` over processes; a killed one is an ``InputError``."""
+        """``map(function, items)`` over processes; ``InputError`` if one is killed."""
         remaining, jobs = iter(items), self.cores(size, parallel_from)
         if self.jobs == 0 and parallel_after > 0:
             start = time.perf_counter()
@@ -129,21 +133,21 @@ class LocalWorkers(Workers):
             yield from _over_processes(function, remaining, jobs)
 
     def cores(self, size: int, parallel_from: int = 32) -> int:
-        """``jobs``, or for 0 all cores where ``size`` is enough to pay for starting processes."""
+        """``jobs``; for 0, all cores if ``size`` images are enough to start processes for."""
         if self.jobs == 0:
             return usable_cores() if size >= parallel_from else 1
         return min(self.jobs, max(1, size))
 
     def beside_device(self) -> Workers:
-        """Threads of one process, which has the model on the GPU once."""
+        """Threads of one process, so that the GPU holds only one copy of the model."""
         return ThreadsBesideDevice(self.jobs or usable_cores())
 
 
 @dataclass(frozen=True)
 class ThreadsBesideDevice(Workers):
-    """``threads`` of this process: while one of them is at the device, the others read and write.
+    """``threads`` of this process: while one of them uses the device, the others read and write.
 
-    The function itself sees to it that only one is there at a time.
+    The function itself must ensure that only one thread uses the device at a time.
     """
 
     threads: int
@@ -158,7 +162,7 @@ class ThreadsBesideDevice(Workers):
         parallel_after: float = 0.0,  # noqa: ARG002
         shared_paths: Sequence[Path] = (),  # noqa: ARG002
     ) -> Iterator[Result]:
-        """``map(function, items)``, as many at a time as there are threads."""
+        """``map(function, items)`` over the threads."""
         from concurrent.futures import ThreadPoolExecutor
 
         remaining = iter(items)
@@ -172,12 +176,12 @@ class ThreadsBesideDevice(Workers):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def cores(self, size: int, parallel_from: int = 32) -> int:  # noqa: ARG002
-        """One: what is computed is computed on the device."""
+        """One, because the device does the computing."""
         return 1
 
     @contextmanager
     def map_of_parts(self) -> Iterator[ParallelMap]:
-        """Threads of their own: an item is large here, and there may be fewer than threads."""
+        """A separate thread pool, because items are large and may be fewer than the threads."""
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(self.threads) as pool:
@@ -197,15 +201,16 @@ def _over_processes(
 
     executor = get_reusable_executor(jobs, timeout=_IDLE, initializer=_set_up_worker)
     work = OneCore(function, os.getcwd())
-    waiting = deque(executor.submit(work, item) for item in islice(remaining, _AHEAD * jobs))
+    first = islice(remaining, _ITEMS_PER_PROCESS * jobs)
+    waiting = deque(executor.submit(work, item) for item in first)
     try:
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(executor.submit(work, item) for item in islice(remaining, 1))
     except TerminatedWorkerError as error:
         raise InputError(
-            "a worker process was killed, perhaps for want of memory; "
-            "run the same command again to go on, with fewer --jobs"
+            "a worker process was killed, possibly for lack of memory; "
+            "run the same command again with fewer --jobs to resume"
         ) from error
     finally:
         for future in waiting:
@@ -213,10 +218,11 @@ def _over_processes(
 
 
 def _set_up_worker() -> None:
-    """Leave Ctrl-C, which reaches all processes of a command, to the one that waits for them.
+    """Ignore Ctrl-C, and keep loky from ending a large process.
 
-    And stay: where psutil is installed, loky takes a process that has grown by 300 MB, as torch
-    makes it, for leaking, and ends it with a warning.
+    Ctrl-C reaches all processes of a command; only the one that waits for the workers handles it.
+    If psutil is installed, loky treats a process that has grown by 300 MB, which importing torch
+    can cause, as leaking memory, and ends it with a warning.
     """
     from joblib.externals.loky import process_executor
 
@@ -226,21 +232,21 @@ def _set_up_worker() -> None:
 
 @dataclass(frozen=True)
 class OneCore(Generic[Item, Result]):
-    """``function`` with the numeric libraries held to one thread, and paths as in ``folder``."""
+    """Calls ``function`` in ``folder``, with the numeric libraries limited to one thread."""
 
     function: Callable[[Item], Result]
     folder: str | None = None
 
     def __call__(self, item: Item) -> Result:
         if self.folder is not None:
-            os.chdir(self.folder)  # a worker may have been started elsewhere, by an earlier run
+            os.chdir(self.folder)  # an earlier run may have started the worker in another folder
         with one_thread():
             return self.function(item)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold BLAS and OpenCV to one thread, so that sums are made in one order everywhere."""
+    """Limit BLAS and OpenCV to one thread, so that sums have the same order everywhere."""
     import cv2
 
     threads = cv2.getNumThreads()
@@ -254,13 +260,13 @@ def one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _thread_pools(imported: int) -> ThreadpoolController:  # noqa: ARG001
-    """The numeric libraries of this process, looked for again once more modules are imported."""
+    """The thread pools of this process; searched again after further modules are imported."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
 def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """``items`` in runs of ``size``, the last one perhaps shorter."""
+    """``items`` in chunks of ``size``; the last one may be shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -20,7 +20,7 @@ from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
 from rsparse.work.device import Device
-from rsparse.work.steps import TOGETHER
+from rsparse.work.steps import DEVICE_BATCH_SIZE
 from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 MEASURED = 2  # images
@@ -201,7 +201,7 @@ def _cleaning(images: DefendedImages, pictures: Sequence[Pixels]) -> _Seconds:
     cores = _seconds(images.prepare, pictures)
     if not images.uses_device:
         return _Seconds(cores, 0.0)
-    batch = [images.prepare(pictures[0])] * TOGETHER
+    batch = [images.prepare(pictures[0])] * DEVICE_BATCH_SIZE
     return _Seconds(cores, _seconds_in(images.finish, batch))
 
 
@@ -209,7 +209,7 @@ def _classifying(device: Device, judge: Classifier, pictures: Sequence[Pixels]) 
     logits = judge.on(device).logits
     if not device.takes_images:
         return _Seconds(_seconds(lambda picture: logits([picture]), pictures), 0.0)
-    return _Seconds(0.0, _seconds_in(logits, [judge.fit_to_input(pictures[0])] * TOGETHER))
+    return _Seconds(0.0, _seconds_in(logits, [judge.fit_to_input(pictures[0])] * DEVICE_BATCH_SIZE))
 
 
 def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:

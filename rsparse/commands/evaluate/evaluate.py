@@ -230,18 +230,18 @@ class _Run:
         self, folder: Folder, defense: Defense, trials: Sequence[JudgedTrial], column: PlannedColumn
     ) -> dict[Path, list[Prediction]]:
         text = defense_text(defense)
-        what = f"{column.place.name} behind {text}"
+        task = f"{column.place.name} behind {text}"
         outcome, made = judge_images(
             folder,
             self.matrix.judging,
             defense,
             trials,
-            what=what,
+            task=task,
             workers=self.workers,
             progress=self.progress,
         )
         self.done.trials += len(trials)
-        self.done.failed += [_named(entry, what) for entry in outcome.failed]
+        self.done.failed += [_named(entry, task) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)
         self.timing[text] = float(np.mean(self.done.seconds[text]))
         save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
@@ -269,6 +269,6 @@ class _Run:
         )
 
 
-def _named(entry: Entry, what: str) -> Entry:
+def _named(entry: Entry, task: str) -> Entry:
     """A failed image with what failed, since it may go well elsewhere."""
-    return {**entry, "error": f"{what}: {entry['error']}"}
+    return {**entry, "error": f"{task}: {entry['error']}"}

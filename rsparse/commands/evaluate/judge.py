@@ -122,7 +122,7 @@ def judge_images(
     defense: Defense,
     trials: Sequence[JudgedTrial],
     *,
-    what: str,
+    task: str,
     workers: Workers = LocalWorkers(),
     progress: Progress = SILENT,
 ) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
@@ -148,7 +148,7 @@ def judge_images(
             folder.inputs,
             journal,
             step,
-            what=what,
+            task=task,
             workers=workers,
             progress=progress,
             shared_paths=[folder.path, *(judge.path for judge in judges)],

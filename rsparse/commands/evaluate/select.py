@@ -160,7 +160,7 @@ def _write(
         choice.inputs,
         folder.journal,
         OneByOne(step),
-        what="select",
+        task="select",
         workers=workers,
         parallel_from=100,
         progress=progress,

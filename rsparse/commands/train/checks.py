@@ -35,7 +35,7 @@ def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> N
     InputError
     """
     if parameters.distill and labels is not None:
-        raise InputError("--labels and --distill exclude each other; give one of them")
+        raise InputError("--labels and --distill cannot be used together; give one of them")
     if parameters.distill and parameters.train_on == "clean":
         raise InputError("--distill: a model has nothing to learn of itself from --train-on clean")
     if parameters.adversarial_share is not None and parameters.train_on != "both":

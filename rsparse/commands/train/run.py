@@ -152,7 +152,7 @@ class TrainingRun:
             self.inputs,
             journal,
             OneByOne(step),
-            what="read",
+            task="read",
             workers=self.workers,
             parallel_from=2000,
             progress=progress,
