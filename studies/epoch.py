@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rsparse.commands.train.retraining import train_on
+from rsparse.commands.train.retraining import purify_and_train
 from rsparse.defenses import parse_defenses
 from rsparse.report.markdown_tables import table_text
 from rsparse.work.progress import SILENT
@@ -61,7 +61,7 @@ def _row(
     original = model(shared, base)
     clock = EpochClock(SILENT)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = train_on(
+        outcome = purify_and_train(
             [shared / "train"], original.path, Path(folder) / "model.onnx", parameters,
             original.input_options, defenses=parse_defenses(training.purified),
             dictionaries=dictionaries([*training.purified, *behind], shared, work),

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.cli.console import progress_bar
 from rsparse.commands.attack.attack import attack_images
-from rsparse.commands.train.retraining import purify_once, purifying_device, train_on
+from rsparse.commands.train.retraining import purify_and_train, purify_once, purifying_device
 from rsparse.defenses import defense_text, parse_defense, parse_defenses
 from rsparse.evaluation.plan import Plan
 from rsparse.evaluation.scenarios import (
@@ -101,7 +101,7 @@ def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) 
     attacked = purified_attacks(base, training.attacked, shared, work, computer)
     with progress_bar() as progress:
         clock = EpochClock(progress)
-        outcome = train_on(
+        outcome = purify_and_train(
             [shared / "train"], original.path, path,
             replace(training.parameters, device=computer.device), original.input_options,
             defenses=parse_defenses(training.purified),

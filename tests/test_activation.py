@@ -168,7 +168,7 @@ def test_attacked_images_without_an_original(
     (attacked / "stray.png").write_bytes(encode_png(make_picture(9)))
     result = run_cli("activations", pictures, attacked, "-m", model, "-o", tmp_path / "act.h5")
     assert result.exit_code == 1
-    line = f"rsparse: skipped: {attacked}/stray.png: has no benign version of that name in"
+    line = f"rsparse: skipped: {attacked}/stray.png: has no benign image of the same name in"
     assert f"{line} {pictures}" in result.stderr.splitlines()
 
 

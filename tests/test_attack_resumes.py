@@ -119,7 +119,7 @@ def test_overwriting_gives_what_a_fresh_run_gives(run_cli, colours, tmp_path, as
     before = tree_of(out)
     line = f"{out}: exists; choose another output or pass --overwrite"
     assert_error(line, *arguments, "--keep-float", "-o", out)
-    line = f"{out}: is an artifact itself; several attacks need another output"
+    line = f"{out}: is a finished artifact; choose another output for several attacks"
     assert_error(line, *arguments, "-a", "bim", "-o", out)
     assert tree_of(out) == before
     (colours / "red/far.png").unlink()
@@ -220,8 +220,8 @@ def test_mistakes_in_the_labels(assert_error, colours, tmp_path, change, line):
 def test_no_image_is_right(assert_error, tmp_path):
     save(tmp_path / "imgs/red/wrong.png", picture(1, 9))
     line = (
-        "none of the 1 images is classified correctly, so that --only-correct leaves none; "
-        "are the labels and the model's input as they should?"
+        "none of the 1 images is classified correctly, so --only-correct leaves none; "
+        "check the labels and the model's input"
     )
     arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "--only-correct", "-o", tmp_path / "out")
     assert_error(line, *arguments, "-a", "fgsm:eps=2,8")

@@ -124,7 +124,7 @@ def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) 
 
     photos = find_images([demo_photos("test")])[:3]
     attacker = Attacker(load_classifier(demo_model()), "cpu", keep_size=False, seed=0)
-    targets, _ = attacker.aim(photos, {})
+    targets, _ = attacker.find_targets(photos, {})
     (batch,) = make_batches(targets, 3)
     pixels = attacker.load(batch)
     x_adv = to_unit(pixels)

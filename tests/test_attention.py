@@ -97,7 +97,9 @@ def test_choice_of_the_class(model: Path) -> None:
     assert choose_class("predicted", classifier) == "predicted"
     assert choose_class("dog, hound", classifier) == 1
     assert choose_class("3", classifier) == 3
-    message = "class: expected predicted, label, a class name or a number from 0 to 3, got "
+    message = (
+        "--target-class: expected predicted, label, a class name or a number from 0 to 3, got "
+    )
     with refused(f"{message}'4'"):
         choose_class("4", classifier)
     with refused(f"{message}'foxx'; did you mean 'fox'?"):
@@ -200,7 +202,7 @@ def test_refusals(
         "attention", pictures, "-m", flat, "--preset", "unit", "-o", output,
     )  # fmt: skip
     assert_error(
-        "attention: expected folders to compare, or single images, not both",
+        "attention: expected several folders or single images, got both",
         "attention", pictures, pictures / "a.png", "-m", model, "-o", output,
     )  # fmt: skip
     assert_error(

@@ -184,9 +184,9 @@ def test_an_output_where_nothing_can_be_made(refuse, pictures):
 def test_outputs_that_overlap_the_input(refuse, pictures, tmp_path):
     if refuse.command == "learn-dict":
         path = pictures / "a.png"
-        refuse(f"{path}: is an input itself; choose another output", pictures,
+        refuse(f"{path}: is also an input; choose another output", pictures,
                options=("-o", path, "--overwrite"))  # fmt: skip
-        refuse(f"{path}: is an input itself; choose another output", pictures,
+        refuse(f"{path}: is also an input; choose another output", pictures,
                options=("--preview", path, "--overwrite"))  # fmt: skip
         refuse(f"{tmp_path}/d: is both the dictionary and its preview; name two files", pictures,
                options=("-o", tmp_path / "d", "--preview", tmp_path / "d"))  # fmt: skip
@@ -223,7 +223,7 @@ def test_too_few_patches(assert_error, pictures, tmp_path):
         (("--sparsity", 2, "--masks", "gone"), "gone: no such file or folder"),
         (("--sparsity", 2, "--masks", "gone", "--no-localize"),
          "--masks: regionsparse-sparsity=2-localize=false has no object region; give --sparsity K "
-         "without --no-localize, or a defense that holds regionsparse without localize=no"),
+         "without --no-localize, or a defense that contains regionsparse without localize=no"),
     ],
 )  # fmt: skip
 def test_options_of_purify_out_of_range(assert_error, pictures, dict_file, options, message):
@@ -256,5 +256,5 @@ def test_several_inputs_need_an_output(assert_error, pictures, dict_file):
 
 def test_show_of_a_folder_that_is_no_artifact(assert_error, pictures):
     assert_error(
-        f"{pictures}: is not an rsparse artifact: it holds no manifest.json", "show", pictures
+        f"{pictures}: is not an rsparse artifact: it has no manifest.json", "show", pictures
     )

@@ -88,8 +88,8 @@ def test_so_is_what_came_of_it(demo_folder, tmp_path, assert_error, monkeypatch)
     monkeypatch.setitem(METHODS, "learn-dict", 2)
     monkeypatch.setattr("rsparse.commands.learn_dict.learn_dict", lambda *_, **__: None)
     assert_error(
-        f"{copied / 'benign-purified'}: was made by method 1 of learn-dict, not 2; --overwrite "
-        "does all of the demo again",
+        f"{copied / 'benign-purified'}: was made by method 1 of learn-dict, not 2; pass "
+        "--overwrite to run the demo again",
         "demo", "-o", copied,
     )  # fmt: skip
 

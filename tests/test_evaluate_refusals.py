@@ -254,7 +254,7 @@ def test_images_without_labels(assert_error, tmp_path):
     save(tmp_path / "imgs/a.png", picture(0, 30))
     assert_error_after_plan(
         f"{tmp_path / 'imgs'}: its images have no labels; pass --labels with a CSV file, or put "
-        "them into subfolders named like the classes",
+        "the images into subfolders named after the classes",
         tmp_path,
     )
 
@@ -282,8 +282,8 @@ def test_labels_that_lack_an_image(tmp_path):
 def test_no_image_is_right(tmp_path):
     save(tmp_path / "imgs/red/a.png", picture(1, 30))
     line = (
-        "none of the 1 images is classified correctly, so that --only-correct leaves none; are "
-        "the labels and the model's input as they should?"
+        "none of the 1 images is classified correctly, so --only-correct leaves none; check "
+        "the labels and the model's input"
     )
     assert_error_after_plan(line, tmp_path)
 
@@ -304,15 +304,15 @@ def test_an_evaluation_of_something_else(run_cli, colours, tmp_path):
     assert run_cli(*words).exit_code == 0
     other_seed = run_cli(*words, "--seed", 1)
     assert other_seed.stderr.splitlines()[-1] == (
-        f"rsparse: error: {tmp_path}/e/attacks/colours/fgsm-eps=8: was made from other images, by "
-        "another model, or with another seed or batch size; choose another output or pass "
+        f"rsparse: error: {tmp_path}/e/attacks/colours/fgsm-eps=8: was made from other images, "
+        "with another model, or with another seed or batch size; choose another output or pass "
         "--overwrite"
     )
     save(colours / "red/new.png", picture(0, 50))
     changed = run_cli(*words)
     assert changed.stderr.splitlines()[-1] == (
-        f"rsparse: error: {tmp_path}/e: holds an evaluation of other images, labels, or another "
-        "model; choose another output or pass --overwrite"
+        f"rsparse: error: {tmp_path}/e: contains an evaluation of other images, other labels or "
+        "another model; choose another output or pass --overwrite"
     )
     assert changed.exit_code == 2
     again = run_cli(*words, "--overwrite", "--json")
@@ -322,7 +322,10 @@ def test_an_evaluation_of_something_else(run_cli, colours, tmp_path):
 
 def test_a_source_with_other_classes(assert_error, colours, tmp_path):
     source = linear_classifier(tmp_path / "two.onnx", np.ones((2, 3 * 4 * 4)), (4, 4))
-    line = f"{source}: has 2 classes, the judged model 3; labels have to mean the same for both"
+    line = (
+        f"{source}: expected 3 classes, as the judged model has, got 2; both models must have the "
+        "same classes"
+    )
     transfer = ("--scenario", f"transfer:model={source},preset=unit")
     words = ("evaluate", colours, "-m", MODEL, "-a", "fgsm", "-o", tmp_path / "e")
     assert_error(line, *words, *transfer)

@@ -156,7 +156,7 @@ def test_images_attacked_through_another_dictionary_are_refused(whole, tmp_path,
     result = run_cli(*(other if word == DICT else word for word in words))
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        f"rsparse: error: {tmp_path / 'eval' / place}: was made from other images, by another "
+        f"rsparse: error: {tmp_path / 'eval' / place}: was made from other images, with another "
         "model, through another defense or dictionary, or with another seed or batch size; choose "
         "another output or pass --overwrite"
     )
@@ -178,8 +178,8 @@ def test_the_page_shows_it(whole, tmp_path, run_cli):
 def test_an_attack_on_the_bare_model_is_refused(assert_error, tmp_path):
     images = make_images(tmp_path / "imgs")
     assert_error(
-        "attack fgsm-eps=8 cannot be made through jpeg-quality=20: it attacks the bare model; "
-        "able to: toy-bim",
+        "attack fgsm-eps=8 cannot be made through jpeg-quality=20: it only attacks the bare "
+        "model; attacks that can: toy-bim",
         "evaluate", images, "-m", MODEL, "-a", "fgsm:eps=8", "--defense", "jpeg:quality=20",
         "--scenario", TOY, "-o", tmp_path / "eval",
     )  # fmt: skip
@@ -198,8 +198,8 @@ def test_an_attack_run_refuses_it_itself(tmp_path):
     (defense,) = parse_defense("median")
     through = AttackedDefense.of(defense, Resources({}, 0), {})
     with refused(
-        "attack fgsm-eps=8 cannot be made through median-size=3: it attacks the bare model; able "
-        "to: toy-bim"
+        "attack fgsm-eps=8 cannot be made through median-size=3: it only attacks the bare "
+        "model; attacks that can: toy-bim"
     ):
         attack_chosen([images], MODEL, [Fgsm()], tmp_path / "adv", AttackRunParameters(), None,
                       {"red/00": 0}, through=through)  # fmt: skip

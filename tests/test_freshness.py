@@ -226,7 +226,7 @@ class TestCache:
         assert self.stamps(tmp_path / "place") == before
         save(pictures / "new.png", picture(0, 40))
         with refused(
-            f"{tmp_path / 'place'}: was purified from other images, or by another dictionary or "
+            f"{tmp_path / 'place'}: was purified from other images, or with another dictionary or "
             "device; choose another output or pass --overwrite"
         ):
             self.purify(pictures, tmp_path / "place")

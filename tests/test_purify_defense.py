@@ -58,7 +58,7 @@ def test_sizes_that_cannot_be_used(assert_error, pictures, dict_file, tmp_path):
     )  # fmt: skip
     assert_error("resize-to: expected height and width from 1 to 8192, got [0, 0]", *common, "0")
     assert_error(
-        "--masks and --resize-to exclude each other; masks are of the images' own size",
+        "--masks and --resize-to cannot be used together; masks have the size of the images",
         *common, "24", "--masks", pictures,
     )  # fmt: skip
     assert not (tmp_path / "out").exists()
@@ -157,15 +157,15 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
         ("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
          ("--defense", "regionsparse:dictionary=dct", "--dict", "dict.h5")),
         *((f"--masks: {text} has no object region; give --sparsity K without --no-localize, or a "
-           "defense that holds regionsparse without localize=no", (*options, "--masks", "masks"))
+           "defense that contains regionsparse without localize=no", (*options, "--masks", "masks"))
           for text, options in {
               "jpeg-quality=75": ("--defense", "jpeg"), "policy-default": (),
               "none+regionsparse-sparsity=2-localize=false":
                   ("--defense", "none+regionsparse:localize=no"),
           }.items()),
-        ("--device: jpeg works on the cpu; regionsparse and comdefend also on a GPU",
+        ("--device: jpeg only runs on the cpu; regionsparse and comdefend also run on a GPU",
          ("--defense", "jpeg", "--device", "cuda")),
-        ("--device: none+jpeg works on the cpu; regionsparse and comdefend also on a GPU",
+        ("--device: none+jpeg only runs on the cpu; regionsparse and comdefend also run on a GPU",
          ("--defense", "none+jpeg", "--device", "cuda")),
         ("--dict: a dictionary without a name is given twice; write --dict NAME=b.h5",
          ("--dict", "a.h5", "--dict", "b.h5")),

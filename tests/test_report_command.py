@@ -86,7 +86,7 @@ def test_an_output_inside_the_evaluation_is_refused(eval_folder, assert_error):
 
 def test_another_dictionary_is_refused(eval_folder, dict_file, tmp_path, assert_error):
     assert_error(
-        f"{dict_file}: is not the one that the evaluation was made with",
+        f"{dict_file}: is not the file that the evaluation used",
         "report", eval_folder, "-o", tmp_path / "r", "--dict", dict_file,
     )  # fmt: skip
 

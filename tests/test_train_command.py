@@ -128,7 +128,7 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
     assert shown.stdout.startswith("new.onnx  rsparse-model 2, by train (method 1) of rsparse ")
     assert "colours.onnx  sha256 " in shown.stdout
     assert run_cli("show", MODEL).stderr == (
-        f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata hold no record\n"
+        f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata have no record\n"
     )
     result = run_cli(
         "train", colours, "-m", out, "--distill", "--train-on", "adversarial", "--epochs", 1,
@@ -250,7 +250,7 @@ class TestPurifiedImages:
         shutil.copy(tmp_path / "imgs" / "04.png", changed)
         place = cache / "median-size=3"
         assert_error(
-            f"{place}: was purified from other images, or by another dictionary or device; "
+            f"{place}: was purified from other images, or with another dictionary or device; "
             "choose another output or pass --overwrite",
             *common, "-o", tmp_path / "b.onnx",
         )  # fmt: skip
@@ -264,7 +264,7 @@ class TestPurifiedImages:
         result = run_cli(*common, "--dict", dict_file, "-o", tmp_path / "a.onnx")
         assert result.exit_code == 0, result.stderr
         assert_error(
-            f"{cache / 'regionsparse-sparsity=1'}: was purified from other images, or by another "
+            f"{cache / 'regionsparse-sparsity=1'}: was purified from other images, or with another "
             "dictionary or device; choose another output or pass --overwrite",
             *common, "--dict", REPOSITORY / "fixtures" / "dict.h5", "-o", tmp_path / "b.onnx",
         )  # fmt: skip

@@ -36,25 +36,28 @@ def refuses(assert_error, colours, tmp_path):
 
 def test_options_that_contradict_each_other(refuses):
     refuses(
-        "--train-on purified needs purified images: --defense SPEC makes them, "
-        "--purified-images FOLDER takes what purify wrote"
+        "--train-on purified needs purified images; make them with --defense SPEC, or "
+        "pass a folder written by purify with --purified-images FOLDER"
     )
-    refuses("--defense: --train-on clean shows no purified images", "--train-on", "clean",
+    refuses("--defense: --train-on clean uses no purified images", "--train-on", "clean",
             "--defense", "jpeg")  # fmt: skip
     refuses(
-        "--purified-cache: keeps what --defense makes; name a defense", "--purified-cache", "cache"
+        "--purified-cache: stores images that --defense makes; add --defense SPEC",
+        "--purified-cache",
+        "cache",
     )
     refuses(
-        "--labels and --distill cannot be used together; give one of them", "--distill", "--defense",
-        "jpeg",
+        "--labels and --distill cannot be used together; give one of them",
+        "--distill", "--defense", "jpeg",
     )  # fmt: skip
     refuses(
-        "--distill: a model has nothing to learn of itself from --train-on clean", "--distill",
-        "--train-on", "clean", labelled=False,
+        "--distill and --train-on clean cannot be used together: on clean images the model already "
+        "gives its own outputs",
+        "--distill", "--train-on", "clean", labelled=False,
     )  # fmt: skip
     refuses(
-        "--clean-share 1 shows no other image; --train-on adversarial wants some", "--train-on",
-        "adversarial", "--clean-share", 1,
+        "--clean-share: expected less than 1 with --train-on adversarial, got 1",
+        "--train-on", "adversarial", "--clean-share", 1,
     )  # fmt: skip
 
 
@@ -64,8 +67,8 @@ def test_adversarial_images_that_are_not_shown(refuses):
         "--defense", "jpeg", "--adversarial-defense", "jpeg",
     )  # fmt: skip
     refuses(
-        "--adversarial-share: --train-on adversarial does not show both purified and "
-        "adversarial images",
+        "--adversarial-share: only works with --train-on both, which uses purified and adversarial "
+        "images, got --train-on adversarial",
         "--train-on", "adversarial", "--adversarial-share", 0.5,
     )  # fmt: skip
 
@@ -86,8 +89,8 @@ def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
 
 def test_images_without_labels(refuses):
     refuses(
-        "the images have no labels; name them with --labels labels.csv, or learn what the "
-        "model itself says with --distill",
+        "the images have no labels; give them with --labels labels.csv, or train on the "
+        "model's own outputs with --distill",
         "--train-on", "clean", labelled=False,
     )  # fmt: skip
 
@@ -133,7 +136,7 @@ def test_the_output(assert_error, labelled, colours, tmp_path):
 
 def test_two_versions_of_one_name(refuses, colours):
     refuses(
-        f"{colours}: another version is called 'imgs'; rename the folder", "--purified-images",
+        f"{colours}: another version is named 'imgs'; rename the folder", "--purified-images",
         colours, "--purified-images", colours,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from rsparse.cli.options import Json, Overwrite, output_option
 from rsparse.options.fetch import FetchParameters
 
 if TYPE_CHECKING:
-    from rsparse.commands.fetch import Fetched
+    from rsparse.commands.fetch import FetchOutcome
 
 
 @command(
@@ -53,7 +53,7 @@ def fetch(
     typer.echo(to_json(_as_json(fetched)) if as_json else str(output))
 
 
-def _summary_values(fetched: Fetched, parameters: FetchParameters) -> dict[str, str]:
+def _summary_values(fetched: FetchOutcome, parameters: FetchParameters) -> dict[str, str]:
     model, weights = fetched.model, fetched.weights
     if weights is None:
         origin = {"weights": f"random, seed {parameters.seed}"}
@@ -80,7 +80,7 @@ def _three(numbers: tuple[float, ...]) -> str:
     return ", ".join(f"{number:g}" for number in dict.fromkeys(numbers))
 
 
-def _as_json(fetched: Fetched) -> dict[str, Any]:
+def _as_json(fetched: FetchOutcome) -> dict[str, Any]:
     weights = fetched.weights
     return {
         "output": str(fetched.output),

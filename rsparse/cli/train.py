@@ -127,11 +127,11 @@ def train(
     adversarial = parse_defenses(adversarial_defenses or [])
     files = named_files(dictionaries)
     warn_of_ignored_levels(files, (*purifying, *adversarial))
-    from rsparse.commands.train.retraining import train_on
+    from rsparse.commands.train.retraining import purify_and_train
 
     watch = Stopwatch()
     with progress_bar() as progress:
-        outcome = train_on(
+        outcome = purify_and_train(
             images,
             model,
             output,

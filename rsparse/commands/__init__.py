@@ -1,4 +1,5 @@
-"""One module per command: read inputs, call the layers below, write one artifact.
+"""One module or folder per command: read inputs, call the layers below, write one artifact.
 
-Stages never import each other; they meet on disk.
+Commands do not import each other; they exchange artifacts on disk. Only ``demo``, ``evaluate`` and
+``train`` run other commands.
 """

@@ -1,8 +1,8 @@
-"""``rsparse activations``: benign images, attacked ones and a classifier in, ``act.h5`` out."""
+"""``rsparse activations``: benign and attacked images and a classifier in, ``act.h5`` out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ from rsparse.store.activations import VERSIONS, activation_entry, save_activatio
 from rsparse.store.files import refuse_existing, write_atomic
 from rsparse.store.hdf5 import open_hdf5
 from rsparse.store.images import ImageFile
-from rsparse.store.inputs import load_inputs
+from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry, journal_beside
-from rsparse.store.records import ACTIVATIONS
+from rsparse.store.records import ACTIVATIONS, Source
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
 from rsparse.work.steps import OneByOne, failure
@@ -59,7 +59,7 @@ class ActivationStep:
 
 @dataclass
 class ActivationOutcome(Outcome):
-    """Also tells the ratio of every layer, and how many predictions the attack changed."""
+    """Also holds the ratio of every layer, and the number of predictions the attack changed."""
 
     gamma: float = 0.0
     layers: list[FeatureLayer] = field(default_factory=list)
@@ -80,8 +80,13 @@ class ActivationOutcome(Outcome):
             }
             for layer, ratio in zip(self.layers, self.ratios, strict=True)
         ]
-        found = {"gamma": self.gamma, "changed_predictions": self.changed, "layers": layers}
-        return {**super().as_json(), "plot": str(self.plot) if self.plot else None, **found}
+        return {
+            **super().as_json(),
+            "plot": str(self.plot) if self.plot else None,
+            "gamma": self.gamma,
+            "changed_predictions": self.changed,
+            "layers": layers,
+        }
 
 
 def measure_activations(
@@ -98,7 +103,7 @@ def measure_activations(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ActivationOutcome:
-    """Compare the layers' activations for attacked images with those for their originals.
+    """Compare the layers' activations on attacked images with those on the originals.
 
     Parameters
     ----------
@@ -110,35 +115,34 @@ def measure_activations(
         ``act.h5``.
     parameters : ActivationParameters
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     layers : sequence of str
-        Layers whose detectors are kept and drawn one by one; the first, a middle and the last
-        by default.
+        Layers whose detectors are saved and plotted individually; by default the first, a middle
+        and the last one.
     plot : Path, optional
-        Picture (PNG) of the ratios and of the chosen layers' detectors.
+        PNG file for a plot of the ratios and of the chosen layers' detectors.
     workers, overwrite, progress
         As for every stage.
 
     Raises
     ------
     InputError
-        If an input cannot be used, an output is taken, or no image is in both folders.
+        If an input cannot be used, an output exists, or no image is in both folders.
     """
     if plot is not None:
         refuse_existing(plot, overwrite)
         if plot.suffix.lower() != ".png":
             raise InputError(f"{plot}: expected a file ending in .png")
     inputs = [load_inputs([adversarial]), load_inputs([benign])]
-    joined, alone = join_inputs(inputs)
+    joined, unmatched = join_inputs(inputs)
     classifier = load_classifier(model, input_options).check()
-    found = activation_layers(classifier.graph, str(model))
-    chosen = choose_layers(found, layers)
-    probe = PeakProbe(classifier, found)
+    all_layers = activation_layers(classifier.graph, str(model))
+    chosen = choose_layers(all_layers, layers)
     values = {**parameters.as_record(), "input": classifier.input_record()}
-    values["layers"] = [found[number].name for number in chosen]
+    values["layers"] = [all_layers[number].name for number in chosen]
     known = {"model": classifier.sha256, "images": joined.names_digest()}
     job = Job("activations", ACTIVATIONS, values, known=known)
-    step = ActivationStep(probe, chosen, parameters.gamma)
+    step = ActivationStep(PeakProbe(classifier, all_layers), chosen, parameters.gamma)
     with journal_beside(output, job.identity(), overwrite) as journal:
         done, resumed, failed = run_images(
             joined,
@@ -150,25 +154,30 @@ def measure_activations(
             progress=progress,
             shared_paths=[model],
         )
-        missing = InputError(f"has no benign version of that name in {benign}")
-        failed += [failure(image, missing) for image in alone]
+        missing = InputError(f"has no benign image of the same name in {benign}")
+        failed += [failure(image, missing) for image in unmatched]
         refuse_all_failed(failed, done + resumed, None)
-        digests = {entry["name"]: entry["sha256"] for entry in journal.entries()}
-        sources = [
-            *inputs[1].sources({name: both[0] for name, both in digests.items()}),
-            *inputs[0].sources({name: both[1] for name, both in digests.items()}),
-            classifier.source(),
-        ]
-        save_activations(output, job.record(sources), journal, found, chosen)
+        sources = [*_sources(inputs, journal.entries()), classifier.source()]
+        save_activations(output, job.record(sources), journal, all_layers, chosen)
     outcome = ActivationOutcome(
-        output, done, resumed, failed, parameters.gamma, found, chosen, plot=plot
+        output, done, resumed, failed, parameters.gamma, all_layers, chosen, plot=plot
     )
-    _read_back(outcome, plot)
+    _read_ratios(outcome, plot)
     return outcome
 
 
-def _read_back(outcome: ActivationOutcome, plot: Path | None) -> None:
-    """The ratios of the artifact, and its picture."""
+def _sources(inputs: Sequence[ImageInputs], entries: Iterable[Entry]) -> list[Source]:
+    """The benign and the attacked images as inputs of a record."""
+    attacked, benign = inputs
+    digests = {entry["name"]: entry["sha256"] for entry in entries}
+    return [
+        *benign.sources({name: both[0] for name, both in digests.items()}),
+        *attacked.sources({name: both[1] for name, both in digests.items()}),
+    ]
+
+
+def _read_ratios(outcome: ActivationOutcome, plot: Path | None) -> None:
+    """Read the ratios from the artifact, and plot them if asked to."""
     with open_hdf5(outcome.output, ACTIVATIONS) as (file, _):
         outcome.ratios = file["ratio/all"][()]
         predicted = [file[f"predicted/{version}"][()] for version in VERSIONS]
@@ -178,15 +187,15 @@ def _read_back(outcome: ActivationOutcome, plot: Path | None) -> None:
 
 
 def choose_layers(layers: Sequence[FeatureLayer], names: Sequence[str]) -> tuple[int, ...]:
-    """Places of the named layers; without names the first, a middle and the last.
+    """Indices of the named layers; by default the first, a middle and the last one.
 
-    The middle is the concatenation nearest to half the depth, or the convolution where the
-    network has none.
+    The middle one is the concatenation nearest to half the depth, or the nearest convolution if
+    the network has no concatenations.
 
     Raises
     ------
     InputError
-        If a name is no layer's; the nearest one is named.
+        If the model has no layer of a name; the message suggests the nearest name.
     """
     if not names:
         depth = layers[-1].index / 2

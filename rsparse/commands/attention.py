@@ -1,4 +1,4 @@
-"""``rsparse attention``: images and a classifier in, pictures of where it sees their class out."""
+"""``rsparse attention``: images and a classifier in, class activation maps out."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ PREDICTED, LABEL = "predicted", "label"
 
 
 @dataclass(frozen=True)
-class Explained:
-    """One version of an image, what the classifier says of it, and where it sees that."""
+class ExplainedImage:
+    """One version of an image, with the prediction and the map of the explained class."""
 
     pixels: NDArray[np.uint8]
     overlay: NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Explained:
     explained_probability: float
 
     def as_entry(self) -> Entry:
-        """What the manifest tells."""
+        """The version's part of the manifest entry."""
         return {
             "sha256": self.sha256,
             "predicted": self.predicted,
@@ -59,7 +59,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class AttentionStep:
-    """Explains an image, or draws the panel of its versions, and writes the picture."""
+    """Explains an image, or draws a panel of its versions, and writes the picture."""
 
     probe: AttentionProbe
     explain: int | str
@@ -71,14 +71,14 @@ class AttentionStep:
     def __call__(self, image: ImageFile) -> Entry:
         label = self.labels.get(image.name)
         others = image.others if isinstance(image, JoinedImage) else ()
-        versions = [self._explained(version, label) for version in (image, *others)]
+        versions = [self._explain(version, label) for version in (image, *others)]
         picture = self._panel(image.name, versions, label) if others else versions[0].overlay
         entry = save_png(self.output, image.name, picture)
         entry |= {"source_sha256": versions[0].sha256}
         entry["versions"] = [version.as_entry() for version in versions]
         return entry if label is None else {**entry, "label": label}
 
-    def _explained(self, image: ImageFile, label: int | None) -> Explained:
+    def _explain(self, image: ImageFile, label: int | None) -> ExplainedImage:
         pixels, digest = load_image(image)
         logits, features = self.probe.features([pixels])
         probabilities = softmax(logits)[0]
@@ -91,7 +91,7 @@ class AttentionStep:
         weights = self.probe.weights_for(chosen, self.parameters.center_weights)
         attention = class_activation_map(features[0], weights)
         overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.map_opacity)
-        return Explained(
+        return ExplainedImage(
             pixels,
             overlay,
             digest,
@@ -102,7 +102,7 @@ class AttentionStep:
         )
 
     def _panel(
-        self, name: str, versions: Sequence[Explained], label: int | None
+        self, name: str, versions: Sequence[ExplainedImage], label: int | None
     ) -> NDArray[np.uint8]:
         names = self.probe.classifier.class_names
         pictures, overlays = [], []
@@ -112,21 +112,23 @@ class AttentionStep:
             pictures.append(Cell(version.pixels, caption, good))
             about = f"{version.explained_probability:.2f} {short_name(names[version.explained])}"
             overlays.append(Cell(version.overlay, f"attention: {about}", good))
-        notes = ["Captions: probability and class. Red: where its evidence is strongest."]
+        notes = ["Captions: probability and class. Red: strongest evidence for the class."]
         if label is not None:
-            notes.append(f"Label: {short_name(names[label])}. Blue frame: recognised; orange: not.")
+            notes.append(
+                f"Label: {short_name(names[label])}. Frame: blue if right, orange if wrong."
+            )
         rows = [pictures, overlays]
         return contact_sheet(name, notes, self.headings, rows, side=self.parameters.picture_size)
 
 
 def short_name(name: str) -> str:
-    """The first of several names of one class, as ImageNet's lists give them."""
+    """The first of several comma-separated names of a class, as in ImageNet's lists."""
     return name.split(",")[0]
 
 
 @dataclass
 class AttentionOutcome(Outcome):
-    """Also tells which images were in the first folder only."""
+    """Also holds the headings of the columns, and the number of images without a partner."""
 
     columns: tuple[str, ...] = ()
     alone: int = 0
@@ -154,30 +156,30 @@ def explain_images(
     Parameters
     ----------
     paths : sequence of Path
-        One folder, or single images: an overlay for each image. Several folders: for each name
-        that all have a panel, in which each folder is a column.
+        One folder or single images: one overlay per image. Several folders: one panel per name
+        that is in all of them, with one column per folder.
     model : Path
         The ONNX file.
     output : Path
     parameters : AttentionParameters
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     explain : str
         ``predicted``, ``label``, or a class by its number or name.
     labels : Path, optional
-        CSV file of the right classes; else those that come with the images, if any.
+        CSV file of the correct classes; by default the images' own labels, if any.
     workers, overwrite, progress
         As for every stage.
 
     Raises
     ------
     InputError
-        If an input cannot be used, the output is taken, the model has no such structure, or no
-        image could be explained.
+        If an input cannot be used, the output exists, the model has no global pooling followed by
+        a linear layer, or no image could be explained.
     """
     columns = _columns(paths)
     inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
-    first, alone = _joined(inputs) if columns else (inputs[0], [])
+    first, unmatched = _joined(inputs) if columns else (inputs[0], [])
     classifier = load_classifier(model, input_options)
     probe = AttentionProbe(classifier)
     known, origin = find_labels(first, labels, classifier.class_names, classifier.n_classes)
@@ -202,33 +204,33 @@ def explain_images(
     refuse_all_failed(failed, done + resumed, folder)
     sources = _sources(inputs, folder.journal.entries())
     folder.finish(job.record([*sources, classifier.source()]), failed)
-    return AttentionOutcome(output, done, resumed, failed, columns, len(alone))
+    return AttentionOutcome(output, done, resumed, failed, columns, len(unmatched))
 
 
 def _columns(paths: Sequence[Path]) -> tuple[str, ...]:
-    """The headings of a panel's columns; none where there is no panel to draw."""
+    """The headings of a panel's columns; empty if no panel is drawn."""
     folders = [path for path in paths if path.is_dir()]
     if len(paths) == 1 or not folders:
         return ()
     if len(folders) < len(paths):
-        raise InputError("attention: expected folders to compare, or single images, not both")
+        raise InputError("attention: expected several folders or single images, got both")
     names = [path.resolve().name for path in paths]
     unique = len(set(names)) == len(names)
     return tuple(names) if unique else tuple(path.as_posix() for path in paths)
 
 
 def _joined(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]]:
-    """The first input's images joined with the others', and the labels that any of them knows."""
-    joined, alone = join_inputs(inputs)
+    """The first input's images joined with the others', with the labels of all inputs."""
+    joined, unmatched = join_inputs(inputs)
     names = {image.name for image in joined.images}
     labels: dict[str, int] = {}
     for other in reversed(inputs):
         labels |= {name: label for name, label in other.labels.items() if name in names}
-    return replace(joined, labels=labels), alone
+    return replace(joined, labels=labels), unmatched
 
 
 def choose_class(text: str, classifier: Classifier) -> int | str:
-    """The index of the class that ``--target-class`` names; ``predicted`` and ``label`` stay.
+    """The class index for ``--target-class``; ``predicted`` and ``label`` are returned as they are.
 
     Raises
     ------
@@ -245,7 +247,7 @@ def choose_class(text: str, classifier: Classifier) -> int | str:
     guess = nearest(text, [*names, PREDICTED, LABEL])
     hint = f"; did you mean {guess!r}?" if guess else ""
     raise InputError(
-        f"class: expected {PREDICTED}, {LABEL}, a class name or a number "
+        f"--target-class: expected {PREDICTED}, {LABEL}, a class name or a number "
         f"from 0 to {classifier.n_classes - 1}, got {text!r}{hint}"
     )
 

@@ -32,7 +32,7 @@ SUFFIXES = (".h5", ".hdf5", ".csv")
 
 @dataclass
 class ClassifyOutcome(Outcome):
-    """Also tells the accuracy, and the predictions where no artifact was asked for."""
+    """Also holds the accuracy, and the predictions if no artifact was written."""
 
     class_names: tuple[str, ...] = ()
     label_origin: str = "none"
@@ -41,21 +41,20 @@ class ClassifyOutcome(Outcome):
     predictions: list[Prediction] | None = None
 
     def accuracy(self) -> Estimate | None:
-        """Share of right predictions, where labels are known."""
+        """The accuracy on the labelled images; None if there are none."""
         return share_of(self.n_correct, self.n_labelled) if self.n_labelled else None
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
         accuracy = self.accuracy()
-        found: dict[str, Any] = {"labels": self.label_origin, "accuracy": None}
+        content = {**super().as_json(), "labels": self.label_origin, "accuracy": None}
         if accuracy is not None:
-            found["accuracy"] = {
+            content["accuracy"] = {
                 "value": accuracy.value,
                 "interval_95": [accuracy.low, accuracy.high],
                 "correct": accuracy.correct,
                 "labelled": accuracy.n,
             }
-        content = {**super().as_json(), **found}
         if self.predictions is None:
             return content
         rows = [prediction_as_json(row, self.class_names) for row in self.predictions]
@@ -63,7 +62,7 @@ class ClassifyOutcome(Outcome):
 
 
 def prediction_as_json(row: Prediction, class_names: Sequence[str]) -> dict[str, Any]:
-    """One image's prediction for scripts."""
+    """One image's prediction, for scripts."""
     content: dict[str, Any] = {"name": row.name}
     if row.label is not None:
         content |= {"label": row.label, "label_name": class_names[row.label]}
@@ -95,29 +94,29 @@ def classify_images(
     model : Path
         The ONNX file.
     output : Path or None
-        ``pred.h5`` or ``pred.csv``; without it the predictions are in the outcome.
+        ``pred.h5`` or ``pred.csv``; if None, the outcome holds the predictions.
     parameters : ClassifyParameters
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     labels : Path, optional
-        CSV file of the right classes; else those that come with the images, if any.
+        CSV file of the correct classes; by default the images' own labels, if any.
     workers, overwrite, progress
         As for every stage.
 
     Raises
     ------
     InputError
-        If an input cannot be used, the output is taken, or no image could be classified.
+        If an input cannot be used, the output exists, or no image could be classified.
     """
     _check_output(output, overwrite)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
-    known, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
+    label_of, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)
     values = {"top": top, "input": classifier.input_record(), **device.record()}
-    known_before = {"model": classifier.sha256, "images": inputs.names_digest()}
-    job = Job("classify", PREDICTIONS, values, known=known_before)
+    known = {"model": classifier.sha256, "images": inputs.names_digest()}
+    job = Job("classify", PREDICTIONS, values, known=known)
     outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
     outcome.label_origin = origin
     defended = DefendedClassifier(NoDefense(), Resources(), [classifier], device, top)
@@ -134,7 +133,7 @@ def classify_images(
             device_batch_size=parameters.batch_size,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
-        rows = [_prediction(entry, known) for entry in journal.entries()]
+        rows = [_prediction(entry, label_of) for entry in journal.entries()]
         outcome.n_labelled = sum(row.label is not None for row in rows)
         outcome.n_correct = sum(bool(row.is_correct) for row in rows)
         if output is None:

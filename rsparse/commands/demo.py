@@ -1,13 +1,13 @@
 """``rsparse demo``: the whole pipeline on the embedded photographs and classifier.
 
-The only module beside the command line that knows several stages; it joins them as a Makefile
-would, through the artifacts that they leave in its folder.
+It runs the other stages in order, as a Makefile would; they exchange artifacts in its folder.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,112 +49,129 @@ def run_demo(
 ) -> dict[str, Estimate]:
     """Learn a dictionary, attack, purify, classify and explain; draw ``contact-sheet.png``.
 
-    A step whose artifact is there already is passed over, so that an interrupted demo goes on
-    where it stopped; ``overwrite`` does all of it anew.
+    A step whose artifact already exists is skipped, so an interrupted demo can be resumed;
+    ``overwrite`` runs all steps again.
 
     Returns
     -------
     dict of str to Estimate
-        For each set of photographs the share that the classifier gets right.
+        The accuracy on each set of photographs.
 
     Raises
     ------
     InputError
-        If the folder cannot be written, holds something else, or holds what another method made.
+        If the folder cannot be written, contains other files, or contains an artifact of an
+        outdated method.
     """
-    _make_artifacts(output, jobs, overwrite, progress)
+    _Pipeline(output, LocalWorkers(jobs), overwrite, progress).run()
     predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
     write_atomic(output / "contact-sheet.png", encode_png(_draw_sheet(output, predictions)))
     right = {name: [_is_right(row) for row in rows.values()] for name, rows in predictions.items()}
     return {title: share_of(sum(right[name]), len(right[name])) for title, name in SETS.items()}
 
 
-def _make_artifacts(output: Path, jobs: int, overwrite: bool, progress: Progress) -> None:
-    from rsparse.attacks import parse_attack
-    from rsparse.commands.activations import measure_activations
-    from rsparse.commands.attack.attack import attack_images
-    from rsparse.commands.attention import explain_images
-    from rsparse.commands.classify import classify_images
-    from rsparse.commands.learn_dict import learn_dict
-    from rsparse.commands.localize import localize_images
-    from rsparse.commands.purify import purify_images
-    from rsparse.defenses import RegionSparse
+@dataclass(frozen=True)
+class _Pipeline:
+    """Runs the steps of the demo whose artifacts do not exist yet."""
 
-    def make(name: str, stage: Callable[[Path], object]) -> None:
-        place = output / name
-        if not overwrite and (place.is_file() or (place / MANIFEST).exists()):
+    output: Path
+    workers: LocalWorkers
+    overwrite: bool
+    progress: Progress
+
+    def run(self) -> None:
+        """Run all steps in order."""
+        benign, adv = demo_photos("test"), self.output / "adv"
+        self._learn()
+        self._attack(benign)
+        self._localize(adv)
+        self._purify(benign, "benign-purified")
+        self._purify(adv, "adv-purified")
+        for name in SETS.values():
+            self._classify_and_explain(benign if name == "benign" else self.output / name, name)
+        self._measure(benign, adv)
+
+    def _make(self, name: str, stage: Callable[[Path], object]) -> None:
+        place = self.output / name
+        if not self.overwrite and (place.is_file() or (place / MANIFEST).exists()):
             _refuse_outdated(place)
         else:
             stage(place)
 
-    model, dictionary = demo_model(), output / "dict.h5"
-    benign, adv = demo_photos("test"), output / "adv"
-    shown: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
-    make(
-        "dict.h5",
-        lambda place: learn_dict(
-            [demo_photos("train")],
-            place,
-            LearnParameters(),
-            preview=output / "dict.png",
-            workers=LocalWorkers(jobs),
-            **shown,
-        ),
-    )
-    make(
-        "adv",
-        lambda place: attack_images(
-            [benign], model, parse_attack(ATTACK), place, AttackRunParameters(), **shown
-        ),
-    )
-    make("masks", lambda place: localize_images([adv], place, LocalizeParameters(), **shown))
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The options of every stage."""
+        return {"overwrite": self.overwrite, "progress": self.progress}
 
-    def purify(source: Path, name: str) -> None:
-        make(
-            name,
-            lambda place: purify_images(
-                [source],
-                RegionSparse(sparsity=SPARSITY),
-                place,
-                dictionaries={"": dictionary},
-                workers=LocalWorkers(jobs),
-                **shown,
+    def _learn(self) -> None:
+        from rsparse.commands.learn_dict import learn_dict
+
+        photos, preview = [demo_photos("train")], self.output / "dict.png"
+        options = {**self._options, "preview": preview, "workers": self.workers}
+        self._make("dict.h5", lambda place: learn_dict(photos, place, LearnParameters(), **options))
+
+    def _attack(self, benign: Path) -> None:
+        from rsparse.attacks import parse_attack
+        from rsparse.commands.attack.attack import attack_images
+
+        attacks, parameters = parse_attack(ATTACK), AttackRunParameters()
+        self._make(
+            "adv",
+            lambda place: attack_images(
+                [benign], demo_model(), attacks, place, parameters, **self._options
             ),
         )
 
-    def explain(source: Path, name: str) -> None:
-        make(
-            f"pred-{name}.csv",
-            lambda place: classify_images([source], model, place, ClassifyParameters(), **shown),
-        )
-        make(
-            f"attention-{name}",
-            lambda place: explain_images([source], model, place, AttentionParameters(), **shown),
+    def _localize(self, adv: Path) -> None:
+        from rsparse.commands.localize import localize_images
+
+        parameters = LocalizeParameters()
+        self._make(
+            "masks", lambda place: localize_images([adv], place, parameters, **self._options)
         )
 
-    purify(benign, "benign-purified")
-    purify(adv, "adv-purified")
-    for name in SETS.values():
-        explain(benign if name == "benign" else output / name, name)
-    make(
-        "activations.h5",
-        lambda place: measure_activations(
-            benign,
-            adv,
-            model,
-            place,
-            ActivationParameters(),
-            plot=output / "activations.png",
-            **shown,
-        ),
-    )
+    def _purify(self, source: Path, name: str) -> None:
+        from rsparse.commands.purify import purify_images
+        from rsparse.defenses import RegionSparse
+
+        defense, dictionaries = RegionSparse(sparsity=SPARSITY), {"": self.output / "dict.h5"}
+        options = {**self._options, "dictionaries": dictionaries, "workers": self.workers}
+        self._make(name, lambda place: purify_images([source], defense, place, **options))
+
+    def _classify_and_explain(self, source: Path, name: str) -> None:
+        from rsparse.commands.attention import explain_images
+        from rsparse.commands.classify import classify_images
+
+        self._make(
+            f"pred-{name}.csv",
+            lambda place: classify_images(
+                [source], demo_model(), place, ClassifyParameters(), **self._options
+            ),
+        )
+        self._make(
+            f"attention-{name}",
+            lambda place: explain_images(
+                [source], demo_model(), place, AttentionParameters(), **self._options
+            ),
+        )
+
+    def _measure(self, benign: Path, adv: Path) -> None:
+        from rsparse.commands.activations import measure_activations
+
+        options = {**self._options, "plot": self.output / "activations.png"}
+        self._make(
+            "activations.h5",
+            lambda place: measure_activations(
+                benign, adv, demo_model(), place, ActivationParameters(), **options
+            ),
+        )
 
 
 def _refuse_outdated(place: Path) -> None:
-    """See that an artifact, and all that it was made from, is of the methods of now."""
+    """Check that the methods of an artifact and of all its inputs are current."""
     method = outdated(read_record(place))
     if method is not None:
-        raise InputError(f"{place}: was made by {method}; --overwrite does all of the demo again")
+        raise InputError(f"{place}: was made by {method}; pass --overwrite to run the demo again")
 
 
 def _read_csv(path: Path) -> dict[str, dict[str, str]]:
@@ -167,7 +184,7 @@ def _is_right(row: dict[str, str]) -> bool:
 
 
 def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]]) -> Pixels:
-    """One row a photograph, one class after the other, from the attack to its undoing."""
+    """Draw one photograph per class in a row: before the attack, attacked, and purified."""
     fooled = [
         name
         for name, row in predictions["adv"].items()
@@ -176,12 +193,12 @@ def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]])
     first = {name.split("/")[0]: name for name in sorted(fooled, reverse=True)}
     rows = [_row(output, name, predictions) for _, name in sorted(first.items())[:MAX_ROWS]]
     return contact_sheet(
-        f"RegionSparse against {ATTACK}, on photographs that the classifier has not seen",
+        f"RegionSparse against {ATTACK}, on photographs that the classifier was not trained on",
         [
-            "Each row, from left to right: a photograph, what the attack made of it, what it "
-            "added, the object region, the purified picture, and where the classifier looks.",
-            "Under each picture the class that the classifier sees and its probability: blue "
-            "frame right, orange frame wrong.",
+            "Each row, from left to right: a photograph, the attacked photograph, the difference, "
+            "the object region, the purified photograph, and where the classifier looks.",
+            "Under each picture: the predicted class and its probability. A blue frame is right, "
+            "an orange frame wrong.",
         ],
         [
             "benign",

@@ -1,4 +1,4 @@
-"""``rsparse fetch``: a classifier by its name, as an ONNX file that later commands take."""
+"""``rsparse fetch``: write a classifier, given by its name, as an ONNX file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ORIGIN_KEY = "rsparse.origin"
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What was written, and how far onnxruntime's logits are from torch's."""
+class FetchOutcome:
+    """The written model, and how much onnxruntime's logits differ from torch's."""
 
     output: Path
     model: ZooModel
@@ -41,16 +41,16 @@ def fetch_model(
     parameters: FetchParameters | None = None,
     *,
     overwrite: bool = False,
-) -> Fetched:
-    """Write a classifier of timm as an ONNX file that says how it wants its input.
+) -> FetchOutcome:
+    """Write a timm classifier as an ONNX file that describes its input.
 
-    The file is written once onnxruntime gives torch's logits for it, two images at a time. Its
-    metadata tell where it comes from; the same weights give the same bytes.
+    The file is written only if onnxruntime gives the same logits as torch for a batch of images.
+    Its metadata name its origin; the same weights give the same bytes.
 
     Parameters
     ----------
     name : str
-        timm's, such as ``inception_v3.tf_in1k``.
+        A timm model name, such as ``inception_v3.tf_in1k``.
     output : Path
     parameters : FetchParameters, optional
     overwrite : bool
@@ -58,8 +58,8 @@ def fetch_model(
     Raises
     ------
     InputError
-        If there is no such model, its weights cannot be had, the network cannot be exported, or
-        the output cannot be written. Nothing is left then.
+        If there is no such model, its weights are not available, the network cannot be exported,
+        or the output cannot be written. In all these cases, nothing is written.
     """
     parameters = parameters or FetchParameters()
     refuse_existing(output, overwrite)
@@ -74,20 +74,20 @@ def fetch_model(
     file = read_onnx(content, output)
     x = Classifier(output, model.spec, file=file).prepare(probe_images(model.spec.size))
     expected = torch_logits(network, x)
-    del network  # large, and the file's content holds its weights
-    found = Session(file.model, output, batch=len(x)).run(x)[0]
-    different = disagreement(found, expected)
+    del network  # large, and no longer needed
+    logits = Session(file.model, output, batch=len(x)).run(x)[0]
+    different = disagreement(logits, expected)
     if different:
         raise InputError(f"{model.name}: onnxruntime's logits differ from torch's by {different}")
     write_atomic(output, content)
-    return Fetched(output, model, weights, file.sha256, *difference_of(found, expected))
+    return FetchOutcome(output, model, weights, file.sha256, *difference_of(logits, expected))
 
 
 def _weights_of(model: ZooModel) -> CachedWeights:
     if model.repository is None:
         raise InputError(
-            f"{model.name}: the Hugging Face hub has no weights of it; "
-            "--no-pretrained builds it with random ones"
+            f"{model.name}: has no weights on the Hugging Face hub; "
+            "pass --no-pretrained to build it with random weights"
         )
     return fetch_weights(model.repository)
 
@@ -95,7 +95,7 @@ def _weights_of(model: ZooModel) -> CachedWeights:
 def _origin(
     model: ZooModel, weights: CachedWeights | None, parameters: FetchParameters
 ) -> dict[str, Any]:
-    """Where the file comes from, as its metadata tell it."""
+    """The origin of the file, for its metadata."""
     source = weights and {
         "name": f"{model.repository}/{WEIGHTS_FILE}",
         "sha256": weights.sha256,

@@ -31,7 +31,7 @@ from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
 @dataclass(frozen=True)
 class SampleStep:
-    """Smooths one image and takes its patches; a pass's images are named ``pass/name``."""
+    """Smooths one image and samples its patches; the images of a pass are named ``pass/name``."""
 
     parameters: LearnParameters
 
@@ -46,7 +46,7 @@ class SampleStep:
 
 @dataclass
 class LearnOutcome(Outcome):
-    """Also tells the dictionary's size and its error on held-out patches."""
+    """Also holds the dictionary's size and its error on held-out patches."""
 
     n_atoms: int = 0
     n_features: int = 0
@@ -77,7 +77,7 @@ def learn_dict(
     Raises
     ------
     InputError
-        If an input cannot be used, an output is taken, or the patches are too few.
+        If an input cannot be used, an output exists, or there are too few patches.
     """
     outputs = [path for path in (output, preview) if path is not None]
     for path in outputs:
@@ -107,7 +107,7 @@ def learn_dict(
         try:
             threads = workers.cores(len(inputs.images), parallel_from=16)
             dictionary, errors = _learn(journal, turns, parameters, threads, progress)
-        except InputError:  # too few patches, and as few next time
+        except InputError:  # too few patches: running again would not help
             journal.drop_all()
             raise
         digests = {_name(entry): entry["source_sha256"] for entry in journal.entries()}
@@ -115,19 +115,19 @@ def learn_dict(
         save_dictionary(output, record, dictionary, errors, dict(sorted(digests.items())))
         if preview is not None:
             write_atomic(preview, encode_png(draw_atoms(dictionary.atoms, dictionary.patch_size)))
-    # Images are counted once, however often they are gone through.
+    # Each image counts once, however many passes there are.
     resumed = min(resumed, len(digests))
     k, m = dictionary.atoms.shape
     return LearnOutcome(output, len(digests) - resumed, resumed, failures, k, m, errors)
 
 
 def _name(entry: Entry) -> str:
-    """The image's name without its pass."""
+    """The image's name without the pass."""
     return str(entry["name"]).split("/", 1)[1]
 
 
 def _by_pass(images: Sequence[ImageFile], parameters: LearnParameters) -> Iterator[list[ImageFile]]:
-    """The images of each pass, shuffled anew."""
+    """The images of each pass, in a new random order."""
     for turn in range(parameters.passes):
         order = np.random.default_rng([parameters.seed, turn]).permutation(len(images))
         yield [replace(images[number], name=f"{turn}/{images[number].name}") for number in order]
@@ -156,17 +156,17 @@ def _learn(
 
 
 def _refuse_overlap(outputs: Sequence[Path], images: Sequence[ImageFile]) -> None:
-    """Refuse outputs that would replace an image or each other."""
+    """Refuse outputs that would overwrite an image or each other."""
     read = {image.path.resolve() for image in images}
     for path in outputs:
         if path.resolve() in read:
-            raise InputError(f"{path}: is an input itself; choose another output")
+            raise InputError(f"{path}: is also an input; choose another output")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"{outputs[0]}: is both the dictionary and its preview; name two files")
 
 
 def draw_atoms(atoms: NDArray[np.float32], patch_size: int) -> NDArray[np.uint8]:
-    """A sheet of all atoms, each stretched to the full range, most varied last.
+    """Draw all atoms on a sheet, each scaled to the full grey range, the roughest last.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass(frozen=True)
 class LocalizeStep:
-    """Writes one image's mask and, where asked for, its picture with the outline drawn."""
+    """Writes one image's mask and optionally the image with the mask's outline."""
 
     parameters: LocalizeParameters
     labels: Mapping[str, int]
@@ -53,13 +53,13 @@ class LocalizeStep:
         return entry
 
     def has_picture(self, entry: Entry) -> bool:
-        """Whether the picture that belongs to an entry is there too."""
+        """Whether an entry's picture exists, if pictures are drawn."""
         return self.overlay is None or (self.overlay / entry["file"]).exists()
 
 
 @dataclass
 class LocalizeOutcome(Outcome):
-    """Also tells how much of the images the regions cover."""
+    """Also holds the mean share of the image that the region covers."""
 
     mean_area: float = 0.0
     not_found: int = 0
@@ -84,7 +84,7 @@ def localize_images(
     Raises
     ------
     InputError
-        If an input cannot be used, the output is taken, or no image could be read.
+        If an input cannot be used, the output exists, or no image could be read.
     """
     inputs = load_inputs(paths)
     job, of_pictures = _jobs(inputs, parameters, overlay is not None)
@@ -127,7 +127,7 @@ def localize_images(
 
 
 def _jobs(inputs: ImageInputs, parameters: LocalizeParameters, draws: bool) -> tuple[Job, Job]:
-    """The masks' job, and that of the pictures which may be drawn beside them."""
+    """The job of the masks, and that of the optional pictures."""
     values, images = parameters.as_record(), inputs.names_digest()
     return (
         Job("localize", IMAGES, values, known={"images": images, "overlay": draws}),

@@ -1,4 +1,4 @@
-"""``rsparse model``: what a classifier's file says of itself, and writing it there."""
+"""``rsparse model``: describe a classifier's file, and tag it with its input."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rsparse.store.files import refuse_existing, write_atomic
 
 
 def describe_model(path: Path, input_options: InputOptions | None = None) -> dict[str, Any]:
-    """What rsparse will do with a model.
+    """Describe a model as rsparse will use it.
 
     Returns
     -------
     dict
-        ``input``: for each field of the spec its value and where it was said. ``problem``: why
-        the model cannot be used as it is, or None. ``graph``: what the file holds.
+        ``input``: for each field of the spec, its value and the source of the value. ``problem``:
+        why the model cannot be used as it is, or None. ``graph``: the content of the file.
 
     Raises
     ------
     InputError
-        If the file is no image classifier.
+        If the file is not an image classifier.
     """
     file = load_onnx(path)
     values, sources = known_of_input(file, input_options)
@@ -79,14 +79,14 @@ def _describe_graph(file: OnnxFile) -> dict[str, Any]:
 def tag_model(
     path: Path, output: Path, input_options: InputOptions | None = None, *, overwrite: bool = False
 ) -> InputSpec:
-    """Write a copy of a model that says how it wants its input.
+    """Write a copy of a model whose metadata describe its input.
 
-    Weights that the model keeps in other files are written into the copy.
+    Weights that the model stores in other files are written into the copy.
 
     Raises
     ------
     InputError
-        If the model cannot be used, something is left unsaid, or the output is taken.
+        If the model cannot be used, a field of the input is unknown, or the output exists.
     """
     refuse_existing(output, overwrite)
     file = load_onnx(path)

@@ -1,4 +1,4 @@
-"""``rsparse purify``: attacked images and a defense in, cleaned images out."""
+"""``rsparse purify``: attacked images and a defense in, purified images out."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from rsparse.work.steps import ImageStep
 from rsparse.work.workers import LocalWorkers, Workers
 
 
-class Ready(NamedTuple):
-    """An image that is prepared to be cleaned, and what its entry says so far."""
+class ImageToPurify(NamedTuple):
+    """An image that is prepared for cleaning, and its entry so far."""
 
     image: ImageFile
     prepared: PreparedImage
     entry: Entry
 
 
-class Clean(NamedTuple):
-    """A clean image on its way to the disk."""
+class PurifiedImage(NamedTuple):
+    """A purified image that is not yet written, and its entry so far."""
 
     image: ImageFile
     pixels: Pixels
@@ -52,8 +52,8 @@ class Clean(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PurifyStep(ImageStep[Ready, Clean]):
-    """Cleans an image by a defense and writes it."""
+class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
+    """Cleans an image with a defense and writes it."""
 
     images: DefendedImages
     masks: Mapping[str, ImageFile] | None
@@ -65,7 +65,7 @@ class PurifyStep(ImageStep[Ready, Clean]):
     def device(self) -> Device:
         return self.images.device
 
-    def load(self, image: ImageFile) -> Ready:
+    def load(self, image: ImageFile) -> ImageToPurify:
         pixels, digest = load_image(image)
         if self.size is not None:
             pixels = fit_pixels(pixels, self.size)
@@ -76,23 +76,25 @@ class PurifyStep(ImageStep[Ready, Clean]):
                 raise InputError(f"has no mask named {image.name!r}")
             picture, entry["mask_sha256"] = load_image(self.masks[image.name])
             mask = picture[:, :, 0] > 127
-        return Ready(image, self.images.prepare(pixels, mask), entry)
+        return ImageToPurify(image, self.images.prepare(pixels, mask), entry)
 
-    def work(self, batch: Sequence[Ready]) -> list[Clean | InputError]:
+    def work(self, batch: Sequence[ImageToPurify]) -> list[PurifiedImage | InputError]:
         cleaned = self.images.finish([item.prepared for item in batch])
         return [
-            pixels if isinstance(pixels, InputError) else Clean(item.image, pixels, item.entry)
+            pixels
+            if isinstance(pixels, InputError)
+            else PurifiedImage(item.image, pixels, item.entry)
             for item, (pixels, _) in zip(batch, cleaned, strict=True)
         ]
 
-    def save(self, made: Clean) -> Entry:
-        image, pixels, entry = made
+    def save(self, output: PurifiedImage) -> Entry:
+        image, pixels, entry = output
         if image.name in self.labels:
             entry["label"] = self.labels[image.name]
         return {**save_png(self.output, image.name, pixels), **entry}
 
     def has_same_mask(self, entry: Entry) -> bool:
-        """Whether the mask that made an entry is the one that is given now."""
+        """Whether an entry was made with the current mask."""
         if self.masks is None:
             return True
         return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
@@ -110,7 +112,7 @@ def purify_images(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Clean all images in ``paths`` by one defense into the folder ``output``.
+    """Clean all images in ``paths`` with one defense and write them to the folder ``output``.
 
     Parameters
     ----------
@@ -118,19 +120,19 @@ def purify_images(
     defense : Defense
     output : Path
     dictionaries : mapping of str to Path, optional
-        Files by the names that ``defense`` may ask for; "" is the default one. Those that it
-        does not ask for are not read.
+        Files by the names that ``defense`` may use; "" is the default one. Files that it does not
+        use are not read.
     masks : Path, optional
-        Folder of masks that take the place of localization.
+        Folder of masks that replace localization.
     run_parameters : PurifyRunParameters, optional
         On a GPU there is one process, and the workers' cores decode, localize and encode.
     workers, overwrite, progress
-        As for all stages.
+        As for every stage.
 
     Raises
     ------
     InputError
-        If an input cannot be used, the defense lacks something, the output is taken, or no image
+        If an input cannot be used, the defense lacks a dictionary, the output exists, or no image
         could be cleaned.
     """
     run_parameters = run_parameters or PurifyRunParameters()
@@ -138,7 +140,7 @@ def purify_images(
     size = sides_of(run_parameters)
     if size is not None and masks is not None:
         raise InputError(
-            "--masks and --resize-to exclude each other; masks are of the images' own size"
+            "--masks and --resize-to cannot be used together; masks have the size of the images"
         )
     resources, used = load_resources([defense], dictionaries or {}, run_parameters.seed)
     inputs = load_inputs(paths)
@@ -180,19 +182,19 @@ def purify_job(
     device: Device,
     masks: ImageInputs | None = None,
 ) -> Job:
-    """The job of cleaning ``inputs`` by a defense.
+    """The job of cleaning ``inputs`` with a defense.
 
     Parameters
     ----------
     inputs : ImageInputs
     defense : Defense
     dictionaries : mapping of str to str
-        SHA-256 of those that the defense uses, by name.
+        SHA-256 of the dictionaries that the defense uses, by name.
     run_parameters : PurifyRunParameters
     device : Device
-        Where it is computed.
+        The device that cleans the images.
     masks : ImageInputs, optional
-        Masks that take the place of localization.
+        Masks that replace localization.
     """
     size = sides_of(run_parameters)
     values = {
@@ -205,49 +207,47 @@ def purify_job(
         "images": inputs.names_digest(),
         "masks": masks.names_digest() if masks else None,
     }
-    return Job("purify", IMAGES, values, run_parameters.seed if defense.is_random else None, known)
+    seed = run_parameters.seed if defense.is_random else None
+    return Job("purify", IMAGES, values, seed, known)
 
 
 def _device(
     defense: Defense, run_parameters: PurifyRunParameters, masks: Path | None, workers: Workers
 ) -> Device:
-    """Where to clean; refuses options that do not go together."""
+    """The device that cleans the images; refuses options that cannot be used together."""
     if masks is not None and not defense.takes_mask:
         raise InputError(
             f"--masks: {defense.text} has no object region; give --sparsity K without "
-            "--no-localize, or a defense that holds regionsparse without localize=no"
+            "--no-localize, or a defense that contains regionsparse without localize=no"
         )
     if not defense.has_device_part:
         if run_parameters.device in ("auto", CPU.name):
             return CPU
         able = " and ".join(name for name, kind in DEFENSES.items() if kind().has_device_part)
-        raise InputError(f"--device: {defense.kind} works on the cpu; {able} also on a GPU")
+        raise InputError(f"--device: {defense.kind} only runs on the cpu; {able} also run on a GPU")
     return choose_device(run_parameters.device, workers)
 
 
 def sides_of(run_parameters: PurifyRunParameters) -> list[int] | None:
-    """Height and width that images are resized to before they are cleaned, or ``None``."""
-    return (
-        None
-        if run_parameters.resize_to is None
-        else list(read_size(run_parameters.resize_to, "resize-to"))
-    )
+    """Height and width to which images are resized before cleaning, or ``None``."""
+    text = run_parameters.resize_to
+    return None if text is None else list(read_size(text, "resize-to"))
 
 
 def recorded_defense(
     defense: Defense, digests: Mapping[str, str], has_masks: bool, device: Device
 ) -> dict[str, Any]:
-    """What a record tells of the defense, and of what it is computed with.
+    """The parameters of the defense for a record, with its dictionaries and codecs.
 
     Parameters
     ----------
     defense : Defense
     digests : mapping of str to str
-        SHA-256 of the dictionaries that it uses, by name.
+        SHA-256 of the dictionaries that the defense uses, by name.
     has_masks : bool
-        Whether masks take the place of localization.
+        Whether masks replace localization.
     device : Device
-        Where it is computed.
+        The device that cleans the images.
     """
     named = {name: digest for name, digest in digests.items() if name}
     codecs = defense.codecs(device)

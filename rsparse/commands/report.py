@@ -37,7 +37,7 @@ PAGE, TABLES, DATA, FIGURES = "index.html", "report.md", "data", "figures"
 
 @dataclass
 class ReportOutcome:
-    """What was written, the verdict, and what was left out and why."""
+    """The written report, its verdict, and the omitted parts with the reasons."""
 
     output: Path
     main: Path
@@ -74,30 +74,30 @@ def write_report(
     folder : Path
         A finished evaluation.
     output : Path
-        Appears whole or not at all.
+        Written completely or not at all.
     parameters : ReportParameters
     formats : sequence of str
-        Of ``FORMATS``. The page comes with its figures' data as CSV.
+        Elements of ``FORMATS``. The page includes its figures' data as CSV.
     dictionaries : mapping of str to Path, optional
-        Those that the judged defense was given, by name.
+        The dictionaries of the judged defense, by name.
     model : Path, optional
-        The judged classifier, for attention and activation.
+        The judged classifier, for attention and activations.
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     judged : str, optional
-        Short name of the defense that the verdict is to be about.
+        Short name of the defense that the verdict is about.
     overwrite : bool
-        Replace a report that lies there.
+        Replace an existing report.
     progress : Progress
 
     Raises
     ------
     InputError
-        If the folder holds no finished evaluation, a dictionary or model is not the one that was
-        evaluated, or the output is taken.
+        If the folder has no finished evaluation, a dictionary or model is not the evaluated one,
+        or the output exists.
     """
     chosen = _checked_formats(formats)
-    target = AtomicFolder(output, _belongs_to_a_report, [folder], overwrite)
+    target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
     gallery, figures = Gallery(), figures_of(subjects)
     if "html" in chosen or "png" in chosen or "csv" in chosen:
@@ -122,8 +122,8 @@ def _checked_formats(formats: Sequence[str]) -> list[str]:
     return [name for name in FORMATS if name in formats]
 
 
-def _belongs_to_a_report(file: Path) -> bool:
-    """Whether a file's path below its folder is one that a report may have."""
+def _is_report_file(file: Path) -> bool:
+    """Whether a report may contain a file with this relative path."""
     if file.parent == Path():
         return file.name in (PAGE, TABLES)
     return (str(file.parent), file.suffix) in ((DATA, ".csv"), (FIGURES, ".png"))
@@ -146,7 +146,7 @@ def _files(
 
 
 class _PictureMaker:
-    """Makes what needs the images, the dictionary or the model; says why where it cannot."""
+    """Makes the parts that need the images, the dictionary or the model, or states why not."""
 
     def __init__(
         self,
@@ -163,14 +163,14 @@ class _PictureMaker:
         known = set(_digests(record))
         for path in [*dictionaries.values(), *([model] if model is not None else [])]:
             if sha256_of_file(path) not in known:
-                raise InputError(f"{path}: is not the one that the evaluation was made with")
+                raise InputError(f"{path}: is not the file that the evaluation used")
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
         self.classifier = None if model is None else load_classifier(model, input_options).check()
         self.load = partial(_load, folder)
 
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:
-        """The gallery, without pictures if they are not wanted, and the figures measured here."""
+        """The gallery, with pictures if requested, and the figures that need the images."""
         try:
             versions = VersionLoader(self.load, self._cleaner())
         except InputError as error:
@@ -186,7 +186,7 @@ class _PictureMaker:
         self.progress.advance(n)
         classifier = self.classifier
         if classifier is None:
-            missing = "Left out: it needs the classifier, which --model gives."
+            missing = "Left out: it needs the classifier; pass --model."
             return replace(gallery, missing_panels=missing, missing_activations=missing), []
         return self._with_model(gallery, versions, classifier, parameters, pictures, n)
 
@@ -227,7 +227,7 @@ class _PictureMaker:
 
 
 def _unless_refused(make: Callable[[], tuple[Any, ...]]) -> tuple[tuple[Any, ...], str]:
-    """What ``make`` gives, and, where it refuses, why."""
+    """The result of ``make`` and an empty text; if it refuses, no result and the reason."""
     try:
         return make(), ""
     except InputError as error:
@@ -235,7 +235,7 @@ def _unless_refused(make: Callable[[], tuple[Any, ...]]) -> tuple[tuple[Any, ...
 
 
 def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixels]:
-    """``clean`` that does no image twice."""
+    """Wrap ``clean`` so that it cleans each distinct image only once."""
     done: dict[tuple[tuple[int, ...], bytes], Pixels] = {}
 
     def cached(pixels: Pixels) -> Pixels:
@@ -248,7 +248,7 @@ def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixe
 
 
 def _load(folder: Path, column: Column, name: str) -> Pixels:
-    """The image of a column, as the evaluation keeps it."""
+    """An image of a column, from the evaluation's folder."""
     path = safe_join(folder, (images_folder(column) / f"{name}.png").as_posix())
     if not path.exists():
         raise InputError("the images that were judged are not in the evaluation's folder")
@@ -256,7 +256,7 @@ def _load(folder: Path, column: Column, name: str) -> Pixels:
 
 
 def _digests(record: Mapping[str, Any]) -> Iterator[str]:
-    """The digests of everything that a record names as its input."""
+    """The digests of all inputs in a record, including nested ones."""
     for source in record.get("inputs", ()):
         yield source["sha256"]
         if source.get("record"):

@@ -12,12 +12,12 @@ from rsparse.store.predictions import read_record_beside, record_beside
 
 
 def read_record(artifact: Path) -> dict[str, Any]:
-    """An artifact's record, and under ``contents`` what it holds.
+    """An artifact's record, with a summary of its content under ``contents``.
 
     Raises
     ------
     InputError
-        If it is missing, not ours, damaged or newer.
+        If it is missing, not an rsparse artifact, damaged, or of an unsupported version.
     """
     if artifact.suffix.lower() == ".onnx":
         return _record_of_model(artifact)
@@ -30,7 +30,7 @@ def read_record(artifact: Path) -> dict[str, Any]:
         return {**record, "contents": contents}
     manifest = read_manifest(artifact)
     if manifest is None:
-        raise InputError(f"{artifact}: is not an rsparse artifact: it holds no manifest.json")
+        raise InputError(f"{artifact}: is not an rsparse artifact: it has no manifest.json")
     contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
     return {**record_of(manifest), "contents": contents}
 
@@ -42,7 +42,7 @@ def _record_of_model(path: Path) -> dict[str, Any]:
     file = load_onnx(path)
     record = record_in(file.metadata, path)
     if record is None:
-        raise InputError(f"{path}: was not made by rsparse train: its metadata hold no record")
+        raise InputError(f"{path}: was not made by rsparse train: its metadata have no record")
     contents = {
         "nodes": f"{len(file.model.graph.node)}",
         "weights": f"{len(file.model.graph.initializer)}",

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import pickle
 import re
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count, islice
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from rsparse.errors import InputError
 from rsparse.store.files import read_bytes
+from rsparse.work.local_cluster import local_processes, silent
 from rsparse.work.remote import Refusal, RunContext, unchanged, work
 from rsparse.work.workers import Item, LocalWorkers, Result, Workers
 
@@ -32,14 +30,6 @@ _RETRIES = 2
 _COUNT_EVERY = 5.0  # seconds; workers come and go
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(?!local:)(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
-_LOGGERS = (
-    "distributed",
-    "distributed.client",
-    "distributed.gc",
-    "tornado",
-    "tornado.application",
-    "asyncio",
-)
 
 
 class Cluster(Workers):
@@ -82,8 +72,10 @@ class Cluster(Workers):
         except ImportError as error:
             raise InputError("--cluster needs the extra: pip install 'rsparse[cluster]'") from error
         with ExitStack() as stack:
-            stack.enter_context(_silent())
-            target = stack.enter_context(_processes(int(self._local[1]))) if self._local else None
+            stack.enter_context(silent())
+            target = (
+                stack.enter_context(local_processes(int(self._local[1]))) if self._local else None
+            )
             self._client = stack.enter_context(self._connected(target or self._scheduler))
             self._refuse_threads()
             self._open = stack.pop_all()
@@ -253,50 +245,3 @@ async def _answer_of(address: str, timeout: float) -> None:
 
     async with asyncio.timeout(timeout), rpc(address, timeout=timeout) as scheduler:
         await scheduler.identity()
-
-
-@contextmanager
-def _processes(n_workers: int) -> Iterator[Any]:
-    """Processes with one thread each on this machine, and a scheduler for them."""
-    from distributed import LocalCluster
-
-    with _interrupt_held_back():
-        cluster = LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port
-        )
-    with cluster:
-        yield cluster
-
-
-@contextmanager
-def _interrupt_held_back() -> Iterator[None]:
-    """Delay Ctrl-C, and block it in the threads and processes started in the meantime.
-
-    Ctrl-C reaches all processes of a command; only the one that waits for the others handles it.
-    """
-    resource_tracker.ensure_running()  # otherwise it unblocks SIGINT when the first process starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep Dask's logs off the terminal; errors that a user can fix are raised."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

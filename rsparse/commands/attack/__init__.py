@@ -1,1 +1,1 @@
-"""``rsparse attack``: a folder of images attacked, in batches, resumable."""
+"""``rsparse attack``: attack a folder of images in batches; an interrupted run can be resumed."""

@@ -1,8 +1,9 @@
 """``rsparse attack``: images and a classifier in, adversarial images out.
 
-One attack fills the output folder; several fill a subfolder each (``adv/fgsm-eps=2/``), every one
-an artifact of its own. With ``keep_float`` each also holds ``float.h5``: for each image one
-dataset under its file's name, (h, w, 3) float32 in [0, 1], as it was before its rounding to 8 bits.
+One attack writes into the output folder. Several attacks write into a subfolder each
+(``adv/fgsm-eps=2/``), and each subfolder is an artifact. With ``keep_float``, each artifact also
+contains ``float.h5``: one dataset per image under its file's name, (h, w, 3) float32 in [0, 1],
+before rounding to 8 bits.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.attacks import Attack, attack_text
-from rsparse.commands.attack.run import AttackCost, AttackRun, alike, taken
+from rsparse.commands.attack.run import (
+    AttackCost,
+    AttackRun,
+    group_by_unscaled,
+    output_exists,
+)
 from rsparse.commands.attack.summary import AttackSummary
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.errors import InputError
@@ -27,7 +33,7 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class AttackOutcome(Outcome):
-    """Also tells where the labels came from, what was left out, and what each attack did.
+    """Also holds the origin of the labels, the number of omitted images, and a summary per attack.
 
     ``done`` and ``resumed`` count images over all attacks.
     """
@@ -60,7 +66,7 @@ def attack_images(
     progress: Progress = SILENT,
     announce: Callable[[AttackCost], None] | None = None,
 ) -> AttackOutcome:
-    """Attack all images in ``paths`` and write what became of them.
+    """Attack all images in ``paths`` and write the adversarial images.
 
     Parameters
     ----------
@@ -69,27 +75,27 @@ def attack_images(
     model : Path
         The ONNX file.
     attacks : sequence of Attack
-        The only one fills ``output``, several a subfolder of it each.
+        A single attack writes into ``output``; several write into a subfolder each.
     output : Path
     parameters : AttackRunParameters
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     labels : Path, optional
-        CSV file of the right classes; else those that come with the images, else what the model
-        says of each image before the attack.
+        CSV file of the correct classes. By default the images' own labels are used; without any,
+        the model's predictions before the attack.
     workers, overwrite, progress
         As for every stage. On a GPU there is one process, and the jobs are its threads.
     announce : callable, optional
-        Told what the attacks will cost, once it is known which images they are for.
+        Called with the cost of the attacks, as soon as the images to attack are known.
 
     Raises
     ------
     InputError
-        If an input cannot be used, an output is taken, or there is no image to attack.
+        If an input cannot be used, an output exists, or there is no image to attack.
     """
     places = _places(attacks, output)
     if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
-        raise taken(next(iter(places.values())))
+        raise output_exists(next(iter(places.values())))
     run = AttackRun(paths, model, input_options, labels, parameters, workers)
     return _attack_into(places, run, output, overwrite, progress, announce)
 
@@ -108,7 +114,7 @@ def attack_chosen(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> AttackOutcome:
-    """``attack_images`` for some of the images, whose labels are known; each in a subfolder.
+    """``attack_images`` for a selection of labelled images; each attack gets a subfolder.
 
     Parameters
     ----------
@@ -117,13 +123,13 @@ def attack_chosen(
     chosen : mapping of str to int
         The labels of the images to attack, by name.
     through : AttackedDefense, optional
-        The defense that the attacks are made through; without one they are made on the bare model.
-        What becomes of the images is measured on the bare model either way.
+        Defense that the attacks include in the attacked model; by default they attack the bare
+        model. In both cases, success is measured on the bare model.
 
     Raises
     ------
     InputError
-        As for ``attack_images``; also if an attack cannot be made through the defense.
+        As for ``attack_images``; also if an attack does not support attacking through a defense.
     """
     if through is not None:
         refuse_unable(attacks, through.defense)
@@ -148,11 +154,11 @@ def _attack_into(
                 folders[attack] = OutputFolder.open(
                     places[attack], run.origin.job(attack).identity(), run.inputs.paths, overwrite
                 )
-        run.aim(progress)
-        summaries = {attack: run.take_over(attack, places[attack]) for attack in finished}
+        run.find_targets(progress)
+        summaries = {attack: run.summary_of_finished(attack, places[attack]) for attack in finished}
         if announce is not None:
             announce(run.cost(folders))
-        for group in alike(folders):
+        for group in group_by_unscaled(folders):
             summaries |= run.attack(group, output, progress)
     except InputError:
         _abandon(folders.values(), output)
@@ -169,19 +175,21 @@ def _attack_into(
 def _places(attacks: Sequence[Attack], output: Path) -> dict[Attack, Path]:
     """The folder of each attack."""
     if not attacks:
-        raise InputError("no attack is named")
+        raise InputError("expected at least one attack, got none")
     if len(attacks) == 1:
         return {attacks[0]: output}
     if (output / MANIFEST).exists():
-        raise InputError(f"{output}: is an artifact itself; several attacks need another output")
+        raise InputError(
+            f"{output}: is a finished artifact; choose another output for several attacks"
+        )
     places = {attack: output / attack_text(attack) for attack in attacks}
     if len(places) < len(attacks):
-        raise InputError("the same attack is named twice")
+        raise InputError("the same attack is given twice")
     return places
 
 
 def _abandon(folders: Iterable[OutputFolder], output: Path) -> None:
-    """Leave nothing behind where nothing was done."""
+    """Remove folders in which no image was finished."""
     for folder in folders:
         folder.abandon()
     if output.is_dir() and not any(output.iterdir()):

@@ -1,7 +1,7 @@
-"""Attack batches of image files, and measure what became of them.
+"""Attack batches of image files and measure the results.
 
-A batch is fixed before anything is attacked: the same run has the same batches, whether or not it
-was interrupted, so it makes the same images.
+The batches are fixed before the first attack, so an interrupted and resumed run makes the same
+images as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult
 
 
-_AT_THE_DEVICE = Lock()  # torch's random numbers and a GPU are one for all threads
+_DEVICE_LOCK = Lock()  # all threads share the GPU and torch's random number generator
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Target:
 
     @property
     def is_correct(self) -> bool:
-        """Whether the model was right before the attack."""
+        """Whether the model classified the image correctly before the attack."""
         return self.prediction == self.label
 
 
@@ -61,13 +61,13 @@ class Batch:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Classes to lead away from, (n,)."""
+        """Labels, (n,) int64, from which the attack leads the images away."""
         return np.array([target.label for target in self.targets])
 
 
 @dataclass(frozen=True)
 class AttackedImage:
-    """One image after the attack: rounded to 8 bits, before that, and its measurements."""
+    """One image after the attack: its rounded pixels, its float pixels, and its measurements."""
 
     target: Target
     pixels: Pixels
@@ -76,7 +76,7 @@ class AttackedImage:
 
 
 def make_batches(targets: Iterable[Target], batch_size: int) -> list[Batch]:
-    """Targets in batches of one image size each, by name within a size."""
+    """Group targets into batches of one image size, sorted by name within a size."""
     by_size: dict[tuple[int, int], list[Target]] = {}
     for target in sorted(targets, key=lambda target: target.image.name):
         by_size.setdefault(target.size, []).append(target)
@@ -85,18 +85,18 @@ def make_batches(targets: Iterable[Target], batch_size: int) -> list[Batch]:
 
 
 class ModuleFactory(Protocol):
-    """Makes what an attack sees of a classifier; hashable, and can be pickled."""
+    """Makes the torch module that an attack differentiates; hashable and picklable."""
 
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
-        """A module in evaluation mode: logits (n, n_classes) of images (n, 3, h, w) in [0, 1]."""
+        """A module in evaluation mode: images (n, 3, h, w) in [0, 1] to logits (n, n_classes)."""
 
 
 @dataclass(frozen=True)
 class BareModel:
-    """Makes the classifier's torch twin: what an attacker sees who knows of no defense."""
+    """Makes the classifier's torch twin, for an attacker who does not know the defense."""
 
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
-        """The twin."""
+        """Load the twin."""
         from rsparse.models.torch.twin import load_twin
 
         return load_twin(classifier, device)
@@ -104,11 +104,11 @@ class BareModel:
 
 @dataclass(frozen=True)
 class Attacker:
-    """A classifier, the module that is differentiated, and how images are put before them.
+    """Attacks a classifier through the module that ``factory`` makes from it.
 
-    It computes on one core of the CPU, so that the same sums are made in the same order on every
-    machine; several cores take a batch each. A pickled one carries the model's path, and a
-    process that unpickles it time and again loads the model once.
+    On the CPU it computes with one core, so that sums have the same order on every machine;
+    several cores work on one batch each. Its pickle contains the model's path, and a process that
+    unpickles it several times loads the model once.
     """
 
     classifier: Classifier
@@ -123,28 +123,28 @@ class Attacker:
         return _attacker, (model.path, model.spec, *identity)
 
     def check(self) -> Attacker:
-        """Load the module, so that what cannot be attacked is said before any work is done."""
+        """Load the module, so that a model that cannot be attacked is refused at the start."""
         assert self.module is not None
         return self
 
     @cached_property
     def module(self) -> torch.nn.Module:
-        """What the attack sees."""
+        """The module that the attack differentiates."""
         return self.factory(self.classifier, self.device)
 
     @property
     def batch_size(self) -> int:
-        """Images that are attacked together where nothing else is said."""
+        """Default number of images in a batch."""
         from rsparse.attacks.batches import batch_that_fits
 
         return batch_that_fits(self.module, self.classifier.spec.size, self.device)
 
-    def aim(
+    def find_targets(
         self, images: Iterable[ImageFile], labels: Mapping[str, int]
     ) -> tuple[list[Target], list[tuple[ImageFile, InputError]]]:
-        """Read and classify some images; also gives those that cannot be read, with the reason.
+        """Read and classify images; also return the unreadable ones with their errors.
 
-        An image that ``labels`` lacks is labelled with what the model says of it.
+        An image without a label in ``labels`` gets the model's prediction as its label.
         """
         read, unusable = [], []
         for image in images:
@@ -153,7 +153,7 @@ class Attacker:
                 read.append((image, sha256_of(content), self._fitted(content, image)))
             except InputError as error:
                 unusable.append((image, error))
-        found = predictions(self.classifier, [pixels for _, _, pixels in read])
+        classes = predictions(self.classifier, [pixels for _, _, pixels in read])
         targets = [
             Target(
                 image,
@@ -162,21 +162,21 @@ class Attacker:
                 labels.get(image.name, int(predicted)),
                 int(predicted),
             )
-            for (image, digest, pixels), predicted in zip(read, found, strict=True)
+            for (image, digest, pixels), predicted in zip(read, classes, strict=True)
         ]
         return targets, unusable
 
     def run(self, batch: Batch, attack: Attack) -> AttackResult:
-        """Attack a batch; its random numbers come from the seed and its number alone."""
+        """Attack a batch; its random numbers depend only on the seed and the batch number."""
         from rsparse.attacks.running import run_attack
 
         seed = int(np.random.SeedSequence([self.seed, batch.number]).generate_state(1)[0])
         x = to_unit(self.load(batch))
-        with _AT_THE_DEVICE, one_torch_thread():
+        with _DEVICE_LOCK, one_torch_thread():
             return run_attack(self.module, x, batch.labels, attack, seed)
 
     def load(self, batch: Batch) -> Pixels:
-        """The batch's benign images as they are attacked, (n, h, w, 3) uint8."""
+        """The batch's benign images before the attack, (n, h, w, 3) uint8."""
         images = []
         for target in batch.targets:
             content = target.image.read()
@@ -186,7 +186,7 @@ class Attacker:
         return np.stack(images)
 
     def _fitted(self, content: bytes, image: ImageFile) -> Pixels:
-        """The image that is attacked, of the model's input size unless its own is kept."""
+        """The image to attack, resized to the model's input unless ``keep_size`` is set."""
         pixels = decode_image(content, image.path)
         return pixels if self.keep_size else self.classifier.fit_to_input(pixels)
 
@@ -195,8 +195,8 @@ class Attacker:
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Original and adversarial float images that count towards the average dissimilarity.
 
-        Those are the images that were classified correctly and for which something was found:
-        the others' change says nothing about the attack's strength.
+        Images that were misclassified before the attack, or for which the attack found nothing, do
+        not count: their change does not depend on the attack's strength.
         """
         x = to_unit(self.load(batch))
         for i, target in enumerate(batch.targets):
@@ -204,7 +204,7 @@ class Attacker:
                 yield x[i], result.x_adv[i]
 
     def measure(self, batch: Batch, result: AttackResult, tau: float) -> list[AttackedImage]:
-        """Scale and clip the result, round it to 8 bits, and classify it both times."""
+        """Scale and clip the result, round it to 8 bits, and classify both versions."""
         pixels = self.load(batch)
         x = to_unit(pixels)
         x_adv = scaled(x, result.x_adv, tau)
@@ -240,7 +240,7 @@ class Attacker:
     def _predicted(
         self, images: NDArray[Any], others: NDArray[Any], known: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """The classes of ``images``, (n,); those equal to one of ``others`` have its ``known``."""
+        """Classes of ``images``, (n,); an image equal to that in ``others`` takes its ``known``."""
         differ = (images != others).any(axis=(1, 2, 3))
         classes = known.copy()
         classes[differ] = predictions(self.classifier, images[differ])
@@ -248,8 +248,8 @@ class Attacker:
 
 
 @dataclass(frozen=True)
-class Aiming:
-    """``Attacker.aim`` with the known labels, for many processes."""
+class FindTargets:
+    """A picklable call of ``Attacker.find_targets`` with the known labels."""
 
     attacker: Attacker
     labels: Mapping[str, int]
@@ -257,7 +257,7 @@ class Aiming:
     def __call__(
         self, images: Sequence[ImageFile]
     ) -> tuple[list[Target], list[tuple[ImageFile, InputError]]]:
-        return self.attacker.aim(images, self.labels)
+        return self.attacker.find_targets(images, self.labels)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
-"""An attack on many batches, whose results may be needed twice: to scale them, or to keep floats.
+"""An attack on many batches, whose results may be needed twice: for scaling or for float images.
 
-Each batch's result then goes into a file of its own, written whole or not at all, so that an
-interrupted run goes on after the last batch and a folder of any length fits into memory.
+In these cases each batch's result is written atomically to its own file. An interrupted run
+resumes after the last batch, and memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEASURED_TOGETHER = 4  # images
 
 
 class Part(NamedTuple):
-    """Some images of a batch, and what the attack made of them."""
+    """Some images of a batch and their results."""
 
     batch: Batch
     result: AttackResult
@@ -36,14 +36,14 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Campaign:
-    """An attack, who carries it out, and where results are kept if they are needed again."""
+    """An attack, the attacker that runs it, and the store of its results if they are kept."""
 
     attacker: Attacker
     attack: Attack
     kept: KeptResults | None
 
     def result(self, batch: Batch) -> AttackResult:
-        """What the attack makes of a batch, now or as it was kept."""
+        """The result of a batch: the kept one, or a new one."""
         if self.kept is not None and batch.number in self.kept:
             return self.kept.load(batch.number)
         result = self.attacker.run(batch, self.attack)
@@ -52,7 +52,7 @@ class Campaign:
         return result
 
     def parts(self, batch: Batch) -> list[Part]:
-        """The batch's images with their results, a few together: what one core measures."""
+        """The batch split into parts of a few images, each measured on one core."""
         result = self.result(batch)
         starts = range(0, len(batch.targets), _MEASURED_TOGETHER)
         return [_part(batch, result, slice(i, i + _MEASURED_TOGETHER)) for i in starts]
@@ -62,7 +62,7 @@ class Campaign:
         return self.attacker.measure(*part, tau)
 
     def scaling_to(self, d: float, batches: Sequence[Batch]) -> Scaling:
-        """The factor that brings the results of all batches to an average of d."""
+        """The factor that scales the results of all batches to the average dissimilarity d."""
         return scale_to_average(
             lambda: (
                 pair for batch in batches for pair in self.attacker.pairs(batch, self.result(batch))
@@ -73,7 +73,7 @@ class Campaign:
     def floats(
         self, batches: Iterable[Batch], tau: float
     ) -> Iterator[tuple[Target, NDArray[np.float32]]]:
-        """All images with their results scaled but not rounded."""
+        """All images with their scaled, unrounded results."""
         for batch in batches:
             x = to_unit(self.attacker.load(batch))
             yield from zip(batch.targets, scaled(x, self.result(batch).x_adv, tau), strict=True)
@@ -85,8 +85,8 @@ def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
 
 
 @dataclass(frozen=True)
-class Keeping:
-    """Makes sure that a batch's result is kept, and tells how many images it has."""
+class KeepResult:
+    """Attacks a batch so that its result is kept, and returns its number of images."""
 
     campaign: Campaign
 
@@ -96,7 +96,7 @@ class Keeping:
 
 
 class KeptResults:
-    """A hidden folder beside the output, named after what identifies the run."""
+    """A hidden folder next to the output, named after the digest of the run's identity."""
 
     def __init__(self, output: Path, run: Mapping[str, Any]) -> None:
         digest = sha256_of(to_line(run))[:12]
@@ -120,12 +120,12 @@ class KeptResults:
             return AttackResult(arrays["x_adv"], arrays["failed"])
 
     def remove(self) -> None:
-        """Remove the folder; what was kept is not needed any more."""
+        """Remove the folder when its results are no longer needed."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def is_written(batch: Batch, folder: OutputFolder, tau: float) -> bool:
-    """Whether the whole batch is in the folder, unharmed, from the images as they are now."""
+    """Whether the folder holds the whole batch, unmodified, made from the current images."""
     for target in batch.targets:
         if target.image.name not in folder.journal:
             return False
@@ -138,8 +138,8 @@ def is_written(batch: Batch, folder: OutputFolder, tau: float) -> bool:
     return True
 
 
-def forget_others(journal: Journal, targets: Sequence[Target]) -> None:
-    """Drop images that are not attacked any more, because they have changed since."""
+def drop_others(journal: Journal, targets: Sequence[Target]) -> None:
+    """Drop images that are no longer attacked because they have changed."""
     names = {target.image.name for target in targets}
     for entry in list(journal.entries()):
         if entry["name"] not in names:

@@ -1,4 +1,4 @@
-"""What an attack's artifact was made from, and with which parameters."""
+"""The inputs and parameters of an attack's artifact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Record, Source
 
 SCALING = "scaling"
-"""The parameter in a record that the attack itself finds."""
+"""The parameter in a record that the attack itself computes."""
 
 OWN_PREDICTIONS = "the model's own predictions"
 CHOSEN = "chosen"
@@ -28,10 +28,11 @@ CHOSEN = "chosen"
 
 @dataclass(frozen=True)
 class Origin:
-    """Everything that all attacks of one command have in common.
+    """The inputs and parameters that all attacks of one command share.
 
-    ``labels`` are those known beforehand, ``label_origin`` tells where they were found, and
-    ``label_file`` is the CSV file, if it was one. ``through`` is the defense attacked through.
+    ``labels`` are the labels known before the run, ``label_origin`` names their source, and
+    ``label_file`` is the CSV file if there is one. ``through`` is the defense that the attacks
+    include in the attacked model.
     """
 
     inputs: ImageInputs
@@ -64,7 +65,7 @@ class Origin:
         return Job("attack", IMAGES, values, seed, known)
 
     def sources(self, digests: Mapping[str, str]) -> list[Source]:
-        """What the attacked images, with these digests by name, and the attack come from."""
+        """The sources of the artifact, given the digests of the attacked images by name."""
         sources = [*self.inputs.sources(digests), self.classifier.source()]
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
@@ -77,15 +78,15 @@ class Origin:
         scaling: Scaling | None = None,
         format_name: str = IMAGES,
     ) -> Record:
-        """The record of the artifact that holds the attacked images with these digests."""
+        """The record of the artifact, given the digests of the attacked images by name."""
         job = replace(self.job(attack), format=format_name)
-        found = {} if scaling is None else {SCALING: vars(scaling)}
-        return job.record(self.sources(digests), found)
+        computed = {} if scaling is None else {SCALING: vars(scaling)}
+        return job.record(self.sources(digests), computed)
 
     def matches(
         self, attack: Attack, record: Mapping[str, Any], digests: Mapping[str, str]
     ) -> bool:
-        """Whether an artifact is what the attack would make of the images with these digests."""
+        """Whether the attack would make this artifact from the images with these digests."""
         return self.job(attack).matches(record, self.sources(digests), [SCALING])
 
     def require_match(
@@ -107,8 +108,8 @@ def known_labels(
     classifier: Classifier,
     chosen: Mapping[str, int] | None,
 ) -> tuple[dict[str, int], str]:
-    """The right classes by name as far as they are known, and where they come from."""
+    """The known labels by name, and their origin."""
     if chosen is not None:
         return dict(chosen), CHOSEN
-    found = find_labels(inputs, file, classifier.class_names, classifier.n_classes)
-    return found if found[0] else ({}, OWN_PREDICTIONS)
+    labels, origin = find_labels(inputs, file, classifier.class_names, classifier.n_classes)
+    return (labels, origin) if labels else ({}, OWN_PREDICTIONS)

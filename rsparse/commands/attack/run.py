@@ -1,4 +1,4 @@
-"""One run of attacks on the same images: who is attacked, in which batches, and at what cost."""
+"""One run of attacks on the same images: the attacked model, the batches, and the cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.scaling import Scaling
-from rsparse.commands.attack.attacker import Aiming, Attacker, Batch, Target, make_batches
+from rsparse.commands.attack.attacker import Attacker, Batch, FindTargets, Target, make_batches
 from rsparse.commands.attack.campaign import (
     Campaign,
-    Keeping,
+    KeepResult,
     KeptResults,
     Part,
-    forget_others,
+    drop_others,
     is_written,
 )
 from rsparse.commands.attack.origin import SCALING, Origin, known_labels
@@ -42,24 +42,25 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 FLOAT_FILE = "float.h5"
-PROCESSES_PAY_FROM = 20.0  # seconds; each needs about four to import torch and load the model
+MIN_PARALLEL_SECONDS = 20.0  # a process needs about 4 s to import torch and load the model
 
 
 @dataclass(frozen=True)
 class AttackCost:
-    """What is left of the attacks, before they begin.
+    """The remaining cost of the attacks, estimated before they start.
 
     Attributes
     ----------
     images : int
-        To attack.
+        Images to attack.
     results : int
-        Images over all attacks that are not there yet; attacks that differ by their scaling alone
-        are run once.
+        Missing adversarial images over all attacks; attacks that differ only in their scaling
+        count once.
     passes : int
-        Forward and back through the model for all of them, about: some attacks stop earlier.
+        Approximate number of forward and backward passes for all of them; some attacks stop
+        earlier.
     seconds_per_pass : float
-        Measured, on one core or the GPU; 0 where nothing is left.
+        Measured on one core or the GPU; 0 if nothing is left to do.
     cores : int
     """
 
@@ -71,25 +72,25 @@ class AttackCost:
 
     @property
     def seconds(self) -> float:
-        """All passes, on all cores."""
+        """Time for all passes on all cores."""
         return self.passes * self.seconds_per_pass / self.cores
 
 
-def alike(folders: Mapping[Attack, OutputFolder]) -> list[dict[Attack, OutputFolder]]:
-    """Groups of attacks that differ in nothing but the scaling of their results."""
+def group_by_unscaled(folders: Mapping[Attack, OutputFolder]) -> list[dict[Attack, OutputFolder]]:
+    """Group the attacks that differ only in the scaling of their results."""
     groups: dict[Attack, dict[Attack, OutputFolder]] = {}
     for attack, folder in folders.items():
         groups.setdefault(attack.unscaled(), {})[attack] = folder
     return list(groups.values())
 
 
-def taken(place: Path) -> InputError:
-    """What is raised where an output is there already."""
+def output_exists(place: Path) -> InputError:
+    """The error for an output that already exists."""
     return InputError(f"{place}: exists; choose another output or pass --overwrite")
 
 
 class AttackRun:
-    """What all attacks of one command share: the images, the classifier, the batches."""
+    """The images, the classifier and the batches that all attacks of one command share."""
 
     def __init__(
         self,
@@ -123,35 +124,35 @@ class AttackRun:
         self.left_out = 0
 
     def _attacker_of(self, attack: Attack) -> Attacker:
-        """Who carries out an attack: on the bare model, or through the defense."""
+        """The attacker of the bare model, or of the model with the defense."""
         if self.through is None:
             return self.attacker
         return replace(self.attacker, factory=DefendedModel(attack, self.through)).check()
 
-    def aim(self, progress: Progress) -> None:
+    def find_targets(self, progress: Progress) -> None:
         """Read and classify all images, and fix the batches in which they are attacked."""
         progress.start("classify", len(self.inputs.images))
-        step = Aiming(self.attacker, self.labels)
+        step = FindTargets(self.attacker, self.labels)
         for targets, unusable in self._map(step, list(chunked(self.inputs.images, 16))):
-            wanted = [t for t in targets if t.is_correct or not self.parameters.only_correct]
-            self.targets += wanted
-            self.left_out += len(targets) - len(wanted)
+            kept = [t for t in targets if t.is_correct or not self.parameters.only_correct]
+            self.targets += kept
+            self.left_out += len(targets) - len(kept)
             self.failed += [failure(image, error) for image, error in unusable]
             progress.advance(len(targets) + len(unusable))
         refuse_all_failed(self.failed, len(self.targets) + self.left_out, None)
         if not self.targets:
             raise InputError(
-                f"none of the {self.left_out} images is classified correctly, so that "
-                "--only-correct leaves none; are the labels and the model's input as they should?"
+                f"none of the {self.left_out} images is classified correctly, so --only-correct "
+                "leaves none; check the labels and the model's input"
             )
         self.batches = make_batches(self.targets, self._batch_size)
 
     def cost(self, folders: Mapping[Attack, OutputFolder]) -> AttackCost:
-        """What the attacks into some folders will take, from a pass or two through the model."""
+        """Estimate the cost of the attacks that write to these folders from one or two passes."""
         from rsparse.attacks.cost import seconds_per_pass
 
         passes = images = 0
-        for group in alike(folders):
+        for group in group_by_unscaled(folders):
             unscaled, folder = next(iter(group)).unscaled(), next(iter(group.values()))
             left = sum(target.image.name not in folder.journal for target in self.targets)
             passes += left * unscaled.passes
@@ -166,14 +167,14 @@ class AttackRun:
     def _map(
         self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
     ) -> Iterator[Result]:
-        """The results of batches; images differ too much in cost for their number to tell it."""
+        """Map over batches; the first result decides if processes pay, not the image count."""
         shared_paths = [*self._shared_paths, *(folder.journal.path for folder in folders)]
         return self._workers.map(
             step,
             items,
             len(items),
             parallel_from=0,
-            parallel_after=PROCESSES_PAY_FROM,
+            parallel_after=MIN_PARALLEL_SECONDS,
             shared_paths=shared_paths,
         )
 
@@ -182,21 +183,21 @@ class AttackRun:
         """SHA-256 of the attacked images' files, by name."""
         return {target.image.name: target.digest for target in self.targets}
 
-    def take_over(self, attack: Attack, place: Path) -> AttackSummary:
+    def summary_of_finished(self, attack: Attack, place: Path) -> AttackSummary:
         """The summary of an artifact that an interrupted run of this command has finished."""
         manifest = read_manifest(place)
         if manifest is None:
-            raise taken(place)
+            raise output_exists(place)
         record, entries = record_of(manifest), manifest["images"]
         if not self.origin.matches(attack, record, self._digests):
-            raise taken(place)
+            raise output_exists(place)
         scaling = record["parameters"].get(SCALING)
         return summarize(attack_text(attack), str(place), entries, len(entries), scaling)
 
     def attack(
         self, folders: Mapping[Attack, OutputFolder], output: Path, progress: Progress
     ) -> dict[Attack, AttackSummary]:
-        """Run an attack, and write its results with each scaling that is asked for."""
+        """Run an attack and write its results with each requested scaling."""
         unscaled = next(iter(folders)).unscaled()
         kept = None
         if self.parameters.keep_float or any(attack.average_d for attack in folders):
@@ -208,8 +209,8 @@ class AttackRun:
         for attack, folder in folders.items():
             scaling = None
             if attack.average_d is not None:
-                progress.start(_doing(unscaled), len(self.targets))
-                for n_images in self._map(Keeping(campaign), self.batches, folder):
+                progress.start(_task(unscaled), len(self.targets))
+                for n_images in self._map(KeepResult(campaign), self.batches, folder):
                     progress.advance(n_images)
                 scaling = campaign.scaling_to(attack.average_d, self.batches)
             summaries[attack] = self.write(campaign, attack, folder, scaling, progress)
@@ -225,15 +226,15 @@ class AttackRun:
         scaling: Scaling | None,
         progress: Progress,
     ) -> AttackSummary:
-        """Write what the folder does not hold yet, and finish it."""
+        """Write the images that the folder lacks, and finish it."""
         tau = 1.0 if scaling is None else scaling.tau
-        forget_others(folder.journal, self.targets)
+        drop_others(folder.journal, self.targets)
         pending = [b for b in self.batches if not is_written(b, folder, tau)]
         resumed = len(self.targets) - sum(len(batch.targets) for batch in pending)
-        progress.start(_doing(attack), len(self.targets), resumed)
+        progress.start(_task(attack), len(self.targets), resumed)
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
         with self._workers.map_of_parts() as map_parts:
-            step = _Writing(campaign, tau, folder.path, floats, map_parts)
+            step = _AttackAndWrite(campaign, tau, folder.path, floats, map_parts)
             for entries in self._map(step, pending, folder):
                 for entry in entries:
                     folder.journal.add(entry)
@@ -255,8 +256,8 @@ class AttackRun:
 
 
 @dataclass(frozen=True)
-class _Writing:
-    """Attacks a batch, and writes its images."""
+class _AttackAndWrite:
+    """Attacks a batch and writes its images."""
 
     campaign: Campaign
     tau: float
@@ -268,7 +269,7 @@ class _Writing:
         return list(chain.from_iterable(self.map_parts(self.write, self.campaign.parts(batch))))
 
     def write(self, part: Part) -> list[Entry]:
-        """Measure and write some images; their entries."""
+        """Measure and write the images of a part, and return their entries."""
         return [
             {
                 **save_png(self.output, item.target.image.name, item.pixels),
@@ -280,7 +281,7 @@ class _Writing:
         ]
 
 
-def _doing(attack: Attack) -> str:
-    """``bim-eps=8, 10 passes an image``."""
+def _task(attack: Attack) -> str:
+    """The task's name next to the progress bar, such as ``bim-eps=8, 10 passes an image``."""
     passes = attack.passes
     return f"{attack_text(attack)}, {passes} pass{'es' * (passes > 1)} an image"

@@ -1,4 +1,4 @@
-"""What an attack did to a folder, counted from the entries of its manifest."""
+"""Statistics of an attack on a folder, from the entries of its manifest."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ import numpy as np
 
 @dataclass(frozen=True)
 class AttackSummary:
-    """Shares, means and maxima over a folder's images.
+    """Rates, means and maxima over a folder's images.
 
     Attributes
     ----------
     attack : str
-        Its short name.
+        Short name of the attack.
     output : str
         The folder.
     images, resumed, nothing_found : int
-        Images attacked, of these in an earlier run, and those for which nothing was found.
+        Images attacked, images taken from an earlier run, and images for which the attack found
+        nothing.
     accuracy_before, accuracy_float, accuracy : float
-        Share classified correctly: benign, attacked, and attacked and rounded to 8 bits.
+        Accuracy on the benign images, the attacked images, and the attacked images rounded to 8
+        bits.
     success_float, success : float or None
-        Share of the correctly classified images that are not any more; None if there are none.
+        Share of the correctly classified images that are misclassified after the attack; None if
+        no image was classified correctly.
     changed : int
-        Images that differ from the benign ones after rounding. Of these are the following.
+        Images that differ from the benign ones after rounding. The following statistics are over
+        these images.
     mean_d, max_d, mean_l2, mean_linf, max_linf : float
-        Dissimilarity, L2 norm in [0, 1], L∞ norm in grey levels.
+        Dissimilarity; L2 norm of the perturbation with pixels in [0, 1]; L∞ norm in grey levels.
     scaling : dict or None
-        The constant tau by which all perturbations were multiplied, the average dissimilarity
-        before (d_raw) and with it (d).
+        The factor tau by which all perturbations were multiplied, and the average dissimilarity
+        without (d_raw) and with it (d).
     """
 
     attack: str
@@ -60,7 +64,7 @@ def summarize(
     resumed: int,
     scaling: Mapping[str, float] | None,
 ) -> AttackSummary:
-    """Count a manifest's entries."""
+    """Summarize a manifest's entries."""
     rows = [_row(entry) for entry in entries]
     flags = np.array([row[:4] for row in rows], dtype=bool)
     correct, fooled_float, fooled, nothing_found = flags.T
@@ -89,7 +93,7 @@ def summarize(
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[bool, bool, bool, bool, float, float, float]:
-    """One image's numbers; a change of a black image, whose d is infinite, counts as none."""
+    """One image's numbers; d counts as 0 for a black image, for which it is infinite."""
     return (
         entry["prediction_before"] == entry["label"],
         entry["success_float"],

@@ -1,4 +1,4 @@
-"""Attacks through a defense: what is attacked then, and which attacks can do it."""
+"""Attacks through a defense: the attacked module, and the attacks that support it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AttackedDefense:
-    """A defense that is attacked through, and what it needs.
+    """A defense that an attack includes in the attacked model, with its resources.
 
     Attributes
     ----------
     defense : Defense
     resources : Resources
     sources : tuple of Source
-        Its dictionaries as inputs of a record.
+        The defense's dictionaries as inputs of a record.
     """
 
     defense: Defense
@@ -41,7 +41,7 @@ class AttackedDefense:
     def of(
         cls, defense: Defense, resources: Resources, dictionaries: Mapping[str, Source]
     ) -> AttackedDefense:
-        """A defense with those of all dictionaries that it codes with."""
+        """A defense with the dictionaries that it uses, selected from all of them."""
         used = {name: resources.dictionaries[name] for name in defense.dictionaries}
         sources = tuple(dictionaries[name] for name in used)
         return cls(defense, Resources(used, resources.seed), sources)
@@ -49,32 +49,32 @@ class AttackedDefense:
 
 @dataclass(frozen=True)
 class DefendedModel:
-    """Makes what an attack sees of a classifier behind a defense."""
+    """Makes the module that an attack differentiates for a classifier behind a defense."""
 
     attack: Attack
     attacked: AttackedDefense
 
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
-        """The module that the attack makes of defense and twin, in evaluation mode."""
+        """The module that the attack builds from the defense and the twin, in evaluation mode."""
         from rsparse.models.torch.twin import load_twin
 
         twin = load_twin(classifier, device)
-        made = self.attack.through(twin, self.attacked.defense, self.attacked.resources)
-        return made.eval()
+        module = self.attack.through(twin, self.attacked.defense, self.attacked.resources)
+        return module.eval()
 
 
 def refuse_unable(attacks: Iterable[Attack], defense: Defense) -> None:
-    """Check that attacks can be made through a defense.
+    """Check that all attacks support attacking through a defense.
 
     Raises
     ------
     InputError
-        If one attacks the bare model only; those that can are named.
+        If an attack supports only the bare model; the message lists the attacks that support it.
     """
     for attack in attacks:
         if not attack.attacks_through:
             able = [name for name, known in ATTACKS.items() if known.attacks_through]
             raise InputError(
-                f"attack {attack_text(attack)} cannot be made through {defense_text(defense)}: "
-                f"it attacks the bare model; able to: {', '.join(able) or 'no attack yet'}"
+                f"attack {attack_text(attack)} cannot be made through {defense_text(defense)}: it "
+                f"only attacks the bare model; attacks that can: {', '.join(able) or 'none yet'}"
             )

@@ -1,12 +1,13 @@
-"""``rsparse evaluate``: every attack behind every defense, resumable, in one folder.
+"""``rsparse evaluate``: test every attack against every defense, in one folder.
 
-Like the demo it joins stages through the artifacts that they leave:
+Like the demo, it runs other stages, which exchange artifacts in this folder:
 
-- ``clean/``: the images to judge, as the judged model sees them;
-- ``attacks/MODEL/ATTACK/``: those images attacked, at the attacked model's input size;
-- ``trials/MODEL/ATTACK/DEFENSE.h5``, ``trials/clean/DEFENSE.h5``: what the judged model says;
-  ``judged/OTHER/…`` likewise: what another model says that judges in some scenario;
+- ``clean/``: the images to judge, at the judged model's input size;
+- ``attacks/MODEL/ATTACK/``: these images attacked, at the attacked model's input size;
+- ``trials/MODEL/ATTACK/DEFENSE.h5``, ``trials/clean/DEFENSE.h5``: the judged model's predictions;
+- ``judged/OTHER/…``: the same for another model that judges in a scenario;
 - ``evaluation.h5`` and the CSV files (see ``rsparse.evaluation.files``), ``timing.json``.
 
-What is there already and was made from the same is not made again.
+Artifacts that already exist and have the same inputs are not made again, so an interrupted
+evaluation can be resumed.
 """

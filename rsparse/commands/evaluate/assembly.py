@@ -1,4 +1,4 @@
-"""An evaluation from what a run has found: attacks' entries, trials' predictions."""
+"""Assemble an evaluation from the entries of the attacks and the predictions of the trials."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from rsparse.store.records import EVALUATION, Record, Source
 
 
 @dataclass(frozen=True)
-class Doubled:
-    """An attack in steps with twice as many: the plan's columns, and the same of the other."""
+class DoubledSteps:
+    """The columns of an iterative attack, and of the same attack with twice as many steps."""
 
     planned: Sequence[PlannedColumn]
-    twice: Sequence[PlannedColumn]
+    doubled: Sequence[PlannedColumn]
 
 
 @dataclass
 class Findings:
-    """What is known of the columns so far.
+    """The results of the columns so far.
 
     Attributes
     ----------
     entries : dict
-        Of each column its manifest's entries, by name.
+        For each column, the entries of its manifest by name.
     trials : dict
-        The predictions of each column and defense.
+        The predictions for each column and defense.
     """
 
     matrix: Matrix
@@ -55,7 +55,7 @@ class Findings:
         return [entry["name"] for entry in self.selection.entries]
 
     def column(self, column: PlannedColumn) -> Column:
-        """What an attack did, image by image; an image it could not be run on is unchanged."""
+        """The attack's effect on each image; an image it could not attack counts as unchanged."""
         entries = self.entries[column]
         sizes: dict[str, Any] = {
             key: np.array([_size(entries.get(name), key) for name in self.names], np.float64)
@@ -80,13 +80,13 @@ class Findings:
         )
 
     def evaluation(self, columns: Iterable[PlannedColumn]) -> Evaluation:
-        """The evaluation of some columns, all of whose trials are there; without a record."""
-        made = {column: self.column(column) for column in columns}
+        """The evaluation of columns whose trials are all finished, without a record."""
+        keys = {planned: self.column(planned) for planned in columns}
         plan, labels = self.matrix.plan, self.selection.labels
         trials = [
-            _trial(key, defense_text(defense), self.names, self.trials[column, defense])
-            for column, key in made.items()
-            for defense in self.matrix.defenses_of(column)
+            _trial(column, defense_text(defense), self.names, self.trials[planned, defense])
+            for planned, column in keys.items()
+            for defense in self.matrix.defenses_of(planned)
         ]
         return Evaluation(
             record={},
@@ -96,7 +96,7 @@ class Findings:
             only_correct=plan.parameters.only_correct,
             left_out=self.selection.left_out,
             class_names=tuple(self.matrix.classifier.class_names),
-            columns=tuple(made.values()),
+            columns=tuple(keys.values()),
             defenses=tuple(
                 JudgedDefense(defense_text(d), d.kind, d.as_record()) for d in plan.defenses
             ),
@@ -108,12 +108,12 @@ class Findings:
         threat: Threat,
         planned: Sequence[PlannedColumn],
         probes: Sequence[PlannedColumn],
-        doubled: Doubled | None,
+        doubled: DoubledSteps | None,
     ) -> Evidence:
-        """What the checklist asks of one threat; the first of ``probes`` is the huge change."""
+        """The evidence for the checks of one threat; the first probe is the unbounded attack."""
         steps = None
         if doubled is not None:
-            steps = self.column(doubled.planned[0]), self.column(doubled.twice[0])
+            steps = self.column(doubled.planned[0]), self.column(doubled.doubled[0])
         return Evidence(
             columns=[self.column(column) for column in planned],
             huge_eps=self.column(probes[0]) if probes else None,
@@ -129,7 +129,7 @@ class Findings:
         return before, np.array([entry["success"] for entry in entries], bool)
 
     def n_right(self, columns: Iterable[PlannedColumn]) -> int:
-        """How many predictions of some columns are right, over all defenses."""
+        """The number of correct predictions for these columns, over all defenses."""
         return sum(
             row.classes[0] == row.label
             for column in columns
@@ -139,7 +139,7 @@ class Findings:
 
 
 def _size(entry: Entry | None, key: str) -> float:
-    """How far an image was changed; the relative change of a black one has no number."""
+    """The size of an image's change; infinite for the relative change of a black image."""
     if entry is None or key not in entry:
         return 0.0
     return float("inf") if entry[key] is None else float(entry[key])
@@ -147,17 +147,17 @@ def _size(entry: Entry | None, key: str) -> float:
 
 def _trial(column: Column, defense: str, names: Sequence[str], rows: Sequence[Prediction]) -> Trial:
     by_name = {row.name: row for row in rows}
-    found = [by_name.get(name) for name in names]
+    ordered = [by_name.get(name) for name in names]
     return Trial(
         column.key,
         defense,
-        np.array([-1 if row is None else row.classes[0] for row in found], np.int64),
-        np.array([0.0 if row is None else row.probabilities[0] for row in found], np.float32),
+        np.array([-1 if row is None else row.classes[0] for row in ordered], np.int64),
+        np.array([0.0 if row is None else row.probabilities[0] for row in ordered], np.float32),
     )
 
 
 def record_of_evaluation(matrix: Matrix, selection: Selection) -> Record:
-    """What an evaluation is made from; its attacks and trials carry records of their own."""
+    """The record of an evaluation; its attacks and trials have records of their own."""
     plan, values = matrix.plan, matrix.plan.parameters.as_record()
     seed = values.pop("seed")
     parameters = {

@@ -1,4 +1,4 @@
-"""Folders of attacked images in an evaluation, taken only if its plan would make them so."""
+"""Folders of attacked images in an evaluation, used only if they match its plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rsparse.store.inputs import ImageInputs, load_inputs
 
 
 class AttackedFolders:
-    """What attacks have made of the selected images."""
+    """The adversarial images of an evaluation."""
 
     def __init__(self, matrix: Matrix, selection: Selection) -> None:
         self._matrix, self._selection = matrix, selection
@@ -28,14 +28,14 @@ class AttackedFolders:
         Raises
         ------
         InputError
-            If the folder is not what the plan would make.
+            If the folder does not match the plan.
         """
         assert column.threat is not None
         assert column.attack is not None
         place = self._matrix.folder_of(column)
         manifest = read_manifest(place)
         if manifest is None:
-            raise InputError(f"{place}: holds other files; choose another output")
+            raise InputError(f"{place}: contains other files; choose another output")
         attacked = {entry["name"] for entry in manifest["images"]}
         selected = self._selection.entries
         through = self._matrix.attacked_defense(column)
@@ -45,7 +45,7 @@ class AttackedFolders:
             column.attack,
             record_of(manifest),
             {e["name"]: e["source_sha256"] for e in selected if e["name"] in attacked},
-            f"was made from other images, by another model, {behind}or with another seed or "
+            f"was made from other images, with another model, {behind}or with another seed or "
             "batch size",
         )
         return manifest
@@ -53,7 +53,7 @@ class AttackedFolders:
     def _origin(
         self, model: str, through: AttackedDefense | None, made_with: Mapping[str, Any]
     ) -> Origin:
-        """What attacks on a model come from; what the plan leaves open is as it was made."""
+        """The origin of attacks on a model; values that the plan leaves open match the record."""
         values = self._matrix.plan.parameters
         batch_size = values.batch_size or made_with.get("batch_size")
         return Origin(
@@ -69,5 +69,5 @@ class AttackedFolders:
 
     @cached_property
     def _inputs(self) -> ImageInputs:
-        """The selected images, where the plan says that they lie."""
+        """The selected images in the plan's folders."""
         return load_inputs(self._matrix.plan.images).only(self._selection.labels)

@@ -1,4 +1,4 @@
-"""What a plan comes to, and how long the part of it that is missing will take."""
+"""Estimate the size of a plan and the time that its missing parts will take."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ from rsparse.work.device import Device
 from rsparse.work.steps import DEVICE_BATCH_SIZE
 from rsparse.work.workers import LocalWorkers, Workers, one_thread
 
-MEASURED = 2  # images
+MEASURED_IMAGES = 2
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class EvaluationCost:
-    """A plan in numbers.
+    """The size and estimated cost of a plan.
 
     Attributes
     ----------
     images : int
-        To judge; an upper bound until it is known which the model gets right.
+        Images to judge; an upper bound until the correctly classified images are known.
     is_exact : bool
+        Whether ``images`` is exact.
     attacks, threats, defenses, extra : int
-        Attacks in the plan, scenarios with their models, defenses, and columns for the checks.
+        Attacks, threats and defenses in the plan, and additional columns for the checks.
     models_attacked : int
     trials, trials_left, attacks_left : int
-        Of all columns, those for the checks included.
+        Over all columns, including those for the checks.
     attack_seconds, judge_seconds : float
-        What is left will take, on ``cores``.
+        Estimated time of the remaining work on ``cores``.
     """
 
     images: int
@@ -68,9 +69,7 @@ class EvaluationCost:
 def estimate_cost(
     matrix: Matrix, workers: Workers = LocalWorkers(), overwrite: bool = False
 ) -> EvaluationCost:
-    """Count what there is to do, and measure on an image or two how long it takes.
-
-    Nothing is written.
+    """Count the work and estimate its time from one or two images. Nothing is written.
 
     Raises
     ------
@@ -111,15 +110,19 @@ def estimate_cost(
 
 
 def _extra(matrix: Matrix) -> list[PlannedColumn]:
-    """The columns for the checks; of the attack whose steps are doubled, one that may be it."""
-    found: list[PlannedColumn] = []
+    """The columns for the checks.
+
+    The run doubles the steps of the strongest attack, which is not known yet: this is the one that
+    is already made, or the most expensive one.
+    """
+    extra: list[PlannedColumn] = []
     for threat in matrix.plan.threats if matrix.plan.parameters.extra_checks else ():
-        found += matrix.probes(threat)
+        extra += matrix.probes(threat)
         doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks()]
-        made = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
-        chosen = made or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)
-        found += [column for columns in chosen[:1] for column in columns]
-    return found
+        finished = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
+        chosen = finished or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)
+        extra += [column for columns in chosen[:1] for column in columns]
+    return extra
 
 
 def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
@@ -141,7 +144,7 @@ def _pictures(matrix: Matrix) -> list[Pixels]:
     images: Sequence[ImageFile] = load_inputs(matrix.plan.images).images
     return [
         matrix.classifier.fit_to_input(decode_image(image.read(), image.path))
-        for image in images[:MEASURED]
+        for image in images[:MEASURED_IMAGES]
     ]
 
 
@@ -150,7 +153,7 @@ def _passes(column: PlannedColumn) -> int:
 
 
 class _Seconds(NamedTuple):
-    """What an image takes: of one core, and of the device that all cores share."""
+    """Seconds per image: on one core, and on the device that all cores share."""
 
     core: float
     device: float
@@ -159,7 +162,7 @@ class _Seconds(NamedTuple):
 def _attack_seconds(
     matrix: Matrix, columns: Sequence[PlannedColumn], pictures: Sequence[Pixels]
 ) -> _Seconds:
-    """For one image; attacks that differ by their scaling alone are run once."""
+    """Seconds for one image; attacks that differ only in their scaling run once."""
     if not any(map(_passes, columns)):
         return _Seconds(0.0, 0.0)
     from rsparse.attacks.cost import seconds_per_pass
@@ -182,7 +185,7 @@ def _attack_seconds(
 def _judge_seconds(
     matrix: Matrix, trials: Sequence[tuple[PlannedColumn, Defense]], pictures: Sequence[Pixels]
 ) -> _Seconds:
-    """For one image of each trial; judges of the same images share the cleaning."""
+    """Seconds for one image of each trial; judges of the same images share the cleaning."""
     cleaned = [d for _, d in {(matrix.folder_of(c), d): (c, d) for c, d in trials}.values()]
     judges = [column.judged.name for column, _ in trials]
     cleaning = {
@@ -213,12 +216,12 @@ def _classifying(device: Device, judge: Classifier, pictures: Sequence[Pixels]) 
 
 
 def _seconds_in(work: Callable[[Sequence[Item]], object], batch: Sequence[Item]) -> float:
-    """What one of a batch takes, the second time."""
+    """Seconds for one item of a batch; the first call only warms up."""
     return _seconds(lambda _: work(batch), [None]) / len(batch)
 
 
 def _seconds(work: Callable[[Item], object], pictures: Sequence[Item]) -> float:
-    """What the last picture takes; those before it prepare."""
+    """Seconds for the last picture; the earlier ones only warm up."""
     taken = 0.0
     with one_thread():
         for picture in pictures if len(pictures) > 1 else [*pictures, *pictures]:

@@ -1,4 +1,4 @@
-"""Make what a plan's matrix lacks, and the evaluation from it."""
+"""Make the missing attacks and trials of a plan, and the evaluation from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
-from rsparse.commands.evaluate.assembly import Doubled, Findings, record_of_evaluation
+from rsparse.commands.evaluate.assembly import DoubledSteps, Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.judge import (
     Folder,
@@ -45,9 +45,10 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class EvaluateOutcome(Outcome):
-    """Also holds what was found. ``done`` and ``resumed`` count trials.
+    """Also holds the evaluation. ``done`` and ``resumed`` count trials.
 
-    ``judged_again`` counts those of ``done`` that another method had made, by that method.
+    ``judged_again`` counts the trials of ``done`` that replaced ones of an outdated method, by that
+    method.
     """
 
     evaluation: Evaluation | None = None
@@ -56,24 +57,24 @@ class EvaluateOutcome(Outcome):
     def as_json(self) -> dict[str, Any]:
         """For scripts: also the lines of ``results.csv``, worst cases and checks."""
         content = super().as_json()
-        found = self.evaluation
-        if found is None:
+        evaluation = self.evaluation
+        if evaluation is None:
             return content
         return {
             **content,
-            "images": len(found.names),
-            "left_out": found.left_out,
-            "only_correct": found.only_correct,
-            "results": statistics.rows(found),
-            "defenses": statistics.defense_rows(found),
-            "checks": [vars(check) for check in found.checks],
+            "images": len(evaluation.names),
+            "left_out": evaluation.left_out,
+            "only_correct": evaluation.only_correct,
+            "results": statistics.rows(evaluation),
+            "defenses": statistics.defense_rows(evaluation),
+            "checks": [vars(check) for check in evaluation.checks],
             "judged_again": self.judged_again,
         }
 
 
 @dataclass
-class Counts:
-    """What a run has made so far."""
+class RunCounts:
+    """The numbers of trials and failures of a run so far."""
 
     trials: int = 0
     resumed: int = 0
@@ -89,27 +90,27 @@ def run_matrix(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> EvaluateOutcome:
-    """Make what is missing of a matrix, and the evaluation from it.
+    """Make the missing attacks and trials of a matrix, and the evaluation from them.
 
     Raises
     ------
     InputError
-        If an input cannot be used, no image is left to judge, what lies in the output was made
-        from something else, or another run is writing there.
+        If an input cannot be used, no image is left to judge, the output contains artifacts with
+        other inputs, or another run is writing to it.
     """
     with sole_writer(matrix.plan.output):
-        return _Run(matrix, workers, overwrite, progress).run()
+        return _MatrixRun(matrix, workers, overwrite, progress).run()
 
 
-class _Run:
-    """One run over a matrix: how it works, and what it has found."""
+class _MatrixRun:
+    """One run over a matrix, with its findings so far."""
 
     def __init__(
         self, matrix: Matrix, workers: Workers, overwrite: bool, progress: Progress
     ) -> None:
         self.matrix, self.plan = matrix, matrix.plan
         self.workers, self.overwrite, self.progress = workers, overwrite, progress
-        self.done = Counts()
+        self.done = RunCounts()
         self.timing = load_timing(self.plan.output)
         values = self.plan.parameters
         self.selection = select_images(
@@ -124,46 +125,46 @@ class _Run:
             progress=progress,
         )
         self.done.failed += self.selection.failed
-        self.found = Findings(matrix, self.selection)
+        self.findings = Findings(matrix, self.selection)
         self.folders = AttackedFolders(matrix, self.selection)
 
     def run(self) -> EvaluateOutcome:
         """Attack, judge, check, save."""
         planned, threats = self.matrix.columns, self.plan.threats
         probes = {threat: self.matrix.probes(threat) for threat in threats}
-        known = [*planned, *(column for threat in threats for column in probes[threat])]
-        self._make(known)
-        doubled = {threat: self._doubled(threat) for threat in threats}
-        more = [column for found in doubled.values() if found for column in found.twice]
-        self._make(more)
-        whole = self.found.evaluation(dict.fromkeys([*known, *more]))
+        first = [*planned, *(column for threat in threats for column in probes[threat])]
+        self._make(first)
+        doubled = {threat: self._doubled_steps(threat) for threat in threats}
+        second = [column for steps in doubled.values() if steps for column in steps.doubled]
+        self._make(second)
+        whole = self.findings.evaluation(dict.fromkeys([*first, *second]))
         evidence = [
-            self.found.evidence(t, [c for c in planned if c.threat == t], probes[t], doubled[t])
+            self.findings.evidence(t, [c for c in planned if c.threat == t], probes[t], doubled[t])
             for t in threats
         ]
         checks = all_checks(whole, evidence)
-        return self._save(replace(self.found.evaluation(planned), checks=checks))
+        return self._save(replace(self.findings.evaluation(planned), checks=checks))
 
     def _make(self, columns: Sequence[PlannedColumn]) -> None:
-        """Attack and judge what is missing of some columns, once in a run."""
-        columns = [c for c in dict.fromkeys(columns) if c not in self.found.entries]
-        alike: dict[tuple[ModelChoice, str], list[PlannedColumn]] = {}
+        """Make the missing attacks and trials of columns; each column is made once per run."""
+        columns = [c for c in dict.fromkeys(columns) if c not in self.findings.entries]
+        groups: dict[tuple[ModelChoice, str], list[PlannedColumn]] = {}
         for column in columns:
             if column.threat is not None:
                 key = column.threat.attacked, column.through_text
-                alike.setdefault(key, []).append(column)
-        for (model, _), together in alike.items():
-            self._attack(model, together)
+                groups.setdefault(key, []).append(column)
+        for (model, _), group in groups.items():
+            self._attack(model, group)
         for column in columns:
             if column.attack is None:
-                self.found.entries[column] = {
+                self.findings.entries[column] = {
                     entry["name"]: entry for entry in self.selection.entries
                 }
         for folder in dict.fromkeys(map(self.matrix.folder_of, columns)):
             self._judge([c for c in columns if self.matrix.folder_of(c) == folder])
 
     def _attack(self, model: ModelChoice, columns: Sequence[PlannedColumn]) -> None:
-        """Make what is missing of attacks on a model through one defense; read all entries."""
+        """Make the missing attacks on a model through one defense, and read all entries."""
         missing = {
             c.attack: c
             for c in columns
@@ -194,12 +195,12 @@ class _Run:
                 manifest = self.folders.manifest(column)
                 entries[folder] = {entry["name"]: entry for entry in manifest["images"]}
                 self.done.failed += manifest["failed"]
-            self.found.entries[column] = entries[folder]
+            self.findings.entries[column] = entries[folder]
 
     def _judge(self, columns: Sequence[PlannedColumn]) -> None:
-        """Make the trials that are missing of columns that show the same images, and read all."""
+        """Make the missing trials of columns with the same images, and read all trials."""
         labels = self.selection.labels
-        entries = self.found.entries[columns[0]].values()
+        entries = self.findings.entries[columns[0]].values()
         folder = Folder(
             self.matrix.folder_of(columns[0]), [{**e, "label": labels[e["name"]]} for e in entries]
         )
@@ -219,12 +220,12 @@ class _Run:
                 else:
                     remove_journal_beside(trial.path)
                     self.done.resumed += 1
-                    self.found.trials[column, defense] = rows
+                    self.findings.trials[column, defense] = rows
             if missing:
                 made = self._make_trials(folder, defense, list(missing.values()), columns[0])
                 for column, trial in trials.items():
                     if trial.path in made:
-                        self.found.trials[column, defense] = made[trial.path]
+                        self.findings.trials[column, defense] = made[trial.path]
 
     def _make_trials(
         self, folder: Folder, defense: Defense, trials: Sequence[JudgedTrial], column: PlannedColumn
@@ -244,19 +245,19 @@ class _Run:
         self.done.failed += [_named(entry, task) for entry in outcome.failed]
         self.done.seconds.setdefault(text, []).append(outcome.seconds)
         self.timing[text] = float(np.mean(self.done.seconds[text]))
-        save_timing(self.plan.output, self.timing)  # now, since the run may be interrupted
+        save_timing(self.plan.output, self.timing)  # save now: the run may be interrupted
         return made
 
-    def _doubled(self, threat: Threat) -> Doubled | None:
-        """The attack in steps that leaves least right over all defenses, and that of twice them."""
+    def _doubled_steps(self, threat: Threat) -> DoubledSteps | None:
+        """The strongest iterative attack over all defenses, with its steps doubled."""
         if not self.plan.parameters.extra_checks:
             return None
         columns_of = self.matrix.columns_of
         doubled = [
-            Doubled(columns_of(threat, attack), columns_of(threat, twice))
+            DoubledSteps(columns_of(threat, attack), columns_of(threat, twice))
             for twice, attack in self.matrix.doubled_attacks().items()
         ]
-        return min(doubled, key=lambda each: self.found.n_right(each.planned), default=None)
+        return min(doubled, key=lambda each: self.findings.n_right(each.planned), default=None)
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output
@@ -270,5 +271,5 @@ class _Run:
 
 
 def _named(entry: Entry, task: str) -> Entry:
-    """A failed image with what failed, since it may go well elsewhere."""
+    """Add the task to a failed image's error, since other tasks may succeed on it."""
     return {**entry, "error": f"{task}: {entry['error']}"}

@@ -25,7 +25,7 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class JudgeOutcome(Outcome):
-    """Also tells the mean seconds that the defense took for an image."""
+    """Also holds the defense's mean time per image, in seconds."""
 
     seconds: float = 0.0
 
@@ -40,21 +40,21 @@ class Folder:
 
     @cached_property
     def inputs(self) -> ImageInputs:
-        """The images; looked for when they are needed first."""
+        """The images; they are searched on first use."""
         inputs = load_inputs([self.path]).only(self.digests)
         if len(inputs.images) < len(self.digests):
-            raise InputError(f"{self.path}: lacks images of its manifest; pass --overwrite")
+            raise InputError(f"{self.path}: images of its manifest are missing; pass --overwrite")
         return inputs
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """What the record of a trial tells of them."""
+        """The images as sources in the record of a trial."""
         return self.inputs.sources(self.digests)
 
 
 @dataclass(frozen=True)
 class JudgedTrial:
-    """One judge of a folder behind a defense: what its answers are made from, and their file."""
+    """One judge of a folder behind a defense, with the job, sources and file of its predictions."""
 
     judge: Classifier
     job: Job
@@ -65,7 +65,7 @@ class JudgedTrial:
 def make_trial(
     folder: Folder, judging: JudgingSetup, judge: Classifier, defense: Defense, path: Path
 ) -> JudgedTrial:
-    """The trial of a judge behind a defense, whose file is ``path``."""
+    """The trial of a judge behind a defense, stored in ``path``."""
     values: dict[str, Any] = {
         "defense": defense.as_record(),
         "input": judge.input_record(),
@@ -85,7 +85,7 @@ def make_trial(
 
 
 def read_trial(trial: JudgedTrial, folder: Folder) -> list[Prediction] | None:
-    """The predictions of a finished trial; None where it is missing, lacks images or is another."""
+    """The predictions of a finished trial; None if it is missing, incomplete or does not match."""
     if not trial.path.exists():
         return None
     try:
@@ -97,13 +97,13 @@ def read_trial(trial: JudgedTrial, folder: Folder) -> list[Prediction] | None:
 
 
 def changed_method_of(trial: JudgedTrial) -> str | None:
-    """Which method made the trial that lies there, and not the one of now; see ``Job``."""
+    """The outdated method that made an existing trial, if any; see ``Job.changed_method``."""
     record = _record_in(trial.path)
     return None if record is None else trial.job.changed_method(record, trial.sources)
 
 
 def is_judged(path: Path) -> bool:
-    """Whether a trial is there, and of the method of now."""
+    """Whether a trial exists and was made by the current method."""
     record = _record_in(path)
     return record is not None and record.get("method") == METHODS["judge"]
 
@@ -126,9 +126,9 @@ def judge_images(
     workers: Workers = LocalWorkers(),
     progress: Progress = SILENT,
 ) -> tuple[JudgeOutcome, dict[Path, list[Prediction]]]:
-    """Clean all images of a folder once and classify them by the judge of each trial.
+    """Clean all images of a folder once and classify them with the judge of each trial.
 
-    Trials that are there are replaced; an interrupted run over the same ones is taken up.
+    Existing trials are replaced; an interrupted run over the same trials is resumed.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def judge_images(
     Raises
     ------
     InputError
-        If not one image could be judged.
+        If no image could be judged.
     """
     run = {"trials": [trial.job.identity() for trial in trials]}
     judges = tuple(trial.judge for trial in trials)
@@ -158,9 +158,9 @@ def judge_images(
         for entry in entries:
             if entry["source_sha256"] != folder.digests[entry["name"]]:
                 changed = folder.path / f"{entry['name']}.png"
-                raise InputError(f"{changed}: is not as its manifest says; pass --overwrite")
+                raise InputError(f"{changed}: differs from its manifest; pass --overwrite")
         made = {trial.path: _predictions(folder, entries, i) for i, trial in enumerate(trials)}
-        for trial in reversed(trials):  # that beside which the journal lies comes last
+        for trial in reversed(trials):  # the first trial, which has the journal, is saved last
             record = trial.job.record(trial.sources)
             save_predictions(trial.path, record, made[trial.path], trial.judge.class_names)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
@@ -168,7 +168,7 @@ def judge_images(
 
 
 def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[Prediction]:
-    """What one of the judges said."""
+    """The predictions of one judge, by its position."""
     return [
         Prediction(
             entry["name"],

@@ -1,4 +1,4 @@
-"""What a plan comes to: its columns and trials, where they lie, and the models they need."""
+"""The matrix of a plan: its columns and trials, their files, and the models they need."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass(frozen=True)
 class PlannedColumn:
-    """One column of the matrix: a judge, and what it is shown: an attack, or the clean images.
+    """One column of the matrix: a judge with attacked images or the clean images.
 
     Attributes
     ----------
     judged : ModelChoice
     threat : Threat or None
-        None for the clean images, as is the attack.
+        None for the clean images.
     attack : Attack or None
+        None for the clean images.
     through : Defense or None
-        The defense that the attack is made through, and behind which alone the column is tried;
-        without one the bare model is attacked, and the column is tried behind every defense.
+        The defense that the attack includes in the attacked model; the column is then tried only
+        with this defense. If None, the attack is on the bare model, and the column is tried with
+        every defense.
     """
 
     judged: ModelChoice
@@ -51,7 +53,7 @@ class PlannedColumn:
 
     @property
     def through_text(self) -> str:
-        """Short name of the defense that is attacked through; "" where it is the bare model."""
+        """Short name of the defense that is attacked through; "" for the bare model."""
         if self.through is None or self.through == NoDefense():
             return ""
         return defense_text(self.through)
@@ -72,12 +74,13 @@ class Matrix:
     ----------
     plan : Plan
     workers : Workers
-        Whose cores judge, unless they are this machine's and the plan names a GPU or finds one.
+        They judge the images on their cores. Workers on this machine use a GPU instead if the plan
+        names one or ``auto`` finds one.
 
     Raises
     ------
     InputError
-        If a file cannot be used, a defense lacks its dictionary, or the output is taken.
+        If a file cannot be used, a defense lacks its dictionary, or the output is in use.
     """
 
     def __init__(self, plan: Plan, workers: Workers = LocalWorkers()) -> None:
@@ -101,33 +104,33 @@ class Matrix:
 
     @property
     def columns(self) -> list[PlannedColumn]:
-        """The plan's columns, the clean ones first."""
+        """The plan's columns; the clean ones come first."""
         threats, attacks = self.plan.threats, self.plan.attacks
         attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
         return [*map(PlannedColumn, self.plan.judged_models), *attacked]
 
     def attacked_defense(self, column: PlannedColumn) -> AttackedDefense | None:
-        """The defense that a column is made through, with what it needs."""
+        """The defense that a column's attack is made through, with its resources."""
         if column.through is None or not column.through_text:
             return None
         needed = self.judging.resources, self.judging.dictionaries
         return AttackedDefense.of(column.through, *needed)
 
     def columns_of(self, threat: Threat, attack: Attack) -> list[PlannedColumn]:
-        """The column of an attack; one for each defense where the scenario attacks through them."""
+        """The column of an attack; one per defense if the scenario attacks through defenses."""
         if not threat.scenario.through:
             return [PlannedColumn.by(threat, attack)]
         return [PlannedColumn.by(threat, attack, defense) for defense in self.plan.defenses]
 
     def defenses_of(self, column: PlannedColumn) -> tuple[Defense, ...]:
-        """The defenses behind which a column is tried."""
+        """The defenses with which a column is tried."""
         return self.plan.defenses if column.through is None else (column.through,)
 
     def probes(self, threat: Threat) -> list[PlannedColumn]:
-        """The extra columns of a threat that the checklist needs and that are known beforehand.
+        """The extra columns for the checks of a threat that do not depend on results.
 
-        They are made on the bare model in every scenario: neither noise nor a change that is
-        larger than any defense has to know it.
+        They attack the bare model in every scenario: neither noise nor the unbounded attack needs
+        to know the defense.
         """
         if not self.plan.parameters.extra_checks:
             return []
@@ -140,7 +143,7 @@ class Matrix:
         return [PlannedColumn.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
-        """The plan's attacks in steps by the same attacks with twice as many."""
+        """The plan's iterative attacks, each keyed by the same attack with twice the steps."""
         return {
             dataclasses.replace(attack, steps=2 * attack.steps): attack  # type: ignore[attr-defined, call-arg]
             for attack in self.plan.attacks
@@ -148,7 +151,7 @@ class Matrix:
         }
 
     def folder_of(self, column: PlannedColumn) -> Path:
-        """Where the images of a column lie."""
+        """The folder of a column's images."""
         return self.plan.output / column.place
 
     def trial_path(self, column: PlannedColumn, defense: Defense) -> Path:
@@ -159,7 +162,7 @@ class Matrix:
         return self.plan.output / place / shown / f"{file_name(defense_text(defense))}.h5"
 
     def trial(self, folder: Folder, column: PlannedColumn, defense: Defense) -> JudgedTrial:
-        """A trial: who judges it, what it is made from, and its file."""
+        """The trial of a column with a defense: its judge, job, sources and file."""
         judge = self.models[column.judged.name]
         return make_trial(folder, self.judging, judge, defense, self.trial_path(column, defense))
 
@@ -168,14 +171,14 @@ def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:
     classifier = load_classifier(choice.path, choice.input_options).check()
     if classifier.n_classes != judged.n_classes:
         raise InputError(
-            f"{choice.path}: has {classifier.n_classes} classes, the judged model "
-            f"{judged.n_classes}; labels have to mean the same for both"
+            f"{choice.path}: expected {judged.n_classes} classes, as the judged model has, got "
+            f"{classifier.n_classes}; both models must have the same classes"
         )
     return classifier
 
 
 def _refuse_taken(output: Path) -> None:
-    """Check that the folder is new, empty, or of an evaluation."""
+    """Check that the folder is new, empty, or the folder of an evaluation."""
     try:
         if output.exists() and not output.is_dir():
             raise InputError(f"{output}: is a file; name a folder")

@@ -1,7 +1,7 @@
-"""The first step of an evaluation: the images to judge, as the classifier sees them undefended.
+"""The first step of an evaluation: select the images to judge.
 
-They are fitted to the model's input and kept as PNG, with their labels; images that the model gets
-wrong are left out where only right ones are wanted.
+The images are fitted to the model's input and saved as PNG, with their labels. With
+``only_correct``, images that the model misclassifies are left out.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Selection:
     Attributes
     ----------
     folder : Path
-        Where they lie.
+        Their folder.
     entries : list of Entry
-        Of its manifest, by name: ``label``, ``prediction``, ``source_sha256``, ….
+        Entries of its manifest, sorted by name: ``label``, ``prediction``, ``source_sha256``, ….
     record : mapping
-        The folder's.
+        The folder's record.
     label_origin : str
     left_out : int
-        Images that the model gets wrong and that were left out for it.
+        Images left out because the model misclassifies them.
     failed : list of Entry
     """
 
@@ -55,13 +55,13 @@ class Selection:
 
     @property
     def labels(self) -> dict[str, int]:
-        """The right classes by name."""
+        """The labels by name."""
         return {entry["name"]: entry["label"] for entry in self.entries}
 
 
 @dataclass(frozen=True)
 class SelectStep:
-    """Fits one image to the model's input, classifies and writes it."""
+    """Fits one image to the model's input, classifies it and writes it."""
 
     classifier: Classifier
     labels: Mapping[str, int]
@@ -78,8 +78,8 @@ class SelectStep:
         }
 
 
-class _Choice:
-    """What is selected from, and how: it tells one selection from another."""
+class _SelectionInputs:
+    """The inputs and parameters of a selection, which identify it."""
 
     def __init__(
         self,
@@ -96,10 +96,10 @@ class _Choice:
         if not known:
             raise InputError(
                 f"{paths[0]}: its images have no labels; pass --labels with a CSV file, or put "
-                "them into subfolders named like the classes"
+                "the images into subfolders named after the classes"
             )
         self.labels, self.label_file, self.classifier = known, labels, classifier
-        self.inputs = inputs.only(_spread([image.name for image in inputs.images], limit))
+        self.inputs = inputs.only(_evenly_spaced([image.name for image in inputs.images], limit))
         self.only_correct = only_correct
         self.parameters = {
             "only_correct": only_correct,
@@ -109,7 +109,7 @@ class _Choice:
         }
 
     def job(self) -> Job:
-        """The job of selecting."""
+        """The job of the selection."""
         known = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
@@ -118,7 +118,7 @@ class _Choice:
         return Job("select", IMAGES, self.parameters, known=known)
 
     def sources(self, digests: Mapping[str, str]) -> list[Source]:
-        """What the selection from images with these digests comes from."""
+        """The sources of the selection, given the digests of the images by name."""
         sources = [*self.inputs.sources(digests), self.classifier.source()]
         if self.label_file is not None:
             sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
@@ -137,22 +137,22 @@ def select_images(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Selection:
-    """Write the images to judge into the folder ``output``, or find them there.
+    """Write the images to judge into the folder ``output``, or read the existing selection.
 
     Raises
     ------
     InputError
-        If an input cannot be used, there is no label, no image is left, or ``output`` holds
+        If an input cannot be used, there are no labels, no image is left, or ``output`` contains
         another selection.
     """
-    choice = _Choice(paths, classifier, labels, only_correct, limit)
+    choice = _SelectionInputs(paths, classifier, labels, only_correct, limit)
     if overwrite or not (output / MANIFEST).exists():
         _write(choice, output, workers, overwrite, progress)
     return _read(choice, output)
 
 
 def _write(
-    choice: _Choice, output: Path, workers: Workers, overwrite: bool, progress: Progress
+    choice: _SelectionInputs, output: Path, workers: Workers, overwrite: bool, progress: Progress
 ) -> None:
     folder = OutputFolder.open(output, choice.job().identity(), choice.inputs.paths, overwrite)
     step = SelectStep(choice.classifier, choice.labels, output)
@@ -179,22 +179,22 @@ def _drop_wrong(folder: OutputFolder, n_images: int) -> None:
     if len(wrong) == n_images:
         folder.journal.close()
         raise InputError(
-            f"none of the {n_images} images is classified correctly, so that --only-correct "
-            "leaves none; are the labels and the model's input as they should?"
+            f"none of the {n_images} images is classified correctly, so --only-correct leaves "
+            "none; check the labels and the model's input"
         )
     for entry in wrong:
         folder.journal.drop(entry["name"])
         safe_join(folder.path, entry["file"]).unlink(missing_ok=True)
 
 
-def _read(choice: _Choice, output: Path) -> Selection:
+def _read(choice: _SelectionInputs, output: Path) -> Selection:
     manifest = read_manifest(output)
     if manifest is None:
         raise InputError(f"{output}: contains other files; choose another output")
     record, inputs = record_of(manifest), choice.inputs
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     digests = inputs.digests(without=errors)
-    otherwise = "holds an evaluation of other images, labels, or another model"
+    otherwise = "contains an evaluation of other images, other labels or another model"
     choice.job().require_match(output.parent, record, choice.sources(digests), otherwise)
     failed = [
         {"name": image.name, "error": f"{image.path}: {errors[image.name]}"}
@@ -206,8 +206,8 @@ def _read(choice: _Choice, output: Path) -> Selection:
     return Selection(output, entries, record, choice.label_origin, left_out, failed)
 
 
-def _spread(names: Sequence[str], limit: int | None) -> frozenset[str]:
-    """At most ``limit`` names, evenly from the list."""
+def _evenly_spaced(names: Sequence[str], limit: int | None) -> frozenset[str]:
+    """At most ``limit`` names, evenly spaced in the list."""
     if limit is None or limit >= len(names):
         return frozenset(names)
     return frozenset(names[i * len(names) // limit] for i in range(limit))

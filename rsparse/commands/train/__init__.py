@@ -1,1 +1,1 @@
-"""``rsparse train``: images purified, a network retrained on them, a file written."""
+"""``rsparse train``: purify images, retrain a classifier on them, and write it to a file."""

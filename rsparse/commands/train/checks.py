@@ -1,4 +1,4 @@
-"""What is said before a training begins: what is missing, what does not go together."""
+"""Checks before a training: missing packages, conflicting options, existing outputs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rsparse.store.folders import refuse_overlap
 
 
 def require_training() -> None:
-    """See that torch, onnx2torch and safetensors are installed.
+    """Check that torch, onnx2torch and safetensors are installed.
 
     Raises
     ------
     InputError
-        If one of them is not.
+        If one of them is missing.
     """
     for name in ("torch", "onnx2torch", "safetensors"):
         if find_spec(name) is None:
@@ -28,7 +28,7 @@ def require_training() -> None:
 
 
 def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> None:
-    """Refuse options that do not go together.
+    """Refuse options that cannot be used together.
 
     Raises
     ------
@@ -37,20 +37,23 @@ def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> N
     if parameters.distill and labels is not None:
         raise InputError("--labels and --distill cannot be used together; give one of them")
     if parameters.distill and parameters.train_on == "clean":
-        raise InputError("--distill: a model has nothing to learn of itself from --train-on clean")
+        raise InputError(
+            "--distill and --train-on clean cannot be used together: on clean images the model "
+            "already gives its own outputs"
+        )
     if parameters.adversarial_share is not None and parameters.train_on != "both":
         raise InputError(
-            f"--adversarial-share: --train-on {parameters.train_on} does not show both purified "
-            "and adversarial images"
+            "--adversarial-share: only works with --train-on both, which uses purified and "
+            f"adversarial images, got --train-on {parameters.train_on}"
         )
     if parameters.clean_share == 1 and parameters.train_on != "clean":
         raise InputError(
-            f"--clean-share 1 shows no other image; --train-on {parameters.train_on} wants some"
+            f"--clean-share: expected less than 1 with --train-on {parameters.train_on}, got 1"
         )
 
 
 def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse outputs that are taken, lie among the inputs, or are one file.
+    """Refuse outputs that exist, overlap with the inputs, or are the same file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Reading all images once before a training, so that what cannot be used is told first."""
+"""Read all images once before a training, so that unusable images are reported at the start."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rsparse.work.runs import load_image
 
 
 @dataclass(frozen=True)
-class ReadingStep:
-    """Sees that an image and its purified versions can be read, and notes their digests."""
+class ReadStep:
+    """Checks that an image and its purified versions can be read, and records their digests."""
 
     versions: Mapping[str, Mapping[str, ImageFile]]
 
@@ -27,10 +27,10 @@ class ReadingStep:
         return entry
 
     def is_current(self, entry: Entry) -> bool:
-        """Whether the versions are those that an entry tells."""
-        found = {
+        """Whether the versions still have the digests in an entry."""
+        digests = {
             version: sha256_of_file(files[entry["name"]].path)
             for version, files in self.versions.items()
             if entry["name"] in files
         }
-        return found == entry["versions"]
+        return digests == entry["versions"]

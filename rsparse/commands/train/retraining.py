@@ -1,10 +1,9 @@
-"""``rsparse train`` with its purified images: each defense's made by the purify stage, and kept.
+"""``rsparse train`` with its purified images, which the purify stage makes for each defense.
 
-They are purified at the model's input size, as evaluations do: the same K means another thing to a
-larger picture.
-They lie in a folder for each defense, an artifact as ``rsparse purify`` writes it: below the
-cache where one is named, so that other trainings take them up, else hidden beside the output
-until the training is done.
+The images are purified at the model's input size, as in an evaluation, because the same K has a
+different effect on a larger image. Each defense has a folder, an artifact as ``rsparse purify``
+writes it. With a cache, the folders are kept there and other trainings reuse them; without one,
+they are hidden next to the output and removed after the training.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers, Workers
 
 
-def train_on(
+def purify_and_train(
     paths: Sequence[Path],
     model: Path,
     output: Path,
@@ -54,7 +54,7 @@ def train_on(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> TrainOutcome:
-    """Purify the images by each defense, once, and retrain a classifier on all versions.
+    """Purify the images with each defense, once, and retrain a classifier on all versions.
 
     Parameters
     ----------
@@ -62,24 +62,20 @@ def train_on(
         As for ``train_model``.
     defenses : sequence of Defense
     dictionaries : mapping of str to Path, optional
-        Files by the names that the defenses ask for; "" is the default one.
+        Files by the names that the defenses use; "" is the default one.
     adversarial_defenses : sequence of Defense
-        The defenses that purify adversarial images, one version for each; none by default.
+        The defenses that purify adversarial images, one version per defense; none by default.
     purified : sequence of Path
         Folders of images that are already purified.
     cache : Path, optional
-        Folder in which to keep the purified images.
+        Folder for the purified images.
 
     Raises
     ------
     InputError
-        If an input cannot be used, options contradict each other, or an output is taken.
+        If an input cannot be used, options cannot be used together, or an output exists.
     """
-    if (defenses or purified) and not parameters.is_purified:
-        option = "--defense" if defenses else "--purified-images"
-        raise InputError(f"{option}: --train-on {parameters.train_on} shows no purified images")
-    if cache is not None and not defenses:
-        raise InputError("--purified-cache: keeps what --defense makes; name a defense")
+    _refuse_unused(parameters, defenses, purified, cache)
     run_parameters = PurifyRunParameters(seed=parameters.seed)
     with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
     if defenses:
@@ -96,33 +92,26 @@ def train_on(
         )
         run_parameters = replace(run_parameters, resize_to=f"{height}x{width}")
     hidden = output.with_name(f".{output.name}.rsparse-purified")
-    made, failed = {}, {}
     device = choose_device(parameters.device, for_gradients=True)
+    purify = partial(
+        purify_once, workers=workers, overwrite=overwrite or cache is None, progress=progress
+    )
+    folders, failed = {}, {}
     for defense in defenses:
         text = defense_text(defense)
-        place = (cache or hidden) / text
-        made[text] = place
+        folders[text] = (cache or hidden) / text
         run_parameters = replace(
             run_parameters, device=purifying_device(defense, device, workers).name
         )
-        for entry in purify_once(
-            paths,
-            defense,
-            place,
-            dictionaries or {},
-            run_parameters,
-            workers=workers,
-            overwrite=overwrite or cache is None,
-            progress=progress,
-        ):
-            failed[entry["name"]] = entry
+        failures = purify(paths, defense, folders[text], dictionaries or {}, run_parameters)
+        failed |= {entry["name"]: entry for entry in failures}
     outcome = train_model(
         paths,
         model,
         output,
         parameters,
         input_options,
-        purified=_all(made, purified),
+        purified=_named_versions(folders, purified),
         adversarial_defenses=with_dictionaries,
         labels=labels,
         plot=plot,
@@ -135,10 +124,24 @@ def train_on(
     return outcome
 
 
-def purifying_device(defense: Defense, device: Device, workers: Workers) -> Device:
-    """Where images are purified for a training on ``device``: there, if it can be.
+def _refuse_unused(
+    parameters: TrainParameters,
+    defenses: Sequence[Defense],
+    purified: Sequence[Path],
+    cache: Path | None,
+) -> None:
+    """Refuse purified images, or a cache for them, that the training would not use."""
+    if (defenses or purified) and not parameters.is_purified:
+        option = "--defense" if defenses else "--purified-images"
+        raise InputError(f"{option}: --train-on {parameters.train_on} uses no purified images")
+    if cache is not None and not defenses:
+        raise InputError("--purified-cache: stores images that --defense makes; add --defense SPEC")
 
-    It is the CPU for a defense that no GPU computes, and where other machines purify.
+
+def purifying_device(defense: Defense, device: Device, workers: Workers) -> Device:
+    """The device that purifies images for a training on ``device``: the same one if possible.
+
+    It is the CPU if the defense has no GPU code or the workers are on other machines.
     """
     if not (defense.has_device_part and workers.can_share_device):
         return CPU
@@ -156,21 +159,21 @@ def purify_once(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> list[Entry]:
-    """Make a folder of purified images, unless it lies there, made so from the same files.
+    """Make a folder of purified images, unless an up-to-date one exists.
 
     Parameters
     ----------
-    paths, defense, dictionaries, how, workers, progress
+    paths, defense, dictionaries, run_parameters, workers, progress
         As for ``purify_images``.
     place : Path
         The folder.
     overwrite : bool
-        Replace one that was made otherwise.
+        Replace a folder with other inputs or parameters.
 
     Returns
     -------
     list of Entry
-        The images that failed, where they were purified now.
+        The images that failed; empty if the folder is reused.
 
     Raises
     ------
@@ -178,11 +181,13 @@ def purify_once(
         As ``purify_images`` does.
     """
     if (place / MANIFEST).exists():
-        job, record, sources = _made_and_wanted(place, paths, defense, dictionaries, run_parameters)
+        job, record, sources = _expected_and_existing(
+            place, paths, defense, dictionaries, run_parameters
+        )
         if job.matches(record, sources):
             return []
         if not overwrite:
-            otherwise = "was purified from other images, or by another dictionary or device"
+            otherwise = "was purified from other images, or with another dictionary or device"
             job.require_match(place, record, sources, otherwise)
     outcome = purify_images(
         paths,
@@ -197,20 +202,20 @@ def purify_once(
     return outcome.failed
 
 
-def _made_and_wanted(
+def _expected_and_existing(
     place: Path,
     paths: Sequence[Path],
     defense: Defense,
     dictionaries: Mapping[str, Path],
     run_parameters: PurifyRunParameters,
 ) -> tuple[Job, dict[str, Any], list[Source]]:
-    """The job of purifying, the record of the folder that lies there, and the inputs as they are.
+    """The expected job, the record of the existing folder, and the current inputs.
 
-    An image that could not be purified is no part of the inputs.
+    The inputs do not include images that could not be purified.
     """
     manifest = read_manifest(place, any_age=True)
     if manifest is None:
-        raise InputError(f"{place}: holds other files; choose an empty or new folder")
+        raise InputError(f"{place}: contains other files; choose an empty or new folder")
     inputs = load_inputs(paths)
     digests = inputs.digests(without=[entry["name"] for entry in manifest["failed"]])
     _, used = load_resources([defense], dictionaries, run_parameters.seed)
@@ -220,12 +225,12 @@ def _made_and_wanted(
     return job, record_of(manifest), [*inputs.sources(digests), *used.values()]
 
 
-def _all(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[str, Path]:
-    """All purified versions by what they are called: a defense's text, a folder's name."""
+def _named_versions(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[str, Path]:
+    """All purified versions by name: the text of a defense, or the name of a folder."""
     versions = dict(made)
     for folder in purified:
         name = folder.resolve().name
         if name in versions or name in (CLEAN, ADVERSARIAL) or name.startswith(f"{ADVERSARIAL}+"):
-            raise InputError(f"{folder}: another version is called {name!r}; rename the folder")
+            raise InputError(f"{folder}: another version is named {name!r}; rename the folder")
         versions[name] = folder
     return versions

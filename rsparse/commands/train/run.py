@@ -1,4 +1,4 @@
-"""One training: what it is made from, its record, and what it came to."""
+"""One training: its inputs, its record, and its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.commands.train.checks import refuse_contradictions, require_training
-from rsparse.commands.train.reading import ReadingStep
+from rsparse.commands.train.reading import ReadStep
 from rsparse.errors import InputError
 from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
 from rsparse.models.onnx.classifier import Classifier
@@ -39,10 +39,10 @@ TRAINING_KEY = "rsparse.training"
 
 @dataclass
 class TrainOutcome(Outcome):
-    """Also tells the figures by epoch, and how many images were trained on and validated on.
+    """Also holds the figures of each epoch, and the numbers of training and validation images.
 
-    ``done`` and ``resumed`` count images. ``written`` is what validation said of the weights that
-    were written: the best epoch's figures, or those of its average with the original.
+    ``done`` and ``resumed`` count images. ``written`` holds the validation figures of the written
+    weights: those of the best epoch, or of its average with the original weights.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -69,12 +69,12 @@ class TrainOutcome(Outcome):
 
 
 def checkpoint_beside(output: Path) -> Path:
-    """Where the state of an unfinished training lies."""
+    """The file with the state of an unfinished training."""
     return output.with_name(f".{output.name}.rsparse-checkpoint.safetensors")
 
 
 class TrainingRun:
-    """What one training is made from, and how it goes."""
+    """The inputs of one training, and its steps."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class TrainingRun:
         self.labels, self.label_origin = self._find_labels()
 
     def _find_labels(self) -> tuple[dict[str, int], str]:
-        """The labels, or none where the model itself tells the targets."""
+        """The labels; none if the targets are the model's own outputs."""
         if self.parameters.distill:
             return {}, "the original model's logits"
         classes = self.classifier
@@ -114,14 +114,14 @@ class TrainingRun:
         )
         if not labels:
             raise InputError(
-                "the images have no labels; name them with --labels labels.csv, "
-                "or learn what the model itself says with --distill"
+                "the images have no labels; give them with --labels labels.csv, "
+                "or train on the model's own outputs with --distill"
             )
         return labels, origin
 
     @cached_property
     def job(self) -> Job:
-        """The job of retraining."""
+        """The job of the training."""
         values = self.parameters.as_record()
         seed = values.pop("seed")
         defenses = [defense.as_record() for defense in self.adversaries.defenses.values()]
@@ -144,9 +144,9 @@ class TrainingRun:
     def train(
         self, output: Path, journal: Journal, progress: Progress
     ) -> tuple[TrainOutcome, bytes]:
-        """Read all images once and train; also gives what is to be written."""
+        """Read all images once and train; also return the content of the output file."""
         files = {name: _by_name(inputs) for name, inputs in self.purified.items()}
-        step = ReadingStep(files)
+        step = ReadStep(files)
         folders = [path for inputs in self.purified.values() for path in inputs.paths]
         done, resumed, failed = run_images(
             self.inputs,
@@ -164,7 +164,7 @@ class TrainingRun:
         try:
             self._learn(outcome, list(journal.entries()), files, progress)
         except InputError:
-            if not checkpoint_beside(output).exists():  # nothing is lost that took long
+            if not checkpoint_beside(output).exists():  # no long computation is lost
                 journal.drop_all()
             raise
         metadata = {
@@ -181,7 +181,7 @@ class TrainingRun:
         files: Mapping[str, Mapping[str, ImageFile]],
         progress: Progress,
     ) -> None:
-        """Train; ``self.file`` is the retrained model after it."""
+        """Train; ``self.file`` then holds the retrained model."""
         from rsparse.training.retrained import retrain
 
         known = _by_name(self.inputs)
@@ -196,7 +196,7 @@ class TrainingRun:
         ]
         parts = split(samples, self.parameters)
         identity = [self.job.identity(), *entries]
-        found = retrain(
+        result = retrain(
             self.classifier,
             self.file,
             parts,
@@ -210,12 +210,12 @@ class TrainingRun:
             run=sha256_of(b"".join(map(to_line, identity))),
             progress=progress,
         )
-        self.file = found.file
-        outcome.history, outcome.resumed_epochs = found.history, found.resumed
-        outcome.written = found.written
-        outcome.best_epoch = best_epoch([e["validation"]["loss"] for e in found.history])
+        self.file = result.file
+        outcome.history, outcome.resumed_epochs = result.history, result.resumed
+        outcome.written = result.written
+        outcome.best_epoch = best_epoch([e["validation"]["loss"] for e in result.history])
         outcome.shown, outcome.held_out = map(len, parts)
-        outcome.layers = found.layers
+        outcome.layers = result.layers
 
     def _record(self, journal: Journal) -> Record:
         sources = [*self.inputs.sources(source_digests(journal)), self.classifier.source()]

@@ -1,8 +1,8 @@
-"""``rsparse train``: images, perhaps in purified versions, and a classifier in, a classifier out.
+"""``rsparse train``: images and a classifier in, a retrained classifier out.
 
-What comes out is the graph that went in with other weights: the names of its nodes, its input and
-its metadata are kept. Added metadata hold the record (``rsparse.record``) and the figures of each
-epoch (``rsparse.training``).
+The images may come with purified versions. The output is the same graph with new weights: the
+names of its nodes, its input and its metadata are unchanged. Two entries are added to the
+metadata: the record (``rsparse.record``) and the figures of each epoch (``rsparse.training``).
 """
 
 from __future__ import annotations
@@ -43,34 +43,36 @@ def train_model(
     Parameters
     ----------
     paths : sequence of Path
-        Folders of clean images, or images.
+        Folders of clean images, or single images.
     model : Path
         The ONNX file.
     output : Path
     parameters : TrainParameters
     input_options : InputOptions, optional
-        What the user says of the model's input.
+        The model's input, as given by the user.
     purified : mapping of str to Path, optional
-        Folders of other versions of the same images, joined by name, and how they are called.
+        Folders of purified versions of the same images, by the name of the version. Images are
+        joined by name.
     adversarial_defenses : AdversarialDefenses, optional
         The defenses that purify adversarial images; none by default.
     labels : Path, optional
-        CSV file of the right classes; else those that come with the images. Distilling needs none.
+        CSV file of the correct classes; by default the images' own labels. Not needed with
+        ``distill``.
     plot : Path, optional
-        PNG file for the training's curve.
+        PNG file for the training curve.
     workers, overwrite, progress
-        As for every stage; the training itself takes the cores of this machine.
+        As for every stage; the training itself uses the cores of this machine.
 
     Raises
     ------
     InputError
-        If an input cannot be used, the model cannot be retrained, or the output is taken.
+        If an input cannot be used, the model cannot be retrained, or the output exists.
     """
     check_outputs(output, plot, [model, *paths, *(purified or {}).values()], overwrite)
     if parameters.is_purified and not purified:
         raise InputError(
-            f"--train-on {parameters.train_on} needs purified images: --defense SPEC makes them, "
-            "--purified-images FOLDER takes what purify wrote"
+            f"--train-on {parameters.train_on} needs purified images; make them with --defense "
+            "SPEC, or pass a folder written by purify with --purified-images FOLDER"
         )
     run = TrainingRun(
         paths,
@@ -108,12 +110,12 @@ def check_training(
     plot: Path | None = None,
     overwrite: bool = False,
 ) -> tuple[int, int]:
-    """See what can be seen before any image is purified: outputs, options, labels, layers.
+    """Check outputs, options, labels and layers before any image is purified.
 
     Returns
     -------
     (int, int)
-        Height and width of the model's input, at which images are purified.
+        Height and width of the model's input; images are purified at this size.
 
     Raises
     ------
