@@ -96,7 +96,8 @@ def purify_and_train(
     purify = partial(
         purify_once, workers=workers, overwrite=overwrite or cache is None, progress=progress
     )
-    folders, failed = {}, {}
+    folders: dict[str, Path] = {}
+    failed: dict[str, Entry] = {}
     for defense in defenses:
         text = defense_text(defense)
         folders[text] = (cache or hidden) / text
