@@ -184,7 +184,7 @@ def _is_right(row: dict[str, str]) -> bool:
 
 
 def _draw_sheet(output: Path, predictions: dict[str, dict[str, dict[str, str]]]) -> Pixels:
-    """Draw one photograph per class in a row: before the attack, attacked, and purified."""
+    """Draw one row per class: a photograph before the attack, attacked, and purified."""
     fooled = [
         name
         for name, row in predictions["adv"].items()

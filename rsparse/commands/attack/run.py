@@ -167,7 +167,7 @@ class AttackRun:
     def _map(
         self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
     ) -> Iterator[Result]:
-        """Map over batches; the first result decides if processes pay, not the image count."""
+        """Map over batches; the first one's duration, not their number, decides on processes."""
         shared_paths = [*self._shared_paths, *(folder.journal.path for folder in folders)]
         return self._workers.map(
             step,

@@ -110,7 +110,7 @@ class Findings:
         probes: Sequence[PlannedColumn],
         doubled: DoubledSteps | None,
     ) -> Evidence:
-        """The evidence for the checks of one threat; the first probe is the unbounded attack."""
+        """The evidence for the checks of one threat; the first probe is the attack of huge eps."""
         steps = None
         if doubled is not None:
             steps = self.column(doubled.planned[0]), self.column(doubled.doubled[0])

@@ -40,7 +40,7 @@ class Folder:
 
     @cached_property
     def inputs(self) -> ImageInputs:
-        """The images; they are searched on first use."""
+        """The images; the folder is searched on first use."""
         inputs = load_inputs([self.path]).only(self.digests)
         if len(inputs.images) < len(self.digests):
             raise InputError(f"{self.path}: images of its manifest are missing; pass --overwrite")

@@ -129,7 +129,7 @@ class Matrix:
     def probes(self, threat: Threat) -> list[PlannedColumn]:
         """The extra columns for the checks of a threat that do not depend on results.
 
-        They attack the bare model in every scenario: neither noise nor the unbounded attack needs
+        They attack the bare model in every scenario: neither noise nor an attack of huge eps needs
         to know the defense.
         """
         if not self.plan.parameters.extra_checks:
