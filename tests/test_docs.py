@@ -63,7 +63,7 @@ def _anchor(heading: str) -> str:
 
 def test_changelog_starts_with_this_version() -> None:
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
+    headings = re.findall(r"^## ([^\s,]+)", changelog, re.MULTILINE)
     assert next(heading for heading in headings if heading != "Unreleased") == __version__
 
 
