@@ -237,7 +237,7 @@ def test_masks_that_are_missing_or_of_another_size(assert_error, pictures, dict_
     arguments = ("purify", pictures / "a.png", *options)
     assert_error(f"{pictures / 'a.png'}: has no mask named 'a'", *arguments)
     place(masks, "a.png", encode_png(make_picture(0, 9, 8)))
-    assert_error(f"{pictures / 'a.png'}: is 56×48 pixels, its mask 8×9", *arguments)
+    assert_error(f"{pictures / 'a.png'}: is 56×48 pixels, but its mask is 8×9", *arguments)
     mask = place(masks, "a.png", b"")
     assert_error(f"{pictures / 'a.png'}: {mask}: is an empty file", *arguments)
     assert not (pictures / "a-purified").exists()

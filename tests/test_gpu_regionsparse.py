@@ -133,7 +133,7 @@ def test_a_mask_is_that_of_all_images(small_dictionary):
     nothing = np.zeros_like(mask)
     ours = rsparse.purify_batch(images, small_dictionary, PAPER, mask=nothing, device="torch-cpu")
     assert agrees(ours, rsparse.purify_batch(images, small_dictionary, PAPER, mask=nothing))
-    with refused("is 33×30 pixels, its mask 30×33"):
+    with refused("is 33×30 pixels, but its mask is 30×33"):
         rsparse.purify_batch(images, small_dictionary, PAPER, mask=mask.T, device="torch-cpu")
 
 

@@ -215,7 +215,7 @@ def test_an_image_smaller_than_a_patch_is_refused(small_dictionary):
 
 
 def test_a_mask_of_another_size_is_refused(image, mask, small_dictionary):
-    with refused("is 42×37 pixels, its mask 30×37"):
+    with refused("is 42×37 pixels, but its mask is 30×37"):
         purify(image, small_dictionary, mask=mask[:, :30])
 
 

@@ -1,1 +1,1 @@
-"""The mathematics: arrays in, arrays out; no paths, no printing, no randomness of its own."""
+"""The mathematics: arrays in, arrays out; no paths, no printing, no random state of its own."""

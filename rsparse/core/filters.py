@@ -1,4 +1,4 @@
-"""Smoothing of whole images, almost all by OpenCV."""
+"""Smooth whole images, mostly with OpenCV."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Pixels = NDArray[np.uint8]
 
 
 def non_local_means(image: Pixels, h: float, template: int = 7, search: int = 21) -> Pixels:
-    """Smooth by non-local means, eq. (16), colours apart from lightness (CIELAB).
+    """Smooth by non-local means, eq. (16), with colours separate from lightness (CIELAB).
 
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     h : float
-        Strength in grey levels, larger smooths more.
+        Strength in grey levels; larger smooths more.
     template, search : int
-        Sides of the compared patches and of the searched window, odd, in pixels.
+        Sides of the compared patches and of the search window in pixels; both odd.
 
     References
     ----------
@@ -35,11 +35,11 @@ def bilateral(image: Pixels, diameter: int, sigma_color: float, sigma_space: flo
     ----------
     image : uint8 array of shape (h, w, 3), RGB
     diameter : int
-        Of the neighbourhood, in pixels.
+        Diameter of the neighbourhood in pixels.
     sigma_color : float
-        Grey levels; neighbours that differ by much more count little.
+        Tolerance in grey levels; neighbours that differ by much more have little weight.
     sigma_space : float
-        Pixels; neighbours much farther away count little.
+        Distance in pixels; neighbours much farther away have little weight.
     """
     filtered = cv2.bilateralFilter(image, diameter, sigma_color, sigma_space)
     return np.asarray(filtered, dtype=np.uint8)
@@ -48,8 +48,8 @@ def bilateral(image: Pixels, diameter: int, sigma_color: float, sigma_space: flo
 def median(image: Pixels, size: int) -> Pixels:
     """Replace each pixel by the median of its neighbourhood, channel by channel.
 
-    The image is mirrored at its border, the outermost pixel included. In a window of even size,
-    which reaches further to the left and up, the larger of the two middle values is taken.
+    The image is mirrored at its border, including the outermost pixel. A window of even size
+    extends further to the left and up, and its median is the larger of the two middle values.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def median(image: Pixels, size: int) -> Pixels:
         Side of the square window in pixels.
     """
     if size % 2 == 0:
-        from scipy.ndimage import median_filter  # a tenth of a second for every process
+        from scipy.ndimage import median_filter  # takes a tenth of a second to import
 
         return median_filter(image, (size, size, 1), mode="reflect")
     reach = size // 2

@@ -1,6 +1,6 @@
-"""How much noise an image shows, and whether that noise has an attack's period of two.
+"""Measure the noise in an image, and whether it has the period of two that attacks cause.
 
-The strength of an attack shows in the flattest parts of an image, where only noise is left.
+The flattest parts of an image, which contain only noise, show how strong an attack is.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-# Immerkær, "Fast noise variance estimation" (1996): blind to planes and straight edges. The norm
-# of its numbers is 6, so white noise keeps its deviation.
+# Immerkær, "Fast noise variance estimation" (1996): ignores planes and straight edges. The
+# norm of its entries is 6, so the deviation of white noise does not change.
 _LAPLACIAN_DIFFERENCE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 6
 _WINDOW = 8
 _QUANTILE = 0.02
-_FLAT = 1e-3  # power of a block, in squared grey levels, in which there is nothing to share out
-_FLAT_POWER = 4.0  # at which a block weighs half of a flat one
-_LARGEST_SHARE = 4.0  # of a pixel, in its block's mean: one point does not decide
+_FLAT = 1e-3  # squared grey levels; blocks of less power are not used
+_FLAT_POWER = 4.0  # power at which a block has half the weight of a flat block
+_LARGEST_SHARE = 4.0  # of a pixel relative to its block's mean, so that no single pixel dominates
 _FEWEST_BLOCKS = 12
 _CONTRASTS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 4  # rows, columns, both
 
 
 def noise_level(image: Pixels) -> float:
-    """The deviation of the noise in the flattest parts of an image, in grey levels.
+    """Measure the standard deviation of the noise in the flattest parts of an image.
 
     Parameters
     ----------
@@ -33,12 +33,13 @@ def noise_level(image: Pixels) -> float:
     Returns
     -------
     float
-        The 2 % quantile of the local deviation, over windows of 8×8, of the grey image filtered
-        so that planes and straight edges vanish. 0 for an image that is flat somewhere.
+        Grey levels. The grey image is filtered so that planes and straight edges vanish; the result
+        is the 2 % quantile of its local deviation in windows of 8×8. It is 0 if a part of the image
+        is completely flat.
 
     Notes
     -----
-    Texture is not mistaken for noise as long as a fiftieth of the image has none.
+    Texture does not count as noise as long as at least a fiftieth of the image has none.
     """
     rest = _rest(image)
     side = (min(_WINDOW, image.shape[1]), min(_WINDOW, image.shape[0]))
@@ -47,11 +48,11 @@ def noise_level(image: Pixels) -> float:
 
 
 def period_two(image: Pixels) -> float:
-    """How surely the noise in an image differs between its even and odd rows and columns.
+    """Test whether the noise in an image differs between even and odd rows and columns.
 
-    Networks take an image in through convolutions of stride 2, so that gradients, and what an
-    attack makes of them, are not alike on even and odd pixels. Most photographs hardly have such a
-    period; JPEG files of just this size, whose blocks have an even side, have more of it.
+    The first convolutions of most networks have stride 2, so gradients, and the attacks computed
+    from them, differ between even and odd pixels. Most photographs hardly have such a period. It is
+    stronger in JPEG files that were not resized, because their blocks have an even side.
 
     Parameters
     ----------
@@ -60,16 +61,16 @@ def period_two(image: Pixels) -> float:
     Returns
     -------
     float
-        Hotelling's T² over blocks of 8×8, divided by its 3 degrees of freedom: about 1 where even
-        and odd pixels are alike, for images of any size. 0 for an image too small or too flat to
-        tell.
+        Hotelling's T² over blocks of 8×8, divided by its 3 degrees of freedom. It is about 1 if
+        even and odd pixels have equal noise, for images of any size, and 0 if the image is too
+        small or too flat for the test.
 
     Notes
     -----
-    Of the grey image, filtered as for ``noise_level``, each block tells how its power is shared
-    out among the four kinds of pixels. Relative to the block's power, it does not matter how
-    strong the noise is; flat blocks, which hold little else, weigh more. An image that was
-    attacked at another size and then resized has lost the period.
+    The grey image is filtered as in ``noise_level``. For each block, the test computes which share
+    of its power each of the four kinds of pixels (even and odd rows and columns) has. Shares do
+    not depend on the strength of the noise. Flat blocks, which contain little but noise, have more
+    weight. Resizing an image after an attack removes the period.
     """
     side = _WINDOW
     rows, columns = ((length - 4) // side * side for length in image.shape[:2])
@@ -88,13 +89,13 @@ def period_two(image: Pixels) -> float:
     weights = 1 / (1 + mean / _FLAT_POWER)
     weights /= weights.sum()
     average = weights @ contrasts
-    spread = (contrasts * weights[:, None]).T @ contrasts + 1e-9 * np.eye(3)
+    covariance = (contrasts * weights[:, None]).T @ contrasts + 1e-9 * np.eye(3)
     independent = 1 / np.square(weights).sum()
-    return float(independent * average @ np.linalg.solve(spread, average) / 3)
+    return float(independent * average @ np.linalg.solve(covariance, average) / 3)
 
 
 def _rest(image: Pixels) -> NDArray[np.float32]:
-    """The grey image (h, w) without planes and straight edges."""
+    """Remove planes and straight edges from the grey image (h, w)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     rest = cv2.filter2D(grey, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(rest, dtype=np.float32)

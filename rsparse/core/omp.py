@@ -24,11 +24,11 @@ Indices = NDArray[np.int32]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BLOCK = 1024  # signals coded together: they and their correlations fit the cache
+BLOCK = 1024  # signals coded together; they and their correlations fit into the cache
 
 
 def gram_matrix(dictionary: Floats) -> Floats:
-    """Inner products (k, k) of all atoms of a dictionary (k, m)."""
+    """Compute the inner products (k, k) of all atoms of a dictionary (k, m)."""
     return dictionary @ dictionary.T
 
 
@@ -96,7 +96,7 @@ def omp(
 
 
 def _energies(signals: Floats, tolerance: float) -> Floats:
-    """Squared norms (n,) of the signals; empty if there is no tolerance, which needs them."""
+    """Return the squared norms (n,) of the signals; empty without a tolerance."""
     if tolerance <= 0:
         return np.empty(0, dtype=np.float32)
     return np.einsum("nm,nm->n", signals, signals)

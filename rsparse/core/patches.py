@@ -1,4 +1,4 @@
-"""Patches: where they lie, taking them out, putting them back, and eq. (17)'s z-score."""
+"""Place patches on an image, extract them, and standardise them by eq. (17)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
 
 def grid(length: int, patch_size: int, stride: int) -> NDArray[np.intp]:
-    """Starts of patches along one side: every ``stride`` pixels, and one at the very end.
+    """Return the starts of patches along one side: every ``stride`` pixels, and one at the end.
 
     >>> grid(10, 4, 3)
     array([0, 3, 6])
@@ -28,7 +28,7 @@ def grid(length: int, patch_size: int, stride: int) -> NDArray[np.intp]:
 def positions(
     shape: tuple[int, int], patch_size: int, stride: int, mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.intp]:
-    """Upper left corners of the patches that cover an image.
+    """Return the upper left corners of the patches that cover an image.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def positions(
         Height and width, each at least ``patch_size``.
     patch_size, stride : int
     mask : bool array of shape (h, w), optional
-        Keep only the patches that touch a true pixel.
+        Keep only the patches that contain a true pixel.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def touching(
     columns: NDArray[np.intp],
     patch_size: int,
 ) -> NDArray[np.bool_]:
-    """Which patches of a grid touch a true pixel.
+    """Find the patches of a grid that contain a true pixel.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def touching(
 
 
 def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:
-    """The patches at ``corners`` as rows of ``b·b·c`` numbers (row, column, channel).
+    """Extract the patches at ``corners`` as rows of ``b·b·c`` numbers (row, column, channel).
 
     Parameters
     ----------
@@ -114,10 +114,10 @@ def z_score(patches: Floats) -> Floats:
 
 
 def patch_statistics(image: Floats, patch_size: int, stride: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each patch dimension over an image's grid of patches.
+    """Compute mean and standard deviation of each patch dimension over an image's grid of patches.
 
-    The same numbers as from the patches themselves, without making them: dimension (i, j) of
-    all patches is the image shifted by (i, j) and thinned to the grid.
+    The patches themselves are not needed: dimension (i, j) of all patches is the image, shifted by
+    (i, j) and sampled on the grid.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def patch_statistics(image: Floats, patch_size: int, stride: int) -> tuple[Float
     by_row = np.empty((len(image), patch_size, image.shape[2]))  # sums along the rows, (h, b, c)
     squares = np.empty_like(by_row)
     for j in range(patch_size):
-        thinned = image[:, columns + j]
-        by_row[:, j] = thinned.sum(axis=1, dtype=np.float64)
-        squares[:, j] = np.square(thinned, dtype=np.float64).sum(axis=1)
+        sampled = image[:, columns + j]
+        by_row[:, j] = sampled.sum(axis=1, dtype=np.float64)
+        squares[:, j] = np.square(sampled, dtype=np.float64).sum(axis=1)
     count = len(rows) * len(columns)
     index = rows[:, None] + np.arange(patch_size)  # (ny, b)
     mean = by_row[index].sum(axis=0) / count  # (b, b, c)

@@ -1,6 +1,6 @@
-"""RegionSparse (Section IV-C): sparse coding on the object, a bilateral filter around it.
+"""Define RegionSparse (Section IV-C): sparse coding of the object, a bilateral filter around it.
 
-What happens to an image is written here, once; ``core.engines`` computes it.
+This module defines the method once; the engines in ``core.engines`` do the computation.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Array = TypeVar("Array")
 
 
 class Region(NamedTuple):
-    """Where an image is sparsely coded.
+    """The region of an image that is sparsely coded.
 
     ``mask`` (h, w) is true on the object region; ``theta`` (h, w) float32 in [0, 1] is θ of
-    eq. (19): 1 inside the region, 0 outside, a ramp across the border.
+    eq. (19): 1 inside the region, 0 outside, and a ramp across the border.
     """
 
     mask: Mask
@@ -49,11 +49,11 @@ def purify(
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB
-        Each side at least the dictionary's patch size.
+        Each side is at least as long as the dictionary's patch size.
     dictionary : Dictionary
     parameters : PurifyParameters, optional
     localization : LocalizeParameters, optional
-        How the object region is found where no mask is given.
+        How to locate the object if no mask is given.
     mask : bool array of shape (h, w), optional
         True on the object region.
 
@@ -78,13 +78,13 @@ def purify_batch(
     parameters: PurifyParameters,
     engine: Engine[Array],
 ) -> list[Pixels]:
-    """Clean images of any sizes by RegionSparse, those of one size together.
+    """Clean images of any sizes by RegionSparse; images of one size are processed together.
 
     Parameters
     ----------
     images : sequence of uint8 arrays of shape (h, w, 3), RGB
     regions : sequence of Region
-        What ``object_region`` says of each image.
+        The result of ``object_region`` for each image.
     dictionary : Dictionary
     parameters : PurifyParameters
     engine : Engine
@@ -121,13 +121,13 @@ def _purify_alike(
     parameters: PurifyParameters,
     engine: Engine[Array],
 ) -> list[Pixels]:
-    """Clean images of one size; fewer at a time if memory is short."""
+    """Clean images of one size; split the batch if memory runs out."""
     try:
         with engine.session():
             pixels = engine.upload(images)
             return list(engine.download(purified(pixels, regions, dictionary, parameters, engine)))
     except engine.out_of_memory:
-        pass  # outside of this block, so that nothing holds on to the failed attempt's memory
+        pass  # leave this block first, so that the memory of the failed attempt is freed
     half = len(images) // 2
     if half == 0:
         height, width = images[0].shape[:2]
@@ -149,20 +149,20 @@ def purified(
     parameters: PurifyParameters,
     engine: Engine[Array],
 ) -> Array:
-    """The method, eq. (19), for images of one size: on the engine, perhaps not yet computed.
+    """Apply the method, eq. (19), to images of one size; the result may still be computing.
 
     Parameters
     ----------
     pixels : Array of shape (n, h, w, 3)
-        The engine's, whole grey levels.
+        An array of the engine, with whole grey levels.
     regions : sequence of n Regions
     dictionary, parameters, engine
-        As of ``purify_batch``.
+        As in ``purify_batch``.
 
     Returns
     -------
     Array of shape (n, h, w, 3)
-        The engine's, whole grey levels.
+        An array of the engine, with whole grey levels.
     """
     filtered = _filtered(pixels, regions, parameters, engine)
     x_b = filtered if parameters.filter_background else pixels
@@ -182,7 +182,7 @@ def purified(
 def _filtered(
     pixels: Array, regions: Sequence[Region], parameters: PurifyParameters, engine: Engine[Array]
 ) -> Array:
-    """The images, those behind the bilateral filter of which it is used for anything."""
+    """Apply the bilateral filter to the images whose result depends on it."""
     chosen = [
         number
         for number, region in enumerate(regions)
@@ -206,7 +206,7 @@ def object_region(
     localization: LocalizeParameters | None = None,
     mask: Mask | None = None,
 ) -> Region:
-    """The object region of an image that is to be purified; the arguments are ``purify``'s.
+    """Determine the object region of an image to purify; see ``purify`` for the arguments.
 
     Raises
     ------
@@ -222,13 +222,15 @@ def object_region(
     elif mask is None:
         mask = locate_object(image, localization)[0]
     elif mask.shape != (height, width):
-        raise InputError(f"is {width}×{height} pixels, its mask {mask.shape[1]}×{mask.shape[0]}")
+        raise InputError(
+            f"is {width}×{height} pixels, but its mask is {mask.shape[1]}×{mask.shape[0]}"
+        )
     mask = mask.astype(bool)
     return Region(mask, _soft(mask, parameters.feather))
 
 
 def _soft(mask: Mask, feather: float) -> Floats:
-    """θ for each pixel."""
+    """Compute θ for each pixel from the mask."""
     theta = mask.astype(np.float32)
     if feather == 0 or mask.all():
         return theta

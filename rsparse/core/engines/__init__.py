@@ -1,9 +1,9 @@
-"""What computes the method: ``engine.Engine`` says what an engine does, and the folders do it.
+"""Compute the method: ``engine.Engine`` is the interface, and each folder implements it.
 
-``cpu/`` takes one image at a time, its inner loops compiled by numba or in NumPy; ``torch/`` takes
-batches of images by torch's own operations; ``triton/`` does so with kernels of our own where
-torch is slow on a GPU. A step of the method is a function of ``Engine``, one in each engine, and
-a line in ``core.regionsparse``.
+``cpu/`` processes one image at a time; its inner loops are compiled by numba or written in NumPy.
+``torch/`` processes batches of images with torch's own operations. ``triton/`` replaces those that
+are slow on a GPU by its own kernels. Each step of the method is one method of ``Engine``, one
+implementation in each engine, and one call in ``core.regionsparse``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ ENGINES = ("numpy", "numba", "torch", "triton")
 
 
 def engine_for(torch_device: str | None = None) -> Engine[Any]:
-    """The engine that is fastest somewhere.
+    """Return the fastest engine for a device.
 
     Parameters
     ----------
     torch_device : str, optional
-        As torch names it; without one it is the CPU, without torch.
+        Torch's name of the device. By default, the CPU without torch.
     """
     if torch_device is None:
         from rsparse.core.engines.cpu import loops
@@ -34,12 +34,12 @@ def engine_for(torch_device: str | None = None) -> Engine[Any]:
 
 
 def load_engine(name: str, torch_device: str = "cpu") -> Engine[Any]:
-    """An engine by its name, one of ``ENGINES``.
+    """Return an engine by its name, one of ``ENGINES``.
 
     Raises
     ------
     ValueError
-        If there is none of that name, or it is not installed.
+        If there is no such engine, or it is not installed.
     """
     if name == "torch":
         from rsparse.core.engines.torch.engine import TorchEngine

@@ -1,4 +1,4 @@
-"""What an engine is: the functions of which ``core.regionsparse`` makes the method."""
+"""Define the interface of engines, from whose steps ``core.regionsparse`` builds the method."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ Floats = NDArray[np.float32]
 class Engine(ABC, Generic[Array]):
     """Computes the steps of the method for images of one size.
 
-    ``Array`` is what the engine keeps images in: NumPy arrays, torch tensors on a device. What the
-    method decides (which images are filtered, where they are coded, θ) it hands over in NumPy.
-    A step of the method is one abstract function here, and one function in each engine.
+    ``Array`` is the type in which the engine keeps images: a NumPy array, or a torch tensor on a
+    device. The method passes its decisions (which images to filter, where to code, θ) in NumPy.
+    Each step of the method is one abstract method here and one implementation in each engine.
 
-    What has to be equal among engines
-        ``covered``, all shapes, and which images a step changes: exactly. Filtered and blended
-        grey levels: within 1, and equal in 99 % of the values. Coded values: within 1e-4 in
-        99.9 %; the others belong to patches whose two best atoms are equally good up to rounding.
-    What has to be equal within an engine
-        Every byte, whatever other images are in the batch.
+    Agreement between engines
+        ``covered``, all shapes, and the choice of changed images agree exactly. Filtered and
+        blended grey levels agree within 1, and 99 % of them exactly. Coded values agree within
+        1e-4 in 99.9 % of cases; the others belong to patches whose two best atoms are equally good
+        up to rounding.
+    Agreement within an engine
+        Results have the same bytes, whichever other images are in the batch.
 
     Attributes
     ----------
     name : str
         ``numpy``, ``numba``, ``torch`` or ``triton``.
     device : str
-        Where it computes, as torch names it.
+        Torch's name of the device on which it computes.
     most_images : int or None
-        So many images of one size it takes together; any number if None.
+        Maximum number of images of one size in a batch; None for no limit.
     out_of_memory : tuple of exception types
-        What it raises where its memory is too small; fewer images may then fit.
+        Raised when memory runs out; a smaller batch may then fit.
     """
 
     name: str
@@ -50,16 +51,16 @@ class Engine(ABC, Generic[Array]):
     out_of_memory: ClassVar[tuple[type[Exception], ...]] = ()
 
     def session(self) -> AbstractContextManager[object]:
-        """What has to hold while the engine computes: every other call is made within one."""
+        """Return the context in which all other methods have to be called."""
         return nullcontext()
 
     @abstractmethod
     def upload(self, images: Sequence[Pixels]) -> Array:
-        """Images (h, w, 3), uint8 RGB, as the engine keeps them: (n, h, w, 3), grey levels."""
+        """Convert uint8 RGB images (h, w, 3) to the engine's array (n, h, w, 3) of grey levels."""
 
     @abstractmethod
     def download(self, images: Array) -> Pixels:
-        """Images (n, h, w, 3) of whole grey levels as uint8 in NumPy."""
+        """Convert images (n, h, w, 3) of whole grey levels to a uint8 NumPy array."""
 
     @abstractmethod
     def bilateral(
@@ -70,16 +71,16 @@ class Engine(ABC, Generic[Array]):
         sigma_color: float,
         sigma_space: float,
     ) -> Array:
-        """Filter some of the images as OpenCV's bilateral filter does.
+        """Apply OpenCV's bilateral filter to some of the images.
 
         Parameters
         ----------
         images : Array of shape (n, h, w, 3)
-            Whole grey levels; left as they are.
+            Whole grey levels; not changed.
         chosen : sequence of int
-            Which ones, one at least; the others are given back unfiltered.
+            Indices of at least one image to filter; the others are returned unfiltered.
         diameter, sigma_color, sigma_space
-            As of ``core.filters.bilateral``.
+            As in ``core.filters.bilateral``.
 
         Returns
         -------
@@ -98,42 +99,42 @@ class Engine(ABC, Generic[Array]):
     ) -> tuple[Array, Array]:
         """Replace images by the average of their sparsely coded, overlapping patches.
 
-        Each patch dimension is z-scored (eq. 17) by its mean and deviation over the image's whole
-        grid of patches, coded by OMP, and scaled back.
+        Each patch dimension is z-scored (eq. 17) by its mean and deviation over all patches of the
+        image's grid. Then the patches are coded by OMP and scaled back.
 
         Parameters
         ----------
         images : Array of shape (n, h, w, 3)
-            Whole grey levels; left as they are.
+            Whole grey levels; not changed.
         masks : sequence of n bool arrays of shape (h, w)
-            Patches that touch a true pixel are coded.
+            Patches that contain a true pixel are coded.
         dictionary : Dictionary
         sparsity, stride, min_correlation
-            As of ``PurifyParameters``.
+            As in ``PurifyParameters``.
 
         Returns
         -------
         coded : Array of shape (n, h, w, 3), float32
-            Colours of which 0 to 1 can be seen, not clipped; 0 where no coded patch lies.
+            Colours in the scale of [0, 1], not clipped; 0 at pixels without a coded patch.
         covered : Array of shape (n, h, w), bool
-            Where a coded patch lies.
+            True at pixels in a coded patch.
         """
 
     @abstractmethod
     def blend(
         self, coded: Array, covered: Array, theta: Sequence[Floats], background: Array
     ) -> Array:
-        """θ · coded + (1 − θ) · background, eq. (19), with θ = 0 where no coded patch lies.
+        """Compute θ · coded + (1 − θ) · background, eq. (19), with θ = 0 outside coded patches.
 
         Parameters
         ----------
         coded, covered : Array
-            Of ``sparse_code``. May be overwritten; coded colours are clipped to [0, 1].
+            Results of ``sparse_code``, which may be overwritten. Colours are clipped to [0, 1].
         theta : sequence of n float32 arrays of shape (h, w), in [0, 1]
         background : Array of shape (n, h, w, 3), whole grey levels
 
         Returns
         -------
         Array of shape (n, h, w, 3), whole grey levels
-            Rounded to the nearest, half to even.
+            Rounded to the nearest level, halves to even.
         """

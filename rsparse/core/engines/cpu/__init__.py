@@ -1,1 +1,1 @@
-"""The engines on the CPU: one image at a time, and their inner loops in NumPy and by numba."""
+"""Engines for the CPU, one image at a time, with inner loops in NumPy or compiled by numba."""

@@ -1,4 +1,4 @@
-"""Sparse coding of a whole image: overlapping patches, z-scored, coded, put back, averaged."""
+"""Code a whole image: z-score overlapping patches, code them, and average the result."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def sparse_code(
     stride : int
         Pixels between neighbouring patches.
     mask : bool array of shape (h, w), optional
-        Code only patches that touch a true pixel.
+        Code only patches that contain a true pixel.
     threads : int
-        The result is the same bytes for any number.
+        Their number does not change a byte of the result.
     min_correlation : float
-        A patch takes no further atom whose correlation with what is left of it, z-scored, is
-        no larger; 0 stops by K alone. As by a hard threshold on an orthonormal dictionary's
-        coefficients, patches with little in them get few atoms.
+        A patch gets no more atoms once no atom's correlation with its z-scored residual is above
+        this; with 0, only K limits the atoms. Patches with little content get few atoms, as with a
+        hard threshold on the coefficients of an orthonormal dictionary.
     inner : Loops, optional
-        The inner loops; the fastest there are, where none are given.
+        The inner loops; by default the fastest available.
 
     Returns
     -------
     coded : float32 array of shape (h, w, 3)
-        Not clipped; 0 where no patch lies.
+        Not clipped; 0 at pixels without a coded patch.
     covered : bool array of shape (h, w)
     """
     corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
@@ -78,14 +78,14 @@ def _code_layer(
     threads: int,
     inner: loops.Loops,
 ) -> Floats:
-    """The sum of all coded patches (h, w, c); ``stops`` are K and ``min_correlation``.
+    """Sum all coded patches (h, w, c); ``stops`` holds K and ``min_correlation``.
 
-    The z-score is folded into the dictionary: for a patch p the correlations with the atoms D are
-    D (p − μ)/σ = (D/σ) p − (D/σ) μ, and what a code c stands for is σ ⊙ Dᵀc + μ.
+    The z-score is part of the encoder and the decoder: the correlations of a patch p with the atoms
+    D are D (p − μ)/σ = (D/σ) p − (D/σ) μ, and a code c is decoded to σ ⊙ Dᵀc + μ.
     """
     b, atoms, gram = dictionary.patch_size, dictionary.atoms, dictionary.gram
     center = x.mean(axis=(0, 1)) if dictionary.normalize else np.zeros(x.shape[2], np.float32)
-    x = np.ascontiguousarray(x - center)  # or rounding in (D/σ) p would grow with μ/σ
+    x = np.ascontiguousarray(x - center)  # otherwise rounding errors in (D/σ) p grow with μ/σ
     mean = np.zeros(atoms.shape[1], dtype=np.float32)
     deviation = np.ones_like(mean)
     if dictionary.normalize:

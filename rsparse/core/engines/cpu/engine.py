@@ -1,4 +1,4 @@
-"""The engine on the CPU: OpenCV's filter, our inner loops, NumPy; one image after the other."""
+"""The engine for the CPU: OpenCV's filter, our inner loops and NumPy, one image at a time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Array = NDArray[Any]
 
 
 class CpuEngine(Engine[Array]):
-    """The CPU, by the inner loops of numba or NumPy; grey levels are uint8.
+    """Runs the inner loops in numba or NumPy; grey levels are uint8.
 
-    It takes one image at a time: its memory is that of one image, and its caches hold it.
+    It processes one image at a time, which saves memory and stays in the CPU's caches.
     """
 
     most_images = 1
@@ -30,7 +30,7 @@ class CpuEngine(Engine[Array]):
         self._loops = loops
 
     def upload(self, images: Sequence[Pixels]) -> Array:
-        return together(images)
+        return stacked(images)
 
     def download(self, images: Array) -> Pixels:
         return images
@@ -44,7 +44,7 @@ class CpuEngine(Engine[Array]):
         sigma_space: float,
     ) -> Array:
         sigmas = sigma_color, sigma_space
-        return together(
+        return stacked(
             [
                 bilateral(image, diameter, *sigmas) if number in chosen else image
                 for number, image in enumerate(images)
@@ -73,16 +73,16 @@ class CpuEngine(Engine[Array]):
             )
             for image, mask in zip(images, masks, strict=True)
         ]
-        return together([x_o for x_o, _ in coded]), together([covered for _, covered in coded])
+        return stacked([x_o for x_o, _ in coded]), stacked([covered for _, covered in coded])
 
     def blend(
         self, coded: Array, covered: Array, theta: Sequence[Floats], background: Array
     ) -> Array:
-        weight = np.where(covered, together(theta), 0)[..., None]
+        weight = np.where(covered, stacked(theta), 0)[..., None]
         mixed = weight * np.clip(coded, 0, 1) * np.float32(255) + (1 - weight) * background
         return np.rint(mixed).astype(np.uint8)
 
 
-def together(images: Sequence[Array]) -> Array:
-    """Arrays as one with another axis before theirs; one alone is not copied."""
+def stacked(images: Sequence[Array]) -> Array:
+    """Stack arrays along a new first axis, without copying a single one."""
     return images[0][None] if len(images) == 1 else np.stack(images)

@@ -1,4 +1,4 @@
-"""The inner loops of coding, learning and total variation: compiled by numba, or in NumPy."""
+"""Select the inner loops of coding, learning and total variation: numba, or NumPy without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsparse.core.engines.cpu import numpy_loops
 
 @dataclass(frozen=True)
 class Loops:
-    """The inner loops in one implementation; ``numpy_loops`` documents what each one does."""
+    """One implementation of the inner loops; ``numpy_loops`` documents each of them."""
 
     name: str
     pursue: Callable[..., None]
@@ -34,7 +34,7 @@ NUMPY = Loops(
 
 
 def _numba() -> Loops | None:
-    """The compiled loops where numba is installed: it follows a new Python some weeks later."""
+    """Return the compiled loops, if numba is installed; it supports new Pythons with a delay."""
     if find_spec("numba") is None:
         return None
     from rsparse.core.engines.cpu import numba_loops, numba_variation
@@ -52,4 +52,4 @@ def _numba() -> Loops | None:
 
 NUMBA = _numba()
 fastest: Loops = NUMBA or NUMPY
-"""What omp, the learner and total variation run: read it from this module at every call."""
+"""The loops that omp, the learner and total variation use; read it from here at each call."""

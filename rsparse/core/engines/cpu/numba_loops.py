@@ -1,9 +1,9 @@
-"""The inner loops of sparse coding, compiled by numba; ``numpy_loops`` documents what they do.
+"""The inner loops of sparse coding, compiled by numba; ``numpy_loops`` documents them.
 
-Written so that LLVM turns every loop over atoms into vector instructions: such a loop writes one
-array and indexes it in full (a slice would count references), and sums may be reordered. A
-function that another calls is put into it (``inline``): called, it exists twice, optimised in
-different ways, and which one runs differs between a fresh compilation and one from the cache.
+They are written so that LLVM vectorises every loop over atoms: such a loop writes one array and
+indexes it in full (a slice would count references), and sums may be reordered. Functions called by
+others are inlined. Otherwise two versions of them exist, optimised in different ways, and a fresh
+compilation and a cached one may run different versions.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ Indices = NDArray[np.int32]
 
 _INDEPENDENT = np.float32(numpy_loops.INDEPENDENT)
 _NEGLIGIBLE = np.float32(numpy_loops.NEGLIGIBLE)
-_MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign: ordered as integers
-_GROUP = 4  # signals that take a step together, since one alone waits for its own results
+_MAGNITUDE = np.int32(
+    0x7FFFFFFF
+)  # bits of a float32 without the sign, which can be compared as integers
+_GROUP = 4  # signals processed together, since the steps of one signal wait for each other
 _VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
-    """numba's ``njit``, the machine code kept on disk where a place for it can be written."""
+    """Apply numba's ``njit``, with a cache on disk if there is a writable folder for it."""
 
     def decorate(function: Function) -> Function:
         for cache in (True, False):
             try:
-                made = njit(cache=cache, nogil=True, error_model="numpy", **options)(function)
+                result = njit(cache=cache, nogil=True, error_model="numpy", **options)(function)
                 break
-            except RuntimeError:  # neither the package nor the user's cache can be written
+            except RuntimeError:  # neither the package nor the user's cache is writable
                 continue
-        return cast(Function, made)
+        return cast(Function, result)
 
     return decorate
 
@@ -64,7 +66,7 @@ def pursue(
     forward = np.empty((_GROUP, sparsity), np.float32)
     weights = np.empty(sparsity, np.float32)
     largest = np.empty(_GROUP, np.int32)
-    start = np.empty(_GROUP, np.uint32)  # unsigned: no check for places counted from the end
+    start = np.empty(_GROUP, np.uint32)  # unsigned, to skip the check for negative indices
     chosen = np.empty(_GROUP, np.uint32)
     smallest = np.empty(_GROUP, np.float32)
     left = np.empty(_GROUP, np.float32)
@@ -89,7 +91,7 @@ def pursue(
                 if count[g] != step:
                     continue
                 best = chosen[g]
-                found = correlations[first + g, best]
+                correlation = correlations[first + g, best]
                 pivot = gram[best, best]
                 for j in range(step):
                     entry = basis[g, j, best] if j else gram[start[g], best]
@@ -97,12 +99,12 @@ def pursue(
                     factor[g, step, j] = entry
                     pivot -= entry * entry
                 if (
-                    abs(found) > smallest[g]
+                    abs(correlation) > smallest[g]
                     and pivot > _INDEPENDENT
                     and (not stops or left[g] > threshold)
                 ):
                     inverse[g, step] = np.float32(1) / np.sqrt(pivot)
-                    forward[g, step] = found * inverse[g, step]
+                    forward[g, step] = correlation * inverse[g, step]
                     left[g] -= forward[g, step] * forward[g, step]
                     atoms[first + g, step] = best
                     count[g] = step + 1
@@ -140,7 +142,7 @@ def _magnitude(x: np.float32) -> np.int32:
 
 @compiled(inline="always")
 def _largest(bits: Indices, signal: int) -> np.int32:
-    """The bits of a signal's largest |correlation|."""
+    """Return the bits of a signal's largest |correlation|."""
     largest = np.int32(0)
     for place in range(bits.shape[1]):
         largest = max(largest, np.int32(bits[signal, place] & _MAGNITUDE))
@@ -149,14 +151,14 @@ def _largest(bits: Indices, signal: int) -> np.int32:
 
 @compiled(inline="always")
 def _place(bits: Indices, signal: int, largest: np.int32) -> np.int32:
-    """Where a signal's |correlation| is the largest, the first of equal ones."""
+    """Return the index of a signal's largest |correlation|; ties go to the lower index."""
     k = bits.shape[1]
-    found = np.int32(k)
+    best = np.int32(k)
     for place in range(k):
         same = np.int32(bits[signal, place] & _MAGNITUDE) == largest
-        here = np.int32(place) if same else np.int32(k)
-        found = min(found, here)
-    return found
+        candidate = np.int32(place) if same else np.int32(k)
+        best = min(best, candidate)
+    return best
 
 
 @compiled(inline="always")
@@ -171,11 +173,11 @@ def _shrink(
     row: Floats,
     step: int,
 ) -> np.int32:
-    """Form L_ss v_s of the step, take it from a signal's correlations, tell the largest one left.
+    """Compute L_ss v_s, subtract it from a signal's correlations, and return the largest one left.
 
-    ``row`` holds how much of each earlier vector to take from the atom's row of the Gram matrix,
-    four at a time, and last, how much of the new one from the correlations. The first atom's
-    vector is its row, ``start``, of the Gram matrix, and is not copied.
+    ``row`` holds the weights of the earlier vectors to subtract from the atom's row of the Gram
+    matrix, four at a time. Its last entry is the weight of the new vector to subtract from the
+    correlations. The first atom's vector is row ``start`` of the Gram matrix and is not copied.
     """
     k = correlations.shape[1]
     largest = np.int32(0)

@@ -43,7 +43,7 @@ def _solve(
     rows: Floats,
     parity: int,
 ) -> np.float32:
-    """Solve for the pixels of one colour of the chessboard; the sum of the squared changes."""
+    """Solve for the pixels of one chessboard colour; return the sum of the squared changes."""
     height, width = anchor.shape
     change = np.float32(0)
     for row in range(height):
@@ -68,9 +68,9 @@ def _solve(
 def _shrink(
     u: Floats, coupling: np.float32, b_x: Floats, b_y: Floats, inflow: Floats, rows: Floats
 ) -> None:
-    """Shrink ∇u + b, take what is left as b, and sum what flows into each pixel.
+    """Shrink ∇u + b, keep the remainder as b, and sum the inflow of each pixel.
 
-    ``rows`` holds t_x, t_y, the share that shrinking keeps, and g = d − b along both axes.
+    ``rows`` holds t_x, t_y, the share that remains after shrinking, and g = d − b along both axes.
     """
     height, width = b_x.shape
     for c in range(width + 1):

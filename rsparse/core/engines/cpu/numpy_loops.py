@@ -1,4 +1,4 @@
-"""The inner loops of sparse coding in NumPy: all signals of a block take a step together."""
+"""The inner loops of sparse coding in NumPy; each step handles all signals of a block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
 INDEPENDENT = 1e-5  # squared distance of an atom from the span of the chosen ones
-NEGLIGIBLE = 1e-6  # a correlation beside the largest of the first step
+NEGLIGIBLE = 1e-6  # relative to the largest correlation of the first step
 
 
 def pursue(
@@ -25,11 +25,11 @@ def pursue(
 ) -> None:
     """Choose atoms for a block of signals from their correlations with all atoms.
 
-    The correlations of the residual shrink by one vector a step. With L Lᵀ the Cholesky
-    factorisation of the chosen atoms' Gram matrix, that of step s is z_s v_s, where
+    Each step subtracts one vector from the correlations of the residual. Let L Lᵀ be the Cholesky
+    factorisation of the chosen atoms' Gram matrix. Step s subtracts z_s v_s, where
     v_s = (g_s − Σ_j L_sj v_j) / L_ss, g_s is the chosen atom's row of the Gram matrix, and
-    z = L⁻¹ (correlations of the chosen atoms). The row L_s is read off the earlier vectors:
-    L_sj is the chosen atom's entry of v_j. The coefficients solve Lᵀ c = z, once, at the end.
+    z = L⁻¹ (correlations of the chosen atoms). The earlier vectors give the row L_s: L_sj is the
+    chosen atom's entry of v_j. The coefficients solve Lᵀ c = z, once, at the end.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ def pursue(
         Overwritten.
     gram : float32 array of shape (k, k)
     sparsity : int
-        The largest number of atoms, at most k.
+        Maximum number of atoms, at most k.
     energies : float32 array of shape (n,) or (0,)
-        Squared norms of the signals; empty where the residual stops nothing.
+        Squared norms of the signals; empty if the residual's norm is no stopping criterion.
     threshold : float
-        Squared norm of the residual at which a signal is done.
+        A signal is finished once the squared norm of its residual is at most this.
     atoms, coefficients : int32 and float32 arrays of shape (n, ≥ sparsity), filled with zeros
         The results.
     min_correlation : float
-        A signal is done, too, once no atom's correlation with its residual is larger.
+        A signal is also finished once no atom's correlation with its residual is above this.
     """
     n, k = correlations.shape
-    everyone = np.arange(n)
+    indices = np.arange(n)
     basis = np.zeros((sparsity, n, k), dtype=np.float32)  # v_j
     factor = np.zeros((n, sparsity, sparsity), dtype=np.float32)  # L
     forward = np.zeros((n, sparsity), dtype=np.float32)  # z
@@ -60,14 +60,14 @@ def pursue(
     )
     for step in range(sparsity):
         chosen = np.abs(correlations).argmax(axis=1)
-        found = correlations[everyone, chosen]
-        row = basis[:step, everyone, chosen].T
+        correlation = correlations[indices, chosen]
+        row = basis[:step, indices, chosen].T
         pivot = gram[chosen, chosen] - np.square(row).sum(axis=1)
-        active &= (np.abs(found) > smallest) & (pivot > INDEPENDENT) & (left > limit)
+        active &= (np.abs(correlation) > smallest) & (pivot > INDEPENDENT) & (left > limit)
         if not active.any():
             break
         diagonal = np.sqrt(np.where(active, pivot, 1))
-        weight = np.where(active, found / diagonal, 0)
+        weight = np.where(active, correlation / diagonal, 0)
         atoms[:, step] = np.where(active, chosen, 0)
         factor[:, step, :step] = np.where(active[:, None], row, 0)
         factor[:, step, step] = diagonal
@@ -113,12 +113,12 @@ def add_patches(
     dictionary: Floats,
     offset: Floats,
 ) -> None:
-    """Add the patches that codes stand for to a strip of an image, at distinct corners.
+    """Decode patches and add them to a strip of an image, at distinct corners.
 
     Parameters
     ----------
     canvas : float32 array of shape (rows, w, c)
-        Added to; its first row is row ``top`` of the image.
+        The strip, changed in place; its first row is row ``top`` of the image.
     top : int
     corners : int array of shape (n, 2)
     patch_size : int
@@ -126,9 +126,9 @@ def add_patches(
     atoms, coefficients : arrays of shape (n, K)
         Codes.
     dictionary : float32 array of shape (k, b·b·c)
-        What an atom adds.
+        The contribution of each atom.
     offset : float32 array of shape (b·b·c,)
-        What every patch adds.
+        The contribution of every patch.
     """
     width, channels = canvas.shape[1:]
     patches = np.broadcast_to(offset, (len(atoms), len(offset))).copy()
@@ -137,7 +137,7 @@ def add_patches(
     pixels = patches.reshape(len(corners), -1, channels)
     flat = canvas.reshape(-1, channels)
     start = (corners[:, 0] - top) * width + corners[:, 1]
-    for place in range(patch_size**2):  # distinct corners: no pixel twice in a turn
+    for place in range(patch_size**2):  # corners are distinct, so no pixel occurs twice
         row, column = divmod(place, patch_size)
         flat[start + (row * width + column)] += pixels[:, place]
 
@@ -152,21 +152,21 @@ def add_codes(signals: Floats, atoms: Indices, coefficients: Floats, a: Floats, 
         Codes of the signals.
     a : float32 array of shape (k, k)
     b : float32 array of shape (k, m)
-        Added to.
+        Changed in place.
     """
     codes = np.zeros((len(signals), len(a)), dtype=np.float32)
-    everyone = np.arange(len(signals))
+    indices = np.arange(len(signals))
     for chosen, weight in zip(atoms.T, coefficients.T, strict=True):
-        codes[everyone, chosen] += weight
+        codes[indices, chosen] += weight
     a += codes.T @ codes
     b += codes.T @ signals
 
 
 def descend(dictionary: Floats, a: Floats, b: Floats) -> None:
-    """Improve the atoms one after another, each the best there is for the others as they are.
+    """Optimise the atoms one after another, each with the others fixed.
 
     Block coordinate descent (Mairal et al. 2009, Algorithm 2): d_j ← d_j + (b_j − a_jᵀ D) / A_jj,
-    scaled to norm 1. Atoms that no code has used stay.
+    scaled to norm 1. Atoms that no code uses do not change.
 
     Parameters
     ----------
@@ -186,18 +186,19 @@ def smooth(u: Floats, known: Floats, fidelity: Floats, tolerance: float, iterati
     """Minimise ½ Σ fidelity (u − known)² + Σ φ(|∇u|) by the split Bregman method.
 
     With μ twice the largest fidelity, s = |∇u + b| and shrinking by sμ / (sμ + 1), as Goldstein
-    and Osher (2009) do, φ is the total variation, rounded off for differences well below 1/μ.
+    and Osher (2009) do, φ is the total variation, smoothed for differences well below 1/μ.
 
     Parameters
     ----------
     u : float32 array of shape (h + 2, w + 2)
-        Where to start, its outermost pixels repeated around it; the result replaces it.
+        The initial image, padded by repeating its outermost pixels; replaced by the result.
     known, fidelity : float32 arrays of shape (h, w)
-        Fidelity 0 leaves a pixel to its neighbours; one at least is above 0.
+        With fidelity 0 a pixel depends only on its neighbours; at least one value is above 0.
     tolerance : float
-        Stops when an iteration changes u by less, in the root of the mean square.
+        Stop when the root mean square change of u in one iteration is at most this.
     iterations : int
-        At most so many; each solves for u once, in the order of a chessboard's colours.
+        Maximum number of iterations. Each solves once for u, first for one colour of a chessboard,
+        then for the other.
     """
     coupling = np.float32(2) * fidelity.max()
     height, width = known.shape
