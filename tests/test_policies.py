@@ -317,12 +317,12 @@ def noisy(tmp_path: Path) -> Path:
 def test_the_library_refuses_what_a_policy_says_by_itself(small_dictionary):
     image = np.zeros((9, 9, 3), dtype=np.uint8)
     rest = (
-        "such as PurifyParameters(); the policy default says by itself which part of an image is "
-        "coded"
+        "such as PurifyParameters(), since the policy default chooses which part of an image to "
+        "code"
     )
-    with refused(f"mask: goes with parameters, {rest}"):
+    with refused(f"mask: cannot be used without parameters, {rest}"):
         rsparse.purify(image, small_dictionary, mask=np.ones((9, 9), dtype=bool))
-    with refused("policy and parameters exclude each other; give one of them"):
+    with refused("policy and parameters cannot be used together; give one of them"):
         rsparse.purify(image, small_dictionary, PurifyParameters(), policy="paper")
 
 

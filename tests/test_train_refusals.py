@@ -63,7 +63,8 @@ def test_options_that_contradict_each_other(refuses):
 
 def test_adversarial_images_that_are_not_shown(refuses):
     refuses(
-        "--adversarial-defense: --train-on purified shows no adversarial images",
+        "--adversarial-defense cannot be used with --train-on purified, which shows no adversarial "
+        "images",
         "--defense", "jpeg", "--adversarial-defense", "jpeg",
     )  # fmt: skip
     refuses(

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rsparse.attacks.parameters import Attack, Bim, CwL2, Fgsm, MiFgsm, Noise
+from rsparse.attacks.attack import Attack
+from rsparse.attacks.carlini_wagner import CwL2
+from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm
+from rsparse.attacks.random_noise import Noise
 from rsparse.options.specs import parse_spec, spec_text
 
 if TYPE_CHECKING:

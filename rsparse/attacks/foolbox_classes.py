@@ -9,8 +9,8 @@ import math
 import typing
 from typing import TYPE_CHECKING, Any
 
+from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import require_foolbox
-from rsparse.attacks.parameters import Attack
 from rsparse.errors import InputError
 from rsparse.options.fields import parameter
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import require_foolbox
-from rsparse.attacks.parameters import Attack
 from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.errors import InputError
 

@@ -107,7 +107,7 @@ class Adversaries:
             Of each image, one that ``changes``.
         images : sequence of uint8 arrays
         parallel_map : callable
-            How the work of the cores is spread over them.
+            Maps the CPU's part of the work over the images, like ``map``.
         """
         clean: dict[int, Pixels] = {}
         for version in dict.fromkeys(versions):
@@ -137,7 +137,8 @@ def load_adversaries(
     """
     if chosen is not None and chosen.defenses and not parameters.is_adversarial:
         raise InputError(
-            f"--adversarial-defense: --train-on {parameters.train_on} shows no adversarial images"
+            f"--adversarial-defense cannot be used with --train-on {parameters.train_on}, "
+            "which shows no adversarial images"
         )
     if not parameters.is_adversarial:
         return Adversaries(), {}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import one_torch_thread
-from rsparse.attacks.parameters import Attack
 from rsparse.attacks.scaling import scaled
 from rsparse.core.metrics import dissimilarity, l2_distance
 from rsparse.errors import InputError

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.attacks.parameters import Attack
+from rsparse.attacks.attack import Attack
 from rsparse.attacks.running import AttackResult
 from rsparse.attacks.scaling import Scaling, scale_to_average, scaled
 from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Target

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsparse.attacks.parameters import Attack
+from rsparse.attacks.attack import Attack
 from rsparse.attacks.scaling import Scaling
 from rsparse.commands.attack.through import AttackedDefense
 from rsparse.models.onnx.classifier import Classifier

@@ -1,0 +1,133 @@
+"""Attack arrays of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.api.classifiers import as_classifier
+from rsparse.errors import InputError
+from rsparse.store.images import to_pixels, to_unit
+
+if TYPE_CHECKING:
+    from rsparse.attacks import Attack
+    from rsparse.models.onnx.classifier import Classifier
+
+Pixels = NDArray[np.uint8]
+Images = NDArray[np.uint8] | Sequence[Pixels]
+
+
+@dataclass(frozen=True)
+class AdversarialImages:
+    """The results of an attack on a batch.
+
+    Attributes
+    ----------
+    x_adv : uint8 array of shape (n, h, w, 3)
+        The adversarial images, rounded to 8 bits as a file would be.
+    x_adv_float : float32 array of shape (n, h, w, 3), in [0, 1]
+        The adversarial images before rounding.
+    success : bool array of shape (n,)
+        Whether the model's prediction for the rounded image differs from the label.
+    success_float : bool array of shape (n,)
+        The same before rounding, which undoes some weak attacks.
+    failed : bool array of shape (n,)
+        Whether the attack found nothing, so that the original was kept.
+    """
+
+    x_adv: Pixels
+    x_adv_float: NDArray[np.float32]
+    success: NDArray[np.bool_]
+    success_float: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+
+
+def attack(
+    images: Images,
+    labels: Sequence[int] | NDArray[np.integer],
+    model: Classifier | Path | str,
+    attack: Attack | str = "bim:eps=8",
+    *,
+    batch_size: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+) -> AdversarialImages:
+    """Attack images of one size through the torch twin of an ONNX classifier.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, h, w, 3), RGB
+        Attacked at their own size, through the model's resizing if its input has another size.
+    labels : sequence of n ints
+        The true classes, from which the attack leads away.
+    model : Classifier or path
+    attack : Attack or str
+        One attack, as on the command line: ``"fgsm:eps=2"``, ``"cw-l2:d=0.05"``.
+    batch_size : int
+    seed : int
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or ``"auto"`` for a GPU if there is one.
+
+    Returns
+    -------
+    AdversarialImages
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, or the graph has an operator without a torch counterpart.
+    """
+    from rsparse.attacks import run_attack
+    from rsparse.attacks.scaling import scale_to_average, scaled
+    from rsparse.models.torch.twin import load_twin
+    from rsparse.work.device import choose_device
+
+    classifier = as_classifier(model)
+    chosen = _one_attack(attack)
+    pixels, y = _same_size(images), np.asarray(labels)
+    if y.shape != (len(pixels),):
+        raise InputError(f"labels: expected {len(pixels)} whole numbers, got shape {y.shape}")
+    twin = load_twin(classifier, choose_device(device, for_gradients=True).torch)
+    x = to_unit(pixels)
+    results = [
+        run_attack(twin, x[start : start + batch_size], y[start : start + batch_size], chosen, seed)
+        for start in range(0, len(x), batch_size)
+    ]
+    x_adv = np.concatenate([result.x_adv for result in results])
+    if chosen.average_d is not None:
+        tau = scale_to_average(lambda: zip(x, x_adv, strict=True), chosen.average_d).tau
+        x_adv = scaled(x, x_adv, tau)
+    rounded = to_pixels(x_adv)
+    return AdversarialImages(
+        rounded,
+        x_adv,
+        classifier.logits(list(rounded)).argmax(1) != y,
+        classifier.logits(list(x_adv)).argmax(1) != y,
+        np.concatenate([result.failed for result in results]),
+    )
+
+
+def _one_attack(attack: Attack | str) -> Attack:
+    from rsparse.attacks import parse_attack
+
+    attacks = parse_attack(attack) if isinstance(attack, str) else [attack]
+    if len(attacks) != 1:
+        raise InputError(f"attack: expected one, got {len(attacks)} from {attack!r}")
+    return attacks[0]
+
+
+def _same_size(images: Images) -> Pixels:
+    shapes = {np.shape(image) for image in images}
+    if len(shapes) != 1:
+        raise InputError(f"images: expected one size, got {len(shapes)}")
+    pixels = np.stack([np.asarray(image) for image in images])
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
+        raise InputError(
+            f"images: expected uint8 of shape (n, h, w, 3), got {pixels.dtype} {pixels.shape}"
+        )
+    return pixels

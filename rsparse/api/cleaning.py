@@ -1,0 +1,207 @@
+"""Clean arrays of images with RegionSparse, a policy or any other defense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.errors import InputError
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters, PurifyRunParameters
+
+if TYPE_CHECKING:
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.defended.images import DefendedImages
+    from rsparse.defenses import Defense, Resources
+
+Pixels = NDArray[np.uint8]
+Images = NDArray[np.uint8] | Sequence[Pixels]
+
+
+def purify(
+    image: Pixels,
+    dictionary: Dictionary,
+    parameters: PurifyParameters | None = None,
+    localization: LocalizeParameters | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    policy: str | None = None,
+) -> Pixels:
+    """Clean one image with RegionSparse or a policy.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    dictionary : Dictionary
+    parameters : PurifyParameters, optional
+        Used for every image. Without them, a policy chooses a defense by the noise in the image.
+    localization : LocalizeParameters, optional
+        How to locate the object if no mask is given; only together with ``parameters``.
+    mask : bool array of shape (h, w), optional
+        True on the object region.
+    policy : str, optional
+        Its name, or a path that ends in ``.toml``. Without parameters, ``default`` is the default.
+
+    Returns
+    -------
+    uint8 array of shape (h, w, 3), RGB
+
+    Raises
+    ------
+    InputError
+        If the image or the mask has an unusable size, there is no such policy, or the arguments
+        cannot be used together.
+    """
+    defense = _purifier(parameters, localization, mask, policy)
+    return defense.clean(image, _sole_dictionary(defense, dictionary), mask)
+
+
+def purify_batch(
+    images: Images,
+    dictionary: Dictionary,
+    parameters: PurifyParameters | None = None,
+    localization: LocalizeParameters | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    policy: str | None = None,
+    device: str = "auto",
+    batch_size: int = PurifyRunParameters.batch_size,
+) -> Any:
+    """Clean a batch of images as ``purify`` does, on a GPU if there is one.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    dictionary, parameters, localization, mask, policy
+        As for ``purify``; a mask applies to all images.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"`` for a GPU if there is one. Torch is not
+        imported without a GPU. ``"torch-cpu"`` runs the GPU's code on the CPU.
+    batch_size : int
+        Number of images that a GPU purifies together; it does not change the pixels.
+
+    Returns
+    -------
+    An array (n, h, w, 3) if ``images`` is an array, else a list of images. On a GPU they may differ
+    from the CPU's by one grey level, and by more in the few patches whose two best atoms are
+    equally good.
+
+    Raises
+    ------
+    InputError
+        As for ``purify``, or if the device cannot be used.
+    """
+    from rsparse.defended.images import DefendedImages
+    from rsparse.work.device import choose_device
+
+    defense = _purifier(parameters, localization, mask, policy)
+    resources = _sole_dictionary(defense, dictionary)
+    defended = DefendedImages(defense, resources, choose_device(device))
+    return _cleaned(images, defended, mask, batch_size)
+
+
+def defend(
+    images: Images,
+    defense: Defense | str,
+    dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
+    seed: int = 0,
+    *,
+    device: str = "auto",
+    batch_size: int = PurifyRunParameters.batch_size,
+) -> Any:
+    """Clean a batch of images with any defense, on a GPU if there is one.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    defense : Defense or str
+        One defense, as on the command line: ``"jpeg:quality=40"``, ``"bilateral+jpeg"``,
+        ``"policy:default"``.
+    dictionaries : Dictionary, or mapping of str to Dictionary, optional
+        Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
+    seed : int
+        Seed of the defenses that draw random numbers.
+    device, batch_size
+        As for ``purify_batch``. Defenses without a GPU part run on the CPU cores.
+
+    Returns
+    -------
+    An array (n, h, w, 3) if ``images`` is an array, else a list of images.
+
+    Raises
+    ------
+    InputError
+        If there is no such defense or device, the defense lacks a dictionary, or an image has an
+        unusable size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> defend(np.full((1, 2, 2, 3), 130, dtype=np.uint8), "bit-depth:bits=1")[0, 0, 0].tolist()
+    [255, 255, 255]
+    """
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.defended.images import DefendedImages
+    from rsparse.defenses import Resources
+    from rsparse.work.device import choose_device
+
+    chosen = _one_defense(defense)
+    given = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
+    defended = DefendedImages(chosen, Resources(given, seed), choose_device(device))
+    return _cleaned(images, defended, None, batch_size)
+
+
+def _purifier(
+    parameters: PurifyParameters | None,
+    localization: LocalizeParameters | None,
+    mask: NDArray[np.bool_] | None,
+    policy: str | None,
+) -> Defense:
+    """Return RegionSparse with the given parameters, or a policy if there are none."""
+    from rsparse.defenses import RegionSparse
+    from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
+
+    if parameters is not None:
+        if policy is not None:
+            raise InputError("policy and parameters cannot be used together; give one of them")
+        return RegionSparse(**asdict(parameters), **asdict(localization or LocalizeParameters()))
+    defense = load_policy(policy or DEFAULT_POLICY).defense
+    if localization is not None or (mask is not None and not defense.takes_mask):
+        argument = "mask" if localization is None else "localization"
+        raise InputError(
+            f"{argument}: cannot be used without parameters, such as PurifyParameters(), since the "
+            f"policy {defense.policy} chooses which part of an image to code"
+        )
+    return defense
+
+
+def _sole_dictionary(defense: Defense, dictionary: Dictionary) -> Resources:
+    """Use one dictionary for every dictionary name of the defense."""
+    from rsparse.defenses import Resources
+
+    return Resources(dict.fromkeys(defense.dictionaries, dictionary))
+
+
+def _one_defense(defense: Defense | str) -> Defense:
+    from rsparse.defenses import parse_defense
+
+    defenses = parse_defense(defense) if isinstance(defense, str) else [defense]
+    if len(defenses) != 1:
+        raise InputError(f"defense: expected one, got {len(defenses)} from {defense!r}")
+    return defenses[0]
+
+
+def _cleaned(
+    images: Images, defended: DefendedImages, mask: NDArray[np.bool_] | None, batch_size: int
+) -> Any:
+    """Clean images in batches; return an array for an array, else a list."""
+    from rsparse.work.workers import chunked
+
+    cleaned = []
+    for batch in chunked(list(images), batch_size):
+        cleaned += defended.clean(batch, mask)
+    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned

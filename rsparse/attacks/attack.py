@@ -1,0 +1,107 @@
+"""Define the base of all attacks' parameter sets.
+
+``eps`` is in grey levels 0–255; attacks divide it by 255. The modules that define attacks import
+nothing heavy; each ``perturb`` imports what it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsparse.options.fields import Parameters, parameter
+
+if TYPE_CHECKING:
+    import torch
+    from foolbox.models import PyTorchModel
+
+    from rsparse.defenses import Defense, Resources
+
+
+@dataclass(frozen=True)
+class Attack(Parameters):
+    """Base of all attacks' parameter sets.
+
+    Attributes
+    ----------
+    name : str
+        Its name in a spec.
+    strengths : tuple of str
+        The parameters that limit the change; they are always part of its short name.
+    seeks_minimum : bool
+        Whether it seeks the smallest change that fools the classifier, so that a result which
+        does not fool it is a failure. Other attacks use up the change that they are allowed.
+    norm : str or None
+        The norm of ``limits``: l1, l2 or linf.
+    attacks_through : bool
+        Whether it can be made through a defense; such an attack has ``through``.
+    """
+
+    name: ClassVar[str]
+    strengths: ClassVar[tuple[str, ...]] = ("eps",)
+    seeks_minimum: ClassVar[bool] = False
+    norm: ClassVar[str | None] = None
+    attacks_through: ClassVar[bool] = False
+
+    def through(
+        self, twin: torch.nn.Module, defense: Defense, resources: Resources
+    ) -> torch.nn.Module:
+        """Return the module to attack instead of a classifier's twin, so that it has the defense.
+
+        Parameters
+        ----------
+        twin : torch.nn.Module
+            Takes (n, 3, h, w) float32 RGB in [0, 1] and returns logits (n, n_classes).
+        defense : Defense
+        resources : Resources
+            What the defense needs.
+
+        Returns
+        -------
+        torch.nn.Module
+            Has the same input and output as the twin, and can be differentiated. The attack chooses
+            how, for example by BPDA.
+        """
+        raise NotImplementedError
+
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Attack images ``x`` (n, 3, h, w) in [0, 1] with labels ``y`` (n,), without checks.
+
+        ``rsparse.attacks.run_attack`` calls this and checks its input and result.
+        """
+        raise NotImplementedError
+
+    def limits(self, x: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
+        """Return the norm to which to shorten each image's change, (n,), or None to keep it.
+
+        Only for attacks that seek the smallest change; other attacks respect their limits.
+        """
+        return None
+
+    @property
+    def passes(self) -> int:
+        """Approximate number of forward and backward passes per image, which sets its cost."""
+        return 1
+
+    @property
+    def average_d(self) -> float | None:
+        """The average dissimilarity to which to scale the results of a whole set, if any."""
+        return None
+
+    def unscaled(self) -> Attack:
+        """Return the attack without this scaling, which follows when all images are attacked."""
+        return self
+
+    def as_record(self) -> dict[str, Any]:
+        """Return its name and values as plain JSON types."""
+        return {"name": self.name, **super().as_record()}
+
+
+def eps_parameter(default: float | None = 8.0) -> Any:
+    """Declare the limit of a change in L∞."""
+    return parameter(default, "Largest change of a pixel in grey levels.", minimum=0, maximum=255)
+
+
+def steps_parameter(default: int) -> Any:
+    """Declare the number of iterations."""
+    return parameter(default, "Iterations.", minimum=1, maximum=1_000_000)
