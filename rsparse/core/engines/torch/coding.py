@@ -1,8 +1,8 @@
 """Sparse coding of a batch of images: ``engines.cpu.coding.sparse_code`` in torch.
 
-Patches of all images go through the pursuit together, in chunks; each image's z-score is folded
-into its own copy of the dictionary, as there. Nothing waits for the device: which patches are
-coded is decided by the caller, and every size is known beforehand.
+The patches of all images are coded together, in chunks. As on the CPU, each image's z-score is
+part of its own copy of the dictionary. Nothing waits for the device, since the caller chooses the
+patches to code and all sizes are known in advance.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rsparse.core.engines.torch.overlap import add_bands, hits_of
 from rsparse.core.engines.torch.sending import sent
 from rsparse.core.engines.torch.steps import TORCH, Steps
 
-_GPU_BYTES = 4 << 30  # long kernels, so that starting them costs little
-_CPU_BYTES = 16 << 20  # what a cache may hold
+_GPU_BYTES = 4 << 30  # large chunks, so that starting kernels costs little
+_CPU_BYTES = 16 << 20  # fits into a cache
 
 
 class _Piece(NamedTuple):
-    """Patches of one layer, by where they stand in its list of coded ones."""
+    """A range of patches of one layer, as indices in its list of coded patches."""
 
     layer: int
     start: int
@@ -35,10 +35,10 @@ class _Piece(NamedTuple):
 
 
 class _Layers(NamedTuple):
-    """What is coded by itself, of each image or of each of its channels, and its z-score.
+    """The layers that are coded separately (images, or their channels), and their z-scores.
 
-    ``x`` (l, h, w, c) is without its mean colour; ``mean``, ``deviation``, ``scale`` (l, m) are
-    over the grid of patches; ``offset`` (l, m) is what a patch without atoms is.
+    ``x`` (l, h, w, c) has mean colour 0; ``mean``, ``deviation`` and ``scale`` (l, m) are computed
+    over the grid of patches; ``offset`` (l, m) is a patch without atoms.
     """
 
     x: Tensor
@@ -65,24 +65,24 @@ def sparse_code(
     dictionary : Dictionary
     where : Grid
     coded_places : sequence of n int arrays
-        For each image the patches to code, by their place in the grid in reading order.
+        For each image, the indices in reading order of the patches to code.
     sparsity : int
         K.
     min_correlation : float
-        As there.
+        As on the CPU.
     steps : Steps
-        What computes the steps that take the time.
+        Implementations of the slow steps.
 
     Returns
     -------
     coded : float32 tensor of shape (n, h, w, 3)
-        Not clipped; 0 where no coded patch lies.
+        Not clipped; 0 at pixels without a coded patch.
     covered : bool tensor of shape (n, h, w)
     """
     n, height, width, _ = x.shape
     atoms = sent(dictionary.atoms, x.device)
     layers = _layers(x, dictionary, where)
-    each = len(layers.x) // n  # layers an image
+    each = len(layers.x) // n  # layers per image
     places = [image for image in coded_places for _ in range(each)]
     stops = (sparsity, min_correlation)
     rows, weights = _encode(layers, atoms, dictionary, stops, where, places, steps)
@@ -94,7 +94,7 @@ def sparse_code(
 
 
 def _layers(x: Tensor, dictionary: Dictionary, where: Grid) -> _Layers:
-    """The layers of images (n, h, w, 3)."""
+    """Split images (n, h, w, 3) into layers, and compute their z-scores."""
     if not dictionary.color:
         x = x.permute(0, 3, 1, 2).reshape(-1, *x.shape[1:3], 1)
     b, (n, _, _, c) = dictionary.patch_size, x.shape
@@ -110,10 +110,10 @@ def _layers(x: Tensor, dictionary: Dictionary, where: Grid) -> _Layers:
 
 
 def _patch_statistics(x: Tensor, patch_size: int, where: Grid) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (l, m) of each patch dimension over each layer's patches.
+    """Compute mean and deviation (l, m) of each patch dimension over each layer's patches.
 
-    Row i of all patches is made of certain rows of the image: a matrix of zeros and ones picks
-    and sums them, another one the columns.
+    Row i of all patches consists of certain rows of the image. A matrix of zeros and ones selects
+    and sums them; another one does so for the columns.
     """
     down, along = (
         _picked(starts, patch_size, length, x)
@@ -131,7 +131,7 @@ def _patch_statistics(x: Tensor, patch_size: int, where: Grid) -> tuple[Tensor, 
 
 
 def _picked(starts: NDArray[np.intp], patch_size: int, length: int, like: Tensor) -> Tensor:
-    """(b, length): 1 where pixel i of a patch that starts at one of ``starts`` lies."""
+    """Build a matrix (b, length): 1 where pixel i of a patch at one of ``starts`` is located."""
     picked = np.zeros((patch_size, length))
     for i in range(patch_size):
         picked[i, starts + i] = 1
@@ -147,10 +147,10 @@ def _encode(
     places: Sequence[NDArray[np.intp]],
     steps: Steps,
 ) -> tuple[Tensor, Tensor]:
-    """Codes of all patches of all layers: atoms and weights (l, patches, K + 1).
+    """Code all patches of all layers: atoms and weights (l, patches, K + 1).
 
-    The last place of each code stands for the layer's offset: its weight is 1 for the coded
-    patches and 0, like all their weights, for the others. ``stops`` are K and ``min_correlation``.
+    The last entry of each code is the layer's offset. Its weight is 1 for coded patches; patches
+    that are not coded have only weights 0. ``stops`` holds K and ``min_correlation``.
     """
     (k, m), device = atoms.shape, atoms.device
     sparsity = min(stops[0], k, m)
@@ -182,16 +182,16 @@ def _encode(
 
 
 def _on_device(places: Sequence[NDArray[np.intp]], where: Grid, device: torch.device) -> Tensor:
-    """All layers' places, one after the other; those of whole grids are not sent but made there."""
+    """Concatenate all layers' indices on the device; those of whole grids are created there."""
     if all(len(layer) == len(where) for layer in places):
         return torch.arange(len(where), device=device).repeat(len(places))
     return sent(np.concatenate(places).astype(np.int32), device).long()
 
 
 def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
-    """All patches of all layers, in runs of at most ``size``.
+    """Group all patches of all layers in chunks of at most ``size``.
 
-    A layer is cut without regard to the others, so that its numbers do not depend on them.
+    A layer is split independently of the others, so that its results do not depend on them.
     """
     chunk: list[_Piece] = []
     filled = 0
@@ -210,15 +210,15 @@ def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:
 def _decode(
     layers: _Layers, atoms: Tensor, rows: Tensor, weights: Tensor, where: Grid, steps: Steps
 ) -> Tensor:
-    """The sum of all coded patches of each layer (l, h, w, c)."""
+    """Sum all coded patches of each layer (l, h, w, c)."""
     n_layers, height, width, c = layers.x.shape
     m, n_columns = atoms.shape[1], len(where.columns)
     b = round((m / c) ** 0.5)
-    room = max(1, _chunk_size(8 * m, atoms.device) // n_columns)  # in rows of patches
-    n_rows = min(room, len(where.rows))  # of one layer, at a time
-    together = max(1, room // n_rows)  # layers
+    room = max(1, _chunk_size(8 * m, atoms.device) // n_columns)  # rows of patches per chunk
+    n_rows = min(room, len(where.rows))  # rows of one layer per chunk
+    together = max(1, room // n_rows)  # layers per chunk
     by_column = [
-        values.view(-1, b, b, c).transpose(1, 2).reshape(-1, m)  # as bands take them
+        values.view(-1, b, b, c).transpose(1, 2).reshape(-1, m)  # the order that bands expect
         for values in (atoms, layers.deviation, layers.offset)
     ]
     total = layers.x.new_zeros((n_layers, height, width, c))
@@ -235,7 +235,7 @@ def _decode(
 
 
 def _chunk_size(bytes_each: int, device: torch.device) -> int:
-    """How many patches, of so many bytes, are worked on together; the same on equal machines."""
+    """Return the number of patches in a chunk; it is the same on identical machines."""
     budget = _CPU_BYTES
     if device.type == "cuda":
         budget = min(_GPU_BYTES, torch.cuda.get_device_properties(device).total_memory // 8)

@@ -1,4 +1,4 @@
-"""From codes to the sums of their patches, band by band (see ``overlap``)."""
+"""Decode patches and sum them band by band (see ``overlap``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsparse.core.engines.torch.pursuit import weighted_rows
 
 
 class Tables(NamedTuple):
-    """What patches of l layers are made of, their m numbers by column, row, channel.
+    """The tables to decode patches of l layers; their m numbers are by column, row, channel.
 
     ``atoms`` (k, m); ``deviation`` and ``offset`` (l, m): a patch is offset + deviation ·
     Σ weight · atom.
@@ -27,15 +27,15 @@ class Tables(NamedTuple):
 def coded_bands(
     tables: Tables, rows: Tensor, weights: Tensor, where: Grid, patch_size: int, width: int
 ) -> Tensor:
-    """The sums of the coded patches of each row of patches.
+    """Decode patches and sum each row of patches.
 
     Parameters
     ----------
     tables : Tables
     rows : int32 tensor of shape (l, ny · nx, K + 1)
-        The atoms of each patch of some rows of the grid; the last one stands for the offset.
+        The atoms of each patch in some rows of the grid; the last one is the offset.
     weights : float32 tensor like ``rows``
-        The last one is 1 where the patch is coded, 0 where it is not.
+        The last one is 1 for coded patches and 0 for the others.
     where : Grid
     patch_size, width : int
 

@@ -1,4 +1,4 @@
-"""The engine in torch: images of one size together, on a GPU (or on the CPU, for tests)."""
+"""The engine in torch: batches of images of one size, on a GPU (or on the CPU, for tests)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rsparse.core.engines.torch.steps import TORCH, Steps
 
 
 class TorchEngine(Engine[Tensor]):
-    """A device of torch's, by torch's own operations; grey levels are float32.
+    """Runs torch's own operations on one of torch's devices; grey levels are float32.
 
     Nothing waits for the device before ``download``.
     """
@@ -34,7 +34,7 @@ class TorchEngine(Engine[Tensor]):
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        on_gpu = self._device.type == "cuda"  # Triton starts its kernels on the current one
+        on_gpu = self._device.type == "cuda"  # Triton runs kernels on the current device
         current = torch.cuda.device(self._device) if on_gpu else nullcontext()
         with torch.inference_mode(), float32_in_full(), current:
             yield
@@ -82,7 +82,7 @@ class TorchEngine(Engine[Tensor]):
         return mixed.round_()
 
     def _theta(self, theta: Sequence[Floats]) -> Tensor:
-        """θ of each image, (n, h, w); nothing is sent where it is 1 all over."""
+        """Stack θ of all images, (n, h, w); nothing is transferred if it is 1 everywhere."""
         if all((own == 1).all() for own in theta):
             return torch.ones((len(theta), *theta[0].shape), device=self._device)
         return sent(np.stack(theta), self._device)

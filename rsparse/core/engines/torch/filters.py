@@ -1,4 +1,4 @@
-"""The bilateral filter in torch: OpenCV's, for a batch of images."""
+"""Apply OpenCV's bilateral filter to a batch of images in torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
     images : float32 tensor of shape (n, c, h, w)
         Whole grey levels 0–255.
     diameter, sigma_color, sigma_space
-        As there.
+        As in ``core.filters.bilateral``.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
 
 
 def _mirrored(length: int, radius: int, device: torch.device) -> Tensor:
-    """Where a side's pixels come from when ``radius`` more are mirrored at each end."""
+    """Return the source pixels of one side when ``radius`` pixels are mirrored at each end."""
     place = np.arange(-radius, length + radius)
     period = max(2 * (length - 1), 1)
     place = np.abs(place) % period

@@ -1,4 +1,4 @@
-"""Where the patches of images of one size lie."""
+"""Define the grid of patches of images of one size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsparse.core.patches import grid, touching
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the patches of images of one size lie: row and column starts, clamped at the end."""
+    """The positions of patches in images of one size: row and column starts, clamped at the end."""
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
@@ -21,7 +21,7 @@ class Grid:
 
     @classmethod
     def over(cls, shape: tuple[int, int], patch_size: int, stride: int) -> Grid:
-        """The grid of an image of ``shape`` (height, width)."""
+        """Create the grid for an image of ``shape`` (height, width)."""
         height, width = shape
         return cls(grid(height, patch_size, stride), grid(width, patch_size, stride), stride)
 
@@ -30,11 +30,11 @@ class Grid:
 
     @cached_property
     def everywhere(self) -> NDArray[np.intp]:
-        """All places, in reading order."""
+        """The indices of all patches, in reading order."""
         return np.arange(len(self))
 
     def touching(self, mask: NDArray[np.bool_], patch_size: int) -> NDArray[np.intp]:
-        """The places whose patches touch a true pixel of a mask (h, w)."""
+        """Return the indices of the patches that contain a true pixel of a mask (h, w)."""
         if mask.all():
             return self.everywhere
         return np.flatnonzero(touching(mask, self.rows, self.columns, patch_size))

@@ -1,8 +1,8 @@
-"""Putting overlapping patches back: sums in one fixed order, so that bytes are the same.
+"""Sum overlapping patches in a fixed order, so that the result has the same bytes.
 
-One side after the other: first the patches of a row of patches into a *band*, one of their b
-columns at a time, then the bands into the image, one of their b rows at a time. No two patches meet
-in a turn.
+First the patches of each row of patches are summed into a *band*, one of their b columns at a time.
+Then the bands are summed into the image, one of their b rows at a time. Within one such step, no
+two patches overlap.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rsparse.core.engines.torch.grids import Grid
 
 
 def bands_of(patches: Tensor, where: Grid, width: int) -> Tensor:
-    """Sums of the patches of each row of patches.
+    """Sum the patches of each row of patches.
 
     Parameters
     ----------
     patches : float32 tensor of shape (n, ny, nx, b, v)
-        By column of the patch, then what a column holds: its rows and channels.
+        By column of the patch; v numbers per column hold its rows and channels.
     where : Grid
-        Its columns; ``ny`` may be some of its rows.
+        Gives the columns; ``ny`` may be fewer than its rows.
     width : int
 
     Returns
@@ -45,11 +45,11 @@ def add_bands(canvas: Tensor, bands: Tensor, rows: NDArray[np.intp], stride: int
     Parameters
     ----------
     canvas : float32 tensor of shape (n, h, w, c)
-        Added to.
+        Changed in place.
     bands : float32 tensor of shape (n, ny, w, b·c)
         By row of the patch, then channel.
     rows : int array of shape (ny,)
-        Where each band begins: ``stride`` apart, but for the last.
+        The start of each band; they are ``stride`` apart, except for the last.
     stride : int
     """
     n, _, width, c = canvas.shape
@@ -61,12 +61,12 @@ def add_bands(canvas: Tensor, bands: Tensor, rows: NDArray[np.intp], stride: int
 
 
 def hits_of(hits: Tensor, where: Grid, patch_size: int, height: int, width: int) -> Tensor:
-    """By how many coded patches each pixel is covered.
+    """Count the coded patches that cover each pixel.
 
     Parameters
     ----------
     hits : float32 tensor of shape (n, ny, nx)
-        1 for a patch that is coded, else 0.
+        1 for each coded patch, else 0.
     where : Grid
     patch_size, height, width : int
 
@@ -86,7 +86,7 @@ def hits_of(hits: Tensor, where: Grid, patch_size: int, height: int, width: int)
 
 
 def _runs(starts: NDArray[np.intp], stride: int) -> Iterator[tuple[slice, slice]]:
-    """The starts as slices of themselves and of the pixels: one, or two where the last is off."""
+    """Yield slices of the starts and of the pixels: one pair, or two if the last is irregular."""
     regular = len(starts)
     if regular > 1 and starts[-1] - starts[-2] != stride:
         regular -= 1

@@ -1,4 +1,4 @@
-"""Taking patches out of an image."""
+"""Extract patches from an image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from rsparse.core.engines.torch.grids import Grid
 
 
 def take(x: Tensor, place: Tensor, where: Grid, patch_size: int) -> Tensor:
-    """Patches of one layer of an image.
+    """Extract patches from one layer of an image.
 
     Parameters
     ----------
     x : float32 tensor of shape (h, w, c), contiguous
     place : int64 tensor of shape (n,)
-        Their places in the grid, in reading order.
+        Their indices in the grid, in reading order.
     where : Grid
     patch_size : int
         b.

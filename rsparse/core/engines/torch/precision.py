@@ -1,4 +1,4 @@
-"""Which precision torch computes in."""
+"""Control the precision in which torch computes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def float32_in_full() -> Iterator[None]:
-    """Keep TF32 off, whatever the program around has chosen.
+    """Turn TF32 off, whatever the surrounding program has chosen.
 
-    With its 10 bits of mantissa a pursuit picks other atoms, and a network's logits are no longer
-    those of onnxruntime.
+    With its 10-bit mantissa, a pursuit selects other atoms, and a network's logits differ from
+    onnxruntime's.
     """
     import torch
 

@@ -1,15 +1,16 @@
-"""Batch-OMP (Rubinstein, Zibulevsky, Elad 2008) in torch, all signals of a chunk in step.
+"""Batch-OMP (Rubinstein, Zibulevsky, Elad 2008) in torch, for all signals of a chunk together.
 
-The recurrence is that of ``numpy_loops.pursue``: the residual's correlations shrink by z_s v_s.
-There each v_s is kept, k numbers a signal; here only its coordinates t_s in the rows of the Gram
-matrix that the chosen atoms i have, v_s = Σ_i t_si g_i, at most K numbers. From
-v_s = (g_s − Σ_j L_sj v_j) / L_ss follows t_s = (e_s − Σ_j L_sj t_j) / L_ss, and L_sj, the chosen
-atom's entry of v_j, is Σ_i t_ji times that atom's inner product with atom i. The coefficients
-are Σ_s z_s t_s, without solving anything at the end.
+The recurrence is the same as in ``numpy_loops.pursue``: each step subtracts z_s v_s from the
+residual's correlations. There each v_s is stored, with k numbers per signal. Here only its
+coordinates t_s in the chosen atoms' rows of the Gram matrix are stored, v_s = Σ_i t_si g_i, which
+are at most K numbers. From v_s = (g_s − Σ_j L_sj v_j) / L_ss follows
+t_s = (e_s − Σ_j L_sj t_j) / L_ss. L_sj, the chosen atom's entry of v_j, is the sum over i of t_ji
+times that atom's inner product with atom i. The coefficients are Σ_s z_s t_s, so no system has to
+be solved at the end.
 
-So no more than two arrays (n, k) are alive, and what passes through memory grows with K instead
-of K². All other arrays have the signals last, so that a line of numbers goes through memory
-together. Sums over chosen atoms are made one by one: their order does not depend on n.
+Therefore at most two arrays (n, k) exist at a time, and memory traffic grows with K instead of K².
+All other arrays have the signals as the last axis, for contiguous access. Sums over chosen atoms
+are computed one term after another, so their order does not depend on n.
 
 ``triton.pursuit`` does the same in one kernel.
 """
@@ -34,15 +35,16 @@ def pursue(
         Overwritten.
     gram : float32 tensor of shape (k, k)
     sparsity : int
-        The largest number of atoms, at most k.
+        Maximum number of atoms, at most k.
     min_correlation : float
-        A signal is done, too, once no atom's correlation with its residual is larger.
+        A signal is finished once no atom's correlation with its residual is above this.
 
     Returns
     -------
     atoms : int64 tensor of shape (K, n)
     coefficients : float32 tensor of shape (K, n)
-        0 where the next atom would have been a combination of the chosen ones, or found nothing.
+        0 from the step on at which the signal is finished, or at which the next atom would be a
+        linear combination of the chosen ones.
     """
     n = len(correlations)
     atoms = torch.zeros((sparsity, n), dtype=torch.int64, device=gram.device)
@@ -59,7 +61,7 @@ def pursue(
         for entry in row:
             pivot = pivot - entry.square()
         active &= (found.abs() > smallest) & (pivot > INDEPENDENT)
-        row *= active  # or what a finished signal goes on choosing would grow beyond bounds
+        row *= active  # otherwise the values of finished signals could overflow
         diagonal = torch.where(active, pivot, 1).sqrt_()
         new = coordinates[step]
         for j in range(step):
@@ -75,7 +77,7 @@ def pursue(
 
 
 def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """Σ_j weights[i, j] · table[rows[i, j]] for each i, in one pass, without the products.
+    """Compute Σ_j weights[i, j] · table[rows[i, j]] for each i, without storing the products.
 
     Parameters
     ----------
@@ -93,9 +95,9 @@ def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 
 
 def _strongest(correlations: Tensor) -> tuple[Tensor, Tensor]:
-    """The place of each row's entry of largest magnitude, the first of equals, and the entry.
+    """Find the index and value of each row's largest magnitude; ties go to the lower index.
 
-    Reads the correlations twice, which is less than to write their magnitudes and read those.
+    This reads the correlations twice, which is faster than writing and reading their magnitudes.
     """
     high, where_high = correlations.max(dim=1)
     low, where_low = correlations.min(dim=1)
@@ -104,7 +106,7 @@ def _strongest(correlations: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _factor_row(coordinates: Tensor, products: Tensor) -> Tensor:
-    """L_sj = Σ_i t_ji ⟨atom i, chosen atom⟩, from t (s, K, n) and products (s, n): (s, n)."""
+    """Compute L_sj = Σ_i t_ji ⟨atom i, chosen atom⟩ (s, n) from t (s, K, n) and products (s, n)."""
     row = torch.zeros_like(products)
     for i, product in enumerate(products):
         row.addcmul_(coordinates[:, i], product)

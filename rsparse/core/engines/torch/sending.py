@@ -1,4 +1,4 @@
-"""Arrays on their way to the device."""
+"""Transfer arrays to the device."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 
 def sent(array: NDArray[Any], device: torch.device) -> Tensor:
-    """A copy of an array on the device, without waiting for it to arrive there.
+    """Copy an array to the device, without waiting for the transfer.
 
-    From pinned memory: PyTorch sends other memory only after all work in hand is done.
+    This needs pinned memory: from other memory, PyTorch waits for all pending work first.
     """
     if device.type == "cuda" and array.size:
-        held = torch.from_numpy(np.require(array, requirements=("C", "W"))).pin_memory()
-        return held.to(device, non_blocking=True)
+        pinned = torch.from_numpy(np.require(array, requirements=("C", "W"))).pin_memory()
+        return pinned.to(device, non_blocking=True)
     return torch.from_numpy(np.array(array, order="C")).to(device)

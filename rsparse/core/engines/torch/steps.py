@@ -1,4 +1,4 @@
-"""The steps of the method that take its time on a device, and for which there may be kernels."""
+"""List the slow steps of the method on a device, for which there may be kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rsparse.core.engines.torch.pursuit import pursue
 
 
 class Steps(NamedTuple):
-    """One implementation of each step; torch's functions document what they do."""
+    """One implementation of each step; torch's functions document them."""
 
     bilateral: Callable[[Tensor, int, float, float], Tensor]
     take: Callable[[Tensor, Tensor, Grid, int], Tensor]

@@ -1,5 +1,5 @@
-"""Kernels in Triton, each in the place of many of torch's operations: for GPUs only.
+"""Kernels in Triton, each of which replaces many of torch's operations; for GPUs only.
 
-Triton comes with PyTorch's builds for CUDA; where it is missing, ``engine_for`` takes the engine
-of ``torch/``. The interpreter of Triton runs the kernels for the tests.
+Triton is a part of PyTorch's CUDA builds. Without it, ``engine_for`` returns the engine of
+``torch/``. Tests run the kernels in Triton's interpreter.
 """

@@ -1,8 +1,8 @@
-"""Bands from codes as one kernel (Triton): what ``decoding.coded_bands`` is, without the patches.
+"""Decode bands in one kernel (Triton): ``decoding.coded_bands`` without storing the patches.
 
-A program makes some pixels of one band. For each pixel it goes through the patches that cover it,
-one column of a patch at a time: b·c numbers of each of its K atoms, which lie side by side in
-memory and, all atoms together, in a GPU's caches.
+A program computes some pixels of one band. For each pixel it loops over the patches that cover it,
+one column of a patch at a time: b·c numbers of each of its K atoms. These are contiguous in memory,
+and all atoms together fit into a GPU's caches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def bands(
     patch_size: int,
     width: int,
 ) -> Tensor:
-    """As ``torch.decoding.coded_bands``."""
+    """See ``torch.decoding.coded_bands``."""
     atoms, deviation, offset = tables
     n_layers, n_patches, places = rows.shape
     n_columns = len(where.columns)

@@ -1,4 +1,4 @@
-"""The bilateral filter as one kernel (Triton): each pixel's neighbours are read from a cache."""
+"""The bilateral filter in one kernel (Triton), which reads a pixel's neighbours from a cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PIXELS, _WARPS = 256, 4
 
 
 def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: float) -> Tensor:
-    """As ``torch.filters.bilateral``, for colour images (n, 3, h, w)."""
+    """See ``torch.filters.bilateral``; for colour images (n, 3, h, w)."""
     images = images.contiguous()
     n, _, height, width = images.shape
     filtered = torch.empty_like(images)

@@ -1,4 +1,4 @@
-"""The engine in torch with kernels in the place of its slow steps."""
+"""The engine in torch with its slow steps replaced by kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsparse.core.engines.triton.pursuit import pursue
 
 
 class TritonEngine(TorchEngine):
-    """A GPU by torch and Triton; or Triton's interpreter, for tests (``TRITON_INTERPRET=1``)."""
+    """Runs torch and Triton on a GPU, or Triton's interpreter in tests (``TRITON_INTERPRET=1``)."""
 
     name = "triton"
     steps = Steps(bilateral, take, pursue, bands)

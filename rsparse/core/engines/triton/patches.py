@@ -1,4 +1,4 @@
-"""Taking patches out of an image as one kernel (Triton): each row of a patch lies in one piece."""
+"""Extract patches in one kernel (Triton); each row of a patch is contiguous in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATCHES, _WARPS = 32, 4
 
 
 def take(x: Tensor, places: Tensor, where: Grid, patch_size: int) -> Tensor:
-    """As ``torch.patches.take``."""
+    """See ``torch.patches.take``."""
     height, width, c = x.shape
     lanes = patch_size * c
     patches = torch.empty((len(places), patch_size * lanes), device=x.device)

@@ -1,9 +1,9 @@
-"""Batch-OMP as one kernel (Triton): what ``torch.pursuit.pursue`` does, in a GPU's registers.
+"""Batch-OMP in one kernel (Triton): ``torch.pursuit.pursue`` in a GPU's registers.
 
-A program takes some signals through all steps. The correlations of their residuals are read once
-and stay in registers; what each step reads are the rows of the Gram matrix that belong to the
-signal's atoms, K (K − 1) / 2 of them in all, and these a GPU's caches hold. So of the 6 K − 4
-passes over memory of torch's operations one is left.
+A program runs all steps for some signals. It reads the correlations of their residuals once and
+keeps them in registers. Each step reads the rows of the Gram matrix of the signal's atoms, in total
+K (K − 1) / 2 rows, which fit into a GPU's caches. Thus only one of the 6 K − 4 passes over memory
+of torch's operations remains.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
 from rsparse.core.engines.torch import pursuit as in_torch
 
 LARGEST_K, LARGEST_SPARSITY = 8192, 32
-_NUMBERS = 512  # correlations that a warp holds, 16 registers a thread
+_NUMBERS = 512  # correlations per warp, 16 registers per thread
 
 
 def fits(k: int, sparsity: int) -> bool:
-    """Whether a program's registers hold the correlations of a signal and its code."""
+    """Return whether a signal's correlations and its code fit into a program's registers."""
     return k <= LARGEST_K and sparsity <= LARGEST_SPARSITY
 
 
 def pursue(
     correlations: Tensor, gram: Tensor, sparsity: int, min_correlation: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """As ``torch.pursuit.pursue``, which does what does not fit."""
+    """See ``torch.pursuit.pursue``, which is used for signals that do not fit."""
     n, k = correlations.shape
     if not fits(k, sparsity):
         return in_torch.pursue(correlations, gram, sparsity, min_correlation)
@@ -55,7 +55,7 @@ def pursue(
 
 
 def _launch_shape(k: int, sparsity: int) -> dict[str, Any]:
-    """How many signals, atoms, steps (powers of two) and warps a program has."""
+    """Return a program's numbers of signals, atoms, steps (powers of two) and warps."""
     n_atoms = triton.next_power_of_2(max(k, 32))
     return {
         "n_signals": max(1, _NUMBERS // n_atoms),
@@ -96,7 +96,7 @@ def _pursue(
     smallest = tl.maximum(negligible * tl.max(tl.abs(left), axis=1), min_correlation)
     step, goes_on = 0, True
     while goes_on:
-        best = tl.argmax(tl.abs(left), axis=1)  # the first of equals
+        best = tl.argmax(tl.abs(left), axis=1)  # ties go to the lower index
         found = tl.sum(tl.where(atom == best[:, None], left, 0.0), axis=1)
         products = tl.load(gram + chosen * k + best[:, None], mask=place < step, other=0.0)
         row = tl.sum(coordinates * products[:, None, :], axis=2)  # L_s
