@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -158,6 +160,18 @@ class TestShow:
         manifest = read_manifest(purified)
         assert record.pop("contents") == {"images": "3", "failed": "0"}
         assert record == {k: v for k, v in manifest.items() if k not in ("images", "failed")}
+
+    def test_a_single_number_is_shown_itself(self, run_cli, dict_file, tmp_path):
+        other = tmp_path / "other.h5"
+        shutil.copy(dict_file, other)
+        with h5py.File(other, "a") as file:
+            file["mean"] = 0.25
+            file["count"] = 3
+            file["word"] = "a word"
+        text = run_cli("show", other).stdout
+        assert "mean: 0.25\n" in text
+        assert "count: 3\n" in text
+        assert "word: scalar object\n" in text
 
     def test_hdf5_contents_are_listed(self, run_cli, dict_file):
         lines = run_cli("show", dict_file).stdout.splitlines()

@@ -51,6 +51,9 @@ def _record_of_model(path: Path) -> dict[str, Any]:
 
 
 def _shape(name: str, item: Any) -> dict[str, str]:
+    """A dataset's shape and type by its name; of a single number, its value."""
     if not hasattr(item, "shape"):
         return {}
+    if item.shape == () and item.dtype.kind in "biuf":
+        return {name: f"{item[()]:g}"}
     return {name: f"{'×'.join(map(str, item.shape)) or 'scalar'} {item.dtype}"}
