@@ -1,4 +1,4 @@
-"""RegionSparse as a scikit-learn transformer: ``fit`` on benign images, ``transform`` others."""
+"""RegionSparse as a scikit-learn transformer: ``fit`` it to benign images, then ``transform``."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Images = NDArray[Any] | Sequence[NDArray[Any]]
 class RegionSparseTransformer(TransformerMixin, BaseEstimator):
     """Clean adversarial images by region-wise sparse coding (the paper's whole method).
 
-    ``fit`` learns a dictionary from benign images, ``transform`` purifies any others. It works on
-    images (n, h, w, 3), not on a table (n_samples, n_features), so scikit-learn's checks that
-    feed a table do not apply; those on parameters, cloning and fitted state do and pass.
+    ``fit`` learns a dictionary from benign images, and ``transform`` purifies other images. Since
+    the input is images (n, h, w, 3) and not a table (n_samples, n_features), scikit-learn's checks
+    with tables do not apply. Its checks of parameters, cloning and fitted state pass.
 
     Parameters
     ----------
     learn : LearnParameters, optional
-        How the dictionary is learned; its seed is that of all random choices.
+        Parameters of learning. Its seed determines all random choices.
     policy : str, optional
-        How images are purified: a policy's name, or a path that ends in ``.toml``; ``default``
-        where ``purify`` is not given, either.
+        Name of the policy that purifies images, or a path that ends in ``.toml``. The default is
+        ``default``, unless ``purify`` is given.
     purify : PurifyParameters, optional
-        How images are purified, every one alike, in place of a policy.
+        Parameters to purify all images in the same way, instead of a policy.
     localize : LocalizeParameters, optional
-        Beside ``purify``: how the object region is found.
+        How to locate the object; only together with ``purify``.
     n_jobs : int
-        Processes for ``transform``.
+        Number of processes for ``transform``.
 
     Attributes
     ----------
@@ -91,7 +91,8 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            If ``X`` is no such images, or a parameter set is of another kind or excludes another.
+            If ``X`` has another shape or type, or the parameter sets are of a wrong type or cannot
+            be used together.
         """
         self._check_parameters()
         self.dictionary_ = learn_dictionary(as_pixels(X), self.learn or LearnParameters())
@@ -103,16 +104,16 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array of shape (n, h, w, 3), or sequence of arrays of shape (h, w, 3)
-            As for ``fit``. Floating-point images are rounded to 8 bits first, as a file would be.
+            As for ``fit``. Floating-point images are first rounded to 8 bits, as in a file.
 
         Returns
         -------
-        Images of the same shapes and type as ``X``; an array for an array, else a list.
+        Images of the same shapes and type as ``X``; an array if ``X`` is an array, else a list.
 
         Raises
         ------
         InputError
-            If ``X`` is no such images, or there is no such policy.
+            If ``X`` has another shape or type, or there is no such policy.
         """
         check_is_fitted(self)
         self._check_parameters()
@@ -136,11 +137,11 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
             if value is not None and not isinstance(value, kind):
                 raise InputError(f"{name}: expected {kind.__name__}, got {value!r}")
         if self.purify is not None and self.policy is not None:
-            raise InputError("policy and purify exclude each other; give one of them")
+            raise InputError("policy and purify cannot be used together; give one of them")
         if self.purify is None and self.localize is not None:
             raise InputError(
-                "localize goes with purify, such as PurifyParameters(); a policy says by itself "
-                "which part of an image is coded"
+                "localize: cannot be used without purify, such as PurifyParameters(), since a "
+                "policy chooses which part of an image to code"
             )
 
     def __sklearn_tags__(self) -> Any:
@@ -164,12 +165,12 @@ class _Purify:
 
 
 def as_pixels(images: Images) -> list[NDArray[np.uint8]]:
-    """Images as uint8 arrays of shape (h, w, 3).
+    """Convert images to uint8 arrays of shape (h, w, 3).
 
     Raises
     ------
     InputError
-        If one has another shape or type, or floating-point values outside [0, 1].
+        If an image has another shape or type, or floating-point values outside [0, 1].
     """
     if isinstance(images, np.ndarray) and images.ndim != 4:
         raise InputError(f"images: expected an array of shape (n, h, w, 3), got {images.shape}")

@@ -150,8 +150,11 @@ def test_a_set_of_another_kind_is_refused_when_it_is_used(images, wrong, message
 @pytest.mark.parametrize(
     ("both", "message"),
     [
-        ({"policy": "paper", "purify": PurifyParameters()}, "policy and purify exclude each other"),
-        ({"localize": LocalizeParameters()}, "localize goes with purify"),
+        (
+            {"policy": "paper", "purify": PurifyParameters()},
+            "policy and purify cannot be used together",
+        ),
+        ({"localize": LocalizeParameters()}, "localize: cannot be used without purify"),
     ],
 )
 def test_what_does_not_go_together_is_refused_when_it_is_used(images, both, message):

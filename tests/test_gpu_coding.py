@@ -13,7 +13,7 @@ from rsparse.core.engines.torch import coding  # noqa: E402
 from rsparse.core.engines.torch.coding import sparse_code  # noqa: E402
 from rsparse.core.engines.torch.filters import bilateral  # noqa: E402
 from rsparse.core.engines.torch.grids import Grid  # noqa: E402
-from rsparse.core.engines.torch.overlap import add_bands, bands_of, hits_of  # noqa: E402
+from rsparse.core.engines.torch.overlap import add_bands, bands_of, count_coverage  # noqa: E402
 from rsparse.core.filters import bilateral as opencv_bilateral  # noqa: E402
 from rsparse.core.patches import grid, patch_statistics, touching  # noqa: E402
 from rsparse.store.images import to_unit  # noqa: E402
@@ -104,7 +104,7 @@ def test_patches_are_summed_where_they_lie(length, stride):
     columns_first = torch.tensor(patches).transpose(3, 4).reshape(*patches.shape[:4], -1)
     where = Grid(rows, columns, stride)
     add_bands(canvas, bands_of(columns_first, where, width), rows, stride)
-    hits = hits_of(torch.ones(2, len(rows), len(columns)), where, b, length, width)
+    hits = count_coverage(torch.ones(2, len(rows), len(columns)), where, b, length, width)
     expected = np.zeros((2, length, width, c), dtype=np.float32)
     covered = np.zeros((2, length, width), dtype=np.float32)
     for y, row in enumerate(rows):

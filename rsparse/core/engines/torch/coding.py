@@ -18,9 +18,9 @@ from torch import Tensor
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines.torch.decoding import Tables
 from rsparse.core.engines.torch.grids import Grid
-from rsparse.core.engines.torch.overlap import add_bands, hits_of
-from rsparse.core.engines.torch.sending import sent
+from rsparse.core.engines.torch.overlap import add_bands, count_coverage
 from rsparse.core.engines.torch.steps import TORCH, Steps
+from rsparse.core.engines.torch.transfer import to_device
 
 _GPU_BYTES = 4 << 30  # large chunks, so that starting kernels costs little
 _CPU_BYTES = 16 << 20  # fits into a cache
@@ -80,7 +80,7 @@ def sparse_code(
     covered : bool tensor of shape (n, h, w)
     """
     n, height, width, _ = x.shape
-    atoms = sent(dictionary.atoms, x.device)
+    atoms = to_device(dictionary.atoms, x.device)
     layers = _layers(x, dictionary, where)
     each = len(layers.x) // n  # layers per image
     places = [image for image in coded_places for _ in range(each)]
@@ -88,7 +88,7 @@ def sparse_code(
     rows, weights = _encode(layers, atoms, dictionary, stops, where, places, steps)
     total = _decode(layers, atoms, rows, weights, where, steps)
     hits = weights[::each, :, -1].view(n, len(where.rows), len(where.columns))
-    counts = hits_of(hits, where, dictionary.patch_size, height, width)
+    counts = count_coverage(hits, where, dictionary.patch_size, height, width)
     coded = total.view(n, each, height, width, -1).permute(0, 2, 3, 1, 4).reshape(x.shape)
     return coded / counts.clamp(min=1)[..., None], counts > 0
 
@@ -135,7 +135,7 @@ def _picked(starts: NDArray[np.intp], patch_size: int, length: int, like: Tensor
     picked = np.zeros((patch_size, length))
     for i in range(patch_size):
         picked[i, starts + i] = 1
-    return sent(picked, like.device)
+    return to_device(picked, like.device)
 
 
 def _encode(
@@ -154,7 +154,7 @@ def _encode(
     """
     (k, m), device = atoms.shape, atoms.device
     sparsity = min(stops[0], k, m)
-    columns, gram = atoms.T.contiguous(), sent(dictionary.gram, device)
+    columns, gram = atoms.T.contiguous(), to_device(dictionary.gram, device)
     rows = torch.zeros((len(places) * len(where), sparsity + 1), dtype=torch.int32, device=device)
     weights = torch.zeros(rows.shape, device=device)
     rows[:, -1] = k
@@ -185,7 +185,7 @@ def _on_device(places: Sequence[NDArray[np.intp]], where: Grid, device: torch.de
     """Concatenate all layers' indices on the device; those of whole grids are created there."""
     if all(len(layer) == len(where) for layer in places):
         return torch.arange(len(where), device=device).repeat(len(places))
-    return sent(np.concatenate(places).astype(np.int32), device).long()
+    return to_device(np.concatenate(places).astype(np.int32), device).long()
 
 
 def _chunks(counts: Sequence[int], size: int) -> Iterator[list[_Piece]]:

@@ -14,8 +14,8 @@ from rsparse.core.engines.engine import Engine, Floats, Mask, Pixels
 from rsparse.core.engines.torch.coding import sparse_code
 from rsparse.core.engines.torch.grids import Grid
 from rsparse.core.engines.torch.precision import float32_in_full
-from rsparse.core.engines.torch.sending import sent
 from rsparse.core.engines.torch.steps import TORCH, Steps
+from rsparse.core.engines.torch.transfer import to_device
 
 
 class TorchEngine(Engine[Tensor]):
@@ -40,7 +40,7 @@ class TorchEngine(Engine[Tensor]):
             yield
 
     def upload(self, images: Sequence[Pixels]) -> Tensor:
-        return sent(np.stack(images), self._device).float()
+        return to_device(np.stack(images), self._device).float()
 
     def download(self, images: Tensor) -> Pixels:
         return np.asarray(images.to(torch.uint8).cpu().numpy(), dtype=np.uint8)
@@ -53,7 +53,7 @@ class TorchEngine(Engine[Tensor]):
         sigma_color: float,
         sigma_space: float,
     ) -> Tensor:
-        some = sent(np.array(chosen, dtype=np.int64), self._device)
+        some = to_device(np.array(chosen, dtype=np.int64), self._device)
         channels_first = images[some].permute(0, 3, 1, 2).contiguous()
         smooth = self.steps.bilateral(channels_first, diameter, sigma_color, sigma_space)
         return images.index_copy(0, some, smooth.permute(0, 2, 3, 1))
@@ -85,4 +85,4 @@ class TorchEngine(Engine[Tensor]):
         """Stack θ of all images, (n, h, w); nothing is transferred if it is 1 everywhere."""
         if all((own == 1).all() for own in theta):
             return torch.ones((len(theta), *theta[0].shape), device=self._device)
-        return sent(np.stack(theta), self._device)
+        return to_device(np.stack(theta), self._device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from rsparse.core.engines.torch.sending import sent
+from rsparse.core.engines.torch.transfer import to_device
 
 
 def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: float) -> Tensor:
@@ -32,7 +32,7 @@ def bilateral(images: Tensor, diameter: int, sigma_color: float, sigma_space: fl
     rows, columns = (_mirrored(length, radius, images.device) for length in (height, width))
     padded = images[:, :, rows][:, :, :, columns]
     squares = np.arange(radius**2 + 1, dtype=np.float32)
-    far = sent(-0.5 * squares / np.float32(sigma_space) ** 2, images.device)
+    far = to_device(-0.5 * squares / np.float32(sigma_space) ** 2, images.device)
     weighted, weights = torch.zeros_like(images), torch.zeros_like(images[:, :1])
     for i in range(2 * radius + 1):
         for j in range(2 * radius + 1):
@@ -53,4 +53,4 @@ def _mirrored(length: int, radius: int, device: torch.device) -> Tensor:
     place = np.arange(-radius, length + radius)
     period = max(2 * (length - 1), 1)
     place = np.abs(place) % period
-    return sent(np.minimum(place, period - place), device)
+    return to_device(np.minimum(place, period - place), device)

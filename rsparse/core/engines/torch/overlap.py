@@ -60,7 +60,7 @@ def add_bands(canvas: Tensor, bands: Tensor, rows: NDArray[np.intp], stride: int
             canvas[:, pixels] += bands[:, some, :, i]
 
 
-def hits_of(hits: Tensor, where: Grid, patch_size: int, height: int, width: int) -> Tensor:
+def count_coverage(hits: Tensor, where: Grid, patch_size: int, height: int, width: int) -> Tensor:
     """Count the coded patches that cover each pixel.
 
     Parameters

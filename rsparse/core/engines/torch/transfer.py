@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def sent(array: NDArray[Any], device: torch.device) -> Tensor:
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Copy an array to the device, without waiting for the transfer.
 
     This needs pinned memory: from other memory, PyTorch waits for all pending work first.
