@@ -1,5 +1,5 @@
 # Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
-# pip's own configuration (index, proxy, cache) is honoured. Overridable: PYTHON, JOBS, DEMO, SHARED,
+# pip's own configuration (index, proxy, cache) applies. You can override PYTHON, JOBS, DEMO, SHARED,
 # BENCH (make bench BENCH=--full) and RESULTS (make results RESULTS="--device cuda").
 
 PYTHON ?= python3
@@ -9,8 +9,8 @@ SHARED ?= ../shared
 
 BIN := .venv/bin
 READY := .venv/.ready
-# JOBS processes of one thread each, since more threads than cores wait for each other; a file's
-# tests stay together, since they share what its fixtures build
+# JOBS processes with one thread each, since more threads than cores slow each other down; the tests
+# of a file stay together, since they share its fixtures
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
@@ -38,12 +38,12 @@ demo: $(READY)  ## Learn, attack, purify and classify the embedded photographs, 
 test: $(READY)  ## Run the tests that take seconds
 	@$(PYTEST) -m "not slow and not shared"
 
-test-slow: $(READY)  ## Run the other tests: minutes, and those on ../shared where it is
+test-slow: $(READY)  ## Run the tests that take minutes, and those that need ../shared
 	@$(PYTEST) -m "slow or shared"
 
 test-all: test test-slow  ## Run all tests
 
-coverage: $(READY)  ## Run all tests and say which lines they miss
+coverage: $(READY)  ## Run all tests and list the lines that they miss
 	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 lint: $(READY)  ## Check style, format and types
@@ -51,7 +51,7 @@ lint: $(READY)  ## Check style, format and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(READY)  ## Measure speed and memory beside peers, into docs/benchmarks.md (15 minutes)
+bench: $(READY)  ## Compare speed and memory with other programs, into docs/benchmarks.md (15 minutes)
 	@$(BIN)/python benchmarks/report.py $(if $(wildcard $(SHARED)/photos),--shared "$(SHARED)") $(BENCH)
 
 measurements: $(READY)  ## Print the tables of docs/measurements.md (1 hour; needs ../shared)
@@ -60,27 +60,27 @@ measurements: $(READY)  ## Print the tables of docs/measurements.md (1 hour; nee
 	@$(BIN)/python benchmarks/gpu.py --shared "$(SHARED)" --images 256 --batch-size 64
 	@$(BIN)/python -m studies.epoch --shared "$(SHARED)" --work bench-work/results
 
-results: $(READY)  ## Judge all defenses on real classifiers, into docs/results/ (3 to 5 hours; needs ../shared)
+results: $(READY)  ## Evaluate all defenses on real classifiers, into docs/results/ (3 to 5 hours; needs ../shared)
 	@$(SHARED_OR_STOP)
 	@$(BIN)/python -m studies.results --shared "$(SHARED)" --work bench-work/results \
 		--jobs $(JOBS) $(ONLY) $(RESULTS)
 
 retrained: ONLY := --only retrained-mobilenet-v2 retrained-inception-v3
-retrained: results  ## Retrain two classifiers and judge them, into docs/results/ (5 to 6 hours; needs ../shared)
+retrained: results  ## Retrain two classifiers and evaluate them, into docs/results/ (5 to 6 hours; needs ../shared)
 
-classifiers: $(READY)  ## Top-1 of the classifiers and activation by depth, into docs/results/ (6 minutes; needs ../shared)
+classifiers: $(READY)  ## Measure top-1 and activation by depth, into docs/results/ (6 minutes; needs ../shared)
 	@$(SHARED_OR_STOP)
 	@$(BIN)/python -m studies.top1 --shared "$(SHARED)"
 	@$(BIN)/python -m studies.inception_activations --shared "$(SHARED)" \
 		--work bench-work/inception
 	@$(BIN)/python -m studies.pages
 
-policies: $(READY)  ## Judge what the default policy is chosen by, into docs/policies/ (2 hours; needs ../shared)
+policies: $(READY)  ## Evaluate candidates for the default policy, into docs/policies/ (2 hours; needs ../shared)
 	@$(SHARED_OR_STOP)
 	@$(BIN)/python -m studies.calibrate --shared "$(SHARED)" --work bench-work/calibrate
 	@$(BIN)/python -m studies.pages
 
-results-page: $(READY)  ## Render docs/results.md and docs/policies.md from the tables beside them
+results-page: $(READY)  ## Render docs/results.md and docs/policies.md from their CSV tables
 	@$(BIN)/python -m studies.pages
 
 demo-model: $(READY)  ## Train the embedded classifier again
@@ -92,10 +92,10 @@ comdefend-model: $(READY)  ## Train ComDefend's networks again (30 minutes; need
 fixtures: $(READY)  ## Make the tests' fixtures again
 	@$(BIN)/python scripts/make_fixtures.py
 
-docs: $(READY)  ## Refresh the help texts and pictures in README.md and docs/
+docs: $(READY)  ## Update the help texts and pictures in README.md and docs/
 	@$(BIN)/python scripts/update_docs.py
 	@$(BIN)/python scripts/docs_pictures.py
 
-clean:  ## Remove what the targets made, except .venv
+clean:  ## Remove all files that the targets made, except .venv
 	@rm -rf demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
 	@find rsparse tests scripts benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,10 +1,10 @@
-"""What the default policy was chosen by, into docs/policies/.
+"""Evaluate candidates for the default policy, into docs/policies/.
 
     python -m studies.calibrate --shared ../shared --work bench-work/calibrate
 
-Attacks photographs of ``train/`` that the classifier gets right (gray-box), judges candidates as
-``rsparse evaluate`` does, and chooses by the noise that each image shows. Nothing here sees
-``photos/``. The work folder keeps everything; an interrupted run goes on where it stopped.
+This module attacks the photographs of ``train/`` that the classifier gets right (gray-box),
+evaluates candidates as ``rsparse evaluate`` does, and chooses among them by the noise of each
+image. It does not use ``photos/``. The work folder keeps everything; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CANDIDATES = (
     *(f"regionsparse:sparsity={k},stride={APART},{WHOLE}" for k in (3, 4, 6)),
     FEW,
 )
-TRIED = (  # judged, too, but no part of a policy
+TRIED = (  # also judged, but not part of a policy
     f"regionsparse:sparsity=16,min_correlation=1.5,stride=5,{FILTERED}",
     f"regionsparse:sparsity=16,min_correlation=1.5,stride=8,{FILTERED}",
     f"regionsparse:sparsity=1,stride=4,{FILTERED}",
@@ -57,7 +57,7 @@ BINS = (0.0, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, np.inf)
 
 
 def _of_file(word: str) -> Policy:
-    """A policy of the package, or of a file beside this one, by its candidates."""
+    """A built-in policy, or one from a file in this folder, with the specs of its candidates."""
     specs = {text_of(spec): spec for spec in CANDIDATES}
     return tuple(
         Rule(rule.noise_below, rule.period_below, specs[defense_text(rule.defense)])
@@ -117,7 +117,7 @@ def _options() -> argparse.Namespace:
 
 
 def _judged(options: argparse.Namespace) -> tuple[Evaluation, Measured]:
-    """The evaluation of all candidates, and what each image of each column shows."""
+    """The evaluation of all candidates, and the noise and period of each image of each column."""
     matrix = Matrix(_plan(options))
     run_matrix(matrix, workers=LocalWorkers(options.jobs))
     found = load_evaluation(matrix.plan.output)
@@ -149,7 +149,7 @@ def _image(matrix: Matrix, column: PlannedColumn, name: str) -> Pixels:
 
 
 def by_column(columns: tuple[Column, ...], right: Mapping[str, Flags]) -> Iterator[Row]:
-    """What each defense keeps in each column, the best mean over attacked ones first."""
+    """Top-1 of each defense in each column, sorted by the mean over attacked columns."""
     shares = {name: 100 * flags.mean(axis=1) for name, flags in right.items()}
     for name in sorted(shares, key=lambda name: -shares[name][1:].mean()):
         yield {"defense": name, **_cells(columns, shares[name])}
@@ -163,7 +163,7 @@ def _cells(columns: tuple[Column, ...], shares: Floats) -> Row:
 
 
 def quantiles(columns: tuple[Column, ...], measured: Measured) -> Iterator[Row]:
-    """Noise and period that 10, 50 and 90 % of a column's images stay below."""
+    """The 10, 50 and 90 % quantiles of noise and period in each column."""
     for name, values in measured._asdict().items():
         for share in (0.1, 0.5, 0.9):
             found = np.quantile(values, share, axis=1)
@@ -175,7 +175,7 @@ def quantiles(columns: tuple[Column, ...], measured: Measured) -> Iterator[Row]:
 
 
 def by_noise(candidates: Mapping[str, Flags], noise: Floats) -> Iterator[Row]:
-    """What each candidate keeps of attacked images, by the noise that they show."""
+    """Top-1 of each candidate on attacked images, by the noise of the images."""
     places = {
         f"{low:g} to {high:g}": ((noise >= low) & (noise < high))[1:]
         for low, high in pairwise(BINS)

@@ -1,4 +1,4 @@
-"""Tables of docs/results/ that compare: with baselines, with the paper, retrained with original."""
+"""Tables of docs/results/ with comparisons: baselines, the paper, retrained classifiers."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from studies.tables import Row, gain, read_rows
 PAPER = Path(__file__).parent.parent / "docs" / "results" / "paper-table-two.csv"
 STRONG = {"eps": 10.0, "d": 0.05}  # the least strength that counts as strong
 OF_PAPER = "strong of Table II"
-BEHIND = 0.02  # further below the best baseline of a column than this is told
+BEHIND = 0.02  # a larger gap below the best baseline of a column counts as behind
 
 
 def paper_table() -> Mapping[str, Row]:
-    """The paper's Table II, top-1 of Inception-v3 in per cent by attack: its rows by name."""
+    """The rows of the paper's Table II by name: top-1 of Inception-v3 in per cent, by attack."""
     return {row["row"]: row for row in read_rows(PAPER)}
 
 
 def best_baselines(subjects: Subjects) -> Iterator[Row]:
-    """Column by column: ours beside the best baseline, with McNemar's paired test."""
+    """Our defense and the best baseline in each column, with McNemar's paired test."""
     evaluation, ours, undefended = _found(subjects)
     for column in _all_columns(subjects):
         other = statistics.best_baseline(evaluation, column)
@@ -55,14 +55,14 @@ def best_baselines(subjects: Subjects) -> Iterator[Row]:
 
 
 def columns_behind(rows: list[Row]) -> Mapping[str, str]:
-    """In how many attacked columns ours is clearly below the best baseline, and the least gap."""
+    """The number of attacked columns in which ours is behind the best baseline; the lowest gap."""
     gaps = [float(row["difference"]) for row in rows if row["attack"] != CLEAN]
     behind = sum(gap < -100 * BEHIND for gap in gaps)
     return {"columns_behind": str(behind), "least_difference": f"{min(gaps):.1f}"}
 
 
 def gain_over_baseline(subjects: Subjects) -> Iterator[Row]:
-    """Ours beside the best single baseline, over all attacked columns."""
+    """Our defense compared with the best single baseline, over all attacked columns."""
     evaluation, ours, _ = _found(subjects)
     scenario = subjects.main_scenario
     best, columns = subjects.best_baseline(scenario), subjects.columns(scenario)
@@ -72,9 +72,9 @@ def gain_over_baseline(subjects: Subjects) -> Iterator[Row]:
 
 
 def beside_paper(subjects: Subjects, plain: JudgedDefense) -> Iterator[Row]:
-    """The paper's Table II beside ours, and what any of the defenses would keep.
+    """The paper's Table II and our figures, and the share that any of the defenses gets right.
 
-    ``plain`` is the whole image coded with K = 1 and no filter.
+    ``plain`` codes the whole image with K = 1 and without a filter.
     """
     evaluation, ours, undefended = _found(subjects)
     paper = paper_table()
@@ -101,7 +101,7 @@ def beside_paper(subjects: Subjects, plain: JudgedDefense) -> Iterator[Row]:
 
 
 def paper_facts(evaluation: Evaluation, rows: list[Row]) -> Mapping[str, str]:
-    """In how many columns ours comes half of the way, and how large MI-FGSM's changes are."""
+    """The number of columns in which ours gets at least halfway; the size of MI-FGSM's changes."""
     momentum, steps = (
         next(c for c in evaluation.columns if (c.family, c.strength) == place)
         for place in (("mi-fgsm", 0.14), ("bim", 22))
@@ -114,7 +114,7 @@ def paper_facts(evaluation: Evaluation, rows: list[Row]) -> Mapping[str, str]:
 
 
 def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]:
-    """The paper's Fig. 4: its names for what is left out, by the text of the defense."""
+    """The paper's Fig. 4. ``named`` has the text of a defense for each of the paper's names."""
     by_text = {defense.text: defense for defense in evaluation.defenses}
     columns = statistics.attacked_columns(evaluation)
     for name, text in named.items():
@@ -136,10 +136,10 @@ def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]
 
 
 def retraining_gains(subjects: Subjects, settings: list[str], default: str) -> Iterator[Row]:
-    """What retrained judges add to gray-box on strong attacks, by what stands before each.
+    """The gain of retrained models over gray-box on strong attacks, by defense.
 
-    First each of ``settings`` before all models, then the judged one and ``default`` before the
-    retrained model with ``default`` before the original, then Table II's strengths alone.
+    First each of ``settings`` with all models; then the judged defense with the retrained model,
+    compared with ``default`` with the original model; then only the strengths of Table II.
     """
     evaluation, ours, _ = _found(subjects)
     by_text = {defense.text: defense for defense in evaluation.defenses}
@@ -154,7 +154,7 @@ def retraining_gains(subjects: Subjects, settings: list[str], default: str) -> I
 
 
 def strong_columns(subjects: Subjects, scenario: str, of_paper: bool = False) -> list[Column]:
-    """The columns of strong attacks; ``of_paper``: those that the paper's Table II has."""
+    """The columns of strong attacks; with ``of_paper`` only those in the paper's Table II."""
     known = paper_table()["Normal"]
     return [
         column
@@ -166,7 +166,7 @@ def strong_columns(subjects: Subjects, scenario: str, of_paper: bool = False) ->
 
 
 def order(evaluation: Evaluation, settings: list[str]) -> Iterator[Row]:
-    """In how many columns of Table II its order holds, by the setting and by what is attacked."""
+    """The number of columns in which the order of Table II holds, by defense and attacked model."""
     judged = {defense.text for defense in evaluation.defenses}
     for text in settings:
         for two in tables_two(find_subjects(evaluation, text)) if text in judged else ():
@@ -185,7 +185,7 @@ def order(evaluation: Evaluation, settings: list[str]) -> Iterator[Row]:
 
 
 def table_two_means(subjects: Subjects) -> Iterator[Row]:
-    """What each row of Table II keeps in the mean of its attacked columns."""
+    """Top-1 of each row of Table II on average over its attacked columns."""
     for two in tables_two(subjects):
         for (_, scenario, defense), name in zip(two.rows, paper_table(), strict=True):
             columns = [pair[scenario] for pair in _pairs(two)]
@@ -194,7 +194,7 @@ def table_two_means(subjects: Subjects) -> Iterator[Row]:
 
 
 def cw_found(subjects: Subjects) -> Mapping[str, str]:
-    """The least share of images for which CW-L2 found a change, of a model attacked itself."""
+    """The lowest share of images for which CW-L2 found a change on the attacked model."""
     columns = [
         column
         for scenario in (GRAY_BOX, ADVERSARIAL_TRAINING)
@@ -206,7 +206,7 @@ def cw_found(subjects: Subjects) -> Mapping[str, str]:
 
 
 def _pairs(two: TableTwo) -> list[Mapping[str, Column]]:
-    """The attacked columns that the paper's table has."""
+    """The attacked columns that are also in the paper's table."""
     known = paper_table()["Normal"]
     return [pair for pair in two.attacked if pair[GRAY_BOX].attack in known]
 

@@ -1,11 +1,11 @@
-"""How long an epoch of retraining takes, on the CPU or on a GPU.
+"""Measure the time of an epoch of retraining, on the CPU or on a GPU.
 
     python -m studies.epoch --shared ../shared --work bench-work/results [--device cuda]
         [--base inception-v3] [--only purified]
 
-Times the first epochs of trainings as ``trainings.py`` makes them: on purified photographs only,
-and also on the network's own attacks behind RegionSparse. What comes before an epoch, as
-photographs that are purified once, does not count.
+This module times the first epochs of the trainings of ``trainings.py``: on purified photographs
+only, and also on attacks on the current weights behind a defense. Work before the first epoch, such
+as purifying photographs once, does not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from studies.hardware import Computer, EpochClock, add_options, chosen_computer
 from studies.plans import OURS, dictionaries, model
 from studies.recipes import RETRAINED, TRAININGS
 
-SHOWN: Mapping[str, tuple[str, ...]] = {  # what its own attacks are shown behind
+SHOWN: Mapping[str, tuple[str, ...]] = {  # defenses that purify the attacked images
     "purified": (),
     "purified; attacked, then purified": (OURS,),
 }

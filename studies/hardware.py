@@ -1,4 +1,4 @@
-"""The computer that plans run on, and the time of a training's epochs there."""
+"""The computer that runs the plans, and a clock for the epochs of a training."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from rsparse.work.workers import LocalWorkers, usable_cores
 
 
 class Computer(NamedTuple):
-    """Processes, and the device of attacks and trainings as ``--device`` names it."""
+    """The number of processes, and the ``--device`` of attacks and trainings."""
 
     jobs: int = 2
     device: str = "auto"
 
     @property
     def workers(self) -> LocalWorkers:
-        """For every stage."""
+        """The workers of all stages."""
         return LocalWorkers(self.jobs)
 
     @property
     def is_on_gpu(self) -> bool:
-        """Whether torch computes elsewhere than on the CPU."""
+        """Whether torch computes on a device other than the CPU."""
         return choose_device(self.device, for_gradients=True).torch != "cpu"
 
     @property
@@ -41,7 +41,7 @@ class Computer(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """``--jobs`` and ``--device``."""
+    """Add ``--jobs`` and ``--device``."""
     default = Computer()
     parser.add_argument("--jobs", type=int, default=default.jobs)
     parser.add_argument(
@@ -51,15 +51,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_computer(options: argparse.Namespace) -> Computer:
-    """What the options say."""
+    """The computer that the options describe."""
     return Computer(options.jobs, options.device)
 
 
 class EpochClock:
-    """Progress that takes the time of a training's epochs.
+    """A progress that measures the time of a training's epochs.
 
-    It runs from the first epoch's start to the last image of the last one. What comes before, as
-    images that are purified and the original's own validation, does not count.
+    The clock runs from the start of the first epoch to the last image of the last one. Work before
+    that, such as purifying images and validating the original, does not count.
     """
 
     def __init__(self, shown: Progress) -> None:
@@ -76,7 +76,7 @@ class EpochClock:
         self._shown.start(task, total, done)
 
     def advance(self, items: int = 1) -> None:
-        """Note how late it is."""
+        """Note the current time."""
         self._last = self._now()
         self._shown.advance(items)
 
@@ -89,7 +89,7 @@ class EpochClock:
         self._shown.message(sentence)
 
     def an_epoch(self) -> tuple[float, float]:
-        """CPU seconds of all cores together and wall seconds of an epoch, in the mean."""
+        """Mean CPU seconds of all cores together, and mean wall seconds, of an epoch."""
         cpu, wall = (
             (last - start) / max(self._epochs, 1)
             for start, last in zip(self._start, self._last, strict=True)

@@ -1,13 +1,13 @@
 """The paper's Fig. 1 and Section III on Inception-v3: activation of attacked photographs by depth.
 
-Attacks photographs that the network gets right, measures eq. (7) in every layer, and purifies
-the attacked ones to see whether the activation falls back.
+This module attacks photographs that the network gets right, measures eq. (7) in every layer, and
+purifies the attacked photographs to test whether the activation returns to normal.
 
     python -m studies.inception_activations --shared ../shared --work bench-work/inception
 
-Writes V_l(adversarial) / V_l(benign), means over groups of convolutions, into
-docs/results/activations.csv, and leaves ``act-*.png`` and the attention panels ``cams/`` in the
-work folder.
+It writes V_l(adversarial) / V_l(benign), averaged over groups of convolutions, to
+docs/results/activations.csv, and ``act-*.png`` and the attention panels ``cams/`` to the work
+folder.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _benign(options: argparse.Namespace, model: Path) -> Path:
 
 
 def _ratios(options: argparse.Namespace, model: Path, folders: dict[str, Path]) -> dict[str, Row]:
-    """By folder: V of its images over V of the benign ones, in groups of layers and in STRIPS."""
+    """V of each folder's images over V of the benign ones, in groups of layers and in STRIPS."""
     found = {}
     for name in ("bim", "fgsm", "bim purified"):
         stem = options.work / f"act-{name.replace(' ', '-')}"

@@ -2,7 +2,7 @@
 
     python -m studies.pages
 
-Figures are looked up in the tables, and rules in their policies, so that none is typed.
+The templates look up all figures in the tables and all rules in the policies.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def largest(rows: Iterable[Row], column: str) -> Row:
 
 
 def best_of_each_kind(rows: Sequence[Row], column: str) -> list[Row]:
-    """Of each kind of defense the setting with the largest number, the largest first."""
+    """The setting with the largest number of each kind of defense, in descending order."""
     kinds = {re.split(r"-[a-z_]+=", row["defense"])[0] for row in rows}
     best = [
         largest((r for r in rows if re.split(r"-[a-z_]+=", r["defense"])[0] == kind), column)

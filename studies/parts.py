@@ -23,12 +23,12 @@ def tables_of(
     Parameters
     ----------
     name : str
-        Of the plan.
+        Name of the plan.
     evaluation : Evaluation
     machine : str
-        What it was computed on, in words.
+        Description of the computer.
     figures : mapping of str to Figures
-        What the trainings of its base came to, by name; empty for other parts.
+        Figures of the trainings of its base, by name; empty for other parts.
     """
     judged = text_of(BEFORE[BASES[name]] if name in BASES else OURS)
     subjects = find_subjects(evaluation, judged)
@@ -73,7 +73,7 @@ def _retrained(
 
 
 def training(base: str, figures: Mapping[str, Figures]) -> Iterator[Row]:
-    """What each training was shown, how long it took and on what."""
+    """The images, the time and the device of each training."""
     for name, took in figures.items():
         is_adversarial = TRAININGS[base][name].parameters.is_adversarial
         yield {

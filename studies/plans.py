@@ -1,4 +1,4 @@
-"""The evaluations on real classifiers that docs/results.md tells of, as plans of ``evaluate``."""
+"""The evaluations of docs/results.md on real classifiers, as plans of ``evaluate``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.work.workers import LocalWorkers
 
-MODELS = {  # file, and how it wants its input
+MODELS = {  # file, and preset of its input
     "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
     "mobilenet-v1": ("mobilenet_v1_075_192.onnx", "unit"),
     "inception-v3": ("inception_v3_299.onnx", "inception-v3"),
@@ -29,11 +29,11 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
     "noPN": LearnParameters(**ATOMS, normalize=False),
 }
 OURS = "policy:default"
-FORMER = f"policy:{Path(__file__).with_name('former.toml')}"  # whose patches all overlapped
+FORMER = f"policy:{Path(__file__).with_name('former.toml')}"  # in which all patches overlapped
 COARSE = "policy:coarse"  # K = 1 for all noise of 1.6 or more
-WIDE = "policy:wide"  # patches of 12×12, which take fewer atoms for as much
+WIDE = "policy:wide"  # patches of 12×12
 PLAIN = "regionsparse:sparsity=1,localize=no"  # neither region nor filter
-ABLATIONS = {  # the paper's names by what they are; all with the paper's region and one K
+ABLATIONS = {  # by the paper's names; all with the paper's region and one K
     "RegionSparse": "regionsparse:sparsity=2",
     "noTR": "regionsparse:sparsity=2,dictionary=noTR",
     "noIS": "regionsparse:sparsity=2,dictionary=noIS",
@@ -51,7 +51,7 @@ FEWER_BASELINES = (  # at 299×299, where judging takes ten times as long
     "tvm", "tv", "nlm:h=20", "bilateral", "gaussian",
 )  # fmt: skip
 COMDEFEND = "comdefend"  # takes fifty times as long as any other baseline
-CHAINS = (  # a smoothing, then the compression that beside it kept most on training photographs
+CHAINS = (  # smoothing, then the compression that was best after it on training photographs
     *(f"{first}+jpeg:quality=20" for first in ("bilateral", "median:size=5", "nlm:h=20")),
     "bilateral+jpeg:quality=30",
 )
@@ -69,7 +69,7 @@ TABLE_TWO_AND_BETWEEN = _attacks("2,10,14,18,22", "0.01,0.05,0.1,0.14,0.2")
 
 
 def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
-    """The dictionary of that name, learned from ``train/`` where it is missing."""
+    """The dictionary of that name; if it is missing, learn it from ``train/``."""
     path = work / f"dict{name and '-'}{name}.h5"
     if not path.exists():
         learn_dict([shared / "train"], path, DICTIONARIES[name], workers=LocalWorkers(jobs))
@@ -79,13 +79,13 @@ def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
 def dictionaries(
     defenses: Iterable[str], shared: Path, work: Path, jobs: int = 2
 ) -> dict[str, Path]:
-    """What those defenses code with, by name."""
+    """The dictionaries of these defenses, by name."""
     names = {name for text in defenses for name in parse_defense(text)[0].dictionaries}
     return {name: dictionary(shared, work, name, jobs) for name in sorted(names)}
 
 
 def text_of(spec: str) -> str:
-    """What an evaluation calls a single defense."""
+    """The short name of a single defense in an evaluation."""
     return defense_text(parse_defense(spec)[0])
 
 
@@ -102,13 +102,13 @@ def mobilenet_v2(shared: Path, work: Path) -> Plan:
 
 
 def chains(shared: Path, work: Path) -> Plan:
-    """Chains of two baselines and the former policy, at Table II's strengths."""
+    """Chains of two baselines, and the former policy, at the strengths of Table II."""
     beside = (FORMER, *CHAINS)
     return judged("chains", shared, work, TABLE_TWO_STRENGTHS, beside, base="mobilenet-v2")
 
 
 def comdefend(shared: Path, work: Path) -> Plan:
-    """Of half of the photographs, since it takes that long."""
+    """ComDefend on half of the photographs, since it is slow."""
     beside = (COMDEFEND, "nlm:h=60")
     return judged(
         "comdefend", shared, work, TABLE_TWO_STRENGTHS, beside, base="mobilenet-v2", limit=100
@@ -146,7 +146,7 @@ def judged(
 ) -> Plan:
     """The plan of that name: RegionSparse and other defenses on all photographs of ``photos/``.
 
-    ``base`` is the classifier that it is about, the plan's name where nothing is said.
+    ``base`` is the classifier; it defaults to the name of the plan.
     """
     photos = shared / "photos"
     return Plan(

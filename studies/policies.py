@@ -1,4 +1,4 @@
-"""Policies for ``calibrate.py``: which candidate to take by what an image shows."""
+"""Policies for ``calibrate.py``: choose a candidate by the noise and period of an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WANTED = (0, 0.7, 0.8, 0.84, 0.86, 0.88, 0.9, 0.92)
 
 
 class Measured(NamedTuple):
-    """What each image of each column shows (columns, images), the clean column first."""
+    """Noise and period of each image in each column (columns, images), the clean column first."""
 
     noise: Floats
     period: Floats
@@ -55,7 +55,7 @@ def policy_text(policy: Policy) -> str:
 def right_behind(policy: Policy, candidates: Mapping[str, Flags], measured: Measured) -> Flags:
     """Which images are right behind a policy, (columns, images).
 
-    ``candidates`` has the same for each defense by itself.
+    ``candidates`` has the same array for each single defense.
     """
     which = _rule_of(measured, policy)
     return np.choose(which, [candidates[rule.defense] for rule in policy]).astype(bool)
@@ -68,10 +68,10 @@ def best_policy(
     periods: tuple[float, ...] = PERIODS,
     noises: tuple[float, ...] = BOUNDS,
 ) -> Policy:
-    """The policy of three rules that keeps most attacked images and enough clean ones.
+    """The policy of three rules with the most attacked images right and enough clean ones.
 
-    For each two bounds of the noise and each of the period, every rule takes the candidate of
-    largest weighted accuracy. The weight of clean images rises until enough of them are right.
+    For each pair of bounds of the noise and each bound of the period, every rule takes the
+    candidate with the largest weighted accuracy. The weight of clean images rises until enough are right.
     """
     found: list[tuple[float, Policy]] = []
     stack, names = np.stack(list(candidates.values())), list(candidates)
@@ -93,7 +93,7 @@ def best_policy(
 
 
 def chosen(candidates: Mapping[str, Flags], measured: Measured) -> Iterator[Row]:
-    """The best policy for each clean accuracy; and what a choice on one half keeps on the other."""
+    """The best policy for each clean accuracy, and the accuracy of a choice on the other half."""
     half = np.arange(measured.noise.shape[1]) % 2 == 0
     for wanted in WANTED:
         policy = best_policy(candidates, measured, wanted)
@@ -116,7 +116,7 @@ def chosen(candidates: Mapping[str, Flags], measured: Measured) -> Iterator[Row]
 def halves(
     policies: tuple[Policy, ...], candidates: Mapping[str, Flags], measured: Measured
 ) -> Iterator[Row]:
-    """What policies reach on all images, and on either half of them."""
+    """The accuracy of policies on all images and on each half of them."""
     for policy in policies:
         right = right_behind(policy, candidates, measured)
         row = {"policy": policy_text(policy)}
@@ -127,7 +127,7 @@ def halves(
 
 
 def _rule_of(measured: Measured, policy: Policy) -> NDArray[np.intp]:
-    """The number of each image's rule: the first whose bounds both exceed the image's."""
+    """The index of the first rule whose bounds are both above the image's values."""
     fits = [
         (measured.noise < rule.noise_below) & (measured.period < rule.period_below)
         for rule in policy

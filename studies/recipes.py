@@ -1,6 +1,6 @@
-"""How the retrained classifiers of docs/results.md are made: what each is shown, and how it learns.
+"""The recipes of the retrained classifiers in docs/results.md: training images and parameters.
 
-``trainings.py`` makes them.
+``trainings.py`` trains them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from studies.plans import COARSE, DICTIONARIES, WIDE
 
 
 class Attacked(NamedTuple):
-    """An attack on the original model, and the defense that its images are shown behind."""
+    """An attack on the original model, and the defense that purifies its images."""
 
     attack: str
     defense: str
 
 
 class Training(NamedTuple):
-    """How a classifier is made from the original one.
+    """How a classifier is retrained from the original one.
 
     Attributes
     ----------
     parameters : TrainParameters
     purified : tuple of str
-        Defenses that the photographs are shown behind.
+        Defenses that purify the photographs.
     attacked : tuple of Attacked
     """
 
@@ -39,10 +39,10 @@ class Training(NamedTuple):
     attacked: tuple[Attacked, ...]
 
 
-BEFORE = {"mobilenet-v2": WIDE, "inception-v3": COARSE}  # what stands before the classifiers judged
-SETTINGS = (WIDE, COARSE)  # beside the default one
+BEFORE = {"mobilenet-v2": WIDE, "inception-v3": COARSE}  # the defenses of the judged classifiers
+SETTINGS = (WIDE, COARSE)  # in addition to the default policy
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
-SHOWN_PURIFIED = {  # strongly and mildly, by what stands before it
+SHOWN_PURIFIED = {  # strongly and mildly purified, by the classifier's policy
     COARSE: (
         "regionsparse:sparsity=1,localize=no,prefilter=yes",
         "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes",
@@ -60,14 +60,14 @@ _COMMON = TrainParameters(
     distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,
     min_crop=0.4,  # of 0.2, 0.4 and 0.7 it gave MobileNet-v2 the lowest validation loss
 )  # fmt: skip
-_FIRST: Mapping[str, TrainParameters] = {  # by the model they begin with; only its first layers
-    # learn, some six of ten: those behind would learn the few photographs by heart
+_FIRST: Mapping[str, TrainParameters] = {  # by original model; only about the first six of ten
+    # layers are trained, since the later ones would overfit to the few photographs
     "mobilenet-v2": replace(
         _COMMON, train_layers="*V2.Conv.*,*V2.expanded_conv.*,*expanded_conv_?.*"
     ),
     "inception-v3": replace(
         _COMMON, train_layers="conv*,mixed/*,mixed_1/*,mixed_2/*,mixed_3/*,mixed_4/*,mixed_5/*",
-        # its own refitting saw these very photographs, and what it says of others is soon forgotten
+        # it was refitted on these same photographs and soon forgets others
         clean_share=0.3, original_share=0.5,
     ),
 }  # fmt: skip
@@ -77,7 +77,7 @@ _BOTH: Mapping[str, TrainParameters] = {
 
 
 def _behind(defense: str, parameters: TrainParameters) -> Training:
-    """Shown what the defense makes of the photographs and of attacked ones."""
+    """A training on photographs and attacked photographs that the defense has purified."""
     attacked = tuple(Attacked(attack, defense) for attack in SHOWN_ATTACKS)
     return Training(parameters, SHOWN_PURIFIED[defense], attacked)
 
@@ -95,7 +95,7 @@ TRAININGS: Mapping[str, Mapping[str, Training]] = {
 
 
 def digest(training: Training) -> str:
-    """Of all that a classifier is made by: parameters, versions shown, what those code with."""
+    """The digest of a recipe: parameters, versions of the images, their dictionaries."""
     shown = [*training.purified, *(each.defense for each in training.attacked)]
     names = {n for text in shown for n in parse_defense(text)[0].dictionaries}
     return sha256_of(to_line({

@@ -2,12 +2,12 @@
 
     python -m studies.results --shared ../shared --work bench-work/results [--dry-run]
 
-Runs the plans of ``plans.py`` as ``rsparse evaluate`` does, hours the first time. What the work
-folder holds is not made again, so that an interrupted run goes on. ``--dry-run`` prints what is
-left to do and how long it will take. ``--only`` names the plans to run; the tables of the others
-are written from what the work folder holds, or stay as they are. The two plans of retrained
-classifiers run only where ``--only`` names them. ``--without comdefend`` leaves out a kind of
-defense. ``--device`` says where attacks and trainings are computed.
+This module runs the plans of ``plans.py`` as ``rsparse evaluate`` does; the first run takes hours.
+It reuses what the work folder holds, so an interrupted run continues. ``--dry-run`` prints the
+remaining work and its estimated time. ``--only`` names the plans to run; the tables of other plans
+are written from the work folder, or do not change. The two plans of retrained classifiers run only
+if ``--only`` names them. ``--without comdefend`` omits a kind of defense. ``--device`` sets the
+device of attacks and trainings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from studies.sharing import share_images
 from studies.tables import write_rows
 
 PLANS = (*plans.PLANS, *trainings.BASES)
-SAME_IMAGES = {  # by plan: others of the same photographs and classifier
+SAME_IMAGES = {  # by plan: other plans with the same photographs and classifier
     "chains": ("mobilenet-v2",),
     "retrained-mobilenet-v2": ("mobilenet-v2", "chains"),
     "retrained-inception-v3": ("inception-v3",),
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def _write(docs: Path, work: Path, computer: Computer) -> None:
-    """The tables of all parts that the work folder holds, and the pages."""
+    """Write the tables of all parts in the work folder, and the pages."""
     machine = measure.machine()
     if computer.is_on_gpu:
         on_gpu = "attacks, classifiers, RegionSparse, ComDefend"
@@ -99,9 +99,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=PLANS, default=[*plans.PLANS], help="run these plans"
     )
-    parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="leave it out")
-    parser.add_argument("--dry-run", action="store_true", help="tell the cost, and stop")
-    parser.add_argument("--docs", type=Path, default=pages.DOCS, help="its tables and pages")
+    parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="omit defenses")
+    parser.add_argument("--dry-run", action="store_true", help="print the estimated time and stop")
+    parser.add_argument(
+        "--docs", type=Path, default=pages.DOCS, help="folder of tables and pages"
+    )
     return parser.parse_args()
 
 

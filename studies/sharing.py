@@ -1,4 +1,4 @@
-"""Attacked images that several evaluations show: made once."""
+"""Attacked images that several evaluations use are made only once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rsparse.store.folders import MANIFEST
 
 
 def share_images(source: Path, target: Path) -> None:
-    """Link the benign and the attacked images of one evaluation's folder into another's.
+    """Link the benign and attacked images of one evaluation's folder into another's.
 
-    What the other holds already stays; ``evaluate`` checks whether that is what it would make.
+    Existing images are kept; ``evaluate`` checks whether they are up to date.
     """
     for made in (source / "clean", *source.glob("attacks/*/*")):
         place = target / made.relative_to(source)

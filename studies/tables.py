@@ -1,4 +1,4 @@
-"""The tables of docs/results/: an evaluation as rows of CSV files, shares in per cent."""
+"""The CSV tables of docs/results/ from an evaluation, with shares in per cent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, str]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """A CSV file; its columns are the keys of all rows, in their order."""
+    """Write a CSV file; its columns are the keys of all rows, in order of appearance."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -27,13 +27,13 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """What ``write_rows`` wrote."""
+    """Read a file of ``write_rows``."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def about(evaluation: Evaluation, machine: str, facts: Mapping[str, str]) -> list[Row]:
-    """What the figures of a part are of, and single figures that no table has."""
+    """Model, number of photographs and machine of a part, and figures that no table has."""
     number = count_outcomes(evaluation.checks)
     found = {
         "model": evaluation.model,
@@ -132,7 +132,7 @@ def _clean_of(subjects: Subjects, scenario: str) -> Column:
 
 
 def _by_source(subjects: Subjects) -> Iterator[tuple[str, Column, list[Column]]]:
-    """Each scenario's clean and attacked columns; apart where several models were attacked."""
+    """Each scenario's clean and attacked columns, separated by attacked model."""
     for scenario in subjects.scenarios:
         columns = subjects.columns(scenario)
         sources = list(dict.fromkeys(column.source for column in columns))
@@ -156,7 +156,7 @@ def _difference(
     best: JudgedDefense | None,
     columns: Sequence[Column],
 ) -> Row:
-    """To the best baseline; empty for itself, and where there is none."""
+    """The difference to the best baseline; empty for that baseline, and if there is none."""
     if best is None or defense is best:
         return dict.fromkeys(("difference", "difference_low", "difference_high"), "")
     ours, theirs = (per_image(evaluation, d, columns) for d in (defense, best))

@@ -1,8 +1,8 @@
-"""Top-1 accuracy of the three classifiers on the photographs, through onnxruntime.
+"""Measure the top-1 accuracy of the three classifiers on the photographs, with onnxruntime.
 
     python -m studies.top1 --shared ../shared
 
-Writes docs/results/classifiers.csv, with Wilson's 95 % interval and the wall time of an image.
+The result is docs/results/classifiers.csv, with Wilson's 95 % interval and the wall time per image.
 """
 
 from __future__ import annotations

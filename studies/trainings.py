@@ -1,9 +1,10 @@
-"""The retrained classifiers that docs/results.md tells of, and the plans that judge them.
+"""The retrained classifiers of docs/results.md, and the plans that evaluate them.
 
     python -m studies.trainings --shared ../shared --work bench-work/results [--device cuda]
 
-Makes those that the work folder lacks, by what ``rsparse train`` does; ``studies/results.py``
-does the same for the plans of ``BASES``. Nothing is trained on the photographs that are judged.
+This module trains the classifiers that the work folder lacks, as ``rsparse train`` does;
+``studies/results.py`` does the same for the plans of ``BASES``. The photographs of the evaluations
+are not used for training.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from studies.recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacke
 
 
 class Figures(NamedTuple):
-    """What a training came to."""
+    """The figures of a finished training."""
 
     images: int
     epochs: int
@@ -57,7 +58,7 @@ class Figures(NamedTuple):
     recipe: str = ""  # the digest of how it was made
 
 
-SCENARIOS = (  # beside gray-box, and the classifier that each needs
+SCENARIOS = (  # in addition to gray-box; with the classifier that each needs
     (BlackBox, RETRAINED),
     (ExtendedGrayBox, RETRAINED),
     (AdversarialTraining, ADVERSARIAL),
@@ -68,30 +69,30 @@ BASES = {
     "retrained-inception-v3": "inception-v3",
 }  # by plan
 LESS = {"inception-v3": {"attacks": TABLE_TWO_STRENGTHS, "checks": False}}  # by base: at 299×299
-LEAST = {"inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100}}  # and without a GPU, where
-# the retrained classifier alone is made
+LEAST = {"inception-v3": {"attacks": STRONG_OF_TABLE_TWO, "limit": 100}}  # without a GPU, where
+# only the retrained classifier is trained
 
 
 def path_of(work: Path, base: str, name: str) -> Path:
-    """The file of a classifier; beside it lie its figures (.json) and its curve (.png)."""
+    """The file of a classifier, next to its figures (.json) and its curve (.png)."""
     return work / "models" / f"{base}-{name}.onnx"
 
 
 def make(base: str, shared: Path, work: Path, computer: Computer) -> list[Path]:
-    """The classifiers of a base, trained on ``train/`` where they are missing."""
+    """The classifiers of a base; missing ones are trained on ``train/``."""
     return [trained(base, name, shared, work, computer) for name in names_of(base, computer)]
 
 
 def names_of(base: str, computer: Computer) -> tuple[str, ...]:
-    """Those classifiers of a base that can be made on what there is."""
+    """The classifiers of a base that this computer can train."""
     can_all = base not in LEAST or computer.is_on_gpu
     return tuple(name for name in TRAININGS[base] if can_all or name == RETRAINED)
 
 
 def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) -> Path:
-    """The classifier of that name, trained on ``train/`` where it is missing.
+    """The classifier of that name; if it is missing, train it on ``train/``.
 
-    One that was made in another way is not taken for it: the program ends, and says so.
+    If there is one that was made by another recipe, the program ends with an error.
     """
     path = path_of(work, base, name)
     if path.exists():
@@ -120,7 +121,7 @@ def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) 
 
 
 def _refuse_another(path: Path, wanted: str) -> None:
-    """End the program if a classifier was made by another recipe, or by none that is known."""
+    """End the program if a classifier was made by another or an unknown recipe."""
     figures = _read(figures_beside(path)) if figures_beside(path).exists() else None
     if figures is None or figures.recipe != wanted:
         raise SystemExit(
@@ -134,8 +135,8 @@ def purified_attacks(
 ) -> list[Path]:
     """Folders of the training photographs, attacked and then purified.
 
-    An attack leaves them at the model's input size, at which they are then purified, as benign
-    ones are and as an evaluation does it.
+    The attacked photographs have the model's input size and are purified at that size, like benign
+    ones and as in an evaluation.
     """
     folders = []
     with progress_bar() as progress:
@@ -159,7 +160,7 @@ def purified_attacks(
 def _attack_once(
     base: str, attack: Attack, made: Path, shared: Path, computer: Computer, progress: Progress
 ) -> None:
-    """Attack the training photographs on the original model, unless that is done."""
+    """Attack the training photographs on the original model, unless this was done before."""
     if not (made / MANIFEST).exists():
         original = model(shared, base)
         attack_images(
@@ -170,9 +171,9 @@ def _attack_once(
 
 
 def plan(name: str, shared: Path, work: Path, computer: Computer) -> Plan:
-    """The classifiers of a base, at Table II's strengths and some between them, or at fewer.
+    """The plan for the classifiers of a base, at the strengths of Table II and some between them.
 
-    ``make`` comes before.
+    Slow classifiers get fewer attacks. Call ``make`` first.
     """
     base = BASES[name]
     scenarios = [
@@ -189,17 +190,17 @@ def plan(name: str, shared: Path, work: Path, computer: Computer) -> Plan:
 
 
 def are_made(base: str, work: Path, computer: Computer) -> bool:
-    """Whether the classifiers of a base are there."""
+    """Whether the classifiers of a base exist."""
     return all(path_of(work, base, name).exists() for name in names_of(base, computer))
 
 
 def figures_beside(path: Path) -> Path:
-    """Where the figures of a classifier lie."""
+    """The path of a classifier's figures."""
     return path.with_suffix(".json")
 
 
 def all_figures(work: Path) -> dict[str, dict[str, Figures]]:
-    """What was noted of each training, by base and name."""
+    """The figures of each training, by base and name."""
     found: dict[str, dict[str, Figures]] = {}
     for base, names in TRAININGS.items():
         paths = {name: figures_beside(path_of(work, base, name)) for name in names}
@@ -215,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the models")
-    parser.add_argument("--only", nargs="+", choices=TRAININGS, help="begin with these models")
+    parser.add_argument("--only", nargs="+", choices=TRAININGS, help="original models to retrain")
     add_options(parser)
     options = parser.parse_args()
     for base in options.only or TRAININGS:
