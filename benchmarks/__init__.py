@@ -1,1 +1,1 @@
-"""Speed and memory, beside peers."""
+"""Speed and memory compared with other programs."""

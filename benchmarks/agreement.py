@@ -1,4 +1,4 @@
-"""Whether our codes are those of a textbook OMP: scikit-learn's, in float64.
+"""Compare our codes with those of a textbook OMP: scikit-learn's, in float64.
 
 python benchmarks/agreement.py [--shared ../shared] [--full]
 """

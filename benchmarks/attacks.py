@@ -1,18 +1,17 @@
-"""Attacks through our twin, beside plain foolbox on plain onnx2torch.
+"""Attacks on our torch twin compared with plain foolbox on plain onnx2torch.
 
     python benchmarks/attacks.py --shared ../shared
 
-The first table is CPU time of one thread, for a batch of 4 photographs: medians of interleaved
-runs. Both sides run the same attack with the same parameters: foolbox's own class on the converted
-graph as onnx2torch gives it, with trainable weights, against ``run_attack`` on the twin. It shows
-CPU seconds an image, their ratio to the floor, and for how many images both lead to the same
-class. The floor is the arithmetic of the passes forward and back to the pixels, at the speed of
-the machine's own matrix product. (Plain foolbox also computes the gradients of the weights, half
-as much again. The pixels agree after one step; after more, rounding decides the signs of gradients
-near 0.)
+The first table has the CPU time of one thread for a batch of 4 photographs: medians of interleaved
+runs. Both sides run the same attack with the same parameters: foolbox's own class on the graph from
+onnx2torch, with trainable weights, and ``run_attack`` on the twin. It shows CPU seconds per image,
+their ratio to the floor, and the number of images with the same resulting class. The floor is the
+arithmetic of the forward and backward passes at the speed of the machine's own matrix product.
+(Plain foolbox also computes the gradients of the weights, half as much again. The pixels agree
+after one step; after more steps, rounding decides the signs of gradients near 0.)
 
-The second table is wall time on all cores, start-up included: ``rsparse attack`` with a job for
-each core, and a notebook for the same files (``notebook.py``) with torch's own threads.
+The second table has the wall time on all cores, including start-up: ``rsparse attack`` with one job
+per core, and a notebook for the same files (``notebook.py``) with torch's own threads.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Time and memory an image of a long folder: on one core, on two, and on a Dask cluster.
+"""Time and memory per image of a large folder: on one core, on two, and on a Dask cluster.
 
     python benchmarks/cluster.py [--full]
 
-Purifies a quarter of the pictures, then all of them. The difference gives the milliseconds an image
-takes (``c``), without what a run costs once. ``s`` is the part that the command's own process
-computes to find images, hand them out, take results back and keep the journal (CPU time; on
-``local:2`` the scheduler's share is in it). Prints what the model
+This script purifies a quarter of the pictures, then all of them. The difference gives the time per
+image (``c``) without the fixed cost of a run. ``s`` is the CPU time per image of the command's own
+process, which finds images, sends them, receives results and keeps the journal (on ``local:2`` it
+includes the scheduler). The script prints the predictions of the model
 
     T(n, W) = start + n · max(c₁ / W, s)
 
-predicts for n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the
-cluster. Storage is not in the model: W workers must be able to read n / T images a second.
-``--full`` measures 10,000 of the small pictures.
+for n images on W workers, with ``c₁`` from one core and ``start`` and ``s`` from the cluster. The
+model ignores storage: W workers must be able to read n / T images per second. ``--full`` measures
+10,000 of the small pictures.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Every defense: one image, beside the adversarial robustness toolbox and scikit-image.
+"""Every defense on one image, compared with the Adversarial Robustness Toolbox and scikit-image.
 
     python benchmarks/defenses.py [--shared ../shared] [--full]
 
-CPU time of one thread held to one core, medians of interleaved runs; uint8 in and out for ours,
-for the others what they take. Also the PSNR of cleaned benign photographs.
+The times are CPU times of one thread on one core, medians of interleaved runs; ours have uint8
+input and output, the others their own types. The script also prints the PSNR of cleaned benign
+photographs.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Images a second by torch on a GPU, beside what its arithmetic and memory allow.
+"""Images per second with torch on a GPU, compared with the limits of its arithmetic and memory.
 
     python benchmarks/gpu.py --shared ../shared                             # on a GPU
     python benchmarks/gpu.py --device torch-cpu --images 4 --batch-size 2   # anywhere
 
-The embedded photographs, resized to ``--side`` pixels; colour patches of 8×8, 256 learned atoms.
-The time is that of a batch in memory, to the device and back, without files and without finding
-object regions, which the CPU does. Prints Markdown tables: images a second; for the whole image at
-stride 1 and K = 5, each step's operations and memory traffic, the least time that these need at
-the device's best (its float32 matrix product and its copy, measured first), and the time they
-take; then how many atoms and pixels agree with the CPU's. With ``--shared`` also the time of
-classifying and attacking, in float32, with the classifiers there.
+The inputs are the embedded photographs, resized to ``--side`` pixels; colour patches of 8×8, 256
+learned atoms. The time is that of a batch from memory to the device and back, without files and
+without object regions, which the CPU finds. The script prints Markdown tables: images per second;
+for the whole image at stride 1 and K = 5, the operations and memory traffic of each step, the least
+time for these at the device's measured peak (float32 matrix product and copy), and the actual time;
+then the share of atoms and pixels that agree with the CPU's. With ``--shared``, it also measures
+classifying and attacking in float32 with the classifiers in that folder.
 """
 
 from __future__ import annotations

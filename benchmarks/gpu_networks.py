@@ -1,4 +1,4 @@
-"""The time of classifying and attacking a batch on a device, beside their arithmetic."""
+"""The time of classifying and attacking a batch on a device, compared with its arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of purifying on a device, beside what its arithmetic and memory allow."""
+"""The steps of purifying on a device, compared with the limits of its arithmetic and memory."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Sparse coding: the pursuit beside other programs and the machine's limit, and whole images.
+"""Sparse coding: the pursuit compared with other programs and the machine's limit; whole images.
 
     python benchmarks/kernel.py [--shared ../shared] [--full]
 
-CPU time of one thread held to one core; medians of interleaved runs. The floor is the arithmetic
-that the method needs at the least, 2 m k + k K (K − 1) operations a patch, at the speed of the
-BLAS on a large float32 product.
+The times are CPU times of one thread on one core, medians of interleaved runs. The floor is the
+least arithmetic of the method, 2 m k + k K (K − 1) operations per patch, at the speed of the BLAS on
+a large float32 product.
 """
 
 from __future__ import annotations

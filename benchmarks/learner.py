@@ -1,4 +1,4 @@
-"""Dictionary learning: ours beside scikit-learn's and SPAMS's, and where `learn-dict` spends time.
+"""Dictionary learning compared with scikit-learn and SPAMS, and the parts of `learn-dict`.
 
     python benchmarks/learner.py [--shared ../shared] [--full]
 

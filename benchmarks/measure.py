@@ -1,4 +1,4 @@
-"""What the benchmarks share: one core, interleaved medians, the machine's peak, Markdown."""
+"""Helpers of the benchmarks: one core, interleaved medians, the machine's peak, Markdown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def pin() -> None:
-    """Hold this process and those it starts to one thread, and to one core where that can be."""
+    """Restrict this process and its children to one thread and, if possible, to one core."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
     threadpool_limits(1)
     cv2.setNumThreads(1)
@@ -45,7 +45,7 @@ def pin() -> None:
 
 
 def cpu(work: Callable[[], object]) -> Callable[[], float]:
-    """``work`` as a function that tells the CPU seconds it took."""
+    """``work`` as a function that returns its CPU seconds."""
 
     def timed() -> float:
         start = time.process_time()
@@ -56,7 +56,7 @@ def cpu(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def interleaved(timed: Mapping[str, Callable[[], float]], rounds: int = 7) -> dict[str, float]:
-    """Median of what each function tells, all taking turns; one round before does not count."""
+    """Median result of each function in interleaved runs, after one warm-up round."""
     seconds_of: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(rounds + 1):
         for name, function in timed.items():
@@ -103,7 +103,7 @@ def child_cpu(command: Sequence[str | Path]) -> tuple[float, float]:
 
 
 def given_share(processes: int, seconds: float = 2.0) -> float:
-    """Share of a core that each of some processes gets which do nothing but count."""
+    """Share of a core that each of several processes that only count gets."""
     code = (
         "import sys, time\n"
         "start, began = time.perf_counter(), time.process_time()\n"

@@ -1,4 +1,4 @@
-"""Memory of the commands on folders of 100, 1,000 and, with --full, 10,000 images.
+"""Peak memory of the commands on folders of 100, 1,000 and, with --full, 10,000 images.
 
     python benchmarks/memory.py [--shared ../shared] [--full]
 

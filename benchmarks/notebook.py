@@ -1,4 +1,4 @@
-"""An attack on a folder of images as a notebook would write it: foolbox on onnx2torch.
+"""An attack on a folder of images as in a notebook: foolbox on onnx2torch.
 
     python benchmarks/notebook.py MODEL PRESET ATTACK IMAGES OUTPUT
 
@@ -33,7 +33,7 @@ ATTACKS: dict[str, Any] = {
 
 
 class Plain(torch.nn.Module):
-    """A converted graph behind the scaling of its input, as a notebook would write it."""
+    """A converted graph after the scaling of its input, as in a notebook."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()

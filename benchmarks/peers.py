@@ -1,7 +1,7 @@
-"""The programs rsparse is measured against; none of them is a dependency of it.
+"""The programs that rsparse is compared with.
 
-scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a folder of its own
-and runs in a process of its own.
+scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a separate folder and
+runs in a separate process.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def installed(packages: tuple[str, ...], work: Path) -> Path | None:
 
 
 class Worker:
-    """``peer_worker.py`` in a process of its own: tasks in, CPU seconds and results out."""
+    """``peer_worker.py`` in a separate process: tasks in, CPU seconds and results out."""
 
     def __init__(self, packages: Path, arrays: Path, **environment: str) -> None:
         self._process = subprocess.Popen(

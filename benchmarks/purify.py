@@ -1,10 +1,10 @@
-"""Purifying: one image, and the whole command beside its own arithmetic.
+"""Purifying: one image, and the whole command compared with the time of its images alone.
 
     python benchmarks/purify.py [--shared ../shared] [--full]
 
-One image: CPU time of one thread held to one core, medians of interleaved runs. The command: wall
-time of a folder, beside the CPU time of decoding, purifying and encoding its images divided by
-the cores that worked.
+For one image, the script measures the CPU time of one thread on one core, as medians of interleaved
+runs. For the command, it compares the wall time of a folder with the CPU time of decoding, purifying
+and encoding its images, divided by the number of cores.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""All benchmarks, one after another, into ``docs/benchmarks.md``.
+"""Run all benchmarks in sequence and write ``docs/benchmarks.md``.
 
     python benchmarks/report.py [--shared ../shared] [--full] [--only memory]
 
-``--only`` names the benchmarks to run; the sections of the others stay as they are. All targets are
-in a CSV file beside the report, which names those that are missed. A benchmark that fails leaves a
-sentence in the report, and exit code 1.
+``--only`` names the benchmarks to run; the sections of the others do not change. All targets are in a
+CSV file next to the report, which lists missed targets. If a benchmark fails, the report says so and
+the exit code is 1.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the BLAS is to know the
 MACHINES = "Machines"
 HEAD = """# Benchmarks
 
-Written by `make bench`. Ratios matter: both sides of each were measured in the same run, in turn,
-on one core, by CPU time, so that they hold on a busy machine and on other machines. "Floor" is the
-least arithmetic that a method needs, at the speed of the machine's own matrix product in the same
-rounds. [benchmarks/README.md](../benchmarks/README.md) says what each script does,
-[benchmarks.csv](benchmarks.csv) holds every target.
+`make bench` writes this page. Ratios matter most: both sides of each ratio were measured in the same
+run, interleaved, on one core, as CPU time, so that they also hold on busy and on other machines.
+"Floor" is the least arithmetic of a method at the speed of the machine's own matrix product in the
+same rounds. [benchmarks/README.md](../benchmarks/README.md) describes the scripts;
+[benchmarks.csv](benchmarks.csv) has all targets.
 
 {verdict}
 """

@@ -1,8 +1,8 @@
-"""CPU time until a command has printed its help, beside that of starting Python and typer.
+"""CPU time of a command's ``--help``, compared with starting Python and typer.
 
     python benchmarks/startup.py
 
-Medians of interleaved runs of real processes, held to one core.
+The figures are medians of interleaved runs of real processes on one core.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ def best_policy(
     """The policy of three rules with the most attacked images right and enough clean ones.
 
     For each pair of bounds of the noise and each bound of the period, every rule takes the
-    candidate with the largest weighted accuracy. The weight of clean images rises until enough are right.
+    candidate with the largest weighted accuracy. The weight of clean images rises until enough
+    are right.
     """
     found: list[tuple[float, Policy]] = []
     stack, names = np.stack(list(candidates.values())), list(candidates)

@@ -101,9 +101,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="omit defenses")
     parser.add_argument("--dry-run", action="store_true", help="print the estimated time and stop")
-    parser.add_argument(
-        "--docs", type=Path, default=pages.DOCS, help="folder of tables and pages"
-    )
+    parser.add_argument("--docs", type=Path, default=pages.DOCS, help="folder of tables and pages")
     return parser.parse_args()
 
 
