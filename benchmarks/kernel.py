@@ -3,8 +3,8 @@
     python benchmarks/kernel.py [--shared ../shared] [--full]
 
 The times are CPU times of one thread on one core, medians of interleaved runs. The floor is the
-least arithmetic of the method, 2 m k + k K (K − 1) operations per patch, at the speed of the BLAS on
-a large float32 product.
+least arithmetic of the method, 2 m k + k K (K − 1) operations per patch, at the speed of the BLAS
+on a large float32 product.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The programs that rsparse is compared with.
 
-scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a separate folder and
-runs in a separate process.
+scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a separate folder
+and runs in a separate process.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python benchmarks/purify.py [--shared ../shared] [--full]
 
 For one image, the script measures the CPU time of one thread on one core, as medians of interleaved
-runs. For the command, it compares the wall time of a folder with the CPU time of decoding, purifying
-and encoding its images, divided by the number of cores.
+runs. For the command, it compares the wall time of a folder with the CPU time of decoding,
+purifying and encoding its images, divided by the number of cores.
 """
 
 from __future__ import annotations

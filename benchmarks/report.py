@@ -2,9 +2,9 @@
 
     python benchmarks/report.py [--shared ../shared] [--full] [--only memory]
 
-``--only`` names the benchmarks to run; the sections of the others do not change. All targets are in a
-CSV file next to the report, which lists missed targets. If a benchmark fails, the report says so and
-the exit code is 1.
+``--only`` names the benchmarks to run; the sections of the others do not change. All targets are in
+a CSV file next to the report, which lists missed targets. If a benchmark fails, the report says
+so and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the BLAS is to know the
 MACHINES = "Machines"
 HEAD = """# Benchmarks
 
-`make bench` writes this page. Ratios matter most: both sides of each ratio were measured in the same
-run, interleaved, on one core, as CPU time, so that they also hold on busy and on other machines.
+`make bench` writes this page. Ratios matter most: both sides of each ratio were measured in the
+same run, interleaved, on one core, as CPU time, so they also hold on busy and on other machines.
 "Floor" is the least arithmetic of a method at the speed of the machine's own matrix product in the
 same rounds. [benchmarks/README.md](../benchmarks/README.md) describes the scripts;
 [benchmarks.csv](benchmarks.csv) has all targets.
