@@ -28,6 +28,25 @@ def test_every_public_name_is_there():
         rsparse.nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("device", ["cpu", "torch-cpu"])
+def test_classify_sees_the_images_behind_the_defense(photos, device):
+    if device != "cpu":
+        pytest.importorskip("torch")
+    classifier = rsparse.load_classifier(demo_model())
+    clean = rsparse.defend(photos, "median:size=5", device="cpu")
+    expected = classifier.probabilities(list(clean))
+    verdicts = rsparse.classify(photos, demo_model(), "median:size=5", top=3, device=device)
+    assert [v.prediction for v in verdicts] == expected.argmax(1).tolist()
+    for verdict, probabilities in zip(verdicts, expected, strict=True):
+        assert verdict.classes == tuple(np.argsort(-probabilities, kind="stable")[:3])
+        np.testing.assert_allclose(verdict.probabilities, sorted(probabilities)[:-4:-1], atol=1e-4)
+
+
+def test_classify_needs_what_the_defense_needs(photos):
+    with refused("regionsparse needs a dictionary: --dict dict.h5"):
+        rsparse.classify(photos, demo_model(), "regionsparse", device="cpu")
+
+
 def test_attack_deceives_and_stays_within_eps(photos):
     classifier = rsparse.load_classifier(demo_model())
     labels = classifier.logits(list(photos)).argmax(1)

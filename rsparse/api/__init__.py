@@ -7,7 +7,15 @@ a loaded ``Classifier`` or the path of an ONNX file that describes its input.
 from __future__ import annotations
 
 from rsparse.api.attacking import AdversarialImages, attack
-from rsparse.api.classifiers import activations
+from rsparse.api.classifiers import activations, classify
 from rsparse.api.cleaning import defend, purify, purify_batch
 
-__all__ = ["AdversarialImages", "activations", "attack", "defend", "purify", "purify_batch"]
+__all__ = [
+    "AdversarialImages",
+    "activations",
+    "attack",
+    "classify",
+    "defend",
+    "purify",
+    "purify_batch",
+]

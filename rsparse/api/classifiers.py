@@ -1,19 +1,83 @@
-"""Load classifiers, and measure their activations on arrays."""
+"""Classify arrays behind a defense, and measure activations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.api.cleaning import find_defense, resources_of
+from rsparse.options.classify import ClassifyParameters
+
 if TYPE_CHECKING:
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.defended.verdict import Verdict
+    from rsparse.defenses import Defense
     from rsparse.models.onnx.classifier import Classifier
 
 Pixels = NDArray[np.uint8]
 Images = NDArray[np.uint8] | Sequence[Pixels]
+
+
+def classify(
+    images: Images,
+    model: Classifier | Path | str,
+    defense: Defense | str = "none",
+    dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
+    *,
+    top: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    batch_size: int = ClassifyParameters.batch_size,
+) -> list[Verdict]:
+    """Classify images behind a defense.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, h, w, 3), or sequence of images of any sizes
+    model : Classifier or path
+    defense : Defense or str
+        One defense, as on the command line: ``"jpeg:quality=40"``, ``"policy:default"``.
+    dictionaries : Dictionary, or mapping of str to Dictionary, optional
+        Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
+    top : int
+        Number of classes in a verdict, most probable first.
+    seed : int
+        Seed of the defenses that draw random numbers.
+    device, batch_size
+        As for ``purify_batch``.
+
+    Returns
+    -------
+    list of Verdict
+        One for each image: the same as ``rsparse classify`` gives for the files that ``rsparse
+        purify`` writes.
+
+    Raises
+    ------
+    InputError
+        If there is no such defense or device, the defense lacks a dictionary, or an image has an
+        unusable size.
+    """
+    from rsparse.defended.classifier import DefendedClassifier
+    from rsparse.work.device import choose_device
+    from rsparse.work.workers import chunked
+
+    defended = DefendedClassifier(
+        find_defense(defense),
+        resources_of(dictionaries, seed),
+        [as_classifier(model)],
+        choose_device(device),
+        top,
+    )
+    return [
+        verdict
+        for batch in chunked(list(images), batch_size)
+        for (verdict,) in defended.predict(batch)
+    ]
 
 
 def activations(

@@ -144,14 +144,11 @@ def defend(
     >>> defend(np.full((1, 2, 2, 3), 130, dtype=np.uint8), "bit-depth:bits=1")[0, 0, 0].tolist()
     [255, 255, 255]
     """
-    from rsparse.core.dictionary import Dictionary
     from rsparse.defended.images import DefendedImages
-    from rsparse.defenses import Resources
     from rsparse.work.device import choose_device
 
-    chosen = _one_defense(defense)
-    given = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
-    defended = DefendedImages(chosen, Resources(given, seed), choose_device(device))
+    resources = resources_of(dictionaries, seed)
+    defended = DefendedImages(find_defense(defense), resources, choose_device(device))
     return _cleaned(images, defended, None, batch_size)
 
 
@@ -186,7 +183,25 @@ def _sole_dictionary(defense: Defense, dictionary: Dictionary) -> Resources:
     return Resources(dict.fromkeys(defense.dictionaries, dictionary))
 
 
-def _one_defense(defense: Defense | str) -> Defense:
+def resources_of(
+    dictionaries: Mapping[str, Dictionary] | Dictionary | None, seed: int
+) -> Resources:
+    """Return what defenses need; one dictionary without a name is the default one."""
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.defenses import Resources
+
+    named = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
+    return Resources(named, seed)
+
+
+def find_defense(defense: Defense | str) -> Defense:
+    """Return the one defense that a spec names.
+
+    Raises
+    ------
+    InputError
+        If the spec is unusable or names several.
+    """
     from rsparse.defenses import parse_defense
 
     defenses = parse_defense(defense) if isinstance(defense, str) else [defense]
