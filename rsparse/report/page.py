@@ -16,6 +16,7 @@ from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import figures, tables
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
+from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
@@ -49,6 +50,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     drawn: dict[str, list[DrawnFigure]] = {}
     for figure in charts:
         drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
+    charted = [section for section in chart_sections(subjects) if section.group in drawn]
     return (
         _environment()
         .get_template("page.html")
@@ -64,9 +66,9 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
             overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
             groups=drawn,
-            trained={s: f"figures-{n}" for n, s in enumerate(figures.trained_scenarios(subjects))},
+            charted=charted,
             tables_two=tables_two(subjects),
-            sections=_sections(subjects, drawn),
+            sections=_sections(subjects, charted),
             basis=basis(subjects),
             legends=_legends(charts),
             attacks=tables.attacks(subjects),
@@ -83,18 +85,12 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     )
 
 
-def _sections(subjects: Subjects, drawn: Mapping[str, Sequence[DrawnFigure]]) -> dict[str, str]:
+def _sections(subjects: Subjects, charted: Sequence[ChartSection]) -> dict[str, str]:
     """The sections of the page in their order: titles by key."""
     titles = {
         "defenses": "All defenses",
-        "strength": "Accuracy against strength" if figures.ACCURACY in drawn else "",
-        "ablation": "Ablation" if figures.ABLATION in drawn else "",
-        **{
-            f"figures-{n}": scenario.replace("-", " ").capitalize()
-            for n, scenario in enumerate(figures.trained_scenarios(subjects))
-        },
+        **{section.key: section.title for section in charted},
         "table-two": "Table II" if tables_two(subjects) else "",
-        "transfer": "Transfer" if figures.TRANSFERRED in drawn else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
         "pictures": "Attacked and cleaned",
