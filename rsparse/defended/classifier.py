@@ -11,6 +11,7 @@ from rsparse.defended.verdict import Verdict
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError, for_usable
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.placed import place
 from rsparse.models.resize import fit_pixels
 from rsparse.work.device import CPU, Device
 
@@ -91,7 +92,7 @@ class DefendedClassifier:
     ) -> None:
         images = DefendedImages(defense, resources, device)
         self.preparation = Preparation(images, tuple(each.spec.size for each in classifiers))
-        self.classifiers = tuple(classifier.on(device) for classifier in classifiers)
+        self.classifiers = tuple(place(classifier, device) for classifier in classifiers)
         self.device = device
         self.top = top
 

@@ -16,7 +16,6 @@ from rsparse.errors import InputError
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
-    from rsparse.defenses.defense import Defense, Resources
 
 Item = TypeVar("Item")
 
@@ -45,24 +44,6 @@ class Cleaner(ABC):
     @abstractmethod
     def finish(self, batch: Sequence[Any]) -> Sequence[Pixels | InputError]:
         """Finish a prepared batch: clean images, and an InputError for each image that failed."""
-
-
-@dataclass(frozen=True)
-class CpuCleaner(Cleaner):
-    """A defense that runs on the CPU cores alone."""
-
-    defense: Defense
-    resources: Resources
-
-    @property
-    def uses_device(self) -> bool:
-        return False
-
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Pixels:
-        return self.defense.clean(image, self.resources, mask)
-
-    def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
-        return batch
 
 
 class KeyedImage(NamedTuple):

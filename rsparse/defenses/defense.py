@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsparse.defenses.cleaner import Cleaner, CpuCleaner
+from rsparse.defenses.cleaner import Cleaner
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
 from rsparse.options.specs import spec_string, spec_text
@@ -182,3 +182,21 @@ class Defense(Parameters):
     def as_record(self) -> dict[str, Any]:
         """Return its name and values as plain JSON types."""
         return {"name": self.kind, **super().as_record()}
+
+
+@dataclass(frozen=True)
+class CpuCleaner(Cleaner):
+    """A defense that runs on the CPU cores alone."""
+
+    defense: Defense
+    resources: Resources
+
+    @property
+    def uses_device(self) -> bool:
+        return False
+
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> Pixels:
+        return self.defense.clean(image, self.resources, mask)
+
+    def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
+        return batch

@@ -1,4 +1,4 @@
-"""Classifiers where they compute: by onnxruntime on the cores, or by their torch twin."""
+"""Run a classifier on a device: by onnxruntime on the CPU cores, or by its torch twin."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ if TYPE_CHECKING:
     from rsparse.models.torch.twin import Twin
 
 
-class ClassifierOnDevice:
-    """A classifier on a device; ``Classifier.on`` makes it.
+def place(classifier: Classifier, device: Device) -> ClassifierOnDevice:
+    """Return the classifier on a device: the same object each time, so that it loads once."""
+    placed: ClassifierOnDevice = classifier.by_device.setdefault(
+        device, ClassifierOnDevice(classifier, device)
+    )
+    return placed
 
-    The twin is loaded when it is needed first. A pickled one carries none.
+
+class ClassifierOnDevice:
+    """A classifier on a device; ``place`` makes it.
+
+    The twin is loaded when it is first needed. A pickled object carries none.
 
     Parameters
     ----------
     classifier : Classifier
     device : Device
-        Where it takes no images, onnxruntime computes on one core.
+        If it takes no images, onnxruntime computes on one core.
     """
 
     def __init__(self, classifier: Classifier, device: Device) -> None:
@@ -42,7 +50,7 @@ class ClassifierOnDevice:
         Raises
         ------
         InputError
-            If it cannot be converted, or gives other logits than onnxruntime.
+            If it cannot be converted, or its logits differ from onnxruntime's.
         """
         from rsparse.models.torch.twin import load_twin
 

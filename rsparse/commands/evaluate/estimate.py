@@ -16,6 +16,7 @@ from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.placed import place
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
@@ -209,7 +210,7 @@ def _cleaning(images: DefendedImages, pictures: Sequence[Pixels]) -> _Seconds:
 
 
 def _classifying(device: Device, judge: Classifier, pictures: Sequence[Pixels]) -> _Seconds:
-    logits = judge.on(device).logits
+    logits = place(judge, device).logits
     if not device.takes_images:
         return _Seconds(_seconds(lambda picture: logits([picture]), pictures), 0.0)
     return _Seconds(0.0, _seconds_in(logits, [judge.fit_to_input(pictures[0])] * DEVICE_BATCH_SIZE))

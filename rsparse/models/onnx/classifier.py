@@ -16,7 +16,6 @@ from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import without_softmax
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
-from rsparse.models.placed import ClassifierOnDevice
 from rsparse.models.resize import fit_pixels, resize
 from rsparse.models.spec import InputOptions, InputSpec
 from rsparse.store.images import to_unit
@@ -55,7 +54,7 @@ class Classifier:
         self.spec = spec
         self.threads = threads
         self.sources: dict[str, str] = {}
-        self._on: dict[Device, ClassifierOnDevice] = {}
+        self.by_device: dict[Device, Any] = {}  # kept by ``models.placed.place``
         self._file = file or load_onnx(self.path)
         self.sha256 = self._file.sha256
         self.record = record_in(self._file.metadata, self.path)
@@ -94,10 +93,6 @@ class Classifier:
                 f"too few for a class offset of {self.spec.class_offset}"
             )
         return n_outputs - self.spec.class_offset
-
-    def on(self, device: Device) -> ClassifierOnDevice:
-        """The classifier on a device: the same one each time, so that it is loaded there once."""
-        return self._on.setdefault(device, ClassifierOnDevice(self, device))
 
     def source(self) -> Source:
         """The model as a source in an artifact's record."""
