@@ -61,6 +61,15 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
+def test_things_go_where_contributing_says() -> None:
+    section = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = section.split("## Where things go")[1].split("\n\n")[2]
+    named = re.findall(r"`([\w/]+\.py)`", table)
+    assert len(named) > 15
+    for file in named:
+        assert list((REPOSITORY / "rsparse").glob(file.replace("NAME", "*"))), file
+
+
 def test_changelog_starts_with_this_version() -> None:
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## ([^\s,]+)", changelog, re.MULTILINE)
