@@ -176,7 +176,7 @@ KNOWN = f"Known: {', '.join(ATTACKS)}"
     [
         ("fgms:eps=8", f"unknown attack 'fgms'; did you mean fgsm? {KNOWN}"),
         ("LinfPDG", f"unknown attack 'LinfPDG'; did you mean LinfPGD? {KNOWN}"),
-        ("zzz", f"unknown attack 'zzz'; {KNOWN}"),
+        ("zzz", f"unknown attack 'zzz'; {KNOWN.lower()}"),
         ("bim:esp=8", "attack 'bim:esp=8': unknown parameter 'esp'; did you mean eps? "
                       "Known: eps, steps, step_size"),
         ("fgsm:eps=256",

@@ -138,7 +138,7 @@ class TestParsing:
         ("text", "line"),
         [
             ("jpg", "unknown defense 'jpg'; did you mean jpeg? Known: " + ", ".join(DEFENSES)),
-            ("median+", "unknown defense ''; Known: " + ", ".join(DEFENSES)),
+            ("median+", "unknown defense ''; known: " + ", ".join(DEFENSES)),
             (
                 "none+jpeg:quality=0",
                 "defense 'jpeg:quality=0': quality: expected a whole number from 1 to 100, got 0",

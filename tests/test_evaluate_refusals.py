@@ -29,6 +29,10 @@ pytest.importorskip("torch")
 
 __all__ = ["colours"]  # the fixture
 DICT = REPOSITORY / "fixtures" / "dict.h5"
+KEYS = (
+    "images, labels, model, attack, defense, policy, dict, scenario, output, only-correct, "
+    "max-images, extra-checks, batch-size, seed, device"
+)
 LEAST = 'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "eval"\n'
 
 
@@ -125,6 +129,13 @@ def test_a_plan_can_set_every_option(tmp_path):
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
          "model: unknown key 'maen'; did you mean mean? Known: file, preset, input-size, mean, "
          "std, input-range, channels, layout, class-offset, class-names"),
+        (LEAST + "input-size = 224",
+         "input-size: belongs in a table [model], beside its file; for the model of a scenario, in "
+         "the scenario"),
+        (LEAST + "jobs = 2", f"unknown key 'jobs'; known: {KEYS}"),
+        (LEAST + "weakest = 1", f"unknown key 'weakest'; known: {KEYS}"),
+        (LEAST + "source-preset = 'unit'",
+         "source-preset is now scenario = 'transfer:model=FILE,preset=NAME'"),
         (LEAST + "source-model = 's.onnx'",
          "source-model is now scenario = 'transfer:model=FILE'"),
         (LEAST + "retrained = 'r.onnx'",
@@ -159,7 +170,7 @@ def test_a_plan_can_set_every_option(tmp_path):
         (LEAST + "[[scenario]]\nname = 'transfre'",
          f"unknown scenario 'transfre'; did you mean transfer? Known: {', '.join(SCENARIOS)}"),
         (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 's.onnx'\nfile = 't.onnx'",
-         "scenario: unknown key 'file'; Known: name, model, preset, "
+         "scenario: unknown key 'file'; known: name, model, preset, "
          "input-size, mean, std, input-range, channels, layout, class-offset, class-names"),
         (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 7",
          "scenario: model: expected an ONNX file, got 7"),

@@ -28,7 +28,7 @@ from rsparse.defenses.by_noise import ByNoise, Rule
 from rsparse.defenses.defense import Defense
 from rsparse.defenses.registry import parse_chain, parse_registered
 from rsparse.errors import InputError
-from rsparse.options.specs import nearest
+from rsparse.options.specs import hint_of
 from rsparse.store.files import read_toml
 
 DEFAULT_POLICY = "default"
@@ -91,10 +91,8 @@ def load_policy(word: str, folder: Path = Path()) -> Policy:
         return _from_file(folder / word)
     name = word.strip().lower()
     if name not in policy_names():
-        guess = nearest(name, policy_names())
-        hint = f"did you mean {guess}? " if guess else ""
         raise InputError(
-            f"unknown policy {word!r}; {hint}Known: {', '.join(policy_names())}; or give a file, "
+            f"unknown policy {word!r}; {hint_of(name, policy_names())}; or give a file, "
             "such as mine.toml"
         )
     return _read(_FOLDER / f"{name}.toml")
@@ -183,9 +181,7 @@ def _bound(value: Any, key: str) -> float:
 def _check_keys(table: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
-            guess = nearest(key, known)
-            hint = f"did you mean {guess}? " if guess else ""
-            raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(known)}")
+            raise InputError(f"unknown key {key!r}; {hint_of(key, known)}")
 
 
 def _quoted(text: str) -> str:

@@ -19,7 +19,7 @@ from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.fields import field_type
 from rsparse.options.renamed import new_spelling
-from rsparse.options.specs import named_files, nearest
+from rsparse.options.specs import hint_of, named_files
 from rsparse.store.files import read_toml
 
 _PARAMETERS = {
@@ -89,14 +89,26 @@ def _checked_keys(table: Mapping[str, Any], known: Iterable[str]) -> dict[str, A
     for key, value in table.items():
         name = key.replace("_", "-")
         if name not in names:
-            new = new_spelling(f"plan {name}", f"evaluate --{name}", f"--{name}")
+            new = _new_key(name, names)
             if new is not None:
-                raise InputError(f"{key} is now {new.removeprefix('--')}")
-            guess = nearest(name, names)
-            hint = f"did you mean {guess}? " if guess else ""
-            raise InputError(f"unknown key {key!r}; {hint}Known: {', '.join(names)}")
+                raise InputError(f"{key} is now {new}")
+            if name in INPUT_OPTIONS and "model" in names:
+                raise InputError(
+                    f"{key}: belongs in a table [model], beside its file; for the model of a "
+                    "scenario, in the scenario"
+                )
+            raise InputError(f"unknown key {key!r}; {hint_of(name, names)}")
         checked[name] = value
     return checked
+
+
+def _new_key(old: str, known: Iterable[str]) -> str | None:
+    """The new spelling of an old key, or None; options that are not keys do not count."""
+    new = new_spelling(f"plan {old}")
+    if new is not None:
+        return new
+    key = (new_spelling(f"evaluate --{old}", f"--{old}") or "").removeprefix("--")
+    return key if key in (*known, *INPUT_OPTIONS) else None
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:

@@ -147,14 +147,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
+def hint_of(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
+    """The end of an error for an unknown name: the nearest name, if any, and the known ones."""
+    names = list(known)
+    guess = nearest(name, [*names, *others])
+    start = f"did you mean {guess}? Known" if guess else "known"
+    return f"{start}: {', '.join(names)}"
+
+
 def unknown_name(
     kind: str, name: str, registry: Iterable[str], others: Iterable[str] = ()
 ) -> InputError:
     """The error for an unknown name; it suggests the nearest one, also from ``others``."""
-    known = list(registry)
-    guess = nearest(name, [*known, *others])
-    hint = f"did you mean {guess}? " if guess else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}Known: {', '.join(known)}")
+    return InputError(f"unknown {kind} {name!r}; {hint_of(name, registry, others)}")
 
 
 def _words(rest: str, spec: str, known: Iterable[str]) -> dict[str, list[str]]:
@@ -183,10 +188,8 @@ def _parameter(key: str, spec: str, known: Iterable[str]) -> str:
     new = new_spelling(f"{spec}:{key.replace('_', '-')}")
     if new is not None:
         raise InputError(f"{key} is now {new}")
-    guess = nearest(name, names)
-    hint = f"did you mean {guess}? " if guess else ""
-    choice = f"Known: {', '.join(names)}" if names else "it takes none"
-    raise InputError(f"unknown parameter {key!r}; {hint}{choice}")
+    hint = hint_of(name, names) if names else "it takes none"
+    raise InputError(f"unknown parameter {key!r}; {hint}")
 
 
 def _value(field: dataclasses.Field[Any], word: str, spec: str) -> bool | int | float | str | None:
