@@ -207,7 +207,7 @@ def test_the_clock_counts_epochs_alone(monkeypatch):
     clock.advance()
     clock.start("epoch 1 of 2", 1)
     clock.advance()
-    clock.tell("epoch 1 of 2: loss 1.000, accuracy 0 %")
+    clock.describe("epoch 1 of 2: loss 1.000, accuracy 0 %")
     clock.advance()
     clock.start("epoch 2 of 2", 1)
     clock.advance()

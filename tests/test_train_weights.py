@@ -38,7 +38,7 @@ def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_
         result = run_cli(*labelled, *words, "--json")
         assert result.exit_code == 0, result.stderr
         outcomes.append(json.loads(result.stdout))
-    assert "averaged with the original by 25 %" in result.stderr
+    assert "averaged with 25 % of the original" in result.stderr
     alone, averaged = outcomes
     assert alone["epochs"] == averaged["epochs"]
     assert alone["written"] == alone["epochs"][alone["best_epoch"]]["validation"]
