@@ -73,7 +73,7 @@ def test_what_another_method_made_is_refused(demo_folder, assert_error, monkeypa
     before = tree_of(demo_folder)
     monkeypatch.setitem(METHODS, stage, 2)
     assert_error(
-        f"{demo_folder / name}: was made by method 1 of {stage}, not 2; --overwrite does all of "
+        f"{demo_folder / name}: was made by method 1 of {stage}, not 2; pass --overwrite to run "
         "the demo again",
         "demo", "-o", demo_folder,
     )  # fmt: skip
