@@ -13,7 +13,7 @@ from rsparse.core.engines.torch.engine import TorchEngine  # noqa: E402
 from rsparse.core.engines.torch.precision import float32_in_full  # noqa: E402
 from rsparse.core.regionsparse import object_region, purified, purify  # noqa: E402
 from rsparse.data import demo_photos  # noqa: E402
-from rsparse.defenses import default_policy  # noqa: E402
+from rsparse.defenses.policy import default_policy  # noqa: E402
 from rsparse.options.localize import LocalizeParameters  # noqa: E402
 from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsparse.defenses import defense_of
+from rsparse.defenses.recorded import defense_of
 from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
 from rsparse.pictures.charts import INKS, svg

@@ -9,6 +9,7 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     Json,
     Model,
@@ -17,7 +18,6 @@ from rsparse.cli.options import (
     output_option,
     path_option,
 )
-from rsparse.models.spec import InputOptions
 from rsparse.options.activations import ActivationParameters
 from rsparse.work.workers import Workers
 

@@ -17,8 +17,10 @@ import typer
 
 from rsparse import __version__
 from rsparse.cli.groups import LazyGroup
-from rsparse.cli.usage import UsageError, is_help, usage_line
 from rsparse.errors import InputError, one_line
+
+UsageError: Any = typer.BadParameter.__base__
+"""The exception that typer raises for an invalid command line; it has no public name there."""
 
 COMMANDS = {  # each is in the module of its name; this is the order in the help
     "learn-dict": "Learn a dictionary from benign images.",
@@ -71,6 +73,8 @@ def errors_on_one_line() -> Iterator[None]:
         typer.echo(f"rsparse: error: {one_line(str(error))}", err=True)
         raise typer.Exit(2) from None
     except UsageError as error:
+        from rsparse.cli.usage import is_help, usage_line
+
         if is_help(error):
             raise
         typer.echo(f"rsparse: error: {one_line(usage_line(error))}", err=True)

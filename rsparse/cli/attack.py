@@ -10,8 +10,8 @@ import typer
 from rsparse.attacks import ATTACKS, Attack, parse_attack
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Images, Json, Model, Overwrite, labels_option, output_option
-from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
 from rsparse.work.workers import Workers
 

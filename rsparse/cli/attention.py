@@ -9,8 +9,8 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Json, Model, Overwrite, labels_option, output_option
-from rsparse.models.spec import InputOptions
 from rsparse.options.attention import AttentionParameters
 from rsparse.work.workers import Workers
 

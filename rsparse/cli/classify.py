@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     DEFAULT_LABELS,
     Images,
@@ -17,7 +18,6 @@ from rsparse.cli.options import (
     labels_option,
     output_option,
 )
-from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
 from rsparse.work.workers import Workers
 

@@ -23,10 +23,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import typer
 
 from rsparse.cli.app import app
-from rsparse.cli.generated import field_option, input_options, keyword
+from rsparse.cli.generated import field_option, keyword
 from rsparse.cli.help import NOT_LISTED, SectionedCommand
 from rsparse.cli.options import ClusterAddress, Jobs, choose_workers
-from rsparse.models.spec import InputOptions, read_input_options
 from rsparse.options.fields import Parameters
 from rsparse.work.workers import Workers
 
@@ -65,7 +64,7 @@ def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callab
 
     With ``explain_input``, the help lists all options for a model's input.
     """
-    groups: dict[str, _Group] = {}
+    groups: dict[str, OptionGroup] = {}
     options: list[inspect.Parameter] = []
     for argument in inspect.signature(function, eval_str=True).parameters.values():
         group = _group_of(argument.annotation, explain_input)
@@ -89,14 +88,21 @@ def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callab
 
 
 @dataclasses.dataclass(frozen=True)
-class _Group:
+class OptionGroup:
     """The options that stand for one argument, and a function that builds its value from them."""
 
     options: Sequence[inspect.Parameter]
     make: Callable[[Values, ExitStack], Any]
 
 
-def _group_of(kind: Any, explain_input: bool) -> _Group | None:
+GROUPS: dict[type, Callable[[bool], OptionGroup]] = {}
+"""Further types that stand for options, such as ``InputOptions``; their modules add them.
+
+Each function takes whether the help explains the options.
+"""
+
+
+def _group_of(kind: Any, explain_input: bool) -> OptionGroup | None:
     """The options that a type stands for, or None if it is a single option."""
     section = None
     if get_origin(kind) is Annotated and get_args(kind)[1:] == (NOT_LISTED,):
@@ -107,17 +113,15 @@ def _group_of(kind: Any, explain_input: bool) -> _Group | None:
         fields = [
             field_option(field, section or kind.section) for field in dataclasses.fields(kind)
         ]
-        return _Group(fields, lambda values, _: kind(**values))
-    if kind is InputOptions:
-        return _Group(input_options(explain_input), lambda values, _: _input_options_of(values))
+        return OptionGroup(fields, lambda values, _: kind(**values))
+    if kind in GROUPS:
+        return GROUPS[kind](explain_input)
     if kind is Workers:
         workers = [keyword("jobs", Jobs, 0), keyword("cluster", ClusterAddress)]
-        return _Group(workers, lambda values, stack: stack.enter_context(choose_workers(**values)))
+        return OptionGroup(
+            workers, lambda values, stack: stack.enter_context(choose_workers(**values))
+        )
     return None
-
-
-def _input_options_of(values: Values) -> InputOptions:
-    return read_input_options({name.replace("_", "-"): word for name, word in values.items()})
 
 
 def given_options(context: typer.Context, *kinds: type[Parameters]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json, warn_of_ignored_levels
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     DEFAULT_LABELS,
     Dictionaries,
@@ -23,7 +24,6 @@ from rsparse.cli.options import (
     path_option,
 )
 from rsparse.errors import InputError
-from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.specs import named_files
 from rsparse.work.workers import Workers

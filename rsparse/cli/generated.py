@@ -1,4 +1,4 @@
-"""Options generated from the declarations of parameter sets and of a model's input."""
+"""Options generated from the declarations of parameter sets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import typer
 
 from rsparse.cli.help import NOT_LISTED
 from rsparse.errors import InputError
-from rsparse.models.fields import option_of
-from rsparse.models.spec import INPUT_FIELDS, INPUT_OPTIONS, PRESETS
 from rsparse.options.fields import describe, field_type, limits, word_of
 
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -86,44 +84,3 @@ def completed(words: Sequence[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
-
-
-def input_options(explained: bool) -> list[inspect.Parameter]:
-    """The options for a model's input.
-
-    If they are not ``explained``, the help lists only ``--preset``, which names the others.
-    """
-    others = [f"--{name}" for name in INPUT_OPTIONS if name != "preset"]
-    preset = f"The convention for the model's input: {', '.join(PRESETS)}."
-    if not explained:
-        preset += (
-            " A tagged model does not need it. For other conventions there are "
-            f"{', '.join(others[:-1])} and {others[-1]}; see 'rsparse model tag --help'."
-        )
-    made = [_input_option("preset", preset, "NAME", _PANEL, list(PRESETS))]
-    section = _PANEL if explained else NOT_LISTED
-    for field in INPUT_FIELDS.values():
-        rules = field.metadata
-        words = rules["metavar"].split("|")
-        offered = words if all(word.islower() or len(word) > 3 for word in words) else []
-        made.append(
-            _input_option(option_of(field), rules["help"], rules["metavar"], section, offered)
-        )
-    return made
-
-
-_PANEL = "Input of the model"
-
-
-def _input_option(
-    name: str, help_text: str, metavar: str, section: str, words: Sequence[str]
-) -> inspect.Parameter:
-    option = typer.Option(
-        f"--{name}",
-        help=help_text,
-        metavar=metavar,
-        show_default=False,
-        rich_help_panel=section,
-        autocompletion=completed(words),
-    )
-    return keyword(name.replace("-", "_"), Annotated[str | None, option])

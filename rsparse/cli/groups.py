@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 from typer.core import TyperGroup
 
-from rsparse.cli.usage import unknown_command
-
 
 class QuickGroup(TyperGroup):
     """A group of commands that prints its help without importing pydantic."""
@@ -33,6 +31,8 @@ class QuickGroup(TyperGroup):
             If no command has that name; the message suggests the nearest one.
         """
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            from rsparse.cli.usage import unknown_command
+
             raise unknown_command(args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 

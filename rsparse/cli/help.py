@@ -8,7 +8,6 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from rsparse.cli.usage import refuse_old_values
 from rsparse.options.fields import COMMON
 
 _WIDEST = 30  # columns for the names of options; a longer name has a line of its own
@@ -21,7 +20,9 @@ class SectionedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; refuse old values of options by naming the new ones."""
-        if not ctx.resilient_parsing:
+        if not ctx.resilient_parsing and any(arg not in ctx.help_option_names for arg in args):
+            from rsparse.cli.usage import refuse_old_values
+
             refuse_old_values(ctx, args)
         return super().parse_args(ctx, args)
 

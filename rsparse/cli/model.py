@@ -11,8 +11,8 @@ from rsparse.cli.app import app
 from rsparse.cli.command import command
 from rsparse.cli.console import to_json
 from rsparse.cli.groups import QuickGroup
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Json, Overwrite, output_option
-from rsparse.models.spec import InputOptions
 
 group = typer.Typer(
     cls=QuickGroup,

@@ -9,9 +9,9 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import progress_bar, stderr, to_json
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
 from rsparse.errors import one_line
-from rsparse.models.spec import InputOptions
 from rsparse.options.report import ReportParameters
 from rsparse.options.specs import named_files
 

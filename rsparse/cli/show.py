@@ -97,7 +97,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _defenses(value: Any) -> list[Defense]:
     """The defenses in a value, if it is a list of defenses or contains a policy."""
-    from rsparse.defenses import defense_of
+    from rsparse.defenses.recorded import defense_of
 
     records = value if isinstance(value, list) else [value]
     if not all(isinstance(record, dict) and "name" in record for record in records):

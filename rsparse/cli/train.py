@@ -17,6 +17,7 @@ from rsparse.cli.console import (
     table,
     warn_of_ignored_levels,
 )
+from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     DEFAULT_LABELS,
     Dictionaries,
@@ -30,7 +31,6 @@ from rsparse.cli.options import (
     path_option,
 )
 from rsparse.defenses import parse_defenses
-from rsparse.models.spec import InputOptions
 from rsparse.options.specs import named_files
 from rsparse.options.train import TrainParameters
 from rsparse.work.workers import Workers

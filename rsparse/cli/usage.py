@@ -6,14 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import typer
-
 from rsparse.errors import InputError
 from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import nearest
-
-UsageError: Any = typer.BadParameter.__base__
-"""The exception that typer raises for an invalid command line; it has no public name there."""
 
 
 def is_help(error: Exception) -> bool:
@@ -22,7 +17,7 @@ def is_help(error: Exception) -> bool:
 
 
 def usage_line(error: Any) -> str:
-    """The message of a ``UsageError``, without ``rsparse: error:``."""
+    """The message of typer's usage error, without ``rsparse: error:``."""
     kind, context = type(error).__name__, error.ctx
     if kind == "NoSuchOption":
         return _unknown_option(error.option_name, context)

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rsparse.defenses import Resources, defense_of
+from rsparse.defenses import Resources
+from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
 from rsparse.evaluation.files import load_evaluation
 from rsparse.evaluation.places import images_folder

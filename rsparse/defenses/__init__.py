@@ -16,8 +16,6 @@ from rsparse.defenses.chain import Chain
 from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.plain import NoDefense
-from rsparse.defenses.policy import default_policy, parse_policies
-from rsparse.defenses.recorded import defense_of
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.defenses.registry import DEFENSES, parse_chain, parse_registered
 
@@ -31,8 +29,6 @@ __all__ = [
     "RegionSparse",
     "Resources",
     "Rule",
-    "default_policy",
-    "defense_of",
     "defense_text",
     "parse_defense",
     "parse_defenses",
@@ -65,6 +61,8 @@ def parse_defense(text: str, folder: Path = Path()) -> list[Defense]:
     def parse_part(word: str) -> list[Defense]:
         name, _, rest = word.partition(":")
         if name == ByNoise.name:
+            from rsparse.defenses.policy import parse_policies
+
             return parse_policies(rest, folder)
         return parse_registered(word, [ByNoise.name])
 
@@ -83,6 +81,8 @@ def parse_defenses(
     InputError
         As for ``parse_defense``.
     """
+    from rsparse.defenses.policy import parse_policies
+
     named = [policy for text in policies for policy in parse_policies(text, folder)]
     return (*named, *(defense for text in texts for defense in parse_defense(text, folder)))
 

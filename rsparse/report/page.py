@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from rsparse.defenses import defense_of
+from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError, one_line
 from rsparse.evaluation.results import Check
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from rsparse.errors import InputError, reason
@@ -19,6 +16,8 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
 
 def sha256_of(content: bytes) -> str:
     """The hex SHA-256 of ``content``."""
+    import hashlib
+
     return hashlib.sha256(content).hexdigest()
 
 
@@ -44,6 +43,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     InputError
         If it cannot be read, or is not TOML in UTF-8.
     """
+    import tomllib
+
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -54,6 +55,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def sha256_of_file(path: Path) -> str:
     """The hex SHA-256 of a file, read in blocks."""
+    import hashlib
+
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -77,7 +80,7 @@ def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) 
         If ``path`` cannot be written.
     """
     # a random name is short, and differs from that of another machine writing the same file
-    name = path.name.lstrip(".") if sole_writer else f"{token_hex(8)}.{os.getpid()}"
+    name = path.name.lstrip(".") if sole_writer else f"{os.urandom(8).hex()}.{os.getpid()}"
     temporary = path.with_name(f".{name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

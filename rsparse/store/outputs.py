@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 
 from rsparse.errors import InputError, reason
 from rsparse.store.folders import refuse_overlap
@@ -52,7 +51,9 @@ class AtomicFolder:
     def filled(self) -> Iterator[Path]:
         """Yield a new folder that takes its place if the block succeeds, else is removed."""
         absolute = self.path.absolute()
-        new, old = (absolute.with_name(f".{token_hex(8)}.{os.getpid()}.tmp") for _ in range(2))
+        new, old = (
+            absolute.with_name(f".{os.urandom(8).hex()}.{os.getpid()}.tmp") for _ in range(2)
+        )
         try:
             new.mkdir(parents=True)
             yield new
