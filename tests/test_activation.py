@@ -190,6 +190,10 @@ def test_refusals(
         "activations", pictures, attacked, *tail, "--layers", "conv_2",
     )  # fmt: skip
     assert_error(
+        f"{tmp_path}/act.txt: expected a file ending in .h5 or .hdf5",
+        "activations", pictures, attacked, *tail, "-o", tmp_path / "act.txt",
+    )  # fmt: skip
+    assert_error(
         f"{tmp_path}/act.pdf: expected a file ending in .png",
         "activations", pictures, attacked, *tail, "--plot", tmp_path / "act.pdf",
     )  # fmt: skip

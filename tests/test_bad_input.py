@@ -24,7 +24,8 @@ def refuse(request, assert_error, tmp_path, dict_file):
 
     def check(line: str, *inputs: object, options: tuple = ()) -> None:
         extra = {"purify": ("--dict", dict_file), "learn-dict": ("--patch-size", 4)}
-        output = () if "-o" in options else ("-o", tmp_path / "deep/out")
+        name = "out.h5" if request.param == "learn-dict" else "out"
+        output = () if "-o" in options else ("-o", tmp_path / "deep" / name)
         before = set(tmp_path.rglob("*")) - {tmp_path / "deep"}, tree_of(tmp_path)
         arguments = (*inputs, *extra.get(request.param, ()), *output, *options)
         assert_error(line, request.param, *arguments)
@@ -170,6 +171,17 @@ def test_an_output_that_is_taken_or_impossible(refuse, pictures, tmp_path):
                    options=("-o", below, *overwrite))  # fmt: skip
             refuse(f"{taken.parent}: contains other files; choose an empty or new folder", pictures,
                    options=("-o", taken.parent, *overwrite))  # fmt: skip
+
+
+def test_a_dictionary_or_a_preview_of_another_suffix(assert_error, pictures, tmp_path):
+    for output, preview, expected in (
+        ("d.txt", "d.png", ".h5 or .hdf5"),
+        ("d.h5", "d.txt", ".png"),
+    ):
+        assert_error(
+            f"{tmp_path / 'd.txt'}: expected a file ending in {expected}",
+            "learn-dict", pictures, "-o", tmp_path / output, "--preview", tmp_path / preview,
+        )  # fmt: skip
 
 
 def test_an_output_where_nothing_can_be_made(refuse, pictures):

@@ -59,7 +59,7 @@ def test_refusals(
     assert_error(f"{missing}: cannot be read: no such file or directory", *command, missing)
     assert_error(f"{corrupt}: is not an ONNX model, or is truncated", *command, corrupt)
     assert_error(
-        f"{tmp_path}/pred.txt: expected a file ending in .h5, .hdf5, .csv",
+        f"{tmp_path}/pred.txt: expected a file ending in .h5 or .hdf5 or .csv",
         *command, model, "-o", tmp_path / "pred.txt",
     )  # fmt: skip
     labels.write_text("file,label\na.png,0\nb.png,4\nsub/c.png,0\n")

@@ -82,12 +82,12 @@ def test_a_taken_overlay_leaves_no_half_begun_masks(run_cli, assert_error, pictu
 def test_the_overlay_must_not_overlap_the_masks_or_the_images(assert_error, pictures, tmp_path):
     masks = tmp_path / "masks"
     for overlay, message in (
-        (masks, "is the input itself"),
-        (masks / "sub", f"is inside the input {masks}"),
-        (pictures, "is the input itself"),
+        (masks, "is the folder of the masks; name another overlay"),
+        (masks / "sub", f"is inside the input {masks}; choose another output"),
+        (pictures, "is the input itself; choose another output"),
     ):
         assert_error(
-            f"{overlay}: {message}; choose another output",
+            f"{overlay}: {message}",
             "localize", pictures, "-o", masks, "--overlay", overlay,
         )  # fmt: skip
         assert not masks.exists()

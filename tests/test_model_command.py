@@ -119,6 +119,10 @@ def test_refusals(assert_error: Callable[..., None], tmp_path: Path) -> None:
         "preset: expected one of inception-v3, mobilenet-v2, imagenet-torch, unit, got 'vgg'",
         "model", "tag", path, "-o", output, "--preset", "vgg",
     )  # fmt: skip
+    assert_error(
+        f"{tmp_path / 'm.txt'}: expected a file ending in .onnx",
+        "model", "tag", path, "-o", tmp_path / "m.txt", *OPTIONS,
+    )  # fmt: skip
     missing = tmp_path / "missing.onnx"
     assert_error(f"{missing}: cannot be read: no such file or directory", "model", "show", missing)
 

@@ -291,6 +291,24 @@ class TestPurify:
         again = rsparse.purify(before["noise"], small_dictionary, policy=str(mine))
         np.testing.assert_array_equal(again, expected)
 
+    def test_two_defenses_are_told_to_be_a_chain(self, assert_error, pictures, dict_file, tmp_path):
+        common = ("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out")
+        hint = "can be given once; a chain applies several defenses in order, as in"
+        for option, first, second in (
+            ("--defense", "jpeg", "median"),
+            ("--policy", "paper", "wide"),
+        ):
+            assert_error(
+                f"{option}: {hint} --defense bilateral+jpeg",
+                *common, option, first, f"{option}={second}",
+            )  # fmt: skip
+
+    def test_an_option_beside_a_policy_file_is_set_in_that_file(self, assert_error, pictures):
+        assert_error(
+            "--stride and --policy cannot be used together; set it in mine.toml",
+            "purify", pictures, "--policy", "mine.toml", "--stride", 1,
+        )  # fmt: skip
+
     def test_old_spellings(self, assert_error, pictures, dict_file, tmp_path):
         common = ("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out")
         assert_error("--weakest is now --min-correlation", *common, "--weakest", 2)

@@ -127,6 +127,11 @@ def test_the_output(assert_error, labelled, colours, tmp_path):
         f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
         "--train-on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
     )  # fmt: skip
+    clean, text = (*labelled, "--train-on", "clean", "-o"), tmp_path / "x.txt"
+    assert_error(f"{text}: expected a file ending in .onnx", *clean, text)
+    assert_error(
+        f"{text}: expected a file ending in .png", *clean, tmp_path / "2.onnx", "--plot", text
+    )
     copy = tmp_path / "copy.onnx"
     shutil.copy(MODEL, copy)
     assert_error(

@@ -19,11 +19,12 @@ class SectionedCommand(TyperCommand):
     """A command that lists its options under the titles in their ``rich_help_panel``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; refuse old values of options by naming the new ones."""
+        """Parse the command line; refuse old values and a second defense of one run."""
         if not ctx.resilient_parsing and any(arg not in ctx.help_option_names for arg in args):
-            from rsparse.cli.usage import refuse_old_values
+            from rsparse.cli.usage import refuse_old_values, refuse_several_defenses
 
             refuse_old_values(ctx, args)
+            refuse_several_defenses(ctx, args)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -42,7 +42,7 @@ from rsparse.work.workers import Workers
     "rsparse purify adv/ --dict dict.h5 --policy paper -o purified/",
     "rsparse purify adv/ --dict dict.h5 --sparsity 2 --masks masks/ -o purified/",
     "rsparse purify adv/ --dict dict.h5 --sparsity 2 --no-localize --stride 1",
-    "rsparse purify adv/ --dict dict.h5 --device auto",
+    "rsparse purify adv/ --dict dict.h5 --device cpu",
     "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
     "rsparse purify adv/ --defense bilateral+jpeg -o both/",
 )
@@ -150,9 +150,9 @@ def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -
         )
     copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
     if policy is not None:
-        raise InputError(
-            f"{option} and --policy cannot be used together; set it in a copy of the policy: {copy}"
-        )
+        is_file = policy.lower().endswith(".toml")
+        where = f"in {policy}" if is_file else f"in a copy of the policy: {copy}"
+        raise InputError(f"{option} and --policy cannot be used together; set it {where}")
     if "--sparsity" not in given:
         raise InputError(
             f"{option} needs --sparsity K, such as --sparsity {RegionSparse.sparsity}; or set it "

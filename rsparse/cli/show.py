@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 def show(
     artifact: Annotated[
         Path,
-        folder_argument("ARTIFACT", "HDF5 or CSV artifact, folder of images, or retrained model."),
+        folder_argument(
+            "ARTIFACT",
+            "HDF5 or CSV artifact, folder of images or of an evaluation, or retrained model.",
+        ),
     ],
     as_json: Json = False,
 ) -> None:

@@ -62,6 +62,25 @@ def refuse_old_values(context: Any, arguments: Sequence[str]) -> None:
                 raise InputError(f"{old} is now {new}")
 
 
+def refuse_several_defenses(context: Any, arguments: Sequence[str]) -> None:
+    """Refuse a second --defense or --policy where a command takes only one.
+
+    Raises
+    ------
+    InputError
+        If there is one; of other options, the last one counts.
+    """
+    single = {
+        param.opts[0] for param in context.command.params if not getattr(param, "multiple", True)
+    }
+    for option in sorted(single & {"--defense", "--policy"}):
+        if sum(word.partition("=")[0] == option for word in arguments) > 1:
+            raise InputError(
+                f"{option}: can be given once; a chain applies several defenses in order, as in "
+                "--defense bilateral+jpeg"
+            )
+
+
 def _command_of(context: Any) -> str:
     """The command's name without the program's, such as ``model tag``."""
     return str(context.command_path).partition(" ")[2]

@@ -20,7 +20,7 @@ from rsparse.options.activations import ActivationParameters
 from rsparse.options.specs import nearest
 from rsparse.pictures.activations import draw_activations
 from rsparse.store.activations import VERSIONS, activation_entry, save_activations
-from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix, write_atomic
 from rsparse.store.hdf5 import open_hdf5
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
@@ -129,10 +129,11 @@ def measure_activations(
     InputError
         If an input cannot be used, an output exists, or no image is in both folders.
     """
+    refuse_existing(output, overwrite)
+    require_suffix(output, ".h5", ".hdf5")
     if plot is not None:
+        require_suffix(plot, ".png")
         refuse_existing(plot, overwrite)
-        if plot.suffix.lower() != ".png":
-            raise InputError(f"{plot}: expected a file ending in .png")
     inputs = [load_inputs([adversarial]), load_inputs([benign])]
     joined, unmatched = join_inputs(inputs)
     classifier = load_classifier(model, input_options).check()

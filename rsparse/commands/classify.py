@@ -11,11 +11,10 @@ from rsparse.core.metrics import Estimate, share_of
 from rsparse.defended.classifier import DefendedClassifier
 from rsparse.defended.judging import JudgeStep
 from rsparse.defenses import NoDefense, Resources
-from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
-from rsparse.store.files import refuse_existing, sha256_of_file
+from rsparse.store.files import refuse_existing, require_suffix, sha256_of_file
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
@@ -150,8 +149,7 @@ def classify_images(
 def _check_output(output: Path | None, overwrite: bool) -> None:
     if output is None:
         return
-    if output.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{output}: expected a file ending in {', '.join(SUFFIXES)}")
+    require_suffix(output, *SUFFIXES)
     refuse_existing(output, overwrite)
     if output.suffix.lower() == ".csv":
         refuse_existing(record_beside(output), overwrite)

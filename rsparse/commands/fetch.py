@@ -17,7 +17,7 @@ from rsparse.models.zoo.export import export_onnx, torch_logits
 from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, fetch_weights
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
 from rsparse.options.fetch import FetchParameters
-from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix, write_atomic
 from rsparse.store.records import GENERATOR
 
 ORIGIN_KEY = "rsparse.origin"
@@ -63,6 +63,7 @@ def fetch_model(
     """
     parameters = parameters or FetchParameters()
     refuse_existing(output, overwrite)
+    require_suffix(output, ".onnx")
     model = find_model(name)
     weights = _weights_of(model) if parameters.pretrained else None
     network = build_network(model, weights.path if weights else None, parameters.seed)

@@ -17,7 +17,7 @@ from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, ta
 from rsparse.errors import InputError
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.dictionaries import save_dictionary
-from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix, write_atomic
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
@@ -84,6 +84,9 @@ def learn_dict(
         refuse_existing(path, overwrite)
     inputs = load_inputs(paths)
     _refuse_overlap(outputs, inputs.images)
+    require_suffix(output, ".h5", ".hdf5")
+    if preview is not None:
+        require_suffix(preview, ".png")
     known = {"images": inputs.names_digest()}
     job = Job("learn-dict", DICTIONARY, parameters.as_record(), parameters.seed, known)
     turns = [replace(inputs, images=images) for images in _by_pass(inputs.images, parameters)]

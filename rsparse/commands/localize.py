@@ -92,6 +92,8 @@ def localize_images(
     pictures = None
     if overlay is not None:
         try:
+            if overlay.resolve() == output.resolve():
+                raise InputError(f"{overlay}: is the folder of the masks; name another overlay")
             taken = [*paths, output]
             pictures = OutputFolder.open(overlay, of_pictures.identity(), taken, overwrite)
         except InputError:

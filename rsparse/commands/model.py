@@ -13,7 +13,7 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import activation_layers, without_softmax
 from rsparse.models.spec import INPUT_FIELDS, InputOptions, InputSpec
-from rsparse.store.files import refuse_existing, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix, write_atomic
 
 
 def describe_model(path: Path, input_options: InputOptions | None = None) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def tag_model(
         If the model cannot be used, a field of the input is unknown, or the output exists.
     """
     refuse_existing(output, overwrite)
+    require_suffix(output, ".onnx")
     file = load_onnx(path)
     spec, _ = resolve_input_spec(file, input_options)
     Classifier(path, spec, file=file).check()

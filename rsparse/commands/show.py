@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.hdf5 import open_hdf5
 from rsparse.store.predictions import read_record_beside, record_beside
@@ -19,6 +20,8 @@ def read_record(artifact: Path) -> dict[str, Any]:
     InputError
         If it is missing, not an rsparse artifact, damaged, or of an unsupported version.
     """
+    if (artifact / EVALUATION_FILE).is_file():
+        artifact = artifact / EVALUATION_FILE
     if artifact.suffix.lower() == ".onnx":
         return _record_of_model(artifact)
     if artifact.suffix.lower() == ".csv" and record_beside(artifact).exists():

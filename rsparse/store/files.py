@@ -114,6 +114,17 @@ def write_atomic(
         temporary.write_bytes(content)
 
 
+def require_suffix(path: Path, *suffixes: str) -> None:
+    """Check that the name of an output file ends in one of the suffixes.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: expected a file ending in {' or '.join(suffixes)}")
+
+
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Check that one output file may be written before any work is done.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rsparse.errors import InputError
 from rsparse.options.train import TrainParameters
-from rsparse.store.files import refuse_existing
+from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.folders import refuse_overlap
 
 
@@ -65,3 +65,6 @@ def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overw
         refuse_overlap(path, inputs)
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"{output}: is both the classifier and its plot; name two files")
+    require_suffix(output, ".onnx")
+    if plot is not None:
+        require_suffix(plot, ".png")
