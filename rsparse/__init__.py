@@ -51,11 +51,15 @@ _PUBLIC = {
     "purify_batch": "rsparse.api",
 }
 
+_RENAMED = {"Attacked": "AdversarialImages", "RegionSparse": "RegionSparseTransformer"}
+
 __all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import rsparse`` stays fast."""
+    if name in _RENAMED:
+        raise AttributeError(f"rsparse.{name} is now rsparse.{_RENAMED[name]}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rsparse' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -26,6 +26,31 @@ def test_every_public_name_is_there():
     assert "purify" in dir(rsparse)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         rsparse.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="Attacked is now rsparse.AdversarialImages"):
+        rsparse.Attacked  # noqa: B018
+    with pytest.raises(AttributeError, match="RegionSparse is now rsparse.RegionSparseTransformer"):
+        rsparse.RegionSparse  # noqa: B018
+
+
+def test_paths_may_be_strings(dict_file):
+    assert rsparse.load_dictionary(str(dict_file))[0].atoms.shape[0] > 1
+    assert rsparse.load_classifier(str(demo_model())).class_names
+
+
+@pytest.mark.parametrize(
+    ("image", "got"),
+    [(np.zeros((9, 9, 3)), r"float64 \(9, 9, 3\)"), (np.zeros((9, 9), "u1"), r"uint8 \(9, 9\)")],
+)
+def test_an_image_of_another_type_is_refused(small_dictionary, image, got):
+    expected = f"expected uint8 of shape \\(h, w, 3\\), got {got}$"
+    with pytest.raises(rsparse.InputError, match=f"^image: {expected}"):
+        rsparse.purify(image, small_dictionary)
+    for clean in (
+        lambda images: rsparse.purify_batch(images, small_dictionary),
+        lambda images: rsparse.defend(images, "jpeg"),
+    ):
+        with pytest.raises(rsparse.InputError, match=f"^image 0: {expected}"):
+            clean([image])
 
 
 @pytest.mark.parametrize("device", ["cpu", "torch-cpu"])

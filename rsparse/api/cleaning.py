@@ -53,9 +53,10 @@ def purify(
     Raises
     ------
     InputError
-        If the image or the mask has an unusable size, there is no such policy, or the arguments
-        cannot be used together.
+        If the image is not uint8 RGB, the image or the mask has an unusable size, there is no such
+        policy, or the arguments cannot be used together.
     """
+    _require_pixels(image, "image")
     defense = _purifier(parameters, localization, mask, policy)
     return defense.clean(image, _sole_dictionary(defense, dictionary), mask)
 
@@ -210,12 +211,23 @@ def find_defense(defense: Defense | str) -> Defense:
     return defenses[0]
 
 
+def _require_pixels(image: Any, name: str) -> None:
+    """Refuse an image of another type or shape, which a defense could misread."""
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise InputError(
+            f"{name}: expected uint8 of shape (h, w, 3), got {pixels.dtype} {pixels.shape}"
+        )
+
+
 def _cleaned(
     images: Images, defended: DefendedImages, mask: NDArray[np.bool_] | None, batch_size: int
 ) -> Any:
     """Clean images in batches; return an array for an array, else a list."""
     from rsparse.work.workers import chunked
 
+    for number, image in enumerate(images):
+        _require_pixels(image, f"image {number}")
     cleaned = []
     for batch in chunked(list(images), batch_size):
         cleaned += defended.clean(batch, mask)

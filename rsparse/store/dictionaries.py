@@ -61,7 +61,7 @@ def save_dictionary(
         learned_from["sha256"] = utf8(list(images.values()))
 
 
-def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
+def load_dictionary(path: Path | str) -> tuple[Dictionary, dict[str, Any]]:
     """Read ``dict.h5``.
 
     Returns
@@ -74,6 +74,7 @@ def load_dictionary(path: Path) -> tuple[Dictionary, dict[str, Any]]:
     InputError
         If it is not an rsparse dictionary, or its values are invalid.
     """
+    path = Path(path)
     with open_hdf5(path, DICTIONARY) as (file, record):
         with np.errstate(over="ignore"):  # overflow gives infinity, which is refused below
             atoms = read_array(file, "atoms", "f", 2).astype(np.float32)

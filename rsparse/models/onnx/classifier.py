@@ -178,13 +178,14 @@ class Classifier:
 
 
 def load_classifier(
-    path: Path, options: InputOptions | None = None, threads: int = 1
+    path: Path | str, options: InputOptions | None = None, threads: int = 1
 ) -> Classifier:
     """Open a classifier and find out how to prepare its input.
 
     ``sources`` tells where each field of the spec comes from.
     """
-    file = load_onnx(Path(path))
+    path = Path(path)
+    file = load_onnx(path)
     spec, sources = resolve_input_spec(file, options)
     classifier = Classifier(path, spec, threads, file=file)
     classifier.sources = sources
