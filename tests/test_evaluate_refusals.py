@@ -162,7 +162,8 @@ def test_a_plan_can_set_every_option(tmp_path):
          "{folder}/s.onnx: is given with different input options; give the same ones in every "
          "scenario (in a plan, write three numbers as a list)"),
         (LEAST + "scenario = 'transfer:model=s.onnx,preset=untit'",
-         "preset: expected one of inception-v3, mobilenet-v2, imagenet-torch, unit, got 'untit'"),
+         "scenario transfer: preset: expected one of inception-v3, mobilenet-v2, imagenet-torch, "
+         "unit, got 'untit'"),
         (LEAST + "scenario = 3", "scenario: expected a string or a table, got 3"),
         (LEAST + "[[scenario]]\nmodel = 's.onnx'",
          "scenario: the key name is missing"),

@@ -98,11 +98,11 @@ def test_images_without_labels(refuses):
 
 def test_layers_and_devices(refuses):
     refuses(
-        "layers: expected all, head or layer names, got 'conv_7'; the last layers of "
+        "train-layers: expected all, head or layer names, got 'conv_7'; the last layers of "
         f"{MODEL} are conv, scores",
         "--defense", "jpeg", "--train-layers", "conv_7",
     )  # fmt: skip
-    refuses("layers: expected all, head or layer names, got ''; the last layers of "
+    refuses("train-layers: expected all, head or layer names, got ''; the last layers of "
             f"{MODEL} are conv, scores", "--train-on", "clean", "--train-layers", "")  # fmt: skip
 
 

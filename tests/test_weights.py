@@ -170,7 +170,7 @@ class TestChoosing:
     def test_a_name_that_fits_none(self, tmp_path):
         path = ConvNet().save(tmp_path / "m.onnx")
         with refused(
-            "layers: expected all, head or layer names, got 'conv_9'; "
+            "train-layers: expected all, head or layer names, got 'conv_9'; "
             "the last layers of m.onnx are mixed/left, mixed/right, classify"
         ):
             opened(path, "conv,conv_9")

@@ -89,12 +89,12 @@ def evaluate(
         typer.Option(
             "--scenario",
             metavar="NAME:model=FILE,…",
-            show_default="gray-box",
+            show_default=False,
             help="What the attacker knows. gray-box: the model. transfer:model=FILE: another "
             "model. black-box:model=FILE: the model before it was retrained as FILE. "
             "extended-gray-box:model=FILE: the retrained model. adversarial-training:model=FILE "
             "and adversarial-training-black-box:model=FILE: the same for an adversarially trained "
-            "model. preset=NAME is the --preset of FILE.",
+            "model. preset=NAME is the --preset of FILE.  [default: gray-box]",
         ),
     ] = None,
     output: Annotated[

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from rsparse.errors import InputError
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.fields import Parameters, parameter
@@ -84,7 +85,10 @@ class TwoModelScenario(Scenario):
         """The second model."""
         values = {name: getattr(self, name.replace("-", "_")) for name in INPUT_OPTIONS}
         given = any(value is not None for value in values.values())
-        return ModelChoice(Path(self.model), read_input_options(values) if given else None)
+        try:
+            return ModelChoice(Path(self.model), read_input_options(values) if given else None)
+        except InputError as error:
+            raise InputError(f"scenario {self.name}: {error}") from None
 
     def in_folder(self, folder: Path) -> Self:
         """A copy whose paths are relative to a folder."""

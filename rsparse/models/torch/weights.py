@@ -192,7 +192,7 @@ def choose_layers(
         if not fitting:
             some = ", ".join(one.name for one in free[-3:])
             raise InputError(
-                f"layers: expected all, head or layer names, got {pattern!r}; "
+                f"train-layers: expected all, head or layer names, got {pattern!r}; "
                 f"the last layers of {where} are {some}"
             )
         chosen |= fitting
