@@ -13,16 +13,15 @@ from rsparse.core.filters import bilateral
 from rsparse.core.noise import noise_level
 from rsparse.core.regionsparse import purify
 from rsparse.defenses import (
-    ByNoise,
     NoDefense,
     RegionSparse,
     Resources,
-    Rule,
     default_policy,
     defense_of,
     defense_text,
     parse_defense,
 )
+from rsparse.defenses.by_noise import ByNoise, Rule
 from rsparse.options.purify import PurifyParameters
 from tests.refusals import refused
 

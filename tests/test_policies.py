@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import rsparse
-from rsparse.defenses import DEFENSES, RegionSparse, Rule, parse_defense, parse_defenses
+from rsparse.defenses import DEFENSES, RegionSparse, parse_defense, parse_defenses
+from rsparse.defenses.by_noise import Rule
 from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.results import JudgedDefense

@@ -28,7 +28,6 @@ from rsparse.cli.options import (
     path_option,
 )
 from rsparse.defenses import DEFENSES, Defense, RegionSparse, parse_defense
-from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
@@ -133,6 +132,8 @@ def _defense(
         _refuse_mixed(spec, policy, given)
         return RegionSparse(**values)
     if spec is None:
+        from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
+
         return load_policy(policy or DEFAULT_POLICY).defense
     defenses = parse_defense(spec)
     if len(defenses) > 1:
@@ -148,6 +149,8 @@ def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -
             f"{option} and --defense cannot be used together; for regionsparse write --defense "
             f"regionsparse:{field.replace('_', '-')}=…"
         )
+    from rsparse.defenses.policy import DEFAULT_POLICY
+
     copy = f"rsparse policy show {policy or DEFAULT_POLICY} --toml > mine.toml"
     if policy is not None:
         is_file = policy.lower().endswith(".toml")

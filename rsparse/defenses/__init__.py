@@ -2,8 +2,8 @@
 
 ``DEFENSES`` maps the names used in specs to the defenses: RegionSparse, the paper's baselines, and
 other common filters. ``+`` joins several into a chain. A policy such as ``policy:default`` chooses
-a defense for each image. Importing this package imports nothing heavy; each ``clean`` imports what
-it needs.
+a defense for each image. Importing this package imports nothing heavy, and nothing of
+policies; each ``clean`` imports what it needs.
 """
 
 from __future__ import annotations
@@ -11,24 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rsparse.defenses.by_noise import ByNoise, Rule
 from rsparse.defenses.chain import Chain
 from rsparse.defenses.comdefend import ComDefend
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.plain import NoDefense
 from rsparse.defenses.regionsparse import RegionSparse
-from rsparse.defenses.registry import DEFENSES, parse_chain, parse_registered
+from rsparse.defenses.registry import DEFENSES, POLICY, parse_chain, parse_registered
 
 __all__ = [
     "DEFENSES",
-    "ByNoise",
     "Chain",
     "ComDefend",
     "Defense",
     "NoDefense",
     "RegionSparse",
     "Resources",
-    "Rule",
     "defense_text",
     "parse_defense",
     "parse_defenses",
@@ -60,11 +57,11 @@ def parse_defense(text: str, folder: Path = Path()) -> list[Defense]:
 
     def parse_part(word: str) -> list[Defense]:
         name, _, rest = word.partition(":")
-        if name == ByNoise.name:
+        if name == POLICY:
             from rsparse.defenses.policy import parse_policies
 
             return parse_policies(rest, folder)
-        return parse_registered(word, [ByNoise.name])
+        return parse_registered(word, [POLICY])
 
     return parse_chain(text, parse_part)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.defenses.cleaner import Cleaner, SelectingCleaner
 from rsparse.defenses.defense import Defense, Resources
+from rsparse.defenses.registry import POLICY
 from rsparse.errors import InputError
 from rsparse.work.device import CPU, Device
 
@@ -76,7 +77,7 @@ class ByNoise(Defense):
         The last rule has no bounds and applies to all remaining images.
     """
 
-    name: ClassVar[str] = "policy"
+    name: ClassVar[str] = POLICY
 
     policy: str
     rules: tuple[Rule, ...]

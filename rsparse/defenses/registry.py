@@ -16,6 +16,9 @@ from rsparse.defenses.smoothing import Bilateral, FeatureSqueezing, Gaussian, Me
 from rsparse.defenses.variation import MaskedTotalVariation, TotalVariation
 from rsparse.options.specs import parse_spec
 
+POLICY = "policy"
+"""The name of ``by_noise.ByNoise`` in a spec."""
+
 DEFENSES: dict[str, type[Defense]] = {
     defense.name: defense
     for defense in (
