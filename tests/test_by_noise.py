@@ -12,16 +12,10 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import bilateral
 from rsparse.core.noise import noise_level
 from rsparse.core.regionsparse import purify
-from rsparse.defenses import (
-    NoDefense,
-    RegionSparse,
-    Resources,
-    default_policy,
-    defense_of,
-    defense_text,
-    parse_defense,
-)
+from rsparse.defenses import NoDefense, RegionSparse, Resources, defense_text, parse_defense
 from rsparse.defenses.by_noise import ByNoise, Rule
+from rsparse.defenses.policy import default_policy
+from rsparse.defenses.recorded import defense_of
 from rsparse.options.purify import PurifyParameters
 from tests.refusals import refused
 
