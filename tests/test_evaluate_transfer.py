@@ -14,7 +14,7 @@ from tests.test_evaluate_command import arguments, make_images
 pytest.importorskip("torch")
 
 
-def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
+def test_transfer_between_models_of_other_sizes(tmp_path, run_cli, assert_error):
     images = make_images(tmp_path / "imgs")
     weights = np.repeat(np.eye(3), 12 * 12, axis=1) / 144
     source = linear_classifier(tmp_path / "other.onnx", weights * 30, (12, 12))
@@ -44,3 +44,8 @@ def test_transfer_between_models_of_other_sizes(tmp_path, run_cli):
     outcomes = {c.outcome for c in found.checks if c.name == "transfer is weaker than gray-box"}
     assert outcomes == {"pass"}
     assert "attacks on other, judged colours" in result.stderr
+    assert_error(  # its attention would be that of a model that the evaluation is not about
+        f"{source}: is another model of the evaluation; give colours, which it is about",
+        "report", tmp_path / "eval", "-o", tmp_path / "report", "--model", source,
+        "--preset", "unit",
+    )  # fmt: skip

@@ -165,6 +165,12 @@ class _PictureMaker:
         for path in [*dictionaries.values(), *([model] if model is not None else [])]:
             if sha256_of_file(path) not in known:
                 raise InputError(f"{path}: is not the file that the evaluation used")
+        evaluated = subjects.evaluation.model
+        names = {s["sha256"]: Path(s["name"]).stem for s in record.get("inputs", ())}
+        if model is not None and names.get(sha256_of_file(model), evaluated) != evaluated:
+            raise InputError(
+                f"{model}: is another model of the evaluation; give {evaluated}, which it is about"
+            )
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
         self.classifier = None if model is None else load_classifier(model, input_options).check()
