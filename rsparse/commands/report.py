@@ -165,12 +165,8 @@ class _PictureMaker:
         for path in [*dictionaries.values(), *([model] if model is not None else [])]:
             if sha256_of_file(path) not in known:
                 raise InputError(f"{path}: is not the file that the evaluation used")
-        evaluated = subjects.evaluation.model
-        names = {s["sha256"]: Path(s["name"]).stem for s in record.get("inputs", ())}
-        if model is not None and names.get(sha256_of_file(model), evaluated) != evaluated:
-            raise InputError(
-                f"{model}: is another model of the evaluation; give {evaluated}, which it is about"
-            )
+        if model is not None:
+            _refuse_other_model(model, subjects.evaluation.model, record)
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
         self.classifier = None if model is None else load_classifier(model, input_options).check()
@@ -260,6 +256,15 @@ def _load(folder: Path, column: Column, name: str) -> Pixels:
     if not path.exists():
         raise InputError("the images that were judged are not in the evaluation's folder")
     return decode_image(read_bytes(path), path)
+
+
+def _refuse_other_model(model: Path, evaluated: str, record: Mapping[str, Any]) -> None:
+    """Refuse a model that the evaluation used, but is not about, such as one to transfer from."""
+    names = {source["sha256"]: Path(source["name"]).stem for source in record["inputs"]}
+    if evaluated in names.values() and names.get(sha256_of_file(model)) != evaluated:
+        raise InputError(
+            f"{model}: is another model of the evaluation; give {evaluated}, which it is about"
+        )
 
 
 def _digests(record: Mapping[str, Any]) -> Iterator[str]:
