@@ -35,6 +35,22 @@ def test_the_peer_s_engine_fits_into_the_pipeline(monkeypatch, small_dictionary)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_the_peer_s_pursuit_is_the_one_that_purify_runs(monkeypatch, small_dictionary):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import peers
+
+    from rsparse.core.regionsparse import purify
+
+    asked = []
+    codes = peers.scikit_codes
+    monkeypatch.setattr(peers, "scikit_codes", lambda *a: asked.append(len(a[0])) or codes(*a))
+    purify(make_picture(0, 40, 40), small_dictionary)
+    assert not asked
+    with peers.scikit_engine():
+        purify(make_picture(0, 40, 40), small_dictionary)
+    assert asked
+
+
 def test_gpu_counts_and_measures_on_torchs_cpu():
     pytest.importorskip("torch")
     text = printed("gpu.py", "--device", "torch-cpu", "--images", 2, "--side", 40, "--runs", 1)

@@ -27,8 +27,9 @@ def engine_for(torch_device: str | None = None) -> Engine[Any]:
     """
     if torch_device is None:
         from rsparse.core.engines.cpu import loops
+        from rsparse.core.engines.cpu.engine import CpuEngine
 
-        return load_engine(loops.fastest.name)
+        return CpuEngine(loops.fastest)
     has_kernels = torch_device.startswith("cuda") and find_spec("triton") is not None
     return load_engine("triton" if has_kernels else "torch", torch_device)
 
