@@ -161,3 +161,18 @@ def test_rules_that_make_no_sense_are_refused(rules, line):
 def test_a_rule_with_a_stricter_period_does_not_hide_one_with_less_noise():
     rules = (Rule(NONE, 3.0, 2.0), Rule(ONE, 2.0), Rule(FIVE))
     assert ByNoise("bounds", rules).rules == rules
+
+
+def test_a_policy_with_one_rule_measures_no_noise(rng, monkeypatch):
+    """Measuring takes two milliseconds an image, which the policy ``paper`` need not spend."""
+
+    def refuse(image):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("rsparse.core.noise.noise_level", refuse)
+    monkeypatch.setattr("rsparse.core.noise.period_two", refuse)
+    image = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    chosen = RegionSparse(sparsity=2)
+    assert ByNoise("mine", (Rule(chosen),)).chosen_for(image) is chosen
+    with pytest.raises(AssertionError, match="measured"):
+        ByNoise("mine", (Rule(NoDefense(), 0.5), Rule(chosen))).chosen_for(image)

@@ -98,12 +98,14 @@ class ByNoise(Defense):
         """Return the defense of the first rule that applies to an image, uint8 (h, w, 3)."""
         from rsparse.core.noise import noise_level, period_two
 
-        noise = noise_level(image)
+        noise: float | None = None
         period: float | None = None
-        for rule in self.rules:
-            if noise >= rule.noise_below:
+        for rule in self.rules[:-1]:  # the last one covers every image, so nothing is measured
+            if noise is None and rule.noise_below < math.inf:
+                noise = noise_level(image)
+            if noise is not None and noise >= rule.noise_below:
                 continue
-            if rule.period_below < math.inf and period is None:
+            if period is None and rule.period_below < math.inf:
                 period = period_two(image)
             if period is None or period < rule.period_below:
                 return rule.defense
