@@ -69,9 +69,11 @@ def main() -> None:
             "colour" if color else "grey", str(k), str(sparsity), f"{shares[-1]:.3f}",
             f"{found.residual:.0e}",
         ])  # fmt: skip
-    print(f"Of {PATCHES:,} patches of photographs, the share for which the pursuit "
-          "chooses the same atoms as scikit-learn in float64, and the largest difference of the "
-          "residuals' norms, relative to the patch's, where it does.\n")  # fmt: skip
+    print(
+        f"The share of {PATCHES:,} patches of photographs for which the pursuit chooses the same "
+        "atoms as scikit-learn in float64. For these patches, the last column gives the largest "
+        "difference between the norms of the residuals, relative to the norm of the patch.\n"
+    )
     print(table_text(["patches", "k", "K", "same atoms, %", "residual"], rows))
     print(measure.target("same atoms, the least share in %", min(shares), WANTED, at_least=True,
                          digits=3))  # fmt: skip

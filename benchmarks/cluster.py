@@ -69,7 +69,7 @@ def main() -> None:
             write_dictionary(folder / "dict.h5")
             costs = {place: cost_of(folder, sizes, workers) for place, workers in PLACES.items()}
             print_measured(costs)
-            print(f"The list of images takes {memory(folder / f'{count}')} bytes for each.\n")
+            print(f"The list of images takes {memory(folder / f'{count}')} bytes an image.\n")
             print_model(costs["--jobs 1"], costs["--cluster local:2"])
 
 
@@ -138,7 +138,7 @@ def print_model(serial: Cost, cluster: Cost) -> None:
         rows.append([f"{n_images:,}", *map(duration, times)])
     print(table_text(["images", *(f"{w} workers" for w in WORKERS)], rows))
     useful = serial.image / cluster.own
-    print(f"More than {useful:.0f} workers are of no use for images as cheap as these.\n")
+    print(f"For images as small as these, more than {useful:.0f} workers do not help.\n")
 
 
 def duration(seconds: float) -> str:

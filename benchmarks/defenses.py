@@ -40,10 +40,12 @@ def main() -> None:
     resources = Resources({"": photographs.learned(images, 256)})
     defenses = _usable(resources)
     chosen = images[:: len(images) // IMAGES][:IMAGES]
-    print(f"### One image\n\nThe mean of {IMAGES} of {photographs.source(options.shared)}; every "
-          "defense by its defaults, regionsparse with K=2. The PSNR is of benign photographs "
-          f"before and after, the mean of {len(images)}; the last column is how many times the "
-          "peer takes what ours of the same kind takes.\n")  # fmt: skip
+    print(
+        f"### One image\n\nThe mean of {IMAGES} of {photographs.source(options.shared)}. Each "
+        "defense has its default parameters; regionsparse has K=2. The PSNR compares benign "
+        f"photographs before and after the defense; it is the mean of {len(images)}. The last "
+        "column divides a peer's time by the time of our defense of the same kind.\n"
+    )
     ours = {
         name: _each(partial(defense.clean, resources=resources), chosen)
         for name, defense in defenses.items()
@@ -61,7 +63,7 @@ def main() -> None:
     ]
     print(table_text(["defense", "CPU ms an image", "PSNR, dB", "/ ours"], rows))
     if "ART TotalVarMin" not in seconds:
-        print("The adversarial robustness toolbox (ART) is not installed.\n")
+        print("The Adversarial Robustness Toolbox (ART) is not installed.\n")
         return
     ratio = seconds["ART TotalVarMin"] / seconds[_named("tvm")]
     print(measure.target("ART's TotalVarMin / tvm, CPU time", ratio, 5, at_least=True))

@@ -52,7 +52,7 @@ def main() -> None:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     measure.pin()
     images = photographs.photographs(options.shared, 50)
-    print(f"Patches of {photographs.source(options.shared)}, dictionaries learned from them.\n")
+    print(f"The patches and the dictionaries come from {photographs.source(options.shared)}.\n")
     pursuit(images, options.work)
     whole_images(images[0], photographs.learned(images, 256))
     first_call()
@@ -60,7 +60,7 @@ def main() -> None:
         os.sched_setaffinity(0, cores)
         two_threads(images)
     else:
-        print("Two threads beside one: not measured, there is one core.\n")
+        print("Two threads were not measured, because there is only one core.\n")
 
 
 def pursuit(images: list[Pixels], work: Path) -> None:
@@ -77,7 +77,7 @@ def pursuit(images: list[Pixels], work: Path) -> None:
         floor = each["peak"] * (2 * m * k + k * sparsity * (sparsity - 1))
         if spams is not None:
             spams[0].close()
-            kernels = f"SPAMS 2.6.14 with the OpenBLAS kernels that suit it best ({spams[1]})."
+            kernels = f"SPAMS 2.6.14 uses the OpenBLAS kernels that suit it best ({spams[1]})."
         beside = f"{each['spams'] / ours:.1f}×" if "spams" in each else "–"
         rows.append([
             name, f"{ours:.2f}", f"{ours / floor:.1f}×", f"{each['gemm'] / floor:.1f}×",
@@ -98,9 +98,12 @@ def pursuit(images: list[Pixels], work: Path) -> None:
                "NumPy engine / ours", "SPAMS / ours", "scikit-learn / ours",
                "scikit-learn / floor"]  # fmt: skip
     print(table_text(columns, rows))
-    print("Float32 throughout; scikit-learn by `orthogonal_mp_gram`, its product with the "
-          f"dictionary included, over {SCIKIT_PATCHES:,} of the {PATCHES:,} patches. {kernels} Its "
-          "`omp` is order-recursive: another greedy rule of the same cost.\n")  # fmt: skip
+    print(
+        "All of them compute in float32. scikit-learn's function is `orthogonal_mp_gram`, timed "
+        f"together with the product with the dictionary on {SCIKIT_PATCHES:,} of the {PATCHES:,} "
+        f"patches. {kernels} The `omp` of SPAMS follows another greedy rule (order-recursive) of "
+        "the same cost.\n"
+    )
     print("\n".join(targets), "\n")
 
 
@@ -155,9 +158,11 @@ def whole_images(image: Pixels, dictionary: Dictionary) -> None:
             f"CPU ms at stride {stride}, scaled from {speed / 1e9:.0f} to 158 GFLOP/s",
             1000 * ours * speed / REFERENCE, wanted, at_least=False, digits=0,
         ))  # fmt: skip
-    print("### A whole image\n\nA photograph of 299×299, colour patches of 8×8, k=256, K=5: "
-          "patches, z-score, pursuit, averaging. scikit-learn: the same pipeline with its OMP in "
-          "the place of ours.\n")  # fmt: skip
+    print(
+        "### A whole image\n\nA photograph of 299×299 in colour patches of 8×8, k=256, K=5. The "
+        "time covers the patches, the z-score, the pursuit and the average of overlapping patches. "
+        "The last column is the same pipeline with scikit-learn's OMP.\n"
+    )
     columns = ["stride", "patches", "CPU ms", "ours / floor", "with scikit-learn / ours"]
     print(table_text(columns, rows))
     print("\n".join(targets), "\n")
@@ -171,8 +176,10 @@ def first_call() -> None:
         for _ in range(6)
     ]  # fmt: skip
     imported, called = np.median(np.array(printed[1:], dtype=float), axis=0)
-    print(f"In a fresh process with the machine code on disk, the import of numba and the code "
-          f"takes {imported:.2f} CPU-s, the first call {called:.2f} CPU-s.\n")  # fmt: skip
+    print(
+        "In a new process, with the compiled code on disk, importing numba and the code takes "
+        f"{imported:.2f} CPU-s; the first call takes {called:.2f} CPU-s.\n"
+    )
 
 
 def two_threads(images: list[Pixels]) -> None:
@@ -194,9 +201,12 @@ def two_threads(images: list[Pixels]) -> None:
         seconds.setdefault(f"{work.__name__} {threads}", []).append(time.perf_counter() - start)
     best = {name: min(values) for name, values in seconds.items()}
     given = best["multiply 1"] / best["multiply 2"]
-    print("### Two threads\n\nWall time of 100,000 colour patches, k=256, K=5, the best of 15 "
-          "rounds, since what else the machine does counts here: two threads of large matrix "
-          f"products, which share nothing, were {given:.2f} times as fast as one.\n")  # fmt: skip
+    print(
+        "### Two threads\n\nWall time of 100,000 colour patches, k=256, K=5: the best of 15 "
+        "rounds, because other work on the machine slows threads down. In the same rounds, two "
+        "threads that multiply large matrices, and share nothing, were "
+        f"{given:.2f} times as fast as one.\n"
+    )
     print(measure.target("one thread / two threads", best["code 1"] / best["code 2"], 1.8,
                          at_least=True), "\n")  # fmt: skip
 

@@ -64,11 +64,13 @@ def learners(images: list[Pixels], work: Path, shared: Path | None) -> None:
          *(f"{100 * error:.2f}" for error in errors[name])]
         for name, (seconds, _) in learned.items()
     ]  # fmt: skip
-    print(f"### Learning from {PATCHES:,} patches\n\nColour patches of 8×8 of "
-          f"{photographs.source(shared)}, not smoothed, k={ATOMS}; one pass in batches of "
-          f"{batch}, all from the same first atoms; SPAMS draws its batches itself. The objective "
-          f"is in the first column. Error on {HELD_OUT:,} other patches, in % of their energy, by "
-          "the K of the coding.\n")  # fmt: skip
+    print(
+        f"### Learning from {PATCHES:,} patches\n\nColour patches of 8×8 of "
+        f"{photographs.source(shared)}, not smoothed, k={ATOMS}. Each learner makes one pass in "
+        f"batches of {batch} from the same initial atoms; SPAMS draws its own batches. The first "
+        f"column names the objective. The last columns give the error on {HELD_OUT:,} other "
+        "patches, in % of their energy, by the K of the coding.\n"
+    )
     columns = ["learner and objective", "CPU-s", f"/ ours, K={k}", *(f"K={s}" for s in SPARSITIES)]
     print(table_text(columns, rows))
     print(measure.target(f"scikit-learn / ours (K={k}), CPU time",
@@ -136,10 +138,12 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
     measure.pin()
     parts = _parts(images[:count])
     total = sum(parts.values())
-    print(f"### `rsparse learn-dict`\n\n{count:,} photographs of 299×299 by the defaults, "
-          f"`--jobs {jobs}`: {wall:.0f} s of wall time and {used:.0f} CPU-s; just after, {jobs} "
-          f"processes that only count got {share:.0%} of a core each. CPU time of an image, "
-          "measured apart:\n")  # fmt: skip
+    print(
+        f"### `rsparse learn-dict`\n\n{count:,} photographs of 299×299 with the default "
+        f"parameters and `--jobs {jobs}` took {wall:.0f} s of wall time and {used:.0f} CPU-s. "
+        f"Immediately afterwards, {jobs} processes that only count got {share:.0%} of a core "
+        "each. The CPU time of an image, measured separately:\n"
+    )
     rows = [[name, f"{1000 * value:.1f}", f"{100 * value / total:.0f} %"]
             for name, value in parts.items()]  # fmt: skip
     print(table_text(["part", "CPU ms an image", "share"], rows))

@@ -28,13 +28,15 @@ INTERVAL = 0.1
 def main() -> None:
     options = measure.parser(__doc__).parse_args()
     if not Path("/proc/self/smaps_rollup").exists():
-        print("Memory: not measured, this system does not tell it by process.\n")
+        print("Memory was not measured, because this system does not report it by process.\n")
         return
     sizes = [100, 1_000, *([10_000] if options.full else [])]
     side = photographs.SIDE if options.shared else EMBEDDED_SIDE
     images = photographs.photographs(options.shared, 50)
-    print(f"### Peak memory\n\nMB of all processes of a command with `--jobs {usable_cores()}`, on "
-          f"hard links to 50 files of {side}×{side}.\n")  # fmt: skip
+    print(
+        "### Peak memory\n\nThe memory of all processes of a command, in MB, with "
+        f"`--jobs {usable_cores()}`. The images are hard links to 50 files of {side}×{side}.\n"
+    )
     peaks: dict[str, list[float]] = {}
     for size in sizes:
         folder = photographs.folder_of(images, size, options.work / f"memory-{size}", side)

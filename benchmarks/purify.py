@@ -35,9 +35,11 @@ def main() -> None:
     images = photographs.photographs(options.shared, 200)
     dictionary = photographs.learned(images[:50], 256)
     whole_command(images, dictionary, options.work)
-    print(f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, "
-          "uint8 in and out; ours by the policy paper (colour patches of 8×8, k=256, K=2, stride "
-          "2, the object coded, the rest filtered), and with the whole image coded.\n")  # fmt: skip
+    print(
+        f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, from uint8 "
+        "to uint8. `purify` follows the policy paper: colour patches of 8×8, k=256, K=2, stride "
+        "2; the object is coded and the rest is filtered. The second row codes the whole image.\n"
+    )
     one_image(images[:: len(images) // IMAGES][:IMAGES], dictionary)
 
 
@@ -83,11 +85,13 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
     rows = [[name, f"{1000 * value:.1f}"] for name, value in parts.items()]
     rows.append(["sum", f"{1000 * sum(parts.values()):.1f}"])
     rows.append(["the command, all its processes", f"{1000 * used / COMMAND_IMAGES:.1f}"])
-    print(f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299, "
-          f"`--policy paper --jobs {jobs}`: {wall:.1f} s of wall time and {used:.1f} CPU-s; its "
-          f"images alone need {needed:.1f} s on as many cores. Just before and after, {jobs} "
-          f"processes that only count got {share:.0%} of a core each, by which the wall time is "
-          "scaled below.\n")  # fmt: skip
+    print(
+        f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299 with "
+        f"`--policy paper --jobs {jobs}` took {wall:.1f} s of wall time and {used:.1f} CPU-s; the "
+        f"images alone need {needed:.1f} s on as many cores. Immediately before and afterwards, "
+        f"{jobs} processes that only count got {share:.0%} of a core each; the target below scales "
+        "the wall time by this share.\n"
+    )
     print(table_text(["part", "CPU ms an image"], rows))
     print(measure.target("wall time × the cores given / CPU time of the images",
                          wall * share / needed, 1.3, at_least=False))  # fmt: skip

@@ -38,7 +38,7 @@ def main() -> None:
     typer = seconds['python -c "import typer"']
     rows = [[f"`{name}`", f"{value:.3f}", f"{value / typer:.1f}×"]
             for name, value in seconds.items()]  # fmt: skip
-    print(f"### Starting\n\nCPU seconds, the median of {ROUNDS} runs.\n")
+    print(f"### Starting\n\nCPU seconds: the median of {ROUNDS} runs.\n")
     print(table_text(["command", "CPU-s", "/ import typer"], rows))
     slowest = max(value for name, value in seconds.items() if name.startswith("rsparse"))
     print(measure.target("CPU-s of the slowest `--help`", slowest, WANTED, at_least=False), "\n")
