@@ -43,7 +43,7 @@ def learners(images: list[Pixels], work: Path, shared: Path | None) -> None:
     everything = photographs.patches(images, PATCHES + HELD_OUT, color=True, seed=1)
     signals, held_out = everything[:PATCHES], everything[PATCHES:]
     start = unit(signals[np.random.default_rng(0).permutation(PATCHES)[:ATOMS]])
-    batch, k, penalty = DEFAULTS.batch_size, DEFAULTS.atoms_per_patch, DEFAULTS.penalty
+    batch, k, penalty = DEFAULTS.batch_size, DEFAULTS.atoms_per_patch, DEFAULTS.l1_penalty
     learned = {
         **{f"ours, OMP with K={s}": _fit(OmpLearner(start, s), signals) for s in SPARSITIES},
         f"scikit-learn, lasso (lars), β={penalty:g}":
