@@ -1,19 +1,89 @@
-"""Define ``InputError``, the one error for what a user can fix, and format its message."""
+"""The errors that are no bugs: ``InputError`` and ``MachineError``, and their messages."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_OF_THE_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EFBIG", "EROFS"),  # no space, or not for this user or file
+        *("EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "ENOBUFS"),  # a limit of the system
+        *("EIO", "EUCLEAN", "EBADMSG", "ENOMEDIUM"),  # a failing device
+        *("ESTALE", "EREMOTEIO", "EHOSTDOWN", "ENOTCONN", "ETIMEDOUT"),  # a lost file server
+        *("EPIPE", "ECONNRESET"),  # a lost process
+    )
+    if hasattr(errno, name)
+)
+_OF_THE_NAME = frozenset({
+    errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST,
+})  # fmt: skip
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "Insufficient memory",
+    "can't allocate memory",
+    "allocate memory for",
+)
 
 
 class InputError(Exception):
     """Input that cannot be used; the message is one line.
 
     The message names the file or option, says what was expected and what was found, and what to
-    do. The command line prints it and exits with code 2. Library callers can catch it.
+    do. The command line prints it and exits with code 2. Library callers can catch it. In a
+    folder, it skips an image.
     """
+
+
+class TooLargeError(InputError):
+    """An image that needs more memory than is available."""
+
+
+class MachineError(Exception):
+    """A failure of the machine, not of an input; the message is one line.
+
+    Examples are a full disk, too many open files, a device that does not answer, and a killed
+    process. No image is at fault, so a run stops without a finished artifact, and the same command
+    resumes it later. The command line prints the message and exits with code 3.
+    """
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether the operating system failed because of the machine, and not of the file."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE
+
+
+def system_error(error: OSError, what: str) -> InputError | MachineError:
+    """The error for a failed call of the operating system.
+
+    Parameters
+    ----------
+    error : OSError
+    what : str
+        The start of the message, such as ``out.png: cannot be read``.
+    """
+    kind = MachineError if is_of_machine(error) else InputError
+    return kind(f"{what}: {reason(error)}")
+
+
+def write_error(error: OSError, what: str) -> InputError | MachineError:
+    """The error for an output that failed during a run.
+
+    Outputs are checked at the start, so only a name can be the fault of the input.
+    """
+    kind = InputError if error.errno in _OF_THE_NAME else MachineError
+    return kind(f"{what}: {reason(error)}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out; some libraries do not raise ``MemoryError``."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, Exception) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def one_line(message: str) -> str:
@@ -27,11 +97,18 @@ def reason(error: OSError) -> str:
 
 
 def attempt(function: Callable[..., Result], *arguments: Any) -> Result | InputError:
-    """The function's result, or the ``InputError`` that it raises, so that others go on."""
+    """The function's result, or the ``InputError`` that it raises, so that others go on.
+
+    A lack of memory is returned as ``TooLargeError``.
+    """
     try:
         return function(*arguments)
     except InputError as error:
         return error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return TooLargeError("needs more memory than is available")
 
 
 def for_usable(

@@ -7,7 +7,15 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError
+
+GOES_ON = "once this is fixed, run the same command again to continue"
+
+
+def fails(message: str) -> AbstractContextManager[pytest.ExceptionInfo[MachineError]]:
+    """Expect a ``MachineError`` that says exactly ``message``, on one line."""
+    assert "\n" not in message
+    return pytest.raises(MachineError, match=rf"\A{re.escape(message)}\Z")
 
 
 def refused(message: str) -> AbstractContextManager[pytest.ExceptionInfo[InputError]]:

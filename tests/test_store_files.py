@@ -20,7 +20,7 @@ from rsparse.store.files import (
     sha256_of_file,
     write_atomic,
 )
-from tests.refusals import refused
+from tests.refusals import fails, refused
 
 
 def contents(folder: Path) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files_module.os, "fsync", full)
-    with refused(f"{tmp_path / 'f'}: cannot be written: no space left on device"):
+    with fails(f"{tmp_path / 'f'}: cannot be written: no space left on device"):
         write_atomic(tmp_path / "f", b"1")
     assert contents(tmp_path) == []
 

@@ -22,7 +22,7 @@ from rsparse.work.workers import (
     one_thread,
     usable_cores,
 )
-from tests.refusals import refused
+from tests.refusals import fails, refused
 
 KEPT: list[np.ndarray] = []
 
@@ -125,10 +125,7 @@ def test_a_worker_that_has_grown_goes_on():
 
 
 def test_a_killed_worker_is_told():
-    with refused(
-        "a worker process was killed, possibly for lack of memory; "
-        "run the same command again with fewer --jobs to resume"
-    ):
+    with fails("a worker process was killed, possibly for lack of memory (fewer --jobs need less)"):
         list(LocalWorkers(2).map(die, range(4), 4))
 
 

@@ -1,13 +1,11 @@
 """The application: its commands, and the one place that turns errors into exit codes.
 
-Exit codes: 0 success; 1 some images failed, the others are done; 2 unusable input or options;
-130 interrupted.
+Exit codes: 0 success; 1 some images failed, the others are done, or the reader of the output has
+closed it; 2 unusable input or options; 3 a failure of the machine; 130 interrupted.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,7 +15,10 @@ import typer
 
 from rsparse import __version__
 from rsparse.cli.groups import LazyGroup
-from rsparse.errors import InputError, one_line
+from rsparse.cli.streams import OutputClosedError, OutputFailedError, discard_output, safe_streams
+from rsparse.errors import InputError, MachineError, is_out_of_memory, one_line, system_error
+
+GOES_ON = "once this is fixed, run the same command again to continue"
 
 UsageError: Any = typer.BadParameter.__base__
 """The exception that typer raises for an invalid command line; it has no public name there."""
@@ -42,7 +43,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
 
 
 class Commands(LazyGroup):
-    """The commands. A user's error ends in one line and exit code 2, a bug in a traceback."""
+    """The commands. An error ends in one line and its exit code, a bug in a traceback."""
 
     LINES = COMMANDS
 
@@ -66,28 +67,55 @@ class Commands(LazyGroup):
 
 @contextmanager
 def errors_on_one_line() -> Iterator[None]:
-    """Print a user's error as one line on stderr and exit with its code."""
+    """Print an error that is no bug as one line on stderr, and exit with its code."""
     try:
         yield
-    except InputError as error:
-        typer.echo(f"rsparse: error: {one_line(str(error))}", err=True)
-        raise typer.Exit(2) from None
+    except (InputError, OSError, MemoryError, MachineError) as error:
+        raise _told(error) from None
     except UsageError as error:
         from rsparse.cli.usage import is_help, usage_line
 
         if is_help(error):
             raise
-        typer.echo(f"rsparse: error: {one_line(usage_line(error))}", err=True)
-        raise typer.Exit(2) from None
+        raise _told(InputError(usage_line(error))) from None
     except KeyboardInterrupt:
         typer.echo(
             "rsparse: interrupted; run the same command again to continue",
             err=True,
         )
         raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of the output has closed it, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OutputClosedError:
+        discard_output()
         raise typer.Exit(1) from None
+    except OutputFailedError as error:
+        discard_output()
+        typer.echo(f"rsparse: error: {error}", err=True)
+        raise typer.Exit(3) from None
+    except Exception as error:
+        if not is_out_of_memory(error) and not _lacks_threads(error):
+            raise
+        raise _told(MemoryError(str(error))) from None
+
+
+def _told(error: InputError | MachineError | OSError | MemoryError) -> typer.Exit:
+    """Print an error as one line on stderr, and return the exit with its code."""
+    if isinstance(error, OSError):
+        error = system_error(error, _name_of_file(error))
+    elif isinstance(error, MemoryError):
+        error = MachineError(": ".join(filter(None, ("not enough memory", str(error)))))
+    code, more = (2, "") if isinstance(error, InputError) else (3, f"; {GOES_ON}")
+    typer.echo(f"rsparse: error: {one_line(str(error))}{more}", err=True)
+    return typer.Exit(code)
+
+
+def _name_of_file(error: OSError) -> str:
+    """The file that an error of the operating system is about."""
+    return str(error.filename) if error.filename is not None else "the operating system"
+
+
+def _lacks_threads(error: Exception) -> bool:
+    """Whether a thread could not be started, for which Python has no error of its own."""
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 app = typer.Typer(
@@ -121,4 +149,5 @@ def _root(
 
 def main() -> None:
     """Run the ``rsparse`` command."""
-    app()
+    with safe_streams():
+        app()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error
 
 CHANNELS = ("rgb", "bgr")
 LAYOUTS = ("NCHW", "NHWC")
@@ -160,7 +160,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file in UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{path}: cannot be read") from error
     if not lines:
         raise InputError(f"{path}: expected class names, one per line, got an empty file")
     for number, line in enumerate(lines, 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error
 from rsparse.models.fields import option_of
 from rsparse.models.spec import INPUT_FIELDS, PRESETS, InputOptions, InputSpec, fields_from_json
 
@@ -122,5 +122,5 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not JSON") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{path}: cannot be read") from error
     return fields_from_json(text, str(path))

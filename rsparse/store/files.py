@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error, write_error
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
 
@@ -28,11 +28,13 @@ def read_bytes(path: Path) -> bytes:
     ------
     InputError
         If it is missing, is a folder, or may not be read.
+    MachineError
+        If the disk or a limit of the system is the reason.
     """
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{path}: cannot be read") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def sha256_of_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{path}: cannot be read") from error
 
 
 @contextmanager
@@ -76,8 +78,8 @@ def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) 
 
     Raises
     ------
-    InputError
-        If ``path`` cannot be written.
+    MachineError
+        If ``path`` cannot be written; an ``InputError`` if its name is the reason.
     """
     # a random name is short, and differs from that of another machine writing the same file
     name = path.name.lstrip(".") if sole_writer else f"{os.urandom(8).hex()}.{os.getpid()}"
@@ -90,7 +92,7 @@ def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) 
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+        raise write_error(error, f"{path}: cannot be written") from error
     finally:
         try:
             temporary.unlink(missing_ok=True)
@@ -143,7 +145,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
         parent = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+        raise system_error(error, f"{path}: cannot be written") from error
     if not parent.is_dir():
         raise InputError(f"{path}: cannot be written: {parent.name} is not a folder")
     if not os.access(parent, os.W_OK | os.X_OK):

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, system_error
 from rsparse.store.files import (
     atomic_path,
     read_bytes,
-    reason,
     remove_temporaries,
     safe_join,
 )
@@ -65,7 +64,7 @@ class OutputFolder:
             if path.exists() and not path.is_dir():
                 raise InputError(f"{path}: is a file; name a folder")
         except OSError as error:  # for example, a name that is too long
-            raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+            raise system_error(error, f"{path}: cannot be written") from error
         if (path / MANIFEST).exists() and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
         goes_on = Journal.is_of(path / JOURNAL, run)
@@ -73,7 +72,7 @@ class OutputFolder:
         try:
             taken = path.is_dir() and any(path.iterdir()) and not (path / JOURNAL).exists()
         except OSError as error:
-            raise InputError(f"{path}: cannot be read: {reason(error)}") from error
+            raise system_error(error, f"{path}: cannot be read") from error
         if taken and not cleared:
             raise InputError(f"{path}: contains other files; choose an empty or new folder")
         journal = Journal.open(path / JOURNAL, run, path)
@@ -119,7 +118,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         place = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {reason(error)}") from error
+        raise system_error(error, f"{folder}: cannot be written") from error
     try:
         fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove_temporaries(folder)
@@ -229,7 +228,7 @@ def _clear(folder: Path) -> bool:
             if path.is_file() or path.is_symlink():
                 path.unlink()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be overwritten: {reason(error)}") from error
+        raise system_error(error, f"{folder}: cannot be overwritten") from error
     remove_temporaries(folder)
     for parent, _, _ in os.walk(folder, topdown=False):
         if Path(parent) != folder:

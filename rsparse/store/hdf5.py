@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError, is_of_machine
 from rsparse.store.files import atomic_path
 from rsparse.store.records import Record, check_record
 
@@ -84,6 +84,8 @@ def open_hdf5(
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        if is_of_machine(error):
+            raise MachineError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
         if not h5py.is_hdf5(path):
             raise InputError(f"{path}: is not an HDF5 file") from error
         detail = " ".join(str(error).split())

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error
 from rsparse.store.files import read_bytes
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
@@ -81,7 +81,7 @@ def _images_in(root: Path) -> Iterator[ImageFile]:
         if not root.exists():
             raise InputError(f"{root}: no such file or folder")
     except OSError as error:  # a name too long, a folder that may not be entered
-        raise InputError(f"{root}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{root}: cannot be read") from error
     if not root.is_dir():
         yield ImageFile(root.stem, root, root)
         return
@@ -142,6 +142,8 @@ def decode_image(content: bytes, path: Path) -> Pixels:
             ) from None
         except UnidentifiedImageError:
             raise InputError(f"{path}: is not a PNG, JPEG, WebP, TIFF or BMP image") from None
+        except MemoryError:
+            raise
         except Exception as error:  # a decoder may raise anything on hostile bytes
             detail = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{path}: cannot be decoded: {detail}") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error
 from rsparse.store.files import refuse_existing
 
 Entry = dict[str, Any]
@@ -72,7 +72,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         except OSError as error:
-            raise InputError(f"{output}: cannot be written: {reason(error)}") from error
+            raise system_error(error, f"{output}: cannot be written") from error
         _lock(file, output)
         journal = cls(path, file, {})
         first = journal._load()

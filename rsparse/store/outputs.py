@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error, write_error
 from rsparse.store.folders import refuse_overlap
 
 
@@ -41,7 +41,7 @@ class AtomicFolder:
                 raise InputError(f"{path}: is a file; name a folder")
             taken = path.is_dir() and any(path.iterdir())
         except OSError as error:
-            raise InputError(f"{path}: cannot be written: {reason(error)}") from error
+            raise system_error(error, f"{path}: cannot be written") from error
         if taken and not all(is_own(file.relative_to(path)) for file in _files(path)):
             raise InputError(f"{path}: contains other files; choose an empty or new folder")
         if taken and not overwrite:
@@ -61,7 +61,7 @@ class AtomicFolder:
                 os.replace(absolute, old)
             os.replace(new, absolute)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written: {reason(error)}") from error
+            raise write_error(error, f"{self.path}: cannot be written") from error
         finally:
             shutil.rmtree(new, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)

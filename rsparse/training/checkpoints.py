@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError, is_of_machine
 from rsparse.models.torch.weights import Trainable
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.training.learner import Score
@@ -113,6 +113,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
             header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
         return header, load(read_bytes(path))
     except (SafetensorError, OSError, ValueError) as error:
+        if is_of_machine(error):
+            raise MachineError(f"{path}: cannot be read: {error}") from error
         raise InputError(f"{path}: is a damaged checkpoint; remove it to start again") from error
 
 

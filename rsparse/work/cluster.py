@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError
 from rsparse.store.files import read_bytes
 from rsparse.work.local_cluster import local_processes, silent
 from rsparse.work.remote import Refusal, RunContext, unchanged, work
@@ -122,12 +122,9 @@ class Cluster(Workers):
             self._n_workers, self._counted = len(self._client.nthreads()), time.monotonic()
         return max(_MIN_WINDOW, _ITEMS_PER_WORKER * self._n_workers)
 
-    def lost_scheduler(self) -> InputError:
+    def lost_scheduler(self) -> MachineError:
         """The error for a scheduler that no longer answers."""
-        return InputError(
-            f"{self.address}: the scheduler no longer answers; "
-            "run the same command again to resume, with or without --cluster"
-        )
+        return MachineError(f"{self.address}: the scheduler no longer answers")
 
     @contextmanager
     def _connected(self, target: Any) -> Iterator[Client]:
@@ -211,9 +208,9 @@ class _ClusterRun:
             raise self._cluster.lost_scheduler()
         _, error, trace = result
         if isinstance(error, KilledWorker):
-            raise InputError(
+            raise MachineError(
                 f"{self._cluster.address}: workers were killed repeatedly on the same images, "
-                "possibly for lack of memory; run the same command again to resume"
+                "possibly for lack of memory"
             )
         raise error.with_traceback(trace)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
@@ -94,34 +94,72 @@ def run_images(
     -------
     done, resumed : int
     failed : list of entries
+
+    Raises
+    ------
+    MachineError
+        If the machine fails, or no image could be done for lack of memory.
     """
     pending = [image for image in inputs.images if not _is_done(image, journal, folder, is_current)]
     resumed = len(inputs.images) - len(pending)
     progress.start(task, len(inputs.images), resumed)
-    done, failed = 0, []
+    run = _Run(step, journal, progress)
     journals = [journal.path] if folder is not None else []
-    results = entries_of(
-        step,
-        pending,
-        workers,
-        parallel_from=parallel_from,
-        shared_paths=[*inputs.paths, *shared_paths, *journals],
-        batch_size=batch_size,
-        device_batch_size=device_batch_size,
-    )
     try:
-        for entries in results:
-            for entry in entries:
-                if "error" in entry:
-                    failed.append(entry)
-                else:
-                    journal.add(entry)
-                    done += 1
-            progress.advance(len(entries))
+        run.do(
+            pending,
+            workers,
+            parallel_from=parallel_from,
+            shared_paths=[*inputs.paths, *shared_paths, *journals],
+            batch_size=batch_size,
+            device_batch_size=device_batch_size,
+        )
+        run.retry(pending)
     except BaseException:
         journal.close()  # release its lock, so that the same run can be resumed
         raise
-    return done, resumed, failed
+    if run.done + resumed == 0 and run.failed and len(run.out_of_memory) == len(run.failed):
+        journal.close()
+        raise MachineError(run.failed[0]["error"])
+    return run.done, resumed, run.failed
+
+
+class _Run:
+    """Adds the entries of images to a journal, and collects those that failed."""
+
+    def __init__(self, step: ImageStep[Any, Any], journal: Journal, progress: Progress) -> None:
+        self.step, self.journal, self.progress = step, journal, progress
+        self.done = 0
+        self.failed: list[Entry] = []
+        self.out_of_memory: set[str] = set()
+
+    def do(self, images: Sequence[ImageFile], workers: Workers, **settings: Any) -> None:
+        """Run the step on the images; ``settings`` are those of ``entries_of``."""
+        for entries in entries_of(self.step, images, workers, **settings):
+            for entry in entries:
+                if entry.pop("out_of_memory", False):
+                    self.out_of_memory.add(entry["name"])
+                if "error" in entry:
+                    self.failed.append(entry)
+                else:
+                    self.journal.add(entry)
+                    self.done += 1
+            self.progress.advance(len(entries))
+
+    def retry(self, images: Sequence[ImageFile]) -> None:
+        """Try the images that ran out of memory again, one at a time.
+
+        Several images together may need more memory than there is, but each alone less. The
+        result then does not depend on the number of workers.
+        """
+        again = [image for image in images if image.name in self.out_of_memory]
+        if not again:
+            return
+        self.failed = [e for e in self.failed if e["name"] not in self.out_of_memory]
+        self.out_of_memory.clear()
+        alone = {"shared_paths": (), "parallel_from": 1, "batch_size": 1, "device_batch_size": 1}
+        self.do(again, LocalWorkers(1), **alone)
+        self.failed.sort(key=lambda entry: str(entry["name"]))
 
 
 def _is_done(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from rsparse.errors import InputError, attempt, for_usable
+from rsparse.errors import InputError, TooLargeError, attempt, for_usable
 from rsparse.store.images import ImageFile
 from rsparse.store.journal import Entry
 from rsparse.work.beside_device import overlapped, prefetched
@@ -160,9 +160,11 @@ class _WorkAndSave:
 def failure(image: ImageFile, error: InputError) -> Entry:
     """The entry of an image that could not be used; the message names its file.
 
-    ``path`` is only for messages; a manifest omits it.
+    ``path`` is only for messages; a manifest omits it. ``run_images`` tries an image with
+    ``out_of_memory`` again.
     """
     message = str(error)
     if not message.startswith(str(image.path)):
         message = f"{image.path}: {message}"
-    return {"name": image.name, "path": str(image.path), "error": message}
+    entry = {"name": image.name, "path": str(image.path), "error": message}
+    return {**entry, "out_of_memory": True} if isinstance(error, TooLargeError) else entry

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, MachineError
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -79,7 +79,9 @@ class Workers(ABC):
         Raises
         ------
         InputError
-            If the workers are lost, or cannot see the shared paths.
+            If the workers cannot see the shared paths.
+        MachineError
+            If the workers are lost.
         """
 
     @abstractmethod
@@ -120,7 +122,7 @@ class LocalWorkers(Workers):
         parallel_after: float = 0.0,
         shared_paths: Sequence[Path] = (),  # noqa: ARG002 - all paths are on this machine
     ) -> Iterator[Result]:
-        """``map(function, items)`` over processes; ``InputError`` if one is killed."""
+        """``map(function, items)`` over processes; ``MachineError`` if one is killed."""
         remaining, jobs = iter(items), self.cores(size, parallel_from)
         if self.jobs == 0 and parallel_after > 0:
             start = time.perf_counter()
@@ -208,9 +210,8 @@ def _over_processes(
             yield waiting.popleft().result()
             waiting.extend(executor.submit(work, item) for item in islice(remaining, 1))
     except TerminatedWorkerError as error:
-        raise InputError(
-            "a worker process was killed, possibly for lack of memory; "
-            "run the same command again with fewer --jobs to resume"
+        raise MachineError(
+            "a worker process was killed, possibly for lack of memory (fewer --jobs need less)"
         ) from error
     finally:
         for future in waiting:

@@ -11,7 +11,7 @@ from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
 from rsparse.defended.judging import JudgingSetup
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, system_error
 from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.places import attacks_folder, file_name
@@ -184,7 +184,7 @@ def _refuse_taken(output: Path) -> None:
             raise InputError(f"{output}: is a file; name a folder")
         taken = output.is_dir() and any(output.iterdir())
     except OSError as error:
-        raise InputError(f"{output}: cannot be read: {reason(error)}") from error
+        raise system_error(error, f"{output}: cannot be read") from error
     clean = output / CLEAN
     if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
         raise InputError(f"{output}: contains other files; choose an empty or new folder")

@@ -1,0 +1,38 @@
+"""Disks that are full, and limits that stop a process, made for a test and removed after it."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[Path]:
+    """A disk in memory of that size; the test is skipped where nothing may be mounted."""
+    place.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def enlarge(place: Path, size: str) -> None:
+    """Make space on a small disk."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
+
+
+def at_most(limit: int, size: int) -> Callable[[], None]:
+    """For ``preexec_fn``: the process may have no more than ``size`` of what ``limit`` counts."""
+    return lambda: resource.setrlimit(limit, (size, size))
