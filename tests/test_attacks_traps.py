@@ -194,8 +194,8 @@ def test_no_number_is_a_failure() -> None:
     class Broken(Attack):
         name = "broken"
 
-        def perturb(self, model, x, y):
-            return torch.where(y.reshape(-1, 1, 1, 1) == 0, x * torch.nan, x)
+        def perturb(self, model, x, goal):
+            return torch.where(goal.labels.reshape(-1, 1, 1, 1) == 0, x * torch.nan, x)
 
     net, x, _ = linear_problem()
     found = run_attack(net, x, np.array([0, 1, 0]), Broken())

@@ -92,7 +92,7 @@ def test_what_it_writes(whole):
     made = {path.name for path in (whole / "eval").iterdir()}
     assert made == {
         "clean", "attacks", "trials", "evaluation.h5", "timing.json", "results.csv",
-        "defenses.csv", "images.csv", "checks.csv",
+        "defenses.csv", "images.csv", "classes.csv", "confusion.csv", "checks.csv",
     }  # fmt: skip
 
 

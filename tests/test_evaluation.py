@@ -295,7 +295,7 @@ def test_missing_trials_take_no_room_in_the_file(adaptive, tmp_path: Path):
         assert file["trial/probability"].dtype == np.float32
         assert file["trial/column"][()].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3, 4, 5]
         assert file["trial/defense"][()].tolist() == [0, 1, 2, 3] * 3 + [0, 1, 2]
-        assert file.attrs["format_version"] == 3
+        assert file.attrs["format_version"] == 4
     found = load_evaluation(tmp_path)
     assert [c.key for c in found.columns] == [c.key for c in adaptive.columns]
     assert [(t.column, t.defense) for t in found.trials] == [

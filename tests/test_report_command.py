@@ -111,7 +111,7 @@ def test_a_failure_leaves_nothing_behind(eval_folder, tmp_path, monkeypatch: pyt
 def test_show_prints_the_record_of_an_evaluation(eval_folder, run_cli):
     lines = run_cli("show", eval_folder).stdout.splitlines()
     of_file = run_cli("show", eval_folder / "evaluation.h5").stdout.splitlines()
-    assert lines[0].startswith("eval  rsparse-evaluation 3, by evaluate ")
-    assert of_file[0].startswith("evaluation.h5  rsparse-evaluation 3, by evaluate ")
+    assert lines[0].startswith("eval  rsparse-evaluation 4, by evaluate ")
+    assert of_file[0].startswith("evaluation.h5  rsparse-evaluation 4, by evaluate ")
     assert len(lines) > 1
     assert lines[1:] == of_file[1:]

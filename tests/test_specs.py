@@ -68,7 +68,7 @@ def test_every_type_of_value() -> None:
         (
             "bim:esp=8",
             "attack 'bim:esp=8': unknown parameter 'esp'; did you mean eps? "
-            "Known: eps, steps, step_size",
+            "Known: eps, steps, step_size, target",
         ),
         ("bim:8", "attack 'bim:8': expected parameter=value, got '8'"),
         (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
 
+    from rsparse.attacks.goal import Goal
     from rsparse.defenses import Defense, Resources
 
 
@@ -64,8 +65,8 @@ class Attack(Parameters):
         """
         raise NotImplementedError
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Attack images ``x`` (n, 3, h, w) in [0, 1] with labels ``y`` (n,), without checks.
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
+        """Attack images ``x`` (n, 3, h, w) in [0, 1], without checks.
 
         ``rsparse.attacks.run_attack`` calls this and checks its input and result.
         """
@@ -77,6 +78,12 @@ class Attack(Parameters):
         Only for attacks that seek the smallest change; other attacks respect their limits.
         """
         return None
+
+    @property
+    def aim(self) -> str | None:
+        """The class to reach (the field ``target``), or None if any wrong class will do."""
+        target = getattr(self, "target", None)
+        return target if isinstance(target, str) else None  # elsewhere it is a level of contrast
 
     @property
     def passes(self) -> int:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.attacks.attack import Attack, steps_parameter
+from rsparse.attacks.goal import target_parameter
 from rsparse.options.fields import parameter
 
 if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
+
+    from rsparse.attacks.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,21 @@ class CwL2(Attack):
     )
     steps: int = steps_parameter(100)
     step_size: float = parameter(0.005, "Adam's learning rate.", above=0, maximum=10)
+    target: str | None = target_parameter()
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Run foolbox's ``L2CarliniWagnerAttack``; black images mark its failures."""
-        adversarial = self._search(model, x, y, self.initial_const)
+        adversarial = self._search(model, x, goal, self.initial_const)
         for retry in range(1, self.retries + 1):
             missing = (adversarial == 0).flatten(1).all(1)
             if not missing.any():
                 break
             weight = self.initial_const * 10**retry
-            adversarial[missing] = self._search(model, x[missing], y[missing], weight)
+            adversarial[missing] = self._search(model, x[missing], goal.of(missing), weight)
         return adversarial
 
     def _search(
-        self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor, weight: float
+        self, model: PyTorchModel, x: torch.Tensor, goal: Goal, weight: float
     ) -> torch.Tensor:
         from foolbox.attacks import L2CarliniWagnerAttack
 
@@ -85,7 +89,7 @@ class CwL2(Attack):
             initial_const=weight,
             abort_early=False,
         )
-        return minimal_perturbation(attack, model, x, y)
+        return minimal_perturbation(attack, model, x, goal)
 
     @property
     def passes(self) -> int:

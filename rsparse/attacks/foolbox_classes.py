@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import require_foolbox
+from rsparse.attacks.goal import LEAST_LIKELY, target_parameter
 from rsparse.errors import InputError
-from rsparse.options.fields import parameter
+from rsparse.options.fields import field_type, parameter
 
 if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
+
+    from rsparse.attacks.goal import Goal
 
 _NORMS = {0: "l0", 1: "l1", 2: "l2", float("inf"): "linf"}
 _NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # the class says L1, the constructor's default is L2
@@ -25,8 +28,15 @@ _BINARY_SEARCHES = ("L2CarliniWagnerAttack", "EADAttack")
 _REFUSED = {
     "BinarizationRefinementAttack": "it refines the result of another attack",
     "DatasetAttack": "it needs a set of images to choose from",
-    "GenAttack": "it needs a class to aim at",
 }
+_TARGETED = (
+    "BaseGradientDescent",
+    "DDNAttack",
+    "EADAttack",
+    "FMNAttackLp",
+    "L2CarliniWagnerAttack",
+)
+_UNTARGETED = ("L1FastGradientAttack", "L2FastGradientAttack", "LinfFastGradientAttack")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +52,14 @@ class FoolboxAttack(Attack):
         """Pickle the class by its name, since it is created at run time."""
         return _rebuild, (self.name, dataclasses.asdict(self))
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Run the attack; see ``FoolboxAttack`` for limits."""
         from rsparse.attacks.foolbox_calls import minimal_perturbation
 
         attack = self._build()
         if self.seeks_minimum:
-            return minimal_perturbation(attack, model, x, y)
-        return self._use_up_limits(attack, model, x, y)
+            return minimal_perturbation(attack, model, x, goal)
+        return self._use_up_limits(attack, model, x, goal)
 
     @property
     def passes(self) -> int:
@@ -74,12 +84,12 @@ class FoolboxAttack(Attack):
         arguments = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in self.strengths
+            if field.name not in self.strengths and not _is_aim(field)
         }
         return getattr(foolbox.attacks, self.name)(**arguments)
 
     def _use_up_limits(
-        self, attack: Any, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor
+        self, attack: Any, model: PyTorchModel, x: torch.Tensor, goal: Goal
     ) -> torch.Tensor:
         """Run the attack up to its limits; foolbox takes one limit per call."""
         import torch
@@ -89,11 +99,12 @@ class FoolboxAttack(Attack):
         limits = self.limits(x)
         assert limits is not None  # such a class requires eps or d
         if self.norm == "linf":
-            return perturb_within(attack, model, x, y, limits[0].item())
-        singles = zip(x.split(1), y.split(1), limits.tolist(), strict=True)
-        return torch.cat(
-            [perturb_within(attack, model, one, label, limit) for one, label, limit in singles]
-        )
+            return perturb_within(attack, model, x, goal, limits[0].item())
+        singles = [
+            perturb_within(attack, model, x[i : i + 1], goal.of(slice(i, i + 1)), limit)
+            for i, limit in enumerate(limits.tolist())
+        ]
+        return torch.cat(singles)
 
 
 def _rebuild(name: str, values: dict[str, Any]) -> FoolboxAttack:
@@ -166,7 +177,7 @@ def _dataclass_of(name: str, cls: type) -> type[FoolboxAttack]:
     strength = _strength(norm, seeks_minimum)
     made = dataclasses.make_dataclass(
         name,
-        [*strength, *_arguments(cls)],
+        [*strength, *_arguments(cls), *_target(cls)],
         bases=(FoolboxAttack,),
         frozen=True,
         kw_only=True,
@@ -220,6 +231,21 @@ def _arguments(cls: type) -> list[tuple[str, str, Any]]:
         default = dataclasses.MISSING if needed else argument.default
         fields.append((argument.name, annotation, parameter(default, choices=choices)))
     return fields
+
+
+def _is_aim(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field is the class to reach; some constructors have another "target"."""
+    return field.name == "target" and field_type(field) is str
+
+
+def _target(cls: type) -> list[tuple[str, str, Any]]:
+    """The field ``target`` of a class that can reach a chosen class; GenAttack always does."""
+    if cls.__name__ == "GenAttack":
+        return [("target", "str", target_parameter(LEAST_LIKELY))]
+    bases = {base.__name__ for base in cls.__mro__}
+    if bases.isdisjoint(_TARGETED) or not bases.isdisjoint(_UNTARGETED):
+        return []
+    return [("target", "str | None", target_parameter())]
 
 
 def _plain_type(hint: Any) -> tuple[str, tuple[str, ...] | None]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.attacks.attack import Attack, eps_parameter, steps_parameter
+from rsparse.attacks.goal import target_parameter
 from rsparse.errors import InputError
 from rsparse.options.fields import parameter
 
 if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
+
+    from rsparse.attacks.goal import Goal
 
 RELATIVE_STEP = 0.2  # foolbox's; CleverHans's is 0.17 for BIM and 0.2 for MI-FGSM
 
@@ -24,13 +27,13 @@ class Fgsm(Attack):
 
     eps: float = eps_parameter()
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Run foolbox's ``LinfFastGradientAttack``."""
         from foolbox.attacks import LinfFastGradientAttack
 
         from rsparse.attacks.foolbox_calls import perturb_within
 
-        return perturb_within(LinfFastGradientAttack(), model, x, y, self.eps / 255)
+        return perturb_within(LinfFastGradientAttack(), model, x, goal, self.eps / 255)
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Bim(Attack):
     step_size: float | None = parameter(
         None, "Change in one step, in grey levels; none is a fifth of eps.", above=0, maximum=255
     )
+    target: str | None = target_parameter()
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Run foolbox's ``LinfBasicIterativeAttack``."""
         from foolbox.attacks import LinfBasicIterativeAttack
 
@@ -60,7 +64,7 @@ class Bim(Attack):
             abs_stepsize=None if self.step_size is None else self.step_size / 255,
             steps=self.steps,
         )
-        return perturb_within(attack, model, x, y, self.eps / 255)
+        return perturb_within(attack, model, x, goal, self.eps / 255)
 
     @property
     def passes(self) -> int:
@@ -95,6 +99,7 @@ class MiFgsm(Attack):
     momentum: float = parameter(
         1.0, "Share mu of the gathered gradient kept in each step.", minimum=0, maximum=1
     )
+    target: str | None = target_parameter()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +110,7 @@ class MiFgsm(Attack):
         if self.eps is None and self.d is None:
             object.__setattr__(self, "d", 0.05)
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Run eq. 3–4 (see ``rsparse.attacks.momentum``)."""
         from rsparse.attacks.momentum import momentum_attack
 
@@ -117,7 +122,7 @@ class MiFgsm(Attack):
         return momentum_attack(
             model,
             x,
-            y,
+            goal,
             norm,
             limit,
             steps=self.steps,

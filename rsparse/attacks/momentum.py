@@ -20,12 +20,13 @@ from foolbox.devutils import atleast_kd, flatten
 from foolbox.models import PyTorchModel
 
 from rsparse.attacks.foolbox_calls import perturb_within
+from rsparse.attacks.goal import Goal
 
 
 def momentum_attack(
     model: PyTorchModel,
     x: torch.Tensor,
-    y: torch.Tensor,
+    goal: Goal,
     norm: str,
     limit: float,
     *,
@@ -39,7 +40,7 @@ def momentum_attack(
     ----------
     model : PyTorchModel
     x : Tensor of shape (n, 3, h, w), float32 in [0, 1]
-    y : Tensor of shape (n,), int64
+    goal : Goal
     norm : "linf" or "l2"
     limit : float
         The ball's radius: in [0, 1] for L∞; relative to each image's own norm for L₂.
@@ -52,10 +53,10 @@ def momentum_attack(
     """
     if norm == "linf":
         linf = Linf(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
-        return perturb_within(linf, model, x, y, limit)
+        return perturb_within(linf, model, x, goal, limit)
     l2 = L2(momentum=momentum, rel_stepsize=rel_stepsize, steps=steps)
     radii = limit * x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
-    return l2.run(model, x, y, epsilon=ep.astensor(radii))
+    return l2.run(model, x, goal.criterion, epsilon=ep.astensor(radii))
 
 
 class _L1NormalizedMomentum:

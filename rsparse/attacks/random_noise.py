@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
     from foolbox.models import PyTorchModel
 
+    from rsparse.attacks.goal import Goal
+
 
 @dataclass(frozen=True)
 class Noise(Attack):
@@ -39,7 +41,7 @@ class Noise(Attack):
         if self.eps is None and self.d is None:
             object.__setattr__(self, "eps", 8.0)
 
-    def perturb(self, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+    def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:  # noqa: ARG002
         """Add ±size to each number; the random numbers are drawn on the CPU."""
         import torch
 

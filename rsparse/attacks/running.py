@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import require_foolbox
+from rsparse.attacks.goal import Goal, choose_goal
 from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.errors import InputError
 
@@ -35,10 +36,13 @@ class AttackResult:
         The adversarial images; the originals for which the attack failed.
     failed : ndarray of shape (n,), bool
         True if the attack found nothing or returned no image.
+    targets : ndarray of shape (n,), int64, or None
+        The classes that a targeted attack was to reach.
     """
 
     x_adv: NDArray[np.float32]
     failed: NDArray[np.bool_]
+    targets: NDArray[np.int64] | None = None
 
 
 def run_attack(
@@ -83,22 +87,25 @@ def run_attack(
         warnings.simplefilter("ignore")  # foolbox warns about what ``failed`` reports
         model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
         originals = _to_tensor(x, model)
-        labels = _checked_labels(y, _n_classes(twin, model, originals), originals)
-        found = _perturb(attack, model, originals, labels)
-        failed = _failed(attack, model, originals, found, labels)
+        n_classes = _n_classes(twin, model, originals)
+        labels = _checked_labels(y, n_classes, originals)
+        goal = choose_goal(attack.aim, model, originals, labels, n_classes)
+        found = _perturb(attack, model, originals, goal)
+        failed = _failed(attack, model, originals, found, goal)
         found = torch.where(failed.reshape(-1, 1, 1, 1), originals, found)
         limits = attack.limits(originals) if attack.seeks_minimum else None
         if limits is not None:
             found = _cut_back(originals, found, limits, attack.norm)
         found = found.clip(0, 1)
     x_adv = np.ascontiguousarray(found.cpu().numpy().transpose(0, 2, 3, 1))
-    return AttackResult(x_adv, failed.cpu().numpy())
+    targets = None if goal.targets is None else goal.targets.cpu().numpy()
+    return AttackResult(x_adv, failed.cpu().numpy(), targets)
 
 
-def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
     """Run the attack; images for which it finds no starting point are returned unchanged."""
     try:
-        return attack.perturb(model, x, y).detach()
+        return attack.perturb(model, x, goal).detach()
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"{attack.name}: the memory of {x.device} is too small for a batch of {len(x)} images "
@@ -111,7 +118,7 @@ def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, y: torch.Tens
         if len(x) == 1:
             return x
         return torch.cat(
-            [_perturb(attack, model, x[i : i + 1], y[i : i + 1]) for i in range(len(x))]
+            [_perturb(attack, model, x[i : i + 1], goal.of(slice(i, i + 1))) for i in range(len(x))]
         )
 
 
@@ -125,7 +132,7 @@ def _failed(
     model: PyTorchModel,
     x: torch.Tensor,
     found: torch.Tensor,
-    y: torch.Tensor,
+    goal: Goal,
 ) -> torch.Tensor:
     """Which images have no result, (n,): not finite, black, or an unsuccessful search.
 
@@ -135,7 +142,7 @@ def _failed(
     failed = ~found.isfinite().flatten(1).all(1)
     if attack.seeks_minimum:
         failed |= (found == 0).flatten(1).all(1) & (x != 0).flatten(1).any(1)
-        failed |= model(found).argmax(1) == y
+        failed |= ~goal.is_reached(model(found))
     return failed
 
 

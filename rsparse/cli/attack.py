@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
     "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
+    "rsparse attack imgs/ --model m.onnx --attack bim:eps=8,target=least-likely,tabby -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --keep-float -o adv/",
 )
 def attack(
@@ -40,9 +41,10 @@ def attack(
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
             help=f"The attack: {', '.join(sorted(ATTACKS))}, or the name of an attack class of "
-            "foolbox. eps is in grey levels, d is relative to the L2 norm of the image. With "
-            "several values of a parameter (eps=2,10,22) or several --attack, each attack gets its "
-            "own subfolder of the output.",
+            "foolbox. eps is in grey levels, d is relative to the L2 norm of the image; target is "
+            "the class to reach (least-likely, random, an index or a name). With several values of "
+            "a parameter (eps=2,10,22) or several --attack, each attack gets its own subfolder of "
+            "the output.",
         ),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
@@ -116,18 +118,20 @@ def _report(
         if row.scaling is not None:
             values[row.attack] = _scaling_text(attack, row)
     summary("attacked", {**values, "time": str(watch)})
+    aimed = ["target %"] if any(attack.aim for attack in attacks) else []
     table(
         "Accuracy before → after → rounded to 8 bits; share of right ones fooled: after → rounded",
-        ["attack", "accuracy %", "fooled %", "mean d", "max d", "L∞", "none"],
-        [_row(row) for row in outcome.attacks],
+        ["attack", "accuracy %", "fooled %", *aimed, "mean d", "max d", "L∞", "none"],
+        [_row(row, bool(aimed)) for row in outcome.attacks],
     )
 
 
-def _row(row: AttackSummary) -> list[str]:
+def _row(row: AttackSummary, aimed: bool) -> list[str]:
     return [
         row.attack,
         _percents(row.accuracy_before, row.accuracy_float, row.accuracy),
         _percents(row.success_float, row.success),
+        *([_percents(row.target_reached)] if aimed else []),
         f"{row.mean_d:.4f}",
         f"{row.max_d:.4f}",
         f"{row.max_linf:.0f}",

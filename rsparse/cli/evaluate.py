@@ -25,7 +25,7 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import InputError
 from rsparse.options.evaluate import EvaluateParameters
-from rsparse.options.specs import named_files
+from rsparse.options.specs import named_files, named_folders
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _Texts = list[str] | None
     "rsparse evaluate plan.toml --jobs 2",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
     "  --scenario transfer:model=other.onnx -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx --adversarial patch=patched/ --defense jpeg -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --policy default -d dict.h5 \\",
     "  --scenario gray-box --scenario black-box:model=retrained.onnx \\",
     "  --scenario adversarial-training:model=adversarial.onnx -o eval/",
@@ -97,6 +98,17 @@ def evaluate(
             "model. preset=NAME is the --preset of FILE.  [default: gray-box]",
         ),
     ] = None,
+    adversarial: Annotated[
+        _Texts,
+        typer.Option(
+            "--adversarial",
+            metavar="[NAME=]FOLDER",
+            show_default=False,
+            help="Adversarial images that another program made from IMAGES, with the same file "
+            "names; can be given several times. They are judged behind every defense, with their "
+            "change measured.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         output_option("FOLDER", "Folder for the evaluation, its attacked images and predictions."),
@@ -107,6 +119,9 @@ def evaluate(
     parameters: EvaluateParameters,
     input_options: InputOptions,
     workers: Workers,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Also print the accuracy of each class.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -124,6 +139,7 @@ def evaluate(
         "--dict": dictionaries,
         "--labels": labels,
         "--scenario": scenarios,
+        "--adversarial": adversarial,
     }
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
@@ -144,7 +160,7 @@ def evaluate(
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
     assert outcome.evaluation is not None
     print_judged_again(outcome.judged_again)
-    print_results(outcome.evaluation, watch)
+    print_results(outcome.evaluation, watch, per_class)
     finish(outcome, as_json)
 
 
@@ -200,5 +216,6 @@ def _plan_from_options(
         output=output,
         scenarios=parse_scenarios(texts("--scenario")),
         dictionaries=named_files(texts("--dict")),
+        adversarial=named_folders(texts("--adversarial")),
         parameters=parameters,
     )

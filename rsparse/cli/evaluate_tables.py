@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, cost: EvaluationCost) -> None:
     """Print what will be evaluated and the estimated time."""
-    attacked = cost.attacks * cost.threats
+    attacked = cost.attacks * cost.threats + len(plan.adversarial)
     columns = f"clean and {attacked} attacked"
+    if plan.adversarial:
+        columns += f" ({len(plan.adversarial)} made elsewhere)"
     if cost.threats > 1:
         columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
     if cost.extra:
@@ -53,13 +55,15 @@ def print_judged_again(trials: Mapping[str, int]) -> None:
         stderr().print(f"{number} {plural} judged again: made by {method}", markup=False)
 
 
-def print_results(evaluation: Evaluation, watch: Stopwatch) -> None:
-    """Print a table for each threat, and the results of the checks."""
+def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = False) -> None:
+    """Print a table for each threat, optionally one by class, and the results of the checks."""
     from rsparse.evaluation.checks import count_outcomes, failures
     from rsparse.evaluation.statistics import threats
 
     for threat in threats(evaluation):
         _print_table(evaluation, threat)
+        if per_class:
+            _print_classes(evaluation, threat)
     counts = count_outcomes(evaluation.checks)
     console = stderr()
     for check in failures(evaluation.checks):
@@ -67,6 +71,27 @@ def print_results(evaluation: Evaluation, watch: Stopwatch) -> None:
         console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
     text = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     console.print(f"checks: {text} (checks.csv); time {watch}", markup=False)
+
+
+def _print_classes(evaluation: Evaluation, threat: ThreatKey) -> None:
+    """Print the accuracy of each class in percent: clean → mean under attack, by defense."""
+    from rsparse.evaluation.by_class import accuracy_by_class
+    from rsparse.evaluation.estimates import percent
+
+    by_defense = [accuracy_by_class(evaluation, d, threat) for d in evaluation.defenses]
+    rows = [
+        [
+            f"{rows[0].label} {rows[0].name}",
+            str(rows[0].n),
+            *(f"{percent(row.clean, 0)} → {percent(row.attacked, 0)}" for row in rows),
+        ]
+        for rows in zip(*by_defense, strict=True)
+    ]
+    wide_table(
+        f"top-1 % by class, {threat[0]}: clean → mean under attack",
+        ["class", "images", *(defense.text for defense in evaluation.defenses)],
+        rows,
+    )
 
 
 def _print_table(evaluation: Evaluation, threat: ThreatKey) -> None:
@@ -95,8 +120,9 @@ def _print_table(evaluation: Evaluation, threat: ThreatKey) -> None:
         f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
         for column in columns
     ]
+    made_on = f", attacks on {source}" if source else ""
     wide_table(
-        f"top-1 %, {scenario}, attacks on {source}, judged {judged}; {len(evaluation.names)} "
+        f"top-1 %, {scenario}{made_on}, judged {judged}; {len(evaluation.names)} "
         f"images, {_which(evaluation.only_correct)}",
         ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
         rows,

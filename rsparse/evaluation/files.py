@@ -14,11 +14,17 @@ dataset                       shape, dtype       meaning
 ``column/parameters``         (m,) UTF-8         JSON
 ``column/linf``, …            (m, n) float64     the actual change: ``linf``, ``l2``, ``d``
 ``column/found``              (m, n) uint8       0 where an attack found no change
+``column/target``             (m, n) int64       class that the attack was to reach; −1 for an
+                                                 image that was not attacked, −2 for an attack
+                                                 without a target
 ``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
 ``trial/column``              (t,) int64         index of the column, from 0
 ``trial/defense``             (t,) int64         index of the defense, from 0
 ``trial/prediction``          (t, n) int64       −1 if an image was not classified
 ``trial/probability``         (t, n) float32     probability of the predicted class
+``confusion/trial``           (e,) int64         index of the trial, from 0
+``confusion/label``, …        (e,) int64         ``label``, ``prediction``, ``images``: how many
+                                                 images of a class were classified as what
 ``check/name``, …             (…,) UTF-8         ``name``, ``scenario``, ``defense``,
                                                  ``outcome``, ``detail``
 ============================  =================  ===============================================
@@ -40,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsparse.errors import InputError
-from rsparse.evaluation import statistics
+from rsparse.evaluation import by_class, statistics
 from rsparse.evaluation.results import Check, Column, Evaluation, JudgedDefense, Trial
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
@@ -53,6 +59,7 @@ EVALUATION_FILE = "evaluation.h5"
 TIMING_FILE = "timing.json"
 _COLUMN_TEXTS = ("scenario", "source", "judged", "through", "attack", "family", "strength_name")
 _SIZES = ("linf", "l2", "d")
+UNTARGETED = -2
 _CHECK_TEXTS = tuple(field.name for field in fields(Check))
 
 
@@ -60,7 +67,8 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
     """Write ``evaluation.h5`` and the CSV files into ``folder``.
 
     ``results.csv`` has a row for each trial, ``defenses.csv`` for each defense and scenario,
-    ``images.csv`` for each image and trial, and ``checks.csv`` for each check.
+    ``images.csv`` for each image and trial, ``classes.csv`` for each class and trial,
+    ``confusion.csv`` for each class, prediction and trial, and ``checks.csv`` for each check.
 
     Parameters
     ----------
@@ -77,6 +85,8 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
     _write_csv(folder / "results.csv", statistics.rows(evaluation))
     _write_csv(folder / "defenses.csv", statistics.defense_rows(evaluation))
     _write_csv(folder / "images.csv", image_rows(evaluation))
+    _write_csv(folder / "classes.csv", by_class.class_rows(evaluation))
+    _write_csv(folder / "confusion.csv", by_class.confusion_rows(evaluation))
     checks = [vars(check) for check in evaluation.checks]
     _write_csv(folder / "checks.csv", checks, _CHECK_TEXTS)
     path = folder / EVALUATION_FILE
@@ -91,6 +101,7 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
         file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
         _write_texts(file.create_group("check"), _CHECK_TEXTS, evaluation.checks)
         _write_trials(file.create_group("trial"), evaluation)
+        _write_confusion(file.create_group("confusion"), evaluation)
     return path
 
 
@@ -102,6 +113,9 @@ def _write_columns(group: Any, columns: Sequence[Column]) -> None:
     for name in _SIZES:
         group[name] = np.stack([getattr(column, name) for column in columns]).astype(np.float64)
     group["found"] = np.stack([column.found for column in columns]).astype(np.uint8)
+    none = np.full(len(columns[0].found), UNTARGETED)
+    targets = [none if column.target is None else column.target for column in columns]
+    group["target"] = np.stack(targets).astype(np.int64)
 
 
 def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None:
@@ -124,6 +138,16 @@ def _write_trials(group: Any, evaluation: Evaluation) -> None:
         dataset = group.create_dataset(name, shape, dtype)
         for row, (_, _, trial) in enumerate(pairs):
             dataset[row] = getattr(trial, name)
+
+
+def _write_confusion(group: Any, evaluation: Evaluation) -> None:
+    """Write the confusion tables of all trials, one below the other."""
+    trials = [trial for _, _, trial in by_class.tried(evaluation)]
+    tables = [by_class.confusion(evaluation.labels, trial) for trial in trials]
+    rows = [np.full(len(table.images), row, np.int64) for row, table in enumerate(tables)]
+    group["trial"] = np.concatenate(rows)
+    for name in by_class.Confusion._fields:
+        group[name] = np.concatenate([getattr(table, name) for table in tables])
 
 
 def load_evaluation(folder: Path) -> Evaluation:
@@ -162,6 +186,7 @@ def _read_columns(file: h5py.File) -> Iterator[Column]:
     strengths = read_array(file, "column/strength", "f", 1)
     sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
     found = read_array(file, "column/found", "u", 2).astype(bool)
+    targets = read_array(file, "column/target", "i", 2)
     for i, strength in enumerate(strengths):
         row: dict[str, Any] = {name: values[i] for name, values in (texts | sizes).items()}
         yield Column(
@@ -169,6 +194,7 @@ def _read_columns(file: h5py.File) -> Iterator[Column]:
             strength=None if np.isnan(strength) else float(strength),
             parameters=json.loads(parameters[i]),
             found=found[i],
+            target=None if (targets[i] == UNTARGETED).all() else targets[i],
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rsparse.evaluation.results import CLEAN, Column
+from rsparse.evaluation.results import CLEAN, GIVEN, MADE_ELSEWHERE, Column
 from rsparse.store.files import sha256_of
 
 _LONGEST_NAME = 200  # characters; file systems take 255 bytes
@@ -16,10 +16,17 @@ def attacks_folder(source: str, through: str = "") -> Path:
     return bare / f"through-{file_name(through)}" if through else bare
 
 
+def given_folder(name: str) -> Path:
+    """The folder of adversarial images that another program made."""
+    return Path(GIVEN, name)
+
+
 def images_folder(column: Column) -> Path:
     """The folder of a column's images."""
     if column.family == CLEAN:
         return Path(CLEAN)
+    if column.scenario == MADE_ELSEWHERE:
+        return given_folder(column.attack)
     return attacks_folder(column.source, column.through) / column.attack
 
 

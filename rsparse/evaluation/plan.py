@@ -10,6 +10,7 @@ from rsparse.attacks import Attack, attack_text, parse_attack
 from rsparse.defenses import Defense, NoDefense, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation.model_choice import ModelChoice
+from rsparse.evaluation.results import GIVEN
 from rsparse.evaluation.scenarios import GrayBox, Scenario
 from rsparse.options.evaluate import EvaluateParameters
 
@@ -48,6 +49,8 @@ class Plan:
         Gray-box if empty.
     dictionaries : mapping of str to Path
         By name; "" is the default one.
+    adversarial : mapping of str to Path
+        Folders of adversarial images that other programs made from the images, by name.
     parameters : EvaluateParameters
 
     Raises
@@ -64,14 +67,20 @@ class Plan:
     output: Path
     scenarios: tuple[Scenario, ...] = ()
     dictionaries: Mapping[str, Path] = field(default_factory=dict)
+    adversarial: Mapping[str, Path] = field(default_factory=dict)
     parameters: EvaluateParameters = field(default_factory=EvaluateParameters)
 
     def __post_init__(self) -> None:
         defenses = (NoDefense(), *(d for d in self.defenses if d != NoDefense()))
         object.__setattr__(self, "defenses", defenses)
         object.__setattr__(self, "scenarios", self.scenarios or (GrayBox(),))
-        if not self.attacks:
-            raise InputError("no attack is given; pass --attack, such as bim:eps=8")
+        if not self.attacks and not self.adversarial:
+            raise InputError(
+                "no attack is given; pass --attack, such as bim:eps=8, or --adversarial with a "
+                "folder of adversarial images"
+            )
+        if self.adversarial and GIVEN in {threat.attacked.name for threat in self.threats}:
+            raise InputError(f"a model cannot be named {GIVEN!r} here; rename a copy of it")
         _refuse_twice("attack", [attack_text(attack) for attack in self.attacks])
         _refuse_twice("defense", [defense_text(defense) for defense in self.defenses])
         self._check_models()
@@ -103,10 +112,10 @@ class Plan:
 
     @property
     def threats(self) -> list[Threat]:
-        """Each scenario with its models."""
+        """Each scenario with its models; none without an attack."""
         return [
             Threat(scenario, scenario.attacked(self.model), scenario.judged(self.model))
-            for scenario in self.scenarios
+            for scenario in (self.scenarios if self.attacks else ())
         ]
 
     @property

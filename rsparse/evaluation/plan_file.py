@@ -19,7 +19,7 @@ from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.fields import field_type
 from rsparse.options.renamed import new_spelling
-from rsparse.options.specs import hint_of, named_files
+from rsparse.options.specs import hint_of, named_files, named_folders
 from rsparse.store.files import read_toml
 
 _PARAMETERS = {
@@ -33,6 +33,7 @@ _KEYS = (
     "defense",
     "policy",
     "dict",
+    "adversarial",
     "scenario",
     "output",
     *_PARAMETERS,
@@ -63,7 +64,8 @@ def read_plan(path: Path, output: Path | None = None) -> Plan:
 
 
 def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
-    for key in ("images", "model", "attack"):
+    needed = ("images", "model", *(() if "adversarial" in values else ("attack",)))
+    for key in needed:
         if key not in values:
             raise InputError(f"the key {key} is missing")
     if output is None and "output" not in values:
@@ -77,6 +79,7 @@ def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         output=output if output is not None else folder / _text(values, "output"),
         scenarios=_scenarios(values.get("scenario", []), folder),
         dictionaries=named_files(_texts(values, "dict"), folder),
+        adversarial=named_folders(_texts(values, "adversarial"), folder),
         parameters=EvaluateParameters(
             **{field: values[key] for key, field in _PARAMETERS.items() if key in values}
         ),

@@ -23,6 +23,10 @@ TRANSFER = "transfer"
 BLACK_BOX = "black-box"
 EXTENDED_GRAY_BOX = "extended-gray-box"
 ADVERSARIAL_TRAINING = "adversarial-training"
+MADE_ELSEWHERE = "made-elsewhere"
+GIVEN = "given"
+"""The folder of the images of ``MADE_ELSEWHERE``."""
+
 ADVERSARIAL_TRAINING_BLACK_BOX = f"{ADVERSARIAL_TRAINING}-{BLACK_BOX}"
 
 ThreatKey = tuple[str, str, str]
@@ -60,6 +64,9 @@ class Column:
     found : bool array of shape (n,)
         False where an attack that minimizes the change found no adversarial image; the image is
         then benign.
+    target : int64 array of shape (n,), or None
+        The class that the attack was to reach; −1 for an image that was not attacked. None if any
+        wrong class would do.
     """
 
     scenario: str
@@ -75,6 +82,7 @@ class Column:
     l2: NDArray[np.float64]
     d: NDArray[np.float64]
     found: NDArray[np.bool_]
+    target: NDArray[np.int64] | None = None
 
     @property
     def threat(self) -> ThreatKey:

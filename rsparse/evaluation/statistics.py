@@ -217,7 +217,7 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
         if evaluation.trial(column, defense) is None:
             continue
         correct = evaluation.correct(column, defense)
-        estimate = share(correct)
+        estimate, reached = share(correct), target_reached(evaluation, column, defense)
         p = None if best is None else mcnemar(correct, evaluation.correct(column, best))
         lines.append(
             {
@@ -231,6 +231,7 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
                 "high": estimate.high,
                 "best_baseline": None if best is None else best.text,
                 "p": p,
+                "target_reached": None if column.target is None else reached.value,
                 **_distortion(column),
                 "seconds": defense.seconds,
                 "only_correct": evaluation.only_correct,
@@ -251,6 +252,20 @@ def _column_cells(column: Column) -> dict[str, Any]:
         "strength_name": column.strength_name,
         "strength": column.strength,
     }
+
+
+def target_reached(evaluation: Evaluation, column: Column, defense: JudgedDefense) -> Estimate:
+    """The share of images that a targeted attack leads to its target class behind a defense.
+
+    Images that are in the target class by their label do not count. A share of 0 images if the
+    attack has no target or was not tried.
+    """
+    trial = evaluation.trial_against(column, defense)
+    target = evaluation.column_against(column, defense).target
+    if trial is None or target is None:
+        return share(np.zeros(0, bool))
+    aimed = (target >= 0) & (target != evaluation.labels)
+    return share((trial.prediction == target)[aimed])
 
 
 def _distortion(column: Column) -> dict[str, float]:

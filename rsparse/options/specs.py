@@ -119,6 +119,34 @@ def _stated(parameters: Parameters) -> dict[str, str]:
     return words
 
 
+def named_folders(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
+    """Parse ``[NAME=]FOLDER`` of several ``--adversarial`` into folders in ``folder``, by name.
+
+    A folder without a name has its own name.
+
+    Raises
+    ------
+    InputError
+        If two folders have the same name, or a name cannot be part of a file name.
+    """
+    folders: dict[str, Path] = {}
+    for word in words or ():
+        named = re.fullmatch(r"([^=/\\]+)=(.+)", word)
+        place = folder / (named[2] if named else word)
+        name = named[1] if named else place.resolve().name
+        if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+            raise InputError(
+                f"--adversarial: expected a name of letters, digits, '.', '_', '+' and '-', got "
+                f"{name!r}; write --adversarial NAME={named[2] if named else word}"
+            )
+        if name in folders:
+            raise InputError(
+                f"--adversarial: the name {name!r} is given twice; write --adversarial NAME={place}"
+            )
+        folders[name] = place
+    return folders
+
+
 def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str, Path]:
     """Parse ``[NAME=]FILE`` of several options into files in ``folder``, by name.
 

@@ -13,7 +13,7 @@ from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError, one_line
 from rsparse.evaluation.results import Check
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
-from rsparse.report import figures, tables
+from rsparse.report import classes, figures, tables
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.sections import ChartSection, chart_sections
@@ -73,6 +73,8 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             legends=_legends(charts),
             attacks=tables.attacks(subjects),
             images=tables.images(subjects),
+            by_class=classes.by_class(subjects),
+            confusions=classes.confusions(subjects),
             n_attacks=len(subjects.columns(subjects.main_scenario)),
             most_rows=tables.MOST_ROWS,
             gallery=gallery,
@@ -95,6 +97,7 @@ def _sections(subjects: Subjects, charted: Sequence[ChartSection]) -> dict[str, 
         "activation": "Activation by layer",
         "pictures": "Attacked and cleaned",
         "images": "Image by image",
+        "classes": "By class",
         "checks": "Checks",
         "attacks": "Attacks as carried out",
         "provenance": "Provenance",
@@ -137,6 +140,8 @@ def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:
 def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
     described = [
         ("images.csv", "image by image", tables.images(subjects)),
+        ("classes.csv", "by class", classes.by_class(subjects)),
+        ("confusions.csv", "most frequent confusions", classes.confusions(subjects)),
         ("attacks.csv", "actual distortion", tables.attacks(subjects)),
         *(
             (

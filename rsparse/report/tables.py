@@ -19,7 +19,7 @@ from rsparse.evaluation.estimates import (
     points,
 )
 from rsparse.evaluation.results import Column, JudgedDefense
-from rsparse.evaluation.statistics import accuracy, share, tried_behind
+from rsparse.evaluation.statistics import accuracy, share, target_reached, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
 
@@ -134,6 +134,8 @@ def attacks(subjects: Subjects) -> Table:
     """The actual change that each attack made to the images, after rounding to 8 bits."""
     columns = [c for scenario in subjects.scenarios for c in subjects.all_columns(scenario)]
     adaptive = any(column.through for column in columns)
+    aimed, evaluation = any(column.target is not None for column in columns), subjects.evaluation
+    defenses = [d for d in (subjects.undefended, subjects.judged) if aimed and d is not None]
     rows = []
     for column in columns:
         texts = [column.scenario, column.source, column.judged]
@@ -143,6 +145,8 @@ def attacks(subjects: Subjects) -> Table:
             row += [_size(float(np.mean(sizes)), digits), _size(float(np.max(sizes)), digits)]
         changed = float(np.mean(column.found))
         row.append(Value(percent(changed, 0), changed))
+        if aimed:
+            row += [share_value(target_reached(evaluation, column, d)) for d in defenses]
         rows.append(tuple(row))
     header = (
         "scenario",
@@ -157,8 +161,10 @@ def attacks(subjects: Subjects) -> Table:
         "d mean",
         "d max",
         "found %",
+        *(f"target reached, {defense.text}" for defense in defenses),
     )
-    return Table(header, tuple(rows), (*[False] * (len(header) - 7), *[True] * 7))
+    n_numbers = 7 + len(defenses)
+    return Table(header, tuple(rows), (*[False] * (len(header) - n_numbers), *[True] * n_numbers))
 
 
 def _size(value: float, digits: int) -> Value:

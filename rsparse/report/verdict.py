@@ -60,7 +60,9 @@ def describe_scenario(subjects: Subjects, scenario: str) -> str:
         return f"the attacker knows {model} and the defense, and attacks through it"
     if sources == [model]:
         return f"the attacker knows {model} but not the defense"
-    return f"attacks made on {' and '.join(sources)}, judged by {model}" if sources else scenario
+    if not sources:
+        return f"adversarial images made by another program, judged by {model}"
+    return f"attacks made on {' and '.join(sources)}, judged by {model}"
 
 
 def _accuracy_sentence(subjects: Subjects, scenario: str) -> str:

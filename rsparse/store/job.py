@@ -39,6 +39,7 @@ METHODS = {
     "judge": 1,
     "learn-dict": 1,
     "localize": 1,
+    "measure": 1,
     "purify": 1,
     "select": 1,
     "train": 1,
@@ -47,8 +48,8 @@ METHODS = {
 
 Several stages share code that can change their bytes. ``purify``, ``judge`` and ``train`` share
 the defenses, localization and sparse coding; ``attack`` and ``train`` share the attacks. All stages
-with a classifier share its logits and the fitting of an image to its input. ``select`` and
-``judge`` are the first and the last step of ``rsparse evaluate``.
+with a classifier share its logits and the fitting of an image to its input. ``select``,
+``measure`` (of given adversarial images) and ``judge`` are steps of ``rsparse evaluate``.
 """
 
 

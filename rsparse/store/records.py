@@ -24,13 +24,13 @@ MODEL = "rsparse-model"
 
 FORMAT_VERSIONS = dict.fromkeys(
     (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 2
-) | {EVALUATION: 3}
+) | {EVALUATION: 4}
 """The version in which each format is written."""
 
 OLDEST_READ = {**FORMAT_VERSIONS, DICTIONARY: 1}
 """The oldest version of each format that is read; older artifacts must be made again."""
 
-_COMMANDS = {"select": "evaluate --overwrite", "judge": "evaluate --overwrite"}
+_COMMANDS = dict.fromkeys(("select", "measure", "judge"), "evaluate --overwrite")
 """The commands of stages that are not commands themselves."""
 
 GENERATOR = f"rsparse {__version__}"

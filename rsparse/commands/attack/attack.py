@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.attacks import Attack, attack_text
+from rsparse.attacks.goal import with_class_index
 from rsparse.commands.attack.run import (
     AttackCost,
     AttackRun,
@@ -23,6 +24,7 @@ from rsparse.commands.attack.run import (
 from rsparse.commands.attack.summary import AttackSummary
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import MANIFEST, OutputFolder
@@ -93,11 +95,22 @@ def attack_images(
     InputError
         If an input cannot be used, an output exists, or there is no image to attack.
     """
+    attacks = with_class_indices(attacks, model, input_options)
     places = _places(attacks, output)
     if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
         raise output_exists(next(iter(places.values())))
     run = AttackRun(paths, model, input_options, labels, parameters, workers)
     return _attack_into(places, run, output, overwrite, progress, announce)
+
+
+def with_class_indices(
+    attacks: Sequence[Attack], model: Path, input_options: InputOptions | None
+) -> list[Attack]:
+    """The attacks with the index of each target class that is given by a name of the model."""
+    if not any(attack.aim for attack in attacks):
+        return list(attacks)
+    names = load_classifier(model, input_options).class_names
+    return [with_class_index(attack, names) for attack in attacks]
 
 
 def attack_chosen(

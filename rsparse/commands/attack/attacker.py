@@ -232,6 +232,7 @@ class Attacker:
                     "l2": round(float(l2[i]), 6),
                     "d": round(float(d[i]), 6) if np.isfinite(d[i]) else None,
                     "tau": tau,
+                    **_reached(result, i, int(after[i])),
                 },
             )
             for i, target in enumerate(batch.targets)
@@ -245,6 +246,14 @@ class Attacker:
         classes = known.copy()
         classes[differ] = predictions(self.classifier, images[differ])
         return classes
+
+
+def _reached(result: AttackResult, i: int, predicted: int) -> dict[str, Any]:
+    """The target class of an image and whether it was reached; empty without a target."""
+    if result.targets is None:
+        return {}
+    target = int(result.targets[i])
+    return {"target": target, "target_reached": predicted == target}
 
 
 @dataclass(frozen=True)

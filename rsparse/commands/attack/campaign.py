@@ -81,7 +81,8 @@ class Campaign:
 
 def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
     targets = Batch(batch.number, batch.targets[some])
-    return Part(targets, AttackResult(result.x_adv[some], result.failed[some]))
+    aimed = None if result.targets is None else result.targets[some]
+    return Part(targets, AttackResult(result.x_adv[some], result.failed[some], aimed))
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,15 @@ class KeptResults:
         """Keep the result of a batch."""
         with atomic_path(self._path(batch), durable=False) as temporary:
             with temporary.open("wb") as file:
-                np.savez(file, x_adv=result.x_adv, failed=result.failed)
+                arrays: dict[str, Any] = {"x_adv": result.x_adv, "failed": result.failed}
+                if result.targets is not None:
+                    arrays["targets"] = result.targets
+                np.savez(file, **arrays)
 
     def load(self, batch: int) -> AttackResult:
         """The kept result of a batch."""
         with np.load(self._path(batch)) as arrays:
-            return AttackResult(arrays["x_adv"], arrays["failed"])
+            return AttackResult(arrays["x_adv"], arrays["failed"], arrays.get("targets"))
 
     def remove(self) -> None:
         """Remove the folder when its results are no longer needed."""

@@ -28,6 +28,9 @@ class AttackSummary:
     success_float, success : float or None
         Share of the correctly classified images that are misclassified after the attack; None if
         no image was classified correctly.
+    target_reached : float or None
+        Share of the images outside the target class that are classified as it after the attack;
+        None for an attack without a target.
     changed : int
         Images that differ from the benign ones after rounding. The following statistics are over
         these images.
@@ -48,6 +51,7 @@ class AttackSummary:
     accuracy: float
     success_float: float | None
     success: float | None
+    target_reached: float | None
     changed: int
     mean_d: float
     max_d: float
@@ -65,7 +69,11 @@ def summarize(
     scaling: Mapping[str, float] | None,
 ) -> AttackSummary:
     """Summarize a manifest's entries."""
-    rows = [_row(entry) for entry in entries]
+    rows, aimed = [], []
+    for entry in entries:
+        rows.append(_row(entry))
+        if entry.get("target", entry["label"]) != entry["label"]:
+            aimed.append(entry["target_reached"])
     flags = np.array([row[:4] for row in rows], dtype=bool)
     correct, fooled_float, fooled, nothing_found = flags.T
     sizes = np.array([row[4:] for row in rows if row[6] > 0], dtype=float).reshape(-1, 3)
@@ -82,6 +90,7 @@ def summarize(
         accuracy=float(1 - fooled.mean()),
         success_float=float(fooled_float[correct].mean()) if correct.any() else None,
         success=float(fooled[correct].mean()) if correct.any() else None,
+        target_reached=float(np.mean(aimed)) if aimed else None,
         changed=len(sizes),
         mean_d=float(means[0]),
         max_d=float(maxima[0]),

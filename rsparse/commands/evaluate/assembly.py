@@ -14,7 +14,14 @@ from rsparse.commands.evaluate.select import Selection
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation.evidence import Evidence
 from rsparse.evaluation.plan import Threat, strength_of
-from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense, Trial
+from rsparse.evaluation.results import (
+    CLEAN,
+    MADE_ELSEWHERE,
+    Column,
+    Evaluation,
+    JudgedDefense,
+    Trial,
+)
 from rsparse.evaluation.scenarios import Scenario
 from rsparse.evaluation.statistics import Flags
 from rsparse.store.files import sha256_of
@@ -62,10 +69,25 @@ class Findings:
             for key in ("linf", "l2", "d")
         }
         judged = column.judged.name
+        if column.given:
+            return Column(
+                MADE_ELSEWHERE,
+                "",
+                judged,
+                "",
+                column.given,
+                column.given,
+                "",
+                None,
+                {},
+                **sizes,
+                found=np.array([name in entries for name in self.names], bool),
+            )
         if column.attack is None or column.threat is None:
             everything = np.ones(len(self.names), bool)
             return Column("", "", judged, "", CLEAN, CLEAN, "", None, {}, **sizes, found=everything)
         found = [n in entries and not entries[n]["nothing_found"] for n in self.names]
+        targets = [entries.get(name, {}).get("target", -1) for name in self.names]
         return Column(
             column.threat.scenario.name,
             column.threat.attacked.name,
@@ -77,6 +99,7 @@ class Findings:
             column.attack.as_record(),
             **sizes,
             found=np.array(found, bool),
+            target=None if column.attack.aim is None else np.array(targets, np.int64),
         )
 
     def evaluation(self, columns: Iterable[PlannedColumn]) -> Evaluation:

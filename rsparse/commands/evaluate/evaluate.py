@@ -13,6 +13,7 @@ import numpy as np
 from rsparse.commands.attack.attack import attack_chosen
 from rsparse.commands.evaluate.assembly import DoubledSteps, Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
+from rsparse.commands.evaluate.given import given_by_name, take_in
 from rsparse.commands.evaluate.judge import (
     Folder,
     JudgedTrial,
@@ -113,6 +114,7 @@ class _MatrixRun:
         self.done = RunCounts()
         self.timing = load_timing(self.plan.output)
         values = self.plan.parameters
+        self.given, among = given_by_name(self.plan, progress)
         self.selection = select_images(
             self.plan.images,
             matrix.classifier,
@@ -120,6 +122,7 @@ class _MatrixRun:
             labels=self.plan.labels,
             only_correct=values.only_correct,
             limit=values.max_images,
+            among=among,
             workers=workers,
             overwrite=overwrite,
             progress=progress,
@@ -156,7 +159,9 @@ class _MatrixRun:
         for (model, _), group in groups.items():
             self._attack(model, group)
         for column in columns:
-            if column.attack is None:
+            if column.given:
+                self._take_in(column)
+            elif column.attack is None:
                 self.findings.entries[column] = {
                     entry["name"]: entry for entry in self.selection.entries
                 }
@@ -196,6 +201,21 @@ class _MatrixRun:
                 entries[folder] = {entry["name"]: entry for entry in manifest["images"]}
                 self.done.failed += manifest["failed"]
             self.findings.entries[column] = entries[folder]
+
+    def _take_in(self, column: PlannedColumn) -> None:
+        """Measure the adversarial images that another program made, and read their entries."""
+        manifest = take_in(
+            self.given[column.given],
+            {image.name: image for image in self.selection.images},
+            self.matrix.classifier,
+            self.selection,
+            self.matrix.folder_of(column),
+            workers=self.workers,
+            overwrite=self.overwrite,
+            progress=self.progress,
+        )
+        self.findings.entries[column] = {entry["name"]: entry for entry in manifest["images"]}
+        self.done.failed += manifest["failed"]
 
     def _judge(self, columns: Sequence[PlannedColumn]) -> None:
         """Make the missing trials of columns with the same images, and read all trials."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsparse.attacks import Attack, Bim, Noise, attack_text
+from rsparse.attacks.goal import with_class_index
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
 from rsparse.defended.judging import JudgingSetup
@@ -14,7 +15,7 @@ from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, system_error
 from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.places import attacks_folder, file_name
+from rsparse.evaluation.places import attacks_folder, file_name, given_folder
 from rsparse.evaluation.plan import Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
@@ -39,12 +40,15 @@ class PlannedColumn:
         The defense that the attack includes in the attacked model; the column is then tried only
         with this defense. If None, the attack is on the bare model, and the column is tried with
         every defense.
+    given : str
+        The name of adversarial images that another program made; "" for others.
     """
 
     judged: ModelChoice
     threat: Threat | None = None
     attack: Attack | None = None
     through: Defense | None = None
+    given: str = ""
 
     @classmethod
     def by(cls, threat: Threat, attack: Attack, through: Defense | None = None) -> PlannedColumn:
@@ -61,6 +65,8 @@ class PlannedColumn:
     @property
     def place(self) -> Path:
         """The folder of its images."""
+        if self.given:
+            return given_folder(self.given)
         if self.threat is None or self.attack is None:
             return Path(CLEAN)
         model = self.threat.attacked.name
@@ -84,9 +90,11 @@ class Matrix:
     """
 
     def __init__(self, plan: Plan, workers: Workers = LocalWorkers()) -> None:
-        self.plan = plan
         _refuse_taken(plan.output)
         self.classifier = load_classifier(plan.model.path, plan.model.input_options).check()
+        names = self.classifier.class_names
+        attacks = tuple(with_class_index(attack, names) for attack in plan.attacks)
+        self.plan = plan = dataclasses.replace(plan, attacks=attacks)
         self.models = {plan.model.name: self.classifier}
         for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
             if choice.name not in self.models:
@@ -107,7 +115,8 @@ class Matrix:
         """The plan's columns; the clean ones come first."""
         threats, attacks = self.plan.threats, self.plan.attacks
         attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
-        return [*map(PlannedColumn, self.plan.judged_models), *attacked]
+        given = [PlannedColumn(self.plan.model, given=name) for name in self.plan.adversarial]
+        return [*map(PlannedColumn, self.plan.judged_models), *attacked, *given]
 
     def attacked_defense(self, column: PlannedColumn) -> AttackedDefense | None:
         """The defense that a column's attack is made through, with its resources."""

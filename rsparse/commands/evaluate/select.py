@@ -6,7 +6,7 @@ The images are fitted to the model's input and saved as PNG, with their labels. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Selection:
     ----------
     folder : Path
         Their folder.
+    images : list of ImageFile
+        The files of the benign images, also of those that were left out.
     entries : list of Entry
         Entries of its manifest, sorted by name: ``label``, ``prediction``, ``source_sha256``, ….
     record : mapping
@@ -47,6 +49,7 @@ class Selection:
     """
 
     folder: Path
+    images: list[ImageFile]
     entries: list[Entry]
     record: Mapping[str, Any]
     label_origin: str
@@ -88,6 +91,7 @@ class _SelectionInputs:
         labels: Path | None,
         only_correct: bool,
         limit: int | None,
+        among: Container[str] | None,
     ) -> None:
         inputs = load_inputs(paths)
         known, self.label_origin = find_labels(
@@ -99,7 +103,8 @@ class _SelectionInputs:
                 "the images into subfolders named after the classes"
             )
         self.labels, self.label_file, self.classifier = known, labels, classifier
-        self.inputs = inputs.only(_evenly_spaced([image.name for image in inputs.images], limit))
+        names = [i.name for i in inputs.images if among is None or i.name in among]
+        self.inputs = inputs.only(_evenly_spaced(names, limit))
         self.only_correct = only_correct
         self.parameters = {
             "only_correct": only_correct,
@@ -133,11 +138,14 @@ def select_images(
     labels: Path | None = None,
     only_correct: bool = True,
     limit: int | None = None,
+    among: Container[str] | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Selection:
     """Write the images to judge into the folder ``output``, or read the existing selection.
+
+    ``among`` restricts the choice to images of these names.
 
     Raises
     ------
@@ -145,7 +153,7 @@ def select_images(
         If an input cannot be used, there are no labels, no image is left, or ``output`` contains
         another selection.
     """
-    choice = _SelectionInputs(paths, classifier, labels, only_correct, limit)
+    choice = _SelectionInputs(paths, classifier, labels, only_correct, limit, among)
     if overwrite or not (output / MANIFEST).exists():
         _write(choice, output, workers, overwrite, progress)
     return _read(choice, output)
@@ -203,7 +211,7 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
     ]
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
     left_out = len(digests) - len(entries)
-    return Selection(output, entries, record, choice.label_origin, left_out, failed)
+    return Selection(output, inputs.images, entries, record, choice.label_origin, left_out, failed)
 
 
 def _evenly_spaced(names: Sequence[str], limit: int | None) -> frozenset[str]:

@@ -72,6 +72,10 @@ class Classifier:
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self.spec, self.threads, self.sha256)
 
+    def with_spec(self, spec: InputSpec) -> Classifier:
+        """The same network with images prepared in another way; the file is not read again."""
+        return Classifier(self.path, spec, self.threads, file=self._file)
+
     @cached_property
     def _session(self) -> Session:
         return self.open_session(self.graph)

@@ -1,0 +1,126 @@
+"""Say what is probably wrong where a classifier misses labels that it should know.
+
+Two mistakes are common: labels that are counted from one, and an input that is prepared in another
+way than the network was trained with. Both look like a bad model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.errors import InputError
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.spec import PRESETS, InputSpec
+from rsparse.store.images import ImageFile, Pixels, decode_image
+
+SUSPICIOUS = 0.75
+"""The accuracy below which a mistake is looked for."""
+
+FEWEST, MOST_TRIED = 5, 20
+"""Labelled images that are needed, and images that are classified again in other ways."""
+
+
+def hints(
+    classifier: Classifier,
+    images: Sequence[ImageFile],
+    labels: Mapping[str, int],
+    predicted: Mapping[str, int],
+) -> list[str]:
+    """Sentences about likely mistakes in the labels or the model's input; usually none.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    images : sequence of ImageFile
+        Some of them are classified again if the accuracy is suspicious.
+    labels, predicted : mapping of str to int
+        Given classes and the classifier's answers, by name.
+    """
+    names = [image.name for image in images if image.name in labels and image.name in predicted]
+    given = np.array([labels[name] for name in names], np.int64)
+    found = np.array([predicted[name] for name in names], np.int64)
+    if len(names) < FEWEST or np.mean(given == found) >= SUSPICIOUS:
+        return []
+    shifted = _shifted_labels(given, found)
+    if shifted is not None:
+        return [shifted]
+    by_name = {image.name: image for image in images}
+    chosen = [by_name[names[i * len(names) // MOST_TRIED]] for i in range(MOST_TRIED)]
+    other = _other_input(classifier, list(dict.fromkeys(chosen)), labels)
+    return [] if other is None else [other]
+
+
+def _shifted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str | None:
+    for step, words in ((-1, "less one"), (1, "plus one")):
+        fits, right = given + step == found, given == found
+        if is_better(fits, right):
+            return (
+                f"labels {words} fit {fits.sum()} of {len(given)} images, as given they fit "
+                f"{right.sum()}; the first class is 0"
+            )
+    return None
+
+
+def is_better(other: NDArray[np.bool_], own: NDArray[np.bool_]) -> bool:
+    """Whether more images are right in another way, by a one-sided sign test at 5 %."""
+    gained, lost = int((other & ~own).sum()), int((own & ~other).sum())
+    n = gained + lost
+    tail = sum(math.comb(n, k) for k in range(gained, n + 1)) / 2**n
+    return gained > lost and tail < 0.05
+
+
+def _other_input(
+    classifier: Classifier, images: Sequence[ImageFile], labels: Mapping[str, int]
+) -> str | None:
+    """The way to prepare the input that classifies most images correctly, if clearly more."""
+    pixels, given = [], []
+    for image in images:
+        try:
+            pixels.append(decode_image(image.read(), image.path))
+        except InputError:
+            continue  # reported already
+        given.append(labels[image.name])
+    if not pixels:
+        return None
+    right = _is_right(classifier, pixels, given)
+    best, words = right, ""
+    for name, spec in _other_specs(classifier.spec):
+        tried = _is_right(classifier.with_spec(spec), pixels, given)
+        if tried.sum() > best.sum():
+            best, words = tried, name
+    if not words or not is_better(best, right):
+        return None
+    return (
+        f"{words} would classify {best.sum()} of {len(given)} images correctly, not "
+        f"{right.sum()}; check how the model's input is prepared"
+    )
+
+
+def _is_right(
+    classifier: Classifier, pixels: Sequence[Pixels], given: Sequence[int]
+) -> NDArray[np.bool_]:
+    fitted = [classifier.fit_to_input(image) for image in pixels]
+    answers = np.array([classifier.logits([image])[0].argmax() for image in fitted])
+    return np.asarray(answers == np.array(given))
+
+
+def _other_specs(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
+    """Other ways to prepare an image of the same size, each with its name."""
+    orders = {"rgb": "bgr", "bgr": "rgb"}
+    if spec.channels in orders:
+        order = orders[spec.channels]
+        yield f"channel order {order}", replace(spec, channels=order)
+    ways = {f"preset {name}": values for name, values in PRESETS.items()}
+    ways["input range 255 without a mean"] = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "range": 255.0}
+    seen = {spec}
+    for name, values in ways.items():
+        scaling = {key: values[key] for key in ("mean", "std", "range")}
+        other = replace(spec, **scaling)
+        if other not in seen:
+            seen.add(other)
+            yield name, other
