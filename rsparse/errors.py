@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -89,6 +90,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def one_line(message: str) -> str:
     """Escape line breaks and control characters in a message, since file names may contain any."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
+def as_text(name: str) -> str:
+    """A file's name as valid text: bytes in it that are not UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def reason(error: OSError) -> str:

@@ -21,7 +21,7 @@ from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.core.noise import Pixels, noise_level, period_two
 from rsparse.defenses import defense_text, parse_defenses
 from rsparse.defenses.policy import load_policy
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.results import Column, Evaluation
 from rsparse.options.evaluate import EvaluateParameters

@@ -23,7 +23,8 @@ from rsparse.cli.console import progress_bar
 from rsparse.commands.evaluate.estimate import estimate_cost
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
-from rsparse.evaluation.files import EVALUATION_FILE, load_evaluation
+from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.evaluation.loading import load_evaluation
 from studies import pages, parts, plans, trainings
 from studies.hardware import Computer, add_options, chosen_computer
 from studies.sharing import share_images

@@ -101,7 +101,7 @@ def test_artifact(
         assert list(file["name"].asstr()) == ["a", "sub/c"]
         assert list(file["layer/name"].asstr()) == [layer.name for layer in layers]
         assert list(file["layer/index"]) == [1, 2, 3, 3, 3]
-        assert [file[f"peaks/{k}"].attrs["layer"] for k in (0, 1)] == ["mixed", "pool"]
+        assert [file[f"peaks/{k}"].attrs["layer"] for k in (0, 1)] == [b"mixed", b"pool"]
         for version, folder in (("benign", pictures), ("adversarial", attacked)):
             for row, name in enumerate(("a", "sub/c")):
                 path = folder / f"{name}.png"

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from rsparse.store.checksums import append_checksum
 from rsparse.store.images import encode_png
 from tests.conftest import make_picture
 
@@ -16,6 +17,7 @@ from tests.conftest import make_picture
 def spoiled(path: Path, change) -> None:
     with h5py.File(path, "a") as file:
         change(file)
+    append_checksum(path)
 
 
 def with_atoms(atoms: np.ndarray, **attributes: object):
@@ -47,8 +49,8 @@ DAMAGED = "is damaged or incomplete: "
         (lambda file: file.attrs.pop("record"), "is not an rsparse artifact"),
         (with_record(format="rsparse-activations"),
          "expected rsparse-dictionary, got rsparse-activations"),
-        (with_record(format_version=3),
-         "rsparse-dictionary version 3 is newer than this rsparse reads (2); upgrade rsparse"),
+        (with_record(format_version=4),
+         "rsparse-dictionary version 4 is newer than this rsparse reads (3); upgrade rsparse"),
         (with_record(stage=None), DAMAGED + "its record lacks required keys"),
         (lambda file: file.pop("atoms"), DAMAGED + "the dataset atoms is missing"),
         (with_atoms(UNIT, patch_size=8),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from rsparse.cli.classify import _table_text
+from rsparse.cli.classify import _print_table
 from rsparse.commands.classify import ClassifyOutcome
 from rsparse.defended.judging import JudgeStep
 from rsparse.models.onnx.classifier import load_classifier, softmax
@@ -216,7 +216,9 @@ def test_labels_of_an_artifact(
     assert (found["labels"], found["accuracy"]["correct"]) == ("manifest", 0)
 
 
-def test_table_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_for_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", "70")
     rows = [
         Prediction("a", "", 1, (1, 0), (0.75, 0.25)),
@@ -224,7 +226,8 @@ def test_table_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     names = ("tench, Tinca tinca, a fish with a long name", "[i]")
     outcome = ClassifyOutcome(Path("-"), class_names=names, predictions=rows)
-    lines = [line.rstrip() for line in _table_text(outcome).splitlines() if line.strip()]
+    _print_table(outcome)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[0].split() == ["image", "label", "prediction", "probability"]
     assert lines[2].split() == ["a", "[i]", "[i]", "(1)", "75.0%"]
     assert lines[3].endswith("25.0%")

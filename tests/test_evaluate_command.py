@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation import statistics
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.store.folders import read_manifest
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of

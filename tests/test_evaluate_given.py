@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.statistics import accuracy
 from rsparse.store.folders import read_manifest
 from tests.test_attack_command import CLASSES, MODEL, read, save

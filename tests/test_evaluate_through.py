@@ -12,7 +12,7 @@ import pytest
 
 from rsparse.attacks import ATTACKS
 from rsparse.evaluation import statistics
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.scenarios import SCENARIOS
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest, record_of

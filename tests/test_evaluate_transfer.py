@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation import statistics
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from tests.onnx_models import linear_classifier
 from tests.test_attack_command import read
 from tests.test_evaluate_command import arguments, make_images

@@ -14,13 +14,8 @@ import pytest
 from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
 from rsparse.evaluation import statistics
-from rsparse.evaluation.files import (
-    load_evaluation,
-    load_timing,
-    save_evaluation,
-    save_timing,
-    with_timing,
-)
+from rsparse.evaluation.files import save_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.results import (
     CLEAN,
     GRAY_BOX,
@@ -30,6 +25,8 @@ from rsparse.evaluation.results import (
     JudgedDefense,
     Trial,
 )
+from rsparse.evaluation.timing import load_timing, save_timing, with_timing
+from rsparse.store.checksums import append_checksum
 from rsparse.store.records import EVALUATION, Record
 
 N = 6
@@ -185,7 +182,7 @@ def test_an_evaluation_comes_back_from_its_files(evaluation, tmp_path: Path):
     assert save_evaluation(tmp_path, record, slower).read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 3])
 def test_a_file_of_an_older_version_is_refused(evaluation, tmp_path: Path, version):
     path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
     with h5py.File(path, "r+") as file:
@@ -306,9 +303,9 @@ def test_missing_trials_take_no_room_in_the_file(adaptive, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("column", [0] * 14 + [6], "trial/column: an index is out of range"),
-        ("defense", [0] * 14 + [-1], "trial/defense: an index is out of range"),
-        ("defense", [0] * 14, "trial/defense: has another length than the predictions"),
+        ("column", [0] * 14 + [6], "trial/column: expected numbers from 0 to 5"),
+        ("defense", [0] * 14 + [-1], "trial/defense: expected numbers from 0 to 3"),
+        ("defense", [0] * 14, "trial/defense: expected the shape 15, got 14"),
     ],
 )
 def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, message):
@@ -316,6 +313,7 @@ def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, me
     with h5py.File(path, "r+") as file:
         del file[f"trial/{name}"]
         file[f"trial/{name}"] = np.array(values, np.int64)
+    append_checksum(path)
     with pytest.raises(InputError) as caught:
         load_evaluation(tmp_path)
     assert str(caught.value) == f"{path}: is damaged or incomplete: {message}"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation import by_class
-from rsparse.evaluation.files import load_evaluation, save_evaluation
+from rsparse.evaluation.files import save_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.results import Evaluation, Trial
 from rsparse.store.records import EVALUATION, Record
 from tests.evaluations import make_evaluation

@@ -157,7 +157,7 @@ def test_the_six_commands(
     with h5py.File(tmp_path / "act.h5") as file:
         names = list(file["layer/name"].asstr())
         assert [file[f"peaks/{place}"].attrs["layer"] for place in range(3)] == [
-            "conv_2", "mixed_1", "pool_3",
+            b"conv_2", b"mixed_1", b"pool_3",
         ]  # fmt: skip
         assert np.isfinite(file["ratio/all"][()]).all()
     assert names[:5] == ["conv", "conv_1", "conv_2", "conv_3", "conv_4"]

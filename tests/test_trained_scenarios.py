@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation import statistics
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,

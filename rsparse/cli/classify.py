@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.console import (
+    Stopwatch,
+    answer,
+    answer_table,
+    cell,
+    count,
+    finish,
+    progress_bar,
+    summary,
+)
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     DEFAULT_LABELS,
@@ -81,7 +90,7 @@ def classify(
             "time": str(watch),
         },
     )
-    finish(outcome, as_json, None if output is not None else _predictions_text(outcome))
+    finish(outcome, as_json, None if output is not None else lambda: _show_predictions(outcome))
 
 
 def accuracy_text(outcome: ClassifyOutcome) -> str:
@@ -93,36 +102,24 @@ def accuracy_text(outcome: ClassifyOutcome) -> str:
     return f"{value} % ({accuracy.correct} of {accuracy.n}; 95 % interval {low}–{high} %)"
 
 
-def _predictions_text(outcome: ClassifyOutcome) -> str:
-    """A table on a terminal, CSV in a pipe."""
+def _show_predictions(outcome: ClassifyOutcome) -> None:
+    """Print a table on a terminal, CSV in a pipe."""
     if sys.stdout.isatty():
-        return _table_text(outcome)
+        _print_table(outcome)
+        return
     from rsparse.store.predictions import csv_lines
 
-    return "".join(csv_lines(outcome.predictions or [], outcome.class_names)).rstrip("\n")
+    answer("".join(csv_lines(outcome.predictions or [], outcome.class_names)).removesuffix("\n"))
 
 
-def _table_text(outcome: ClassifyOutcome) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-    from rich.text import Text
-
-    sheet = Table(box=box.SIMPLE_HEAD)
-    for column in ("image", "label", "prediction", "probability"):
-        is_number = column == "probability"
-        sheet.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
-    names = outcome.class_names
+def _print_table(outcome: ClassifyOutcome) -> None:
+    names, rows = outcome.class_names, []
     for row in outcome.predictions or []:
         label = "" if row.label is None else names[row.label]
         style = {None: "", True: "green", False: "red"}[row.is_correct]
         image = row.name
         for index, probability in zip(row.classes, row.probabilities, strict=True):
-            cells = (escape(image), escape(label), Text(f"{names[index]} ({index})", style))
-            sheet.add_row(*cells, f"{probability:.1%}")
+            prediction = cell(f"{names[index]} ({index})", style)
+            rows.append((image, label, prediction, f"{probability:.1%}"))
             image = label = style = ""
-    console = Console(highlight=False)
-    with console.capture() as captured:
-        console.print(sheet)
-    return captured.get().rstrip("\n")
+    answer_table(("image", "label", "prediction", "probability"), rows, numbers=("probability",))

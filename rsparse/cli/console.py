@@ -1,11 +1,17 @@
-"""Output: progress, summaries and tables on stderr, results on stdout."""
+"""Output: progress, summaries and tables on stderr, results on stdout.
+
+All text that a command prints goes through this module. What may come from a file, such as the name
+of an image, is shown by ``shown``, so that no control character reaches a terminal, and never read
+as rich's markup. Results in a pipe are exact.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from rsparse.defenses import Defense
     from rsparse.work.progress import Progress
@@ -29,6 +37,86 @@ def stderr(width: int | None = None) -> Console:
 
     piped = not sys.stderr.isatty()
     return Console(stderr=True, highlight=False, emoji=False, soft_wrap=piped, width=width)
+
+
+def shown(text: str) -> str:
+    """A text of one or more lines as a terminal may show it: control characters are escaped."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def cell(text: str, style: str = "") -> Text:
+    """A text for a cell of a table."""
+    from rich.text import Text
+
+    return Text(shown(text), style)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence on stderr."""
+    typer.echo(one_line(sentence), err=True)
+
+
+def answer(result: str | Path) -> None:
+    """Print the result of a command on stdout: exactly in a pipe, escaped on a terminal."""
+    if sys.stdout.isatty():
+        typer.echo(shown(str(result)))
+    else:
+        typer.echo(os.fsencode(str(result)))
+
+
+def answer_line(sentence: str) -> None:
+    """Print a sentence for people on stdout, broken into lines as wide as the terminal."""
+    from rich.console import Console
+
+    Console(highlight=False, emoji=False).print(cell(sentence))
+
+
+def answer_json(value: Any) -> None:
+    """Print a result on stdout as indented JSON, in which control characters are escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def answer_table(
+    columns: Sequence[str],
+    *sections: Iterable[Sequence[str | Text]],
+    title: str = "",
+    numbers: Container[str] = (),
+) -> None:
+    """Print a table on stdout; see ``table_of``."""
+    from rich.console import Console
+
+    sheet = table_of(columns, *sections, title=title, numbers=numbers)
+    Console(highlight=False, emoji=False).print(sheet)
+
+
+def table_of(
+    columns: Sequence[str],
+    *sections: Iterable[Sequence[str | Text]],
+    title: str = "",
+    numbers: Container[str] = (),
+) -> Table:
+    """A table; the columns in ``numbers`` are aligned to the right and not wrapped.
+
+    A line separates the sections, which are iterables of rows.
+    """
+    from rich import box
+    from rich.table import Table
+
+    sheet = Table(
+        title=cell(title) if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+    )
+    for column in columns:
+        is_number = column in numbers
+        sheet.add_column(cell(column), justify="right" if is_number else "left", no_wrap=is_number)
+    for section in sections:
+        for row in section:
+            sheet.add_row(*(cell(text) if isinstance(text, str) else text for text in row))
+        sheet.add_section()
+    return sheet
 
 
 @contextmanager
@@ -45,7 +133,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     bars = Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -63,7 +151,7 @@ def progress_bar() -> Iterator[Progress]:
         def start(self, task: str, total: int, done: int = 0) -> None:
             if self.task is not None:
                 bars.remove_task(self.task)
-            self.task = bars.add_task(task, total=total, completed=done)
+            self.task = bars.add_task(one_line(task), total=total, completed=done)
 
         def advance(self, items: int = 1) -> None:
             if self.task is not None:
@@ -71,10 +159,10 @@ def progress_bar() -> Iterator[Progress]:
 
         def describe(self, task: str) -> None:
             if self.task is not None:
-                bars.update(self.task, description=task)
+                bars.update(self.task, description=one_line(task))
 
         def message(self, sentence: str) -> None:
-            bars.console.print(sentence, markup=False)
+            bars.console.print(one_line(sentence), markup=False)
 
     with bars:
         yield RichProgress()
@@ -106,20 +194,7 @@ def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> None:
     """Print a table on stderr; the first column is text, the others are numbers."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    sheet = Table(
-        title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
-    )
-    for number, column in enumerate(columns):
-        sheet.add_column(
-            escape(column), justify="left" if number == 0 else "right", no_wrap=number > 0
-        )
-    for row in rows:
-        sheet.add_row(*map(escape, row))
-    stderr(width).print(sheet)
+    stderr(width).print(table_of(columns, rows, title=title, numbers=columns[1:]))
 
 
 def duration(seconds: float) -> str:
@@ -141,14 +216,13 @@ class Stopwatch:
 
 def summary(title: str, values: Mapping[str, str]) -> None:
     """Print names and values in two columns on stderr."""
-    from rich.markup import escape
     from rich.table import Table
 
     sheet = Table.grid(padding=(0, 3))
     for key, value in values.items():
-        sheet.add_row(f"  {escape(key)}", escape(value))
+        sheet.add_row(cell(f"  {key}"), cell(value))
     console = stderr()
-    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(cell(title, "bold"))
     console.print(sheet)
 
 
@@ -162,14 +236,20 @@ def count(outcome: Outcome) -> str:
     return text
 
 
-def finish(outcome: Outcome, as_json: bool, result: str | None = None) -> None:
+def finish(outcome: Outcome, as_json: bool, show_result: Callable[[], None] | None = None) -> None:
     """Report failed images, print the result, and exit with code 1 if any image failed.
 
-    The result is JSON if requested, else ``result``, which defaults to the artifact's path.
+    The result is JSON if requested, else what ``show_result`` prints: by default the artifact's
+    path.
     """
     for entry in outcome.failed:
-        typer.echo(f"rsparse: skipped: {one_line(entry['error'])}", err=True)
-    typer.echo(to_json(outcome.as_json()) if as_json else result or str(outcome.output))
+        say(f"rsparse: skipped: {entry['error']}")
+    if as_json:
+        answer_json(outcome.as_json())
+    elif show_result is not None:
+        show_result()
+    else:
+        answer(outcome.output)
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -183,9 +263,4 @@ def warn_of_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[
     from rsparse.defenses.old_levels import ignored_levels
 
     for sentence in ignored_levels(read, defenses):
-        typer.echo(f"rsparse: {sentence}", err=True)
-
-
-def to_json(value: Any) -> str:
-    """Indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        say(f"rsparse: {sentence}")

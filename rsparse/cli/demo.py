@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, progress_bar, stderr, table, to_json
+from rsparse.cli.console import Stopwatch, answer, answer_json, progress_bar, say, table
 from rsparse.cli.options import Jobs, Json, Overwrite, output_option
 
 
@@ -46,11 +44,10 @@ def demo(
             for name, share in results.items()
         ],
     )
-    console = stderr()
-    console.print(f"time {watch}; all artifacts are in {output}, start with:", markup=False)
+    say(f"time {watch}; all artifacts are in {output}, start with:")
     sheet = output / "contact-sheet.png"
     for name in ("dict.png", "activations.png"):
-        console.print(f"  {output / name}", markup=False)
+        say(f"  {output / name}")
     if as_json:
         sets = {
             name: {
@@ -61,6 +58,6 @@ def demo(
             }
             for name, share in results.items()
         }
-        typer.echo(to_json({"output": str(output), "contact_sheet": str(sheet), "sets": sets}))
+        answer_json({"output": str(output), "contact_sheet": str(sheet), "sets": sets})
     else:
-        typer.echo(str(sheet))
+        answer(sheet)

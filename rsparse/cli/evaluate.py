@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, finish, progress_bar, to_json, warn_of_ignored_levels
+from rsparse.cli.console import (
+    Stopwatch,
+    answer,
+    answer_json,
+    finish,
+    progress_bar,
+    warn_of_ignored_levels,
+)
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
@@ -154,7 +161,10 @@ def evaluate(
     cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)
     if dry_run:
-        typer.echo(to_json(cost.as_json()) if as_json else str(plan.output))
+        if as_json:
+            answer_json(cost.as_json())
+        else:
+            answer(plan.output)
         return
     with progress_bar() as progress:
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rsparse.cli.console import Stopwatch, duration, stderr, summary, wide_table
+from rsparse.cli.console import Stopwatch, duration, say, summary, wide_table
 
 if TYPE_CHECKING:
     from rsparse.commands.evaluate.estimate import EvaluationCost
@@ -52,7 +52,7 @@ def print_judged_again(trials: Mapping[str, int]) -> None:
     """Print how many existing trials were made by another method and were judged again."""
     for method, number in trials.items():
         plural = "trial was" if number == 1 else "trials were"
-        stderr().print(f"{number} {plural} judged again: made by {method}", markup=False)
+        say(f"{number} {plural} judged again: made by {method}")
 
 
 def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = False) -> None:
@@ -65,12 +65,11 @@ def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = Fa
         if per_class:
             _print_classes(evaluation, threat)
     counts = count_outcomes(evaluation.checks)
-    console = stderr()
     for check in failures(evaluation.checks):
         place = " · ".join(part for part in (check.scenario, check.defense) if part)
-        console.print(f"  check failed: {check.name} ({place}): {check.detail}", markup=False)
+        say(f"  check failed: {check.name} ({place}): {check.detail}")
     text = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-    console.print(f"checks: {text} (checks.csv); time {watch}", markup=False)
+    say(f"checks: {text} (checks.csv); time {watch}")
 
 
 def _print_classes(evaluation: Evaluation, threat: ThreatKey) -> None:

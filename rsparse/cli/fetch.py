@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, summary, to_json
+from rsparse.cli.console import Stopwatch, answer, answer_json, summary
 from rsparse.cli.options import Json, Overwrite, output_option
 from rsparse.options.fetch import FetchParameters
 
@@ -50,7 +50,10 @@ def fetch(
     watch = Stopwatch()
     fetched = fetch_model(model, output, parameters, overwrite=overwrite)
     summary("fetched", {**_summary_values(fetched, parameters), "time": str(watch)})
-    typer.echo(to_json(_as_json(fetched)) if as_json else str(output))
+    if as_json:
+        answer_json(_as_json(fetched))
+    else:
+        answer(output)
 
 
 def _summary_values(fetched: FetchOutcome, parameters: FetchParameters) -> dict[str, str]:

@@ -9,7 +9,7 @@ import typer
 
 from rsparse.cli.app import app
 from rsparse.cli.command import command
-from rsparse.cli.console import to_json
+from rsparse.cli.console import answer, answer_json, answer_table, say
 from rsparse.cli.groups import QuickGroup
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Json, Overwrite, output_option
@@ -43,31 +43,24 @@ def show(model: ModelFile, input_options: InputOptions, as_json: Json = False) -
 
     description = describe_model(model, input_options)
     if as_json:
-        typer.echo(to_json(description))
+        answer_json(description)
     else:
         _print_description(description)
     if description["problem"]:
-        typer.echo(f"rsparse: not ready: {description['problem']}", err=True)
+        say(f"rsparse: not ready: {description['problem']}")
 
 
 def _print_description(description: dict[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    sheet = Table(box=box.SIMPLE_HEAD, title=escape(description["file"]), title_justify="left")
-    for column in ("input", "value", "source"):
-        sheet.add_column(column)
-    for name, entry in description["input"].items():
-        value = escape(_value_text(name, entry["value"]))
-        sheet.add_row(name.replace("_", " "), value, entry["source"])
-    sheet.add_section()
-    sheet.add_row("classes", str(description["classes"] or "–"), "")
-    for name, value in description["graph"].items():
-        sheet.add_row(name, escape(str(value)), "graph")
-    sheet.add_row("sha256", description["sha256"][:16] + "…", "")
-    Console(highlight=False).print(sheet)
+    given = [
+        (name.replace("_", " "), _value_text(name, entry["value"]), entry["source"])
+        for name, entry in description["input"].items()
+    ]
+    rest = [
+        ("classes", str(description["classes"] or "–"), ""),
+        *((name, str(value), "graph") for name, value in description["graph"].items()),
+        ("sha256", description["sha256"][:16] + "…", ""),
+    ]
+    answer_table(("input", "value", "source"), given, rest, title=description["file"])
 
 
 def _value_text(name: str, value: Any) -> str:
@@ -103,4 +96,7 @@ def tag(
 
     spec = tag_model(model, output, input_options, overwrite=overwrite)
     record = {"output": str(output), "input": spec.as_record()}
-    typer.echo(to_json(record) if as_json else str(output))
+    if as_json:
+        answer_json(record)
+    else:
+        answer(output)

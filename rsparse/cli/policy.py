@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from rsparse.cli.app import app
 from rsparse.cli.command import command
-from rsparse.cli.console import to_json
+from rsparse.cli.console import answer, answer_json, answer_line, answer_table
 from rsparse.cli.groups import QuickGroup
 from rsparse.cli.options import Json
 from rsparse.defenses.policy import Policy, load_policy, policy_names
@@ -30,9 +29,9 @@ def list_policies(as_json: Json = False) -> None:
     """List the built-in policies, which --policy accepts by name."""
     policies = [load_policy(name) for name in policy_names()]
     if as_json:
-        typer.echo(to_json([{"name": policy.name, "about": policy.about} for policy in policies]))
+        answer_json([{"name": policy.name, "about": policy.about} for policy in policies])
     else:
-        _print_table("", ["policy", "for"], ([policy.name, policy.about] for policy in policies))
+        answer_table(["policy", "for"], ([policy.name, policy.about] for policy in policies))
 
 
 @command(
@@ -67,9 +66,9 @@ def show(
         raise InputError("--toml and --json cannot be used together; give one of them")
     policy = _policy(name)
     if as_json:
-        typer.echo(to_json(policy.as_json()))
+        answer_json(policy.as_json())
     elif as_toml:
-        typer.echo(policy.as_toml(), nl=False)
+        answer(policy.as_toml().removesuffix("\n"))
     else:
         _print_policy(policy)
 
@@ -97,21 +96,5 @@ def _print_policy(policy: Policy) -> None:
             noise, period = "otherwise", ""
         rows.append([noise, *([period] if has_period else []), rule.defense.in_words])
     about = f": {policy.about}" if policy.about else ""
-    _print_table(f"{policy.name}{about}", columns, rows)
-
-
-def _print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    sheet = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        sheet.add_column(column)
-    for row in rows:
-        sheet.add_row(*map(escape, row))
-    console = Console(highlight=False)
-    if title:
-        console.print(title, markup=False)
-    console.print(sheet)
+    answer_line(f"{policy.name}{about}")
+    answer_table(columns, rows)

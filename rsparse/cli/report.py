@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import progress_bar, stderr, to_json
+from rsparse.cli.console import answer, answer_json, progress_bar, say
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
-from rsparse.errors import one_line
 from rsparse.options.report import ReportParameters
 from rsparse.options.specs import named_files
 
@@ -87,8 +86,9 @@ def report(
             overwrite=overwrite,
             progress=progress,
         )
-    for sentence in outcome.sentences:
-        stderr().print(one_line(sentence), markup=False)
-    for reason in outcome.left_out:
-        stderr().print(one_line(reason), markup=False)
-    typer.echo(to_json(outcome.as_json()) if as_json else str(outcome.main))
+    for sentence in (*outcome.sentences, *outcome.left_out):
+        say(sentence)
+    if as_json:
+        answer_json(outcome.as_json())
+    else:
+        answer(outcome.main)

@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from rsparse.cli.command import command
-from rsparse.cli.console import to_json
+from rsparse.cli.console import answer_json, cell
 from rsparse.cli.options import Json, folder_argument
 from rsparse.errors import InputError, one_line
 
@@ -43,7 +41,7 @@ def show(
 
     record = read_record(artifact)
     if as_json:
-        typer.echo(to_json(record))
+        answer_json(record)
         return
     from rich.console import Console
 
@@ -53,28 +51,27 @@ def show(
 
 
 def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree:
-    from rich.markup import escape
+    from rich.text import Text
     from rich.tree import Tree
 
-    title = (
-        f"[bold]{escape(one_line(name))}[/bold]  "
-        f"{escape(str(record['format']))} {escape(str(record.get('format_version')))}, "
-        f"by {escape(record['stage'])}{_method(record)} of {escape(record['generator'])}"
+    title = Text.assemble(
+        cell(one_line(name), "bold"),
+        cell(
+            f"  {record['format']} {record.get('format_version')}, "
+            f"by {record['stage']}{_method(record)} of {record['generator']}"
+        ),
     )
     branch = Tree(title) if parent is None else parent.add(title)
     for key, value in sorted(_flat(record.get("parameters", {})).items()):
-        branch.add(escape(f"{key} = {value}"))
+        branch.add(cell(one_line(f"{key} = {value}")))
     for key, value in sorted(record.get("contents", {}).items()):
-        branch.add(escape(f"{key}: {value}"))
+        branch.add(cell(one_line(f"{key}: {value}")))
     for source in record.get("inputs", ()):
+        digest = cell(f"sha256 {source['sha256'][:16]}…")
         if isinstance(source.get("record"), dict):
-            nested = _tree(source["name"], source["record"], branch)
-            nested.add(f"sha256 {escape(source['sha256'][:16])}…")
+            _tree(source["name"], source["record"], branch).add(digest)
         else:
-            branch.add(
-                f"[bold]{escape(one_line(source['name']))}[/bold]  "
-                f"sha256 {escape(source['sha256'][:16])}…"
-            )
+            branch.add(Text.assemble(cell(one_line(source["name"]), "bold"), "  ", digest))
     return branch
 
 

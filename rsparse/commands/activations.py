@@ -21,7 +21,7 @@ from rsparse.options.specs import nearest
 from rsparse.pictures.activations import draw_activations
 from rsparse.store.activations import VERSIONS, activation_entry, save_activations
 from rsparse.store.files import refuse_existing, require_suffix, write_atomic
-from rsparse.store.hdf5 import open_hdf5
+from rsparse.store.hdf5_reading import open_hdf5
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job

@@ -26,6 +26,7 @@ from rsparse.options.classify import ClassifyParameters
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.localize import LocalizeParameters
 from rsparse.pictures.sheet import Cell, contact_sheet
+from rsparse.store.csv_text import name_of
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.store.folders import MANIFEST
 from rsparse.store.images import Pixels, decode_image, encode_png
@@ -176,7 +177,7 @@ def _refuse_outdated(place: Path) -> None:
 
 def _read_csv(path: Path) -> dict[str, dict[str, str]]:
     lines = read_bytes(path).decode().splitlines()
-    return {row["name"]: row for row in csv.DictReader(lines)}
+    return {name_of(row["name"]): row for row in csv.DictReader(lines)}
 
 
 def _is_right(row: dict[str, str]) -> bool:

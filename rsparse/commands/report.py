@@ -11,7 +11,7 @@ from typing import Any
 from rsparse.defenses import Resources
 from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
-from rsparse.evaluation.files import load_evaluation
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.places import images_folder
 from rsparse.evaluation.results import Column
 from rsparse.models.onnx.classifier import Classifier, load_classifier

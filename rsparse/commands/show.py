@@ -8,7 +8,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.store.folders import read_manifest, record_of
-from rsparse.store.hdf5 import open_hdf5
+from rsparse.store.hdf5_reading import members, open_hdf5, read_array
 from rsparse.store.predictions import read_record_beside, record_beside
 
 
@@ -29,7 +29,8 @@ def read_record(artifact: Path) -> dict[str, Any]:
     if not artifact.is_dir():
         with open_hdf5(artifact) as (file, record):
             contents: dict[str, str] = {}
-            file.visititems(lambda name, item: contents.update(_shape(name, item)))
+            for name, item in members(file):
+                contents |= _shape(file, name, item)
         return {**record, "contents": contents}
     manifest = read_manifest(artifact)
     if manifest is None:
@@ -53,10 +54,10 @@ def _record_of_model(path: Path) -> dict[str, Any]:
     return {**record, "contents": contents}
 
 
-def _shape(name: str, item: Any) -> dict[str, str]:
+def _shape(file: Any, name: str, item: Any) -> dict[str, str]:
     """A dataset's shape and type by its name; of a single number, its value."""
     if not hasattr(item, "shape"):
         return {}
     if item.shape == () and item.dtype.kind in "biuf":
-        return {name: f"{item[()]:g}"}
+        return {name: f"{read_array(file, name, 'biuf', ()):g}"}
     return {name: f"{'×'.join(map(str, item.shape)) or 'scalar'} {item.dtype}"}

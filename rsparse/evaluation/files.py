@@ -1,4 +1,4 @@
-"""An evaluation on disk: ``evaluation.h5`` with every prediction, and CSV files for people.
+"""Save an evaluation: ``evaluation.h5`` with every prediction, and CSV files for people.
 
 With n images, m columns, k defenses and t trials, ``evaluation.h5`` contains its record and:
 
@@ -7,14 +7,14 @@ dataset                       shape, dtype       meaning
 ============================  =================  ===============================================
 ``name``, ``label``           (n,) UTF-8, int64  the judged images and their correct classes
 ``class_name``                (c,) UTF-8         names of the classes
-``column/scenario``, …        (m,) UTF-8         the attack: ``scenario``, ``source``,
-                                                 ``judged``, ``through``, ``attack``,
-                                                 ``family``, ``strength_name``
-``column/strength``           (m,) float64       NaN if there is none
-``column/parameters``         (m,) UTF-8         JSON
-``column/linf``, …            (m, n) float64     the actual change: ``linf``, ``l2``, ``d``
-``column/found``              (m, n) uint8       0 where an attack found no change
-``column/target``             (m, n) int64       class that the attack was to reach; −1 for an
+``column/scenario``, …        (m,) UTF-8         ``scenario``, ``source``, ``judged``,
+                                                 ``through``
+``column/attack/text``, …     (m,) UTF-8         ``text``, ``family``, ``strength_name``
+``column/attack/strength``    (m,) float64       NaN if there is none
+``column/attack/parameters``  (m,) UTF-8         JSON
+``column/change/linf``, …     (m, n) float64     the actual change: ``linf``, ``l2``, ``d``
+``column/change/found``       (m, n) uint8       0 where an attack found no change
+``column/change/target``      (m, n) int64       class that the attack was to reach; −1 for an
                                                  image that was not attacked, −2 for an attack
                                                  without a target
 ``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
@@ -35,32 +35,27 @@ equal bytes. Times are in ``timing.json`` and in the columns ``seconds`` of the 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from rsparse.errors import InputError
 from rsparse.evaluation import by_class, statistics
-from rsparse.evaluation.results import Check, Column, Evaluation, JudgedDefense, Trial
-from rsparse.store.files import read_bytes, write_atomic
-from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
-from rsparse.store.records import EVALUATION, Record
-
-if TYPE_CHECKING:
-    import h5py
+from rsparse.evaluation.results import Check, Column, Evaluation
+from rsparse.store.csv_text import csv_line, name_cell, text_cell
+from rsparse.store.files import write_atomic
+from rsparse.store.hdf5 import create_hdf5, utf8
+from rsparse.store.records import Record
 
 EVALUATION_FILE = "evaluation.h5"
-TIMING_FILE = "timing.json"
-_COLUMN_TEXTS = ("scenario", "source", "judged", "through", "attack", "family", "strength_name")
-_SIZES = ("linf", "l2", "d")
+COLUMN_TEXTS = ("scenario", "source", "judged", "through")
+ATTACK_TEXTS = ("family", "strength_name")
+CHANGES = ("linf", "l2", "d")
 UNTARGETED = -2
-_CHECK_TEXTS = tuple(field.name for field in fields(Check))
+CHECK_TEXTS = tuple(field.name for field in fields(Check))
 
 
 def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Path:
@@ -82,40 +77,40 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
     Path
         The path of ``evaluation.h5``, which is written last.
     """
-    _write_csv(folder / "results.csv", statistics.rows(evaluation))
-    _write_csv(folder / "defenses.csv", statistics.defense_rows(evaluation))
-    _write_csv(folder / "images.csv", image_rows(evaluation))
-    _write_csv(folder / "classes.csv", by_class.class_rows(evaluation))
-    _write_csv(folder / "confusion.csv", by_class.confusion_rows(evaluation))
-    checks = [vars(check) for check in evaluation.checks]
-    _write_csv(folder / "checks.csv", checks, _CHECK_TEXTS)
+    for name, text in csv_tables(evaluation).items():
+        write_atomic(folder / name, text.encode())
     path = folder / EVALUATION_FILE
     with create_hdf5(path, record) as file:
-        for name in ("model", "only_correct", "left_out"):
-            file.attrs[name] = getattr(evaluation, name)
+        file.attrs["model"] = utf8(evaluation.model)
+        file.attrs["only_correct"] = evaluation.only_correct
+        file.attrs["left_out"] = evaluation.left_out
         file["name"] = utf8(list(evaluation.names))
         file["label"] = evaluation.labels.astype(np.int64)
         file["class_name"] = utf8(list(evaluation.class_names))
         _write_columns(file.create_group("column"), evaluation.columns)
         _write_texts(file.create_group("defense"), ("text", "kind"), evaluation.defenses)
         file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
-        _write_texts(file.create_group("check"), _CHECK_TEXTS, evaluation.checks)
+        _write_texts(file.create_group("check"), CHECK_TEXTS, evaluation.checks)
         _write_trials(file.create_group("trial"), evaluation)
         _write_confusion(file.create_group("confusion"), evaluation)
     return path
 
 
 def _write_columns(group: Any, columns: Sequence[Column]) -> None:
-    _write_texts(group, _COLUMN_TEXTS, columns)
+    _write_texts(group, COLUMN_TEXTS, columns)
+    attack = group.create_group("attack")
+    attack["text"] = utf8([column.attack for column in columns])
+    _write_texts(attack, ATTACK_TEXTS, columns)
     strengths = [np.nan if c.strength is None else c.strength for c in columns]
-    group["strength"] = np.array(strengths, np.float64)
-    group["parameters"] = utf8([_json(column.parameters) for column in columns])
-    for name in _SIZES:
-        group[name] = np.stack([getattr(column, name) for column in columns]).astype(np.float64)
-    group["found"] = np.stack([column.found for column in columns]).astype(np.uint8)
+    attack["strength"] = np.array(strengths, np.float64)
+    attack["parameters"] = utf8([_json(column.parameters) for column in columns])
+    change = group.create_group("change")
+    for name in CHANGES:
+        change[name] = np.stack([getattr(column, name) for column in columns]).astype(np.float64)
+    change["found"] = np.stack([column.found for column in columns]).astype(np.uint8)
     none = np.full(len(columns[0].found), UNTARGETED)
     targets = [none if column.target is None else column.target for column in columns]
-    group["target"] = np.stack(targets).astype(np.int64)
+    change["target"] = np.stack(targets).astype(np.int64)
 
 
 def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None:
@@ -150,99 +145,16 @@ def _write_confusion(group: Any, evaluation: Evaluation) -> None:
         group[name] = np.concatenate([getattr(table, name) for table in tables])
 
 
-def load_evaluation(folder: Path) -> Evaluation:
-    """Load the evaluation in a folder, with the seconds of the defenses from ``timing.json``.
-
-    Raises
-    ------
-    InputError
-        If the folder contains no evaluation, or the file is damaged or of another version.
-    """
-    path = folder / EVALUATION_FILE
-    if not path.exists():
-        raise InputError(f"{folder}: contains no finished evaluation ({EVALUATION_FILE})")
-    with open_hdf5(path, EVALUATION) as (file, record):
-        columns = tuple(_read_columns(file))
-        defenses = tuple(_read_defenses(file, load_timing(folder)))
-        checks = zip(*(read_texts(file, f"check/{name}") for name in _CHECK_TEXTS), strict=True)
-        return Evaluation(
-            record=record,
-            model=str(file.attrs["model"]),
-            names=tuple(read_texts(file, "name")),
-            labels=read_array(file, "label", "i", 1),
-            only_correct=bool(file.attrs["only_correct"]),
-            left_out=int(file.attrs["left_out"]),
-            class_names=tuple(read_texts(file, "class_name")),
-            columns=columns,
-            defenses=defenses,
-            trials=tuple(_read_trials(file, columns, defenses)),
-            checks=tuple(Check(*texts) for texts in checks),
-        )
-
-
-def _read_columns(file: h5py.File) -> Iterator[Column]:
-    parameters = read_texts(file, "column/parameters")
-    texts: dict[str, Any] = {name: read_texts(file, f"column/{name}") for name in _COLUMN_TEXTS}
-    strengths = read_array(file, "column/strength", "f", 1)
-    sizes: dict[str, Any] = {name: read_array(file, f"column/{name}", "f", 2) for name in _SIZES}
-    found = read_array(file, "column/found", "u", 2).astype(bool)
-    targets = read_array(file, "column/target", "i", 2)
-    for i, strength in enumerate(strengths):
-        row: dict[str, Any] = {name: values[i] for name, values in (texts | sizes).items()}
-        yield Column(
-            **row,
-            strength=None if np.isnan(strength) else float(strength),
-            parameters=json.loads(parameters[i]),
-            found=found[i],
-            target=None if (targets[i] == UNTARGETED).all() else targets[i],
-        )
-
-
-def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[JudgedDefense]:
-    names = ("text", "kind", "parameters")
-    for text, kind, parameters in zip(
-        *(read_texts(file, f"defense/{name}") for name in names), strict=True
-    ):
-        yield JudgedDefense(text, kind, json.loads(parameters), timing.get(text))
-
-
-def _read_trials(
-    file: h5py.File, columns: Sequence[Column], defenses: Sequence[JudgedDefense]
-) -> Iterator[Trial]:
-    indices = [read_array(file, f"trial/{name}", "i", 1) for name in ("column", "defense")]
-    prediction = read_array(file, "trial/prediction", "i", 2)
-    probability = read_array(file, "trial/probability", "f", 2)
-    for name, index, items in zip(("column", "defense"), indices, (columns, defenses), strict=True):
-        if len(index) != len(prediction) or len(index) != len(probability):
-            raise ValueError(f"trial/{name}: has another length than the predictions")
-        if ((index < 0) | (index >= len(items))).any():
-            raise ValueError(f"trial/{name}: an index is out of range")
-    for row, (i, j) in enumerate(zip(*indices, strict=True)):
-        yield Trial(columns[i].key, defenses[j].text, prediction[row], probability[row])
-
-
-def load_timing(folder: Path) -> dict[str, float]:
-    """Load the seconds per image by defense from ``timing.json``; empty without that file."""
-    path = folder / TIMING_FILE
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(read_bytes(path))
-        return {str(text): float(value) for text, value in content["seconds_an_image"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged; remove it") from error
-
-
-def save_timing(folder: Path, seconds_an_image: Mapping[str, float]) -> None:
-    """Write ``timing.json``."""
-    content = {"seconds_an_image": dict(sorted(seconds_an_image.items()))}
-    write_atomic(folder / TIMING_FILE, json.dumps(content, indent=1).encode() + b"\n")
-
-
-def with_timing(evaluation: Evaluation, timing: Mapping[str, float]) -> Evaluation:
-    """A copy of the evaluation with the seconds of the defenses from ``load_timing``."""
-    timed = tuple(replace(d, seconds=timing.get(d.text)) for d in evaluation.defenses)
-    return replace(evaluation, defenses=timed)
+def csv_tables(evaluation: Evaluation) -> dict[str, str]:
+    """The CSV files of an evaluation by their names."""
+    return {
+        "results.csv": _csv(statistics.rows(evaluation)),
+        "defenses.csv": _csv(statistics.defense_rows(evaluation)),
+        "images.csv": _csv(image_rows(evaluation)),
+        "classes.csv": _csv(by_class.class_rows(evaluation)),
+        "confusion.csv": _csv(by_class.confusion_rows(evaluation)),
+        "checks.csv": _csv((vars(check) for check in evaluation.checks), CHECK_TEXTS),
+    }
 
 
 def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -276,23 +188,19 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _write_csv(
-    path: Path, lines: Iterable[Mapping[str, Any]], header: Sequence[str] | None = None
-) -> None:
-    """Write dictionaries with equal keys as CSV. None is an empty cell; booleans are yes and no."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    for number, line in enumerate(lines):
-        if number == 0:
-            header = list(line)
-            writer.writerow(header)
-        writer.writerow([_cell(value) for value in line.values()])
-    if not buffer.tell() and header is not None:
-        writer.writerow(header)
-    write_atomic(path, buffer.getvalue().encode())
+def _csv(rows: Iterable[Mapping[str, Any]], header: Sequence[str] = ()) -> str:
+    """Dictionaries with equal keys as CSV; ``header`` is that of a table without rows."""
+    lines = []
+    for row in rows:
+        header = list(row)
+        lines.append(csv_line(_cell(key, value) for key, value in row.items()))
+    return "".join([csv_line(header), *lines])
 
 
-def _cell(value: Any) -> str:
+def _cell(key: str, value: Any) -> str:
+    """A value as text: None is an empty cell; truth values are yes and no."""
+    if isinstance(value, str):
+        return name_cell(value) if key == "name" else text_cell(value)
     if value is None:
         return ""
     if isinstance(value, bool | np.bool_):

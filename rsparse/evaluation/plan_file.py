@@ -57,10 +57,21 @@ def read_plan(path: Path, output: Path | None = None) -> Plan:
         missing, or a value is invalid.
     """
     content = read_toml(path)
+    if _has_nul(content):
+        raise InputError(f"{path}: a text in it contains the character NUL")
     try:
         return _plan(_checked_keys(content, _KEYS), path.parent, output)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether a text in a TOML value contains the character NUL, which no path can."""
+    if isinstance(value, dict):
+        return any(map(_has_nul, (*value.keys(), *value.values())))
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:

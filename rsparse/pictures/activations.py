@@ -145,7 +145,10 @@ def _draw_strips(figure: Any, grid: Any, number: int, group: Any, image: int) ->
             n = len(strip)
             means = f"mean {strips[0].mean():.3g} → {strips[1].mean():.3g}"
             axes.set_title(
-                f"{group.attrs['layer']}: {n} detectors, {means}", loc="left", fontsize=9.5, pad=3
+                f"{group.attrs['layer'].decode()}: {n} detectors, {means}",
+                loc="left",
+                fontsize=9.5,
+                pad=3,
             )
     bar = figure.add_subplot(grid[1 + 2 * number : 3 + 2 * number, 1])
     figure.colorbar(shown, cax=bar).ax.tick_params(labelsize=7)

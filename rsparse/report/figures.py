@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,7 @@ from rsparse.evaluation.results import TRANSFER, Column
 from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
+from rsparse.store.csv_text import csv_line, text_cell
 
 ACCURACY, ABLATION, TRANSFERRED, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
 COLUMN_KEY = ("scenario", "source", "judged", "through", "attack")
@@ -46,16 +45,14 @@ class Figure:
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table as CSV: floats have six digits, and a missing number is an empty cell."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
-    return buffer.getvalue()
+    return "".join(csv_line(_cell(value) for value in row) for row in (header, *rows))
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.6g}"
+    if isinstance(value, str):
+        return text_cell(value)
     return "" if value is None else str(value)
 
 

@@ -99,7 +99,7 @@ def save_activations(
         peaks = file.create_group("peaks")
         for number, (place, width) in enumerate(zip(chosen, widths, strict=True)):
             group = peaks.create_group(str(number))
-            group.attrs["layer"] = layers[place].name
+            group.attrs["layer"] = utf8(layers[place].name)
             _make_rows(group, len(journal), width, np.float32)
         for row, entry in enumerate(journal.entries()):
             _write_row(file, row, entry, widths)

@@ -25,7 +25,8 @@ import numpy as np
 from rsparse.core.dictionary import Dictionary
 from rsparse.errors import InputError
 from rsparse.store.files import sha256_of_file
-from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, utf8
+from rsparse.store.hdf5 import create_hdf5, utf8
+from rsparse.store.hdf5_reading import is_present, open_hdf5, read_array, read_attribute
 from rsparse.store.records import DICTIONARY, Record, Source
 
 _ALWAYS = ("noise_below", "sparsity", "localize", "prefilter")
@@ -77,9 +78,10 @@ def load_dictionary(path: Path | str) -> tuple[Dictionary, dict[str, Any]]:
     path = Path(path)
     with open_hdf5(path, DICTIONARY) as (file, record):
         with np.errstate(over="ignore"):  # overflow gives infinity, which is refused below
-            atoms = read_array(file, "atoms", "f", 2).astype(np.float32)
-        patch_size = _attribute(file["atoms"], "patch_size", "iu")
-        color, normalize = (_attribute(file["atoms"], name, "b") for name in ("color", "normalize"))
+            atoms = read_array(file, "atoms", "f", (None, None)).astype(np.float32)
+        patch_size = read_attribute(file["atoms"], "patch_size", "iu")
+        color = read_attribute(file["atoms"], "color", "b")
+        normalize = read_attribute(file["atoms"], "normalize", "b")
     try:
         return Dictionary(atoms, patch_size, color, normalize), record
     except InputError as error:
@@ -104,12 +106,12 @@ def load_old_levels(path: Path) -> list[dict[str, Any]] | None:
     with open_hdf5(path, DICTIONARY) as (file, record):
         if record["format_version"] > 1:
             return None
-        if "levels" not in file:
+        if not is_present(file, "levels"):
             return []
         columns = {
-            name: read_array(file, f"levels/{name}", kinds, 1)
+            name: read_array(file, f"levels/{name}", kinds, (None,))
             for name, kinds in _LEVELS.items()
-            if name in file["levels"] or name in _ALWAYS
+            if name in _ALWAYS or is_present(file, f"levels/{name}")
         }
         if len(set(map(len, columns.values()))) > 1:
             raise ValueError("levels: its datasets differ in length")
@@ -133,13 +135,3 @@ def load_dictionaries(
         for name, (_, record) in loaded.items()
     }
     return {name: dictionary for name, (dictionary, _) in loaded.items()}, sources
-
-
-def _attribute(dataset: Any, name: str, kinds: str) -> Any:
-    """A numeric attribute of a dataset; ``ValueError`` if it is missing or not a number."""
-    if name not in dataset.attrs:
-        raise ValueError(f"the attribute {name} of {dataset.name[1:]} is missing")
-    value = np.asarray(dataset.attrs[name])
-    if value.ndim or value.dtype.kind not in kinds:
-        raise ValueError(f"{dataset.name[1:]}: its attribute {name} is invalid: {value}")
-    return value.item()

@@ -53,6 +53,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is not valid TOML: it is nested too deeply") from error
 
 
 def sha256_of_file(path: Path) -> str:

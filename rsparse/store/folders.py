@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, system_error
+from rsparse.store.entries import are_entries, are_failures
 from rsparse.store.files import (
     atomic_path,
-    read_bytes,
     remove_temporaries,
     safe_join,
 )
 from rsparse.store.journal import Entry, Journal, to_line
+from rsparse.store.json_files import read_json
 from rsparse.store.records import IMAGES, Record, check_record
 
 MANIFEST = "manifest.json"
@@ -177,23 +178,14 @@ def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | No
     path = folder / MANIFEST
     if not path.exists():
         return None
-    try:
-        manifest = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid JSON: {error}") from error
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or "format" not in manifest:
         return None  # another program's manifest.json
     check_record(manifest, path, IMAGES, any_age=any_age)
-    entries = manifest.get("images") or [None]
-    if not all(map(_is_entry, entries)) or not isinstance(manifest.get("failed"), list):
+    listed = are_entries(manifest.get("images"))
+    if not listed or not are_failures(manifest.get("failed")):
         raise InputError(f"{path}: is damaged or incomplete: images are not listed as expected")
     return manifest
-
-
-def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(key), str) for key in ("name", "file", "sha256")
-    )
 
 
 def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:

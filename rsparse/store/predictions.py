@@ -19,8 +19,6 @@ is in ``pred.csv.json`` beside it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,9 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from rsparse.errors import InputError
-from rsparse.store.files import read_bytes, write_atomic
-from rsparse.store.hdf5 import create_hdf5, open_hdf5, read_array, read_texts, utf8
+from rsparse.store.csv_text import csv_line, name_cell, text_cell
+from rsparse.store.files import write_atomic
+from rsparse.store.hdf5 import create_hdf5, utf8
+from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
+from rsparse.store.json_files import read_json
 from rsparse.store.records import PREDICTIONS, Record, check_record
 
 
@@ -80,10 +80,13 @@ def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
         If the file is missing, damaged, or of another format.
     """
     with open_hdf5(path, PREDICTIONS) as (file, record):
-        names, digests = read_texts(file, "name"), read_texts(file, "sha256")
-        labels = read_array(file, "label", "i", 1)
-        classes = read_array(file, "top_class", "i", 2)
-        probabilities = read_array(file, "top_probability", "f", 2)
+        names, n_classes = read_texts(file, "name"), len(read_texts(file, "class_name"))
+        n = len(names)
+        digests = read_texts(file, "sha256", n)
+        labels = read_array(file, "label", "i", (n,))
+        classes = read_array(file, "top_class", "i", (n, None))
+        probabilities = read_array(file, "top_probability", "f", classes.shape)
+        _refuse_outside(labels, classes, probabilities, n_classes)
         rows = [
             Prediction(name, digest, None if label < 0 else int(label), top, shares)
             for name, digest, label, top, shares in zip(
@@ -96,6 +99,18 @@ def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
             )
         ]
     return rows, record
+
+
+def _refuse_outside(labels: Any, classes: Any, probabilities: Any, n_classes: int) -> None:
+    """Check the ranges of what was read; ``ValueError`` if a number is outside."""
+    if not classes.size:
+        raise ValueError("top_class: is empty")
+    if labels.min() < -1 or labels.max() >= n_classes:
+        raise ValueError(f"label: expected numbers from -1 to {n_classes - 1}")
+    if classes.min() < 0 or classes.max() >= n_classes:
+        raise ValueError(f"top_class: expected numbers from 0 to {n_classes - 1}")
+    if not ((probabilities >= 0) & (probabilities <= 1.001)).all():
+        raise ValueError("top_probability: expected numbers from 0 to 1")
 
 
 def record_beside(path: Path) -> Path:
@@ -112,11 +127,7 @@ def read_record_beside(path: Path) -> dict[str, Any]:
         If it is missing, damaged, or of a version that is not read.
     """
     place = record_beside(path)
-    try:
-        record = json.loads(read_bytes(place))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: is not valid JSON: {error}") from error
-    return check_record(record, place, PREDICTIONS)
+    return check_record(read_json(place), place, PREDICTIONS)
 
 
 def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[str]:
@@ -126,17 +137,15 @@ def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterato
     header = ["name", *(["label", "label_name"] if labelled else [])]
     for rank in range(1, 1 + len(rows[0].classes) if rows else 1):
         header += [f"class_{rank}", f"class_name_{rank}", f"probability_{rank}"]
-    yield _line(header)
+    yield csv_line(header)
     for row in rows:
-        cells = [row.name]
+        cells = [name_cell(row.name)]
         if labelled:
-            cells += ["", ""] if row.label is None else [str(row.label), class_names[row.label]]
+            cells += ["", ""] if row.label is None else _class_cells(row.label, class_names)
         for index, probability in zip(row.classes, row.probabilities, strict=True):
-            cells += [str(index), class_names[index], f"{probability:.6f}"]
-        yield _line(cells)
+            cells += [*_class_cells(index, class_names), f"{probability:.6f}"]
+        yield csv_line(cells)
 
 
-def _line(cells: Sequence[str]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+def _class_cells(index: int, class_names: Sequence[str]) -> list[str]:
+    return [str(index), text_cell(class_names[index])]

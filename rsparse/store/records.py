@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse import __version__
-from rsparse.errors import InputError
+from rsparse.errors import InputError, as_text
 
 DICTIONARY = "rsparse-dictionary"
 IMAGES = "rsparse-images"
@@ -22,9 +22,15 @@ FLOATS = "rsparse-floats"
 EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
 
-FORMAT_VERSIONS = dict.fromkeys(
-    (DICTIONARY, IMAGES, PREDICTIONS, ACTIVATIONS, FLOATS, MODEL), 2
-) | {EVALUATION: 4}
+FORMAT_VERSIONS = {
+    DICTIONARY: 3,
+    IMAGES: 2,
+    PREDICTIONS: 3,
+    ACTIVATIONS: 3,
+    FLOATS: 3,
+    EVALUATION: 4,
+    MODEL: 2,
+}
 """The version in which each format is written."""
 
 OLDEST_READ = {**FORMAT_VERSIONS, DICTIONARY: 1}
@@ -34,6 +40,9 @@ _COMMANDS = dict.fromkeys(("select", "measure", "judge"), "evaluate --overwrite"
 """The commands of stages that are not commands themselves."""
 
 GENERATOR = f"rsparse {__version__}"
+
+_DEEPEST = 32
+"""The most records that may be nested; a long pipeline has about ten."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Source:
     record: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "sha256": self.sha256, "record": self.record}
+        return {"name": as_text(self.name), "sha256": self.sha256, "record": self.record}
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ def check_record(
             f"{path}: {format_name} version {version} is newer than this rsparse reads "
             f"({newest}); upgrade rsparse"
         )
-    if not _is_whole(record):
+    if not _is_whole(record, _DEEPEST):
         raise InputError(f"{path}: is damaged or incomplete: its record lacks required keys")
     if version < OLDEST_READ[format_name] and not any_age:
         command = _COMMANDS.get(record["stage"], record["stage"])
@@ -126,26 +135,28 @@ def check_record(
     return record
 
 
-def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether a record and the records of its inputs have all their keys."""
+def _is_whole(record: Mapping[str, Any], depth: int) -> bool:
+    """Whether a record and the records of its inputs, ``depth`` at most, have all their keys."""
     return (
-        isinstance(record.get("stage"), str)
+        depth > 0
+        and isinstance(record.get("stage"), str)
         and isinstance(record.get("method", 0), int)  # older records have none
         and isinstance(record.get("generator"), str)
         and isinstance(record.get("parameters"), dict)
         and isinstance(record.get("inputs"), list)
-        and all(_is_whole_source(source) for source in record["inputs"])
+        and all(_is_whole_source(source, depth - 1) for source in record["inputs"])
     )
 
 
-def _is_whole_source(source: Any) -> bool:
+def _is_whole_source(source: Any, depth: int) -> bool:
     return (
         isinstance(source, dict)
         and isinstance(source.get("name"), str)
         and isinstance(source.get("sha256"), str)
-        and (source.get("record") is None or _is_whole_nested(source["record"]))
+        and "record" in source
+        and (source["record"] is None or _is_whole_nested(source["record"], depth))
     )
 
 
-def _is_whole_nested(record: Any) -> bool:
-    return isinstance(record, dict) and "format" in record and _is_whole(record)
+def _is_whole_nested(record: Any, depth: int) -> bool:
+    return isinstance(record, dict) and "format" in record and _is_whole(record, depth)

@@ -1,7 +1,8 @@
 """Save and load the state of a training, as safetensors, which cannot contain code.
 
 Tensors are ``now/NAME`` and ``best/NAME`` for each weight that changes, by its name in the graph,
-and ``optimizer/KEY/NAME`` for the optimiser's state. Everything else is JSON in the header.
+and ``optimizer/KEY/NAME`` for the optimiser's state. Everything else is JSON in the header. The
+last line is the file's checksum (``rsparse.store.checksums``).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 import torch
 
-from rsparse.errors import InputError, MachineError, is_of_machine
+from rsparse.errors import InputError
 from rsparse.models.torch.weights import Trainable
+from rsparse.store.checksums import checksum_line, without_checksum
 from rsparse.store.files import read_bytes, write_atomic
 from rsparse.training.learner import Score
 
@@ -66,6 +68,7 @@ def save_checkpoint(
     }
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(plain, {_HEADER: json.dumps(header)})
+    content += checksum_line(content)
     write_atomic(path, content, sole_writer=True)  # the training's journal is locked
 
 
@@ -81,10 +84,26 @@ def load_checkpoint(
     """
     if not path.exists():
         return None
-    header, tensors = _read(path)
-    if header.get("run") != run:
+    content = without_checksum(read_bytes(path))
+    try:
+        if content is None:
+            raise ValueError("the checksum does not hold")
+        return _resumed(content, run, trainable, optimizer)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise InputError(f"{path}: is a damaged checkpoint; remove it to start again") from e
+
+
+def _resumed(
+    content: bytes, run: str, trainable: Trainable, optimizer: torch.optim.Optimizer
+) -> State | None:
+    """The state in a checkpoint, whose weights are loaded; None if it is another run's."""
+    from safetensors.torch import load
+
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_HEADER])
+    if header["run"] != run:
         return None
-    parts = _by_part(tensors)
+    parts = _by_part(load(content))
     trainable.load(parts["now"])
     for name, parameter in trainable.parameters.items():
         kept = {key: part[name] for key, part in parts.items() if name in part}
@@ -102,20 +121,6 @@ def load_checkpoint(
     return State(
         header["epoch"], header["batch"], Score(**header["score"]), header["history"], best
     )
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load
-
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
-        return header, load(read_bytes(path))
-    except (SafetensorError, OSError, ValueError) as error:
-        if is_of_machine(error):
-            raise MachineError(f"{path}: cannot be read: {error}") from error
-        raise InputError(f"{path}: is a damaged checkpoint; remove it to start again") from error
 
 
 def _by_part(tensors: Tensors) -> dict[str, Tensors]:

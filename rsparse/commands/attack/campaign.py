@@ -6,6 +6,7 @@ resumes after the last batch, and memory does not grow with the number of images
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from rsparse.attacks.attack import Attack
 from rsparse.attacks.running import AttackResult
 from rsparse.attacks.scaling import Scaling, scale_to_average, scaled
 from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Target
-from rsparse.store.files import atomic_path, sha256_of, sha256_of_file
+from rsparse.errors import system_error
+from rsparse.store.checksums import checksum_line, without_checksum
+from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import to_unit
 from rsparse.store.journal import Journal, to_line
@@ -44,8 +47,9 @@ class Campaign:
 
     def result(self, batch: Batch) -> AttackResult:
         """The result of a batch: the kept one, or a new one."""
-        if self.kept is not None and batch.number in self.kept:
-            return self.kept.load(batch.number)
+        kept = None if self.kept is None else self.kept.load(batch)
+        if kept is not None:
+            return kept
         result = self.attacker.run(batch, self.attack)
         if self.kept is not None:
             self.kept.save(batch.number, result)
@@ -106,21 +110,27 @@ class KeptResults:
     def _path(self, batch: int) -> Path:
         return self.folder / f"{batch:06d}.npz"
 
-    def __contains__(self, batch: int) -> bool:
-        return self._path(batch).exists()
-
     def save(self, batch: int, result: AttackResult) -> None:
         """Keep the result of a batch."""
-        with atomic_path(self._path(batch), durable=False) as temporary:
-            with temporary.open("wb") as file:
-                arrays: dict[str, Any] = {"x_adv": result.x_adv, "failed": result.failed}
-                if result.targets is not None:
-                    arrays["targets"] = result.targets
-                np.savez(file, **arrays)
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {"x_adv": result.x_adv, "failed": result.failed}
+        if result.targets is not None:
+            arrays["targets"] = result.targets
+        np.savez(buffer, **arrays)
+        content = buffer.getvalue()
+        write_atomic(self._path(batch), content + checksum_line(content), durable=False)
 
-    def load(self, batch: int) -> AttackResult:
-        """The kept result of a batch."""
-        with np.load(self._path(batch)) as arrays:
+    def load(self, batch: Batch) -> AttackResult | None:
+        """The kept result of a batch, or None if there is none that is whole."""
+        try:
+            content = without_checksum(self._path(batch.number).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise system_error(error, f"{self.folder}: cannot be read") from error
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return AttackResult(arrays["x_adv"], arrays["failed"], arrays.get("targets"))
 
     def remove(self) -> None:

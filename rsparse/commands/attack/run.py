@@ -27,6 +27,7 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
+from rsparse.store.entries import require_keys
 from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
 from rsparse.store.inputs import load_inputs
@@ -188,6 +189,7 @@ class AttackRun:
         manifest = read_manifest(place)
         if manifest is None:
             raise output_exists(place)
+        require_keys(manifest, place)
         record, entries = record_of(manifest), manifest["images"]
         if not self.origin.matches(attack, record, self._digests):
             raise output_exists(place)

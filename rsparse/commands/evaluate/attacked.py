@@ -12,6 +12,7 @@ from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
 from rsparse.commands.evaluate.select import Selection
 from rsparse.errors import InputError
 from rsparse.options.attack import AttackRunParameters
+from rsparse.store.entries import require_keys
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.inputs import ImageInputs, load_inputs
 
@@ -36,6 +37,7 @@ class AttackedFolders:
         manifest = read_manifest(place)
         if manifest is None:
             raise InputError(f"{place}: contains other files; choose another output")
+        require_keys(manifest, place)
         attacked = {entry["name"] for entry in manifest["images"]}
         selected = self._selection.entries
         through = self._matrix.attacked_defense(column)

@@ -26,15 +26,11 @@ from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import all_checks
-from rsparse.evaluation.files import (
-    load_timing,
-    save_evaluation,
-    save_timing,
-    with_timing,
-)
+from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
+from rsparse.evaluation.timing import load_timing, save_timing, with_timing
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import MANIFEST, sole_writer
 from rsparse.store.journal import Entry, remove_journal_beside

@@ -12,7 +12,7 @@ from rsparse.defended.judging import JudgeStep, JudgingSetup
 from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
-from rsparse.store.hdf5 import open_hdf5
+from rsparse.store.hdf5_reading import open_hdf5
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import METHODS, Job
 from rsparse.store.journal import Entry, journal_beside

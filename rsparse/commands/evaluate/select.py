@@ -13,6 +13,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file
 from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
 from rsparse.store.images import ImageFile
@@ -199,6 +200,7 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
     manifest = read_manifest(output)
     if manifest is None:
         raise InputError(f"{output}: contains other files; choose another output")
+    require_keys(manifest, output)
     record, inputs = record_of(manifest), choice.inputs
     errors = {entry["name"]: entry["error"] for entry in manifest["failed"]}
     digests = inputs.digests(without=errors)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
+from rsparse.store.json_files import parse_json
 from rsparse.store.records import MODEL, check_record
 
 RECORD_KEY = "rsparse.record"
@@ -24,8 +23,5 @@ def record_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any] | None:
     """
     if RECORD_KEY not in metadata:
         return None
-    try:
-        record = json.loads(metadata[RECORD_KEY])
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: metadata {RECORD_KEY}: is not JSON") from error
+    record = parse_json(metadata[RECORD_KEY], f"{path}: metadata {RECORD_KEY}")
     return check_record(record, path, MODEL)

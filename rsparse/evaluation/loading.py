@@ -1,0 +1,181 @@
+"""Load ``evaluation.h5``, whose content is checked: see ``rsparse.evaluation.files`` for its tree.
+
+All lengths have to agree, and all classes, indices and measurements have to be in range. A
+``ValueError`` in here becomes an ``InputError`` that names the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.errors import InputError
+from rsparse.evaluation.files import (
+    ATTACK_TEXTS,
+    CHANGES,
+    CHECK_TEXTS,
+    COLUMN_TEXTS,
+    EVALUATION_FILE,
+    UNTARGETED,
+)
+from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
+from rsparse.evaluation.timing import load_timing
+from rsparse.store.hdf5_reading import (
+    open_hdf5,
+    read_array,
+    read_attribute,
+    read_text_attribute,
+    read_texts,
+)
+from rsparse.store.records import EVALUATION
+
+if TYPE_CHECKING:
+    import h5py
+
+
+def load_evaluation(folder: Path) -> Evaluation:
+    """Load the evaluation in a folder, with the seconds of the defenses from ``timing.json``.
+
+    Raises
+    ------
+    InputError
+        If the folder contains no evaluation, or the file is damaged or of another version.
+    """
+    path = folder / EVALUATION_FILE
+    if not path.exists():
+        raise InputError(f"{folder}: contains no finished evaluation ({EVALUATION_FILE})")
+    with open_hdf5(path, EVALUATION) as (file, record):
+        names = _distinct("name", read_texts(file, "name"))
+        class_names = read_texts(file, "class_name")
+        columns = tuple(_read_columns(file, len(names), len(class_names)))
+        defenses = tuple(_read_defenses(file, load_timing(folder)))
+        evaluation = Evaluation(
+            record=record,
+            model=read_text_attribute(file, "model"),
+            names=tuple(names),
+            labels=_read_classes(file, "label", (len(names),), range(len(class_names))),
+            only_correct=read_attribute(file, "only_correct", "b"),
+            left_out=read_attribute(file, "left_out", "iu"),
+            class_names=tuple(class_names),
+            columns=columns,
+            defenses=defenses,
+            trials=tuple(_read_trials(file, columns, defenses, len(names), len(class_names))),
+            checks=tuple(_read_checks(file)),
+        )
+        _check_wholeness(evaluation)
+    return evaluation
+
+
+def _distinct(name: str, values: Iterable[Hashable]) -> list[Any]:
+    """The values as a list; there have to be some, and none twice."""
+    found = list(values)
+    if not found:
+        raise ValueError(f"{name}: is empty")
+    if len(set(found)) < len(found):
+        raise ValueError(f"{name}: contains a value twice")
+    return found
+
+
+def _read_classes(
+    file: h5py.File, name: str, shape: tuple[int | None, ...], allowed: range
+) -> NDArray[np.int64]:
+    """Whole numbers that all have to be in a range."""
+    values: NDArray[np.int64] = read_array(file, name, "i", shape).astype(np.int64)
+    if values.size and not (values.min() in allowed and values.max() in allowed):
+        raise ValueError(f"{name}: expected numbers from {allowed[0]} to {allowed[-1]}")
+    return values
+
+
+def _read_measured(
+    file: h5py.File, name: str, shape: tuple[int | None, ...], largest: float
+) -> NDArray[Any]:
+    """Numbers from 0 to ``largest``."""
+    values: NDArray[Any] = read_array(file, name, "f", shape)
+    if not ((values >= 0) & (values <= largest)).all():
+        raise ValueError(f"{name}: expected numbers from 0 to {largest}")
+    return values
+
+
+def _read_columns(file: h5py.File, n_images: int, n_classes: int) -> Iterator[Column]:
+    attacks = read_texts(file, "column/attack/text")
+    m = len(attacks)
+    texts = {name: read_texts(file, f"column/{name}", m) for name in COLUMN_TEXTS}
+    texts |= {name: read_texts(file, f"column/attack/{name}", m) for name in ATTACK_TEXTS}
+    parameters = read_texts(file, "column/attack/parameters", m)
+    strengths = read_array(file, "column/attack/strength", "f", (m,)).tolist()
+    shape = m, n_images
+    changes: dict[str, Any] = {
+        name: _read_measured(file, f"column/change/{name}", shape, np.inf) for name in CHANGES
+    }
+    found = read_array(file, "column/change/found", "u", shape).astype(bool)
+    targets = _read_classes(file, "column/change/target", shape, range(UNTARGETED, n_classes))
+    for i, strength in enumerate(strengths):
+        row: dict[str, Any] = {name: values[i] for name, values in (texts | changes).items()}
+        yield Column(
+            **row,
+            attack=attacks[i],
+            strength=None if np.isnan(strength) else float(strength),
+            parameters=_object("column/attack/parameters", parameters[i]),
+            found=found[i],
+            target=None if (targets[i] == UNTARGETED).all() else targets[i],
+        )
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: expected JSON objects")
+    return value
+
+
+def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[JudgedDefense]:
+    texts = _distinct("defense/text", read_texts(file, "defense/text"))
+    kinds = read_texts(file, "defense/kind", len(texts))
+    parameters = read_texts(file, "defense/parameters", len(texts))
+    for text, kind, values in zip(texts, kinds, parameters, strict=True):
+        defense = JudgedDefense(text, kind, _object("defense/parameters", values), timing.get(text))
+        try:
+            _ = defense.is_ours
+        except (KeyError, TypeError) as error:
+            raise ValueError("defense/parameters: the rules of a policy are damaged") from error
+        yield defense
+
+
+def _read_trials(
+    file: h5py.File,
+    columns: Sequence[Column],
+    defenses: Sequence[JudgedDefense],
+    n_images: int,
+    n_classes: int,
+) -> Iterator[Trial]:
+    column = _read_classes(file, "trial/column", (None,), range(len(columns)))
+    shape = len(column), n_images
+    defense = _read_classes(file, "trial/defense", shape[:1], range(len(defenses)))
+    prediction = _read_classes(file, "trial/prediction", shape, range(-1, n_classes))
+    probability = _read_measured(file, "trial/probability", shape, 1.001)
+    pairs = _distinct("trial", zip(column.tolist(), defense.tolist(), strict=True))
+    for row, (i, j) in enumerate(pairs):
+        yield Trial(columns[i].key, defenses[j].text, prediction[row], probability[row])
+
+
+def _read_checks(file: h5py.File) -> Iterator[Check]:
+    first = read_texts(file, f"check/{CHECK_TEXTS[0]}")
+    others = [read_texts(file, f"check/{name}", len(first)) for name in CHECK_TEXTS[1:]]
+    return (Check(*texts) for texts in zip(first, *others, strict=True))
+
+
+def _check_wholeness(evaluation: Evaluation) -> None:
+    """Check that the columns are distinct, and that each has its clean images and its trials."""
+    _distinct("column", (column.key for column in evaluation.columns))
+    clean = {column.judged for column in evaluation.columns if column.family == CLEAN}
+    for column in evaluation.columns:
+        if column.judged not in clean or evaluation.model not in clean:
+            raise ValueError("column: a judged model has no column of clean images")
+        tried = [evaluation.trial(column, defense) for defense in evaluation.defenses]
+        if not any(tried) or (column.family == CLEAN and not all(tried)):
+            raise ValueError(f"trial: those of {column.attack} are missing")
