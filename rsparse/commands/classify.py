@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rsparse.core.metrics import Estimate, share_of
 from rsparse.defended.classifier import DefendedClassifier
 from rsparse.defended.judging import JudgeStep
 from rsparse.defenses import NoDefense, Resources
+from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
@@ -35,6 +36,7 @@ class ClassifyOutcome(Outcome):
 
     class_names: tuple[str, ...] = ()
     label_origin: str = "none"
+    hints: list[str] = field(default_factory=list)
     n_labelled: int = 0
     n_correct: int = 0
     predictions: list[Prediction] | None = None
@@ -47,6 +49,7 @@ class ClassifyOutcome(Outcome):
         """For scripts."""
         accuracy = self.accuracy()
         content = {**super().as_json(), "labels": self.label_origin, "accuracy": None}
+        content["hints"] = self.hints
         if accuracy is not None:
             content["accuracy"] = {
                 "value": accuracy.value,
@@ -135,6 +138,11 @@ def classify_images(
         rows = [_prediction(entry, label_of) for entry in journal.entries()]
         outcome.n_labelled = sum(row.label is not None for row in rows)
         outcome.n_correct = sum(bool(row.is_correct) for row in rows)
+        outcome.hints = hints(
+            classifier, inputs.images, label_of, {row.name: row.classes[0] for row in rows}
+        )
+        for hint in outcome.hints:
+            progress.message(hint)
         if output is None:
             outcome.predictions = rows
             return outcome

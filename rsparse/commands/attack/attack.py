@@ -42,6 +42,7 @@ class AttackOutcome(Outcome):
 
     label_origin: str = ""
     left_out: int = 0
+    hints: list[str] = field(default_factory=list)
     attacks: list[AttackSummary] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class AttackOutcome(Outcome):
             **super().as_json(),
             "labels": self.label_origin,
             "left_out": self.left_out,
+            "hints": self.hints,
             "attacks": [vars(summary) for summary in self.attacks],
         }
 
@@ -182,7 +184,8 @@ def _attack_into(
     ordered = [summaries[attack] for attack in places]
     resumed = sum(summary.resumed for summary in ordered)
     done = sum(summary.images for summary in ordered) - resumed
-    return AttackOutcome(output, done, resumed, run.failed, run.label_origin, run.left_out, ordered)
+    origin, left_out = run.label_origin, run.left_out
+    return AttackOutcome(output, done, resumed, run.failed, origin, left_out, run.hints, ordered)
 
 
 def _places(attacks: Sequence[Attack], output: Path) -> dict[Attack, Path]:

@@ -24,6 +24,7 @@ from rsparse.commands.attack.origin import SCALING, Origin, known_labels
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.commands.attack.through import AttackedDefense, DefendedModel
 from rsparse.errors import InputError
+from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
@@ -123,6 +124,7 @@ class AttackRun:
         self.batches: list[Batch] = []
         self.failed: list[Entry] = []
         self.left_out = 0
+        self.hints: list[str] = []
 
     def _attacker_of(self, attack: Attack) -> Attacker:
         """The attacker of the bare model, or of the model with the defense."""
@@ -134,13 +136,18 @@ class AttackRun:
         """Read and classify all images, and fix the batches in which they are attacked."""
         progress.start("classify", len(self.inputs.images))
         step = FindTargets(self.attacker, self.labels)
+        predicted: dict[str, int] = {}
         for targets, unusable in self._map(step, list(chunked(self.inputs.images, 16))):
             kept = [t for t in targets if t.is_correct or not self.parameters.only_correct]
             self.targets += kept
             self.left_out += len(targets) - len(kept)
+            predicted |= {target.image.name: target.prediction for target in targets}
             self.failed += [failure(image, error) for image, error in unusable]
             progress.advance(len(targets) + len(unusable))
         refuse_all_failed(self.failed, len(self.targets) + self.left_out, None)
+        self.hints = hints(self.attacker.classifier, self.inputs.images, self.labels, predicted)
+        for hint in self.hints:
+            progress.message(hint)
         if not self.targets:
             raise InputError(
                 f"none of the {self.left_out} images is classified correctly, so --only-correct "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file
@@ -178,6 +179,9 @@ def _write(
     )
     refuse_all_failed(failed, done + resumed, folder)
     record = choice.job().record(choice.sources(digests_of(folder.journal)))
+    predicted = {entry["name"]: entry["prediction"] for entry in folder.journal.entries()}
+    for hint in hints(choice.classifier, choice.inputs.images, choice.labels, predicted):
+        progress.message(hint)
     if choice.only_correct:
         _drop_wrong(folder, done + resumed)
     folder.finish(record, failed)

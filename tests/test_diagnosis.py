@@ -1,0 +1,70 @@
+"""Hints about labels and inputs that look like a bad model, on a network with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.models.diagnosis import is_better
+from tests.test_attack_command import CLASSES, MODEL, picture, save
+
+SHIFTED = "labels less one fit 6 of 6 images, as given they fit 0; the first class is 0"
+SWAPPED = (
+    "channel order rgb would classify 6 of 6 images correctly, not 0; check how the model's input "
+    "is prepared"
+)
+
+
+def pictures(folder: Path, classes: tuple[int, ...], step: int = 0) -> tuple[Path, Path]:
+    """Six clear pictures of the classes in turn, and their labels with ``step`` added."""
+    rows = ["file,label"]
+    for number in range(6):
+        label = classes[number % len(classes)]
+        save(folder / "imgs" / f"{number}.png", picture(label, 30 + number))
+        rows.append(f"{number}.png,{label + step}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder / "imgs", folder / "labels.csv"
+
+
+def test_the_sign_test_wants_five_images_more() -> None:
+    own = np.zeros(8, bool)
+    for gained, better in ((4, False), (5, True)):
+        assert is_better(np.arange(8) < gained, own) is better
+    assert not is_better(own, own)
+
+
+def test_labels_counted_from_one_are_told(run_cli, tmp_path):
+    images, labels = pictures(tmp_path, (0, 1), step=1)
+    classify = ("classify", images, "-m", MODEL, "--labels", labels)
+    result = run_cli(*classify, "--json")
+    assert json.loads(result.stdout)["hints"] == [SHIFTED]
+    assert SHIFTED in " ".join(run_cli(*classify).stderr.split())
+
+
+def test_the_wrong_channel_order_is_told_by_every_command(run_cli, tmp_path):
+    pytest.importorskip("torch")
+    images, labels = pictures(tmp_path, (0, 2))
+    options = ("-m", MODEL, "--labels", labels, "--channels", "bgr")
+    for command in (
+        ("classify", images, *options),
+        ("attack", images, *options, "-a", "noise", "-o", tmp_path / "adv"),
+        ("evaluate", images, *options, "-a", "noise", "--all-images", "-o", tmp_path / "eval"),
+    ):
+        result = run_cli(*command)
+        assert result.exit_code == 0, result.stderr
+        assert SWAPPED in " ".join(result.stderr.split()), command[0]
+
+
+def test_nothing_is_said_of_a_model_that_is_right_or_of_few_images(run_cli, tmp_path):
+    images, labels = pictures(tmp_path, (0, 1))
+    result = run_cli("classify", images, "-m", MODEL, "--labels", labels, "--json")
+    assert json.loads(result.stdout)["hints"] == []
+    for file in list(images.iterdir())[4:]:
+        file.unlink()
+    few = "".join(f"{file.name},{CLASSES[2]}\n" for file in images.iterdir())
+    labels.write_text("file,label\n" + few.replace("blue", "2"))
+    result = run_cli("classify", images, "-m", MODEL, "--labels", labels, "--json")
+    assert json.loads(result.stdout)["hints"] == []
