@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from alone import without_torchvision
 from foolbox import PyTorchModel
 from foolbox.attacks import LinfBasicIterativeAttack, LinfFastGradientAttack
 
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import InputOptions
-from rsparse.models.torch.converter import import_onnx2torch
 from rsparse.store.images import decode_image, encode_png, find_images, to_pixels, to_unit
 
-convert, _ = import_onnx2torch()
+with without_torchvision():
+    from onnx2torch import convert
 
 BATCH = 4
 ATTACKS: dict[str, Any] = {

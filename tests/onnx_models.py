@@ -75,6 +75,7 @@ class ConvNet:
     open_size: bool = False
     seed: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
+    opset: int = OPSET
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -112,7 +113,7 @@ class ConvNet:
         dims = (self.batch, 3, *sides) if self.layout == "NCHW" else (self.batch, *sides, 3)
         return save_graph(
             path, self.nodes, self.constants, dims, (self.batch, self.classes),
-            metadata=self.metadata,
+            metadata=self.metadata, opset=self.opset,
         )  # fmt: skip
 
     def _add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:

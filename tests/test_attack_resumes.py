@@ -238,7 +238,8 @@ def test_an_operator_without_a_counterpart_in_torch(assert_error, colours, tmp_p
     save_graph(path, nodes, {"w": weights}, ("n", 3, 16, 16), ("n", 3))
     arguments = ("attack", colours, "-m", path, "--preset", "unit", "-a", "bim")
     line = (
-        f"{path}: cannot be attacked by gradients: onnx2torch does not support the operator Hardmax"
+        f"{path}: cannot be converted to torch, which attacks by gradients, training and GPUs "
+        "need: the operator Hardmax (of ai.onnx 17) cannot be computed in torch"
     )
     assert_error(line, *arguments, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -114,7 +114,7 @@ def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_fgsm_is_that_of_timms_network(inception_v3: Path, photos: Path, attacked: Path) -> None:
-    """The attack through onnx2torch takes the sign of the gradient that timm's network has.
+    """The attack through the torch twin takes the sign of the gradient that timm's network has.
 
     At the kinks of a maximum rounding decides, also between float32 and float64: of the pictures'
     flat parts a percent may go the other way.

@@ -32,14 +32,13 @@ LAYERS[-1].add("__init__")
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "onnx2torch", "threadpoolctl", "pydantic", "distributed",
+    "joblib", "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton",
 })  # fmt: skip
 OWNERS = {
     "torch": {"models", "attacks", "core", "work", "training"},
     "safetensors": {"training"},
     "triton": {"core"},
-    "onnx2torch": {"models"},
     "foolbox": {"attacks"},
     "eagerpy": {"attacks"},
     "onnx": {"models"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.test_models_onnx import images_of
 torch = pytest.importorskip("torch")
 
 from rsparse.models.torch import twin as twin_module  # noqa: E402
+from rsparse.models.torch.operators import OPERATORS, Operator  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 UNIT = InputOptions(preset="unit")
@@ -54,6 +56,14 @@ def test_parity(tmp_path: Path, kwargs: dict, size: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, classifier.logits(floats), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("opset", [7, 9, 13, 18, 21, onnx.defs.onnx_opset_version()])
+def test_the_declared_version_makes_no_difference(tmp_path: Path, opset: int) -> None:
+    usual = load_twin(load_classifier(ConvNet().save(tmp_path / "usual.onnx"), UNIT))
+    path = ConvNet(opset=opset).save(tmp_path / "m.onnx")
+    x = as_tensor(images_of((12, 10), 2))
+    assert torch.equal(load_twin(load_classifier(path, UNIT))(x), usual(x))
+
+
 def test_gradient_of_a_linear_classifier(tmp_path: Path) -> None:
     """Through resizing, scaling and channel order: the gradient is the weights, carried back."""
     weights = np.random.default_rng(0).normal(size=(3, 3 * 4 * 6)).astype(np.float32)
@@ -77,15 +87,16 @@ def test_nothing_but_the_image_has_a_gradient(tmp_path: Path) -> None:
 def test_unknown_operators_are_named(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Det", ["image"], ["t"]),
-        helper.make_node("Mish", ["t"], ["u"]),
+        helper.make_node("Bernoulli", ["t"], ["u"]),
         helper.make_node("Hardmax", ["u"], ["v"]),
         helper.make_node("Hardmax", ["v"], ["scores"]),
     ]
     path = save_graph(tmp_path / "m.onnx", nodes, {}, ("n", 3, 4, 4), ("n", 3), opset=18)
     message = (
-        "cannot be attacked by gradients: onnx2torch does not support the operators Det, Hardmax"
+        "cannot be converted to torch, which attacks by gradients, training and GPUs need: "
+        "the operators Hardmax, RandomUniformLike (of ai.onnx 18) cannot be computed in torch"
     )
-    with refused(f"{path}: {message}, Mish"):
+    with refused(f"{path}: {message}"):
         load_twin(load_classifier(path, UNIT))
 
 
@@ -96,7 +107,7 @@ def test_different_logits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     def careless(model: onnx.ModelProto) -> torch.nn.Module:
         network = convert(model)
         with torch.no_grad():
-            next(network.parameters()).add_(0.01)
+            next(network.buffers()).add_(0.01)
         return network
 
     monkeypatch.setattr(twin_module, "convert", careless)
@@ -108,12 +119,14 @@ def test_different_logits_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_conversion_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
 
-    def failing(model: onnx.ModelProto) -> torch.nn.Module:
-        raise KeyError("two\nlines")
+    def failing(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return x * weight
 
-    monkeypatch.setattr(twin_module, "convert", failing)
-    path = classifier.path
-    with refused(f"{path}: cannot be converted to torch for attacks: 'two\\nlines'"):
+    monkeypatch.setitem(OPERATORS, "Relu", Operator(failing, (("x", "Tensor"), ("w", "Tensor"))))
+    message = (
+        "its torch twin does not run: the operator Relu .of ai.onnx 17.: .* missing 1 required"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(str(classifier.path))}: {message}"):
         load_twin(classifier)
 
 

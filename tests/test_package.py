@@ -108,7 +108,7 @@ def test_metadata(wheel: Path) -> None:
     metadata = HeaderParser().parsestr(text)
     required = metadata.get_all("Requires-Dist") or []
     core = {entry.split(">")[0] for entry in required if "extra ==" not in entry}
-    assert not core & {"torch", "onnx2torch", "foolbox", "torchvision"}
+    assert not core & {"torch", "foolbox", "torchvision"}
     extras = {"attack", "cluster", "dev", "models", "train"}
     assert set(metadata.get_all("Provides-Extra") or []) == extras
     assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("MIT", ">=3.11")

@@ -14,11 +14,13 @@ from tests.onnx_models import ConvNet
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
-from torch.fx import symbolic_trace  # noqa: E402
+from torch import fx, nn  # noqa: E402
 
 from rsparse.models.torch import twin as twin_module  # noqa: E402
-from rsparse.models.torch.packed import PackedConvolution, can_pack, pack  # noqa: E402
+from rsparse.models.torch.operators.layers import conv  # noqa: E402
+from rsparse.models.torch.operators.pointwise import clip  # noqa: E402
+from rsparse.models.torch.operators.shapes import pad  # noqa: E402
+from rsparse.models.torch.packed import Limits, PackedConvolution, can_pack, pack  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not can_pack(), reason="torch without oneDNN")
@@ -39,21 +41,29 @@ SHAPES = [
 
 
 class Network(nn.Module):
-    """Convolutions before every activation, padded, shared and alone."""
+    """Convolutions before every activation, padded, shared and alone; functions as in a twin."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.padded = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 6, 3, stride=2))
-        self.six = nn.ReLU6()
-        self.left, self.right = nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.Conv2d(6, 6, 1)
-        self.relu, self.tanh = nn.ReLU(), nn.Tanh()
-        self.shared = nn.Conv2d(6, 6, 1)
+        for name, shape in {
+            "padded": (6, 3, 3, 3),
+            "left": (6, 1, 3, 3),
+            "point": (6, 6, 1, 1),
+        }.items():
+            self.register_buffer(name, torch.randn(shape))
+        self.register_buffer("bias", torch.randn(6))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.six(4 * self.padded(x))
-        left = self.left(x)  # used before and behind its ReLU
-        x = torch.cat([left + self.relu(left), self.tanh(self.right(x))])
-        return self.shared(self.shared(x)).flatten(1).cumsum(1)
+        x = conv(x, self.padded, self.bias, pads=(0, 0, 1, 1), strides=(2, 2))
+        x = clip(4 * x, 0.0, 6.0)
+        left = conv(x, self.left, pads=(1, 1, 1, 1), group=6)  # used before and behind its ReLU
+        right = clip(conv(x, self.point, None), 0.0, 6.0)
+        x = torch.cat([left + torch.relu(left), torch.tanh(right)])
+        return conv(conv(x, self.point), self.point).flatten(1).cumsum(1)
+
+
+fx.wrap("conv")
+fx.wrap("clip")
 
 
 @pytest.fixture(autouse=True)
@@ -81,31 +91,40 @@ def check_same(one: Callable, other: Callable, x: torch.Tensor) -> None:
 def test_one_convolution(shape: dict) -> None:
     """For images of any size, whatever the first ones were that decided the layout."""
     convolution = nn.Conv2d(6, 12, **shape).requires_grad_(False)
-    packed = PackedConvolution(convolution)
+    packed = PackedConvolution(
+        convolution.weight,
+        convolution.bias,
+        padding=convolution.padding,
+        stride=convolution.stride,
+        dilation=convolution.dilation,
+        groups=convolution.groups,
+    )
     for size in ((2, 6, 12, 11), (1, 6, 9, 16), (3, 6, 13, 13)):
         x = torch.randn(size)
         check_same(packed, convolution, x)
         check_same(packed, convolution, x.contiguous(memory_format=torch.channels_last))
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.5, 0.25)], ids=repr)
-def test_with_its_activation(activation: nn.Module) -> None:
-    both = nn.Sequential(nn.Conv2d(3, 4, 3), activation).requires_grad_(False)
-    traced = symbolic_trace(both)
-    pack(traced)
-    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == ["0"]
-    check_same(traced, both, 3 * torch.randn(2, 3, 8, 9))
+@pytest.mark.parametrize(
+    ("function", "limits"),
+    [(torch.relu, (0.0, None)), (nn.functional.relu6, (0.0, 6.0))],
+    ids=["relu", "relu6"],
+)
+def test_with_its_activation(function: Callable, limits: Limits) -> None:
+    convolution = nn.Conv2d(3, 4, 3).requires_grad_(False)
+    packed = PackedConvolution(convolution.weight, convolution.bias, limits=limits)
+    check_same(packed, lambda x: function(convolution(x)), 3 * torch.randn(2, 3, 8, 9))
 
 
 def test_a_network() -> None:
     network = Network().requires_grad_(False)
-    traced = symbolic_trace(network)
+    traced = fx.symbolic_trace(network)
     pack(traced)
-    kinds = {name: type(module) for name, module in traced.named_modules()}
-    assert kinds["padded.1"] is kinds["left"] is kinds["right"] is PackedConvolution
-    assert kinds["shared"] is nn.Conv2d  # called twice
-    called = {str(node.target) for node in traced.graph.nodes}
-    assert "relu" in called
+    targets = [node.target for node in traced.graph.nodes if node.op == "call_function"]
+    assert conv not in targets
+    assert targets.count(pad) == 1
+    assert targets.count(clip) == 1  # the one behind the convolution is fused with it
+    assert targets.count(torch.relu) == 1
     check_same(traced, network, torch.randn(2, 3, 10, 12))
 
 
@@ -114,7 +133,7 @@ def test_twins_are_packed_unless_they_learn(tmp_path: Path) -> None:
     frozen, free = load_twin(classifier), load_twin(classifier, trainable=True)
     kinds = [{type(module) for module in twin.modules()} for twin in (frozen, free)]
     assert PackedConvolution in kinds[0] - kinds[1]
-    assert nn.Conv2d in kinds[1] - kinds[0]
+    assert conv in {node.target for node in free.network.graph.nodes}
     check_same(frozen, free, torch.rand(2, 3, 12, 10))
 
 

@@ -106,7 +106,7 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
     layers = find_layers(classifier, twin)
     where = str(classifier.path)
     chosen = choose_layers(layers, parameters.train_layers, parameters.batch_norm, where)
-    return Trainable(twin, layers, chosen)
+    return Trainable(twin, chosen)
 
 
 def _check(classifier: Classifier, file: OnnxFile, trainable: Trainable) -> None:

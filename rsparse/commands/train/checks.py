@@ -13,14 +13,14 @@ from rsparse.store.folders import refuse_overlap
 
 
 def require_training() -> None:
-    """Check that torch, onnx2torch and safetensors are installed.
+    """Check that torch and safetensors are installed.
 
     Raises
     ------
     InputError
         If one of them is missing.
     """
-    for name in ("torch", "onnx2torch", "safetensors"):
+    for name in ("torch", "safetensors"):
         if find_spec(name) is None:
             raise InputError(
                 f"training needs {name}, which is not installed: pip install 'rsparse[train]'"

@@ -7,12 +7,17 @@ not kept. The oneDNN operators used here are those that torch itself compiles ne
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import GraphModule, Node
+
+from rsparse.models.torch.operators.layers import conv
+from rsparse.models.torch.operators.pointwise import clip
+from rsparse.models.torch.operators.shapes import pad
+from rsparse.models.torch.operators.windows import find_window
 
 _OPERATORS = (
     "_convolution_pointwise",
@@ -37,8 +42,12 @@ class PackedConvolution(nn.Module):
 
     Parameters
     ----------
-    convolution : Conv2d
-        Padded with zeros.
+    weight : Tensor of shape (channels, input channels / groups, h, w)
+    bias : Tensor of shape (channels,) or None
+    padding : (int, int)
+        Zeros before and after each row and column.
+    stride, dilation : (int, int)
+    groups : int
     limits : (float, float), (float, None) or None
         The range that results are clipped to; ``None`` does not clip.
     """
@@ -46,14 +55,23 @@ class PackedConvolution(nn.Module):
     weight: torch.Tensor
     bias: torch.Tensor | None
 
-    def __init__(self, convolution: nn.Conv2d, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        *,
+        padding: Sequence[int] = (0, 0),
+        stride: Sequence[int] = (1, 1),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
         super().__init__()
-        bias = convolution.bias
-        self.register_buffer("weight", convolution.weight.detach())
+        self.register_buffer("weight", weight.detach())
         self.register_buffer("bias", None if bias is None else bias.detach())
         self.limits = limits
-        self._padding = [int(n) for n in convolution.padding]
-        self._shape = (list(convolution.stride), list(convolution.dilation), convolution.groups)
+        self._padding = list(padding)
+        self._shape = (list(stride), list(dilation), groups)
         if limits is None:
             self._activation: tuple[str, list[float]] = ("none", [])
         else:
@@ -138,39 +156,77 @@ class _Convolve(torch.autograd.Function):
 
 def pack(network: GraphModule) -> None:
     """Replace a network's convolutions, and the ReLUs that follow them, by packed ones."""
-    modules = dict(network.named_modules())
-    calls = Counter(node.target for node in network.graph.nodes)
-    for node in list(network.graph.nodes):
-        place = _convolution_of(node, modules)
-        if place is None or calls[node.target] > 1:
+    for number, node in enumerate(list(network.graph.nodes)):
+        tensors = _frozen(node, network)
+        if tensors is None:
             continue
+        weight, bias = tensors
         limits = None
         if len(node.users) == 1:
             (activation,) = node.users
-            limits = _limits_of(activation, modules)
+            limits = _limits_of(activation)
             if limits is not None:
                 activation.replace_all_uses_with(node)
                 network.graph.erase_node(activation)
-        network.set_submodule(place, PackedConvolution(modules[place], limits))
+        _replace(network, node, f"packed_{number}", weight, bias, limits)
     network.recompile()
 
 
-def _convolution_of(node: Node, modules: dict[str, nn.Module]) -> str | None:
-    """The name of a node's convolution, which a padding may precede; ``None`` for other nodes."""
-    if node.op != "call_module":
+def _frozen(node: Node, network: GraphModule) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    """The stored weights and bias of a node that is a convolution of images; otherwise ``None``."""
+    if node.target is not conv or node.kwargs.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         return None
-    place, module = str(node.target), modules[str(node.target)]
-    if isinstance(module, nn.Sequential) and len(module):
-        place, module = f"{place}.{len(module) - 1}", module[-1]
-    plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
-    fits = plain and not isinstance(module.padding, str) and module.weight.dtype == torch.float32
-    return place if fits else None
+    given = [one for one in node.args[1:] if one is not None]
+    if not all(isinstance(one, Node) and one.op == "get_attr" for one in given):
+        return None
+    tensors = [getattr(network, str(one.target)) for one in given if isinstance(one, Node)]
+    if tensors[0].dim() != 4 or tensors[0].dtype != torch.float32:
+        return None
+    return tensors[0], tensors[1] if len(tensors) > 1 else None
 
 
-def _limits_of(node: Node, modules: dict[str, nn.Module]) -> Limits | None:
-    if node.op != "call_module":
+def _replace(
+    network: GraphModule,
+    node: Node,
+    name: str,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    limits: Limits | None,
+) -> None:
+    """Replace a node by a packed convolution, after a padding if its sides differ."""
+    options: dict[str, Any] = {
+        key: node.kwargs.get(key) for key in ("strides", "dilations", "pads")
+    }
+    window = find_window((), weight.shape[2:], auto_pad="NOTSET", **options)
+    x, groups = node.args[0], int(str(node.kwargs.get("group", 1)))
+    with network.graph.inserting_before(node):
+        if not window.is_symmetric:
+            sides = (0, 0, *window.before, 0, 0, *window.after)
+            x = network.graph.call_function(pad, (x, sides))
+        packed = PackedConvolution(
+            weight,
+            bias,
+            padding=window.before if window.is_symmetric else (0, 0),
+            stride=window.strides,
+            dilation=window.dilations,
+            groups=groups,
+            limits=limits,
+        )
+        network.add_module(name, packed)
+        call = network.graph.call_module(name, (x,))
+    call.meta.update(node.meta)
+    node.replace_all_uses_with(call)
+    network.graph.erase_node(node)
+
+
+def _limits_of(node: Node) -> Limits | None:
+    """The range of a ReLU, or of a clipping that torch has as one operator."""
+    if node.target is torch.relu:
+        return 0.0, None
+    if node.target is not clip:
         return None
-    module = modules[str(node.target)]
-    if isinstance(module, nn.Hardtanh):  # ReLU6 is one
-        return float(module.min_val), float(module.max_val)
-    return (0.0, None) if isinstance(module, nn.ReLU) else None
+    _, *ends = (*node.args, None, None)
+    low, high = ends[0], ends[1]
+    if (low, high) == (0, None) or (low, high) == (0, 6):
+        return 0.0, high
+    return None

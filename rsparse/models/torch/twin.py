@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any
 
 import numpy as np
-import onnx
+import torch
 from numpy.typing import NDArray
+from torch import fx, nn
 
 from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.parity import disagreement, probe_images
 from rsparse.models.resize import resize_matrix
-from rsparse.models.torch.converter import import_onnx2torch
-
-convert, get_converter = import_onnx2torch()
-
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-
-from rsparse.models.torch.packed import can_pack, pack  # noqa: E402
+from rsparse.models.torch.conversion import WHERE, convert, reason
+from rsparse.models.torch.packed import can_pack, pack
 
 
 class Twin(nn.Module):
@@ -33,10 +30,11 @@ class Twin(nn.Module):
     parameter is frozen, so a backward pass computes the gradient of the image only.
     """
 
+    network: fx.GraphModule
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, classifier: Classifier, network: nn.Module) -> None:
+    def __init__(self, classifier: Classifier, network: fx.GraphModule) -> None:
         super().__init__()
         spec = classifier.spec
         self.network = network
@@ -48,6 +46,10 @@ class Twin(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (n, n_classes) for RGB images (n, 3, h, w) in [0, 1]."""
+        return self._outputs(self.prepare(x))[:, self.spec.class_offset :]
+
+    def prepare(self, x: torch.Tensor) -> torch.Tensor:
+        """The network's input for RGB images (n, 3, h, w) in [0, 1]."""
         x = self._resized(x) * self.spec.range
         if self.spec.channels == "bgr":
             x = x.flip(1)
@@ -56,7 +58,7 @@ class Twin(nn.Module):
             x = x.permute(0, 2, 3, 1)
         elif x.device.type == "cpu":  # convolutions on a CPU are a third faster channels-last
             x = x.contiguous(memory_format=torch.channels_last)
-        return self._outputs(x)[:, self.spec.class_offset :]
+        return x
 
     def logits(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Class scores (n, n_classes) of (h, w, 3) images that all have the same size.
@@ -120,15 +122,12 @@ def load_twin(classifier: Classifier, device: str = "cpu", *, trainable: bool = 
         If an operator cannot be converted (it is named), or if the logits differ from
         onnxruntime's by more than ``PARITY_TOLERANCE`` of their range.
     """
-    _check_operators(classifier)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # onnx2torch warns about its own internals
-            network = convert(classifier.graph)
-    except Exception as error:  # the converters raise many types
-        detail = " ".join(str(error).split())[:300] or type(error).__name__
+        network = convert(classifier.graph)
+    except InputError as error:
         raise InputError(
-            f"{classifier.path}: cannot be converted to torch for attacks: {detail}"
+            f"{classifier.path}: cannot be converted to torch, which attacks by gradients, "
+            f"training and GPUs need: {error}"
         ) from error
     twin = Twin(classifier, network).eval().to(device)
     for tensor in (*twin.parameters(), *twin.buffers()):
@@ -139,29 +138,6 @@ def load_twin(classifier: Classifier, device: str = "cpu", *, trainable: bool = 
         pack(network)
     check_parity(classifier, twin)
     return twin
-
-
-def _check_operators(classifier: Classifier) -> None:
-    versions = {entry.domain: entry.version for entry in classifier.graph.opset_import}
-    unknown = sorted(
-        {node.op_type for node in classifier.graph.graph.node if not _is_known(node, versions)}
-    )
-    if unknown:
-        plural = "s" if len(unknown) > 1 else ""
-        raise InputError(
-            f"{classifier.path}: cannot be attacked by gradients: onnx2torch does not support "
-            f"the operator{plural} {', '.join(unknown)}"
-        )
-
-
-def _is_known(node: onnx.NodeProto, versions: dict[str, int]) -> bool:
-    try:
-        get_converter(
-            domain=node.domain, operation_type=node.op_type, version=versions.get(node.domain, 1)
-        )
-    except NotImplementedError:
-        return False
-    return True
 
 
 def check_parity(classifier: Classifier, twin: Twin) -> None:
@@ -177,13 +153,36 @@ def check_parity(classifier: Classifier, twin: Twin) -> None:
     device = next(twin.buffers()).device
     x = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(device)
     try:
-        with torch.no_grad(), float32_in_full():
+        with torch.no_grad(), float32_in_full(), redirect_stderr(StringIO()):  # fx prints errors
             found = twin(x).cpu().numpy()
     except Exception as error:  # a converted graph may raise anything
-        detail = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"{classifier.path}: its torch twin does not run: {detail}") from error
+        where = failing_operator(twin, x)
+        raise InputError(
+            f"{classifier.path}: its torch twin does not run: {where}{reason(error)}"
+        ) from error
     different = disagreement(found, expected)
     if different:
         raise InputError(
             f"{classifier.path}: its torch twin's logits differ from onnxruntime's by {different}"
         )
+
+
+def failing_operator(twin: Twin, x: torch.Tensor) -> str:
+    """The operator that fails on some images, in words, with a colon; nothing if none is found."""
+    run = _NoticingOperators(twin.network)
+    try:
+        with torch.no_grad():
+            run.run(twin.prepare(x)[: twin.batch])
+    except Exception:
+        return f"{run.last}: " if run.last else ""
+    return ""
+
+
+class _NoticingOperators(fx.Interpreter):
+    """Runs a network operator by operator; ``last`` is the one that runs."""
+
+    last = ""
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.last = n.meta.get(WHERE, self.last)
+        return super().run_node(n)

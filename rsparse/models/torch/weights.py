@@ -1,14 +1,12 @@
-"""Match the weights of a graph with those of its torch twin, and copy them in both directions.
+"""Find the weights of a graph in its torch twin, and copy them in both directions.
 
-onnx2torch makes one module for each node, in the graph's order, so a weight's location in the
-twin follows from its node. Each pair of weights is compared to verify this.
+The twin holds each stored tensor once, under one name, so a weight of the twin is the file's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,59 +16,51 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from torch import fx, nn
+from torch import nn
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile
-from rsparse.models.onnx.wiring import Wiring, attribute, node_name
+from rsparse.models.onnx.wiring import Wiring, node_name
+from rsparse.models.torch.conversion import MODULES, STORED
+from rsparse.models.torch.functions import with_functions_expanded
 from rsparse.models.torch.twin import Twin
 
 WeightArrays = dict[str, NDArray[np.float32]]
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-NORMALISING = ("BatchNormalization", "InstanceNormalization", "LayerNormalization")
-_STATISTICS = ("running_mean", "running_var")
-
-
-@dataclass(frozen=True)
-class WeightLocation:
-    """Where the twin keeps a tensor that the graph stores.
-
-    The twin's tensor is the stored one times ``scale``, and transposed if ``transposed`` is set.
-    """
-
-    stored: str
-    owner: nn.Module
-    attribute: str
-    transposed: bool = False
-    scale: float = 1.0
-
-    @property
-    def tensor(self) -> torch.Tensor:
-        """The tensor in the twin."""
-        found: torch.Tensor = getattr(self.owner, self.attribute)
-        return found
-
-    @property
-    def is_statistic(self) -> bool:
-        """Whether it is updated from the images instead of by a gradient."""
-        return self.attribute in _STATISTICS
-
-    def as_stored(self) -> NDArray[np.float32]:
-        """The twin's tensor as the graph stores it."""
-        tensor = self.tensor.detach().cpu()
-        found = (tensor.T if self.transposed else tensor).contiguous().numpy()
-        return found if self.scale == 1 else (found / np.float32(self.scale)).astype(np.float32)
+NORMALISING = (
+    "BatchNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "GroupNormalization",
+    "RMSNormalization",
+)
+_VIEWS = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
 @dataclass(frozen=True)
 class TrainableLayer:
-    """A node with weights: its name, its operator, and the locations of its weights."""
+    """A node with weights.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        Its operator.
+    weights : tuple of str
+        Stored tensors that a gradient changes.
+    statistics : tuple of str
+        Stored tensors that training images change: the mean and variance of a batch normalisation.
+    module : Module or None
+        The twin's batch normalisation.
+    """
 
     name: str
     kind: str
-    locations: tuple[WeightLocation, ...]
+    weights: tuple[str, ...]
+    statistics: tuple[str, ...] = ()
+    module: nn.Module | None = None
 
 
 def find_layers(classifier: Classifier, twin: Twin) -> list[TrainableLayer]:
@@ -78,83 +68,59 @@ def find_layers(classifier: Classifier, twin: Twin) -> list[TrainableLayer]:
 
     These are convolutions, linear layers with the bias added after them, and normalisations.
     Other constants, such as the scaling of the input, do not count.
-
-    Raises
-    ------
-    InputError
-        If a weight of the twin differs from the one that the graph stores.
     """
-    graph = classifier.graph.graph
-    calls = [node for node in twin.network.graph.nodes if node.op == "call_module"]  # type: ignore[union-attr]
-    if len(calls) != len(graph.node):
-        raise InputError(f"{classifier.path}: its torch twin and its graph differ in their nodes")
-    reader = _Reader(graph, twin.network)
-    layers = [
-        TrainableLayer(node_name(node), node.op_type, locations)
-        for node, call in zip(graph.node, calls, strict=True)
-        if (locations := tuple(reader.locations(node, call)))
-    ]
-    for location in (location for layer in layers for location in layer.locations):
-        rounding = 0 if location.scale == 1 else 1e-6
-        stored = reader.values[location.stored]
-        if not np.allclose(location.as_stored(), stored, rtol=rounding, atol=0, equal_nan=True):
-            raise InputError(
-                f"{classifier.path}: cannot be retrained: its torch twin has different weights "
-                f"{location.stored!r}"
-            )
-    return layers
+    graph = with_functions_expanded(classifier.graph).graph
+    found = _Weights(graph, twin)
+    layers = (found.layer(node) for node in graph.node)
+    return [layer for layer in layers if layer is not None]
 
 
-class _Reader:
-    """Finds the locations of weights, node by node."""
+class _Weights:
+    """Finds the weights of nodes."""
 
-    def __init__(self, graph: onnx.GraphProto, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, graph: onnx.GraphProto, twin: Twin) -> None:
+        self.twin = twin
         self.wiring = Wiring(graph)
-        self.values = {
-            tensor.name: numpy_helper.to_array(tensor)
+        self.stored = {
+            tensor.name
             for tensor in graph.initializer
             if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 0
         }
 
-    def locations(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[WeightLocation]:
-        """The locations of a node's weights; none if it has no weights."""
-        if node.op_type not in (*LINEAR, *NORMALISING) and not self._is_bias(node):
-            return
-        module = self.network.get_submodule(str(call.target))
-        if isinstance(module, nn.Sequential):  # preceded by a padding that torch does not support
-            module = module[-1]
-        if isinstance(getattr(module, "weight", None), torch.Tensor):
-            yield from self._of_module(node, module)
-        else:
-            yield from self._of_arguments(node, call)
-
-    def _of_module(self, node: onnx.NodeProto, module: nn.Module) -> Iterator[WeightLocation]:
-        is_gemm = node.op_type == "Gemm"
-        scales = {name: float(attribute(node, name, 1.0)) for name in ("alpha", "beta")}
-        names = ("weight", "bias", *_STATISTICS)
-        for stored, name in zip(node.input[1:], names, strict=False):
-            if stored in self.values:
-                is_weight = name == "weight"
-                transposed = is_gemm and is_weight and not attribute(node, "transB", 0)
-                scale = scales["alpha" if is_weight else "beta"] if is_gemm else 1.0
-                yield WeightLocation(stored, module, name, transposed, scale)
-
-    def _of_arguments(self, node: onnx.NodeProto, call: fx.Node) -> Iterator[WeightLocation]:
+    def layer(self, node: onnx.NodeProto) -> TrainableLayer | None:
+        """The layer of a node, or ``None`` if it has no weights."""
         if node.op_type in NORMALISING:
-            return  # its statistics are computed in the graph
-        for stored, argument in zip(node.input, call.args, strict=False):
-            if not isinstance(argument, fx.Node) or argument.op != "get_attr":
-                continue
-            if stored in self.values:
-                owner, _, name = str(argument.target).rpartition(".")
-                yield WeightLocation(stored, self.network.get_submodule(owner), name)
+            names = [name for name in map(self.origin, node.input[1:]) if name]
+        elif node.op_type in LINEAR or self._adds_bias(node):
+            names = [name for name in map(self.origin, node.input) if name]
+        else:
+            return None
+        if not names:
+            return None
+        if node.op_type != "BatchNormalization":
+            return TrainableLayer(node_name(node), node.op_type, tuple(dict.fromkeys(names)))
+        statistics = tuple(name for name in map(self.origin, node.input[3:5]) if name)
+        weights = tuple(name for name in names if name not in statistics)
+        place = self.twin.network.meta[MODULES][node.output[0]]
+        module = self.twin.network.get_submodule(place) if statistics else None
+        return TrainableLayer(node_name(node), node.op_type, weights, statistics, module)
 
-    def _is_bias(self, node: onnx.NodeProto) -> bool:
+    def origin(self, name: str) -> str | None:
+        """The stored tensor that a tensor is, or is a view of; ``None`` for others."""
+        while name not in self.stored:
+            node = self.wiring.producer.get(name)
+            if node is None or node.op_type not in _VIEWS:
+                return None
+            name = node.input[0]
+        return name
+
+    def _adds_bias(self, node: onnx.NodeProto) -> bool:
         """Whether a node adds stored numbers to the output of a linear layer."""
-        computed = self.wiring.computed_inputs(node)
+        if node.op_type != "Add":
+            return False
+        computed = [name for name in node.input if self.origin(name) is None]
         before = self.wiring.producer.get(computed[0]) if len(computed) == 1 else None
-        return node.op_type == "Add" and before is not None and before.op_type in LINEAR
+        return before is not None and before.op_type in LINEAR
 
 
 def choose_layers(
@@ -214,29 +180,21 @@ class Trainable:
         The means and variances of the trained batch normalisations.
     """
 
-    def __init__(
-        self, twin: Twin, layers: list[TrainableLayer], chosen: list[TrainableLayer]
-    ) -> None:
-        self.twin, self.layers = twin, chosen
-        self._everywhere: dict[str, list[WeightLocation]] = defaultdict(list)
-        for location in (location for layer in layers for location in layer.locations):
-            self._everywhere[location.stored].append(location)
-        names = dict.fromkeys(location.stored for layer in chosen for location in layer.locations)
-        self._first = {name: self._everywhere[name][0] for name in names}
-        self.parameters = {
-            name: self._free(name)
-            for name, location in self._first.items()
-            if not location.is_statistic
-        }
-        self._batch_norms = [p.owner for p in self._first.values() if p.attribute == "running_mean"]
+    def __init__(self, twin: Twin, layers: list[TrainableLayer]) -> None:
+        self.twin, self.layers = twin, layers
+        self._buffers: dict[str, str] = twin.network.meta[STORED]
+        names = dict.fromkeys(name for one in layers for name in (*one.weights, *one.statistics))
+        statistics = {name for one in layers for name in one.statistics}
+        self._names = list(names)
+        self.parameters = {name: self._free(name) for name in names if name not in statistics}
+        self._statistics = [name for name in names if name in statistics]
+        self._batch_norms = [one.module for one in layers if one.module is not None]
         self.use_batch_statistics(True)
 
     @property
     def statistics(self) -> dict[str, torch.Tensor]:
         """Means and variances of trained batch normalisations, by their names in the graph."""
-        return {
-            name: location.tensor for name, location in self._first.items() if location.is_statistic
-        }
+        return {name: self._tensor(name) for name in self._statistics}
 
     @property
     def has_statistics(self) -> bool:
@@ -248,16 +206,17 @@ class Trainable:
         for module in self._batch_norms:
             module.train(enabled)
 
+    def _tensor(self, name: str) -> torch.Tensor:
+        tensor: torch.Tensor = getattr(self.twin.network, self._buffers[name])
+        return tensor
+
     def _free(self, name: str) -> nn.Parameter:
-        """Turn a stored tensor into one parameter, wherever the twin uses it."""
-        locations = self._everywhere[name]
-        if len({(location.transposed, location.scale) for location in locations}) > 1:
-            raise InputError(f"weights {name!r} are used in two ways, so they cannot be trained")
-        free = nn.Parameter(locations[0].tensor.detach().clone())
-        for location in locations:
-            location.owner._buffers.pop(location.attribute, None)
-            location.owner.register_parameter(location.attribute, free)
-        return free
+        """Turn a stored tensor into a parameter."""
+        network, buffer = self.twin.network, self._buffers[name]
+        parameter = nn.Parameter(self._tensor(name).detach().clone())
+        del network._buffers[buffer]
+        network.register_parameter(buffer, parameter)
+        return parameter
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All tensors that training changes, by their names in the graph; not copied."""
@@ -271,7 +230,9 @@ class Trainable:
 
     def weights(self) -> WeightArrays:
         """All tensors that training changes, as the graph stores them."""
-        return {name: location.as_stored() for name, location in self._first.items()}
+        return {
+            name: self._tensor(name).detach().cpu().contiguous().numpy() for name in self._names
+        }
 
 
 def with_weights(file: OnnxFile, weights: Mapping[str, NDArray[Any]]) -> OnnxFile:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 17
-"""The newest opset that onnx2torch fully supports, so that exported models can be attacked."""
+"""The operator set of exported models; torch's tracing exporter knows it fully."""
 
 
 def export_onnx(
