@@ -3,6 +3,7 @@
 The map of the package, from the top down; imports go downwards only:
 
 - ``cli``         one module per command: parse, call, print
+- ``signals``     end on SIGINT, SIGTERM and SIGHUP
 - ``api``         the commands on arrays
 - ``sklearn``     the method as a scikit-learn transformer
 - ``commands``    one module or folder per command: files in, one artifact out
@@ -14,7 +15,7 @@ The map of the package, from the top down; imports go downwards only:
 - ``attacks``     attacks on batches of arrays
 - ``defenses``    defenses: parameter sets that clean an image
 - ``models``      classifiers: ONNX files, their torch twins, networks by name
-- ``work``        running work: processes, a cluster, a device, runs over many images, progress
+- ``work``        running work: threads, processes, clusters, devices, runs over many images
 - ``store``       files, images, labels, folders, journals, records; one module per format
 - ``core``        the mathematics: arrays in, arrays out; its engines hold the inner loops
 - ``options``     parameters of the commands and how they are spelled

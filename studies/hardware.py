@@ -33,7 +33,7 @@ class Computer(NamedTuple):
         """``NVIDIA H200``, or ``AMD EPYC, AVX-512, 2 cores``."""
         device = choose_device(self.device, for_gradients=True).torch
         if device == "cpu":
-            cores = self.workers.cores(usable_cores(), parallel_from=0)
+            cores = self.workers.cores(usable_cores())
             return f"{measure.processor()}, {cores} cores"
         import torch
 

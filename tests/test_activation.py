@@ -144,7 +144,6 @@ def test_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
         return measure(self, image)
 
-    monkeypatch.setattr("rsparse.commands.activations.run_images", one_at_a_time)
     with monkeypatch.context() as patch:
         patch.setattr(ActivationStep, "__call__", interrupted)
         assert run_cli(*command, output).exit_code == 130
@@ -154,12 +153,6 @@ def test_an_interrupted_run_goes_on(
     assert "2 (1 from an earlier run)" in result.stderr
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
-
-
-def one_at_a_time(*arguments: object, **options: object) -> object:
-    from rsparse.work.runs import run_images
-
-    return run_images(*arguments, **options, batch_size=1)
 
 
 def test_attacked_images_without_an_original(

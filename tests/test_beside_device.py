@@ -75,7 +75,7 @@ class TestPrefetched:
             return batch
 
         def parallel_map(function, parts):
-            return LocalWorkers(2).map(function, parts, 6)
+            return LocalWorkers(2).map(function, parts, 6, in_processes=True)
 
         results = list(prefetched(told_by, work, [[1, 2], [3, 4], [5, 6]], 4, parallel_map))
         told = [pair for batch in results for pair in batch]

@@ -137,12 +137,6 @@ def test_an_interrupted_run_goes_on(
     run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path, suffix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from rsparse.work.runs import run_images
-
-    def one_at_a_time(*arguments: object, **options: object) -> object:
-        return run_images(*arguments, **options, batch_size=1)
-
-    monkeypatch.setattr("rsparse.commands.classify.run_images", one_at_a_time)
     whole, output = tmp_path / f"whole{suffix}", tmp_path / f"pred{suffix}"
     run_cli("classify", pictures, "-m", model, "-o", whole, "-j", "2")
     load = JudgeStep.load
@@ -154,7 +148,8 @@ def test_an_interrupted_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(JudgeStep, "load", interrupted)
-        assert run_cli("classify", pictures, "-m", model, "-o", output).exit_code == 130
+        result = run_cli("classify", pictures, "-m", model, "-o", output, "-j", "1")
+        assert result.exit_code == 130
     assert not output.exists()
     result = run_cli("classify", pictures, "-m", model, "-o", output)
     assert "3 (1 from an earlier run)" in result.stderr

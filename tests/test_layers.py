@@ -32,7 +32,7 @@ LAYERS[-1].add("__init__")
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
-    "joblib", "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
+    "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton",
 })  # fmt: skip
 OWNERS = {
@@ -53,7 +53,6 @@ OWNERS = {
     "matplotlib": {"pictures"},
     "PIL": {"store", "pictures", "report", "core"},
     "cv2": {"core", "store", "models", "work", "report"},
-    "joblib": {"work"},
     "threadpoolctl": {"work", "core"},
     "numba": {"core"},
     "sklearn": {"core", "sklearn"},

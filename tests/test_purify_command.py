@@ -113,20 +113,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(many, dict_file, tmp_path, jobs)
     assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_says_one_line_and_the_run_can_go_on(many, dict_file, tmp_path, jobs):
-    arguments = ("purify", many, "--dict", dict_file, *SLOW, "--jobs", jobs, "-o", tmp_path / "out")
-    with start(*arguments) as running:
-        when_done(running, tmp_path / "out", 4, signal.SIGINT)
-        stdout, stderr = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert stdout == ""
-    assert stderr == "rsparse: interrupted; run the same command again to continue\n"
-    code, stdout, _ = finished(*arguments, "--json")
-    assert code == 0
-    assert json.loads(stdout)["resumed"] >= 4
-
-
 def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_file, tmp_path):
     out = tmp_path / "out"
     arguments = ("purify", pictures, "--dict", dict_file, "-o", out, "--json")

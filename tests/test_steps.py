@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,13 @@ class Toy(ImageStep[str, str]):
     def save(self, made):
         if made == "f12":
             raise InputError("cannot be written")
-        return {"name": made[0], "found": made, "process": os.getpid()}
+        where = {"process": os.getpid(), "thread": threading.get_ident()}
+        return {"name": made[0], "found": made, **where}
 
 
 def entries(step: ImageStep, jobs: int = 1) -> list[dict]:
-    made = entries_of(
-        step, IMAGES, LocalWorkers(jobs), parallel_from=0, shared_paths=[],
-        batch_size=2, device_batch_size=3,
-    )  # fmt: skip
-    return [entry for batch in made for entry in batch]
+    made = entries_of(step, IMAGES, LocalWorkers(jobs), shared_paths=[], batch_size=3)
+    return sorted((entry for batch in made for entry in batch), key=lambda entry: entry["name"])
 
 
 BESIDE = Device("torch-cpu")
@@ -74,7 +73,11 @@ def test_an_image_that_cannot_be_used_spares_the_others(step, jobs):
 def test_beside_a_device_the_work_stays_in_this_process():
     for step in (Toy(BESIDE), Toy(BESIDE, loads_in_processes=True)):
         assert {e["process"] for e in entries(step, 2) if "error" not in e} == {os.getpid()}
-    assert os.getpid() not in {e["process"] for e in entries(Toy(), 2) if "error" not in e}
+
+
+def test_on_cores_threads_do_all_of_the_work():
+    here = threading.get_ident()
+    assert here not in {e["thread"] for e in entries(Toy(), 2) if "error" not in e}
 
 
 def test_a_function_of_an_image_is_a_step_of_one_part():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -13,15 +15,12 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from rsparse.core.threads import SharedContext
 from rsparse.errors import InputError
+from rsparse.work import processes
 from rsparse.work.cluster import Cluster
-from rsparse.work.workers import (
-    LocalWorkers,
-    ThreadsBesideDevice,
-    chunked,
-    one_thread,
-    usable_cores,
-)
+from rsparse.work.one_core import one_thread
+from rsparse.work.workers import LocalWorkers, ThreadsBesideDevice, chunked, usable_cores
 from tests.refusals import fails, refused
 
 KEPT: list[np.ndarray] = []
@@ -46,12 +45,26 @@ def pid_after(seconds: float) -> int:
     return os.getpid()
 
 
+def wait_for(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
 def die(number: int) -> None:
     os.kill(os.getpid(), 9)
 
 
+class InProcesses(LocalWorkers):
+    """Workers whose work is always done in processes."""
+
+    def map(self, function, items, size, **options):
+        return super().map(function, items, size, **{"in_processes": True, **options})
+
+
 WORKERS = pytest.mark.parametrize(
-    "workers", [LocalWorkers(1), LocalWorkers(2), ThreadsBesideDevice(2)]
+    "workers",
+    [LocalWorkers(1), LocalWorkers(2), InProcesses(2), ThreadsBesideDevice(2)],
+    ids=["one", "threads", "processes", "beside-device"],
 )
 
 
@@ -59,6 +72,16 @@ WORKERS = pytest.mark.parametrize(
 def test_results_come_in_order(workers):
     assert list(workers.map(square, iter(range(50)), 50)) == [n * n for n in range(50)]
     assert list(workers.map(square, [], 0)) == []
+
+
+@WORKERS
+def test_results_come_as_they_are_finished(workers):
+    delays = [0.3, 0, 0, 0]
+    results = list(workers.map(pid_after, delays, 4, in_order=False))
+    assert len(results) == 4
+    late = list(workers.map(wait_for, delays, 4, in_order=False))
+    assert late == (delays if workers == LocalWorkers(1) else sorted(delays))
+    assert sorted(results[0] for results in workers.map_each(square, [3, 1, 2])) == [1, 4, 9]
 
 
 @WORKERS
@@ -107,31 +130,89 @@ def test_workers_see_the_folder_of_each_run_and_one_thread(tmp_path: Path, monke
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        seen = set(LocalWorkers(2).map(folder_and_threads, range(6), 6))
-        assert seen == {(str(tmp_path / name), 1)}
+        for workers in (LocalWorkers(2), InProcesses(2)):
+            seen = set(workers.map(folder_and_threads, range(6), 6))
+            assert seen == {(str(tmp_path / name), 1)}
 
 
 def grow(_: int) -> int:
-    """Keep 400 MB, and wait long enough for loky to look at that once more."""
+    """Keep 400 MB."""
     KEPT.append(np.ones(50_000_000))
-    time.sleep(1.2)
     return os.getpid()
 
 
-def test_a_worker_that_has_grown_goes_on():
-    workers = set(LocalWorkers(2).map(grow, range(4), 4))
-    assert len(workers) <= 2
-    assert list(LocalWorkers(2).map(square, range(4), 4)) == [0, 1, 4, 9]
+def test_processes_stay_for_the_next_phase_however_large_they_are():
+    with InProcesses(2) as workers:
+        pids = set(workers.map(grow, range(2), 2))
+        assert set(workers.map(pid_after, [0.1, 0.1], 2)) == pids
+        assert len(pids) == 2
+        assert all(is_alive(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
-def test_a_killed_worker_is_told():
+def test_processes_end_if_their_results_are_not_wanted_any_more():
+    workers = InProcesses(2)
+    results = workers.map(pid_after, [0, 60, 60], 3)
+    pid = next(results)
+    start = time.monotonic()
+    results.close()
+    assert not is_alive(pid)
+    assert time.monotonic() - start < 2
+    assert list(workers.map(square, range(3), 3)) == [0, 1, 4]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_error_in_a_process_tells_where_it_was_raised():
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(InProcesses(2).map(divide_by, [1, 0], 2))
+    assert "in divide_by" in caught.value.__notes__[0]
+
+
+def divide_by(number: int) -> float:
+    return 1 / number
+
+
+class Unpicklable:
+    """A function that another process cannot read."""
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self):
+        return refuse_seven, (7,)
+
+
+def test_a_function_that_a_process_cannot_read_is_told():
+    with refused("seven: expected another number"):
+        list(InProcesses(2).map(Unpicklable(), range(3), 3))
+
+
+def test_a_killed_process_is_told():
     with fails("a worker process was killed, possibly for lack of memory (fewer --jobs need less)"):
-        list(LocalWorkers(2).map(die, range(4), 4))
+        list(InProcesses(2).map(die, range(4), 4))
+    assert list(InProcesses(2).map(square, range(4), 4)) == [0, 1, 4, 9]
 
 
-def test_the_number_of_processes():
-    assert LocalWorkers().cores(31) == 1
-    assert LocalWorkers().cores(32) == usable_cores() >= 1
+def test_processes_that_cannot_be_started_are_told(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    processes.end_processes()
+    monkeypatch.setattr(processes, "_started", refuse)
+    with fails("worker processes cannot be started: too many open files"):
+        list(InProcesses(2).map(square, range(4), 4))
+
+
+def test_the_number_of_cores():
+    assert LocalWorkers().cores(1000) == usable_cores() >= 1
+    assert LocalWorkers().cores(1) == 1
     assert LocalWorkers(8).cores(3) == 3
     assert LocalWorkers(8).cores(0) == 1
     assert LocalWorkers(2).cores(100) == 2
@@ -149,11 +230,54 @@ def test_a_device_can_be_shared_by_the_workers_of_this_machine_alone():
 
 
 def test_processes_are_started_where_the_first_item_shows_that_they_pay():
-    pids = list(LocalWorkers().map(pid_after, [0.1, 0, 0], 3, parallel_from=0, parallel_after=9))
+    workers = InProcesses()
+    pids = list(workers.map(pid_after, [0.1, 0, 0], 3, parallel_after=9))
     assert set(pids) == {os.getpid()}
-    pids = list(LocalWorkers().map(pid_after, [0.1, 0, 0], 3, parallel_from=0, parallel_after=0.15))
+    pids = list(workers.map(pid_after, [0.1, 0, 0], 3, parallel_after=0.15))
     assert pids[0] == os.getpid()
     assert (pids[1] == os.getpid()) == (usable_cores() == 1)
+
+
+def test_threads_leave_a_shared_context_together():
+    """Each would restore what it found, so the last one would keep what another had set."""
+    log = []
+
+    @contextmanager
+    def logged():
+        log.append("entered")
+        yield
+        log.append("left")
+
+    shared, both_inside = SharedContext(logged), threading.Barrier(2)
+
+    def enter():
+        with shared:
+            both_inside.wait(10)
+
+    threads = [threading.Thread(target=enter) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log == ["entered", "left"]
+
+
+def test_the_limit_of_threads_is_lifted_by_the_last_one_that_needs_it():
+    before, inside, leave = cv2.getNumThreads(), threading.Event(), threading.Event()
+
+    def limited():
+        with one_thread():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=limited)
+    with one_thread():
+        thread.start()
+        inside.wait(10)
+    assert cv2.getNumThreads() == 1
+    leave.set()
+    thread.join()
+    assert cv2.getNumThreads() == before
 
 
 def test_threads_are_given_back():

@@ -1,7 +1,8 @@
 """The application: its commands, and the one place that turns errors into exit codes.
 
 Exit codes: 0 success; 1 some images failed, the others are done, or the reader of the output has
-closed it; 2 unusable input or options; 3 a failure of the machine; 130 interrupted.
+closed it; 2 unusable input or options; 3 a failure of the machine; 130, 143, 129 ended by SIGINT,
+SIGTERM, SIGHUP.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse import __version__
+from rsparse import __version__, signals
 from rsparse.cli.groups import LazyGroup
 from rsparse.cli.streams import OutputClosedError, OutputFailedError, discard_output, safe_streams
 from rsparse.errors import InputError, MachineError, is_out_of_memory, one_line, system_error
@@ -61,7 +62,7 @@ class Commands(LazyGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Parse the chosen command's options and run it."""
-        with errors_on_one_line():
+        with errors_on_one_line(), signals.as_exceptions():
             return super().invoke(ctx)
 
 
@@ -78,12 +79,11 @@ def errors_on_one_line() -> Iterator[None]:
         if is_help(error):
             raise
         raise _told(InputError(usage_line(error))) from None
-    except KeyboardInterrupt:
-        typer.echo(
-            "rsparse: interrupted; run the same command again to continue",
-            err=True,
-        )
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as error:
+        line, code = signals.told(error)
+        if line is not None:
+            typer.echo(line, err=True)
+        raise typer.Exit(code) from None
     except OutputClosedError:
         discard_output()
         raise typer.Exit(1) from None
@@ -149,5 +149,9 @@ def _root(
 
 def main() -> None:
     """Run the ``rsparse`` command."""
-    with safe_streams():
-        app()
+    signals.take_over()
+    try:
+        with safe_streams():
+            app()
+    finally:
+        signals.close()

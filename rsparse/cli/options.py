@@ -45,7 +45,7 @@ Jobs = Annotated[
         parser=_read_jobs,
         show_default=False,
         rich_help_panel=COMMON,
-        help="Number of processes; 0, the default, uses all cores where that is faster.",
+        help="Number of cores to use; 0, the default, uses all.",
     ),
 ]
 ClusterAddress = Annotated[

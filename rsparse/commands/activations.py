@@ -151,7 +151,6 @@ def measure_activations(
             OneByOne(step),
             task="measure",
             workers=workers,
-            parallel_from=50,
             progress=progress,
             shared_paths=[model],
         )

@@ -196,7 +196,6 @@ def explain_images(
         OneByOne(step),
         task="explain",
         workers=workers,
-        parallel_from=100,
         progress=progress,
         folder=output,
         shared_paths=[model],

@@ -129,10 +129,9 @@ def classify_images(
             JudgeStep(defended, loads_in_processes=False),
             task="classify",
             workers=workers,
-            parallel_from=100,
             progress=progress,
             shared_paths=[model],
-            device_batch_size=parameters.batch_size,
+            batch_size=parameters.batch_size,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         rows = [_prediction(entry, label_of) for entry in journal.entries()]

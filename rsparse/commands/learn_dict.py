@@ -23,10 +23,11 @@ from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.records import DICTIONARY
+from rsparse.work.one_core import one_thread
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
 from rsparse.work.steps import OneByOne
-from rsparse.work.workers import LocalWorkers, Workers, one_thread
+from rsparse.work.workers import LocalWorkers, Workers
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,6 @@ def learn_dict(
                 OneByOne(SampleStep(parameters)),
                 task="smooth",
                 workers=workers,
-                parallel_from=16,
                 progress=progress,
             )
             done, resumed = done + counts[0], resumed + counts[1]
@@ -108,7 +108,7 @@ def learn_dict(
         failures = [failed[name] for name in sorted(failed)]
         refuse_all_failed(failures, done + resumed, None)
         try:
-            threads = workers.cores(len(inputs.images), parallel_from=16)
+            threads = workers.cores(len(inputs.images))
             dictionary, errors = _learn(journal, turns, parameters, threads, progress)
         except InputError:  # too few patches: running again would not help
             journal.drop_all()

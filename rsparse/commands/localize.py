@@ -106,8 +106,6 @@ def localize_images(
         OneByOne(step),
         task="localize",
         workers=workers,
-        batch_size=8,
-        parallel_from=200,
         progress=progress,
         folder=output,
         is_current=step.has_picture,

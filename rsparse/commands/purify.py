@@ -163,7 +163,7 @@ def purify_images(
         folder=output,
         shared_paths=read,
         is_current=step.has_same_mask,
-        device_batch_size=run_parameters.batch_size,
+        batch_size=run_parameters.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
     sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from rsparse.core.threads import SharedContext
 from rsparse.errors import InputError, system_error
 from rsparse.store.files import read_bytes
 
@@ -127,13 +128,12 @@ def decode_image(content: bytes, path: Path) -> Pixels:
     """
     if not content:
         raise InputError(f"{path}: is an empty file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about metadata that is not used here
+    with _WITHOUT_WARNINGS:
         try:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                with _libtiff_silent() if image.format == "TIFF" else nullcontext():
+                with _LIBTIFF_SILENT if image.format == "TIFF" else nullcontext():
                     image.load()
                 return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
         except Image.DecompressionBombError:
@@ -164,6 +164,11 @@ def _libtiff_silent() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+_LIBTIFF_SILENT = SharedContext(_libtiff_silent)
+_WITHOUT_WARNINGS = SharedContext(lambda: warnings.catch_warnings(action="ignore"))
+"""Pillow warns about metadata that is not used here."""
 
 
 def _upright(image: Image.Image) -> Image.Image:

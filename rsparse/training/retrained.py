@@ -18,8 +18,8 @@ from rsparse.training.adversaries import Adversaries
 from rsparse.training.learner import Learner
 from rsparse.training.loop import Training
 from rsparse.training.samples import Sample
+from rsparse.work.one_core import one_thread
 from rsparse.work.progress import Progress
-from rsparse.work.workers import one_thread
 
 
 @dataclass(frozen=True)

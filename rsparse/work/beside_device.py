@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from rsparse.work.workers import ParallelMap, one_thread
+from rsparse.work.one_core import one_thread
+from rsparse.work.workers import ParallelMap
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")

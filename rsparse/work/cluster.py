@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -18,8 +18,8 @@ from uuid import uuid4
 from rsparse.errors import InputError, MachineError
 from rsparse.store.files import read_bytes
 from rsparse.work.local_cluster import local_processes, silent
-from rsparse.work.remote import Refusal, RunContext, unchanged, work
-from rsparse.work.workers import Item, LocalWorkers, Result, Workers
+from rsparse.work.remote import ForEach, Refusal, RunContext, unchanged, work
+from rsparse.work.workers import Item, LocalWorkers, Result, Workers, chunked
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -92,7 +92,8 @@ class Cluster(Workers):
         items: Iterable[Item],
         size: int,  # noqa: ARG002 - the cluster is already running
         *,
-        parallel_from: int = 32,  # noqa: ARG002
+        in_order: bool = True,
+        in_processes: bool = False,  # noqa: ARG002 - each worker is a process
         parallel_after: float = 0.0,  # noqa: ARG002
         shared_paths: Sequence[Path] = (),
     ) -> Iterator[Result]:
@@ -102,13 +103,23 @@ class Cluster(Workers):
         context = RunContext(Path.cwd(), tuple(shared_paths))
         run = _ClusterRun(self, self._client, function, context)
         try:
-            yield from run.in_order(iter(items))
+            yield from run.results(iter(items), in_order)
         finally:
             run.cancel()
 
-    def cores(self, size: int, parallel_from: int = 32) -> int:
-        """All cores of this machine, if the work is large enough; the cluster is idle meanwhile."""
-        return LocalWorkers().cores(size, parallel_from)
+    def map_each(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        shared_paths: Sequence[Path] = (),
+    ) -> Iterator[list[Result]]:
+        """Results as soon as they are there, a few at a time."""
+        groups = chunked(items, 4)
+        return self.map(ForEach(function), groups, 0, in_order=False, shared_paths=shared_paths)
+
+    def cores(self, size: int) -> int:
+        """All cores of this machine; the cluster is idle meanwhile."""
+        return LocalWorkers().cores(size)
 
     @property
     def can_share_device(self) -> bool:
@@ -169,24 +180,26 @@ class _ClusterRun:
         self._function = client.submit(unchanged, content, key=f"{self._name}-function")
         self._numbers: dict[Future, int] = {}
 
-    def in_order(self, items: Iterator[Item]) -> Iterator[Any]:
-        """The results in the order of the items; a bounded number is submitted at a time."""
+    def results(self, items: Iterator[Item], in_order: bool) -> Iterator[Any]:
+        """The results of the items; a bounded number is submitted at a time."""
         from distributed import as_completed
 
         completed = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         ready: dict[int, Any] = {}
-        drawn = 0
-        for taken in count():
-            window = self._cluster.window()
-            for item in islice(items, max(0, window - (drawn - taken))):
+        drawn = taken = 0
+        while True:
+            for item in islice(items, max(0, self._cluster.window() - (drawn - taken))):
                 completed.add(self._submitted(item, drawn))
                 drawn += 1
             if taken == drawn:
                 return
-            while taken not in ready:
-                future, result = next(completed)
-                ready[self._numbers.pop(future)] = self._checked(future, result)
-            yield ready.pop(taken)
+            number = taken if in_order else next(iter(ready), -1)
+            if number in ready:
+                yield ready.pop(number)
+                taken += 1
+                continue
+            future, result = next(completed)
+            ready[self._numbers.pop(future)] = self._checked(future, result)
 
     def _submitted(self, item: Any, number: int) -> Future:
         key = (self._name, number)

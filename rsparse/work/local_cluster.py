@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import Any
+
+from rsparse.work.processes import signals_delayed
 
 _LOGGERS = (
     "distributed",
@@ -24,7 +24,7 @@ def local_processes(n_workers: int) -> Iterator[Any]:
     """Processes with one thread each on this machine, and a scheduler for them."""
     from distributed import LocalCluster
 
-    with _interrupt_delayed():
+    with signals_delayed():
         cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -36,20 +36,6 @@ def local_processes(n_workers: int) -> Iterator[Any]:
         )
     with cluster:
         yield cluster
-
-
-@contextmanager
-def _interrupt_delayed() -> Iterator[None]:
-    """Delay Ctrl-C, and block it in the threads and processes started in the meantime.
-
-    Ctrl-C reaches all processes of a command; only the one that waits for the others handles it.
-    """
-    resource_tracker.ensure_running()  # otherwise it unblocks SIGINT when the first process starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import Any
 
 from rsparse import __version__
 from rsparse.errors import InputError
-from rsparse.work.workers import OneCore
+from rsparse.work.one_core import OneCore
 
 _PROCESS_LOCK = Lock()  # the current folder and the thread limits apply to the whole process
 _DELAYS = (0.0, 0.5, 2.0)  # seconds; new files appear late on a network file system
@@ -35,6 +35,16 @@ class RunContext:
     folder: Path
     shared_paths: tuple[Path, ...]
     version: str = __version__
+
+
+@dataclass(frozen=True)
+class ForEach:
+    """Applies a function to each of several items."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        return [self.function(item) for item in items]
 
 
 def unchanged(content: bytes) -> bytes:

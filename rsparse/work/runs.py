@@ -58,9 +58,7 @@ def run_images(
     *,
     task: str,
     workers: Workers = LocalWorkers(1),
-    batch_size: int = 4,
-    device_batch_size: int = DEVICE_BATCH_SIZE,
-    parallel_from: int = 32,
+    batch_size: int = DEVICE_BATCH_SIZE,
     progress: Progress = SILENT,
     folder: Path | None = None,
     shared_paths: Sequence[Path] = (),
@@ -77,11 +75,7 @@ def run_images(
         Name of the task next to the progress bar.
     workers : Workers
     batch_size : int
-        Images that a process takes at a time.
-    device_batch_size : int
         Images that a device works on at a time.
-    parallel_from : int
-        Number of images from which processes are started, if the user does not set their number.
     progress : Progress
     folder : Path, optional
         The folder of the entries' files; an image whose file is missing or changed is done again.
@@ -94,6 +88,7 @@ def run_images(
     -------
     done, resumed : int
     failed : list of entries
+        In the order of their names.
 
     Raises
     ------
@@ -109,15 +104,14 @@ def run_images(
         run.do(
             pending,
             workers,
-            parallel_from=parallel_from,
             shared_paths=[*inputs.paths, *shared_paths, *journals],
             batch_size=batch_size,
-            device_batch_size=device_batch_size,
         )
         run.retry(pending)
     except BaseException:
         journal.close()  # release its lock, so that the same run can be resumed
         raise
+    run.failed.sort(key=lambda entry: str(entry["name"]))
     if run.done + resumed == 0 and run.failed and len(run.out_of_memory) == len(run.failed):
         journal.close()
         raise MachineError(run.failed[0]["error"])
@@ -157,9 +151,7 @@ class _Run:
             return
         self.failed = [e for e in self.failed if e["name"] not in self.out_of_memory]
         self.out_of_memory.clear()
-        alone = {"shared_paths": (), "parallel_from": 1, "batch_size": 1, "device_batch_size": 1}
-        self.do(again, LocalWorkers(1), **alone)
-        self.failed.sort(key=lambda entry: str(entry["name"]))
+        self.do(again, LocalWorkers(1), shared_paths=(), batch_size=1)
 
 
 def _is_done(

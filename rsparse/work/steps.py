@@ -18,6 +18,8 @@ from rsparse.work.workers import Workers, chunked
 DEVICE_BATCH_SIZE = 32
 """Images that a device works on at a time, by default."""
 
+_LOADED_TOGETHER = 4  # images that a process loads at a time
+
 Loaded = TypeVar("Loaded")
 Output = TypeVar("Output")
 
@@ -25,10 +27,10 @@ Output = TypeVar("Output")
 class ImageStep(ABC, Generic[Loaded, Output]):
     """Processes an image in three parts: load, work, save.
 
-    On CPU cores, each image passes through the three parts in one process. With a device, the
-    cores load and save while the device works on batches. If a part raises or returns an
-    ``InputError``, the image becomes an entry with ``error`` and the run continues. A step can be
-    pickled.
+    On CPU cores, each image passes through the three parts in one thread, and several threads do
+    so at the same time. With a device, the cores load and save while the device works on batches.
+    If a part raises or returns an ``InputError``, the image becomes an entry with ``error`` and
+    the run continues. A step can be pickled.
 
     Attributes
     ----------
@@ -82,27 +84,23 @@ def entries_of(
     images: Sequence[ImageFile],
     workers: Workers,
     *,
-    parallel_from: int,
     shared_paths: Sequence[Path],
     batch_size: int,
-    device_batch_size: int,
 ) -> Iterator[list[Entry]]:
-    """The entries of images, several at a time and in order; see ``run_images``."""
-
-    def parallel_map(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        n = len(images)
-        return workers.map(
-            function, items, n, parallel_from=parallel_from, shared_paths=shared_paths
-        )
-
+    """The entries of images, several at a time and in any order; see ``run_images``."""
     if not step.device.takes_images:
-        return parallel_map(_WholeStep(step), chunked(images, batch_size))
+        return workers.map_each(_WholeStep(step), images, shared_paths)
     rest = _WorkAndSave(step)
     if step.loads_in_processes:
-        load, parts = _LoadImages(step.loader()), chunked(images, batch_size)
-        return prefetched(load, rest.entries, parts, device_batch_size, parallel_map)
-    threads = workers.cores(len(images), parallel_from=0)
-    batches = chunked(images, device_batch_size)
+
+        def parallel_map(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+            n = -(-len(images) // _LOADED_TOGETHER)
+            return workers.map(function, items, n, in_processes=True, shared_paths=shared_paths)
+
+        load, parts = _LoadImages(step.loader()), chunked(images, _LOADED_TOGETHER)
+        return prefetched(load, rest.entries, parts, batch_size, parallel_map)
+    batches = chunked(images, batch_size)
+    threads = workers.cores(len(images))
     return overlapped(_LoadImages(step.load).one, rest.work, rest.save, batches, threads)
 
 
@@ -115,13 +113,13 @@ class _Intermediate(NamedTuple):
 
 @dataclass(frozen=True)
 class _WholeStep:
-    """Runs all three parts of a step, image by image."""
+    """Runs all three parts of a step on an image."""
 
     step: ImageStep[Any, Any]
 
-    def __call__(self, images: Sequence[ImageFile]) -> list[Entry]:
-        load, rest = _LoadImages(self.step.load), _WorkAndSave(self.step)
-        return [entry for image in images for entry in rest.entries([load.one(image)])]
+    def __call__(self, image: ImageFile) -> Entry:
+        (entry,) = _WorkAndSave(self.step).entries([_LoadImages(self.step.load).one(image)])
+        return entry
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,6 @@ from rsparse.work.runs import refuse_all_failed, save_png
 from rsparse.work.steps import failure
 from rsparse.work.workers import ParallelMap, Workers, chunked
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 FLOAT_FILE = "float.h5"
@@ -137,7 +136,9 @@ class AttackRun:
         progress.start("classify", len(self.inputs.images))
         step = FindTargets(self.attacker, self.labels)
         predicted: dict[str, int] = {}
-        for targets, unusable in self._map(step, list(chunked(self.inputs.images, 16))):
+        some = list(chunked(self.inputs.images, 16))
+        found = self._workers.map(step, some, len(some), shared_paths=self._shared_paths)
+        for targets, unusable in found:
             kept = [t for t in targets if t.is_correct or not self.parameters.only_correct]
             self.targets += kept
             self.left_out += len(targets) - len(kept)
@@ -169,21 +170,25 @@ class AttackRun:
         if passes:
             pictures = list(self.attacker.load(self.batches[0])[:2])
             seconds = seconds_per_pass(self.attacker.classifier, pictures, self.attacker.device)
-        cores = self._workers.cores(len(self.batches), parallel_from=0)
+        cores = self._workers.cores(len(self.batches))
         return AttackCost(len(self.targets), images, passes, seconds, cores)
 
-    def _map(
-        self, step: Callable[[Item], Result], items: Sequence[Item], *folders: OutputFolder
+    def _map_attack(
+        self, step: Callable[[Batch], Result], batches: Sequence[Batch], folder: OutputFolder
     ) -> Iterator[Result]:
-        """Map over batches; the first one's duration, not their number, decides on processes."""
-        shared_paths = [*self._shared_paths, *(folder.journal.path for folder in folders)]
+        """Map over batches, in any order.
+
+        Attacks hold the interpreter's lock and draw from random numbers of the whole process, so
+        they need processes. The first one's duration, not their number, decides on these.
+        """
         return self._workers.map(
             step,
-            items,
-            len(items),
-            parallel_from=0,
+            batches,
+            len(batches),
+            in_order=False,
+            in_processes=True,
             parallel_after=MIN_PARALLEL_SECONDS,
-            shared_paths=shared_paths,
+            shared_paths=[*self._shared_paths, folder.journal.path],
         )
 
     @property
@@ -219,7 +224,7 @@ class AttackRun:
             scaling = None
             if attack.average_d is not None:
                 progress.start(_task(unscaled), len(self.targets))
-                for n_images in self._map(KeepResult(campaign), self.batches, folder):
+                for n_images in self._map_attack(KeepResult(campaign), self.batches, folder):
                     progress.advance(n_images)
                 scaling = campaign.scaling_to(attack.average_d, self.batches)
             summaries[attack] = self.write(campaign, attack, folder, scaling, progress)
@@ -244,7 +249,7 @@ class AttackRun:
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
         with self._workers.map_of_parts() as map_parts:
             step = _AttackAndWrite(campaign, tau, folder.path, floats, map_parts)
-            for entries in self._map(step, pending, folder):
+            for entries in self._map_attack(step, pending, folder):
                 for entry in entries:
                     folder.journal.add(entry)
                 progress.advance(len(entries))

@@ -21,8 +21,9 @@ from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
 from rsparse.work.device import Device
+from rsparse.work.one_core import one_thread
 from rsparse.work.steps import DEVICE_BATCH_SIZE
-from rsparse.work.workers import LocalWorkers, Workers, one_thread
+from rsparse.work.workers import LocalWorkers, Workers
 
 MEASURED_IMAGES = 2
 
@@ -89,7 +90,7 @@ def estimate_cost(
         for defense in matrix.defenses_of(c)
     }
     missing = [trial for path, trial in trials.items() if overwrite or not is_judged(path)]
-    cores = workers.cores(n, parallel_from=0)
+    cores = workers.cores(n)
     pictures = _pictures(matrix)
     attacking = _attack_seconds(matrix, left, pictures)
     judging = _judge_seconds(matrix, missing, pictures)

@@ -207,7 +207,6 @@ def take_in(
             OneByOne(step),
             task=f"measure {output.name}",
             workers=workers,
-            parallel_from=100,
             progress=progress,
             folder=output,
             shared_paths=[*inputs.paths, selection.folder, classifier.path],

@@ -172,7 +172,6 @@ def _write(
         OneByOne(step),
         task="select",
         workers=workers,
-        parallel_from=100,
         progress=progress,
         folder=output,
         shared_paths=[*choice.inputs.paths, choice.classifier.path],
