@@ -1,11 +1,13 @@
 # Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
 # pip's own configuration (index, proxy, cache) applies. You can override PYTHON, JOBS, DEMO, SHARED,
-# BENCH (make bench BENCH=--full) and RESULTS (make results RESULTS="--device cuda").
+# BENCH (make bench BENCH=--full), RESULTS (make results RESULTS="--device cuda"), MINUTES and SEED.
 
 PYTHON ?= python3
 JOBS ?= 2
 DEMO ?= demo
 SHARED ?= ../shared
+MINUTES ?= 60
+SEED ?= 0
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfil
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
 	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }
 
-.PHONY: help demo test test-slow test-all coverage lint bench measurements results retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
+.PHONY: help demo test test-slow test-all reliability coverage lint bench measurements results retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -40,6 +42,10 @@ test: $(READY)  ## Run the tests that take seconds
 
 test-slow: $(READY)  ## Run the tests that take minutes, and those that need ../shared
 	@$(PYTEST) -m "slow or shared"
+
+reliability: $(READY)  ## Kill, starve and feed the commands, into docs/reliability.md (1 hour; MINUTES=10 for less)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability --minutes $(MINUTES) --seed $(SEED) \
+		--jobs $(JOBS) --work bench-work/reliability --write docs/reliability.md
 
 test-all: test test-slow  ## Run all tests
 
