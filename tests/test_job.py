@@ -29,7 +29,7 @@ def from_disk(record: Any) -> dict[str, Any]:
 def test_every_command_that_makes_an_artifact_has_a_method():
     from rsparse.cli.app import COMMANDS
 
-    without = {"demo", "fetch", "model", "policy", "report", "show"}
+    without = {"demo", "fetch", "model", "policy", "report", "show", "verify"}
     assert set(METHODS) == {"select", "judge"} | set(COMMANDS) - without
 
 

@@ -151,7 +151,7 @@ class TestShow:
         assert "├── failed: 0" in lines
         assert any(line.startswith("├── :cat: [red]x  sha256 ") for line in lines)
         nested = lines.index(
-            "└── dict.h5  rsparse-dictionary 2, by learn-dict (method 1) of rsparse 0.1.0"
+            "└── dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of rsparse 0.1.0"
         )
         assert lines[nested + 1].startswith("    └── sha256 ")
 
@@ -176,7 +176,7 @@ class TestShow:
     def test_hdf5_contents_are_listed(self, run_cli, dict_file):
         lines = run_cli("show", dict_file).stdout.splitlines()
         assert (
-            lines[0] == "dict.h5  rsparse-dictionary 2, by learn-dict (method 1) of rsparse 0.1.0"
+            lines[0] == "dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of rsparse 0.1.0"
         )
         assert "├── atoms: 64×48 float32" in lines
         assert "├── held_out/error: 0 float64" in lines
@@ -186,7 +186,7 @@ class TestShow:
         assert run_cli("classify", pictures, "-m", model, "-o", out).exit_code == 0
         lines = run_cli("show", out).stdout.splitlines()
         assert (
-            lines[0] == "pred.csv  rsparse-predictions 2, by classify (method 1) of rsparse 0.1.0"
+            lines[0] == "pred.csv  rsparse-predictions 3, by classify (method 1) of rsparse 0.1.0"
         )
         (tmp_path / "pred.csv.json").write_text("{")
         result = run_cli("show", out)

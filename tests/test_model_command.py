@@ -71,7 +71,9 @@ def test_tag(run_cli: Callable[..., Result], tmp_path: Path) -> None:
     )  # fmt: skip
     assert set(tagged.sources.values()) == {"metadata"}
     model = onnx.load(output)
-    assert {entry.key for entry in model.metadata_props} == {"author", "rsparse.input"}
+    assert {entry.key for entry in model.metadata_props} == {
+        "author", "rsparse.input", "rsparse.sha256",
+    }  # fmt: skip
     assert model.graph == onnx.load(path).graph, "the graph stays as it is, softmax included"
     options = InputOptions(mean=SPEC.mean, std=SPEC.std, range=255.0, channels="bgr")
     images = images_of((12, 10), 2)

@@ -160,7 +160,11 @@ def test_damaged_record_of_a_model(assert_error, colours, tmp_path):
     model = load_onnx(MODEL)
     broken = tmp_path / "m.onnx"
     broken.write_bytes(model.with_metadata({RECORD_KEY: "{"}))
-    assert_error(f"{broken}: metadata {RECORD_KEY}: is not JSON", "classify", colours, "-m", broken)
+    line = (
+        f"{broken}: metadata {RECORD_KEY}: is not valid JSON: Expecting property name enclosed in"
+    )
+    line += " double quotes: line 1 column 2 (char 1)"
+    assert_error(line, "classify", colours, "-m", broken)
     broken.write_bytes(model.with_metadata({RECORD_KEY: "{}"}))
     assert_error(f"{broken}: is not an rsparse artifact", "classify", colours, "-m", broken)
 

@@ -82,12 +82,13 @@ def answer_table(
     *sections: Iterable[Sequence[str | Text]],
     title: str = "",
     numbers: Container[str] = (),
+    width: int | None = None,
 ) -> None:
-    """Print a table on stdout; see ``table_of``."""
+    """Print a table on stdout; see ``table_of``. ``width`` is by default that of the terminal."""
     from rich.console import Console
 
     sheet = table_of(columns, *sections, title=title, numbers=numbers)
-    Console(highlight=False, emoji=False).print(sheet)
+    Console(highlight=False, emoji=False, width=width).print(sheet)
 
 
 def table_of(

@@ -65,6 +65,15 @@ def refuse_unsafe(path: Path) -> bool:
     return is_sealed
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether a file starts as HDF5 files do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
 class _Search:
     """Searches the blocks of a file for structures that libhdf5 follows."""
 

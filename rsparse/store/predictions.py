@@ -28,11 +28,14 @@ from typing import Any
 import numpy as np
 
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import write_atomic
+from rsparse.store.files import sha256_of, write_atomic
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
 from rsparse.store.json_files import read_json
 from rsparse.store.records import PREDICTIONS, Record, check_record
+
+FILES = "files"
+"""The key of a record beside its files: their digests by name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def save_predictions(
     """Write ``pred.csv`` if the path ends in ``.csv``, else ``pred.h5``."""
     if path.suffix.lower() == ".csv":
         text = "".join(csv_lines(rows, class_names))
-        content = json.dumps(record.as_json(), indent=1, sort_keys=True, ensure_ascii=False)
+        described = {**record.as_json(), FILES: {path.name: sha256_of(text.encode())}}
+        content = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomic(record_beside(path), content.encode() + b"\n")
         write_atomic(path, text.encode())
         return

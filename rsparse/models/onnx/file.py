@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from rsparse.errors import InputError
+from rsparse.models.onnx.provenance import file_content
 from rsparse.store.files import read_bytes
 
 Dims = tuple[int | None, ...]
@@ -57,16 +58,15 @@ class OnnxFile:
     def with_metadata(self, entries: Mapping[str, str]) -> bytes:
         """The content of a file of the same model, weights included, with additional metadata.
 
+        It ends with its own checksum.
+
         Raises
         ------
         InputError
             If it is too large for a single file.
         """
-        copy = onnx.ModelProto()
-        copy.CopyFrom(self.model)
-        onnx.helper.set_model_props(copy, {**self.metadata, **entries})
         try:
-            return bytes(copy.SerializeToString(deterministic=True))
+            return file_content(self.model, {**self.metadata, **entries})
         except ValueError as error:  # protobuf's limit of 2 GB
             raise InputError(f"{self.path}: is too large for a single file") from error
 

@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.onnx.provenance import file_content
 from rsparse.models.zoo.layer_names import layer_name
 
 if TYPE_CHECKING:
@@ -47,9 +48,8 @@ def export_onnx(
     model.graph.name = name
     _store_every_weight_once(model.graph)
     _rename(model.graph, name.partition(".")[0])
-    onnx.helper.set_model_props(model, metadata)
     try:
-        return bytes(model.SerializeToString(deterministic=True))
+        return file_content(model, metadata)
     except ValueError as error:  # protobuf's limit of 2 GB
         raise InputError(f"{name}: is too large for a single file") from error
 

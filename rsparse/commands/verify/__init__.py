@@ -1,0 +1,1 @@
+"""``rsparse verify``: whether artifacts are as they were written, and their records hold."""

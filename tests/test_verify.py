@@ -1,0 +1,170 @@
+"""``rsparse verify``: what is whole, what differs, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from rsparse.evaluation.timing import save_timing
+from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.provenance import CHECKSUM_KEY
+from tests.evaluations import make_eval_folder, make_evaluation
+from tests.onnx_models import four_animals
+
+SPEC = ("--preset", "unit")
+
+
+@pytest.fixture
+def artifacts(pictures: Path, run_cli: Callable[..., Result], monkeypatch) -> Path:
+    """A folder of pictures, a model, a dictionary, and what was made from them."""
+    folder = pictures.parent
+    monkeypatch.chdir(folder)
+    four_animals(folder / "plain.onnx")
+    for command in (
+        ("learn-dict", "imgs", "-o", "dict.h5", "--patch-size", 4, "--n-atoms", 16,
+         "--patches-per-image", 40),
+        ("purify", "imgs", "-d", "dict.h5", "--sparsity", 2, "-o", "pur"),
+        ("model", "tag", "plain.onnx", "-o", "m.onnx", *SPEC),
+        ("classify", "pur", "-m", "m.onnx", "-o", "p.csv"),
+        ("classify", "imgs", "-m", "m.onnx", "-o", "p.h5"),
+    ):  # fmt: skip
+        assert run_cli(*command).exit_code == 0
+    return folder
+
+
+def found_by(run_cli: Callable[..., Result], *paths: object) -> tuple[dict, list[str]]:
+    """The artifacts that were verified, by path, and the problems."""
+    result = run_cli("verify", *paths, "--json")
+    shown = json.loads(result.stdout)
+    assert result.exit_code == bool(shown["problems"])
+    assert result.stderr.splitlines() == [f"rsparse: {text}" for text in shown["problems"]]
+    return {entry["path"]: entry for entry in shown["artifacts"]}, shown["problems"]
+
+
+def test_what_is_whole(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    found, problems = found_by(run_cli, ".")
+    assert problems == []
+    assert set(found) == {"dict.h5", "pur", "m.onnx", "plain.onnx", "p.csv", "p.h5"}
+    assert {path: entry["inputs_found"] for path, entry in found.items()} == {
+        "dict.h5": 1, "pur": 2, "m.onnx": 0, "plain.onnx": 0, "p.csv": 2, "p.h5": 2,
+    }  # fmt: skip
+    assert not any(entry["inputs_absent"] for entry in found.values())
+    assert found["pur"]["files"] == 3
+
+
+def test_the_inputs_of_inputs_are_verified(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    assert set(found_by(run_cli, "p.csv")[0]) == {"p.csv", "pur", "dict.h5", "m.onnx"}
+    (artifacts / "imgs/a.png").write_bytes((artifacts / "imgs/b.png").read_bytes())
+    changed = "its input imgs has changed: a differs"
+    assert found_by(run_cli, "p.csv")[1] == [f"pur: {changed}", f"dict.h5: {changed}"]
+
+
+def test_inputs_that_are_not_at_hand(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    shutil.copytree("pur", "elsewhere/pur")
+    found, problems = found_by(run_cli, "elsewhere/pur")
+    assert (found["elsewhere/pur"]["inputs_absent"], problems) == (2 + 1, [])
+
+
+def flip(path: Path, place: int = -200) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "paths", "problem"),
+    [
+        (lambda: flip(Path("pur/a.png")), "pur",
+         "pur/a.png: differs from the checksum that is recorded for it"),
+        (lambda: Path("pur/sub/c.png").unlink(), "pur", "pur/sub/c.png: is missing"),
+        (lambda: shutil.copy("imgs/a.png", "pur/z.png"), "pur",
+         "pur/z.png: is not in the manifest of its folder"),
+        (lambda: flip(Path("p.csv")), "p.csv",
+         "p.csv: differs from the checksum that is recorded for it"),
+        (lambda: flip(Path("p.h5")), "p.h5", "p.h5: is damaged: it differs from its checksum"),
+        (lambda: flip(Path("m.onnx"), -len(CHECKSUM_KEY) - 80), "m.onnx",
+         "m.onnx: differs from its checksum"),
+        (lambda: Path("pur/manifest.json").write_text("{"), "pur",
+         "pur/manifest.json: is not valid JSON: Expecting property name enclosed in double quotes:"
+         " line 1 column 2 (char 1)"),
+        (lambda: shutil.copy("p.h5", "dict.h5"), "pur", "pur: its input dict.h5 has changed"),
+    ],
+    ids=["changed", "missing", "more", "csv", "hdf5", "onnx", "manifest", "input"],
+)  # fmt: skip
+def test_what_is_not_whole(artifacts: Path, run_cli, spoil, paths: str, problem: str) -> None:
+    spoil()
+    assert problem in found_by(run_cli, paths)[1]
+
+
+def test_a_label_that_was_edited(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    manifest = artifacts / "pur/manifest.json"
+    content = json.loads(manifest.read_text())
+    content["images"][0]["source_sha256"] = "0" * 64
+    manifest.write_text(json.dumps(content))
+    assert "pur: its images are not those of its record" in found_by(run_cli, "pur")[1]
+
+
+def test_an_evaluation(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    evaluation = make_evaluation(5)
+    folder = make_eval_folder(tmp_path / "ev", evaluation, side=8)
+    save_timing(folder, {defense.text: defense.seconds for defense in evaluation.defenses})
+    path = f"{folder}/evaluation.h5"
+    found, problems = found_by(run_cli, folder)
+    assert (set(found), problems) == ({path}, [])
+    (folder / "checks.csv").unlink()
+    (folder / "results.csv").write_text("mine\n")
+    assert found_by(run_cli, folder)[1] == [
+        f"{folder}/results.csv: is not the table of evaluation.h5",
+        f"{folder}/checks.csv: is missing",
+    ]
+
+
+def test_a_tagged_model_has_one_checksum(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    assert run_cli("model", "tag", "m.onnx", "-o", "again.onnx", *SPEC).exit_code == 0
+    assert Path("again.onnx").read_bytes() == Path("m.onnx").read_bytes()
+    metadata = load_onnx(Path("m.onnx")).model.metadata_props
+    assert [entry.key for entry in metadata].count(CHECKSUM_KEY) == 1
+
+
+def test_an_unfinished_run(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.rsparse-journal.jsonl").write_text("{}\n")
+    assert found_by(run_cli, tmp_path / "out")[1] == [
+        f"{tmp_path}/out: is unfinished because its run was interrupted; run the same command again"
+    ]
+
+
+def test_the_table(artifacts: Path, run_cli: Callable[..., Result]) -> None:
+    result = run_cli("verify", "dict.h5", "pur")
+    lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
+    assert result.exit_code == 0
+    assert lines[0] == [
+        "artifact",
+        "format",
+        "files",
+        "MB",
+        "inputs",
+        "not",
+        "at",
+        "hand",
+        "result",
+    ]
+    assert lines[2] == ["dict.h5", "rsparse-dictionary", "1", "0.0", "1", "0", "whole"]
+    assert lines[4][:3] == ["2", "in", "all"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("gone", "no such file or folder"),
+        ("imgs/a.png", "is not an rsparse artifact"),
+        ("imgs", "is not an rsparse artifact and contains none"),
+    ],
+)
+def test_what_is_no_artifact(artifacts: Path, assert_error, path: str, message: str) -> None:
+    assert_error(f"{path}: {message}", "verify", path)
