@@ -52,7 +52,8 @@ def test_the_file_needs_no_options(small: Path, timm: Any) -> None:
     assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert spec.labels is not None
     assert spec.labels[:2] == ("tench, Tinca tinca", "goldfish, Carassius auratus")
-    assert set(classifier.sources.values()) == {"metadata"}
+    assert {n for n, source in classifier.sources.items() if source != "metadata"} == {"scores"}
+    assert (spec.resize, spec.score_type) == ("crop:0.95", "logits")
     assert classifier.batch is None, "any number of images at a time"
     metadata = {entry.key: entry.value for entry in onnx.load(small).metadata_props}
     origin = json.loads(metadata["rsparse.origin"])

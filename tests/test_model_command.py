@@ -28,8 +28,9 @@ def test_show_of_an_untagged_model(run_cli: Callable[..., Result], tmp_path: Pat
     found = json.loads(result.stdout)
     assert found["input"]["size"] == {"value": [12, 10], "source": "graph"}
     assert found["input"]["mean"] == {"value": None, "source": "unknown"}
-    assert found["graph"]["input"] == "image, n×3×12×10"
-    assert found["graph"]["softmax"] == "left out"
+    assert found["graph"]["input"] == "image, n×3×12×10, float"
+    assert found["graph"]["output"] == "scores (n×4)"
+    assert found["graph"]["logits"] == "4, before the softmax"
     assert found["graph"]["layers"] == "3 conv, 1 join, 1 pool"
     assert found["graph"]["attention"] == "5 feature maps"
     assert found["problem"].startswith(f"{path}: does not say how to scale its input; give ")
@@ -67,9 +68,10 @@ def test_tag(run_cli: Callable[..., Result], tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, f"{output}\n")
     tagged = load_classifier(output)
     assert tagged.spec == InputSpec(
-        SPEC.size, SPEC.mean, SPEC.std, 255.0, "bgr", labels=("cat", "dog", "emu", "fox")
+        SPEC.size, SPEC.mean, SPEC.std, 255.0, "bgr", labels=("cat", "dog", "emu", "fox"),
+        score_type="probabilities",
     )  # fmt: skip
-    assert set(tagged.sources.values()) == {"metadata"}
+    assert {tagged.sources.pop("scores"), *tagged.sources.values()} == {"default", "metadata"}
     model = onnx.load(output)
     assert {entry.key for entry in model.metadata_props} == {
         "author", "rsparse.input", "rsparse.sha256",
@@ -89,7 +91,9 @@ def test_tagging_again_changes_what_is_said(run_cli: Callable[..., Result], tmp_
     run_cli("model", "tag", output, "-o", output, "--overwrite")
     assert output.read_bytes() == first
     run_cli("model", "tag", output, "-o", output, "--input-range", "1", "--overwrite")
-    assert load_classifier(output).spec == InputSpec(SPEC.size, SPEC.mean, SPEC.std, 1.0, "bgr")
+    assert load_classifier(output).spec == InputSpec(
+        SPEC.size, SPEC.mean, SPEC.std, 1.0, "bgr", score_type="logits"
+    )
 
 
 def test_tagging_brings_outside_weights_in(run_cli: Callable[..., Result], tmp_path: Path) -> None:

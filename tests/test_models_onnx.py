@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
 from rsparse.models.resize import resize, resize_matrix
 from rsparse.models.spec import InputOptions, InputSpec
@@ -134,17 +135,18 @@ def test_fit_to_input(tmp_path: Path) -> None:
 )
 def test_resizing_is_two_matrix_products(source: tuple[int, int]) -> None:
     image = np.random.default_rng(0).random((*source, 3), dtype=np.float32)
-    down, along = resize_matrix(source[0], 12), resize_matrix(source[1], 10)
+    fit = Fit((12, 10))
+    down, along = map(resize_matrix, fit.axes(*source))
     expected = np.einsum("ij,jkc,lk->ilc", down, image, along)
-    np.testing.assert_allclose(resize(image, (12, 10)), expected, atol=1e-5)
+    np.testing.assert_allclose(resize(image, fit), expected, atol=1e-5)
     np.testing.assert_allclose(down.sum(axis=1), 1, atol=1e-5)
 
 
 def test_shrinking_averages_areas() -> None:
     image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
-    np.testing.assert_allclose(resize(image, (2, 2))[..., 0], [[2.5, 4.5], [10.5, 12.5]])
+    np.testing.assert_allclose(resize(image, Fit((2, 2)))[..., 0], [[2.5, 4.5], [10.5, 12.5]])
     grown = cv2.resize(image, (9, 7), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(resize(image, (7, 9))[..., 0], grown)
+    np.testing.assert_allclose(resize(image, Fit((7, 9)))[..., 0], grown)
 
 
 @pytest.mark.shared

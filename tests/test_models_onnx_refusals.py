@@ -88,12 +88,13 @@ def test_unreadable(tmp_path: Path) -> None:
             "but 'image' has an unknown shape",
         ),
         (
-            {"input_dims": ("n", 1, 28, 28)},
-            "expected an image with 3 colour channels as input, but 'image' has shape n×1×28×28",
+            {"input_dims": ("n", 4, 28, 28)},
+            "expected an image with 3 colour channels, or one of grey, as input, "
+            "but 'image' has shape n×4×28×28",
         ),
         (
             {"input_type": TensorProto.UINT8},
-            "expected a float32 image as input, but 'image' is uint8",
+            "expected an image of floating-point numbers as input, but 'image' is uint8",
         ),
         (
             {"output_dims": ("n", 21, 4, 4)},
@@ -105,7 +106,7 @@ def test_unreadable(tmp_path: Path) -> None:
 def test_not_an_image_classifier(tmp_path: Path, kwargs: dict, message: str) -> None:
     path = one_node(tmp_path / "m.onnx", **kwargs)
     with refused(f"{path}: {message}"):
-        load_onnx(path)
+        load_classifier(path, UNIT)
 
 
 def test_several_inputs_or_outputs(tmp_path: Path) -> None:
@@ -113,8 +114,13 @@ def test_several_inputs_or_outputs(tmp_path: Path) -> None:
     with refused(f"{path}: expected one input, an image, got 2: image, mask"):
         load_onnx(path)
     path = with_second_output(tmp_path / "m.onnx")
-    with refused(f"{path}: expected one output, the class scores, got 2: scores, image"):
-        load_onnx(path)
+    message = "has 2 outputs: scores (n×2), image (unknown shape); choose the one with the class "
+    with refused(f"{path}: {message}scores by --scores scores"):
+        load_classifier(path, UNIT)
+    with refused(
+        f"{path}: has no output 'probs'; its outputs: scores (n×2), image (unknown shape)"
+    ):
+        load_classifier(path, InputOptions("unit", scores="probs"))
 
 
 def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
         value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         model.graph.input.insert(0, value)
     path.write_bytes(model.SerializeToString())
-    assert load_onnx(path).input_name == "image"
+    assert load_onnx(path).input.name == "image"
     assert load_classifier(path, UNIT).logits(images_of((12, 10), 1)).shape == (1, 4)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.models.fields import read_class_names, read_size
+from rsparse.models.fields import option_of, read_class_names, read_fit
+from rsparse.models.fit import Fit
 from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
 from rsparse.models.spec import (
     INPUT_FIELDS,
@@ -23,6 +24,7 @@ from tests.onnx_models import ConvNet
 from tests.refusals import refused
 
 HALF = (0.5, 0.5, 0.5)
+RESIZE = "squash, or crop:SHARE with a share above 0 and at most 1, such as crop:0.875"
 
 
 def test_importing_the_spec_imports_nothing_heavy() -> None:
@@ -35,7 +37,9 @@ def test_importing_the_spec_imports_nothing_heavy() -> None:
 
 
 def test_json_round_trip() -> None:
-    spec = InputSpec((2, 3), HALF, (1, 2, 3), 255, "bgr", "NHWC", 1, ("a", "b"))
+    spec = InputSpec(
+        (2, 3), HALF, (1, 2, 3), 255, "bgr", "NHWC", 1, ("a", "b"), "crop:0.875", "out", "logits"
+    )  # fmt: skip
     assert InputSpec.from_json(spec.to_json(), "x") == spec
     assert spec.to_json() == InputSpec.from_json(spec.to_json(), "x").to_json()
 
@@ -49,7 +53,7 @@ def test_json_round_trip() -> None:
         (
             '{"sise": [1, 2]}',
             "x: unknown field 'sise'; known: size, mean, std, range, channels, layout, "
-            "class_offset, labels",
+            "class_offset, labels, resize, scores, score_type",
         ),
         ('{"size": [1, 2.5]}', "x: size: expected height and width from 1 to 8192, got [1, 2.5]"),
         ('{"size": [0, 2]}', "x: size: expected height and width from 1 to 8192, got [0, 2]"),
@@ -58,11 +62,18 @@ def test_json_round_trip() -> None:
         ('{"mean": [1, 2, NaN]}', "x: mean: expected three numbers, got [1, 2, nan]"),
         ('{"std": [1, 0, 1]}', "x: std: expected three numbers above 0, got [1, 0, 1]"),
         ('{"range": true}', "x: range: expected a number above 0, got True"),
-        ('{"channels": "grb"}', "x: channels: expected rgb or bgr, got 'grb'"),
+        ('{"channels": "grb"}', "x: channels: expected rgb, bgr or grey, got 'grb'"),
         ('{"layout": "CHW"}', "x: layout: expected NCHW or NHWC, got 'CHW'"),
         ('{"class_offset": -1}', "x: class_offset: expected a whole number of 0 or more, got -1"),
         ('{"labels": "cat"}', "x: labels: expected a list of class names, got 'cat'"),
         ('{"labels": []}', "x: labels: expected a list of class names, got []"),
+        ('{"resize": "crop:0"}', f"x: resize: expected {RESIZE}, got 'crop:0'"),
+        ('{"resize": 0.875}', f"x: resize: expected {RESIZE}, got 0.875"),
+        ('{"scores": ""}', "x: scores: expected a name, got ''"),
+        (
+            '{"score_type": "softmax"}',
+            "x: score_type: expected logits, probabilities or sigmoids, got 'softmax'",
+        ),
     ],
 )  # fmt: skip
 def test_bad_json(text: str, message: str) -> None:
@@ -137,6 +148,9 @@ WRITTEN = {
     "channels": ("BGR", "bgr"),
     "layout": ("nhwc", "NHWC"),
     "class-offset": ("1", 1),
+    "resize": ("CROP:0.9", "crop:0.9"),
+    "scores": ("Out", "Out"),
+    "score-type": ("Sigmoids", "sigmoids"),
 }
 
 
@@ -148,10 +162,10 @@ def test_options_as_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("a\nb\n")
     texts = {name: text for name, (text, _) in WRITTEN.items()}
     found = read_input_options({**texts, "class-names": "names.txt"}, tmp_path)
-    values = [value for name, (_, value) in WRITTEN.items() if name != "preset"]
-    assert found == InputOptions(
-        "unit", **dict(zip(INPUT_FIELDS, [*values, ("a", "b")], strict=True))
-    )
+    values = {option: value for option, (_, value) in WRITTEN.items() if option != "preset"}
+    values["class-names"] = ("a", "b")
+    by_field = {name: values[option_of(field)] for name, field in INPUT_FIELDS.items()}
+    assert found == InputOptions("unit", **by_field)
     assert found.options() == list(INPUT_OPTIONS)
     assert read_input_options(dict.fromkeys(INPUT_OPTIONS)) == InputOptions()
 
@@ -185,7 +199,9 @@ TRIPLE = "a number, or three separated by commas"
         ("std", "0", "three numbers above 0, got [0.0, 0.0, 0.0]"),
         ("input-range", "white", "a number above 0"),
         ("input-range", "-1", "a number above 0, got -1.0"),
-        ("channels", "grb", "rgb or bgr"),
+        ("channels", "grb", "rgb, bgr or grey"),
+        ("resize", "pad", RESIZE),
+        ("score-type", "odds", "logits, probabilities or sigmoids"),
         ("layout", "CHW", "NCHW or NHWC"),
         ("class-offset", "1.5", "a whole number of 0 or more"),
         ("preset", ["unit"], "one of inception-v3, mobilenet-v2, imagenet-torch, unit"),
@@ -198,9 +214,14 @@ def test_options_that_cannot_be_used(option: str, value: object, message: str) -
 
 
 def test_a_size_in_text() -> None:
-    assert read_size("299", "resize-to") == (299, 299)
+    assert read_fit("299", "resize-to") == Fit((299, 299))
+    assert read_fit("224x320:crop:0.875", "resize-to") == Fit((224, 320), 0.875)
+    for fit in (Fit((2, 3)), Fit((2, 3), 1 / 3)):
+        assert read_fit(fit.text, "resize-to") == fit
     with refused("resize-to: expected height and width from 1 to 8192, got [0, 0]"):
-        read_size("0", "resize-to")
+        read_fit("0", "resize-to")
+    with refused(f"resize-to: expected {RESIZE}, got 'crop:2'"):
+        read_fit("224:crop:2", "resize-to")
 
 
 def test_a_field_that_there_is_not() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rsparse.defenses import DEFENSES, Resources, parse_defense
+from rsparse.models.fit import Fit
 from rsparse.models.resize import fit_pixels
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest
@@ -42,7 +43,7 @@ def test_images_are_resized_before_they_are_cleaned(run_cli, pictures, tmp_path)
     out = tmp_path / "out"
     options = ("--defense", "median:size=3", "--resize-to", "24x20", "-o", out)
     assert run_cli("purify", pictures, *options).exit_code == 0
-    fitted = fit_pixels(read(pictures / "a.png"), (24, 20))
+    fitted = fit_pixels(read(pictures / "a.png"), Fit((24, 20)))
     expected = parse_defense("median:size=3")[0].clean(fitted, Resources())
     assert expected.shape == (24, 20, 3)
     np.testing.assert_array_equal(read(out / "a.png"), expected)

@@ -83,8 +83,8 @@ def attack(
         If an argument cannot be used, or the graph has an operator without a torch counterpart.
     """
     from rsparse.attacks import run_attack
+    from rsparse.attacks.attackable import attackable
     from rsparse.attacks.scaling import scale_to_average, scaled
-    from rsparse.models.torch.twin import load_twin
     from rsparse.work.device import choose_device
 
     classifier = as_classifier(model)
@@ -92,7 +92,8 @@ def attack(
     pixels, y = _same_size(images), np.asarray(labels)
     if y.shape != (len(pixels),):
         raise InputError(f"labels: expected {len(pixels)} whole numbers, got shape {y.shape}")
-    twin = load_twin(classifier, choose_device(device, for_gradients=True).torch)
+    torch_device = choose_device(device, for_gradients=True).torch
+    twin = attackable(classifier, torch_device, chosen.needs_gradients)
     x = to_unit(pixels)
     results = [
         run_attack(twin, x[start : start + batch_size], y[start : start + batch_size], chosen, seed)

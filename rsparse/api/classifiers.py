@@ -116,4 +116,4 @@ def as_classifier(model: Classifier | Path | str) -> Classifier:
     """Return a classifier, loading it if a path is given."""
     from rsparse.models.onnx.classifier import load_classifier
 
-    return load_classifier(Path(model)) if isinstance(model, str | Path) else model
+    return load_classifier(Path(model)).check() if isinstance(model, str | Path) else model

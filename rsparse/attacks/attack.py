@@ -34,6 +34,8 @@ class Attack(Parameters):
         does not fool it is a failure. Other attacks use up the change that they are allowed.
     norm : str or None
         The norm of ``limits``: l1, l2 or linf.
+    needs_gradients : bool
+        Whether it differentiates the classifier.
     attacks_through : bool
         Whether it can be made through a defense; such an attack has ``through``.
     """
@@ -42,6 +44,7 @@ class Attack(Parameters):
     strengths: ClassVar[tuple[str, ...]] = ("eps",)
     seeks_minimum: ClassVar[bool] = False
     norm: ClassVar[str | None] = None
+    needs_gradients: ClassVar[bool] = True
     attacks_through: ClassVar[bool] = False
 
     def through(

@@ -8,6 +8,8 @@ require_foolbox()
 
 import torch  # noqa: E402
 
+from rsparse.attacks.attackable import has_gradients  # noqa: E402
+
 CPU_BATCH = 4  # larger batches do not fit the caches, and each core takes its own batch
 MAX_BATCH = 64
 
@@ -19,7 +21,7 @@ def batch_that_fits(twin: torch.nn.Module, size: tuple[int, int], device: str) -
     the memory, extrapolated from a pass of two images. It depends on the model of the GPU, not on
     what else uses it.
     """
-    if not device.startswith("cuda"):
+    if not device.startswith("cuda") or not has_gradients(twin):
         return CPU_BATCH
     room = torch.cuda.get_device_properties(device).total_memory // 2
     fits = max(1, min(MAX_BATCH, room // max(1, _bytes_per_image(twin, size, device))))

@@ -25,6 +25,17 @@ _NORMS = {0: "l0", 1: "l1", 2: "l2", float("inf"): "linf"}
 _NORM_BY_DEFAULT = {"HopSkipJumpAttack": "l2"}  # the class says L1, the constructor's default is L2
 _IGNORED_ARGUMENTS = ("init_attack", "tensorboard", "distance", "channel_axis", "reduced_dims")
 _BINARY_SEARCHES = ("L2CarliniWagnerAttack", "EADAttack")
+_WITHOUT_GRADIENTS = (
+    "BoundaryAttack",
+    "ContrastReductionAttack",
+    "GaussianBlurAttack",
+    "HopSkipJumpAttack",
+    "InversionAttack",
+    "NoiseAttack",
+    "PointwiseAttack",
+    "SpatialAttack",
+)
+"""How the names of the classes end that only ask for predictions."""
 _REFUSED = {
     "BinarizationRefinementAttack": "it refines the result of another attack",
     "DatasetAttack": "it needs a set of images to choose from",
@@ -188,6 +199,7 @@ def _dataclass_of(name: str, cls: type) -> type[FoolboxAttack]:
             "norm": norm,
             "strengths": tuple(field[0] for field in strength),
             "seeks_minimum": seeks_minimum,
+            "needs_gradients": not name.endswith(_WITHOUT_GRADIENTS),
         },
     )
     return typing.cast(type[FoolboxAttack], made)

@@ -26,6 +26,7 @@ class Noise(Attack):
 
     name: ClassVar[str] = "noise"
     strengths: ClassVar[tuple[str, ...]] = ("eps", "d")
+    needs_gradients: ClassVar[bool] = False
 
     eps: float | None = eps_parameter(None)
     d: float | None = parameter(

@@ -137,6 +137,7 @@ def measure_activations(
     inputs = [load_inputs([adversarial]), load_inputs([benign])]
     joined, unmatched = join_inputs(inputs)
     classifier = load_classifier(model, input_options).check()
+    classifier.tell(progress)
     all_layers = activation_layers(classifier.graph, str(model))
     chosen = choose_layers(all_layers, layers)
     values = {**parameters.as_record(), "input": classifier.input_record()}

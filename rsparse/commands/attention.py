@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.attention import class_activation_map, overlay_map, stretch_to_unit
 from rsparse.errors import InputError
-from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
+from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.spec import InputOptions
 from rsparse.options.attention import AttentionParameters
@@ -80,8 +80,10 @@ class AttentionStep:
 
     def _explain(self, image: ImageFile, label: int | None) -> ExplainedImage:
         pixels, digest = load_image(image)
+        if self.probe.classifier.spec.fit.crop is not None:
+            pixels = self.probe.classifier.fit_to_input(pixels)  # the map covers only what is seen
         logits, features = self.probe.features([pixels])
-        probabilities = softmax(logits)[0]
+        probabilities = self.probe.classifier.probabilities_of(logits)[0]
         predicted = int(logits[0].argmax())
         chosen = self.explain if isinstance(self.explain, int) else predicted
         if self.explain == LABEL:
@@ -180,7 +182,8 @@ def explain_images(
     columns = _columns(paths)
     inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
     first, unmatched = _joined(inputs) if columns else (inputs[0], [])
-    classifier = load_classifier(model, input_options)
+    classifier = load_classifier(model, input_options).check()
+    classifier.tell(progress)
     probe = AttentionProbe(classifier)
     known, origin = find_labels(first, labels, classifier.class_names, classifier.n_classes)
     chosen = choose_class(explain, classifier)

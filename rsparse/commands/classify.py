@@ -113,6 +113,7 @@ def classify_images(
     _check_output(output, overwrite)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
+    classifier.tell(progress)
     label_of, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
-from rsparse.models.input_sources import METADATA_KEY, known_of_input, resolve_input_spec
+from rsparse.errors import InputError, attempt
+from rsparse.models.input_sources import METADATA_KEY, known_of_input
+from rsparse.models.onnx.adapted import AdaptedGraph, adapt
 from rsparse.models.onnx.cam_head import find_cam_head
-from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.onnx.classifier import open_classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
-from rsparse.models.onnx.graph import activation_layers, without_softmax
+from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.spec import INPUT_FIELDS, InputOptions, InputSpec
 from rsparse.store.files import refuse_existing, require_suffix, write_atomic
+
+SOME_SIZE = (224, 224)
+"""The size with which a graph is described that takes images of any size."""
 
 
 def describe_model(path: Path, input_options: InputOptions | None = None) -> dict[str, Any]:
@@ -32,14 +37,15 @@ def describe_model(path: Path, input_options: InputOptions | None = None) -> dic
     """
     file = load_onnx(path)
     values, sources = known_of_input(file, input_options)
-    problem = None
-    n_classes = None
+    problem = n_classes = None
     try:
-        spec, sources = resolve_input_spec(file, input_options)
-        values = spec.as_record()
-        n_classes = Classifier(path, spec, file=file).check().n_classes
+        classifier = open_classifier(file, input_options).check()
+        values, sources = classifier.spec.as_record(), classifier.sources
+        n_classes = classifier.n_classes
+        adapted: AdaptedGraph | InputError = classifier.adapted
     except InputError as error:
         problem = str(error)
+        adapted = attempt(_adapted, file, values)
     return {
         "file": path.name,
         "sha256": file.sha256,
@@ -49,31 +55,42 @@ def describe_model(path: Path, input_options: InputOptions | None = None) -> dic
             for name in INPUT_FIELDS
         },
         "classes": n_classes,
-        "graph": _describe_graph(file),
+        "graph": _describe_graph(file, adapted),
     }
 
 
-def _describe_graph(file: OnnxFile) -> dict[str, Any]:
-    model = without_softmax(file.model)
-    try:
-        kinds = Counter(layer.kind for layer in activation_layers(model, file.path.name))
-        activations = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-    except InputError as error:
-        activations = f"no: {error}"
-    try:
-        attention = f"{find_cam_head(model, file.path.name).weights.shape[1]} feature maps"
-    except InputError as error:
-        attention = f"no: {error}"
-    dims = ("n" if side is None else str(side) for side in file.input_dims)
+def _adapted(file: OnnxFile, values: Mapping[str, Any]) -> AdaptedGraph:
+    """The graph in its form, as far as its input is known."""
+    known = {name: values.get(name) for name in ("scores", "score_type")}
+    return adapt(file, values.get("size", SOME_SIZE), values.get("layout", "NCHW"), **known)
+
+
+def _describe_graph(file: OnnxFile, adapted: AdaptedGraph | InputError) -> dict[str, Any]:
+    described = {
+        "input": f"{file.input.name}, {file.input.shape}, {file.input.kind}",
+        "output": ", ".join(f"{port.name} ({port.shape})" for port in file.outputs),
+        "nodes": len(file.model.graph.node),
+        "opset": max((entry.version for entry in file.model.opset_import), default=1),
+    }
+    if isinstance(adapted, InputError):
+        return described
+    model, where = adapted.model, file.path.name
+    layers, head = attempt(_layers_text, model, where), attempt(_attention_text, model, where)
     return {
-        "input": f"{file.input_name}, {'×'.join(dims)}",
-        "output": f"{file.output_name}, {file.n_outputs or 'n'} scores",
-        "softmax": "left out" if model is not file.model else "none",
-        "nodes": len(model.graph.node),
-        "opset": max(entry.version for entry in model.opset_import),
-        "layers": activations,
-        "attention": attention,
+        **described,
+        "logits": adapted.text,
+        "layers": f"no: {layers}" if isinstance(layers, InputError) else layers,
+        "attention": f"no: {head}" if isinstance(head, InputError) else head,
     }
+
+
+def _layers_text(model: Any, where: str) -> str:
+    kinds = Counter(layer.kind for layer in activation_layers(model, where))
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+
+
+def _attention_text(model: Any, where: str) -> str:
+    return f"{find_cam_head(model, where).weights.shape[1]} feature maps"
 
 
 def tag_model(
@@ -91,7 +108,6 @@ def tag_model(
     refuse_existing(output, overwrite)
     require_suffix(output, ".onnx")
     file = load_onnx(path)
-    spec, _ = resolve_input_spec(file, input_options)
-    Classifier(path, spec, file=file).check()
+    spec = open_classifier(file, input_options).check().spec
     write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
     return spec

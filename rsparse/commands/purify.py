@@ -11,7 +11,8 @@ from rsparse.defended.images import DefendedImages, PreparedImage
 from rsparse.defenses import DEFENSES, Defense
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
-from rsparse.models.fields import read_size
+from rsparse.models.fields import read_fit
+from rsparse.models.fit import Fit
 from rsparse.models.resize import fit_pixels
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.files import sha256_of_file
@@ -59,7 +60,7 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
     masks: Mapping[str, ImageFile] | None
     labels: Mapping[str, int]
     output: Path
-    size: tuple[int, int] | None = None
+    fit: Fit | None = None
 
     @property
     def device(self) -> Device:
@@ -67,8 +68,8 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
 
     def load(self, image: ImageFile) -> ImageToPurify:
         pixels, digest = load_image(image)
-        if self.size is not None:
-            pixels = fit_pixels(pixels, self.size)
+        if self.fit is not None:
+            pixels = fit_pixels(pixels, self.fit)
         entry: Entry = {"source_sha256": digest}
         mask = None
         if self.masks is not None:
@@ -137,8 +138,8 @@ def purify_images(
     """
     run_parameters = run_parameters or PurifyRunParameters()
     device = _device(defense, run_parameters, masks, workers)
-    size = sides_of(run_parameters)
-    if size is not None and masks is not None:
+    fit = fit_of(run_parameters)
+    if fit is not None and masks is not None:
         raise InputError(
             "--masks and --resize-to cannot be used together; masks have the size of the images"
         )
@@ -150,9 +151,8 @@ def purify_images(
     read = [*paths, *([masks] if masks is not None else [])]
     folder = OutputFolder.open(output, job.identity(), read, overwrite)
     named_masks = {mask.name: mask for mask in given.images} if given else None
-    fit_to = (size[0], size[1]) if size else None
     images = DefendedImages(defense, resources, device)
-    step = PurifyStep(images, named_masks, inputs.labels, output, fit_to)
+    step = PurifyStep(images, named_masks, inputs.labels, output, fit)
     done, resumed, failed = run_images(
         inputs,
         folder.journal,
@@ -196,11 +196,12 @@ def purify_job(
     masks : ImageInputs, optional
         Masks that replace localization.
     """
-    size = sides_of(run_parameters)
+    fit = fit_of(run_parameters)
     values = {
         **recorded_defense(defense, dictionaries, masks is not None, device),
         **device.record(),
-        **({"size": size} if size else {}),
+        **({} if fit is None else {"size": list(fit.size)}),
+        **({} if fit is None or fit.crop is None else {"crop": fit.crop}),
     }
     known = {
         "dictionaries": dict(dictionaries),
@@ -228,10 +229,10 @@ def _device(
     return choose_device(run_parameters.device, workers)
 
 
-def sides_of(run_parameters: PurifyRunParameters) -> list[int] | None:
-    """Height and width to which images are resized before cleaning, or ``None``."""
+def fit_of(run_parameters: PurifyRunParameters) -> Fit | None:
+    """How images are resized before cleaning, or ``None``."""
     text = run_parameters.resize_to
-    return None if text is None else list(read_size(text, "resize-to"))
+    return None if text is None else read_fit(text, "resize-to")
 
 
 def recorded_defense(

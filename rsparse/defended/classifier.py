@@ -10,6 +10,7 @@ from rsparse.defended.images import DefendedImages, PreparedImage
 from rsparse.defended.verdict import Verdict
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError, for_usable
+from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.placed import place
 from rsparse.models.resize import fit_pixels
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 FittedImages = tuple["Pixels", ...]
 """A clean image at the input size of each classifier."""
-
-Size = tuple[int, int]
 
 
 class TimedVerdicts(NamedTuple):
@@ -40,12 +39,12 @@ class Preparation:
     Attributes
     ----------
     images : DefendedImages
-    sizes : tuple of (int, int)
-        Input height and width of each classifier.
+    fits : tuple of Fit
+        How each classifier fits images to its input.
     """
 
     images: DefendedImages
-    sizes: tuple[Size, ...]
+    fits: tuple[Fit, ...]
 
     def prepare(self, image: Pixels, mask: Mask | None = None) -> PreparedImage:
         """See ``DefendedClassifier.prepare``."""
@@ -55,9 +54,9 @@ class Preparation:
         return prepared._replace(item=self.fitted(prepared.item))
 
     def fitted(self, image: Pixels) -> FittedImages:
-        """Resize a clean image to each classifier's input size."""
-        by_size = {size: fit_pixels(image, size) for size in dict.fromkeys(self.sizes)}
-        return tuple(by_size[size] for size in self.sizes)
+        """Fit a clean image to each classifier's input."""
+        by_fit = {fit: fit_pixels(image, fit) for fit in dict.fromkeys(self.fits)}
+        return tuple(by_fit[fit] for fit in self.fits)
 
 
 class DefendedClassifier:
@@ -91,7 +90,7 @@ class DefendedClassifier:
         top: int = 1,
     ) -> None:
         images = DefendedImages(defense, resources, device)
-        self.preparation = Preparation(images, tuple(each.spec.size for each in classifiers))
+        self.preparation = Preparation(images, tuple(each.spec.fit for each in classifiers))
         self.classifiers = tuple(place(classifier, device) for classifier in classifiers)
         self.device = device
         self.top = top
@@ -144,6 +143,9 @@ class DefendedClassifier:
             for number, classifier in enumerate(self.classifiers)
         ]
         return [
-            tuple(Verdict.of(logits, self.top) for logits in of_image)
+            tuple(
+                Verdict.of(logits, self.top, probabilities_of=placed.classifier.probabilities_of)
+                for placed, logits in zip(self.classifiers, of_image, strict=True)
+            )
             for of_image in zip(*scores, strict=True)
         ]

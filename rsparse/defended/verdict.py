@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,15 @@ class Verdict:
     radius: float | None = None
 
     @classmethod
-    def of(cls, logits: NDArray[np.float32], top: int = 1) -> Verdict:
+    def of(
+        cls,
+        logits: NDArray[np.float32],
+        top: int = 1,
+        probabilities_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] = softmax,
+    ) -> Verdict:
         """Convert logits (n_classes,) to a verdict; ties go to the lower class index.
+
+        ``probabilities_of`` is ``Classifier.probabilities_of``.
 
         Examples
         --------
@@ -42,7 +50,7 @@ class Verdict:
         Verdict(classes=(0, 1), probabilities=(0.5, 0.5), score=None, radius=None)
         """
         best = np.argsort(-logits, kind="stable")[:top]
-        probabilities = softmax(logits[None])[0, best]
+        probabilities = probabilities_of(logits[None])[0, best]
         return cls(tuple(map(int, best)), tuple(map(float, probabilities)))
 
     @property

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, system_error
+from rsparse.models.fit import Fit
 
-CHANNELS = ("rgb", "bgr")
+CHANNELS = ("rgb", "bgr", "grey")
 LAYOUTS = ("NCHW", "NHWC")
+SQUASH, CROP = "squash", "crop"
+LOGITS, PROBABILITIES, SIGMOIDS = SCORE_TYPES = ("logits", "probabilities", "sigmoids")
 MAX_SIDE = 8192
 
 Triple = tuple[float, float, float]
@@ -138,14 +141,19 @@ def parse_offset(text: str, _: Path = Path()) -> int:
     return int(text)
 
 
-def parse_channels(text: str, _: Path = Path()) -> str:
-    """The order of the channels, in any case."""
-    return text.lower()
-
-
 def parse_layout(text: str, _: Path = Path()) -> str:
     """The order of the axes, in any case."""
     return text.upper()
+
+
+def parse_lower(text: str, _: Path = Path()) -> str:
+    """A word in any case."""
+    return text.strip().lower()
+
+
+def parse_text(text: str, _: Path = Path()) -> str:
+    """A name, as it is."""
+    return text
 
 
 def parse_class_names(text: str, folder: Path = Path()) -> tuple[str, ...]:
@@ -172,6 +180,10 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 def _unexpected(expected: str, value: Any) -> InputError:
     shown = list(value) if isinstance(value, tuple) else value
     return InputError(f"expected {expected}, got {shown!r}")
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _is_number(value: Any) -> bool:
@@ -210,15 +222,49 @@ def check_range(value: Any) -> float:
 def check_channels(value: Any) -> str:
     """One of ``CHANNELS``."""
     if value not in CHANNELS:
-        raise _unexpected(" or ".join(CHANNELS), value)
+        raise _unexpected(_one_of(CHANNELS), value)
     return str(value)
 
 
 def check_layout(value: Any) -> str:
     """One of ``LAYOUTS``."""
     if value not in LAYOUTS:
-        raise _unexpected(" or ".join(LAYOUTS), value)
+        raise _unexpected(_one_of(LAYOUTS), value)
     return str(value)
+
+
+def check_resize(value: Any) -> str:
+    """``squash``, or ``crop:SHARE``."""
+    expected = f"{SQUASH}, or {CROP}:SHARE with a share above 0 and at most 1, such as crop:0.875"
+    kind, _, share = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if value == SQUASH:
+        return SQUASH
+    try:
+        number = float(share)
+    except ValueError:
+        raise _unexpected(expected, value) from None
+    if kind != CROP or not 0 < number <= 1:
+        raise _unexpected(expected, value)
+    return f"{CROP}:{number!r}"
+
+
+def crop_share(resize: str) -> float | None:
+    """The share of the shorter side that ``crop:SHARE`` keeps; ``None`` for ``squash``."""
+    return None if resize == SQUASH else float(resize.partition(":")[2])
+
+
+def check_score_type(value: Any) -> str:
+    """One of ``SCORE_TYPES``."""
+    if value not in SCORE_TYPES:
+        raise _unexpected(_one_of(SCORE_TYPES), value)
+    return str(value)
+
+
+def check_name(value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise _unexpected("a name", value)
+    return value
 
 
 def check_offset(value: Any) -> int:
@@ -236,15 +282,16 @@ def check_labels(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def read_size(text: str, option: str) -> tuple[int, int]:
-    """Parse height and width from a text such as ``299`` or ``224x320``.
+def read_fit(text: str, option: str) -> Fit:
+    """Parse a size such as ``299`` or ``224x320``, or with a crop: ``224:crop:0.875``.
 
     Raises
     ------
     InputError
-        If the text is not a size; the message names the option.
+        If the text is neither; the message names the option.
     """
+    size, _, resize = text.partition(":")
     try:
-        return check_size(parse_size(text))
+        return Fit(check_size(parse_size(size)), crop_share(check_resize(resize or SQUASH)))
     except InputError as error:
         raise InputError(f"{option}: {error}") from None

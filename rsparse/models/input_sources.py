@@ -45,9 +45,10 @@ def resolve_input_spec(
         If no source defines how pixels are scaled, if the size is unknown, or if a value
         contradicts the graph.
     """
-    if isinstance(model, Path):
-        from rsparse.models.onnx.file import load_onnx
+    from rsparse.models.onnx.file import load_onnx
+    from rsparse.models.onnx.ports import COLOURS
 
+    if isinstance(model, Path):
         model = load_onnx(model)
     values, sources = known_of_input(model, options)
     if not {"mean", "std", "range"} & sources.keys():
@@ -58,8 +59,12 @@ def resolve_input_spec(
         )
     if "size" not in values:
         raise InputError(f"{model.path}: takes images of any size; choose one: --input-size 224")
-    for name in ("layout", "size"):
+    for name in ("layout", "size", "channels"):
         _check_against_graph(model, name, values, sources)
+    if values.get("channels") == "grey" and model.n_channels(values.get("layout")) == COLOURS:
+        raise InputError(
+            f"{model.path}: takes images of {COLOURS} channels, but {sources['channels']} says grey"
+        )
     spec = InputSpec(**values)
     return spec, {name: sources.get(name, "default") for name in INPUT_FIELDS}
 
@@ -71,7 +76,7 @@ def known_of_input(
     options = options or InputOptions()
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, fields in _fields_by_source(model, options, model.fixed_input()):
+    for source, fields in _fields_by_source(model, options):
         for name, value in fields.items():
             if value is not None and name not in values:
                 values[name] = value
@@ -80,10 +85,9 @@ def known_of_input(
     return values, sources
 
 
-def _fields_by_source(
-    model: OnnxFile, options: InputOptions, fixed: dict[str, Any]
-) -> list[tuple[str, dict[str, Any]]]:
+def _fields_by_source(model: OnnxFile, options: InputOptions) -> list[tuple[str, dict[str, Any]]]:
     """The fields from each source, highest precedence first."""
+    fixed = model.fixed_input()
     found: list[tuple[str, dict[str, Any]]] = [("option", options.given())]
     if options.preset is not None:
         preset = dict(PRESETS[options.preset])

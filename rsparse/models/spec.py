@@ -18,6 +18,10 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.models import fields
 from rsparse.models.fields import checked_fields, input_field, option_of, read_value
+from rsparse.models.fit import Fit
+
+LUMA = (0.299, 0.587, 0.114)
+"""The shares of red, green and blue in grey (ITU-R BT.601), as in Pillow's mode L."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,23 @@ class InputSpec:
         The network sees ``(x − mean) / std`` of the scaled channels, in its own channel order.
     range : float
         The value of a white pixel before ``mean`` and ``std``: 1 or 255 in most networks.
-    channels : {"rgb", "bgr"}
-        Order of the colour channels.
+    channels : {"rgb", "bgr", "grey"}
+        Order of the colour channels, or one channel: 0.299 R + 0.587 G + 0.114 B.
     layout : {"NCHW", "NHWC"}
         Order of the axes of the input tensor.
     class_offset : int
         Number of leading outputs that are not classes: 1 if the first is a background class.
     labels : tuple of str or None
         Names of the classes, in order, after ``class_offset``.
+    resize : str
+        ``squash`` resizes the whole image to ``size``. ``crop:SHARE`` resizes its shorter side to
+        the side of the input divided by SHARE, and keeps the centre. Both leave an image of the
+        input's size as it is.
+    scores : str or None
+        The output with the class scores, for a graph with several.
+    score_type : {"logits", "probabilities", "sigmoids"} or None
+        What the outputs of the file are: logits; probabilities of the classes; or sigmoids, each
+        the probability of one class for itself. ``None`` if it is not known yet.
     """
 
     size: tuple[int, int] = input_field(
@@ -74,10 +87,10 @@ class InputSpec:
     )
     channels: str = input_field(
         "rgb",
-        "Order of the colour channels; mean and std have the same order.",
+        "Order of the colour channels, of which mean and std have the same; or grey.",
         check=fields.check_channels,
-        parse=fields.parse_channels,
-        metavar="rgb|bgr",
+        parse=fields.parse_lower,
+        metavar="rgb|bgr|grey",
     )
     layout: str = input_field(
         "NCHW",
@@ -101,10 +114,52 @@ class InputSpec:
         option="class-names",
         metavar="FILE",
     )
+    resize: str = input_field(
+        fields.SQUASH,
+        "How images of other sizes become the input: squash resizes the whole image; crop:SHARE "
+        "resizes its shorter side to the input's side divided by SHARE and keeps the centre.",
+        check=fields.check_resize,
+        parse=fields.parse_lower,
+        metavar="squash|crop:SHARE",
+    )
+    scores: str | None = input_field(
+        None,
+        "Output that holds the class scores, for a model with several.",
+        check=fields.check_name,
+        parse=fields.parse_text,
+        metavar="NAME",
+    )
+    score_type: str | None = input_field(
+        None,
+        "What the outputs are. By default, the graph says it, or how they behave on two images.",
+        check=fields.check_score_type,
+        parse=fields.parse_lower,
+        metavar="logits|probabilities|sigmoids",
+    )
 
     def __post_init__(self) -> None:
         for name, value in checked_fields(INPUT_FIELDS, vars(self)).items():
             object.__setattr__(self, name, value)
+        if self.channels == "grey" and len({*self.mean}) + len({*self.std}) > 2:
+            raise InputError(
+                "mean, std: expected one number each for a grey image, got "
+                f"{list(self.mean)} and {list(self.std)}"
+            )
+
+    @property
+    def fit(self) -> Fit:
+        """How images of any size become the input."""
+        return Fit(self.size, fields.crop_share(self.resize))
+
+    @property
+    def channel_mean(self) -> tuple[float, ...]:
+        """``mean``, one number for each channel of the input."""
+        return self.mean[:1] if self.channels == "grey" else self.mean
+
+    @property
+    def channel_std(self) -> tuple[float, ...]:
+        """``std``, one number for each channel of the input."""
+        return self.std[:1] if self.channels == "grey" else self.std
 
     def as_record(self) -> dict[str, Any]:
         """The fields as plain JSON types."""
@@ -132,6 +187,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
         "range": 1.0,
+        "resize": "crop:0.875",
     },
     "unit": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "range": 1.0},
 }

@@ -82,9 +82,10 @@ class PurifyRunParameters(Parameters):
     resize_to: str | None = parameter(
         None,
         "Resize images before cleaning, to a side such as 299 or to height x width such as "
-        "224x320. evaluate and train always clean at the model's input size.",
+        "224x320; with a centre crop as a model's, 224:crop:0.875. evaluate and train always "
+        "clean at the model's input size.",
         none="native",
-        metavar="SIDE|HxW",
+        metavar="SIDE|HxW[:crop:SHARE]",
     )
     batch_size: int = parameter(
         16,

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.resize import fit_pixels
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, Pixels, decode_image
@@ -257,6 +259,8 @@ def _blended(images: Pixels, shares: NDArray[np.float32]) -> Pixels:
 
 
 def _load_view(view: View, version: str, classifier: Classifier) -> Pixels:
-    part = view.box.cut(view.sample.load(view.sample.stored(version)))
-    fitted = classifier.fit_to_input(part)
+    pixels = view.sample.load(view.sample.stored(version))
+    if classifier.spec.fit.crop is not None:  # purified images are cut already
+        pixels = classifier.fit_to_input(pixels)
+    fitted = fit_pixels(view.box.cut(pixels), Fit(classifier.spec.size))
     return fitted[:, ::-1] if view.mirrored else fitted

@@ -101,7 +101,8 @@ def attack_images(
     places = _places(attacks, output)
     if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
         raise output_exists(next(iter(places.values())))
-    run = AttackRun(paths, model, input_options, labels, parameters, workers)
+    run = AttackRun(paths, model, attacks, input_options, labels, parameters, workers)
+    run.attacker.classifier.tell(progress)
     return _attack_into(places, run, output, overwrite, progress, announce)
 
 
@@ -149,7 +150,9 @@ def attack_chosen(
     if through is not None:
         refuse_unable(attacks, through.defense)
     places = {attack: output / attack_text(attack) for attack in attacks}
-    run = AttackRun(paths, model, input_options, None, parameters, workers, chosen, through)
+    run = AttackRun(
+        paths, model, attacks, input_options, None, parameters, workers, chosen, through
+    )
     return _attack_into(places, run, output, overwrite, progress)
 
 

@@ -93,13 +93,15 @@ class ModuleFactory(Protocol):
 
 @dataclass(frozen=True)
 class BareModel:
-    """Makes the classifier's torch twin, for an attacker who does not know the defense."""
+    """Makes the classifier as a torch module, for an attacker who does not know the defense."""
+
+    needs_gradients: bool = True
 
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
-        """Load the twin."""
-        from rsparse.models.torch.twin import load_twin
+        """Load the twin; or, if no gradients are needed and there is no twin, onnxruntime."""
+        from rsparse.attacks.attackable import attackable
 
-        return load_twin(classifier, device)
+        return attackable(classifier, device, self.needs_gradients)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ class Attacker:
     def module(self) -> torch.nn.Module:
         """The module that the attack differentiates."""
         return self.factory(self.classifier, self.device)
+
+    @property
+    def engine(self) -> str:
+        """What computes the attacked model, for records: a torch device, or onnxruntime."""
+        from rsparse.attacks.attackable import RUNTIME, has_gradients
+
+        return self.device if has_gradients(self.module) else RUNTIME
 
     @property
     def batch_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,14 @@ from typing import TypeVar
 from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.scaling import Scaling
-from rsparse.commands.attack.attacker import Attacker, Batch, FindTargets, Target, make_batches
+from rsparse.commands.attack.attacker import (
+    Attacker,
+    BareModel,
+    Batch,
+    FindTargets,
+    Target,
+    make_batches,
+)
 from rsparse.commands.attack.campaign import (
     Campaign,
     KeepResult,
@@ -97,6 +104,7 @@ class AttackRun:
         self,
         paths: Sequence[Path],
         model: Path,
+        attacks: Collection[Attack],
         input_options: InputOptions | None,
         labels: Path | None,
         parameters: AttackRunParameters,
@@ -114,11 +122,16 @@ class AttackRun:
         if chosen is not None:
             self.inputs = self.inputs.only(chosen)
         self.labels, self.label_origin = known_labels(self.inputs, labels, classifier, chosen)
-        self.attacker = Attacker(classifier, device, parameters.keep_size, parameters.seed).check()
+        module = BareModel(any(attack.needs_gradients for attack in attacks))
+        self.attacker = Attacker(
+            classifier, device, parameters.keep_size, parameters.seed, module
+        ).check()
         self._batch_size = parameters.batch_size or self.attacker.batch_size
         self.parameters = replace(parameters, batch_size=self._batch_size)
         known = self.labels, self.label_origin, labels
-        self.origin = Origin(self.inputs, classifier, self.parameters, device, *known, through)
+        self.origin = Origin(
+            self.inputs, classifier, self.parameters, self.attacker.engine, *known, through
+        )
         self.targets: list[Target] = []
         self.batches: list[Batch] = []
         self.failed: list[Entry] = []
@@ -169,7 +182,10 @@ class AttackRun:
         seconds = 0.0
         if passes:
             pictures = list(self.attacker.load(self.batches[0])[:2])
-            seconds = seconds_per_pass(self.attacker.classifier, pictures, self.attacker.device)
+            attacker = self.attacker
+            seconds = seconds_per_pass(
+                attacker.classifier, pictures, attacker.device, attacker.factory
+            )
         cores = self._workers.cores(len(self.batches))
         return AttackCost(len(self.targets), images, passes, seconds, cores)
 

@@ -174,7 +174,11 @@ def _attack_seconds(
     for column in columns:
         if column.threat is not None and column.attack is not None:
             attack, attacked = column.attack.unscaled(), matrix.attacked_defense(column)
-            factory = BareModel() if attacked is None else DefendedModel(attack, attacked)
+            factory = (
+                BareModel(attack.needs_gradients)
+                if attacked is None
+                else DefendedModel(attack, attacked)
+            )
             runs.setdefault((column.threat.attacked.name, factory), set()).add(attack)
     seconds = sum(
         seconds_per_pass(matrix.models[name], pictures, device, factory)

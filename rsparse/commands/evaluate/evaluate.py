@@ -107,6 +107,8 @@ class _MatrixRun:
     ) -> None:
         self.matrix, self.plan = matrix, matrix.plan
         self.workers, self.overwrite, self.progress = workers, overwrite, progress
+        for classifier in matrix.models.values():
+            classifier.tell(progress)
         self.done = RunCounts()
         self.timing = load_timing(self.plan.output)
         values = self.plan.parameters

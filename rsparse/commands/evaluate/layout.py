@@ -149,7 +149,9 @@ class Matrix:
             if name in ("eps", "d") and value is not None:
                 largest[name] = max(value, largest.get(name, 0.0))
         noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
-        return [PlannedColumn.by(threat, attack) for attack in (Bim(eps=HUGE_EPS), *noises)]
+        uses_gradients = any(attack.needs_gradients for attack in self.plan.attacks)
+        huge = [Bim(eps=HUGE_EPS)] if uses_gradients else []
+        return [PlannedColumn.by(threat, attack) for attack in (*huge, *noises)]
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
         """The plan's iterative attacks, each keyed by the same attack with twice the steps."""
@@ -172,8 +174,15 @@ class Matrix:
 
     def trial(self, folder: Folder, column: PlannedColumn, defense: Defense) -> JudgedTrial:
         """The trial of a column with a defense: its judge, job, sources and file."""
-        judge = self.models[column.judged.name]
+        judge = self._judge_of(column)
         return make_trial(folder, self.judging, judge, defense, self.trial_path(column, defense))
+
+    def _judge_of(self, column: PlannedColumn) -> Classifier:
+        """The judge of a column; it cuts nothing from images that another model's fit has cut."""
+        judge = self.models[column.judged.name]
+        fitting = self.plan.model if column.threat is None else column.threat.attacked
+        fitted_by = self.models[fitting.name]
+        return judge if fitted_by.spec.fit.crop is None else judge.of_cut_images
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:

@@ -79,7 +79,7 @@ def purify_and_train(
     run_parameters = PurifyRunParameters(seed=parameters.seed)
     with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
     if defenses:
-        height, width = check_training(
+        fit = check_training(
             paths,
             model,
             output,
@@ -90,7 +90,7 @@ def purify_and_train(
             plot=plot,
             overwrite=overwrite,
         )
-        run_parameters = replace(run_parameters, resize_to=f"{height}x{width}")
+        run_parameters = replace(run_parameters, resize_to=fit.text)
     hidden = output.with_name(f".{output.name}.rsparse-purified")
     device = choose_device(parameters.device, for_gradients=True)
     purify = partial(

@@ -12,9 +12,10 @@ from typing import Any
 from rsparse.commands.train.checks import refuse_contradictions, require_training
 from rsparse.commands.train.reading import ReadStep
 from rsparse.errors import InputError
-from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
-from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.input_sources import METADATA_KEY
+from rsparse.models.onnx.classifier import open_classifier
 from rsparse.models.onnx.file import load_onnx
+from rsparse.models.onnx.precision import in_float32
 from rsparse.models.onnx.provenance import RECORD_KEY
 from rsparse.models.spec import InputOptions
 from rsparse.options.train import TrainParameters
@@ -98,10 +99,14 @@ class TrainingRun:
         self.precision = auto if parameters.precision == "auto" else parameters.precision
         self.inputs = load_inputs(paths)
         self.purified = {name: load_inputs([path]) for name, path in purified.items()}
-        self.file = load_onnx(model)
-        spec, _ = resolve_input_spec(self.file, input_options)
-        self.classifier = Classifier(model, spec, file=self.file).check()
-        self.adversaries.check(spec.size)
+        self.file = in_float32(load_onnx(model))
+        self.classifier = open_classifier(self.file, input_options).check()
+        if self.classifier.adapted.is_multi_label:
+            raise InputError(
+                f"{model}: cannot be retrained: each of its outputs is a sigmoid of its own, and "
+                "training needs one class for each image"
+            )
+        self.adversaries.check(self.classifier.spec.size)
         self.labels, self.label_origin = self._find_labels()
 
     def _find_labels(self) -> tuple[dict[str, int], str]:

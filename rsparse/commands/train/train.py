@@ -13,6 +13,7 @@ from pathlib import Path
 from rsparse.commands.train.checks import check_outputs
 from rsparse.commands.train.run import TrainingRun, TrainOutcome, checkpoint_beside
 from rsparse.errors import InputError
+from rsparse.models.fit import Fit
 from rsparse.models.spec import InputOptions
 from rsparse.options.train import TrainParameters
 from rsparse.pictures.curve import draw_curve
@@ -84,6 +85,7 @@ def train_model(
         labels,
         workers,
     )
+    run.classifier.tell(progress)
     with journal_beside(output, run.job.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
         if plot is not None:
@@ -109,13 +111,13 @@ def check_training(
     labels: Path | None = None,
     plot: Path | None = None,
     overwrite: bool = False,
-) -> tuple[int, int]:
+) -> Fit:
     """Check outputs, options, labels and layers before any image is purified.
 
     Returns
     -------
-    (int, int)
-        Height and width of the model's input; images are purified at this size.
+    Fit
+        How the model fits images to its input; they are purified in this form.
 
     Raises
     ------
@@ -129,4 +131,4 @@ def check_training(
         paths, model, parameters, input_options, {}, adversarial_defenses, labels, LocalWorkers(1)
     )
     open_trainable(run.classifier, parameters, run.device.torch)
-    return run.classifier.spec.size
+    return run.classifier.spec.fit

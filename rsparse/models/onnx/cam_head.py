@@ -15,10 +15,18 @@ import onnx
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.models.onnx.wiring import Wiring, as_numbers, attribute, copy_with_outputs
+from rsparse.models.onnx.wiring import (
+    Wiring,
+    as_numbers,
+    attribute,
+    copy_with_outputs,
+    node_text,
+)
 
 Matrix = NDArray[np.float32]
-_RESHAPING = frozenset(("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"))
+_RESHAPING = frozenset(
+    ("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout")
+)
 _AFTER_SCORES = _RESHAPING | {"Softmax", "LogSoftmax"}
 _EXPECTED = (
     "expected global average pooling followed by one linear layer "
@@ -59,14 +67,15 @@ def find_cam_head(model: onnx.ModelProto, where: str = "model") -> CamHead:
     InputError
         If the graph ends differently.
     """
-    wiring = Wiring(model.graph)
+    wiring = Wiring(model.graph, model)
     tensor, later = _past_scores(wiring, model.graph.output[0].name)
     tensor, weights, bias = _linear(wiring, tensor, where)
     while (node := wiring.producer.get(tensor)) is not None and node.op_type in _RESHAPING:
         tensor = node.input[0]
     if node is None or not _pools_globally(model, wiring, node):
-        found = "the input" if node is None else f"{node.op_type} {node.name!r}"
-        raise InputError(f"{where}: {_EXPECTED}, found {found} where the pooling should be")
+        raise InputError(
+            f"{where}: {_EXPECTED}, found {node_text(node)} where the pooling should be"
+        )
     features = _channels_first(wiring, node)
     channels = (wiring.shape(model, features) or (None, None))[1]
     if weights is None or bias is None:
@@ -97,6 +106,9 @@ def _past_scores(wiring: Wiring, tensor: str) -> tuple[str, list[_Step]]:
     while (node := wiring.producer.get(tensor)) is not None:
         if node.op_type in _AFTER_SCORES:
             tensor = node.input[0]
+        elif node.op_type == "Concat" and (logit := _of_two_classes(wiring, node)) is not None:
+            steps.append(_with_zero)
+            tensor = logit
         elif node.op_type == "Slice" and (rows := _sliced_rows(wiring, node)) is not None:
             steps.append(partial(_keep, rows))
             tensor = node.input[0]
@@ -104,13 +116,25 @@ def _past_scores(wiring: Wiring, tensor: str) -> tuple[str, list[_Step]]:
             computed = wiring.computed_inputs(node)[0]
             stored = [name for name in node.input if name != computed]
             added = as_numbers(wiring.constant(stored[0]))
-            if added is None or added.size not in (1, added.shape[-1]):
+            if added is None or added.size not in (1, *added.shape[-1:]):
                 break
             steps.append(partial(_shift, added.reshape(-1)))
             tensor = computed
         else:
             break
     return tensor, steps
+
+
+def _of_two_classes(wiring: Wiring, node: onnx.NodeProto) -> str | None:
+    """The tensor z if a Concat gives (z − z, z), the logits of two classes from one output."""
+    zero = wiring.producer.get(node.input[0])
+    logit = node.input[-1]
+    is_zero = zero is not None and zero.op_type == "Sub" and {*zero.input} == {logit}
+    return logit if is_zero and len(node.input) == 2 else None
+
+
+def _with_zero(weights: Matrix, bias: Matrix) -> tuple[Matrix, Matrix]:
+    return np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
 
 
 def _keep(rows: slice, weights: Matrix, bias: Matrix) -> tuple[Matrix, Matrix]:
@@ -146,8 +170,7 @@ def _linear(wiring: Wiring, tensor: str, where: str) -> tuple[str, Matrix | None
     linear = None if stored is None else _weights_and_bias(wiring, node, stored)
     if linear is None:
         raise InputError(
-            f"{where}: {_EXPECTED}, "
-            f"found {node.op_type} {node.name!r} where the linear layer should be"
+            f"{where}: {_EXPECTED}, found {node_text(node)} where the linear layer should be"
         )
     return node.input[0], *linear
 

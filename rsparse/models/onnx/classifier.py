@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.fields import LOGITS, SQUASH
+from rsparse.models.fit import Fit
 from rsparse.models.input_sources import resolve_input_spec
+from rsparse.models.onnx.adapted import AdaptedGraph, adapt, score_type_of
 from rsparse.models.onnx.file import OnnxFile, load_onnx
-from rsparse.models.onnx.graph import without_softmax
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
+from rsparse.models.parity import probe_images
 from rsparse.models.resize import fit_pixels, resize
-from rsparse.models.spec import InputOptions, InputSpec
+from rsparse.models.spec import LUMA, InputOptions, InputSpec
 from rsparse.store.images import to_unit
 from rsparse.store.records import Source
 from rsparse.work.device import Device
+from rsparse.work.progress import Progress
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
 
@@ -28,9 +33,10 @@ Image = NDArray[np.uint8] | NDArray[np.float32]
 class Classifier:
     """A classifier: images in, class scores out.
 
-    A softmax at the end of the graph is skipped, since attacks and attention need ``logits``.
-    The session opens on the first forward pass. A pickled classifier holds the path, not the
-    weights; a process that unpickles it several times opens the file once.
+    Its graph is that of the file in the form that ``adapt`` gives it, without a softmax at the end,
+    since attacks and attention need ``logits``. The session opens on the first forward pass. A
+    pickled classifier holds the path, not the weights; a process that unpickles it several times
+    opens the file once.
 
     Parameters
     ----------
@@ -58,16 +64,25 @@ class Classifier:
         self._file = file or load_onnx(self.path)
         self.sha256 = self._file.sha256
         self.record = record_in(self._file.metadata, self.path)
-        self.batch = self._file.batch
-        self.graph = without_softmax(self._file.model)
-        fixed = {"layout": spec.layout, "size": spec.size} | self._file.fixed_input(spec.layout)
-        if (fixed["layout"], fixed["size"]) != (spec.layout, spec.size):
+        taken = {"layout": spec.layout, "size": spec.size}
+        taken |= self._file.fixed_input(spec.layout)
+        if (taken["layout"], taken["size"]) != (spec.layout, spec.size):
             height, width = spec.size
             raise InputError(
                 f"{path}: the graph does not take {spec.layout} input of size {height}×{width}"
             )
+        self._adapt()
         if spec.labels is not None and len(spec.labels) != self.n_classes:
             raise InputError(_wrong_number_of_names(self))
+
+    def _adapt(self) -> None:
+        """Bring the graph into its form, for the score type that is known."""
+        spec = self.spec
+        self.adapted: AdaptedGraph = adapt(
+            self._file, spec.size, spec.layout, spec.scores, spec.score_type
+        )
+        self.batch = self.adapted.batch
+        self.graph = self.adapted.model
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self.spec, self.threads, self.sha256)
@@ -87,10 +102,7 @@ class Classifier:
     @cached_property
     def n_classes(self) -> int:
         """Number of classes, not counting those that the spec's offset skips."""
-        n_outputs = self._file.n_outputs
-        if n_outputs is None:
-            black = np.zeros((*self.spec.size, 3), np.uint8)
-            return int(self.logits([black]).shape[1])
+        n_outputs = self.adapted.n_logits
         if n_outputs <= self.spec.class_offset:
             raise InputError(
                 f"{self.path}: has {n_outputs} outputs, "
@@ -109,15 +121,45 @@ class Classifier:
         return record
 
     def check(self) -> Classifier:
-        """Classify a black image, so that a broken model is reported before any work starts.
+        """Classify an image or two, so that a broken model is reported before any work starts.
+
+        If neither the graph nor the spec says what the outputs are, the spec says so afterwards.
 
         Raises
         ------
         InputError
             If onnxruntime cannot run the graph.
         """
-        self.logits([np.zeros((*self.spec.size, 3), np.uint8)])
+        if self.spec.score_type is not None:
+            self.logits([np.zeros((*self.spec.size, 3), np.uint8)])
+            return self
+        outputs = self._session.run(self.prepare(probe_images(self.spec.size)))[0]
+        self.scores(outputs)
+        found = self.adapted.score_type
+        self.sources["score_type"] = "outputs" if found is None else "graph"
+        self.spec = replace(self.spec, score_type=found or score_type_of(outputs))
+        if found is None and self.spec.score_type != LOGITS:
+            self._adapt()
+            del self._session
         return self
+
+    @cached_property
+    def of_cut_images(self) -> Classifier:
+        """The classifier for images whose edges are cut off already: it cuts nothing more."""
+        if self.spec.fit.crop is None:
+            return self
+        spec = replace(self.spec, resize=SQUASH)
+        return Classifier(self.path, spec, self.threads, file=self._file)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about the class scores, as sentences about the file."""
+        return [f"{self.path.name}: {note}" for note in self.adapted.notes]
+
+    def tell(self, progress: Progress) -> None:
+        """Print the notes."""
+        for note in self.notes:
+            progress.message(note)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -136,17 +178,19 @@ class Classifier:
         Returns
         -------
         ndarray, float32
-            (n, 3, H, W) or (n, H, W, 3), depending on the spec.
+            (n, 3, H, W) or (n, H, W, 3), depending on the spec; with one channel if it is grey.
         """
         height, width = self.spec.size
         batch = np.empty((len(images), height, width, 3), np.float32)
         for row, image in zip(batch, images, strict=True):
-            row[:] = _fitted(image, self.spec.size)
+            row[:] = _fitted(image, self.spec.fit)
         if self.spec.channels == "bgr":
             batch = batch[..., ::-1]
+        elif self.spec.channels == "grey":
+            batch = (batch * np.asarray(LUMA, np.float32)).sum(axis=-1, keepdims=True)
         batch = batch * np.float32(self.spec.range)
-        batch -= np.asarray(self.spec.mean, np.float32)
-        batch /= np.asarray(self.spec.std, np.float32)
+        batch -= np.asarray(self.spec.channel_mean, np.float32)
+        batch /= np.asarray(self.spec.channel_std, np.float32)
         return np.ascontiguousarray(
             batch.transpose(0, 3, 1, 2) if self.spec.layout == "NCHW" else batch
         )
@@ -161,8 +205,7 @@ class Classifier:
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The class scores among the network's raw outputs (n, n_outputs), checked."""
-        offset = self.spec.class_offset
-        expected = self._file.n_outputs or max(outputs.shape[-1], offset + 1)
+        expected = self.adapted.n_logits
         if outputs.shape[1:] != (expected,):
             raise InputError(
                 f"{self.path}: expected {expected} class scores per image, "
@@ -173,12 +216,20 @@ class Classifier:
         return outputs[:, self.spec.class_offset :]
 
     def probabilities(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Softmax of the class scores, (n, n_classes)."""
-        return softmax(self.logits(images))
+        """Probabilities of the classes, (n, n_classes)."""
+        return self.probabilities_of(self.logits(images))
+
+    def probabilities_of(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities that belong to logits (n, n_classes).
+
+        They are a softmax; for a network whose outputs are sigmoids, each is that of its class
+        alone.
+        """
+        return sigmoid(logits) if self.adapted.is_multi_label else softmax(logits)
 
     def fit_to_input(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize an image to the network's input size and round it to 8 bits."""
-        return fit_pixels(image, self.spec.size)
+        """Fit an image to the network's input and round it to 8 bits."""
+        return fit_pixels(image, self.spec.fit)
 
 
 def load_classifier(
@@ -188,11 +239,16 @@ def load_classifier(
 
     ``sources`` tells where each field of the spec comes from.
     """
-    path = Path(path)
-    file = load_onnx(path)
+    return open_classifier(load_onnx(Path(path)), options, threads)
+
+
+def open_classifier(
+    file: OnnxFile, options: InputOptions | None = None, threads: int = 1
+) -> Classifier:
+    """``load_classifier`` for a file that is read."""
     spec, sources = resolve_input_spec(file, options)
-    classifier = Classifier(path, spec, threads, file=file)
-    classifier.sources = sources
+    classifier = Classifier(file.path, spec, threads, file=file)
+    classifier.sources |= sources
     return classifier
 
 
@@ -211,12 +267,18 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _fitted(image: Image, size: tuple[int, int]) -> NDArray[np.float32]:
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Convert scores to the probability of each class for itself."""
+    small = np.exp(-np.abs(logits.astype(np.float64)))
+    return (np.where(logits < 0, small, 1) / (1 + small)).astype(np.float32)
+
+
+def _fitted(image: Image, fit: Fit) -> NDArray[np.float32]:
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected an image of shape (h, w, 3), got {image.shape}")
     if image.dtype == np.uint8:
-        return to_unit(fit_pixels(image.astype(np.uint8, copy=False), size))
-    return resize(image.astype(np.float32, copy=False), size)
+        return to_unit(fit_pixels(image.astype(np.uint8, copy=False), fit))
+    return resize(image.astype(np.float32, copy=False), fit)
 
 
 def _wrong_number_of_names(classifier: Classifier) -> str:

@@ -15,10 +15,9 @@ from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from rsparse.errors import InputError
+from rsparse.models.onnx.ports import COLOURS, GREY, Dims, Port, image_input
 from rsparse.models.onnx.provenance import file_content
 from rsparse.store.files import read_bytes
-
-Dims = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,9 @@ class OnnxFile:
         The graph as stored in the file, with external weights read in.
     sha256 : str
         Of the file, followed by its external weight files sorted by name.
-    input_name, output_name : str
-    input_dims : tuple
-        Four sizes, ``None`` for each that the graph leaves open.
-    n_outputs : int or None
-        Number of outputs for an image, ``None`` if the graph leaves it open.
+    input : Port
+        The image that the graph takes.
+    outputs : tuple of Port
     metadata : dict
         The key-value pairs stored in the file.
     """
@@ -44,16 +41,15 @@ class OnnxFile:
     path: Path
     model: onnx.ModelProto
     sha256: str
-    input_name: str
-    input_dims: Dims
-    output_name: str
-    n_outputs: int | None
+    input: Port
+    outputs: tuple[Port, ...]
     metadata: dict[str, str]
 
     @property
-    def batch(self) -> int | None:
-        """Images in one forward pass, ``None`` if the graph leaves it open."""
-        return self.input_dims[0]
+    def input_dims(self) -> Dims:
+        """The four sizes of the input, ``None`` for each that the graph leaves open."""
+        assert self.input.dims is not None  # ``image_input`` has checked it
+        return self.input.dims
 
     def with_metadata(self, entries: Mapping[str, str]) -> bytes:
         """The content of a file of the same model, weights included, with additional metadata.
@@ -71,20 +67,27 @@ class OnnxFile:
             raise InputError(f"{self.path}: is too large for a single file") from error
 
     def fixed_input(self, layout: str | None = None) -> dict[str, Any]:
-        """The layout and size of the input, as far as the graph fixes them.
+        """The layout, size and channels of the input, as far as the graph fixes them.
 
-        ``layout`` is used if the graph leaves it open.
+        ``layout`` is used if the graph leaves it open. ``channels`` is fixed for grey images only.
         """
         fixed: dict[str, Any] = {}
-        if self.input_dims[1] == 3 and self.input_dims[3] != 3:
-            fixed["layout"] = "NCHW"
-        elif self.input_dims[3] == 3 and self.input_dims[1] != 3:
-            fixed["layout"] = "NHWC"
+        first, last = self.input_dims[1], self.input_dims[3]
+        for number in (COLOURS, GREY):
+            if (first == number) != (last == number):
+                fixed["layout"] = "NCHW" if first == number else "NHWC"
+                break
         layout = fixed.get("layout", layout or "NCHW")
         height, width = self.input_dims[2:4] if layout == "NCHW" else self.input_dims[1:3]
         if height is not None and width is not None:
             fixed["size"] = (height, width)
+        if self.n_channels(layout) == GREY:
+            fixed["channels"] = "grey"
         return fixed
+
+    def n_channels(self, layout: str | None = None) -> int | None:
+        """The number of channels of the input, ``None`` if the graph leaves it open."""
+        return self.input_dims[3 if layout == "NHWC" else 1]
 
 
 def load_onnx(path: Path) -> OnnxFile:
@@ -96,7 +99,7 @@ def load_onnx(path: Path) -> OnnxFile:
     ------
     InputError
         If the file cannot be read, is not an ONNX model, has external weights outside its folder,
-        or has inputs and outputs other than one float32 image and one row of class scores.
+        or takes anything but one image.
     """
     return read_onnx(read_bytes(path), path)
 
@@ -114,12 +117,10 @@ def read_onnx(content: bytes, path: Path) -> OnnxFile:
     for content in _read_external_weights(model, path):
         digest.update(content)
     _check_wholeness(model, path)
-    input_name, input_dims = _check_input(model.graph, path)
-    output_name, n_outputs = _check_output(model.graph, path)
+    taken = image_input(model.graph, path)
+    outputs = tuple(map(Port.of, model.graph.output))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return OnnxFile(
-        path, model, digest.hexdigest(), input_name, input_dims, output_name, n_outputs, metadata
-    )
+    return OnnxFile(path, model, digest.hexdigest(), taken, outputs, metadata)
 
 
 def _read_external_weights(model: onnx.ModelProto, path: Path) -> list[bytes]:
@@ -220,65 +221,3 @@ def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
             yield from (sparse.values, sparse.indices)
         for graph in (attribute.g, *attribute.graphs):
             yield from _graph_tensors(graph)
-
-
-def _check_input(graph: onnx.GraphProto, path: Path) -> tuple[str, Dims]:
-    stored = {tensor.name for tensor in graph.initializer}
-    stored |= {sparse.values.name for sparse in graph.sparse_initializer}
-    inputs = [value for value in graph.input if value.name not in stored]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise InputError(f"{path}: expected one input, an image, got {len(inputs)}: {names}")
-    name = inputs[0].name
-    kind, dims = _type_and_dims(inputs[0])
-    if kind != "float":
-        raise InputError(f"{path}: expected a float32 image as input, but {name!r} is {kind}")
-    if dims is None or len(dims) != 4:
-        raise InputError(
-            f"{path}: expected an image of 4 dimensions as input, such as 1×3×224×224, "
-            f"but {name!r} has {_shape_text(dims)}"
-        )
-    if 3 not in (dims[1], dims[3]) and None not in (dims[1], dims[3]):
-        raise InputError(
-            f"{path}: expected an image with 3 colour channels as input, "
-            f"but {name!r} has {_shape_text(dims)}"
-        )
-    return name, dims
-
-
-def _check_output(graph: onnx.GraphProto, path: Path) -> tuple[str, int | None]:
-    if len(graph.output) != 1:
-        names = ", ".join(value.name for value in graph.output)
-        raise InputError(
-            f"{path}: expected one output, the class scores, got {len(graph.output)}: {names}"
-        )
-    name = graph.output[0].name
-    kind, dims = _type_and_dims(graph.output[0])
-    if kind != "float":
-        raise InputError(f"{path}: expected float32 class scores as output, but {name!r} is {kind}")
-    if dims is not None and len(dims) != 2:
-        raise InputError(
-            f"{path}: expected one row of class scores per image as output, such as 1×1000, "
-            f"but {name!r} has {_shape_text(dims)}"
-        )
-    return name, None if dims is None else dims[1]
-
-
-def _type_and_dims(value: onnx.ValueInfoProto) -> tuple[str, Dims | None]:
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
-        return (kind or "nothing").removesuffix("_type"), None
-    tensor = value.type.tensor_type
-    name = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-    if not tensor.HasField("shape"):
-        return name, None
-    return name, tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
-        for dim in tensor.shape.dim
-    )
-
-
-def _shape_text(dims: Dims | None) -> str:
-    if dims is None:
-        return "an unknown shape"
-    return "shape " + "×".join("n" if side is None else str(side) for side in dims)

@@ -1,4 +1,4 @@
-"""Change ONNX graphs: return logits instead of probabilities, add inner layers as outputs."""
+"""Find the inner layers of ONNX graphs, and add them as outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.cam_head import find_cam_head
-from rsparse.models.onnx.wiring import Wiring, attribute, copy_with_outputs, node_name
+from rsparse.models.onnx.wiring import OWN, Wiring, attribute, copy_with_outputs, node_name
 
 ACTIVATIONS = frozenset(
     (
@@ -35,30 +35,12 @@ ACTIVATIONS = frozenset(
     )
 )
 _SHAPE_ONLY = frozenset(
-    ("Flatten", "Reshape", "Squeeze", "Identity", "Dropout", "Slice", "Softmax", "LogSoftmax")
-)
+    ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Cast", "Dropout",
+     "Slice", "Softmax", "LogSoftmax")
+)  # fmt: skip
 _GATES = frozenset(
     ("Sigmoid", "HardSigmoid", "Clip", "Relu", "Tanh", "Softplus", "Add", "Mul", "Div", "Erf")
 )
-
-
-def without_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without the softmax or log-softmax at its end.
-
-    A model that ends in neither is returned unchanged.
-    """
-    wiring = Wiring(model.graph)
-    node = wiring.producer.get(model.graph.output[0].name)
-    while node is not None and node.op_type in ("Identity", "Flatten", "Reshape", "Squeeze"):
-        node = wiring.producer.get(node.input[0])
-    if node is None or node.op_type not in ("Softmax", "LogSoftmax"):
-        return model
-    at = list(model.graph.node).index(node)
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    passed = helper.make_node("Identity", node.input[:1], node.output[:1], name=node.name)
-    changed.graph.node[at].CopyFrom(passed)
-    return changed
 
 
 @dataclass(frozen=True)
@@ -100,7 +82,7 @@ def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Feat
     InputError
         If the graph has no convolution.
     """
-    wiring = Wiring(model.graph)
+    wiring = Wiring(model.graph, model)
     skipped = _classifier_node(model, wiring)
     layers: list[FeatureLayer] = []
     convolutions = 0
@@ -118,17 +100,17 @@ def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Feat
 
 def _classifier_node(model: onnx.ModelProto, wiring: Wiring) -> onnx.NodeProto | None:
     node = wiring.producer.get(model.graph.output[0].name)
-    while node is not None and node.op_type in _SHAPE_ONLY:
-        node = wiring.producer.get(node.input[0])
+    while node is not None and (node.op_type in _SHAPE_ONLY or node.name.startswith(OWN)):
+        node = wiring.producer.get(node.input[-1 if node.op_type == "Concat" else 0])
     return node
 
 
 def _convolution(
     model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto, index: int
 ) -> FeatureLayer:
-    weights = wiring.stored(node.input[1])
+    weights = wiring.constant_dims(node.input[1])
     shape = wiring.shape(model, node.output[0]) or (None, None)
-    channels = shape[1] if weights is None else weights.dims[0]
+    channels = weights[0] if weights else shape[1]
     name = _short(node_name(node), ("Conv", "Conv2D", "convolution"))
     return FeatureLayer(
         name, _after_activation(wiring, node.output[0]), channels or 0, "conv", index

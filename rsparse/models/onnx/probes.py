@@ -85,7 +85,8 @@ class AttentionProbe:
             explained = features.mean(axis=(2, 3)) @ self.weights.T + self.bias
             same_shape = explained.shape == logits.shape
             difference = np.abs(explained - logits).max() if same_shape else np.inf
-        if not difference <= 1e-3 * max(float(np.ptp(logits)), 1e-6):
+            scale = max(float(np.ptp(logits)), 1e-2 * float(np.abs(logits).max()), 1e-6)
+        if not difference <= 1e-3 * scale:
             raise InputError(
                 f"{self.classifier.path}: its last feature maps and weights "
                 "do not add up to its class scores, so they cannot explain a class"

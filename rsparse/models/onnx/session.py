@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from numpy.typing import NDArray
 from rsparse.errors import InputError
 
 Arrays = list[NDArray[np.float32]]
+
+SECONDS = 10.0
+"""Time in which a graph with a loop must give its outputs, as loops may never end."""
+
+_LOOPS = frozenset(("Loop", "Scan"))
 
 
 class Session:
@@ -36,23 +42,10 @@ class Session:
     def __init__(
         self, model: onnx.ModelProto, path: Path, batch: int | None = None, threads: int = 1
     ) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # errors are raised; do not log them as well
         self.path = path
         self.batch = batch or 1
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(),
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,
-            )
-        except Exception as error:  # onnxruntime raises its own types
-            raise InputError(f"{path}: onnxruntime cannot run it: {_first_line(error)}") from error
+        self.has_loops = _has_loops(model)
+        self._session = open_runtime(model, path, threads)
         self._input = self._session.get_inputs()[0].name
 
     def run(self, inputs: NDArray[np.float32]) -> Arrays:
@@ -71,13 +64,70 @@ class Session:
             yield self._run_group(group)
 
     def _run_group(self, group: NDArray[np.float32]) -> Arrays:
+        run = self._run_within_seconds if self.has_loops else self._session.run
         try:
-            outputs: list[Any] = self._session.run(None, {self._input: group})
+            outputs: list[Any] = run(None, {self._input: group})
+        except InputError:
+            raise
         except Exception as error:  # onnxruntime raises its own types
             raise InputError(
                 f"{self.path}: onnxruntime cannot run it: {_first_line(error)}"
             ) from error
         return outputs
+
+    def _run_within_seconds(self, names: None, inputs: dict[str, Any]) -> list[Any]:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        timer = Timer(SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            outputs: list[Any] = self._session.run(names, inputs, options)
+        except Exception as error:
+            if options.terminate:
+                raise InputError(
+                    f"{self.path}: has a loop that did not end within {SECONDS:g} s"
+                ) from error
+            raise
+        finally:
+            timer.cancel()
+        return outputs
+
+
+def open_runtime(model: onnx.ModelProto, where: Path | str, threads: int = 1) -> Any:
+    """Open a session of onnxruntime on the CPU.
+
+    Raises
+    ------
+    InputError
+        If onnxruntime refuses the graph; the message begins with ``where``.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised; do not log them as well
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,
+        )
+    except Exception as error:  # onnxruntime raises its own types
+        raise InputError(f"{where}: onnxruntime cannot run it: {_first_line(error)}") from error
+
+
+def _has_loops(model: onnx.ModelProto) -> bool:
+    nodes = [*model.graph.node, *(node for each in model.functions for node in each.node)]
+    return any(map(_is_loop, nodes))
+
+
+def _is_loop(node: onnx.NodeProto) -> bool:
+    inner = (n for entry in node.attribute for g in (entry.g, *entry.graphs) for n in g.node)
+    return node.op_type in _LOOPS or any(map(_is_loop, inner))
 
 
 def _first_line(error: Exception) -> str:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+from rsparse.models.onnx.constants import evaluated
+from rsparse.models.onnx.pruning import names_read
+from rsparse.models.onnx.shapes import Sides, inferred_shapes
+
+_RANDOM = frozenset(
+    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
+     "Bernoulli")
+)  # fmt: skip
+
+
+OWN = "rsparse."
+"""How the names of nodes begin that are not the file's."""
 
 
 class Wiring:
     """An index of a graph's nodes and constants.
+
+    A constant is a tensor that does not depend on the graph's input: a stored tensor, the tensor
+    of a ``Constant`` node, or what other nodes make of constants.
+
+    Parameters
+    ----------
+    graph : onnx.GraphProto
+    model : onnx.ModelProto, optional
+        The graph's model. Without it, constants that nodes compute have no known value.
 
     Attributes
     ----------
@@ -23,34 +45,51 @@ class Wiring:
         The nodes that use each tensor.
     """
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, model: onnx.ModelProto | None = None) -> None:
         self.graph = graph
         self.producer = {name: node for node in graph.node for name in node.output if name}
         self.consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
             for name in dict.fromkeys(node.input):
                 self.consumers[name].append(node)
+        self._model = model
         self._stored = {tensor.name: tensor for tensor in graph.initializer}
-        self._shapes: dict[str, tuple[int | None, ...]] | None = None
+        self._computed = _computed_tensors(graph, self._stored)
+        self._constants: dict[str, NDArray[Any] | None] = {}
+        self._shapes: dict[str, Sides] | None = None
 
-    def stored(self, name: str) -> onnx.TensorProto | None:
-        """The tensor stored in the graph under a name; ``None`` if it is computed."""
-        if name in self._stored:
-            return self._stored[name]
-        node = self.producer.get(name)
-        if node is not None and node.op_type == "Identity":
-            return self.stored(node.input[0])
-        value = attribute(node, "value") if node is not None else None
-        return value if isinstance(value, onnx.TensorProto) else None
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor does not depend on the graph's input."""
+        return bool(name) and name not in self._computed
 
     def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a stored tensor; ``None`` if it is computed."""
-        tensor = self.stored(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        """The value of a constant; ``None`` if the tensor depends on the input or is too large."""
+        if not self.is_constant(name):
+            return None
+        if name not in self._constants:
+            self._constants[name] = self._value(name)
+        return self._constants[name]
+
+    def constant_dims(self, name: str) -> tuple[int, ...] | None:
+        """The sizes of a constant, like ``constant``, without a copy of a stored tensor."""
+        if name in self._stored:
+            return tuple(self._stored[name].dims)
+        value = self.constant(name)
+        return None if value is None else value.shape
+
+    def _value(self, name: str) -> NDArray[Any] | None:
+        if name in self._stored:
+            return numpy_helper.to_array(self._stored[name])
+        node = self.producer.get(name)
+        if node is not None and node.op_type == "Identity":
+            return self.constant(node.input[0])
+        if node is not None and node.op_type == "Constant":
+            return constant_of(node)
+        return None if self._model is None else evaluated(self._model, name)
 
     def computed_inputs(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs of a node that are not stored in the graph."""
-        return [name for name in node.input if name and self.stored(name) is None]
+        """The inputs of a node that depend on the graph's input."""
+        return [name for name in node.input if name in self._computed]
 
     def list_argument(self, node: onnx.NodeProto, name: str, position: int) -> list[int] | None:
         """A list of numbers; older opsets store it as an attribute, newer ones as an input."""
@@ -65,8 +104,21 @@ class Wiring:
     def shape(self, model: onnx.ModelProto, name: str) -> tuple[int | None, ...] | None:
         """The inferred shape of a tensor, ``None`` if nothing is known about it."""
         if self._shapes is None:
-            self._shapes = _inferred_shapes(model)
-        return self._shapes.get(name)
+            self._shapes = inferred_shapes(model)
+        sides = self._shapes.get(name)
+        if sides is None:
+            return None
+        return tuple(side if isinstance(side, int) else None for side in sides)
+
+
+def _computed_tensors(graph: onnx.GraphProto, stored: Iterable[str]) -> set[str]:
+    """The tensors that depend on the graph's input, or on random numbers."""
+    known = set(stored) | {sparse.values.name for sparse in graph.sparse_initializer}
+    computed = {value.name for value in graph.input} - known
+    for node in graph.node:
+        if node.op_type in _RANDOM or any(name in computed for name in names_read(node)):
+            computed |= {name for name in node.output if name}
+    return computed
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
@@ -77,9 +129,27 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     return default
 
 
+def constant_of(node: onnx.NodeProto) -> NDArray[Any] | None:
+    """The tensor of a ``Constant`` node, which has one of several attributes."""
+    for entry in node.attribute:
+        value = helper.get_attribute_value(entry)
+        if entry.name == "value":
+            return numpy_helper.to_array(value)
+        if entry.name in ("value_float", "value_floats"):
+            return np.asarray(value, np.float32)
+        if entry.name in ("value_int", "value_ints"):
+            return np.asarray(value, np.int64)
+    return None
+
+
 def node_name(node: onnx.NodeProto) -> str:
     """The name of a node, or of its first output if the node has no name."""
     return node.name or node.output[0]
+
+
+def node_text(node: onnx.NodeProto | None) -> str:
+    """A node in a message: its operator and its name."""
+    return "the input" if node is None else f"{node.op_type} {node_name(node)!r}"
 
 
 def copy_with_outputs(
@@ -93,21 +163,6 @@ def copy_with_outputs(
         kind = onnx.TensorProto.FLOAT
         changed.graph.output.append(helper.make_tensor_value_info(name, kind, None))
     return changed
-
-
-def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # of several types, if a graph's shapes contradict each other
-        return {}
-    return {
-        value.name: tuple(
-            dim.dim_value if dim.HasField("dim_value") else None
-            for dim in value.type.tensor_type.shape.dim
-        )
-        for value in (*inferred.value_info, *inferred.input, *inferred.output)
-        if value.type.tensor_type.HasField("shape")
-    }
 
 
 def as_numbers(value: NDArray[Any] | None) -> NDArray[np.float32] | None:

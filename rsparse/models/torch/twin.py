@@ -16,8 +16,9 @@ from rsparse.core.engines.torch.precision import float32_in_full
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.parity import disagreement, probe_images
-from rsparse.models.resize import resize_matrix
+from rsparse.models.spec import LUMA
 from rsparse.models.torch.conversion import WHERE, convert, reason
+from rsparse.models.torch.fitting import fitted
 from rsparse.models.torch.packed import can_pack, pack
 
 
@@ -33,6 +34,7 @@ class Twin(nn.Module):
     network: fx.GraphModule
     mean: torch.Tensor
     std: torch.Tensor
+    luma: torch.Tensor
 
     def __init__(self, classifier: Classifier, network: fx.GraphModule) -> None:
         super().__init__()
@@ -41,8 +43,9 @@ class Twin(nn.Module):
         self.spec = spec
         self.batch = classifier.batch
         self.n_classes = classifier.n_classes
-        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(spec.channel_mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.channel_std).view(1, -1, 1, 1))
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (n, n_classes) for RGB images (n, 3, h, w) in [0, 1]."""
@@ -50,9 +53,11 @@ class Twin(nn.Module):
 
     def prepare(self, x: torch.Tensor) -> torch.Tensor:
         """The network's input for RGB images (n, 3, h, w) in [0, 1]."""
-        x = self._resized(x) * self.spec.range
+        x = fitted(x, self.spec.fit) * self.spec.range
         if self.spec.channels == "bgr":
             x = x.flip(1)
+        elif self.spec.channels == "grey":
+            x = (x * self.luma).sum(1, keepdim=True)
         x = (x - self.mean) / self.std
         if self.spec.layout == "NHWC":
             x = x.permute(0, 2, 3, 1)
@@ -76,18 +81,6 @@ class Twin(nn.Module):
         if half == 0:
             raise InputError(f"the memory of device {str(self.mean.device)!r} is too small for it")
         return np.concatenate([self.logits(images[:half]), self.logits(images[half:])])
-
-    def _resized(self, x: torch.Tensor) -> torch.Tensor:
-        (height, width), (rows, columns) = self.spec.size, x.shape[-2:]
-        if rows != height:
-            x = self._matrix(rows, height, x) @ x
-        if columns != width:
-            x = x @ self._matrix(columns, width, x).T
-        return x
-
-    @staticmethod
-    def _matrix(n_from: int, n_to: int, like: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(resize_matrix(n_from, n_to).copy()).to(like)
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         """The network's outputs, computed in groups if its graph has a fixed batch size."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsparse.errors import InputError
+from rsparse.models.fields import CROP, LOGITS, SQUASH
 from rsparse.models.spec import InputSpec
 
 if TYPE_CHECKING:
@@ -66,7 +67,14 @@ def find_model(name: str) -> ZooModel:
     if channels != len(settings.mean) or channels != 3:
         raise InputError(f"{full_name}: expected 3 colour channels as input, got {channels}")
     labels = _imagenet_names() if settings.num_classes == IMAGENET_CLASSES else None
-    spec = InputSpec(tuple(size), settings.mean, settings.std, labels=labels)
+    spec = InputSpec(
+        tuple(size),
+        settings.mean,
+        settings.std,
+        labels=labels,
+        resize=f"{CROP}:{settings.crop_pct}" if settings.crop_mode == "center" else SQUASH,
+        score_type=LOGITS,
+    )
     return ZooModel(
         full_name,
         spec,

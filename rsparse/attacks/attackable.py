@@ -1,0 +1,77 @@
+"""The torch module that attacks a classifier: its twin, or onnxruntime without gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rsparse.attacks.backend import require_foolbox
+from rsparse.errors import InputError
+
+require_foolbox()
+
+import torch  # noqa: E402
+
+if TYPE_CHECKING:
+    from rsparse.models.onnx.classifier import Classifier
+
+RUNTIME = "onnxruntime"
+"""What stands for the device in the record of an attack that onnxruntime computed."""
+
+WHAT_WORKS = (
+    "attacks without gradients work, such as noise, HopSkipJumpAttack and BoundaryAttack; or "
+    "attack a float model of it, and judge this one: rsparse evaluate --scenario "
+    "transfer:model=FILE"
+)
+
+
+class RuntimeModule(torch.nn.Module):
+    """A classifier that onnxruntime computes, as a torch module that has no gradients.
+
+    It maps float32 RGB images (n, 3, h, w) in [0, 1] to logits (n, n_classes), on the CPU.
+    """
+
+    has_gradients = False
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.n_classes = classifier.n_classes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, n_classes)."""
+        images = x.detach().cpu().numpy().astype(np.float32).transpose(0, 2, 3, 1)
+        return torch.from_numpy(self.classifier.logits(list(images)))
+
+
+def attackable(classifier: Classifier, device: str, needs_gradients: bool) -> torch.nn.Module:
+    """The module that attacks a classifier, in evaluation mode.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    device : str
+        A torch device.
+    needs_gradients : bool
+        Whether the attacks differentiate. If not, and the classifier has no torch twin, it is
+        computed by onnxruntime.
+
+    Raises
+    ------
+    InputError
+        If there is no torch twin, but the attacks need its gradients.
+    """
+    from rsparse.models.torch.twin import load_twin
+
+    try:
+        return load_twin(classifier, device)
+    except InputError as error:
+        if needs_gradients:
+            raise InputError(f"{error}; {WHAT_WORKS}") from error
+    return RuntimeModule(classifier).eval()
+
+
+def has_gradients(module: torch.nn.Module) -> bool:
+    """Whether a module that attacks a classifier can be differentiated."""
+    return bool(getattr(module, "has_gradients", True))

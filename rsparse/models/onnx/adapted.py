@@ -1,0 +1,292 @@
+"""Bring a classifier's graph into one form: float32 images in, a row of logits for each out.
+
+Everything else that runs or reads a graph sees this form only: onnxruntime, the torch twin, class
+activation maps and activations. What a logit is, is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from rsparse.errors import InputError
+from rsparse.models.fields import LOGITS, PROBABILITIES, SIGMOIDS
+from rsparse.models.onnx.batch import open_batch
+from rsparse.models.onnx.ending import SIGMOID, find_ending, without_ending
+from rsparse.models.onnx.file import OnnxFile
+from rsparse.models.onnx.ports import COLOURS, Port, choose_output
+from rsparse.models.onnx.precision import is_half, use_float32
+from rsparse.models.onnx.pruning import keep_output
+from rsparse.models.onnx.session import Session
+from rsparse.models.onnx.shapes import inferred_shapes
+
+LARGEST_BATCH = 64
+"""The largest fixed batch that is run as it is; a single image then costs as much as all."""
+
+SMALLEST_PROBABILITY = 1e-37
+"""Added to probabilities before their logarithm: a normal float32 number."""
+
+
+@dataclass(frozen=True)
+class AdaptedGraph:
+    """A classifier's graph in the form that rsparse uses.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        Float32 images of the input's layout in, logits (n, n_outputs) out; the file's own model
+        if that has the form already.
+    batch : int or None
+        Images in one forward pass, ``None`` for any number.
+    n_outputs : int
+        Number of the file's outputs for an image.
+    score_type : str or None
+        What the outputs of the file are (``InputSpec.score_type``), ``None`` if neither the graph
+        nor the caller says so. They are taken for logits then.
+    ending : str or None
+        The operator that was taken out: ``softmax`` or ``sigmoid``.
+    is_half : bool
+        Whether the file computes in half precision.
+    """
+
+    model: onnx.ModelProto
+    batch: int | None
+    n_outputs: int
+    score_type: str | None
+    ending: str | None
+    is_half: bool
+
+    @property
+    def n_logits(self) -> int:
+        """Number of logits of an image: one output is that of the second of two classes."""
+        return max(self.n_outputs, 2)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether each logit belongs to a sigmoid, not to a softmax over all of them."""
+        return self.score_type == SIGMOIDS and self.n_outputs > 1
+
+    @property
+    def text(self) -> str:
+        """How many logits there are and where they come from, for a description."""
+        if self.n_outputs == 1:
+            return "2, from one sigmoid" if self.ending else "2, from one output"
+        if self.ending is not None:
+            return f"{self.n_outputs}, before the {self.ending}"
+        if self.score_type in (PROBABILITIES, SIGMOIDS):
+            return f"{self.n_outputs}, computed from the probabilities"
+        return str(self.n_outputs)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about the class scores, each after "FILE: "."""
+        notes = []
+        if self.is_multi_label:
+            notes.append(
+                "each output is a sigmoid of its own; their probabilities do not add up to 1, and "
+                "the prediction is the largest"
+            )
+        elif self.n_outputs == 1:
+            notes.append("its one output p means two classes with probabilities 1 − p and p")
+        elif self.score_type == PROBABILITIES and self.ending is None:
+            notes.append(
+                "its outputs are probabilities, though its graph ends in no softmax that could be "
+                "left out; the logits are their logarithms"
+            )
+        if self.is_half:
+            notes.append("has numbers of half precision, which are computed in float32")
+        return notes
+
+
+def adapt(
+    file: OnnxFile,
+    size: tuple[int, int],
+    layout: str = "NCHW",
+    scores: str | None = None,
+    score_type: str | None = None,
+) -> AdaptedGraph:
+    """Bring the graph of a file into the form that rsparse uses.
+
+    Parameters
+    ----------
+    file : OnnxFile
+    size : (int, int)
+        Height and width of the input.
+    layout : {"NCHW", "NHWC"}
+    scores : str, optional
+        The name of the output with the class scores, needed if there are several.
+    score_type : str, optional
+        What the outputs are, if the graph does not say so.
+
+    Raises
+    ------
+    InputError
+        If the graph does not give one row of class scores for an image.
+    """
+    output = choose_output(file.outputs, scores, file.path)
+    draft = _Draft(file.model)
+    if len(file.outputs) > 1:
+        keep_output(draft.changed(), output.name)
+    half = is_half(draft.model)
+    if half:
+        use_float32(draft.changed())
+    ending = find_ending(draft.model)
+    if ending is not None:
+        without_ending(draft.changed(), ending)
+    batch = _open_batch(draft, file)
+    dims = _output_dims(draft.model, file, output, size, layout, batch)
+    n_outputs = _make_a_row(draft, dims, output, file)
+    kind = None if ending is None else ending.kind
+    found = _score_type(kind, score_type, file.path)
+    if kind is None and found in (PROBABILITIES, SIGMOIDS):
+        _append_logits(draft.changed(), found)
+    if n_outputs == 1:
+        if found not in (SIGMOIDS, LOGITS):
+            raise InputError(
+                f"{file.path}: has a single output that is no sigmoid; expected a score for each "
+                "class, or one sigmoid for two classes; if the output is the logit of the second "
+                "of two classes, say so: --score-type logits"
+            )
+        _append_two_classes(draft.changed())
+    return AdaptedGraph(draft.model, batch, n_outputs, found, kind, half)
+
+
+def _score_type(kind: str | None, said: str | None, path: Path) -> str | None:
+    """What the outputs are: as the end of the graph says, else as the caller says."""
+    if kind is None:
+        return said
+    expected = (SIGMOIDS,) if kind == SIGMOID else (PROBABILITIES, LOGITS)
+    if said not in (None, *expected):
+        raise InputError(f"{path}: its graph ends in a {kind}, but its score-type is {said}")
+    return expected[0]
+
+
+class _Draft:
+    """A model that is copied before it is first changed."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self._is_own = False
+
+    def changed(self) -> onnx.ModelProto:
+        """The copy."""
+        if not self._is_own:
+            original, self.model = self.model, onnx.ModelProto()
+            self.model.CopyFrom(original)
+            self._is_own = True
+        return self.model
+
+
+def _open_batch(draft: _Draft, file: OnnxFile) -> int | None:
+    """Open a fixed batch if possible; the batch in which the model runs."""
+    batch = file.input_dims[0]
+    if batch is None or batch == 1:
+        return batch
+    if open_batch(draft.changed(), file.input.name, file.input_dims):
+        return None
+    if batch > LARGEST_BATCH:
+        raise InputError(
+            f"{file.path}: takes {batch} images at a time, which is more than {LARGEST_BATCH}, and "
+            "its graph cannot be changed to take one; export it with an open batch size"
+        )
+    return batch
+
+
+def _output_dims(
+    model: onnx.ModelProto,
+    file: OnnxFile,
+    output: Port,
+    size: tuple[int, int],
+    layout: str,
+    batch: int | None,
+) -> tuple[int, ...]:
+    """The sizes of the output: as declared, as inferred, or else those of a black image's."""
+    if output.dims is not None and None not in output.dims[1:]:
+        return (output.dims[0] or 1, *(side or 1 for side in output.dims[1:]))
+    channels = file.input_dims[1 if layout == "NCHW" else 3] or COLOURS
+    image = (channels, *size) if layout == "NCHW" else (*size, channels)
+    shape = (batch or 1, *image)
+    found = inferred_shapes(model, {file.input.name: shape}).get(model.graph.output[0].name)
+    sides = tuple(side for side in found or () if isinstance(side, int))
+    if found is None or len(sides) < len(found):
+        sides = Session(model, file.path, batch).run(np.zeros(shape, np.float32))[0].shape
+    return sides
+
+
+def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFile) -> int:
+    """Drop the sides of 1 from the scores, and return the number of scores for an image."""
+    if len(dims) == 2:
+        return dims[1]
+    axis, sides = 1, [side for side in dims[1:] if side != 1]
+    if len(dims) == 1 and file.input_dims[0] == 1:
+        axis, sides = 0, [dims[0]]
+    if len(sides) > 1 or not dims:
+        shown = replace(output, dims=(None, *dims[1:])).shape
+        raise InputError(
+            f"{file.path}: expected one row of class scores per image as output, such as 1×1000, "
+            f"but {output.name!r} has shape {shown}"
+        )
+    row = helper.make_node("Flatten", [""], ["rsparse.row"], axis=axis)
+    _append(draft.changed(), [row])
+    return sides[0] if sides else 1
+
+
+def _append_two_classes(model: onnx.ModelProto) -> None:
+    """Append the logits (0, z) of two classes, whose softmax is (1 − p, p) for p = sigmoid(z)."""
+    zero = helper.make_node("Sub", ["", ""], ["rsparse.zero"])
+    _append(
+        model, [zero, helper.make_node("Concat", ["rsparse.zero", ""], ["rsparse.classes"], axis=1)]
+    )
+
+
+def _append_logits(model: onnx.ModelProto, kind: str) -> None:
+    """Append what makes logits of probabilities p: log p, or log p − log(1 − p) for sigmoids."""
+    one, smallest = (np.array(x, np.float32) for x in (1, SMALLEST_PROBABILITY))
+    model.graph.initializer.append(numpy_helper.from_array(smallest, "rsparse.smallest"))
+    nodes = _logarithm("", "rsparse.logarithm")
+    if kind == SIGMOIDS:
+        model.graph.initializer.append(numpy_helper.from_array(one, "rsparse.one"))
+        nodes += [
+            helper.make_node("Sub", ["rsparse.one", ""], ["rsparse.other"]),
+            *_logarithm("rsparse.other", "rsparse.other_logarithm"),
+            helper.make_node(
+                "Sub", ["rsparse.logarithm", "rsparse.other_logarithm"], ["rsparse.logits"]
+            ),
+        ]
+    _append(model, nodes)
+
+
+def _logarithm(tensor: str, name: str) -> list[onnx.NodeProto]:
+    """The logarithm of probabilities, which rounding may have put below 0."""
+    return [
+        helper.make_node("Relu", [tensor], [f"{name}.share"]),
+        helper.make_node("Add", [f"{name}.share", "rsparse.smallest"], [f"{name}.positive"]),
+        helper.make_node("Log", [f"{name}.positive"], [name]),
+    ]
+
+
+def _append(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """Append nodes that make a new output; ``""`` among their inputs stands for the old one."""
+    (old,) = model.graph.output
+    for node in nodes:
+        node.name = node.output[0]
+        node.input[:] = [name or old.name for name in node.input]
+    model.graph.node.extend(nodes)
+    made = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    old.CopyFrom(made)
+
+
+def are_probabilities(outputs: NDArray[np.float32]) -> bool:
+    """Whether rows of outputs (n, n_classes) behave like probabilities: from 0 to 1, with sum 1."""
+    inside = (outputs >= -1e-6).all() and (outputs <= 1 + 1e-6).all()
+    return bool(outputs.shape[1] > 1 and inside and np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
+
+
+def score_type_of(outputs: NDArray[np.float32]) -> str:
+    """What outputs for some images are, if the graph does not say so."""
+    return PROBABILITIES if are_probabilities(outputs) else LOGITS
