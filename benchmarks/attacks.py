@@ -39,7 +39,8 @@ from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.models.torch.twin import load_twin
 from rsparse.report.markdown_tables import table_head, table_row
-from rsparse.store.images import decode_image, find_images, to_unit
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image, to_unit
 from rsparse.work.workers import usable_cores
 
 BATCH, RUNS = 4, 5

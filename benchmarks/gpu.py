@@ -36,7 +36,8 @@ from rsparse.data import demo_photos
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.report.markdown_tables import table_head, table_row
-from rsparse.store.images import decode_image, find_images, to_unit
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image, to_unit
 from rsparse.work.device import choose_device
 
 CASES = {

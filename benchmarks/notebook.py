@@ -21,7 +21,8 @@ from foolbox.attacks import LinfBasicIterativeAttack, LinfFastGradientAttack
 
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import InputOptions
-from rsparse.store.images import decode_image, encode_png, find_images, to_pixels, to_unit
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image, encode_png, to_pixels, to_unit
 
 with without_torchvision():
     from onnx2torch import convert

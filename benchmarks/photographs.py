@@ -15,7 +15,8 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.data import demo_photos
 from rsparse.options.learn_dict import LearnParameters
-from rsparse.store.images import Pixels, decode_image, encode_png, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import Pixels, decode_image, encode_png
 
 SIDE = 299
 

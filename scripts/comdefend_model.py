@@ -36,7 +36,8 @@ from comdefend_onnx import COMPRESSOR, RECONSTRUCTOR, export, measured_psnr
 from torch import nn
 
 from rsparse.data import comdefend_model, demo_photos
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 
 SEED = 0
 BATCH, PATCH = 8, 24

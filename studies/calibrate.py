@@ -25,6 +25,7 @@ from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.results import Column, Evaluation
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.store.images import decode_image
 from rsparse.work.workers import LocalWorkers
 from studies.pages import DOCS
@@ -133,7 +134,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     train = options.shared / "train"
     return Plan(
         images=tuple(sorted(train.glob("*.jpg"))[:: options.every]),
-        labels=train / "labels.csv",
+        labels=LabelOptions(train / "labels.csv"),
         model=model(options.shared, options.model),
         attacks=parse_attacks(list(ATTACKS)),
         defenses=parse_defenses([*CANDIDATES, *TRIED]),

@@ -31,6 +31,7 @@ from rsparse.options.activations import ActivationParameters
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.attention import AttentionParameters
 from rsparse.options.classify import ClassifyParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.folders import MANIFEST
 from studies.pages import DOCS
@@ -56,7 +57,7 @@ def main() -> None:
         if not (place / MANIFEST).exists():
             attack_images(
                 [benign], model, parse_attack(spec), place, AttackRunParameters(), INPUTS,
-                labels=work / "labels.csv",
+                labels=LabelOptions(work / "labels.csv"),
             )  # fmt: skip
     if not (work / "dict.h5").exists():
         learn_dict([options.shared / "train"], work / "dict.h5", LearnParameters())
@@ -71,7 +72,12 @@ def main() -> None:
     right = {}
     for name, folder in folders.items():
         outcome = classify_images(
-            [folder], model, None, ClassifyParameters(), INPUTS, labels=work / "labels.csv"
+            [folder],
+            model,
+            None,
+            ClassifyParameters(),
+            INPUTS,
+            labels=LabelOptions(work / "labels.csv"),
         )
         right[name] = {"right": str(outcome.n_correct), "photographs": str(outcome.n_labelled)}
     rows = [
@@ -92,7 +98,12 @@ def _benign(options: argparse.Namespace, model: Path) -> Path:
     if labels.exists():
         return chosen
     outcome = classify_images(
-        [photos], model, None, ClassifyParameters(), INPUTS, labels=photos / "labels.csv"
+        [photos],
+        model,
+        None,
+        ClassifyParameters(),
+        INPUTS,
+        labels=LabelOptions(photos / "labels.csv"),
     )
     chosen.mkdir(parents=True, exist_ok=True)
     right = [row for row in outcome.predictions or () if row.is_correct][: options.photos]

@@ -12,6 +12,7 @@ from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.scenarios import GrayBox, Scenario, Transfer
 from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.work.workers import LocalWorkers
 
@@ -151,7 +152,7 @@ def judged(
     photos = shared / "photos"
     return Plan(
         images=(photos,),
-        labels=photos / "labels.csv",
+        labels=LabelOptions(photos / "labels.csv"),
         model=model(shared, base or output),
         attacks=parse_attacks(attacks),
         defenses=parse_defenses([OURS, *beside]),

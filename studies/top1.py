@@ -15,6 +15,7 @@ from rsparse.commands.classify import classify_images
 from rsparse.evaluation.estimates import percent
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
+from rsparse.options.labels import LabelOptions
 from studies.pages import DOCS
 from studies.tables import write_rows
 
@@ -34,7 +35,7 @@ def main() -> None:
         start = time.perf_counter()
         outcome = classify_images(
             [shared / "photos"], shared / "models" / file, None, ClassifyParameters(), inputs,
-            labels=shared / "photos" / "labels.csv",
+            labels=LabelOptions(shared / "photos" / "labels.csv"),
         )  # fmt: skip
         each = 1000 * (time.perf_counter() - start) / outcome.done
         value, low, high = outcome.accuracy().numbers

@@ -29,6 +29,7 @@ from rsparse.evaluation.scenarios import (
     GrayBox,
 )
 from rsparse.options.attack import AttackRunParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
 from rsparse.work.device import choose_device
@@ -166,7 +167,8 @@ def _attack_once(
         attack_images(
             [shared / "train"], original.path, [attack], made,
             AttackRunParameters(device=computer.device), original.input_options,
-            labels=shared / "train" / "labels.csv", workers=computer.workers, progress=progress,
+            labels=LabelOptions(shared / "train" / "labels.csv"), workers=computer.workers,
+            progress=progress,
         )  # fmt: skip
 
 

@@ -188,6 +188,7 @@ def test_several_attacks_fill_a_subfolder_each_and_json_counts_them(run_cli, col
     assert outcome == {
         "output": str(out), "done": 12, "resumed": 0, "failed": [],
         "labels": "class subfolders", "left_out": 0, "hints": [],
+        "passed_over": {"count": 0, "files": []}, "notes": [],
     }  # fmt: skip
     assert [row["attack"] for row in rows] == names
     assert [row["output"] for row in rows] == [str(out / name) for name in names]

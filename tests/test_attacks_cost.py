@@ -21,7 +21,8 @@ from rsparse.commands.attack.run import AttackCost
 from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.options.attack import AttackRunParameters
-from rsparse.store.images import find_images, to_unit
+from rsparse.store.finding import find_images
+from rsparse.store.images import to_unit
 from rsparse.work.workers import LocalWorkers
 
 torch = pytest.importorskip("torch")

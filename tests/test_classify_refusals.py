@@ -68,7 +68,7 @@ def test_refusals(
         *command, model, "--labels", labels, "-o", output,
     )  # fmt: skip
     labels.write_text("file,label\na.png,0\n")
-    assert_error(f"{labels}: has no label for 'b'", *command, model, "--labels", labels)
+    assert_error(f"{labels}: has no label for 'b' and 1 more", *command, model, "--labels", labels)
     assert_error(
         "top: expected a whole number from 1 to 100000, got 0", *command, model, "--top", 0
     )

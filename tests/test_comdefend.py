@@ -18,7 +18,8 @@ from rsparse.defenses import Resources, parse_defense
 from rsparse.errors import InputError
 from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
 from rsparse.models.onnx.session import Session
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 from rsparse.work.device import Device
 from tests.conftest import make_picture
 

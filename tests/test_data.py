@@ -16,7 +16,8 @@ from rsparse.core.regionsparse import purify
 from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.options.learn_dict import LearnParameters
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 
 PHOTOS = demo_photos("test").parent
 LICENSES = (PHOTOS.parent / "LICENSES.md").read_text(encoding="utf-8")

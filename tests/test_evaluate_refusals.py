@@ -20,6 +20,7 @@ from rsparse.evaluation.scenarios import (
     parse_scenarios,
 )
 from rsparse.models.spec import INPUT_OPTIONS, InputOptions
+from rsparse.options.labels import LabelOptions
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
 from tests.refusals import refused
@@ -30,8 +31,8 @@ pytest.importorskip("torch")
 __all__ = ["colours"]  # the fixture
 DICT = REPOSITORY / "fixtures" / "dict.h5"
 KEYS = (
-    "images, labels, model, attack, defense, policy, dict, scenario, output, only-correct, "
-    "max-images, extra-checks, batch-size, seed, device"
+    "images, labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
+    "output, only-correct, max-images, extra-checks, batch-size, seed, device"
 )
 LEAST = 'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "eval"\n'
 
@@ -45,7 +46,7 @@ def plan(folder: Path, text: str) -> Path:
 def test_a_plans_paths_are_relative_to_its_folder(tmp_path):
     found = read_plan(plan(tmp_path, LEAST + 'labels = "l.csv"\ndict = ["d.h5", "f=f.h5"]\n'))
     assert found.images == (tmp_path / "imgs",)
-    assert found.labels == tmp_path / "l.csv"
+    assert found.labels == LabelOptions(tmp_path / "l.csv")
     assert found.model.path == tmp_path / "m.onnx"
     assert found.dictionaries == {"": tmp_path / "d.h5", "f": tmp_path / "f.h5"}
     assert found.output == tmp_path / "eval"
@@ -113,12 +114,13 @@ def test_a_plan_can_set_every_option(tmp_path):
     [
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
-         "labels, model, attack, defense, policy, dict, scenario, output, only-correct, "
-         "max-images, extra-checks, batch-size, seed, device"),
+         "labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
+         "output, only-correct, max-images, extra-checks, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "the key attack is missing"),
         (LEAST.replace('output = "eval"', ""),
          "the key output is missing; add it, or pass -o"),
         (LEAST + "seed = 'x'", "seed: expected a whole number from 0 to 4294967295, got 'x'"),
+        (LEAST + "first-class = 2", "first-class: expected 0 or 1, got 2"),
         (LEAST + "labels = 3", "labels: expected a string, got 3"),
         (LEAST + "defense = [1]", "defense: expected a string or a list of strings, got [1]"),
         (LEAST + "defense = 'jpg'", None),
@@ -265,8 +267,9 @@ def test_options_are_refused(run_cli, colours, options, line, tmp_path, monkeypa
 def test_images_without_labels(assert_error, tmp_path):
     save(tmp_path / "imgs/a.png", picture(0, 30))
     assert_error_after_plan(
-        f"{tmp_path / 'imgs'}: its images have no labels; pass --labels with a CSV file, or put "
-        "the images into subfolders named after the classes",
+        f"{tmp_path / 'imgs'}: its images have no labels (the images are in no subfolders, and "
+        "there is no labels.csv in their folder or beside it); pass --labels with a CSV file, or "
+        "put the images into subfolders named after the classes",
         tmp_path,
     )
 

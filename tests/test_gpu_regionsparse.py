@@ -17,7 +17,8 @@ from rsparse.defenses.policy import default_policy  # noqa: E402
 from rsparse.options.localize import LocalizeParameters  # noqa: E402
 from rsparse.options.purify import PurifyParameters  # noqa: E402
 from rsparse.store.dictionaries import load_dictionary  # noqa: E402
-from rsparse.store.images import decode_image, find_images  # noqa: E402
+from rsparse.store.finding import find_images  # noqa: E402
+from rsparse.store.images import decode_image  # noqa: E402
 from tests.conftest import REPOSITORY, make_picture  # noqa: E402
 from tests.refusals import refused  # noqa: E402
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.store.images import ImageFile, find_images, image_name
+from rsparse.errors import InputError
+from rsparse.store.file_kinds import SUFFIXES
+from rsparse.store.finding import find_images, search_images
+from rsparse.store.images import ImageFile, image_name
+from tests.conftest import make_picture
+from tests.image_files import encode
 from tests.refusals import refused
 
 
@@ -25,10 +30,11 @@ def names(*inputs: Path) -> list[str]:
 
 def test_all_formats_in_all_subfolders_sorted_by_name(tmp_path):
     fill(tmp_path, "z.png", "a.JPG", "b.jpeg", "c.webp", "d.tif", "e.tiff", "f.BMP",
+         "g.jfif", "h.jpe",
          "cat/2.png", "cat/10.png", "cat/deep/er/1.Png")  # fmt: skip
     found = find_images([tmp_path])
     assert [image.name for image in found] == [
-        "a", "b", "c", "cat/10", "cat/2", "cat/deep/er/1", "d", "e", "f", "z",
+        "a", "b", "c", "cat/10", "cat/2", "cat/deep/er/1", "d", "e", "f", "g", "h", "z",
     ]  # fmt: skip
     assert found[0] == ImageFile("a", tmp_path / "a.JPG", tmp_path)
     assert found[0].read() == b"x"
@@ -110,18 +116,97 @@ def test_a_name_that_no_system_takes_is_refused(tmp_path):
         find_images([path])
 
 
-def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+def test_names_that_are_not_utf8_do_not_stop_their_folder(tmp_path):
+    fill(tmp_path, "a.png")
     try:
         (tmp_path / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+        fill(tmp_path / os.fsdecode(b"\xe9"), "b.png")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
+    found = search_images([tmp_path])
+    assert [image.name for image in found.images] == ["a"]
+    assert found.failed == [
+        {"name": name, "path": f"{tmp_path}/{file}",
+         "error": f"{tmp_path}/{file}: its name is not valid UTF-8; rename it"}
+        for name, file in ((r"\xff.png", r"\xff.png"), (r"\xe9/", r"\xe9"))
+    ]  # fmt: skip
     with refused(f"{tmp_path}/\\xff.png: its name is not valid UTF-8; rename it"):
+        find_images([tmp_path / os.fsdecode(b"\xff.png")])
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    fill(tmp_path, "a.png", "sub/b.png", "z/c.png")
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "sub":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = search_images([tmp_path])
+    assert [image.name for image in found.images] == ["a", "z/c"]
+    [entry] = found.failed
+    assert entry["name"] == "sub/"
+    assert entry["error"] == f"{tmp_path / 'sub'}: cannot be read: permission denied"
+    with refused(f"{tmp_path / 'sub'}: cannot be read: permission denied"):
+        find_images([tmp_path / "sub"])
+
+
+def test_links_to_folders_are_followed_but_not_back_up(tmp_path):
+    fill(tmp_path, "all/cat/1.png", "all/dog/2.png", "some/bird/3.png")
+    some = tmp_path / "some"
+    (some / "cat").symlink_to("../all/cat")
+    (some / "also").symlink_to("cat")
+    (some / "here").symlink_to(".")
+    (some / "up").symlink_to("..")
+    (some / "bird/top").symlink_to("..")
+    assert names(some) == ["also/1", "bird/3", "cat/1"]
+
+
+def test_links_to_nothing_are_named(tmp_path):
+    fill(tmp_path, "a.png")
+    (tmp_path / "dog").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "notes.txt").symlink_to("nowhere")
+    found = search_images([tmp_path])
+    assert [entry["error"] for entry in found.failed] == [
+        f"{tmp_path / name}: is a link to something that does not exist" for name in ("dog", "loop")
+    ]
+
+
+def test_very_many_ways_to_a_folder_are_refused(tmp_path):
+    folders = [tmp_path / str(number) for number in range(12)]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        for way in "abc" if number < 11 else "":
+            (folder / way).symlink_to(folders[number + 1])
+    with pytest.raises(InputError, match="links lead here in more than 1000 ways"):
+        find_images([folders[0]])
+
+
+def test_what_looks_like_a_picture_is_counted(tmp_path):
+    fill(tmp_path, "a.png", "b.heic", "c.txt", "sub/d.SVG", "e.nef")
+    (tmp_path / "photo").write_bytes(encode(make_picture(0, 4, 4), "JPEG"))
+    (tmp_path / "table.csv").write_text("P1,P2\n")
+    passed = search_images([tmp_path]).passed_over
+    assert passed.files == [
+        ("b.heic", "HEIC"), ("e.nef", "Nikon raw image"), ("photo", "JPEG without its suffix"),
+        ("sub/d.SVG", "SVG"),
+    ]  # fmt: skip
+    assert passed.sentence() == (
+        "passed over 4 files that look like pictures: b.heic (HEIC), e.nef (Nikon raw image), "
+        "photo (JPEG without its suffix) and 1 more"
+    )
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"contains no images \(.*\); passed over 4 files that"):
         find_images([tmp_path])
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
     fill(tmp_path, "notes.txt", ".hidden.png")
-    with refused(f"{tmp_path}: contains no images (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"):
+    suffixes = ", ".join(sorted(SUFFIXES))
+    with refused(f"{tmp_path}: contains no images ({suffixes})"):
         find_images([tmp_path])
 
 

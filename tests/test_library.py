@@ -10,7 +10,8 @@ import pytest
 
 import rsparse
 from rsparse.data import demo_model, demo_photos
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 from tests.refusals import refused
 
 

@@ -159,14 +159,15 @@ def test_shrinking_averages_areas() -> None:
     ],
 )
 def test_accuracy_on_photographs(shared: Path, model: str, preset: str, top1: float) -> None:
+    from rsparse.store.class_index import ClassIndex
     from rsparse.store.images import decode_image
-    from rsparse.store.labels import read_label_rows
+    from rsparse.store.label_files import read_label_file
 
     classifier = load_classifier(shared / "models" / f"{model}.onnx", InputOptions(preset), 2)
-    labels = read_label_rows(shared / "photos" / "labels.csv", ())
+    labels = read_label_file(shared / "photos" / "labels.csv", ClassIndex(())).by_name
     paths = [shared / "photos" / f"{name}.png" for name in labels]
     correct = [
-        classifier.logits([decode_image(path.read_bytes(), path)]).argmax() == label
+        classifier.logits([decode_image(path.read_bytes(), path)]).argmax() == label.number
         for path, label in zip(paths, labels.values(), strict=True)
     ]
     assert np.mean(correct) == pytest.approx(top1)

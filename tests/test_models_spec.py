@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rsparse.models.fields import option_of, read_class_names, read_fit
+from rsparse.models.class_names import read_class_names
+from rsparse.models.fields import option_of, read_fit
 from rsparse.models.fit import Fit
 from rsparse.models.input_sources import METADATA_KEY, resolve_input_spec
 from rsparse.models.spec import (

@@ -7,7 +7,8 @@ import pytest
 
 from rsparse.core.noise import noise_level, period_two
 from rsparse.data import demo_photos
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 
 RNG = np.random.default_rng(0)
 

@@ -15,7 +15,8 @@ from rsparse.core.engines.cpu import loops
 from rsparse.core.learning import learn_dictionary, standardized, take_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.options.learn_dict import LearnParameters
-from rsparse.store.images import decode_image, find_images
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
 
 pytestmark = pytest.mark.shared
 

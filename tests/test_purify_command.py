@@ -63,6 +63,7 @@ def test_json(run_cli, pictures, dict_file, tmp_path):
     result = run_cli("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--json")
     assert json.loads(result.stdout) == {
         "output": str(tmp_path / "out"), "done": 3, "resumed": 0, "failed": [],
+        "passed_over": {"count": 0, "files": []}, "notes": [],
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import RECORD_KEY
 from rsparse.models.spec import InputOptions
+from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
@@ -215,9 +216,13 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
     told = Told()
     parameters = TrainParameters(train_on="clean", epochs=2, batch_size=8)
     train_model(
-        [colours], MODEL, tmp_path / "new.onnx", parameters, labels=tmp_path / "labels.csv",
+        [colours],
+        MODEL,
+        tmp_path / "new.onnx",
+        parameters,
+        labels=LabelOptions(tmp_path / "labels.csv"),
         progress=told,
-    )  # fmt: skip
+    )
     assert told.total == told.done == [12, 1, 12, 12]  # reading, and 11 + 1 of each epoch
     assert told.texts[:2] == ["read", "validate"]
     epochs = [text for text in told.texts if re.fullmatch(r"epoch \d of 2", text)]

@@ -11,7 +11,8 @@ from rsparse.attacks import ATTACKS, Attack, parse_attack
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
 from rsparse.cli.input_options import InputOptions
-from rsparse.cli.options import Images, Json, Model, Overwrite, labels_option, output_option
+from rsparse.cli.label_options import LabelOptions
+from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
 from rsparse.options.attack import AttackRunParameters
 from rsparse.work.workers import Workers
 
@@ -48,13 +49,7 @@ def attack(
         ),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
-    labels: Annotated[
-        Path | None,
-        labels_option(
-            "By default, labels come from the manifest of the images, from subfolders named after "
-            "classes, or from the model's own predictions."
-        ),
-    ] = None,
+    labels: LabelOptions,
     parameters: AttackRunParameters,
     input_options: InputOptions,
     workers: Workers,
@@ -65,7 +60,8 @@ def attack(
 
     The gradients come from a torch twin of the ONNX graph. Each result is clipped, rounded to 8
     bits, classified again and written as PNG. For each image, the manifest holds the predictions
-    before the attack, before rounding and after rounding, and the size of the change.
+    before the attack, before rounding and after rounding, and the size of the change. Without
+    labels, the model's own predictions before the attack are the right classes.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
     from rsparse.commands.attack.attack import attack_images

@@ -10,7 +10,8 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.input_options import InputOptions
-from rsparse.cli.options import Json, Model, Overwrite, labels_option, output_option
+from rsparse.cli.label_options import LabelOptions
+from rsparse.cli.options import Json, Model, Overwrite, output_option
 from rsparse.options.attention import AttentionParameters
 from rsparse.work.workers import Workers
 
@@ -41,10 +42,7 @@ def attention(
             help="Class to explain: predicted, label, or the number or name of a class.",
         ),
     ] = "predicted",
-    labels: Annotated[
-        Path | None,
-        labels_option(""),
-    ] = None,
+    labels: LabelOptions,
     parameters: AttentionParameters,
     input_options: InputOptions,
     workers: Workers,

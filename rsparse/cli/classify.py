@@ -18,13 +18,12 @@ from rsparse.cli.console import (
     summary,
 )
 from rsparse.cli.input_options import InputOptions
+from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import (
-    DEFAULT_LABELS,
     Images,
     Json,
     Model,
     Overwrite,
-    labels_option,
     output_option,
 )
 from rsparse.options.classify import ClassifyParameters
@@ -51,10 +50,7 @@ def classify(
             "FILE", "File for the predictions, .h5 or .csv; the default is standard output."
         ),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        labels_option(DEFAULT_LABELS),
-    ] = None,
+    labels: LabelOptions,
     parameters: ClassifyParameters,
     input_options: InputOptions,
     workers: Workers,

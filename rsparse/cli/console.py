@@ -241,8 +241,10 @@ def finish(outcome: Outcome, as_json: bool, show_result: Callable[[], None] | No
     """Report failed images, print the result, and exit with code 1 if any image failed.
 
     The result is JSON if requested, else what ``show_result`` prints: by default the artifact's
-    path.
+    path. Files that look like pictures but were not read are named too.
     """
+    if outcome.passed_over.count:
+        say(f"rsparse: {outcome.passed_over.sentence()}")
     for entry in outcome.failed:
         say(f"rsparse: skipped: {entry['error']}")
     if as_json:

@@ -20,13 +20,12 @@ from rsparse.cli.console import (
 )
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.input_options import InputOptions
+from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import (
-    DEFAULT_LABELS,
     Dictionaries,
     Json,
     Overwrite,
     PolicyNames,
-    labels_option,
     output_option,
     path_option,
 )
@@ -88,10 +87,7 @@ def evaluate(
     ] = None,
     policies: PolicyNames = None,
     dictionaries: Dictionaries = None,
-    labels: Annotated[
-        Path | None,
-        labels_option(DEFAULT_LABELS),
-    ] = None,
+    labels: LabelOptions,
     scenarios: Annotated[
         _Texts,
         typer.Option(
@@ -144,7 +140,8 @@ def evaluate(
         "--defense": defenses,
         "--policy": policies,
         "--dict": dictionaries,
-        "--labels": labels,
+        "--labels": labels.file,
+        "--first-class": labels.first_class,
         "--scenario": scenarios,
         "--adversarial": adversarial,
     }
@@ -184,7 +181,7 @@ def _plan_from_file(
     from rsparse.evaluation.plan_file import read_plan
 
     default = EvaluateParameters()
-    given_options = [name for name, value in given.items() if value]
+    given_options = [name for name, value in given.items() if value not in (None, [])]
     given_options += [
         f"--{field.name.replace('_', '-')}"
         for field in dataclasses.fields(parameters)
@@ -219,7 +216,7 @@ def _plan_from_options(
         raise InputError("--output (-o) is missing; name the output folder")
     return Plan(
         images=tuple(images),
-        labels=given["--labels"],
+        labels=LabelOptions(given["--labels"], given["--first-class"]),
         model=ModelChoice(given["--model"], input_options),
         attacks=parse_attacks(texts("--attack")),
         defenses=parse_defenses(texts("--defense"), texts("--policy")),

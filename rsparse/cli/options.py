@@ -103,21 +103,6 @@ Json = Annotated[
 ]
 
 
-def labels_option(default: str) -> Any:
-    """The option ``--labels``; ``default`` describes where labels come from without it."""
-    return typer.Option(
-        metavar="FILE",
-        show_default=False,
-        help=f"CSV file with the columns file and label (class index or name). {default}".strip(),
-    )
-
-
-DEFAULT_LABELS = (
-    "By default, labels come from the manifest of the images or from subfolders named after "
-    "classes."
-)
-
-
 def output_option(metavar: str, help_text: str) -> Any:
     """The option ``-o/--output`` with a command's own help; it takes a FILE or a FOLDER."""
     return typer.Option("--output", "-o", metavar=metavar, help=help_text, show_default=False)

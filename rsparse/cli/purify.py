@@ -92,13 +92,14 @@ def purify(
     files = named_files(dictionaries)
     warn_of_ignored_levels(files, [defense])
     from rsparse.commands.purify import purify_images
+    from rsparse.store.default_outputs import output_beside
 
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = purify_images(
             images,
             defense,
-            output or default_output(images, "purified"),
+            output or output_beside(images, "purified"),
             dictionaries=files,
             masks=masks,
             run_parameters=run_parameters,
@@ -161,22 +162,3 @@ def _refuse_mixed(spec: str | None, policy: str | None, given: dict[str, str]) -
             f"{option} needs --sparsity K, such as --sparsity {RegionSparse.sparsity}; or set it "
             f"in a copy of a policy: {copy}"
         )
-
-
-def default_output(images: list[Path], suffix: str) -> Path:
-    """``IMAGES-suffix``, next to the single input.
-
-    Raises
-    ------
-    InputError
-        If there are several inputs.
-    """
-    if len(images) != 1:
-        raise InputError("several inputs have no default output; name the output with -o")
-    absolute = images[0].absolute()
-    name = absolute.name if absolute.is_dir() else absolute.stem
-    return (
-        images[0].with_name(f"{name}-{suffix}")
-        if name == images[0].name
-        else (images[0].parent / f"{name}-{suffix}")
-    )

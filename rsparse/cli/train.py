@@ -18,15 +18,14 @@ from rsparse.cli.console import (
     warn_of_ignored_levels,
 )
 from rsparse.cli.input_options import InputOptions
+from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import (
-    DEFAULT_LABELS,
     Dictionaries,
     Images,
     Json,
     Model,
     Overwrite,
     PolicyNames,
-    labels_option,
     output_option,
     path_option,
 )
@@ -101,10 +100,7 @@ def train(
             "removed after the training.",
         ),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        labels_option(DEFAULT_LABELS),
-    ] = None,
+    labels: LabelOptions,
     plot: Annotated[
         Path | None,
         path_option("PNG", "Also draw loss and accuracy by epoch to this file."),

@@ -163,6 +163,7 @@ def measure_activations(
     outcome = ActivationOutcome(
         output, done, resumed, failed, parameters.gamma, all_layers, chosen, plot=plot
     )
+    outcome.passed_over = joined.passed_over
     _read_ratios(outcome, plot)
     return outcome
 

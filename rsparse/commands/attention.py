@@ -16,6 +16,7 @@ from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.spec import InputOptions
 from rsparse.options.attention import AttentionParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.options.specs import nearest
 from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.folders import OutputFolder
@@ -26,7 +27,7 @@ from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Source
-from rsparse.work.progress import SILENT, Progress
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.steps import OneByOne
 from rsparse.work.workers import LocalWorkers, Workers
@@ -148,7 +149,7 @@ def explain_images(
     input_options: InputOptions | None = None,
     *,
     explain: str = PREDICTED,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -168,8 +169,8 @@ def explain_images(
         The model's input, as given by the user.
     explain : str
         ``predicted``, ``label``, or a class by its number or name.
-    labels : Path, optional
-        CSV file of the correct classes; by default the images' own labels, if any.
+    labels : LabelOptions
+        The file of the correct classes; by default the images' own labels, if any.
     workers, overwrite, progress
         As for every stage.
 
@@ -185,14 +186,14 @@ def explain_images(
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
     probe = AttentionProbe(classifier)
-    known, origin = find_labels(first, labels, classifier.class_names, classifier.n_classes)
+    known = find_labels(first, labels, classifier.class_names, classifier.n_classes)
     chosen = choose_class(explain, classifier)
-    values = {**parameters.as_record(), "explain": chosen, "labels": origin}
+    values = {**parameters.as_record(), "explain": chosen, "labels": known.origin}
     values |= {"columns": list(columns), "input": classifier.input_record()}
     images = {"model": classifier.sha256, "images": first.names_digest()}
     job = Job("attention", IMAGES, values, known=images)
     folder = OutputFolder.open(output, job.identity(), paths, overwrite)
-    step = AttentionStep(probe, chosen, parameters, known, columns, output)
+    step = AttentionStep(probe, chosen, parameters, known.by_name, columns, output)
     done, resumed, failed = run_images(
         first,
         folder.journal,
@@ -204,9 +205,19 @@ def explain_images(
         shared_paths=[model],
     )
     refuse_all_failed(failed, done + resumed, folder)
+    tell(progress, known.sentences())
     sources = _sources(inputs, folder.journal.entries())
     folder.finish(job.record([*sources, classifier.source()]), failed)
-    return AttentionOutcome(output, done, resumed, failed, columns, len(unmatched))
+    return AttentionOutcome(
+        output,
+        done,
+        resumed,
+        failed,
+        columns,
+        len(unmatched),
+        passed_over=first.passed_over,
+        notes=known.sentences(),
+    )
 
 
 def _columns(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -15,15 +15,16 @@ from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
-from rsparse.store.files import refuse_existing, require_suffix, sha256_of_file
+from rsparse.options.labels import LabelOptions
+from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
-from rsparse.store.records import PREDICTIONS, Source
+from rsparse.store.records import PREDICTIONS
 from rsparse.work.device import choose_device
-from rsparse.work.progress import SILENT, Progress
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -82,7 +83,7 @@ def classify_images(
     parameters: ClassifyParameters,
     input_options: InputOptions | None = None,
     *,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -100,8 +101,8 @@ def classify_images(
     parameters : ClassifyParameters
     input_options : InputOptions, optional
         The model's input, as given by the user.
-    labels : Path, optional
-        CSV file of the correct classes; by default the images' own labels, if any.
+    labels : LabelOptions
+        The file of the correct classes; by default the images' own labels, if any.
     workers, overwrite, progress
         As for every stage.
 
@@ -114,14 +115,19 @@ def classify_images(
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
-    label_of, origin = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
+    known_labels = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)
     values = {"top": top, "input": classifier.input_record(), **device.record()}
     known = {"model": classifier.sha256, "images": inputs.names_digest()}
     job = Job("classify", PREDICTIONS, values, known=known)
-    outcome = ClassifyOutcome(output or Path("-"), class_names=classifier.class_names)
-    outcome.label_origin = origin
+    outcome = ClassifyOutcome(
+        output or Path("-"),
+        class_names=classifier.class_names,
+        label_origin=known_labels.origin,
+        passed_over=inputs.passed_over,
+        notes=known_labels.sentences(),
+    )
     defended = DefendedClassifier(NoDefense(), Resources(), [classifier], device, top)
     with journal_beside(output, job.identity(), overwrite) as journal:
         outcome.done, outcome.resumed, outcome.failed = run_images(
@@ -135,11 +141,15 @@ def classify_images(
             batch_size=parameters.batch_size,
         )
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
-        rows = [_prediction(entry, label_of) for entry in journal.entries()]
+        tell(progress, outcome.notes)
+        rows = [_prediction(entry, known_labels.by_name) for entry in journal.entries()]
         outcome.n_labelled = sum(row.label is not None for row in rows)
         outcome.n_correct = sum(bool(row.is_correct) for row in rows)
         outcome.hints = hints(
-            classifier, inputs.images, label_of, {row.name: row.classes[0] for row in rows}
+            classifier,
+            inputs.images,
+            known_labels.by_name,
+            {row.name: row.classes[0] for row in rows},
         )
         for hint in outcome.hints:
             progress.message(hint)
@@ -147,9 +157,8 @@ def classify_images(
             outcome.predictions = rows
             return outcome
         sources = [*inputs.sources(source_digests(journal)), classifier.source()]
-        if labels is not None:
-            sources.append(Source(labels.name, sha256_of_file(labels)))
-        record = job.record(sources, computed={"labels": origin})
+        sources += known_labels.sources()
+        record = job.record(sources, computed={"labels": known_labels.origin})
         save_predictions(output, record, rows, classifier.class_names)
     return outcome
 

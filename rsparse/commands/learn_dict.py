@@ -90,7 +90,9 @@ def learn_dict(
         require_suffix(preview, ".png")
     known = {"images": inputs.names_digest()}
     job = Job("learn-dict", DICTIONARY, parameters.as_record(), parameters.seed, known)
-    turns = [replace(inputs, images=images) for images in _by_pass(inputs.images, parameters)]
+    turns = [
+        replace(inputs, images=images, failed=()) for images in _by_pass(inputs.images, parameters)
+    ]
     with journal_beside(output, job.identity(), overwrite) as journal:
         failed: dict[str, Entry] = {}
         done = resumed = 0
@@ -105,7 +107,7 @@ def learn_dict(
             )
             done, resumed = done + counts[0], resumed + counts[1]
             failed |= {_name(entry): {**entry, "name": _name(entry)} for entry in counts[2]}
-        failures = [failed[name] for name in sorted(failed)]
+        failures = [*inputs.failed, *(failed[name] for name in sorted(failed))]
         refuse_all_failed(failures, done + resumed, None)
         try:
             threads = workers.cores(len(inputs.images))
@@ -121,7 +123,10 @@ def learn_dict(
     # Each image counts once, however many passes there are.
     resumed = min(resumed, len(digests))
     k, m = dictionary.atoms.shape
-    return LearnOutcome(output, len(digests) - resumed, resumed, failures, k, m, errors)
+    done = len(digests) - resumed
+    return LearnOutcome(
+        output, done, resumed, failures, k, m, errors, passed_over=inputs.passed_over
+    )
 
 
 def _name(entry: Entry) -> str:

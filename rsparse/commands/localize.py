@@ -123,7 +123,9 @@ def localize_images(
     folder.finish(record, failed)
     area = float(np.mean([entry["area"] for entry in entries]))
     not_found = sum(not entry["found"] for entry in entries)
-    return LocalizeOutcome(output, done, resumed, failed, area, not_found)
+    return LocalizeOutcome(
+        output, done, resumed, failed, area, not_found, passed_over=inputs.passed_over
+    )
 
 
 def _jobs(inputs: ImageInputs, parameters: LocalizeParameters, draws: bool) -> tuple[Job, Job]:

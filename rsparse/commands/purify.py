@@ -171,7 +171,7 @@ def purify_images(
         masked = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
         sources += given.sources(masked)
     folder.finish(job.record(sources), failed)
-    return Outcome(output, done, resumed, failed)
+    return Outcome(output, done, resumed, failed, passed_over=inputs.passed_over)
 
 
 def purify_job(

@@ -18,4 +18,5 @@ class ModelChoice:
     @property
     def name(self) -> str:
         """Its name in tables, and that of the folder of its attacks."""
-        return self.path.stem
+        stem = self.path.stem  # ".." for "...onnx", which would lead out of that folder
+        return stem if stem.strip(".") else self.path.name

@@ -13,6 +13,7 @@ from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.results import GIVEN
 from rsparse.evaluation.scenarios import GrayBox, Scenario
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.labels import LabelOptions
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Plan:
     Attributes
     ----------
     images : tuple of Path
-    labels : Path or None
+    labels : LabelOptions
     model : ModelChoice
         The main model, judged in most scenarios. Its predictions without a defense decide which
         images are judged.
@@ -60,7 +61,7 @@ class Plan:
     """
 
     images: tuple[Path, ...]
-    labels: Path | None
+    labels: LabelOptions
     model: ModelChoice
     attacks: tuple[Attack, ...]
     defenses: tuple[Defense, ...]

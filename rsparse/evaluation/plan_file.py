@@ -18,6 +18,7 @@ from rsparse.evaluation.scenarios import Scenario, find_scenario, parse_scenario
 from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.fields import field_type
+from rsparse.options.labels import LabelOptions
 from rsparse.options.renamed import new_spelling
 from rsparse.options.specs import hint_of, named_files, named_folders
 from rsparse.store.files import read_toml
@@ -28,6 +29,7 @@ _PARAMETERS = {
 _KEYS = (
     "images",
     "labels",
+    "first-class",
     "model",
     "attack",
     "defense",
@@ -83,7 +85,10 @@ def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         raise InputError("the key output is missing; add it, or pass -o")
     return Plan(
         images=tuple(folder / text for text in _texts(values, "images")),
-        labels=folder / _text(values, "labels") if "labels" in values else None,
+        labels=LabelOptions(
+            folder / _text(values, "labels") if "labels" in values else None,
+            values.get("first-class"),
+        ),
         model=_model(values["model"], folder, "model"),
         attacks=parse_attacks(_texts(values, "attack")),
         defenses=parse_defenses(_texts(values, "defense"), _texts(values, "policy"), folder),

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError, system_error
+from rsparse.errors import InputError
+from rsparse.models.class_names import read_class_names
 from rsparse.models.fit import Fit
 
 CHANNELS = ("rgb", "bgr", "grey")
@@ -159,22 +160,6 @@ def parse_text(text: str, _: Path = Path()) -> str:
 def parse_class_names(text: str, folder: Path = Path()) -> tuple[str, ...]:
     """The class names in a file, given its path."""
     return read_class_names(folder / text)
-
-
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """The class names in a text file, one per line, in the order of the classes."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file in UTF-8") from error
-    except OSError as error:
-        raise system_error(error, f"{path}: cannot be read") from error
-    if not lines:
-        raise InputError(f"{path}: expected class names, one per line, got an empty file")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise InputError(f"{path}: line {number}: expected a class name, got an empty line")
-    return tuple(line.strip() for line in lines)
 
 
 def _unexpected(expected: str, value: Any) -> InputError:

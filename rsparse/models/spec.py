@@ -108,7 +108,7 @@ class InputSpec:
     )
     labels: tuple[str, ...] | None = input_field(
         None,
-        "Text file with the class names, one per line.",
+        "File with the class names: a text with one per line, or a JSON list or object.",
         check=fields.check_labels,
         parse=fields.parse_class_names,
         option="class-names",

@@ -1,4 +1,4 @@
-"""Find, decode and encode images.
+"""Decode and encode images.
 
 Stored images are uint8 RGB (h, w, 3); computations use float32 in [0, 1]. The *name* of an image
 is its path relative to the folder it was found in, without the suffix (``cat/01``). Names are the
@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from rsparse.core.threads import SharedContext
-from rsparse.errors import InputError, system_error
+from rsparse.errors import InputError, is_out_of_memory
+from rsparse.store.file_kinds import HEAD, READABLE, SUFFIXES, kind_of, kind_of_suffix
 from rsparse.store.files import read_bytes
+from rsparse.store.repairs import repaired_versions
+from rsparse.store.rgb import to_rgb, with_alpha
+from rsparse.store.silence import silent_stderr
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535
+MAX_BYTES = 1 << 30
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 Pixels = NDArray[np.uint8]
@@ -40,75 +45,29 @@ class ImageFile:
 
     def read(self) -> bytes:
         """The file's bytes."""
-        if self.path.exists() and not self.path.is_file():  # reading a pipe would block
+        try:
+            status = self.path.stat()
+        except OSError:  # read_bytes gives the reason
+            return read_bytes(self.path)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
             raise InputError(f"{self.path}: is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise InputError(f"{self.path}: is larger than {MAX_BYTES >> 30} GiB; shrink it first")
         return read_bytes(self.path)
-
-
-def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
-    """Find all images in folders (recursively) and single files; return them sorted by name.
-
-    Hidden files and folders, and files without an image suffix, are ignored.
-
-    Raises
-    ------
-    InputError
-        If an input is missing, contains no images, or two files have the same name.
-    """
-    found: dict[str, ImageFile] = {}
-    for root in inputs:
-        for image in _images_in(root):
-            _refuse_undecodable(image)
-            other = found.setdefault(image.name, image)
-            if other is not image:
-                raise InputError(
-                    f"{image.path} and {other.path} would both be named {image.name!r}; "
-                    "rename one or put them in different subfolders"
-                )
-    return [found[name] for name in sorted(found)]
-
-
-def _refuse_undecodable(image: ImageFile) -> None:
-    """Refuse a name that is not valid text, since names are written to JSON and HDF5."""
-    try:
-        image.name.encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(image.path).decode("utf-8", "backslashreplace")
-        raise InputError(f"{shown}: its name is not valid UTF-8; rename it") from None
-
-
-def _images_in(root: Path) -> Iterator[ImageFile]:
-    try:
-        if not root.exists():
-            raise InputError(f"{root}: no such file or folder")
-    except OSError as error:  # a name too long, a folder that may not be entered
-        raise system_error(error, f"{root}: cannot be read") from error
-    if not root.is_dir():
-        yield ImageFile(root.stem, root, root)
-        return
-    empty = True
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for file in sorted(files):
-            path = Path(folder, file)
-            if path.suffix.lower() in EXTENSIONS and not file.startswith("."):
-                empty = False
-                yield ImageFile(image_name(path.relative_to(root).as_posix()), path, root)
-    if empty:
-        raise InputError(f"{root}: contains no images ({', '.join(sorted(EXTENSIONS))})")
 
 
 def image_name(file: str) -> str:
     """Return the name (join key) of an image file: its relative path without the image suffix."""
     stem, suffix = os.path.splitext(file)
-    return stem if suffix.lower() in EXTENSIONS else file
+    return stem if suffix.lower() in SUFFIXES else file
 
 
 def decode_image(content: bytes, path: Path) -> Pixels:
-    """Decode a PNG, JPEG, WebP, TIFF or BMP file.
+    """Decode a PNG, JPEG, WebP, TIFF or BMP file, whatever its suffix.
 
     Grey, palette, CMYK and 16-bit images are converted to 8-bit RGB. Transparent images are
-    placed on white, and EXIF rotation is applied. Of several frames, the first is used.
+    placed on white, and EXIF rotation is applied. Of several frames, the first is used. Metadata
+    that cannot be read is ignored, and so is a missing end marker of a JPEG.
 
     Parameters
     ----------
@@ -124,73 +83,88 @@ def decode_image(content: bytes, path: Path) -> Pixels:
     Raises
     ------
     InputError
-        If it is empty, not such an image, truncated, or has more than ``MAX_PIXELS``.
+        If it is empty, not such an image, truncated, or larger than ``MAX_PIXELS`` or
+        ``MAX_SIDE``.
     """
     if not content:
         raise InputError(f"{path}: is an empty file")
     with _WITHOUT_WARNINGS:
         try:
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                with _LIBTIFF_SILENT if image.format == "TIFF" else nullcontext():
-                    image.load()
-                return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
+            return _decoded(content)
         except Image.DecompressionBombError:
             raise InputError(
-                f"{path}: has more than {MAX_PIXELS // 1_000_000} million pixels; shrink it first"
+                f"{path}: has more than {MAX_PIXELS // 1_000_000} million pixels or a side of more "
+                f"than {MAX_SIDE:,}; shrink it first"
             ) from None
-        except UnidentifiedImageError:
-            raise InputError(f"{path}: is not a PNG, JPEG, WebP, TIFF or BMP image") from None
-        except MemoryError:
-            raise
         except Exception as error:  # a decoder may raise anything on hostile bytes
-            detail = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{path}: cannot be decoded: {detail}") from error
+            if is_out_of_memory(error):
+                raise
+            pixels = _decoded_after_repair(content)
+            if pixels is None:
+                raise _refusal(error, content, path) from error
+            return pixels
 
 
-@contextmanager
-def _libtiff_silent() -> Iterator[None]:
-    """Silence libtiff, which writes to the process's stderr although Pillow raises the error."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # the process has no stderr
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-_LIBTIFF_SILENT = SharedContext(_libtiff_silent)
 _WITHOUT_WARNINGS = SharedContext(lambda: warnings.catch_warnings(action="ignore"))
 """Pillow warns about metadata that is not used here."""
 
 
+def _decoded(content: bytes) -> Pixels:
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+            raise Image.DecompressionBombError
+        uses_libtiff = any(tile[0] == "libtiff" for tile in image.tile)
+        with silent_stderr() if uses_libtiff else nullcontext():
+            image.load()
+        return to_rgb(_upright(with_alpha(image, content)))
+
+
+def _decoded_after_repair(content: bytes) -> Pixels | None:
+    """The pixels of a file of which only metadata or the end marker is damaged, else None."""
+    for first, *others in repaired_versions(content):
+        try:
+            pixels = _decoded(first)
+            if all(np.array_equal(_decoded(other), pixels) for other in others):
+                return pixels
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+    return None
+
+
+def _refusal(error: Exception, content: bytes, path: Path) -> InputError:
+    """The error for a file that is no usable image; it says what the file is instead."""
+    formats = f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
+    kind = kind_of(content[:HEAD])
+    if not isinstance(error, UnidentifiedImageError):
+        detail = " ".join(str(error).split()) or type(error).__name__
+    elif kind in READABLE:
+        detail = "its header is damaged"
+    else:
+        found = "" if kind is None else f", but {kind}"
+        return InputError(f"{path}: is not a {formats} image{found}")
+    is_named = kind is None or kind == kind_of_suffix(path)
+    return InputError(f"{path}: cannot be decoded{'' if is_named else f' as {kind}'}: {detail}")
+
+
 def _upright(image: Image.Image) -> Image.Image:
+    """The image rotated or flipped as its EXIF says, if that can be read."""
     try:
-        return ImageOps.exif_transpose(image)
+        method = _ROTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF says nothing about the pixels
-        return image
+        method = None
+    return image if method is None else image.transpose(method)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError("more than 16 bits per pixel")
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels; save it with 8 or 16 bits")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+_ROTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.finding import Failure, PassedOver, search_images
 from rsparse.store.folders import read_manifest, record_of
-from rsparse.store.images import ImageFile, find_images, image_name
+from rsparse.store.images import ImageFile, image_name
 from rsparse.store.records import Source
 
 
@@ -17,7 +18,9 @@ from rsparse.store.records import Source
 class ImageInputs:
     """Input images, and for each the artifact folder it belongs to (or its root).
 
-    ``labels`` holds the labels from the folders' manifests, by name.
+    ``labels`` holds the labels from the folders' manifests, by name. ``failed`` lists what could
+    not be read while searching (``name``, ``path``, ``error``), and ``passed_over`` what looks
+    like a picture and is not among the images.
     """
 
     paths: tuple[Path, ...]
@@ -25,6 +28,8 @@ class ImageInputs:
     labels: dict[str, int]
     _owners: dict[str, Path]
     _records: dict[Path, dict[str, Any] | None]
+    failed: tuple[Failure, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     def names_digest(self) -> str:
         """A digest of the images' names; it is part of a run's identity."""
@@ -63,9 +68,10 @@ def load_inputs(paths: Sequence[Path]) -> ImageInputs:
     Raises
     ------
     InputError
-        As ``find_images`` and ``read_manifest`` do.
+        As ``search_images`` and ``read_manifest`` do.
     """
-    images = find_images(paths)
+    found = search_images(paths)
+    images = found.images
     records: dict[Path, dict[str, Any] | None] = {}
     labels: dict[str, int] = {}
     owners: dict[str, Path] = {}
@@ -80,7 +86,9 @@ def load_inputs(paths: Sequence[Path]) -> ImageInputs:
             label = by_file[owner].get(image_name(image.path.relative_to(owner).as_posix()))
             if label is not None:
                 labels[image.name] = label
-    return ImageInputs(tuple(paths), images, labels, owners, records)
+    return ImageInputs(
+        tuple(paths), images, labels, owners, records, tuple(found.failed), found.passed_over
+    )
 
 
 def _owner(

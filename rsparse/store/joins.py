@@ -23,7 +23,8 @@ def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageF
     Returns
     -------
     joined : ImageInputs
-        The first input with ``JoinedImage`` as images and the paths of all inputs.
+        The first input with ``JoinedImage`` as images, and the paths of all inputs with what could
+        not be read there.
     unmatched : list of ImageFile
         Images of the first input that are missing from another input.
 
@@ -49,4 +50,5 @@ def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageF
             f"{places}: have no image names in common; they contain, for example, {example}"
         )
     paths = tuple(path for item in inputs for path in item.paths)
-    return replace(first, images=joined, paths=paths), unmatched
+    failed = tuple(entry for item in inputs for entry in item.failed)
+    return replace(first, images=joined, paths=paths, failed=failed), unmatched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -38,3 +39,9 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+def tell(progress: Progress, sentences: Iterable[str]) -> None:
+    """Print each sentence on a line of its own."""
+    for sentence in sentences:
+        progress.message(sentence)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rsparse.errors import InputError, MachineError
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
+from rsparse.store.finding import PassedOver
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
@@ -20,12 +21,18 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 @dataclass
 class Outcome:
-    """The result of a stage: its artifact, and how many images it did, resumed or failed on."""
+    """The result of a stage: its artifact, and how many images it did, resumed or failed on.
+
+    ``passed_over`` holds the files among the inputs that look like pictures but were not read.
+    ``notes`` are sentences about the inputs, such as where labels come from.
+    """
 
     output: Path
     done: int = 0
     resumed: int = 0
     failed: list[Entry] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver, kw_only=True)
+    notes: list[str] = field(default_factory=list, kw_only=True)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -34,6 +41,8 @@ class Outcome:
             "done": self.done,
             "resumed": self.resumed,
             "failed": self.failed,
+            "passed_over": self.passed_over.as_json(),
+            "notes": self.notes,
         }
 
 
@@ -115,7 +124,7 @@ def run_images(
     if run.done + resumed == 0 and run.failed and len(run.out_of_memory) == len(run.failed):
         journal.close()
         raise MachineError(run.failed[0]["error"])
-    return run.done, resumed, run.failed
+    return run.done, resumed, [*inputs.failed, *run.failed]
 
 
 class _Run:

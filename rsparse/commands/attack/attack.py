@@ -27,6 +27,7 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.store.folders import MANIFEST, OutputFolder
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
@@ -64,7 +65,7 @@ def attack_images(
     parameters: AttackRunParameters,
     input_options: InputOptions | None = None,
     *,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -84,8 +85,8 @@ def attack_images(
     parameters : AttackRunParameters
     input_options : InputOptions, optional
         The model's input, as given by the user.
-    labels : Path, optional
-        CSV file of the correct classes. By default the images' own labels are used; without any,
+    labels : LabelOptions
+        The file of the correct classes. By default the images' own labels are used; without any,
         the model's predictions before the attack.
     workers, overwrite, progress
         As for every stage. On a GPU there is one process, and the jobs are its threads.
@@ -151,7 +152,7 @@ def attack_chosen(
         refuse_unable(attacks, through.defense)
     places = {attack: output / attack_text(attack) for attack in attacks}
     run = AttackRun(
-        paths, model, attacks, input_options, None, parameters, workers, chosen, through
+        paths, model, attacks, input_options, LabelOptions(), parameters, workers, chosen, through
     )
     return _attack_into(places, run, output, overwrite, progress)
 
@@ -187,8 +188,18 @@ def _attack_into(
     ordered = [summaries[attack] for attack in places]
     resumed = sum(summary.resumed for summary in ordered)
     done = sum(summary.images for summary in ordered) - resumed
-    origin, left_out = run.label_origin, run.left_out
-    return AttackOutcome(output, done, resumed, run.failed, origin, left_out, run.hints, ordered)
+    return AttackOutcome(
+        output,
+        done,
+        resumed,
+        run.failed,
+        run.labels.origin,
+        run.left_out,
+        run.hints,
+        ordered,
+        passed_over=run.inputs.passed_over,
+        notes=run.labels.sentences(),
+    )
 
 
 def _places(attacks: Sequence[Attack], output: Path) -> dict[Attack, Path]:

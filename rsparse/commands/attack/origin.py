@@ -12,11 +12,12 @@ from rsparse.attacks.scaling import Scaling
 from rsparse.commands.attack.through import AttackedDefense
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.attack import AttackRunParameters
-from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.options.labels import LabelOptions
+from rsparse.store.files import sha256_of
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.job import Job
 from rsparse.store.journal import to_line
-from rsparse.store.labels import find_labels
+from rsparse.store.labels import Labels, find_labels
 from rsparse.store.records import IMAGES, Record, Source
 
 SCALING = "scaling"
@@ -30,18 +31,15 @@ CHOSEN = "chosen"
 class Origin:
     """The inputs and parameters that all attacks of one command share.
 
-    ``labels`` are the labels known before the run, ``label_origin`` names their source, and
-    ``label_file`` is the CSV file if there is one. ``through`` is the defense that the attacks
-    include in the attacked model.
+    ``labels`` are those known before the run. ``through`` is the defense that the attacks include
+    in the attacked model.
     """
 
     inputs: ImageInputs
     classifier: Classifier
     parameters: AttackRunParameters
     device: str
-    labels: Mapping[str, int]
-    label_origin: str
-    label_file: Path | None
+    labels: Labels
     through: AttackedDefense | None = None
 
     def job(self, attack: Attack) -> Job:
@@ -51,13 +49,13 @@ class Origin:
         values |= {
             "attack": attack.as_record(),
             "device": self.device,
-            "labels": self.label_origin,
+            "labels": self.labels.origin,
             "input": self.classifier.input_record(),
         }
         known: dict[str, Any] = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
-            "labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels.by_name)),
         }
         if self.through is not None:
             values["through"] = self.through.defense.as_record()
@@ -66,9 +64,7 @@ class Origin:
 
     def sources(self, digests: Mapping[str, str]) -> list[Source]:
         """The sources of the artifact, given the digests of the attacked images by name."""
-        sources = [*self.inputs.sources(digests), self.classifier.source()]
-        if self.label_file is not None:
-            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
+        sources = [*self.inputs.sources(digests), self.classifier.source(), *self.labels.sources()]
         return sources if self.through is None else [*sources, *self.through.sources]
 
     def record(
@@ -104,12 +100,12 @@ class Origin:
 
 def known_labels(
     inputs: ImageInputs,
-    file: Path | None,
+    options: LabelOptions,
     classifier: Classifier,
     chosen: Mapping[str, int] | None,
-) -> tuple[dict[str, int], str]:
-    """The known labels by name, and their origin."""
+) -> Labels:
+    """The known labels; without any, their origin is the model's own predictions."""
     if chosen is not None:
-        return dict(chosen), CHOSEN
-    labels, origin = find_labels(inputs, file, classifier.class_names, classifier.n_classes)
-    return (labels, origin) if labels else ({}, OWN_PREDICTIONS)
+        return Labels(chosen, CHOSEN)
+    labels = find_labels(inputs, options, classifier.class_names, classifier.n_classes)
+    return labels if labels.by_name else replace(labels, origin=OWN_PREDICTIONS)

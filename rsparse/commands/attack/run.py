@@ -35,6 +35,7 @@ from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
+from rsparse.options.labels import LabelOptions
 from rsparse.store.entries import require_keys
 from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
@@ -42,7 +43,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
 from rsparse.store.records import FLOATS
 from rsparse.work.device import choose_device
-from rsparse.work.progress import Progress
+from rsparse.work.progress import Progress, tell
 from rsparse.work.runs import refuse_all_failed, save_png
 from rsparse.work.steps import failure
 from rsparse.work.workers import ParallelMap, Workers, chunked
@@ -106,7 +107,7 @@ class AttackRun:
         model: Path,
         attacks: Collection[Attack],
         input_options: InputOptions | None,
-        labels: Path | None,
+        labels: LabelOptions,
         parameters: AttackRunParameters,
         workers: Workers,
         chosen: Mapping[str, int] | None = None,
@@ -121,20 +122,19 @@ class AttackRun:
         classifier = load_classifier(model, input_options).check()
         if chosen is not None:
             self.inputs = self.inputs.only(chosen)
-        self.labels, self.label_origin = known_labels(self.inputs, labels, classifier, chosen)
+        self.labels = known_labels(self.inputs, labels, classifier, chosen)
         module = BareModel(any(attack.needs_gradients for attack in attacks))
         self.attacker = Attacker(
             classifier, device, parameters.keep_size, parameters.seed, module
         ).check()
         self._batch_size = parameters.batch_size or self.attacker.batch_size
         self.parameters = replace(parameters, batch_size=self._batch_size)
-        known = self.labels, self.label_origin, labels
         self.origin = Origin(
-            self.inputs, classifier, self.parameters, self.attacker.engine, *known, through
+            self.inputs, classifier, self.parameters, self.attacker.engine, self.labels, through
         )
         self.targets: list[Target] = []
         self.batches: list[Batch] = []
-        self.failed: list[Entry] = []
+        self.failed: list[Entry] = [] if chosen is not None else list(self.inputs.failed)
         self.left_out = 0
         self.hints: list[str] = []
 
@@ -146,8 +146,9 @@ class AttackRun:
 
     def find_targets(self, progress: Progress) -> None:
         """Read and classify all images, and fix the batches in which they are attacked."""
+        tell(progress, self.labels.sentences())
         progress.start("classify", len(self.inputs.images))
-        step = FindTargets(self.attacker, self.labels)
+        step = FindTargets(self.attacker, self.labels.by_name)
         predicted: dict[str, int] = {}
         some = list(chunked(self.inputs.images, 16))
         found = self._workers.map(step, some, len(some), shared_paths=self._shared_paths)
@@ -159,7 +160,9 @@ class AttackRun:
             self.failed += [failure(image, error) for image, error in unusable]
             progress.advance(len(targets) + len(unusable))
         refuse_all_failed(self.failed, len(self.targets) + self.left_out, None)
-        self.hints = hints(self.attacker.classifier, self.inputs.images, self.labels, predicted)
+        self.hints = hints(
+            self.attacker.classifier, self.inputs.images, self.labels.by_name, predicted
+        )
         for hint in self.hints:
             progress.message(hint)
         if not self.targets:

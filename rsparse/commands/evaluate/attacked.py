@@ -15,6 +15,7 @@ from rsparse.options.attack import AttackRunParameters
 from rsparse.store.entries import require_keys
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.labels import Labels
 
 
 class AttackedFolders:
@@ -63,9 +64,7 @@ class AttackedFolders:
             self._matrix.models[model],
             AttackRunParameters(batch_size=batch_size, seed=values.seed, device=values.device),
             str(made_with.get("device")),
-            self._selection.labels,
-            CHOSEN,
-            None,
+            Labels(self._selection.labels, CHOSEN),
             through,
         )
 

@@ -14,8 +14,9 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.options.labels import LabelOptions
 from rsparse.store.entries import require_keys
-from rsparse.store.files import safe_join, sha256_of, sha256_of_file
+from rsparse.store.files import safe_join, sha256_of
 from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
@@ -23,7 +24,7 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import find_labels
 from rsparse.store.records import IMAGES, Source
-from rsparse.work.progress import SILENT, Progress
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.runs import source_digests as digests_of
 from rsparse.work.steps import OneByOne
@@ -90,28 +91,26 @@ class _SelectionInputs:
         self,
         paths: Sequence[Path],
         classifier: Classifier,
-        labels: Path | None,
+        labels: LabelOptions,
         only_correct: bool,
         limit: int | None,
         among: Container[str] | None,
     ) -> None:
         inputs = load_inputs(paths)
-        known, self.label_origin = find_labels(
-            inputs, labels, classifier.class_names, classifier.n_classes
-        )
-        if not known:
+        known = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
+        if not known.by_name:
             raise InputError(
-                f"{paths[0]}: its images have no labels; pass --labels with a CSV file, or put "
-                "the images into subfolders named after the classes"
+                f"{paths[0]}: its images have no labels ({known.reason}); pass --labels with a CSV "
+                "file, or put the images into subfolders named after the classes"
             )
-        self.labels, self.label_file, self.classifier = known, labels, classifier
+        self.labels, self.classifier = known, classifier
         names = [i.name for i in inputs.images if among is None or i.name in among]
         self.inputs = inputs.only(_evenly_spaced(names, limit))
         self.only_correct = only_correct
         self.parameters = {
             "only_correct": only_correct,
             "limit": limit,
-            "labels": self.label_origin,
+            "labels": known.origin,
             "input": classifier.input_record(),
         }
 
@@ -120,16 +119,13 @@ class _SelectionInputs:
         known = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
-            "labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels.by_name)),
         }
         return Job("select", IMAGES, self.parameters, known=known)
 
     def sources(self, digests: Mapping[str, str]) -> list[Source]:
         """The sources of the selection, given the digests of the images by name."""
-        sources = [*self.inputs.sources(digests), self.classifier.source()]
-        if self.label_file is not None:
-            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        return sources
+        return [*self.inputs.sources(digests), self.classifier.source(), *self.labels.sources()]
 
 
 def select_images(
@@ -137,7 +133,7 @@ def select_images(
     classifier: Classifier,
     output: Path,
     *,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     only_correct: bool = True,
     limit: int | None = None,
     among: Container[str] | None = None,
@@ -156,6 +152,7 @@ def select_images(
         another selection.
     """
     choice = _SelectionInputs(paths, classifier, labels, only_correct, limit, among)
+    tell(progress, choice.labels.sentences())
     if overwrite or not (output / MANIFEST).exists():
         _write(choice, output, workers, overwrite, progress)
     return _read(choice, output)
@@ -165,7 +162,7 @@ def _write(
     choice: _SelectionInputs, output: Path, workers: Workers, overwrite: bool, progress: Progress
 ) -> None:
     folder = OutputFolder.open(output, choice.job().identity(), choice.inputs.paths, overwrite)
-    step = SelectStep(choice.classifier, choice.labels, output)
+    step = SelectStep(choice.classifier, choice.labels.by_name, output)
     done, resumed, failed = run_images(
         choice.inputs,
         folder.journal,
@@ -179,7 +176,7 @@ def _write(
     refuse_all_failed(failed, done + resumed, folder)
     record = choice.job().record(choice.sources(digests_of(folder.journal)))
     predicted = {entry["name"]: entry["prediction"] for entry in folder.journal.entries()}
-    for hint in hints(choice.classifier, choice.inputs.images, choice.labels, predicted):
+    for hint in hints(choice.classifier, choice.inputs.images, choice.labels.by_name, predicted):
         progress.message(hint)
     if choice.only_correct:
         _drop_wrong(folder, done + resumed)
@@ -214,9 +211,11 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
         for image in inputs.images
         if image.name in errors
     ]
+    failed += inputs.failed
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
     left_out = len(digests) - len(entries)
-    return Selection(output, inputs.images, entries, record, choice.label_origin, left_out, failed)
+    origin = choice.labels.origin
+    return Selection(output, inputs.images, entries, record, origin, left_out, failed)
 
 
 def _evenly_spaced(names: Sequence[str], limit: int | None) -> frozenset[str]:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rsparse.errors import InputError
+from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.folders import refuse_overlap
@@ -27,14 +28,14 @@ def require_training() -> None:
             )
 
 
-def refuse_contradictions(parameters: TrainParameters, labels: Path | None) -> None:
+def refuse_contradictions(parameters: TrainParameters, labels: LabelOptions) -> None:
     """Refuse options that cannot be used together.
 
     Raises
     ------
     InputError
     """
-    if parameters.distill and labels is not None:
+    if parameters.distill and labels.file is not None:
         raise InputError("--labels and --distill cannot be used together; give one of them")
     if parameters.distill and parameters.train_on == "clean":
         raise InputError(

@@ -22,6 +22,7 @@ from rsparse.defenses import Defense, defense_text
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.spec import InputOptions
+from rsparse.options.labels import LabelOptions
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.options.train import TrainParameters
 from rsparse.store.folders import MANIFEST, read_manifest, record_of
@@ -48,7 +49,7 @@ def purify_and_train(
     adversarial_defenses: Sequence[Defense] = (),
     purified: Sequence[Path] = (),
     cache: Path | None = None,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     plot: Path | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,

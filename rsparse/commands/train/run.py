@@ -18,19 +18,20 @@ from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.precision import in_float32
 from rsparse.models.onnx.provenance import RECORD_KEY
 from rsparse.models.spec import InputOptions
+from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
-from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, to_line
-from rsparse.store.labels import find_labels
-from rsparse.store.records import MODEL, Record, Source
+from rsparse.store.labels import Labels, find_labels
+from rsparse.store.records import MODEL, Record
 from rsparse.training.adversaries import AdversarialDefenses, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 from rsparse.work.device import choose_device
-from rsparse.work.progress import Progress
+from rsparse.work.progress import Progress, tell
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
 from rsparse.work.steps import OneByOne
 from rsparse.work.workers import Workers
@@ -85,12 +86,12 @@ class TrainingRun:
         input_options: InputOptions | None,
         purified: Mapping[str, Path],
         adversarial_defenses: AdversarialDefenses | None,
-        labels: Path | None,
+        labels: LabelOptions,
         workers: Workers,
     ) -> None:
         require_training()
         refuse_contradictions(parameters, labels)
-        self.parameters, self.workers, self.label_file = parameters, workers, labels
+        self.parameters, self.workers = parameters, workers
         self.device = choose_device(parameters.device, for_gradients=True)
         self.adversaries, self.dictionaries = load_adversaries(
             parameters, adversarial_defenses, self.device
@@ -107,22 +108,20 @@ class TrainingRun:
                 "training needs one class for each image"
             )
         self.adversaries.check(self.classifier.spec.size)
-        self.labels, self.label_origin = self._find_labels()
+        self.labels = self._find_labels(labels)
 
-    def _find_labels(self) -> tuple[dict[str, int], str]:
+    def _find_labels(self, options: LabelOptions) -> Labels:
         """The labels; none if the targets are the model's own outputs."""
         if self.parameters.distill:
-            return {}, "the original model's logits"
+            return Labels({}, "the original model's logits")
         classes = self.classifier
-        labels, origin = find_labels(
-            self.inputs, self.label_file, classes.class_names, classes.n_classes
-        )
-        if not labels:
+        labels = find_labels(self.inputs, options, classes.class_names, classes.n_classes)
+        if not labels.by_name:
             raise InputError(
-                "the images have no labels; give them with --labels labels.csv, "
-                "or train on the model's own outputs with --distill"
+                f"the images have no labels ({labels.reason}); give them with --labels "
+                "labels.csv, or train on the model's own outputs with --distill"
             )
-        return labels, origin
+        return labels
 
     @cached_property
     def job(self) -> Job:
@@ -134,7 +133,7 @@ class TrainingRun:
             **({"adversarial_defenses": defenses} if defenses else {}),
             "device": self.device.name,
             "precision": self.precision,
-            "labels": self.label_origin,
+            "labels": self.labels.origin,
             "input": self.classifier.input_record(),
         }
         known = {
@@ -142,7 +141,7 @@ class TrainingRun:
             "images": self.inputs.names_digest(),
             "purified": {name: i.names_digest() for name, i in self.purified.items()},
             "dictionaries": {name: source.sha256 for name, source in self.dictionaries.items()},
-            "labels": sha256_of(to_line(self.labels)),
+            "labels": sha256_of(to_line(self.labels.by_name)),
         }
         return Job("train", MODEL, values, seed, known)
 
@@ -152,6 +151,7 @@ class TrainingRun:
         """Read all images once and train; also return the content of the output file."""
         files = {name: _by_name(inputs) for name, inputs in self.purified.items()}
         step = ReadStep(files)
+        tell(progress, self.labels.sentences())
         folders = [path for inputs in self.purified.values() for path in inputs.paths]
         done, resumed, failed = run_images(
             self.inputs,
@@ -164,7 +164,15 @@ class TrainingRun:
             shared_paths=folders,
         )
         refuse_all_failed(failed, done + resumed, None)
-        outcome = TrainOutcome(output, done, resumed, failed, label_origin=self.label_origin)
+        outcome = TrainOutcome(
+            output,
+            done,
+            resumed,
+            failed,
+            label_origin=self.labels.origin,
+            passed_over=self.inputs.passed_over,
+            notes=self.labels.sentences(),
+        )
         try:
             self._learn(outcome, list(journal.entries()), files, progress)
         except InputError:
@@ -194,7 +202,7 @@ class TrainingRun:
                 entry["name"],
                 {CLEAN: known[entry["name"]], **{v: f[entry["name"]] for v, f in files.items()}},
                 {CLEAN: entry["source_sha256"], **entry["versions"]},
-                self.labels.get(entry["name"], -1),
+                self.labels.by_name.get(entry["name"], -1),
             )
             for entry in entries
         ]
@@ -227,9 +235,7 @@ class TrainingRun:
             digests = {entry["name"]: entry["versions"][version] for entry in journal.entries()}
             sources += inputs.sources(digests)
         sources += self.dictionaries.values()
-        if self.label_file is not None:
-            sources.append(Source(self.label_file.name, sha256_of_file(self.label_file)))
-        return self.job.record(sources)
+        return self.job.record([*sources, *self.labels.sources()])
 
 
 def _by_name(inputs: ImageInputs) -> dict[str, ImageFile]:

@@ -15,6 +15,7 @@ from rsparse.commands.train.run import TrainingRun, TrainOutcome, checkpoint_bes
 from rsparse.errors import InputError
 from rsparse.models.fit import Fit
 from rsparse.models.spec import InputOptions
+from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.pictures.curve import draw_curve
 from rsparse.store.files import write_atomic
@@ -33,7 +34,7 @@ def train_model(
     *,
     purified: Mapping[str, Path] | None = None,
     adversarial_defenses: AdversarialDefenses | None = None,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     plot: Path | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
@@ -56,8 +57,8 @@ def train_model(
         joined by name.
     adversarial_defenses : AdversarialDefenses, optional
         The defenses that purify adversarial images; none by default.
-    labels : Path, optional
-        CSV file of the correct classes; by default the images' own labels. Not needed with
+    labels : LabelOptions
+        The file of the correct classes; by default the images' own labels. Not needed with
         ``distill``.
     plot : Path, optional
         PNG file for the training curve.
@@ -108,7 +109,7 @@ def check_training(
     input_options: InputOptions | None = None,
     *,
     adversarial_defenses: AdversarialDefenses | None = None,
-    labels: Path | None = None,
+    labels: LabelOptions = LabelOptions(),
     plot: Path | None = None,
     overwrite: bool = False,
 ) -> Fit:

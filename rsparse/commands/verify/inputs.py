@@ -11,8 +11,8 @@ from typing import Any
 from rsparse.commands.verify.contents import Contents, Digests
 from rsparse.errors import InputError
 from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.finding import find_images
 from rsparse.store.folders import read_manifest, record_of
-from rsparse.store.images import find_images
 from rsparse.store.job import comparable
 
 _NAMED = 3  # images in a message
