@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.telemetry import import_onnxruntime
 
 Arrays = list[NDArray[np.float32]]
 
@@ -76,9 +77,7 @@ class Session:
         return outputs
 
     def _run_within_seconds(self, names: None, inputs: dict[str, Any]) -> list[Any]:
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
+        options = import_onnxruntime().RunOptions()
         timer = Timer(SECONDS, setattr, (options, "terminate", True))
         timer.daemon = True
         timer.start()
@@ -103,8 +102,7 @@ def open_runtime(model: onnx.ModelProto, where: Path | str, threads: int = 1) ->
     InputError
         If onnxruntime refuses the graph; the message begins with ``where``.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

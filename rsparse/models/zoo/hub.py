@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, reason
+from rsparse.models.telemetry import import_huggingface_hub
 from rsparse.store.files import sha256_of_file
 
 WEIGHTS_FILE = "model.safetensors"
@@ -42,8 +43,7 @@ def fetch_weights(repository: str) -> CachedWeights:
     InputError
         If the file cannot be downloaded or stored, or if its SHA-256 differs from the hub's.
     """
-    import huggingface_hub as hub
-
+    hub = import_huggingface_hub()
     cached = hub.try_to_load_from_cache(repository, WEIGHTS_FILE)
     if isinstance(cached, str):
         path, expected = Path(cached), _name_in_cache(Path(cached))
