@@ -16,6 +16,7 @@ from onnx import helper
 from rsparse.attacks import ATTACKS
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
+from rsparse.store.lines import to_checked_line
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
 from tests.processes import finished, start, when_done
@@ -77,9 +78,8 @@ def test_only_what_is_missing_changed_or_damaged_is_done_again(run_cli, twelve, 
         patch.setattr(OutputFolder, "open", classmethod(opening))
         run_cli(*arguments, out)
     entries = [e for e in read_manifest(out)["images"] if e["name"] in names]
-    lines = [json.dumps(line, sort_keys=True, ensure_ascii=False) for line in (kept[0], *entries)]
     (out / MANIFEST).unlink()
-    (out / JOURNAL).write_text("\n".join(lines) + "\n")
+    (out / JOURNAL).write_bytes(b"".join(map(to_checked_line, (kept[0], *entries))))
     (out / "01.png").unlink()
     (out / "02.png").write_bytes((out / "02.png").read_bytes()[:-9])
     save(twelve / "03.png", picture(2, 40))

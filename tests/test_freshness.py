@@ -18,7 +18,7 @@ from rsparse.store import records
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import METHODS
-from rsparse.store.journal import to_line
+from rsparse.store.lines import to_checked_line
 from rsparse.work.device import CPU
 from tests.conftest import tree_of
 from tests.refusals import refused
@@ -245,7 +245,7 @@ class TestUnfinishedRun:
         assert run_cli(*words).exit_code == 0
         lines = [job.identity(), *read_manifest(out)["images"][:2]]
         (out / MANIFEST).unlink()
-        (out / JOURNAL).write_bytes(b"".join(map(to_line, lines)))
+        (out / JOURNAL).write_bytes(b"".join(map(to_checked_line, lines)))
         return list(map(str, words))
 
     @pytest.mark.usefixtures("another_release")

@@ -102,12 +102,12 @@ def test_pictures_that_have_gone_are_drawn_again(run_cli, pictures, tmp_path):
     manifest = read_manifest(masks)
     from rsparse.store.inputs import load_inputs
     from rsparse.store.job import Job
-    from rsparse.store.journal import to_line
+    from rsparse.store.lines import to_checked_line
 
     known = {"images": load_inputs([pictures]).names_digest(), "overlay": True}
     run = Job("localize", IMAGES, manifest["parameters"], known=known).identity()
     (masks / MANIFEST).unlink()
-    (masks / JOURNAL).write_bytes(b"".join(map(to_line, [run, *manifest["images"]])))
+    (masks / JOURNAL).write_bytes(b"".join(map(to_checked_line, [run, *manifest["images"]])))
     result = run_cli(*arguments, "--overwrite", "--json")  # clears the finished pictures
     assert json.loads(result.stdout)["done"] == 3
     assert tree_of(tmp_path) == whole

@@ -173,11 +173,3 @@ class TestStreams:
         with open("/dev/full", "w") as full:  # noqa: PTH123
             code, _, _ = finished("show", tmp_path / "none", stderr=full)
         assert code == 2
-
-    @pytest.mark.slow
-    def test_a_name_that_the_output_cannot_encode_is_escaped(self, pictures, dict_file, tmp_path):
-        arguments = ("purify", pictures, "-d", dict_file, *FAST, "-o", tmp_path / "猫")
-        latin_only = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-        code, stdout, stderr = finished(*arguments, env=latin_only)
-        assert code == 0, stderr
-        assert stdout == f"{tmp_path}/\\u732b\n"

@@ -123,7 +123,7 @@ def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_f
     whole = read_manifest(out)
     from rsparse.store.inputs import load_inputs
     from rsparse.store.job import Job
-    from rsparse.store.journal import to_line
+    from rsparse.store.lines import to_checked_line
 
     known = {
         "dictionaries": {"": whole["inputs"][1]["sha256"]},
@@ -135,7 +135,7 @@ def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_f
 
     def interrupted() -> None:
         (out / MANIFEST).unlink(missing_ok=True)
-        (out / JOURNAL).write_bytes(b"".join(map(to_line, lines)))
+        (out / JOURNAL).write_bytes(b"".join(map(to_checked_line, lines)))
 
     (pictures / "sub/c.png").write_bytes(bad)
     interrupted()

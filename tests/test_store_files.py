@@ -14,7 +14,6 @@ from rsparse.store.files import (
     atomic_path,
     read_bytes,
     refuse_existing,
-    remove_temporaries,
     safe_join,
     sha256_of,
     sha256_of_file,
@@ -76,9 +75,9 @@ def test_the_place_is_taken_only_when_all_is_written_and_synced(tmp_path, monkey
         temporary.write_bytes(b"1")
         assert not (tmp_path / "f").exists()
         assert temporary.parent == tmp_path
-    assert steps == ["sync", "replace"]
+    assert steps == ["sync", "replace", "sync"]  # the file, and its folder's names
     write_atomic(tmp_path / "g", b"1", durable=False)
-    assert steps == ["sync", "replace", "replace"]
+    assert steps == ["sync", "replace", "sync", "replace"]
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
@@ -99,29 +98,22 @@ def test_below_a_file_nothing_can_be_written(tmp_path):
         refuse_existing(tmp_path / "file/f", overwrite=True)
 
 
-def test_what_a_killed_process_leaves_is_removed(tmp_path):
-    context = atomic_path(tmp_path / "sub/f.png")
-    context.__enter__().write_bytes(b"half")
-    for mine in (".hidden.tmp", ".0123456789abcdef.tmp", "x.0123456789abcdef.1.tmp"):
-        (tmp_path / mine).write_bytes(b"")
-    assert len(contents(tmp_path / "sub")) == 1
-    remove_temporaries(tmp_path)
-    assert contents(tmp_path / "sub") == []
-    assert len(contents(tmp_path)) == 4
-    with pytest.raises(GeneratorExit):
-        context.gen.throw(GeneratorExit)
-
-
-def test_what_a_killed_sole_writer_leaves_is_taken_up_by_the_next(tmp_path):
-    path = tmp_path / ".state"
-    with atomic_path(path, sole_writer=True) as temporary:
-        left = temporary
-        temporary.write_bytes(b"half")
-        content = temporary.read_bytes()
-    left.write_bytes(content)  # as if it had been killed before it took its place
-    write_atomic(path, b"whole", sole_writer=True)
-    assert {p.name for p in tmp_path.iterdir()} == {".state"}
-    assert path.read_bytes() == b"whole"
+def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path):
+    with atomic_path(tmp_path / "sub/f.png") as used:
+        left = used.with_name(".0123456789abcdef.77.tmp")
+        left.write_bytes(b"half")
+        folder = used.with_name(".0123456789abcdef.78.tmp")
+        (folder / "data").mkdir(parents=True)
+        own = [".hidden.tmp", ".0123456789abcdef.tmp", "x.0123456789abcdef.1.tmp"]
+        for mine in own:
+            (tmp_path / mine).write_bytes(b"")
+            (tmp_path / "sub" / mine).write_bytes(b"")
+        refuse_existing(tmp_path / "g.png", overwrite=False)
+        assert left.exists()  # in another folder
+        refuse_existing(tmp_path / "sub/g.png", overwrite=False)
+        assert contents(tmp_path / "sub") == sorted([*own, used.name])
+        used.write_bytes(b"whole")
+    assert contents(tmp_path / "sub") == sorted([*own, "f.png"])
 
 
 def test_an_existing_output_is_refused_unless_overwritten(tmp_path):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rsparse.store.journal import Journal, to_line
-from tests.refusals import refused
+from rsparse.errors import InputError
+from rsparse.store.journal import Journal
+from rsparse.store.lines import from_checked_line, to_checked_line, to_line
+from tests.refusals import fails, refused
 
 RUN = {"stage": "purify", "parameters": {"stride": 2, "feather": 2.0}}
 
@@ -69,7 +74,18 @@ def test_the_last_entry_of_a_name_counts_and_dropped_ones_do_not(path, start):
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"name": "c", "val', b"\0\0\0\0", b"[1]\n", b'{"name": "c"}', b"\xff\xfe\n"]
+    "torn",
+    [
+        b'{"name": "c", "val',
+        b"\0\0\0\0",
+        b"[1]\n",
+        b'{"name": "c"}\n',
+        b"\xff\xfe\n",
+        to_checked_line({"name": "c"})[:-1],
+        to_checked_line({"name": "c"}).replace(b"c", b"d"),
+        to_checked_line({"other": 1}),
+        b"[" * 100_000 + b"\n",
+    ],
 )
 def test_a_torn_line_is_cut_off_and_the_rest_is_kept(path, start, torn):
     journal = start(path)
@@ -156,3 +172,53 @@ def test_it_cannot_be_written_below_a_file(tmp_path):
 
 def test_lines_are_sorted_utf8_json():
     assert to_line({"b": "ü", "a": 1}) == '{"a": 1, "b": "ü"}\n'.encode()
+
+
+@pytest.mark.parametrize("value", [{}, {"name": "ü\n", "n": [1.5, None]}, {"a": {"b": "]"}}])
+def test_a_line_with_a_checksum_is_read_back_only_if_unchanged(value):
+    line = to_checked_line(value)
+    assert from_checked_line(line) == value
+    assert json.loads(line)[1] == value
+    for place in range(len(line)):
+        changed = line[:place] + bytes([line[place] ^ 1]) + line[place + 1 :]
+        assert from_checked_line(changed) is None
+        assert from_checked_line(line[:place]) is None
+
+
+def test_an_edited_line_and_those_after_it_are_done_again(path, start):
+    journal = start(path)
+    for name in ("a", "b", "c"):
+        journal.add({"name": name, "value": 1})
+    journal.close()
+    path.write_bytes(path.read_bytes().replace(b'"b", "value": 1', b'"b", "value": 2'))
+    assert names(start(path)) == ["a"]
+
+
+def test_a_journal_that_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "journal")
+    with refused(f"{tmp_path}: cannot be written: its journal is not a file"):
+        Journal.open(tmp_path / "journal", RUN, tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "journal")
+    with pytest.raises(InputError, match="cannot be written: too many levels of symbolic links"):
+        Journal.open(tmp_path / "link", RUN, tmp_path)
+
+
+def test_a_full_disk_loses_only_the_line_that_did_not_fit(path, start, monkeypatch):
+    journal = start(path)
+    journal.add({"name": "a"})
+    write = os.pwrite
+
+    def full(descriptor, content, place):
+        write(descriptor, content[:7], place)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with fails(f"{path}: cannot be written: no space left on device"):
+        journal.add({"name": "b"})
+    monkeypatch.undo()
+    journal.close()
+    again = start(path)
+    assert names(again) == ["a"]
+    again.add({"name": "b"})
+    again.close()
+    assert names(start(path)) == ["a", "b"]

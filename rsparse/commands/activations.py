@@ -20,7 +20,7 @@ from rsparse.options.activations import ActivationParameters
 from rsparse.options.specs import nearest
 from rsparse.pictures.activations import draw_activations
 from rsparse.store.activations import VERSIONS, activation_entry, save_activations
-from rsparse.store.files import refuse_existing, require_suffix, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.hdf5_reading import open_hdf5
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
@@ -28,6 +28,7 @@ from rsparse.store.job import Job
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.records import ACTIVATIONS, Source
+from rsparse.store.together import appear_together
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
 from rsparse.work.steps import OneByOne, failure
@@ -159,12 +160,16 @@ def measure_activations(
         failed += [failure(image, missing) for image in unmatched]
         refuse_all_failed(failed, done + resumed, None)
         sources = [*_sources(inputs, journal.entries()), classifier.source()]
-        save_activations(output, job.record(sources), journal, all_layers, chosen)
-    outcome = ActivationOutcome(
-        output, done, resumed, failed, parameters.gamma, all_layers, chosen, plot=plot
-    )
-    outcome.passed_over = joined.passed_over
-    _read_ratios(outcome, plot)
+        outcome = ActivationOutcome(
+            output, done, resumed, failed, parameters.gamma, all_layers, chosen, plot=plot
+        )
+        outcome.passed_over = joined.passed_over
+        with appear_together(output, journal) as members:
+            record = job.record(sources)
+            save_activations(output, record, journal, all_layers, chosen, members.create)
+            picture = _read_ratios(outcome, members.temporary(output))
+            if plot is not None:
+                members.write(plot, picture)
     return outcome
 
 
@@ -178,14 +183,13 @@ def _sources(inputs: Sequence[ImageInputs], entries: Iterable[Entry]) -> list[So
     ]
 
 
-def _read_ratios(outcome: ActivationOutcome, plot: Path | None) -> None:
-    """Read the ratios from the artifact, and plot them if asked to."""
-    with open_hdf5(outcome.output, ACTIVATIONS) as (file, _):
+def _read_ratios(outcome: ActivationOutcome, artifact: Path) -> bytes:
+    """Read the ratios from the artifact, and draw the plot if there will be one."""
+    with open_hdf5(artifact, ACTIVATIONS) as (file, _):
         outcome.ratios = file["ratio/all"][()]
         predicted = [file[f"predicted/{version}"][()] for version in VERSIONS]
         outcome.changed = int((predicted[0] != predicted[1]).sum())
-        if plot is not None:
-            write_atomic(plot, draw_activations(file, outcome.gamma))
+        return b"" if outcome.plot is None else draw_activations(file, outcome.gamma)
 
 
 def choose_layers(layers: Sequence[FeatureLayer], names: Sequence[str]) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
 from rsparse.store.predictions import Prediction, record_beside, save_predictions
 from rsparse.store.records import PREDICTIONS
+from rsparse.store.together import appear_together
 from rsparse.work.device import choose_device
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
@@ -159,7 +160,8 @@ def classify_images(
         sources = [*inputs.sources(source_digests(journal)), classifier.source()]
         sources += known_labels.sources()
         record = job.record(sources, computed={"labels": known_labels.origin})
-        save_predictions(output, record, rows, classifier.class_names)
+        with appear_together(output, journal) as members:
+            save_predictions(output, record, rows, classifier.class_names, members)
     return outcome
 
 

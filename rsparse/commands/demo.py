@@ -28,9 +28,10 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.csv_text import name_of
 from rsparse.store.files import read_bytes, write_atomic
-from rsparse.store.folders import MANIFEST
+from rsparse.store.folders import is_finished
 from rsparse.store.images import Pixels, decode_image, encode_png
 from rsparse.store.job import outdated
+from rsparse.store.sole_writer import sole_writer
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers
 
@@ -64,9 +65,10 @@ def run_demo(
         If the folder cannot be written, contains other files, or contains an artifact of an
         outdated method.
     """
-    _Pipeline(output, LocalWorkers(jobs), overwrite, progress).run()
-    predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
-    write_atomic(output / "contact-sheet.png", encode_png(_draw_sheet(output, predictions)))
+    with sole_writer(output):
+        _Pipeline(output, LocalWorkers(jobs), overwrite, progress).run()
+        predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}
+        write_atomic(output / "contact-sheet.png", encode_png(_draw_sheet(output, predictions)))
     right = {name: [_is_right(row) for row in rows.values()] for name, rows in predictions.items()}
     return {title: share_of(sum(right[name]), len(right[name])) for title, name in SETS.items()}
 
@@ -94,7 +96,7 @@ class _Pipeline:
 
     def _make(self, name: str, stage: Callable[[Path], object]) -> None:
         place = self.output / name
-        if not self.overwrite and (place.is_file() or (place / MANIFEST).exists()):
+        if not self.overwrite and (place.is_file() or is_finished(place)):
             _refuse_outdated(place)
         else:
             stage(place)

@@ -17,12 +17,13 @@ from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, ta
 from rsparse.errors import InputError
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.dictionaries import save_dictionary
-from rsparse.store.files import refuse_existing, require_suffix, write_atomic
+from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.records import DICTIONARY
+from rsparse.store.together import appear_together
 from rsparse.work.one_core import one_thread
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
@@ -117,9 +118,12 @@ def learn_dict(
             raise
         digests = {_name(entry): entry["source_sha256"] for entry in journal.entries()}
         record = job.record(inputs.sources(digests))
-        save_dictionary(output, record, dictionary, errors, dict(sorted(digests.items())))
-        if preview is not None:
-            write_atomic(preview, encode_png(draw_atoms(dictionary.atoms, dictionary.patch_size)))
+        images = dict(sorted(digests.items()))
+        with appear_together(output, journal) as members:
+            save_dictionary(output, record, dictionary, errors, images, members.create)
+            if preview is not None:
+                sheet = draw_atoms(dictionary.atoms, dictionary.patch_size)
+                members.write(preview, encode_png(sheet))
     # Each image counts once, however many passes there are.
     resumed = min(resumed, len(digests))
     k, m = dictionary.atoms.shape

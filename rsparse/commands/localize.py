@@ -119,8 +119,7 @@ def localize_images(
     if pictures is not None:
         for entry in entries:
             pictures.journal.add({**entry, "sha256": entry["overlay_sha256"]})
-        pictures.finish(record, failed)
-    folder.finish(record, failed)
+    folder.finish(record, failed, pictures)
     area = float(np.mean([entry["area"] for entry in entries]))
     not_found = sum(not entry["found"] for entry in entries)
     return LocalizeOutcome(

@@ -46,11 +46,12 @@ import numpy as np
 from rsparse.evaluation import by_class, statistics
 from rsparse.evaluation.results import Check, Column, Evaluation
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import write_atomic
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.records import Record
+from rsparse.store.together import appear_together
 
 EVALUATION_FILE = "evaluation.h5"
+TABLES = ("results.csv", "defenses.csv", "images.csv", "classes.csv", "confusion.csv", "checks.csv")
 COLUMN_TEXTS = ("scenario", "source", "judged", "through")
 ATTACK_TEXTS = ("family", "strength_name")
 CHANGES = ("linf", "l2", "d")
@@ -77,23 +78,34 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
     Path
         The path of ``evaluation.h5``, which is written last.
     """
-    for name, text in csv_tables(evaluation).items():
-        write_atomic(folder / name, text.encode())
     path = folder / EVALUATION_FILE
-    with create_hdf5(path, record) as file:
-        file.attrs["model"] = utf8(evaluation.model)
-        file.attrs["only_correct"] = evaluation.only_correct
-        file.attrs["left_out"] = evaluation.left_out
-        file["name"] = utf8(list(evaluation.names))
-        file["label"] = evaluation.labels.astype(np.int64)
-        file["class_name"] = utf8(list(evaluation.class_names))
-        _write_columns(file.create_group("column"), evaluation.columns)
-        _write_texts(file.create_group("defense"), ("text", "kind"), evaluation.defenses)
-        file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
-        _write_texts(file.create_group("check"), CHECK_TEXTS, evaluation.checks)
-        _write_trials(file.create_group("trial"), evaluation)
-        _write_confusion(file.create_group("confusion"), evaluation)
+    with appear_together(path) as members:
+        for name, text in csv_tables(evaluation).items():
+            members.write(folder / name, text.encode())
+        with create_hdf5(path, record, members.create) as file:
+            _write_evaluation(file, evaluation)
     return path
+
+
+def remove_evaluation(folder: Path) -> None:
+    """Remove ``evaluation.h5`` before its parts are made again, and then its CSV files."""
+    for name in (EVALUATION_FILE, *TABLES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_evaluation(file: Any, evaluation: Evaluation) -> None:
+    file.attrs["model"] = utf8(evaluation.model)
+    file.attrs["only_correct"] = evaluation.only_correct
+    file.attrs["left_out"] = evaluation.left_out
+    file["name"] = utf8(list(evaluation.names))
+    file["label"] = evaluation.labels.astype(np.int64)
+    file["class_name"] = utf8(list(evaluation.class_names))
+    _write_columns(file.create_group("column"), evaluation.columns)
+    _write_texts(file.create_group("defense"), ("text", "kind"), evaluation.defenses)
+    file["defense"]["parameters"] = utf8([_json(d.parameters) for d in evaluation.defenses])
+    _write_texts(file.create_group("check"), CHECK_TEXTS, evaluation.checks)
+    _write_trials(file.create_group("trial"), evaluation)
+    _write_confusion(file.create_group("confusion"), evaluation)
 
 
 def _write_columns(group: Any, columns: Sequence[Column]) -> None:
@@ -147,14 +159,17 @@ def _write_confusion(group: Any, evaluation: Evaluation) -> None:
 
 def csv_tables(evaluation: Evaluation) -> dict[str, str]:
     """The CSV files of an evaluation by their names."""
-    return {
-        "results.csv": _csv(statistics.rows(evaluation)),
-        "defenses.csv": _csv(statistics.defense_rows(evaluation)),
-        "images.csv": _csv(image_rows(evaluation)),
-        "classes.csv": _csv(by_class.class_rows(evaluation)),
-        "confusion.csv": _csv(by_class.confusion_rows(evaluation)),
-        "checks.csv": _csv((vars(check) for check in evaluation.checks), CHECK_TEXTS),
-    }
+    rows = (
+        statistics.rows(evaluation),
+        statistics.defense_rows(evaluation),
+        image_rows(evaluation),
+        by_class.class_rows(evaluation),
+        by_class.confusion_rows(evaluation),
+        (vars(check) for check in evaluation.checks),
+    )
+    headers = [()] * (len(TABLES) - 1) + [CHECK_TEXTS]
+    tables = zip(TABLES, rows, headers, strict=True)
+    return {name: _csv(lines, header) for name, lines, header in tables}
 
 
 def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,7 @@ from rsparse.store.hdf5_reading import (
     read_text_attribute,
     read_texts,
 )
+from rsparse.store.pending import journal_of, settle
 from rsparse.store.records import EVALUATION
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def load_evaluation(folder: Path) -> Evaluation:
         If the folder contains no evaluation, or the file is damaged or of another version.
     """
     path = folder / EVALUATION_FILE
+    settle(journal_of(path))
     if not path.exists():
         raise InputError(f"{folder}: contains no finished evaluation ({EVALUATION_FILE})")
     with open_hdf5(path, EVALUATION) as (file, record):

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.activation import activation_ratio
+from rsparse.store.files import FileCreator, atomic_path
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.journal import Entry, Journal
 from rsparse.store.records import Record
@@ -89,10 +90,14 @@ def save_activations(
     journal: Journal,
     layers: Sequence[LayerInfo],
     chosen: Sequence[int],
+    create: FileCreator = atomic_path,
 ) -> None:
-    """Write ``act.h5`` from the entries of a journal, one entry at a time."""
+    """Write ``act.h5`` from the entries of a journal, one entry at a time.
+
+    ``create`` is as for ``create_hdf5``.
+    """
     widths = [layers[place].channels for place in chosen]
-    with create_hdf5(path, record) as file:
+    with create_hdf5(path, record, create) as file:
         _write_images(file, journal)
         _write_layers(file.create_group("layer"), layers)
         _make_rows(file.create_group("total"), len(journal), len(layers), np.float64)

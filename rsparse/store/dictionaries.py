@@ -24,7 +24,7 @@ import numpy as np
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.errors import InputError
-from rsparse.store.files import sha256_of_file
+from rsparse.store.files import FileCreator, atomic_path, sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import is_present, open_hdf5, read_array, read_attribute
 from rsparse.store.records import DICTIONARY, Record, Source
@@ -47,9 +47,13 @@ def save_dictionary(
     dictionary: Dictionary,
     errors: Mapping[int, float],
     images: Mapping[str, str],
+    create: FileCreator = atomic_path,
 ) -> None:
-    """Write ``dict.h5``; ``images`` maps the names of the training images to their digests."""
-    with create_hdf5(path, record) as file:
+    """Write ``dict.h5``; ``images`` maps the names of the training images to their digests.
+
+    ``create`` is as for ``create_hdf5``.
+    """
+    with create_hdf5(path, record, create) as file:
         atoms = file.create_dataset("atoms", data=dictionary.atoms)
         atoms.attrs["patch_size"] = dictionary.patch_size
         atoms.attrs["color"] = dictionary.color

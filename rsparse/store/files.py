@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, system_error, write_error
+from rsparse.store.pending import journal_of, remove_leftovers, settle
+from rsparse.store.syncing import sync_folder
+from rsparse.store.temporaries import Temporary, temporary_beside
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
+FileCreator = Callable[[Path], AbstractContextManager[Path]]
+"""Makes the temporary file that takes a path's place: ``atomic_path``, or with other files."""
 
 
 def sha256_of(content: bytes) -> str:
@@ -69,53 +72,42 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path, *, durable: bool = True, sole_writer: bool = False) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that replaces it if the block succeeds.
 
-    Parent folders are created. With ``durable``, the content is forced to disk before the file is
-    renamed; one-file artifacts need this, thousands of small images do not. If the block fails,
-    the temporary file is removed and ``path`` stays as it was. ``sole_writer`` promises that
-    nobody else writes ``path`` at the same time. The temporary name is then always the same, so
-    that the next run replaces what a killed run left behind.
+    Parent folders are created. With ``durable``, the file and its name are forced to disk; one-file
+    artifacts need this, while a folder of images does it for all of them at its end. If the block
+    fails, the temporary file is removed and ``path`` stays as it was.
 
     Raises
     ------
     MachineError
         If ``path`` cannot be written; an ``InputError`` if its name is the reason.
     """
-    # a random name is short, and differs from that of another machine writing the same file
-    name = path.name.lstrip(".") if sole_writer else f"{os.urandom(8).hex()}.{os.getpid()}"
-    temporary = path.with_name(f".{name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if durable:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with temporary_beside(path) as temporary:
+            yield temporary.path
+            _take_place(temporary, path, durable)
     except OSError as error:
         raise write_error(error, f"{path}: cannot be written") from error
-    finally:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # the folder itself is unusable, which has been reported
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left of ``atomic_path`` in a folder that nobody is writing."""
-    for parent, _, files in os.walk(folder):
-        for file in files:
-            if _TEMPORARY.fullmatch(file):
-                Path(parent, file).unlink(missing_ok=True)
-
-
-def write_atomic(
-    path: Path, content: bytes, *, durable: bool = True, sole_writer: bool = False
-) -> None:
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write ``content`` to ``path``, whole or not at all (see ``atomic_path``)."""
-    with atomic_path(path, durable=durable, sole_writer=sole_writer) as temporary:
-        temporary.write_bytes(content)
+    try:
+        with temporary_beside(path) as temporary:
+            temporary.write(content)
+            _take_place(temporary, path, durable)
+    except OSError as error:
+        raise write_error(error, f"{path}: cannot be written") from error
+
+
+def _take_place(temporary: Temporary, path: Path, durable: bool) -> None:
+    if durable:
+        os.fsync(temporary.descriptor)
+    os.replace(temporary.path, path)
+    if durable:
+        sync_folder(path.parent)
 
 
 def require_suffix(path: Path, *suffixes: str) -> None:
@@ -132,12 +124,17 @@ def require_suffix(path: Path, *suffixes: str) -> None:
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Check that one output file may be written before any work is done.
 
+    What a killed run left is dealt with first: its artifact is finished if only renames were
+    missing, and its temporary files are removed.
+
     Raises
     ------
     InputError
         If it exists and ``overwrite`` is false, if it is a folder, or if its folder cannot be
         written.
     """
+    settle(journal_of(path))
+    remove_leftovers(path.parent)
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")

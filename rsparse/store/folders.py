@@ -8,27 +8,38 @@ it was made from, ``label`` if known, and the stage's own keys. ``failed`` lists
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError, system_error
+from rsparse.errors import InputError, system_error, write_error
 from rsparse.store.entries import are_entries, are_failures
-from rsparse.store.files import (
-    atomic_path,
-    remove_temporaries,
-    safe_join,
-)
-from rsparse.store.journal import Entry, Journal, to_line
+from rsparse.store.files import safe_join
+from rsparse.store.journal import Entry, Journal
 from rsparse.store.json_files import read_json
+from rsparse.store.lines import from_checked_line, to_line
+from rsparse.store.pending import JOURNAL, remove_leftovers_below, settle
 from rsparse.store.records import IMAGES, Record, check_record
+from rsparse.store.syncing import sync_folder, sync_tree
+from rsparse.store.together import appear_together
+
+__all__ = [
+    "JOURNAL",
+    "MANIFEST",
+    "OutputFolder",
+    "holds_files",
+    "is_finished",
+    "is_unfinished",
+    "read_manifest",
+    "record_of",
+    "refuse_overlap",
+]
 
 MANIFEST = "manifest.json"
-JOURNAL = ".rsparse-journal.jsonl"
+REPLACED = (".rsparse-replaced.json", ".rsparse-replaced.jsonl")
+"""The manifest or the journal of an artifact whose files are still to be removed."""
 
 
 class OutputFolder:
@@ -53,7 +64,8 @@ class OutputFolder:
             Folders or files that are read; the output must not be inside one or contain one.
         overwrite : bool
             First remove a finished artifact or an unfinished run. Only files listed in its
-            manifest or journal are removed; other files stay.
+            manifest or journal are removed; other files stay. The manifest is renamed before, so
+            that a folder with a manifest is complete at any time.
 
         Raises
         ------
@@ -66,84 +78,95 @@ class OutputFolder:
                 raise InputError(f"{path}: is a file; name a folder")
         except OSError as error:  # for example, a name that is too long
             raise system_error(error, f"{path}: cannot be written") from error
-        if (path / MANIFEST).exists() and not overwrite:
+        if is_finished(path) and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
         goes_on = Journal.is_of(path / JOURNAL, run)
-        cleared = overwrite and not goes_on and _clear(path)
+        if overwrite and not goes_on:
+            _set_aside(path)
         try:
-            taken = path.is_dir() and any(path.iterdir()) and not (path / JOURNAL).exists()
+            taken = path.is_dir() and holds_files(path) and not is_unfinished(path)
         except OSError as error:
             raise system_error(error, f"{path}: cannot be read") from error
-        if taken and not cleared:
+        if taken:
             raise InputError(f"{path}: contains other files; choose an empty or new folder")
         journal = Journal.open(path / JOURNAL, run, path)
+        try:
+            _remove_replaced(path)
+        except BaseException:
+            journal.close()
+            raise
         if goes_on:
-            remove_temporaries(path)
+            remove_leftovers_below(path)
         return cls(path, journal)
 
-    def finish(self, record: Record, failed: list[Entry]) -> None:
-        """Write the manifest and delete the journal; the folder is then a finished artifact."""
-        with atomic_path(self.path / MANIFEST) as temporary, temporary.open("wb") as file:
+    def finish(
+        self, record: Record, failed: list[Entry], other: OutputFolder | None = None
+    ) -> None:
+        """Write the manifest and delete the journal; the folder is then a finished artifact.
+
+        All files are forced to disk before. ``other``, a folder with the same record, is finished
+        together with this one.
+        """
+        folders = [self] if other is None else [other, self]
+        with appear_together(self.path / MANIFEST, self.journal) as members:
+            for folder in folders:
+                folder._sync()
+                with members.create(folder.path / MANIFEST) as temporary:
+                    folder._write_manifest(temporary, record, failed)
+        for folder in folders:
+            folder.journal.close(finished=True)
+
+    def _sync(self) -> None:
+        try:
+            files = (safe_join(self.path, entry["file"]) for entry in self.journal.entries())
+            sync_tree(self.path, files)
+        except OSError as error:
+            raise write_error(error, f"{error.filename or self.path}: cannot be written") from error
+
+    def _write_manifest(self, path: Path, record: Record, failed: list[Entry]) -> None:
+        with path.open("wb") as file:
             head = json.dumps(record.as_json(), sort_keys=True, indent=1, ensure_ascii=False)
             file.write(head[:-2].encode() + b',\n "failed": ')
             _write_array(file, map(_without_path, failed))
             file.write(b',\n "images": ')
             _write_array(file, self.journal.entries())
             file.write(b"\n}\n")
-        self.journal.close(finished=True)
 
     def abandon(self) -> None:
-        """Close the journal; if the run finished no item, delete it and the empty folder."""
+        """Close the journal; if the run finished no item, delete it and the empty folders."""
         finished = len(self.journal) == 0
         self.journal.close(finished=finished)
         if finished:
-            try:
-                self.path.rmdir()
-            except OSError:
-                pass  # it contains other artifacts
+            _remove_empty(self.path)
 
 
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Lock a folder of several artifacts for this run, and clean up after a killed one.
+def is_finished(folder: Path) -> bool:
+    """Whether a folder is a finished artifact.
 
-    The folder is created; if it is empty at the end of the block, it is removed. On a file system
-    that cannot lock folders, there is no lock and no cleanup.
-
-    Raises
-    ------
-    InputError
-        If another run is writing it now, or it cannot be written.
+    If its run was killed among the last steps, they are made first.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise system_error(error, f"{folder}: cannot be written") from error
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_temporaries(folder)
-        _forget_finished(folder)
-    except BlockingIOError as error:
-        os.close(place)
-        raise InputError(f"{folder}: is being written by another run") from error
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        os.close(place)
-        try:
-            folder.rmdir()
-        except OSError:
-            pass  # not empty
+    journal = folder / JOURNAL
+    settle(journal)
+    if not (folder / MANIFEST).exists():
+        return False
+    if journal.exists():  # the run was killed before it could remove it
+        Journal.refuse_running(journal, folder)
+        journal.unlink(missing_ok=True)
+    return True
 
 
-def _forget_finished(folder: Path) -> None:
-    """Delete the journals of finished artifacts: the run was killed after it wrote the manifest."""
-    for journal in folder.rglob(JOURNAL):
-        if journal.with_name(MANIFEST).exists():
-            journal.unlink()
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder holds an unfinished run, or an artifact that is being replaced."""
+    return any((folder / name).exists() for name in (JOURNAL, *REPLACED))
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether a folder or one of its subfolders contains a file; a killed run leaves empty ones."""
+    return any(files for _, _, files in os.walk(folder, onerror=_raise))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _without_path(entry: Entry) -> Entry:
@@ -170,14 +193,17 @@ def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | No
         If the folder's run was interrupted, the manifest is damaged, or its version is not
         supported.
     """
-    if (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
+    settle(folder / JOURNAL)
+    if is_unfinished(folder) and not (folder / MANIFEST).exists():
         raise InputError(
             f"{folder}: is unfinished because its run was interrupted; "
             "run the same command again to finish it"
         )
     path = folder / MANIFEST
-    if not path.exists():
-        return None
+    return _manifest_in(path, any_age=any_age) if path.exists() else None
+
+
+def _manifest_in(path: Path, *, any_age: bool) -> dict[str, Any] | None:
     manifest = read_json(path)
     if not isinstance(manifest, dict) or "format" not in manifest:
         return None  # another program's manifest.json
@@ -206,46 +232,66 @@ def refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
             raise InputError(f"{path}: contains the input {source}; choose another output")
 
 
-def _clear(folder: Path) -> bool:
-    """Remove an artifact's own files and the subfolders that are then empty.
+def _set_aside(folder: Path) -> None:
+    """Rename the manifest or the journal of an artifact, whose files are then to be removed."""
+    for name, replaced in zip((MANIFEST, JOURNAL), REPLACED, strict=True):
+        if not (folder / name).exists():
+            continue
+        if name == JOURNAL:
+            Journal.refuse_running(folder / JOURNAL, folder)
+            _remove_replaced(folder)  # that run was killed before it did
+        _own_files(folder, folder / name)  # refuses what is not rsparse's before anything changes
+        try:
+            os.replace(folder / name, folder / replaced)
+            sync_folder(folder)
+        except OSError as error:
+            raise write_error(error, f"{folder}: cannot be overwritten") from error
 
-    Returns False if ``folder`` is not an artifact, finished or unfinished.
-    """
-    if not (folder / JOURNAL).exists() and not (folder / MANIFEST).exists():
-        return False
-    Journal.refuse_running(folder / JOURNAL, folder)
-    own = [safe_join(folder, name) for name in _own_files(folder)]  # list all before removing any
-    try:
-        for path in (*own, folder / JOURNAL, folder / MANIFEST):
-            if path.is_file() or path.is_symlink():
-                path.unlink()
-    except OSError as error:
-        raise system_error(error, f"{folder}: cannot be overwritten") from error
-    remove_temporaries(folder)
+
+def _remove_replaced(folder: Path) -> None:
+    """Remove the files of an artifact that is being replaced, and the folders then empty."""
+    for name in REPLACED:
+        if not (folder / name).exists():
+            continue
+        try:
+            for path in _own_files(folder, folder / name):
+                if path.is_file() or path.is_symlink():
+                    path.unlink()
+            remove_leftovers_below(folder)
+            _remove_empty(folder)
+            (folder / name).unlink()
+        except OSError as error:
+            raise write_error(error, f"{folder}: cannot be overwritten") from error
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder if it is empty, after those below it that are."""
     for parent, _, _ in os.walk(folder, topdown=False):
-        if Path(parent) != folder:
-            try:
-                os.rmdir(parent)
-            except OSError:
-                pass  # not empty: contains files of the user
-    return True
+        try:
+            os.rmdir(parent)
+        except OSError:
+            pass  # not empty: contains files of the user
 
 
-def _own_files(folder: Path) -> Iterator[str]:
-    if (folder / JOURNAL).exists():
-        with (folder / JOURNAL).open("rb") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    return
-                yield from _files_of(entry)
-    elif (folder / MANIFEST).exists():
-        manifest = read_manifest(folder, any_age=True)
+def _own_files(folder: Path, listing: Path) -> list[Path]:
+    """The files of an artifact, as its manifest or journal lists them."""
+    if listing.suffix == ".jsonl":
+        names = [name for entry in _lines(listing) for name in _files_of(entry)]
+    else:
+        manifest = _manifest_in(listing, any_age=True)
         if manifest is None:
             raise InputError(f"{folder}: contains other files; choose an empty or new folder")
-        for entry in manifest["images"]:
-            yield from _files_of(entry)
+        names = [name for entry in manifest["images"] for name in _files_of(entry)]
+    return [safe_join(folder, name) for name in names]
+
+
+def _lines(journal: Path) -> Iterator[Entry]:
+    with journal.open("rb") as file:
+        for line in file:
+            entry = from_checked_line(line)
+            if entry is None:
+                return
+            yield entry
 
 
 def _files_of(entry: Any) -> Iterator[str]:

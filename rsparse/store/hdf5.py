@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsparse.store.checksums import append_checksum
-from rsparse.store.files import atomic_path
+from rsparse.store.files import FileCreator, atomic_path
+from rsparse.store.forgiving_file import ForgivingFile
 from rsparse.store.records import Record
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def create_hdf5(path: Path, record: Record) -> Iterator[h5py.File]:
+def create_hdf5(
+    path: Path, record: Record, create: FileCreator = atomic_path
+) -> Iterator[h5py.File]:
     """Create an HDF5 file to fill with datasets; it appears at ``path`` once it is complete.
+
+    With ``create``, a method of ``Members``, it appears together with others.
 
     Equal records and datasets, written in the same order, give equal bytes. Create groups with
     ``create_group`` or ``add_dataset``: those that h5py creates implicitly for
@@ -36,8 +41,8 @@ def create_hdf5(path: Path, record: Record) -> Iterator[h5py.File]:
     """
     import h5py
 
-    with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with create(path) as temporary, ForgivingFile.opened(temporary) as target:
+        with h5py.File(target, "w", libver=("v110", "v110")) as file:
             content = record.as_json()
             file.attrs["format"] = utf8(content["format"])
             file.attrs["format_version"] = content["format_version"]

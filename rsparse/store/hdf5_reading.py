@@ -18,6 +18,7 @@ import numpy as np
 
 from rsparse.errors import InputError, MachineError, is_of_machine
 from rsparse.store.hdf5_safety import refuse_unsafe
+from rsparse.store.pending import journal_of, settle
 from rsparse.store.records import DICTIONARY, check_record
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def open_hdf5(
     """
     import h5py
 
+    settle(journal_of(path))
     has_checksum = refuse_unsafe(path)
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             record = check_record(_record_of(file), path, expected)
             if not has_checksum and record["format"] != DICTIONARY:  # others may make those
                 raise InputError(f"{path}: has no checksum, so it was changed; make it again")

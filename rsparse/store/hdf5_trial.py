@@ -33,7 +33,7 @@ def read_whole(path: Path) -> None:
 
     from rsparse.store.hdf5_reading import members
 
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         _read_attributes(file)
         for _, item in members(file):
             with suppress(Exception):

@@ -1,8 +1,9 @@
 """A journal of finished items, so that an interrupted run can be resumed.
 
-JSON lines: the first line identifies the run, each further line holds a finished item. Lines are
-only appended. If a crash leaves a partial line, it is cut off when the journal is next opened. A
-lock of the operating system keeps two runs from writing the same output.
+JSON lines with checksums: the first line identifies the run, each further line holds a finished
+item. Lines are only appended. If a crash leaves a partial line, or a line was changed, it and what
+follows is cut off when the journal is next opened. A lock of the operating system keeps two runs
+from writing the same output.
 """
 
 from __future__ import annotations
@@ -10,29 +11,58 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 
-from rsparse.errors import InputError, system_error
+from rsparse.errors import InputError, MachineError, system_error, write_error
 from rsparse.store.files import refuse_existing
+from rsparse.store.lines import from_checked_line, to_checked_line, to_line
+from rsparse.store.pending import Renames, as_line, journal_of
 
 Entry = dict[str, Any]
 
-
-def to_line(value: Mapping[str, Any]) -> bytes:
-    """One JSON line with sorted keys."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+__all__ = ["Entry", "Journal", "journal_beside", "remove_journal_beside", "to_line"]
 
 
-def _lock(file: BinaryIO, output: Path) -> None:
+def _open_locked(path: Path, output: Path, flags: int = 0) -> int:
+    """A descriptor of the journal that holds its lock.
+
+    Raises
+    ------
+    InputError
+        If another run holds it.
+    OSError
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
+        try:
+            _lock(descriptor, output)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the run that held it has finished and removed it
+
+
+def _lock(descriptor: int, output: Path) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise InputError(f"{output}: cannot be written: its journal is not a file")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        file.close()
         raise InputError(f"{output}: is being written by another run") from error
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -> InputError:
@@ -53,10 +83,13 @@ def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -
 class Journal:
     """The entries of a run, one for each ``name``; only their file offsets are kept in memory."""
 
-    def __init__(self, path: Path, file: BinaryIO, places: dict[str, int]) -> None:
-        self.path = path
-        self._file = file
-        self._places = places
+    def __init__(self, path: Path, output: Path, descriptor: int) -> None:
+        self.path, self.output = path, output
+        self._descriptor = descriptor
+        self._file = os.fdopen(descriptor, "rb")
+        self._places: dict[str, int] = {}
+        self._end = 0
+        self.is_promised = False
 
     @classmethod
     def open(cls, path: Path, run: Mapping[str, Any], output: Path) -> Journal:
@@ -67,20 +100,24 @@ class Journal:
         InputError
             If another run is writing it now, or it belongs to a run with other inputs or
             parameters.
+        MachineError
+            If the disk is full, for example.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            descriptor = _open_locked(path, output, os.O_CREAT)
         except OSError as error:
             raise system_error(error, f"{output}: cannot be written") from error
-        _lock(file, output)
-        journal = cls(path, file, {})
-        first = journal._load()
-        if first is None:
-            journal._write(run)
-        elif first != json.loads(to_line(run)):
-            file.close()
-            raise _other_run(output, first, run)
+        journal = cls(path, output, descriptor)
+        try:
+            first = journal._load()
+            if first is None:
+                journal._write(run)
+            elif first != json.loads(to_line(run)):
+                raise _other_run(output, first, run)
+        except BaseException:
+            journal.close()
+            raise
         return journal
 
     @staticmethod
@@ -88,45 +125,64 @@ class Journal:
         """Whether a journal exists and belongs to exactly this run."""
         try:
             with path.open("rb") as file:
-                return file.readline() == to_line(run)
+                return file.readline() == to_checked_line(run)
         except OSError:
             return False
 
     @staticmethod
     def refuse_running(path: Path, output: Path) -> None:
         """Raise ``InputError`` if another run is writing the journal now."""
-        if path.exists():
-            with path.open("rb") as file:
-                _lock(file, output)
+        try:
+            os.close(_open_locked(path, output))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise system_error(error, f"{output}: cannot be written") from error
 
     def _load(self) -> Any:
-        """Index the complete lines, cut off a partial one, and return the first line's content."""
-        first, end = None, 0
-        self._file.seek(0)
-        for line in self._file:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n") or not isinstance(entry, dict):
-                break
-            if end == 0:
-                first = entry
-            else:
-                self._places[str(entry.get("name"))] = end
-            end += len(line)
-        self._file.truncate(end)
+        """Index the whole lines, cut off what follows them, and return the first line's value."""
+        first = None
+        try:
+            for line in self._file:
+                entry = from_checked_line(line)
+                if entry is None or (first is not None and not isinstance(entry.get("name"), str)):
+                    break
+                if first is None:
+                    first = entry
+                else:
+                    self._places[entry["name"]] = self._end
+                self._end += len(line)
+            os.ftruncate(self._descriptor, self._end)
+        except OSError as error:
+            raise system_error(error, f"{self.path}: cannot be read") from error
         return first
 
     def _write(self, value: Mapping[str, Any]) -> int:
-        place = self._file.seek(0, os.SEEK_END)
-        self._file.write(to_line(value))
-        self._file.flush()
+        """Append a line, and return its place; after a failure, the next one takes its place."""
+        place = end = self._end
+        left = memoryview(to_checked_line(value))
+        try:
+            while left:
+                written = os.pwrite(self._descriptor, left, end)
+                left, end = left[written:], end + written
+        except OSError as error:
+            raise write_error(error, f"{self.path}: cannot be written") from error
+        self._end = end
         return place
 
     def add(self, entry: Entry) -> None:
         """Add a finished item."""
         self._places[entry["name"]] = self._write(entry)
+
+    def promise(self, renames: Renames) -> None:
+        """Note that the artifact is finished but for these renames, whatever happens next."""
+        place = self._write(as_line(renames, self.path.parent))
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, place)
+            raise
+        self.is_promised = True
 
     def drop(self, name: str) -> None:
         """Remove an item, for example because its input has changed."""
@@ -144,7 +200,9 @@ class Journal:
 
     def __getitem__(self, name: str) -> Entry:
         self._file.seek(self._places[name])
-        entry: Entry = json.loads(self._file.readline())
+        entry = from_checked_line(self._file.readline())
+        if entry is None:
+            raise MachineError(f"{self.path}: was changed while it was in use")
         return entry
 
     def entries(self) -> Iterator[Entry]:
@@ -154,6 +212,8 @@ class Journal:
 
     def close(self, *, finished: bool = False) -> None:
         """Close the journal and release its lock; ``finished`` also deletes the file."""
+        if self._file.closed:
+            return
         if finished:
             self.path.unlink(missing_ok=True)
         self._file.close()
@@ -182,7 +242,7 @@ def journal_beside(
             journal.close()
         return
     refuse_existing(output, overwrite)
-    path = _beside(output)
+    path = journal_of(output)
     if overwrite and not Journal.is_of(path, run):
         Journal.refuse_running(path, output)
         path.unlink(missing_ok=True)
@@ -192,16 +252,13 @@ def journal_beside(
         yield journal
         finished = True
     finally:
-        journal.close(finished=finished or len(journal) == 0)
+        is_empty = len(journal) == 0 and not journal.is_promised
+        journal.close(finished=finished or is_empty)
 
 
 def remove_journal_beside(output: Path) -> None:
-    """Delete the journal of a run that was killed after it wrote its output.
+    """Delete the journal of a run whose output was finished otherwise.
 
     Use it only for an output that is complete and that no other run is writing.
     """
-    _beside(output).unlink(missing_ok=True)
-
-
-def _beside(output: Path) -> Path:
-    return output.with_name(f".{output.name}.rsparse-journal.jsonl")
+    journal_of(output).unlink(missing_ok=True)

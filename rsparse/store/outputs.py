@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rsparse.errors import InputError, system_error, write_error
+from rsparse.errors import InputError, system_error
 from rsparse.store.folders import refuse_overlap
+from rsparse.store.pending import journal_of, remove_leftovers, settle
+from rsparse.store.syncing import sync_tree
+from rsparse.store.together import appear_together
 
 
 class AtomicFolder:
@@ -35,6 +37,8 @@ class AtomicFolder:
         self, path: Path, is_own: Callable[[Path], bool], inputs: Iterable[Path], overwrite: bool
     ) -> None:
         refuse_overlap(path, inputs)
+        settle(journal_of(path))
+        remove_leftovers(path.absolute().parent)
         self.path = path
         try:
             if path.exists() and not path.is_dir():
@@ -51,20 +55,9 @@ class AtomicFolder:
     def filled(self) -> Iterator[Path]:
         """Yield a new folder that takes its place if the block succeeds, else is removed."""
         absolute = self.path.absolute()
-        new, old = (
-            absolute.with_name(f".{os.urandom(8).hex()}.{os.getpid()}.tmp") for _ in range(2)
-        )
-        try:
-            new.mkdir(parents=True)
+        with appear_together(absolute) as members, members.create_folder(absolute) as new:
             yield new
-            if absolute.exists():
-                os.replace(absolute, old)
-            os.replace(new, absolute)
-        except OSError as error:
-            raise write_error(error, f"{self.path}: cannot be written") from error
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            sync_tree(new, list(_files(new)))
 
 
 def _files(folder: Path) -> Iterator[Path]:

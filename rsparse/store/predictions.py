@@ -28,11 +28,13 @@ from typing import Any
 import numpy as np
 
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import sha256_of, write_atomic
+from rsparse.store.files import sha256_of
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
 from rsparse.store.json_files import read_json
+from rsparse.store.pending import journal_of, settle
 from rsparse.store.records import PREDICTIONS, Record, check_record
+from rsparse.store.together import Members, appear_together
 
 FILES = "files"
 """The key of a record beside its files: their digests by name."""
@@ -55,17 +57,28 @@ class Prediction:
 
 
 def save_predictions(
-    path: Path, record: Record, rows: Sequence[Prediction], class_names: Sequence[str]
+    path: Path,
+    record: Record,
+    rows: Sequence[Prediction],
+    class_names: Sequence[str],
+    members: Members | None = None,
 ) -> None:
-    """Write ``pred.csv`` if the path ends in ``.csv``, else ``pred.h5``."""
+    """Write ``pred.csv`` with its record if the path ends in ``.csv``, else ``pred.h5``.
+
+    With ``members``, they appear together with other files.
+    """
+    if members is None:
+        with appear_together(path) as members:
+            save_predictions(path, record, rows, class_names, members)
+        return
     if path.suffix.lower() == ".csv":
         text = "".join(csv_lines(rows, class_names))
         described = {**record.as_json(), FILES: {path.name: sha256_of(text.encode())}}
         content = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomic(record_beside(path), content.encode() + b"\n")
-        write_atomic(path, text.encode())
+        members.write(record_beside(path), content.encode() + b"\n")
+        members.write(path, text.encode())
         return
-    with create_hdf5(path, record) as file:
+    with create_hdf5(path, record, members.create) as file:
         file["name"] = utf8([row.name for row in rows])
         file["sha256"] = utf8([row.sha256 for row in rows])
         labels = [-1 if row.label is None else row.label for row in rows]
@@ -130,6 +143,7 @@ def read_record_beside(path: Path) -> dict[str, Any]:
     InputError
         If it is missing, damaged, or of a version that is not read.
     """
+    settle(journal_of(path))
     place = record_beside(path)
     return check_record(read_json(place), place, PREDICTIONS)
 

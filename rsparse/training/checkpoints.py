@@ -69,7 +69,7 @@ def save_checkpoint(
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(plain, {_HEADER: json.dumps(header)})
     content += checksum_line(content)
-    write_atomic(path, content, sole_writer=True)  # the training's journal is locked
+    write_atomic(path, content)
 
 
 def load_checkpoint(

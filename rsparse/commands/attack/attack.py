@@ -15,6 +15,7 @@ from typing import Any
 
 from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.goal import with_class_index
+from rsparse.commands.attack.campaign import KeptResults
 from rsparse.commands.attack.run import (
     AttackCost,
     AttackRun,
@@ -28,7 +29,7 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.labels import LabelOptions
-from rsparse.store.folders import MANIFEST, OutputFolder
+from rsparse.store.folders import OutputFolder, is_finished
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
 from rsparse.work.workers import LocalWorkers, Workers
@@ -100,7 +101,8 @@ def attack_images(
     """
     attacks = with_class_indices(attacks, model, input_options)
     places = _places(attacks, output)
-    if not overwrite and all((place / MANIFEST).exists() for place in places.values()):
+    KeptResults.remove_leftovers(output)
+    if not overwrite and all(is_finished(place) for place in places.values()):
         raise output_exists(next(iter(places.values())))
     run = AttackRun(paths, model, attacks, input_options, labels, parameters, workers)
     run.attacker.classifier.tell(progress)
@@ -165,7 +167,7 @@ def _attack_into(
     progress: Progress,
     announce: Callable[[AttackCost], None] | None = None,
 ) -> AttackOutcome:
-    finished = [] if overwrite else [a for a, p in places.items() if (p / MANIFEST).exists()]
+    finished = [] if overwrite else [a for a, p in places.items() if is_finished(p)]
     folders: dict[Attack, OutputFolder] = {}
     try:
         for attack in places:
@@ -208,7 +210,7 @@ def _places(attacks: Sequence[Attack], output: Path) -> dict[Attack, Path]:
         raise InputError("expected at least one attack, got none")
     if len(attacks) == 1:
         return {attacks[0]: output}
-    if (output / MANIFEST).exists():
+    if is_finished(output):
         raise InputError(
             f"{output}: is a finished artifact; choose another output for several attacks"
         )

@@ -7,6 +7,7 @@ resumes after the last batch, and memory does not grow with the number of images
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Tar
 from rsparse.errors import system_error
 from rsparse.store.checksums import checksum_line, without_checksum
 from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
-from rsparse.store.folders import OutputFolder
+from rsparse.store.folders import OutputFolder, is_unfinished
 from rsparse.store.images import to_unit
 from rsparse.store.journal import Journal, to_line
+from rsparse.store.pending import hidden_beside
 
 _MEASURED_TOGETHER = 4  # images
+_MARK = "*" * 12  # in place of a digest
 
 
 class Part(NamedTuple):
@@ -105,7 +108,7 @@ class KeptResults:
 
     def __init__(self, output: Path, run: Mapping[str, Any]) -> None:
         digest = sha256_of(to_line(run))[:12]
-        self.folder = output.with_name(f".{output.absolute().name}.{digest}.tmp")
+        self.folder = hidden_beside(output.absolute(), f"{digest}.tmp")
 
     def _path(self, batch: int) -> Path:
         return self.folder / f"{batch:06d}.npz"
@@ -136,6 +139,20 @@ class KeptResults:
     def remove(self) -> None:
         """Remove the folder when its results are no longer needed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def remove_leftovers(output: Path) -> None:
+        """Remove the results beside an output in which no run is unfinished any more.
+
+        A run was killed after it had finished the last folder of attacked images.
+        """
+        if any(map(is_unfinished, [output, *output.glob("*/")])):
+            return
+        start, end = hidden_beside(output.absolute(), f"{_MARK}.tmp").name.split(_MARK)
+        name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
+        for folder in output.absolute().parent.glob(".*.tmp/"):
+            if name.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_written(batch: Batch, folder: OutputFolder, tau: float) -> bool:

@@ -17,7 +17,7 @@ from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.placed import place
-from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.folders import is_finished, read_manifest
 from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.inputs import load_inputs
 from rsparse.work.device import Device
@@ -129,7 +129,7 @@ def _extra(matrix: Matrix) -> list[PlannedColumn]:
 
 def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
     folder = matrix.folder_of(PlannedColumn(matrix.plan.model))
-    if not overwrite and (folder / MANIFEST).exists():
+    if not overwrite and is_finished(folder):
         manifest = read_manifest(folder)
         return len(manifest["images"]) if manifest else 0, True
     n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.max_images
@@ -138,7 +138,7 @@ def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
 
 
 def _is_attacked(matrix: Matrix, column: PlannedColumn) -> bool:
-    return (matrix.folder_of(column) / MANIFEST).exists()
+    return is_finished(matrix.folder_of(column))
 
 
 def _pictures(matrix: Matrix) -> list[Pixels]:

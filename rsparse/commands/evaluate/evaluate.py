@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
+from rsparse.commands.attack.campaign import KeptResults
 from rsparse.commands.evaluate.assembly import DoubledSteps, Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.given import given_by_name, take_in
@@ -26,15 +27,16 @@ from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import all_checks
-from rsparse.evaluation.files import save_evaluation
+from rsparse.evaluation.files import EVALUATION_FILE, remove_evaluation, save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.timing import load_timing, save_timing, with_timing
 from rsparse.options.attack import AttackRunParameters
-from rsparse.store.folders import MANIFEST, sole_writer
+from rsparse.store.folders import is_finished
 from rsparse.store.journal import Entry, remove_journal_beside
 from rsparse.store.predictions import Prediction
+from rsparse.store.sole_writer import sole_writer
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome
 from rsparse.work.workers import LocalWorkers, Workers
@@ -95,7 +97,12 @@ def run_matrix(
         If an input cannot be used, no image is left to judge, the output contains artifacts with
         other inputs, or another run is writing to it.
     """
-    with sole_writer(matrix.plan.output):
+    output = matrix.plan.output
+    with sole_writer(output):
+        if overwrite or not (output / EVALUATION_FILE).exists():
+            remove_evaluation(output)
+        for column in matrix.columns:
+            KeptResults.remove_leftovers(matrix.folder_of(column).parent)
         return _MatrixRun(matrix, workers, overwrite, progress).run()
 
 
@@ -172,7 +179,7 @@ class _MatrixRun:
             c.attack: c
             for c in columns
             if c.attack is not None
-            and (self.overwrite or not (self.matrix.folder_of(c) / MANIFEST).exists())
+            and (self.overwrite or not is_finished(self.matrix.folder_of(c)))
         }
         if missing:
             values = self.plan.parameters

@@ -20,7 +20,7 @@ from rsparse.errors import InputError
 from rsparse.evaluation.plan import Plan
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.files import safe_join, sha256_of
-from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
+from rsparse.store.folders import OutputFolder, is_finished, read_manifest, record_of
 from rsparse.store.images import ImageFile, Pixels, decode_image, to_unit
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
@@ -198,7 +198,7 @@ def take_in(
         )
         return [owner, clean, classifier.source()]
 
-    if overwrite or not (output / MANIFEST).exists():
+    if overwrite or not is_finished(output):
         folder = OutputFolder.open(output, job.identity(), inputs.paths, overwrite)
         step = MeasureStep(classifier, benign, selection.folder, originals, output)
         done, resumed, failed = run_images(

@@ -18,6 +18,7 @@ from rsparse.store.job import METHODS, Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.predictions import Prediction, load_predictions, save_predictions
 from rsparse.store.records import PREDICTIONS, Source
+from rsparse.store.together import appear_together
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images
 from rsparse.work.workers import LocalWorkers, Workers
@@ -160,9 +161,10 @@ def judge_images(
                 changed = folder.path / f"{entry['name']}.png"
                 raise InputError(f"{changed}: differs from its manifest; pass --overwrite")
         made = {trial.path: _predictions(folder, entries, i) for i, trial in enumerate(trials)}
-        for trial in reversed(trials):  # the first trial, which has the journal, is saved last
-            record = trial.job.record(trial.sources)
-            save_predictions(trial.path, record, made[trial.path], trial.judge.class_names)
+        with appear_together(output, journal) as members:
+            for trial in trials:
+                record, names = trial.job.record(trial.sources), trial.judge.class_names
+                save_predictions(trial.path, record, made[trial.path], names, members)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
     return JudgeOutcome(output, done, resumed, failed, seconds), made
 

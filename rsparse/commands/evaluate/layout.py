@@ -20,7 +20,7 @@ from rsparse.evaluation.plan import Plan, Threat, strength_of
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
-from rsparse.store.folders import JOURNAL, MANIFEST
+from rsparse.store.folders import holds_files, is_finished, is_unfinished
 from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -200,9 +200,9 @@ def _refuse_taken(output: Path) -> None:
     try:
         if output.exists() and not output.is_dir():
             raise InputError(f"{output}: is a file; name a folder")
-        taken = output.is_dir() and any(output.iterdir())
+        taken = output.is_dir() and holds_files(output)
     except OSError as error:
         raise system_error(error, f"{output}: cannot be read") from error
     clean = output / CLEAN
-    if taken and not ((clean / MANIFEST).exists() or (clean / JOURNAL).exists()):
+    if taken and not (is_finished(clean) or is_unfinished(clean)):
         raise InputError(f"{output}: contains other files; choose an empty or new folder")

@@ -17,7 +17,7 @@ from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.labels import LabelOptions
 from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of
-from rsparse.store.folders import MANIFEST, OutputFolder, read_manifest, record_of
+from rsparse.store.folders import OutputFolder, is_finished, read_manifest, record_of
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
@@ -153,7 +153,7 @@ def select_images(
     """
     choice = _SelectionInputs(paths, classifier, labels, only_correct, limit, among)
     tell(progress, choice.labels.sentences())
-    if overwrite or not (output / MANIFEST).exists():
+    if overwrite or not is_finished(output):
         _write(choice, output, workers, overwrite, progress)
     return _read(choice, output)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.commands.purify import purify_images, purify_job
-from rsparse.commands.train.run import TrainOutcome
+from rsparse.commands.train.run import TrainOutcome, purified_beside
 from rsparse.commands.train.train import check_training, train_model
 from rsparse.defenses import Defense, defense_text
 from rsparse.defenses.resources import load_resources
@@ -25,7 +25,7 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.labels import LabelOptions
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.options.train import TrainParameters
-from rsparse.store.folders import MANIFEST, read_manifest, record_of
+from rsparse.store.folders import is_finished, read_manifest, record_of
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
@@ -92,7 +92,7 @@ def purify_and_train(
             overwrite=overwrite,
         )
         run_parameters = replace(run_parameters, resize_to=fit.text)
-    hidden = output.with_name(f".{output.name}.rsparse-purified")
+    hidden = purified_beside(output)
     device = choose_device(parameters.device, for_gradients=True)
     purify = partial(
         purify_once, workers=workers, overwrite=overwrite or cache is None, progress=progress
@@ -182,7 +182,7 @@ def purify_once(
     InputError
         As ``purify_images`` does.
     """
-    if (place / MANIFEST).exists():
+    if is_finished(place):
         job, record, sources = _expected_and_existing(
             place, paths, defense, dictionaries, run_parameters
         )

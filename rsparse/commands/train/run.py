@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,11 +22,13 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
+from rsparse.store.folders import JOURNAL
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, to_line
 from rsparse.store.labels import Labels, find_labels
+from rsparse.store.pending import hidden_beside, journal_of, settle
 from rsparse.store.records import MODEL, Record
 from rsparse.training.adversaries import AdversarialDefenses, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
@@ -72,7 +75,23 @@ class TrainOutcome(Outcome):
 
 def checkpoint_beside(output: Path) -> Path:
     """The file with the state of an unfinished training."""
-    return output.with_name(f".{output.name}.rsparse-checkpoint.safetensors")
+    return hidden_beside(output, "rsparse-checkpoint.safetensors")
+
+
+def purified_beside(output: Path) -> Path:
+    """The folder with the purified images of an unfinished training."""
+    return hidden_beside(output, "rsparse-purified")
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove what a training left that was killed after its classifier was in place."""
+    settle(journal_of(output))
+    if journal_of(output).exists():
+        return
+    checkpoint_beside(output).unlink(missing_ok=True)
+    purified = purified_beside(output)
+    if output.exists() and not any(purified.rglob(JOURNAL)):
+        shutil.rmtree(purified, ignore_errors=True)
 
 
 class TrainingRun:

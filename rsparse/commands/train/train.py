@@ -11,15 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rsparse.commands.train.checks import check_outputs
-from rsparse.commands.train.run import TrainingRun, TrainOutcome, checkpoint_beside
+from rsparse.commands.train.run import (
+    TrainingRun,
+    TrainOutcome,
+    checkpoint_beside,
+    remove_leftovers,
+)
 from rsparse.errors import InputError
 from rsparse.models.fit import Fit
 from rsparse.models.spec import InputOptions
 from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.pictures.curve import draw_curve
-from rsparse.store.files import write_atomic
 from rsparse.store.journal import journal_beside
+from rsparse.store.together import appear_together
 from rsparse.training.adversaries import AdversarialDefenses
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers, Workers
@@ -70,6 +75,7 @@ def train_model(
     InputError
         If an input cannot be used, the model cannot be retrained, or the output exists.
     """
+    remove_leftovers(output)
     check_outputs(output, plot, [model, *paths, *(purified or {}).values()], overwrite)
     if parameters.is_purified and not purified:
         raise InputError(
@@ -89,16 +95,20 @@ def train_model(
     run.classifier.tell(progress)
     with journal_beside(output, run.job.identity(), overwrite) as journal:
         outcome, content = run.train(output, journal, progress)
-        if plot is not None:
-            shown = (
-                "purified and adversarial" if parameters.train_on == "both" else parameters.train_on
-            )
-            title = f"{model.name} retrained on {shown} images"
-            right = f"{parameters.score}, %"
-            write_atomic(plot, draw_curve(outcome.history, outcome.best_epoch, title, right))
-        write_atomic(output, content)
+        with appear_together(output, journal) as members:
+            members.write(output, content)
+            if plot is not None:
+                members.write(plot, _curve(outcome, model, parameters))
     checkpoint_beside(output).unlink(missing_ok=True)
     return outcome
+
+
+def _curve(outcome: TrainOutcome, model: Path, parameters: TrainParameters) -> bytes:
+    """The training curve as PNG."""
+    both = parameters.train_on == "both"
+    shown = "purified and adversarial" if both else parameters.train_on
+    title = f"{model.name} retrained on {shown} images"
+    return draw_curve(outcome.history, outcome.best_epoch, title, f"{parameters.score}, %")
 
 
 def check_training(
@@ -127,6 +137,7 @@ def check_training(
     """
     from rsparse.training.retrained import open_trainable
 
+    remove_leftovers(output)
     check_outputs(output, plot, [model, *paths], overwrite)
     run = TrainingRun(
         paths, model, parameters, input_options, {}, adversarial_defenses, labels, LocalWorkers(1)
