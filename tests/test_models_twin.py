@@ -12,6 +12,7 @@ from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.parity import disagreement
 from rsparse.models.spec import InputOptions
 from tests.onnx_models import ConvNet, linear_classifier, save_graph
 from tests.refusals import refused
@@ -98,6 +99,21 @@ def test_unknown_operators_are_named(tmp_path: Path) -> None:
     )
     with refused(f"{path}: {message}"):
         load_twin(load_classifier(path, UNIT))
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "agree"),
+    [
+        ([[0.0, 1.0]], [[0.0009, 1.0]], True),
+        ([[0.0, 1.0]], [[0.0011, 1.0]], False),
+        ([[100.0, 100.0]], [[100.004, 100.0]], True),  # scores without a difference
+        ([[100.0, 100.0]], [[100.006, 100.0]], False),
+        ([[0.0, 1.0]], [[0.0]], False),
+    ],
+)
+def test_what_counts_as_equal_logits(expected: list, found: list, agree: bool) -> None:
+    difference = disagreement(np.float32(found), np.float32(expected))
+    assert (difference is None) == agree
 
 
 def test_different_logits_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

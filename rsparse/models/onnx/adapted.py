@@ -19,6 +19,7 @@ from rsparse.models.fields import LOGITS, PROBABILITIES, SIGMOIDS
 from rsparse.models.onnx.batch import open_batch
 from rsparse.models.onnx.ending import SIGMOID, find_ending, without_ending
 from rsparse.models.onnx.file import OnnxFile
+from rsparse.models.onnx.functions import with_functions_written_out
 from rsparse.models.onnx.ports import COLOURS, Port, choose_output
 from rsparse.models.onnx.precision import is_half, use_float32
 from rsparse.models.onnx.pruning import keep_output
@@ -129,7 +130,7 @@ def adapt(
         If the graph does not give one row of class scores for an image.
     """
     output = choose_output(file.outputs, scores, file.path)
-    draft = _Draft(file.model)
+    draft = _Draft(with_functions_written_out(file.model, str(file.path)))
     if len(file.outputs) > 1:
         keep_output(draft.changed(), output.name)
     half = is_half(draft.model)

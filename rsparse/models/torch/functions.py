@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import onnx
 import onnx.inliner
 
+from rsparse.models.onnx.functions import with_functions_written_out
 from rsparse.models.torch.operators import OPERATORS
 from rsparse.models.torch.stored import is_default
 
@@ -21,8 +22,7 @@ def with_functions_expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     ``OPERATORS``, or asked for something that it lacks, are replaced by that definition, so
     operators of later standards can be converted as well.
     """
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model, convert_version=True)
+    model = with_functions_written_out(model)
     for _ in range(_DEPTH):
         names = _operators_to_expand(model)
         if not names:
@@ -74,5 +74,5 @@ def _expanded(model: onnx.ModelProto, names: list[tuple[str, str]]) -> onnx.Mode
     """Write out functions of the standard."""
     try:
         return onnx.inliner.inline_selected_functions(model, names, inline_schema_functions=True)
-    except (TypeError, RuntimeError):  # an older onnx cannot, or a function does not fit its node
+    except Exception:  # an older onnx cannot, or a function does not fit its node
         return model
