@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.evaluate import run_matrix
-from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.layout import Matrix
 from rsparse.core.noise import Pixels, noise_level, period_two
 from rsparse.defenses import defense_text, parse_defenses
 from rsparse.defenses.policy import load_policy

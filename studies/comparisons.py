@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rsparse.core.paired import SIGNIFICANT, mcnemar
 from rsparse.evaluation import statistics
 from rsparse.evaluation.estimates import mean_share, percent
-from rsparse.evaluation.evidence import SIGNIFICANT
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     BLACK_BOX,
@@ -50,7 +50,7 @@ def best_baselines(subjects: Subjects) -> Iterator[Row]:
             "best_baseline": other.text,
             "best_baseline_percent": percent(right[2].mean()),
             "difference": percent(right[1].mean() - right[2].mean()),
-            "p": f"{statistics.mcnemar(right[1], right[2]):.2g}",
+            "p": f"{mcnemar(right[1], right[2]):.2g}",
         }
 
 

@@ -31,10 +31,12 @@ DICTIONARY, MODEL = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
 FEW = (("none", "none"), ("regionsparse-sparsity=2", "regionsparse"), ("jpeg-quality=75", "jpeg"))
 
 
-def with_flags(flags: dict[str, list[bool]]) -> Evaluation:
+def with_flags(
+    flags: dict[str, list[bool]], defenses: tuple[tuple[str, str], ...] = FEW
+) -> Evaluation:
     """An evaluation of one attack, in which each defense gets the flagged images right."""
     n = len(next(iter(flags.values())))
-    whole = make_evaluation(n, defenses=FEW, transfer=False)
+    whole = make_evaluation(n, defenses=defenses, transfer=False)
     columns = (whole.columns[0], whole.columns[1])
     trials = [
         replace(
@@ -69,9 +71,41 @@ class TestVerdict:
         assert third == (
             "These numbers are from 40 images, only those that the undefended model classifies "
             "correctly (7 left out); 75.0 % stay correct under every attack, 25.0 % behind "
-            "jpeg-quality=75 (McNemar's p < 0.001); of 3 checks, 1 passed, 1 failed and 1 was not "
+            "jpeg-quality=75 (McNemar's p < 0.001); of 4 checks, 2 passed, 1 failed and 1 was not "
             "run."
         )
+
+    def test_names_the_failed_checks_first(self):
+        subjects = find_subjects(make_evaluation(6, defenses=FEW))
+        failed = (
+            "These numbers cannot be trusted as they are: 1 check failed.",
+            "Failed: accuracy falls with the strength behind regionsparse-sparsity=2 (cw-l2: "
+            "41.0 % at d = 0.15, 44.5 % at d = 0.2).",
+        )
+        verdict = verdicts(subjects)[0]
+        assert verdict.failed == failed
+        assert verdict.text[:2] == failed
+        page = render_page(subjects, figures_of(subjects), Gallery())
+        assert page.index("cannot be trusted") < page.index("Under 22 gray-box attacks")
+        assert render_markdown(subjects).split("\n")[2].startswith(failed[0])
+
+    def test_corrects_for_the_choice_of_the_best_baseline(self):
+        """Six images of 40: p = 0.012, but 0.12 for the best of ten."""
+        rivals = tuple((f"jpeg-quality={q}", "jpeg") for q in range(20, 30))
+        ours = [True] * 20 + [False] * 20
+        best = [True] * 26 + [False] * 14
+
+        def sentence(m: int) -> str:
+            flags = {text: ours for text, _ in rivals[:m]} | {"jpeg-quality=20": best}
+            evaluation = with_flags(
+                {"none": [False] * 40, "regionsparse-sparsity=2": ours} | flags,
+                (*FEW[:2], *rivals[:m]),
+            )
+            return verdicts(find_subjects(evaluation))[0].sentences[1]
+
+        assert "significantly in favour of jpeg-quality=20" in sentence(1)
+        assert "corrected for the best of 10" in sentence(10)
+        assert sentence(10).endswith("not significant and may be due to chance.")
 
     def test_says_that_a_difference_may_be_due_to_chance(self):
         evaluation = with_flags({

@@ -1,8 +1,9 @@
 """Define attacks as frozen parameter dataclasses, and run them with foolbox.
 
-``ATTACKS`` holds the paper's four attacks with its parameters, and noise. Any other gradient or
-decision attack of foolbox is known by its class name (``LinfPGD:eps=8,steps=20``,
-``L2DeepFoolAttack``). Importing this package does not import torch or foolbox; ``run_attack`` does.
+``ATTACKS`` holds the paper's four attacks with its parameters, a search without gradients, and
+noise. Any other gradient or decision attack of foolbox is known by its class name
+(``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``). Importing this package does not import torch or
+foolbox; ``run_attack`` does.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from rsparse.attacks.attack import Attack
 from rsparse.attacks.carlini_wagner import CwL2
 from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm
 from rsparse.attacks.random_noise import Noise
+from rsparse.attacks.square import Square
 from rsparse.options.specs import parse_spec, spec_text
 
 if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult, run_attack
 
 ATTACKS: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, Noise)
+    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, Square, Noise)
 }
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Fgsm",
     "MiFgsm",
     "Noise",
+    "Square",
     "attack_text",
     "parse_attack",
     "run_attack",

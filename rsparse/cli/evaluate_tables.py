@@ -67,7 +67,8 @@ def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = Fa
     counts = count_outcomes(evaluation.checks)
     for check in failures(evaluation.checks):
         place = " · ".join(part for part in (check.scenario, check.defense) if part)
-        say(f"  check failed: {check.name} ({place}): {check.detail}")
+        place = f" ({place})" if place else ""
+        say(f"  check failed: {check.name}{place}: {check.detail}")
     text = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     say(f"checks: {text} (checks.csv); time {watch}")
 

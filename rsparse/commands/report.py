@@ -113,7 +113,7 @@ def write_report(
     missing = [gallery.missing_sheets, gallery.missing_panels, gallery.missing_activations]
     left_out = list(dict.fromkeys(filter(None, missing)))
     main = output / {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA}[chosen[0]]
-    return ReportOutcome(output, main, verdicts(subjects)[0].sentences, left_out)
+    return ReportOutcome(output, main, verdicts(subjects)[0].text, left_out)
 
 
 def _checked_formats(formats: Sequence[str]) -> list[str]:

@@ -40,11 +40,18 @@ def mean_share(
     return Estimate(float(values.mean()), *wilson_interval(min(float(values.sum()), n), n))
 
 
-def paired_difference(ours: Floats, other: Floats) -> Estimate:
+def paired_difference(ours: Floats, other: Floats, tests: int = 1) -> Estimate:
     """Mean of ``ours - other`` over images, with Student's 95 % interval of the paired differences.
 
     The interval is NaN for fewer than two images. The mean and the interval are NaN if any value
     is NaN.
+
+    Parameters
+    ----------
+    ours, other : ndarray of shape (n,)
+    tests : int
+        The number of differences of which this one was chosen after the fact. The interval is
+        widened so that it would hold for all of them (Bonferroni).
     """
     from scipy.special import stdtrit
 
@@ -52,7 +59,7 @@ def paired_difference(ours: Floats, other: Floats) -> Estimate:
     n, mean = len(difference), float(difference.mean())
     if n < 2:
         return Estimate(mean, np.nan, np.nan)
-    half = float(stdtrit(n - 1, 0.975) * difference.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 1 - 0.025 / tests) * difference.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half)
 
 

@@ -159,8 +159,8 @@ class Trial:
 class Check:
     """One check of the checklist (Carlini et al. 2019) with its outcome and its evidence.
 
-    ``outcome`` is ``pass``, ``fail`` or ``not run``. ``detail`` gives the numbers, or the reason
-    why the check was not run.
+    ``outcome`` is ``pass``, ``fail``, ``undecided`` or ``not run``. ``detail`` gives the numbers,
+    how many images would decide an undecided check, or the reason why it was not run.
     """
 
     name: str

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate, share_of
-from rsparse.errors import InputError
+from rsparse.core.paired import Flags, mcnemar
 from rsparse.evaluation.results import (
     CLEAN,
     AttackKey,
@@ -24,8 +23,6 @@ from rsparse.evaluation.results import (
     JudgedDefense,
     ThreatKey,
 )
-
-Flags = NDArray[np.bool_]
 
 
 def share(flags: Flags) -> Estimate:
@@ -137,39 +134,6 @@ def best_baseline(evaluation: Evaluation, column: Column) -> JudgedDefense | Non
     if not baselines:
         return None
     return max(baselines, key=lambda defense: accuracy(evaluation, column, defense).correct)
-
-
-def mcnemar(a: Flags, b: Flags) -> float:
-    """Exact two-sided p-value of McNemar's test for two classifications of the same images.
-
-    Only images that one gets right and the other wrong count (the discordant pairs). Under the null
-    hypothesis each of them goes either way with probability ½.
-
-    Parameters
-    ----------
-    a, b : bool arrays of shape (n,)
-        Which images each classifies correctly.
-
-    Returns
-    -------
-    float in (0, 1]
-        1 if there is no discordant pair.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ.
-
-    Notes
-    -----
-    McNemar (1947). The exact form is a binomial test on the discordant pairs.
-    """
-    if a.shape != b.shape:
-        raise InputError(f"expected flags of the same images, got {a.shape} and {b.shape}")
-    only_a, only_b = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
-    n = only_a + only_b
-    tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
-    return min(1.0, 2 * tail / 2**n)
 
 
 def rows(evaluation: Evaluation) -> list[dict[str, Any]]:

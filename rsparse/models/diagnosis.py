@@ -6,13 +6,14 @@ way than the network was trained with. Both look like a bad model.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.paired import SIGNIFICANT, Pairs
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.spec import PRESETS, InputSpec
@@ -68,10 +69,8 @@ def _shifted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str |
 
 def is_better(other: NDArray[np.bool_], own: NDArray[np.bool_]) -> bool:
     """Whether more images are right in another way, by a one-sided sign test at 5 %."""
-    gained, lost = int((other & ~own).sum()), int((own & ~other).sum())
-    n = gained + lost
-    tail = sum(math.comb(n, k) for k in range(gained, n + 1)) / 2**n
-    return gained > lost and tail < 0.05
+    pairs = Pairs.of(other, own)
+    return pairs.only_first > pairs.only_second and pairs.p / 2 < SIGNIFICANT
 
 
 def _other_input(
@@ -89,7 +88,7 @@ def _other_input(
         return None
     right = _is_right(classifier, pixels, given)
     best, words = right, ""
-    for name, spec in _other_specs(classifier.spec):
+    for name, spec in other_specs(classifier.spec):
         tried = _is_right(classifier.with_spec(spec), pixels, given)
         if tried.sum() > best.sum():
             best, words = tried, name
@@ -109,7 +108,7 @@ def _is_right(
     return np.asarray(answers == np.array(given))
 
 
-def _other_specs(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
+def other_specs(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
     """Other ways to prepare an image of the same size, each with its name."""
     orders = {"rgb": "bgr", "bgr": "rgb"}
     if spec.channels in orders:
@@ -124,3 +123,18 @@ def _other_specs(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
         if other not in seen:
             seen.add(other)
             yield name, other
+    for name, values in PRESETS.items():
+        other = _undone(spec, values)
+        if other not in seen:
+            seen.add(other)
+            yield f"undoing preset {name}", other
+
+
+def _undone(spec: InputSpec, saved: Mapping[str, Any]) -> InputSpec:
+    """The spec for images that were saved after they were normalised: it undoes that first."""
+    mean, std = np.asarray(saved["mean"]), np.asarray(saved["std"])
+    return replace(
+        spec,
+        mean=tuple(((np.asarray(spec.mean) - mean * spec.range) / std).tolist()),
+        std=tuple((np.asarray(spec.std) / std).tolist()),
+    )

@@ -24,7 +24,9 @@ class EvaluateParameters(Parameters):
         maximum=1_000_000_000,
     )
     extra_checks: bool = parameter(
-        True, "Also run the attacks that only the checklist needs: noise, a huge eps, more steps."
+        True,
+        "Also run the attacks that only the checklist needs: noise, a huge eps, more steps, a "
+        "search without gradients.",
     )
     batch_size: int | None = parameter(
         None,

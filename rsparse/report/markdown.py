@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rsparse.evaluation.checks import worst_first
 from rsparse.report import tables
+from rsparse.report.checklist import SYMBOLS
 from rsparse.report.markdown_tables import escaped, table_head, table_row
-from rsparse.report.page import OUTCOMES, basis, names_digest, sorted_checks
+from rsparse.report.page import basis, names_digest
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import verdicts
@@ -24,7 +26,7 @@ def _lines(subjects: Subjects) -> Iterator[str]:
     evaluation = subjects.evaluation
     yield f"# {escaped(evaluation.model)} under attack"
     for verdict in verdicts(subjects):
-        yield from ("", " ".join(escaped(sentence) for sentence in verdict.sentences))
+        yield from ("", " ".join(escaped(sentence) for sentence in verdict.text))
     for scenario in subjects.scenarios:
         yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, on {basis(subjects)}.")
         yield from _table(tables.overview(subjects, scenario))
@@ -44,8 +46,8 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         yield from _rows(
             ("outcome", "check", "scenario", "defense", "evidence"),
             [
-                (f"{OUTCOMES[c.outcome]} {c.outcome}", c.name, c.scenario, c.defense, c.detail)
-                for c in sorted_checks(evaluation.checks)
+                (f"{SYMBOLS[c.outcome]} {c.outcome}", c.name, c.scenario, c.defense, c.detail)
+                for c in worst_first(evaluation.checks)
             ],
             [False] * 5,
         )

@@ -11,17 +11,17 @@ from typing import Any
 
 from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError, one_line
-from rsparse.evaluation.results import Check
+from rsparse.evaluation.checks import worst_first
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import classes, figures, tables
+from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.pictures import Gallery
 from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
-from rsparse.report.verdict import checks_of_judged, describe_scenario, key_numbers, verdicts
+from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
 
-OUTCOMES = {"fail": "✕", "not run": "–", "pass": "✓"}
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{}'; "
 _POLICY += "base-uri 'none'; form-action 'none'"
 
@@ -78,9 +78,9 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             n_attacks=len(subjects.columns(subjects.main_scenario)),
             most_rows=tables.MOST_ROWS,
             gallery=gallery,
-            checks=sorted_checks(checks_of_judged(subjects)),
-            other_checks=_other_checks(subjects),
-            outcomes=OUTCOMES,
+            checks=worst_first(checks_of_judged(subjects)),
+            other_checks=other_checks(subjects),
+            outcomes=SYMBOLS,
             files=_files(subjects),
             names_digest=names_digest(subjects),
         )
@@ -118,17 +118,6 @@ def basis(subjects: Subjects) -> str:
 def names_digest(subjects: Subjects) -> str:
     """The SHA-256 digest of the names of the judged images, one per line."""
     return hashlib.sha256("\n".join(subjects.evaluation.names).encode()).hexdigest()
-
-
-def sorted_checks(checks: Sequence[Check]) -> list[Check]:
-    """Sort checks: failed ones first, then those that were not run."""
-    return sorted(checks, key=lambda check: list(OUTCOMES).index(check.outcome))
-
-
-def _other_checks(subjects: Subjects) -> list[Check]:
-    """The checks of the defenses that the verdict is not about."""
-    judged = checks_of_judged(subjects)
-    return [check for check in sorted_checks(subjects.evaluation.checks) if check not in judged]
 
 
 def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:

@@ -128,7 +128,7 @@ class Subjects:
 
     def best_baseline(self, scenario: str) -> JudgedDefense | None:
         """The baseline with the largest mean over a scenario; ties go to the first."""
-        baselines = self._baselines(scenario)
+        baselines = self.baselines(scenario)
         if not baselines:
             return None
         return max(baselines, key=lambda defense: self.mean(defense, scenario))
@@ -137,7 +137,7 @@ class Subjects:
         """The defenses that a chart draws in colour: judged, none, the best of each other kind."""
         best: dict[str, JudgedDefense] = {}
         for defense in sorted(
-            self._baselines(scenario),
+            self.baselines(scenario),
             key=lambda defense: self.mean(defense, scenario),
             reverse=True,
         ):
@@ -146,7 +146,7 @@ class Subjects:
         others = [defense for defense in best.values() if defense not in first]
         return [*first, *others][:MOST_FEATURED]
 
-    def _baselines(self, scenario: str) -> list[JudgedDefense]:
+    def baselines(self, scenario: str) -> list[JudgedDefense]:
         """The baselines that were tried in a scenario."""
         return [
             defense

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
-from rsparse.evaluation.evidence import SIGNIFICANT
+from rsparse.core.paired import SIGNIFICANT, mcnemar
 from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
@@ -17,7 +17,7 @@ from rsparse.evaluation.results import (
     Column,
     JudgedDefense,
 )
-from rsparse.evaluation.statistics import accuracy, mcnemar, tried_behind
+from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head
 

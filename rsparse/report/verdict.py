@@ -1,14 +1,14 @@
-"""The verdict: three sentences for each scenario, and the key numbers."""
+"""The verdict: three sentences for each scenario, the checks that failed, and the key numbers."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate
+from rsparse.core.paired import mcnemar
 from rsparse.evaluation.estimates import (
     interval,
     mean_share,
@@ -17,8 +17,9 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import CLEAN, Check, JudgedDefense
-from rsparse.evaluation.statistics import accuracy, mcnemar, share, tried_behind, worst_case
+from rsparse.evaluation.results import JudgedDefense
+from rsparse.evaluation.statistics import accuracy, share, tried_behind, worst_case
+from rsparse.report.checklist import checks_of_judged, failed_in_words, outcomes_in_words
 from rsparse.report.subjects import Subjects
 
 
@@ -33,15 +34,37 @@ class KeyNumber:
 
 @dataclass(frozen=True)
 class ScenarioVerdict:
-    """The verdict for one scenario."""
+    """The verdict for one scenario.
+
+    Attributes
+    ----------
+    scenario : str
+    failed : tuple of str
+        Sentences on the checks that failed, which come first; empty if none did.
+    sentences : tuple of str
+        On accuracy under attack, on the best baseline, and on the basis of the numbers.
+    """
 
     scenario: str
+    failed: tuple[str, ...]
     sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """All sentences."""
+        return *self.failed, *self.sentences
 
 
 def verdicts(subjects: Subjects) -> list[ScenarioVerdict]:
     """The verdict of each scenario, the main one first."""
-    return [ScenarioVerdict(s, tuple(_sentences(subjects, s))) for s in subjects.scenarios]
+    return [
+        ScenarioVerdict(
+            scenario,
+            tuple(failed_in_words(checks_of_judged(subjects, scenario))),
+            tuple(_sentences(subjects, scenario)),
+        )
+        for scenario in subjects.scenarios
+    ]
 
 
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
@@ -121,18 +144,32 @@ def _baseline_sentence(subjects: Subjects, scenario: str) -> str:
         return "No baseline was judged, so there is nothing to compare it with."
     evaluation, columns = subjects.evaluation, subjects.columns(scenario)
     ours, other = (per_image(evaluation, defense, columns) for defense in (judged, best))
-    gap = paired_difference(ours, other)
+    choices = _choices(subjects, scenario, float((ours - other).mean()))
+    gap = paired_difference(ours, other, choices)
     text = (
         f"The best baseline by this mean, chosen after the fact, is {best.text} with "
         f"{percent(float(other.mean()))} %; the difference is {points(gap.value)} points "
     )
     if np.isnan(gap.low):
         return text + "on a single image, which proves nothing."
-    text += f"(95 % interval {points(gap.low)} to {points(gap.high)}), "
+    corrected = f", corrected for the best of {choices}," if choices > 1 else ""
+    text += f"(95 % interval{corrected} {points(gap.low)} to {points(gap.high)}), "
     if gap.low <= 0 <= gap.high:
         return text + "which is not significant and may be due to chance."
     winner = judged if gap.value > 0 else best
     return text + f"significantly in favour of {winner.text}."
+
+
+def _choices(subjects: Subjects, scenario: str, difference: float) -> int:
+    """The number of defenses that the better one was chosen from, on the same images.
+
+    The best baseline is one of all. The judged defense counts as chosen unless it is the first
+    setting of its kind in the plan.
+    """
+    if difference < 0:
+        return len(subjects.baselines(scenario))
+    chosen = subjects.judged in subjects.ablations[1:]
+    return len(subjects.ablations) if chosen else 1
 
 
 def _basis_sentence(subjects: Subjects, scenario: str) -> str:
@@ -145,33 +182,7 @@ def _basis_sentence(subjects: Subjects, scenario: str) -> str:
     else:
         text += ", whether or not the undefended model classifies them correctly"
     text += _worst_case_text(subjects, scenario)
-    checks = Counter(check.outcome for check in checks_of_judged(subjects, scenario))
-    if not checks:
-        return text + "; no checks were run."
-    not_run = f"{checks['not run']} {'was' if checks['not run'] == 1 else 'were'} not run"
-    outcomes = f"{checks['pass']} passed, {checks['fail']} failed and {not_run}"
-    return f"{text}; of {sum(checks.values())} checks, {outcomes}."
-
-
-def checks_of_judged(subjects: Subjects, scenario: str | None = None) -> list[Check]:
-    """The checks of the judged defense and those of no defense, optionally for one scenario."""
-    judged = "" if subjects.judged is None else subjects.judged.text
-    return [
-        check
-        for check in subjects.evaluation.checks
-        if check.defense in ("", judged)
-        and (scenario is None or _belongs_to(check, subjects, scenario))
-    ]
-
-
-def _belongs_to(check: Check, subjects: Subjects, scenario: str) -> bool:
-    """Whether a check belongs to a scenario, given by its name and optionally a model."""
-    kind, _, model = check.scenario.partition(": ")
-    if kind == CLEAN:
-        return (model or subjects.evaluation.model) == subjects.judged_model(scenario)
-    columns = subjects.columns(scenario)
-    models = {name for column in columns for name in (column.source, column.judged)}
-    return not kind or (kind == columns[0].scenario and (not model or model in models))
+    return f"{text}; {outcomes_in_words(checks_of_judged(subjects, scenario))}."
 
 
 def _worst_case_text(subjects: Subjects, scenario: str) -> str:

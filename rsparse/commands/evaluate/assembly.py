@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from rsparse.attacks import attack_text
-from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.columns import PlannedColumn
+from rsparse.commands.evaluate.judge import Folder
+from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.evaluate.probes import Probes
 from rsparse.commands.evaluate.select import Selection
 from rsparse.defenses import Defense, defense_text
-from rsparse.evaluation.evidence import Evidence
+from rsparse.evaluation.checks import Evidence
+from rsparse.evaluation.checks.evidence import AttackRun, Classes
 from rsparse.evaluation.plan import Threat, strength_of
 from rsparse.evaluation.results import (
     CLEAN,
@@ -23,7 +27,6 @@ from rsparse.evaluation.results import (
     Trial,
 )
 from rsparse.evaluation.scenarios import Scenario
-from rsparse.evaluation.statistics import Flags
 from rsparse.store.files import sha256_of
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
@@ -126,37 +129,70 @@ class Findings:
             trials=tuple(trials),
         )
 
+    def folder(self, column: PlannedColumn) -> Folder:
+        """The images of a column, with the labels of the selection."""
+        labels, entries = self.selection.labels, self.entries[column].values()
+        return Folder(
+            self.matrix.folder_of(column), [{**e, "label": labels[e["name"]]} for e in entries]
+        )
+
     def evidence(
         self,
         threat: Threat,
         planned: Sequence[PlannedColumn],
-        probes: Sequence[PlannedColumn],
+        probes: Probes,
         doubled: DoubledSteps | None,
     ) -> Evidence:
-        """The evidence for the checks of one threat; the first probe is the attack of huge eps."""
+        """The evidence for the checks of one threat."""
         steps = None
         if doubled is not None:
             steps = self.column(doubled.planned[0]), self.column(doubled.doubled[0])
+        attacked = self.matrix.models[threat.attacked.name]
+        height, width = attacked.spec.size
+        other = threat.scenario.other
+        is_copy = other is not None and (
+            self.matrix.models[other.name].sha256 == self.matrix.classifier.sha256
+        )
         return Evidence(
             columns=[self.column(column) for column in planned],
-            huge_eps=self.column(probes[0]) if probes else None,
-            noise=[self.column(column) for column in probes[1:]],
+            huge_eps=[self.column(column) for column in probes.huge_eps],
+            noise=[self.column(column) for column in probes.noise],
             doubled_steps=steps,
-            other="" if threat.scenario.other is None else threat.scenario.other.name,
-            rounding={self.column(column).key: self._rounding(column) for column in planned},
+            long=None if probes.long is None else self.column(probes.long),
+            search=None if probes.search is None else self.column(probes.search),
+            runs={self.column(column).key: self._run(column) for column in planned},
+            other="" if other is None else other.name,
+            is_same_model=is_copy,
+            values=height * width * 3,
         )
 
-    def _rounding(self, column: PlannedColumn) -> tuple[Flags, Flags]:
-        entries = self.entries[column].values()
-        before = np.array([entry["success_float"] for entry in entries], bool)
-        return before, np.array([entry["success"] for entry in entries], bool)
+    def _run(self, column: PlannedColumn) -> AttackRun:
+        """What an attack did to the attacked model, from the entries of its manifest."""
+        attack = column.attack
+        assert attack is not None
 
-    def n_right(self, columns: Iterable[PlannedColumn]) -> int:
-        """The number of correct predictions for these columns, over all defenses."""
+        def classes(key: str) -> Classes:
+            entries = self.entries[column]
+            known = (entries.get(name, {}).get(key, -1) for name in self.names)
+            return np.array(list(known), np.int64)
+
+        return AttackRun(
+            classes("prediction_before"),
+            classes("prediction_float"),
+            classes("prediction"),
+            attack.seeks_minimum,
+            attack.average_d is not None,
+            attack.norm,
+        )
+
+    def n_right(
+        self, columns: Iterable[PlannedColumn], defenses: Sequence[Defense] | None = None
+    ) -> int:
+        """The number of correct predictions for these columns, by default over all defenses."""
         return sum(
             row.classes[0] == row.label
             for column in columns
-            for defense in self.matrix.defenses_of(column)
+            for defense in defenses or self.matrix.defenses_of(column)
             for row in self.trials[column, defense]
         )
 
@@ -168,15 +204,16 @@ def _size(entry: Entry | None, key: str) -> float:
     return float("inf") if entry[key] is None else float(entry[key])
 
 
+def classes_by_name(names: Sequence[str], rows: Sequence[Prediction]) -> Classes:
+    """The predicted classes in the order of ``names``; −1 for a name without a row."""
+    by_name = {row.name: row.classes[0] for row in rows}
+    return np.array([by_name.get(name, -1) for name in names], np.int64)
+
+
 def _trial(column: Column, defense: str, names: Sequence[str], rows: Sequence[Prediction]) -> Trial:
-    by_name = {row.name: row for row in rows}
-    ordered = [by_name.get(name) for name in names]
-    return Trial(
-        column.key,
-        defense,
-        np.array([-1 if row is None else row.classes[0] for row in ordered], np.int64),
-        np.array([0.0 if row is None else row.probabilities[0] for row in ordered], np.float32),
-    )
+    by_name = {row.name: row.probabilities[0] for row in rows}
+    probabilities = np.array([by_name.get(name, 0.0) for name in names], np.float32)
+    return Trial(column.key, defense, classes_by_name(names, rows), probabilities)
 
 
 def record_of_evaluation(matrix: Matrix, selection: Selection) -> Record:

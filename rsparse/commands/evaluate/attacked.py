@@ -8,7 +8,8 @@ from typing import Any
 
 from rsparse.commands.attack.origin import CHOSEN, Origin
 from rsparse.commands.attack.through import AttackedDefense
-from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.columns import PlannedColumn
+from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.evaluate.select import Selection
 from rsparse.errors import InputError
 from rsparse.options.attack import AttackRunParameters

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 from rsparse.attacks import Attack
 from rsparse.commands.attack.attacker import BareModel, ModuleFactory
 from rsparse.commands.attack.through import DefendedModel
+from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.judge import is_judged
-from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.layout import Matrix
 from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense
 from rsparse.models.onnx.classifier import Classifier
@@ -119,7 +120,7 @@ def _extra(matrix: Matrix) -> list[PlannedColumn]:
     """
     extra: list[PlannedColumn] = []
     for threat in matrix.plan.threats if matrix.plan.parameters.extra_checks else ():
-        extra += matrix.probes(threat)
+        extra += matrix.probes(threat).columns
         doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks()]
         finished = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
         chosen = finished or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)

@@ -14,7 +14,10 @@ from rsparse.commands.attack.attack import attack_chosen
 from rsparse.commands.attack.campaign import KeptResults
 from rsparse.commands.evaluate.assembly import DoubledSteps, Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
+from rsparse.commands.evaluate.columns import PlannedColumn
+from rsparse.commands.evaluate.defense_evidence import DefenseProbe
 from rsparse.commands.evaluate.given import given_by_name, take_in
+from rsparse.commands.evaluate.image_evidence import image_evidence
 from rsparse.commands.evaluate.judge import (
     Folder,
     JudgedTrial,
@@ -22,11 +25,11 @@ from rsparse.commands.evaluate.judge import (
     judge_images,
     read_trial,
 )
-from rsparse.commands.evaluate.layout import Matrix, PlannedColumn
+from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation import statistics
-from rsparse.evaluation.checks import all_checks
+from rsparse.evaluation.checks import DefenseEvidence, all_checks
 from rsparse.evaluation.files import EVALUATION_FILE, remove_evaluation, save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Threat
@@ -140,7 +143,7 @@ class _MatrixRun:
         """Attack, judge, check, save."""
         planned, threats = self.matrix.columns, self.plan.threats
         probes = {threat: self.matrix.probes(threat) for threat in threats}
-        first = [*planned, *(column for threat in threats for column in probes[threat])]
+        first = [*planned, *(column for threat in threats for column in probes[threat].columns)]
         self._make(first)
         doubled = {threat: self._doubled_steps(threat) for threat in threats}
         second = [column for steps in doubled.values() if steps for column in steps.doubled]
@@ -150,8 +153,16 @@ class _MatrixRun:
             self.findings.evidence(t, [c for c in planned if c.threat == t], probes[t], doubled[t])
             for t in threats
         ]
-        checks = all_checks(whole, evidence)
+        images = image_evidence(self.matrix, self.selection)
+        checks = all_checks(whole, evidence, images, self._defense_evidence(planned))
         return self._save(replace(self.findings.evaluation(planned), checks=checks))
+
+    def _defense_evidence(self, planned: Sequence[PlannedColumn]) -> dict[str, DefenseEvidence]:
+        """The evidence on the defenses, if extra checks are wanted."""
+        if not self.plan.parameters.extra_checks:
+            return {}
+        probe = DefenseProbe(self.matrix, self.findings, self.workers, self.progress)
+        return probe.evidence(planned)
 
     def _make(self, columns: Sequence[PlannedColumn]) -> None:
         """Make the missing attacks and trials of columns; each column is made once per run."""
@@ -224,11 +235,7 @@ class _MatrixRun:
 
     def _judge(self, columns: Sequence[PlannedColumn]) -> None:
         """Make the missing trials of columns with the same images, and read all trials."""
-        labels = self.selection.labels
-        entries = self.findings.entries[columns[0]].values()
-        folder = Folder(
-            self.matrix.folder_of(columns[0]), [{**e, "label": labels[e["name"]]} for e in entries]
-        )
+        folder = self.findings.folder(columns[0])
         for defense in self.plan.defenses:
             trials = {
                 column: self.matrix.trial(folder, column, defense)

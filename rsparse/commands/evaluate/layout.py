@@ -3,74 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
-from rsparse.attacks import Attack, Bim, Noise, attack_text
+from rsparse.attacks import Attack
 from rsparse.attacks.goal import with_class_index
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
+from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
+from rsparse.commands.evaluate.probes import Probes, probes_of
 from rsparse.defended.judging import JudgingSetup
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, system_error
-from rsparse.evaluation.checks import HUGE_EPS
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.places import attacks_folder, file_name, given_folder
-from rsparse.evaluation.plan import Plan, Threat, strength_of
+from rsparse.evaluation.places import file_name
+from rsparse.evaluation.plan import Plan, Threat
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.folders import holds_files, is_finished, is_unfinished
 from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers
-
-
-@dataclass(frozen=True)
-class PlannedColumn:
-    """One column of the matrix: a judge with attacked images or the clean images.
-
-    Attributes
-    ----------
-    judged : ModelChoice
-    threat : Threat or None
-        None for the clean images.
-    attack : Attack or None
-        None for the clean images.
-    through : Defense or None
-        The defense that the attack includes in the attacked model; the column is then tried only
-        with this defense. If None, the attack is on the bare model, and the column is tried with
-        every defense.
-    given : str
-        The name of adversarial images that another program made; "" for others.
-    """
-
-    judged: ModelChoice
-    threat: Threat | None = None
-    attack: Attack | None = None
-    through: Defense | None = None
-    given: str = ""
-
-    @classmethod
-    def by(cls, threat: Threat, attack: Attack, through: Defense | None = None) -> PlannedColumn:
-        """The column of an attack under a threat."""
-        return cls(threat.judged, threat, attack, through)
-
-    @property
-    def through_text(self) -> str:
-        """Short name of the defense that is attacked through; "" for the bare model."""
-        if self.through is None or self.through == NoDefense():
-            return ""
-        return defense_text(self.through)
-
-    @property
-    def place(self) -> Path:
-        """The folder of its images."""
-        if self.given:
-            return given_folder(self.given)
-        if self.threat is None or self.attack is None:
-            return Path(CLEAN)
-        model = self.threat.attacked.name
-        return attacks_folder(model, self.through_text) / attack_text(self.attack)
 
 
 class Matrix:
@@ -133,25 +85,13 @@ class Matrix:
 
     def defenses_of(self, column: PlannedColumn) -> tuple[Defense, ...]:
         """The defenses with which a column is tried."""
+        if column.is_undefended:
+            return (NoDefense(),)
         return self.plan.defenses if column.through is None else (column.through,)
 
-    def probes(self, threat: Threat) -> list[PlannedColumn]:
-        """The extra columns for the checks of a threat that do not depend on results.
-
-        They attack the bare model in every scenario: neither noise nor an attack of huge eps needs
-        to know the defense.
-        """
-        if not self.plan.parameters.extra_checks:
-            return []
-        largest: dict[str, float] = {}
-        for attack in self.plan.attacks:
-            name, value = strength_of(attack)
-            if name in ("eps", "d") and value is not None:
-                largest[name] = max(value, largest.get(name, 0.0))
-        noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
-        uses_gradients = any(attack.needs_gradients for attack in self.plan.attacks)
-        huge = [Bim(eps=HUGE_EPS)] if uses_gradients else []
-        return [PlannedColumn.by(threat, attack) for attack in (*huge, *noises)]
+    def probes(self, threat: Threat) -> Probes:
+        """The extra columns for the checks of a threat that do not depend on results."""
+        return probes_of(self.plan, threat)
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
         """The plan's iterative attacks, each keyed by the same attack with twice the steps."""
@@ -165,17 +105,30 @@ class Matrix:
         """The folder of a column's images."""
         return self.plan.output / column.place
 
-    def trial_path(self, column: PlannedColumn, defense: Defense) -> Path:
-        """The file of a trial."""
+    def trial_path(self, column: PlannedColumn, defense: Defense, draw: int = 0) -> Path:
+        """The file of a trial; ``draw`` counts the other seeds of a random defense."""
         own = column.judged == self.plan.model
         place = Path("trials") if own else Path("judged", column.judged.name)
         shown = Path(*column.place.parts[1:]) if column.attack else column.place
-        return self.plan.output / place / shown / f"{file_name(defense_text(defense))}.h5"
+        name = file_name(defense_text(defense)) + f".draw-{draw}" * (draw > 0)
+        return self.plan.output / place / shown / f"{name}.h5"
 
-    def trial(self, folder: Folder, column: PlannedColumn, defense: Defense) -> JudgedTrial:
+    def trial(
+        self, folder: Folder, column: PlannedColumn, defense: Defense, draw: int = 0
+    ) -> JudgedTrial:
         """The trial of a column with a defense: its judge, job, sources and file."""
-        judge = self._judge_of(column)
-        return make_trial(folder, self.judging, judge, defense, self.trial_path(column, defense))
+        judge, path = self._judge_of(column), self.trial_path(column, defense, draw)
+        return make_trial(folder, self.judging_by_draw(draw), judge, defense, path)
+
+    def judging_by_draw(self, draw: int) -> JudgingSetup:
+        """The setup with another seed for the random defenses; 0 is the plan's own."""
+        resources = self.judging.resources
+        if not draw:
+            return self.judging
+        seed = (resources.seed + draw) % 2**32
+        return dataclasses.replace(
+            self.judging, resources=dataclasses.replace(resources, seed=seed)
+        )
 
     def _judge_of(self, column: PlannedColumn) -> Classifier:
         """The judge of a column; it cuts nothing from images that another model's fit has cut."""

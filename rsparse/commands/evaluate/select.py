@@ -49,6 +49,10 @@ class Selection:
     left_out : int
         Images left out because the model misclassifies them.
     failed : list of Entry
+    candidates : dict of str to int
+        The labels by name of all images that could be selected, with those left out.
+    sources : sequence of Source
+        These images as inputs of a record.
     """
 
     folder: Path
@@ -58,6 +62,8 @@ class Selection:
     label_origin: str
     left_out: int
     failed: list[Entry]
+    candidates: dict[str, int]
+    sources: Sequence[Source]
 
     @property
     def labels(self) -> dict[str, int]:
@@ -213,9 +219,17 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
     ]
     failed += inputs.failed
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
-    left_out = len(digests) - len(entries)
-    origin = choice.labels.origin
-    return Selection(output, inputs.images, entries, record, origin, left_out, failed)
+    return Selection(
+        output,
+        inputs.images,
+        entries,
+        record,
+        choice.labels.origin,
+        len(digests) - len(entries),
+        failed,
+        {name: choice.labels.by_name[name] for name in digests},
+        inputs.sources(digests),
+    )
 
 
 def _evenly_spaced(names: Sequence[str], limit: int | None) -> frozenset[str]:

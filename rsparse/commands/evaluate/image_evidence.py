@@ -1,0 +1,129 @@
+"""The evidence on the images of an evaluation: other inputs of the model, copies, training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.evaluate.select import Selection
+from rsparse.core.copies import SIDE, find_copies
+from rsparse.errors import InputError
+from rsparse.evaluation.checks import ImageEvidence
+from rsparse.evaluation.checks.evidence import Classes
+from rsparse.models.diagnosis import other_specs
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.models.resize import resize
+from rsparse.models.spec import InputSpec
+from rsparse.store.files import safe_join
+from rsparse.store.images import Pixels, decode_image, to_unit
+from rsparse.store.inputs import load_inputs
+from rsparse.store.journal import Entry
+from rsparse.store.records import Source
+
+MOST_READ = 100
+"""The number of images that are classified again for other inputs of the model."""
+
+MOST_COMPARED = 5000
+"""The number of images that are compared with each other; more are only compared by digest."""
+
+
+def image_evidence(matrix: Matrix, selection: Selection) -> ImageEvidence:
+    """Collect the evidence on the images; some are classified again for other inputs.
+
+    Raises
+    ------
+    InputError
+        If a selected image cannot be read.
+    """
+    labels = selection.candidates
+    counts = Counter(labels.values())
+    pictures = list(_some_pictures(matrix, labels))
+    own, images = matrix.classifier.of_cut_images, [pixels for _, pixels in pictures]
+    return ImageEvidence(
+        most_frequent=max(counts.values()) / len(labels),
+        labels=np.array([labels[name] for name, _ in pictures], np.int64),
+        predictions=_classes(own, images),
+        readings={
+            text: classes
+            for text, spec in other_specs(own.spec)
+            if (classes := _classes_if_finite(own, spec, images)) is not None
+        },
+        copies=_copies(selection),
+        unreadable=len(selection.failed),
+        learned_from=list(_learned_from(matrix, selection.sources)),
+    )
+
+
+def _some_pictures(matrix: Matrix, labels: Mapping[str, int]) -> Iterator[tuple[str, Pixels]]:
+    """Some of the labelled images, evenly spaced, at the model's input size."""
+    names = sorted(labels)
+    chosen = names[:: -(-len(names) // MOST_READ)]
+    for image in load_inputs(matrix.plan.images).only(chosen).images:
+        try:
+            pixels = decode_image(image.read(), image.path)
+        except InputError:
+            continue  # the selection has named it
+        yield image.name, matrix.classifier.fit_to_input(pixels)
+
+
+def _classes_if_finite(
+    classifier: Classifier, spec: InputSpec, pictures: Sequence[Pixels]
+) -> Classes | None:
+    """The classes for an input prepared as in ``spec``; None if the scores are not finite."""
+    try:
+        return _classes(classifier.with_spec(spec), pictures)
+    except InputError:
+        return None
+
+
+def _classes(classifier: Classifier, images: Sequence[Pixels]) -> Classes:
+    """The class of each image, one by one so that memory does not grow."""
+    classes = [int(classifier.logits([image])[0].argmax()) for image in images]
+    return np.array(classes, np.int64)
+
+
+def _copies(selection: Selection) -> list[tuple[str, str]]:
+    """Pairs of selected images that show the same picture, by digest and by thumbnail."""
+    entries = selection.entries
+    first: dict[str, str] = {}
+    same = {}
+    for entry in entries:
+        name = first.setdefault(entry["sha256"], entry["name"])
+        if name != entry["name"]:
+            same[entry["name"]] = name
+    if 1 < len(entries) <= MOST_COMPARED:
+        thumbnails = np.stack([_thumbnail(selection, entry) for entry in entries])
+        for i, j in find_copies(thumbnails):
+            same.setdefault(entries[j]["name"], entries[i]["name"])
+    return sorted((original, copy) for copy, original in same.items())
+
+
+def _thumbnail(selection: Selection, entry: Entry) -> NDArray[np.float32]:
+    path = safe_join(selection.folder, entry["file"])
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read; pass --overwrite") from error
+    return 255 * resize(to_unit(decode_image(content, path)), (SIDE, SIDE))
+
+
+def _learned_from(matrix: Matrix, images: Sequence[Source]) -> Iterator[str]:
+    """The names of the models and dictionaries in whose records the images are an input."""
+    digests = {source.sha256 for source in images}
+    sources = [model.source() for model in matrix.models.values()]
+    for source in (*sources, *matrix.judging.dictionaries.values()):
+        if digests & set(_digests_in(source.record)):
+            yield source.name
+
+
+def _digests_in(record: Mapping[str, Any] | None) -> Iterator[str]:
+    """The digests of all inputs of a record, and of theirs."""
+    inputs: Iterable[Any] = (record or {}).get("inputs", ())
+    for source in inputs:
+        yield str(source.get("sha256"))
+        yield from _digests_in(source.get("record"))

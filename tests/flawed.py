@@ -1,0 +1,82 @@
+"""Evaluations on tiny networks with a known flaw, and a sound one to compare them with."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from rsparse.store.images import encode_png
+from tests.onnx_models import save_graph
+
+CLASSES, SIDE = 4, 8
+VALUES = 3 * SIDE * SIDE
+FEATURES = 96
+Nodes = list[onnx.NodeProto]
+
+
+def pictures(n: int, *, seed: int = 1, noise: float = 12.0) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, 8, 8, 3) uint8, each the faint pattern of its class in noise, and their labels."""
+    patterns = np.random.default_rng(0).choice([-1.0, 1.0], (CLASSES, SIDE, SIDE, 3))
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % CLASSES
+    x = 128 + 9 * patterns[labels] + rng.normal(0, noise, (n, SIDE, SIDE, 3))
+    return np.clip(np.rint(x), 0, 255).astype(np.uint8), labels
+
+
+def save_pictures(folder: Path, n: int = 40, **how: float) -> Path:
+    """Write ``pictures`` into folders named after the classes' numbers."""
+    for number, (image, label) in enumerate(zip(*pictures(n, **how), strict=True)):  # type: ignore[arg-type]
+        path = folder / str(label) / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(image))
+    return folder
+
+
+def weights() -> dict[str, np.ndarray]:
+    """Random features and a ridge regression on them: a network of one hidden layer."""
+    rng = np.random.default_rng(2)
+    x, labels = pictures(1200, seed=3)
+    pixels = x.transpose(0, 3, 1, 2).reshape(len(x), -1) / 255 - 0.5
+    first = rng.normal(0, 1, (FEATURES, VALUES))
+    bias = rng.normal(0, 0.3, FEATURES)
+    hidden = np.maximum(pixels @ first.T + bias, 0)
+    hidden = np.hstack([hidden, np.ones((len(x), 1))])
+    wanted = np.eye(CLASSES)[labels]
+    second = np.linalg.solve(hidden.T @ hidden + 3 * np.eye(FEATURES + 1), hidden.T @ wanted)
+    values = {"w1": first, "b1": bias, "w2": 20 * second[:-1].T, "b2": 20 * second[-1]}
+    return {name: value.astype(np.float32) for name, value in values.items()}
+
+
+def network(
+    path: Path,
+    before: Callable[[dict[str, np.ndarray]], tuple[Nodes, str]] | None = None,
+    after: Callable[[dict[str, np.ndarray]], tuple[Nodes, str]] | None = None,
+) -> Path:
+    """Save the network; ``before`` changes its input "image", ``after`` its scores "sound".
+
+    Each returns nodes and the name of their result, and may add constants.
+    """
+    constants = weights() | {"half": np.float32(0.5)}
+    first, image = before(constants) if before else ([], "image")
+    last, scores = after(constants) if after else ([], "sound")
+    nodes = [
+        *first,
+        helper.make_node("Sub", [image, "half"], ["centred"]),
+        helper.make_node("Flatten", ["centred"], ["pixels"]),
+        helper.make_node("Gemm", ["pixels", "w1", "b1"], ["sums"], transB=1),
+        helper.make_node("Relu", ["sums"], ["hidden"]),
+        helper.make_node("Gemm", ["hidden", "w2", "b2"], ["sound"], transB=1),
+        *last,
+    ]
+    nodes.append(helper.make_node("Identity", [scores], ["scores"]))
+    return save_graph(path, nodes, constants, ("n", 3, SIDE, SIDE), ("n", CLASSES))
+
+
+def read_checks(folder: Path) -> list[dict[str, str]]:
+    with (folder / "checks.csv").open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,258 @@
+"""Flaws that show in the results alone: checks on predictions that are made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rsparse.evaluation.checks import (
+    DefenseEvidence,
+    Evidence,
+    ImageEvidence,
+    all_checks,
+)
+from rsparse.evaluation.checks.evidence import AttackRun
+from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense, Trial
+from tests.test_evaluation_checks import column
+
+N, CLASSES = 40, 10
+LABELS = np.arange(N) % CLASSES
+CLEANED = column(CLEAN)
+BIM = column("bim-eps=8", 8.0, 10)
+NONE = JudgedDefense("none", "none", {})
+OURS = JudgedDefense("regionsparse", "regionsparse", {})
+
+
+def answers(right: int | np.ndarray) -> np.ndarray:
+    """Classes of which the first ``right``, or the flagged ones, are correct."""
+    flags = np.arange(N) < right if isinstance(right, int) else right
+    return np.where(flags, LABELS, (LABELS + 1) % CLASSES)
+
+
+def trial(of: Column, classes: np.ndarray, defense: JudgedDefense = NONE) -> Trial:
+    spread = np.linspace(0.5, 0.9, N) + 0.01 * len(defense.text)
+    return Trial(of.key, defense.text, classes, spread.astype(np.float32))
+
+
+def results(*trials: Trial, columns: tuple[Column, ...] = (CLEANED, BIM), defenses=(NONE,)):
+    return Evaluation(
+        {}, "m", tuple(map(str, range(N))), LABELS, False, 0, tuple(map(str, range(CLASSES))),
+        columns, defenses, trials,
+    )  # fmt: skip
+
+
+def sound(*more: Trial, **how):
+    return results(trial(CLEANED, answers(N)), trial(BIM, answers(4)), *more, **how)
+
+
+def outcome(evaluation, name, defense="", evidence=None, **more) -> tuple[str, str]:
+    checks = all_checks(evaluation, evidence or [Evidence([BIM])], **more)
+    return next((c.outcome, c.detail) for c in checks if (c.name, c.defense) == (name, defense))
+
+
+RUN = AttackRun(answers(N), answers(2), answers(4))
+
+
+def with_run(run: AttackRun, **changed) -> list[Evidence]:
+    attack = replace(BIM, **changed)
+    return [Evidence([attack], runs={attack.key: run}, values=192)]
+
+
+def test_attacked_images_judged_with_another_preset():
+    """The attack measured 4 right images, the evaluation 30."""
+    evaluation = results(trial(CLEANED, answers(N)), trial(BIM, answers(30)))
+    name = "the attacked model answers alike"
+    assert outcome(sound(), name, evidence=with_run(RUN))[0] == "pass"
+    assert outcome(evaluation, name, evidence=with_run(RUN)) == (
+        "fail", "26 of 40 images are in another class than when they were attacked (first: "
+        "bim-eps=8)",
+    )  # fmt: skip
+
+
+def test_images_that_no_attack_changed_in_another_class():
+    still = replace(BIM, linf=np.zeros(N))
+    evaluation = results(
+        trial(CLEANED, answers(N)), trial(still, answers(4)), columns=(CLEANED, still)
+    )
+    name = "unchanged images keep their class"
+    assert outcome(evaluation, name, "none", [Evidence([still])])[0] == "fail"
+    assert outcome(sound(), name, "none") == ("not run", "the attacks changed every image")
+
+
+def test_rounding_that_undoes_an_attack():
+    run = AttackRun(answers(N), answers(0), answers(30))
+    assert outcome(sound(), "attacks survive rounding to 8 bits", evidence=with_run(run)) == (
+        "fail", "bim-eps=8: success 100 % before and 25 % after rounding"
+    )  # fmt: skip
+    run = AttackRun(answers(N), answers(0), answers(4))
+    assert outcome(sound(), "attacks survive rounding to 8 bits", evidence=with_run(run)) == (
+        "undecided", "bim-eps=8: success 100 % before and 90 % after rounding (p = 0.12; about 55 "
+        "images would decide it)",
+    )  # fmt: skip
+
+
+def test_images_that_were_all_wrong_before_the_attack():
+    run = AttackRun(answers(0), answers(0), answers(0))
+    name = "attacks fool the attacked model"
+    assert outcome(sound(), name, evidence=with_run(run)) == (
+        "fail", "bim-eps=8: 0 % of the images are right before and 0 % after the attack; there is "
+        "nothing to attack",
+    )  # fmt: skip
+    nothing = AttackRun(answers(N), answers(N), answers(N))
+    assert outcome(sound(), name, evidence=with_run(nothing))[0] == "undecided"
+    assert outcome(sound(), name, evidence=with_run(RUN))[0] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("run", "changed", "expected"),
+    [
+        (RUN, {"linf": np.full(N, 8.0)}, "pass"),
+        (RUN, {"linf": np.full(N, 9.0)}, "fail"),
+        (RUN, {"strength": 8.6, "linf": np.full(N, 9.0)}, "pass"),  # rounding adds half a level
+        (RUN, {"strength_name": "d", "strength": 0.1, "d": np.full(N, 0.102),
+               "l2": np.full(N, 1.02)}, "pass"),  # 192 values, rounded: d grows by up to 0.0027
+        (RUN, {"strength_name": "d", "strength": 0.1, "d": np.full(N, 0.15),
+               "l2": np.full(N, 1.5)}, "fail"),
+        (replace(RUN, is_average=True), {"strength_name": "d", "strength": 0.1,
+         "d": np.linspace(0.05, 0.15, N), "l2": np.linspace(0.5, 1.5, N)}, "pass"),
+        (replace(RUN, is_average=True), {"strength_name": "d", "strength": 0.1,
+         "d": np.linspace(0.1, 0.2, N), "l2": np.linspace(1, 2, N)}, "fail"),
+    ],
+)  # fmt: skip
+def test_an_attack_that_leaves_its_budget(run, changed, expected):
+    evidence = with_run(run, **changed)
+    assert outcome(sound(), "distortion within the limit", evidence=evidence)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "expected"), [(0, "pass"), (1, "undecided"), (3, "fail"), (40, "fail")]
+)
+def test_an_attack_that_leaves_images_unchanged(unchanged, expected):
+    evidence = with_run(RUN, linf=np.where(np.arange(N) < unchanged, 0.0, 8.0))
+    assert outcome(sound(), "attacks change the images", evidence=evidence)[0] == expected
+
+
+def test_an_attack_that_uses_half_of_its_d():
+    changed = {"strength_name": "d", "strength": 0.1, "d": np.full(N, 0.02)}
+    assert outcome(sound(), "attacks use up their limit", evidence=with_run(RUN, **changed)) == (
+        "fail", "bim-eps=8: 40 of 40 images are changed by much less than the limit, all by 0.02 "
+        "of d = 0.1 on average",
+    )  # fmt: skip
+
+
+def test_images_without_an_answer():
+    lost = answers(N)
+    lost[:3] = -1
+    evaluation = sound(trial(BIM, lost, OURS), defenses=(NONE, OURS))
+    evaluation = replace(evaluation, trials=(*evaluation.trials, trial(CLEANED, answers(N), OURS)))
+    assert outcome(evaluation, "every image was judged") == (
+        "undecided", "3 of 160 answers are missing and count as wrong; about 507 answers would "
+        "decide it",
+    )  # fmt: skip
+
+
+def images(right: int = N, **more) -> ImageEvidence:
+    return ImageEvidence(0.1, LABELS, answers(right), **more)
+
+
+def test_unreadable_images():
+    found = outcome(sound(), "every image was judged", images=images(unreadable=8))
+    assert found == ("fail", "8 of 48 images cannot be read")
+
+
+def test_labels_all_equal_decide_nothing():
+    same = replace(
+        results(trial(CLEANED, np.zeros(N, np.int64)), trial(BIM, answers(4))),
+        labels=np.zeros(N, np.int64),
+    )
+    found, detail = outcome(same, "clean accuracy", "none")
+    assert found == "undecided"
+    assert "all labels are equal" in detail
+
+
+@pytest.mark.parametrize(("right", "expected"), [(4, "fail"), (7, "fail"), (16, "pass")])
+def test_clean_accuracy_at_chance(right, expected):
+    """Chance is one in ten; seven of forty may be chance, and half of them right is excluded."""
+    evaluation = results(trial(CLEANED, answers(right)), trial(BIM, answers(1)))
+    assert outcome(evaluation, "clean accuracy", "none")[0] == expected
+
+
+def test_clean_accuracy_on_few_images_is_undecided():
+    few = replace(
+        results(trial(CLEANED, answers(N))), labels=np.arange(N) % 2, class_names=("a", "b")
+    )
+    right = np.arange(N) < 25
+    classes = np.where(right, few.labels, 1 - few.labels)
+    evaluation = replace(few, trials=(trial(CLEANED, classes), trial(BIM, answers(4))))
+    found, detail = outcome(evaluation, "clean accuracy", "none")
+    assert found == "undecided"
+    assert "images would decide it" in detail
+
+
+def defended(rights: dict[str, int | np.ndarray], kind: str = "jpeg"):
+    """Defenses by name, and which images each gets right under the attack."""
+    kinds = [JudgedDefense(text, kind, {}) for text in rights]
+    made = [trial(BIM, answers(right), d) for d, right in zip(kinds, rights.values(), strict=True)]
+    clean = [trial(CLEANED, answers(N), d) for d in kinds]
+    return kinds, [*made, *clean]
+
+
+def test_the_best_of_many_useless_defenses():
+    """Ten of forty against four: p = 0.01, but it is one of twenty."""
+    rights = {f"jpeg-quality={q}": 4 for q in range(20)} | {"jpeg-quality=7": 10}
+    kinds, trials = defended(rights)
+    evaluation = sound(*trials, defenses=(NONE, *kinds))
+    assert outcome(evaluation, "the best of several defenses") == (
+        "fail", "jpeg-quality=7 25 %, none 10 %: p = 0.012, but 0.25 for the best of 20 chosen on "
+        "the same images",
+    )  # fmt: skip
+    kinds, trials = defended({"jpeg-quality=7": 10, "jpeg-quality=8": 4})
+    evaluation = sound(*trials, defenses=(NONE, *kinds))
+    assert outcome(evaluation, "the best of several defenses")[0] == "pass"
+    assert outcome(evaluation, "the defense is better than none", "jpeg-quality=7")[0] == "pass"
+    found = outcome(evaluation, "the defense is better than none", "jpeg-quality=8")
+    assert found == ("undecided", "10 % on average with it, 10 % without (p = 1; too small to be "
+                     "decided)")  # fmt: skip
+
+
+def test_a_baseline_chosen_after_the_fact():
+    rights = {f"jpeg-quality={q}": 10 for q in range(20)} | {"jpeg-quality=7": 16}
+    kinds, trials = defended(rights)
+    ours = [trial(BIM, answers(10), OURS), trial(CLEANED, answers(N), OURS)]
+    evaluation = sound(*trials, *ours, defenses=(NONE, *kinds, OURS))
+    found, detail = outcome(evaluation, "the best of several baselines", "regionsparse")
+    assert found == "fail"
+    assert "0.25 for the best of 20" in detail
+    better = [trial(BIM, answers(30), OURS), trial(CLEANED, answers(N), OURS)]
+    evaluation = sound(*trials, *better, defenses=(NONE, *kinds, OURS))
+    assert outcome(evaluation, "the best of several baselines", "regionsparse")[0] == "pass"
+
+
+def test_a_defense_that_makes_it_worse():
+    kinds, trials = defended({"jpeg-quality=7": 2})
+    evaluation = results(
+        trial(CLEANED, answers(N)), trial(BIM, answers(12)), *trials, defenses=(NONE, *kinds)
+    )
+    assert outcome(evaluation, "the defense is better than none", "jpeg-quality=7")[0] == "fail"
+
+
+def test_the_accuracy_of_a_lucky_draw():
+    kinds, trials = defended({"slq": 30}, "slq")
+    evaluation = sound(*trials, defenses=(NONE, *kinds))
+
+    def drawn(*others: np.ndarray) -> tuple[str, str]:
+        evidence = {"slq": DefenseEvidence(True, draws={BIM.key: others})}
+        return outcome(evaluation, "random numbers are drawn anew", "slq", defenses=evidence)
+
+    assert drawn(answers(18), answers(20))[0] == "fail"
+    assert drawn(answers(30), answers(30)) == (
+        "pass", "bim-eps=8: 75 %, 75 %, 75 % in 3 draws, 75 % in each"
+    )  # fmt: skip
+    moved = (np.arange(N) >= 10) | (np.arange(N) < 2)
+    found, detail = drawn(answers(moved), answers(30))
+    assert found == "fail"
+    assert "whoever tries again finds a draw that is wrong" in detail
+    moved = (np.arange(N) >= 4) & (np.arange(N) < 34)
+    assert drawn(answers(moved), answers(30))[0] == "undecided"
