@@ -125,3 +125,25 @@ def test_names_that_cannot_be_used(run_cli, tmp_path, given, message):
     options = [part for word in given for part in ("--adversarial", word)]
     result = run(run_cli, make_images(tmp_path / "imgs"), tmp_path / "eval", *options)
     assert (result.exit_code, result.stderr) == (2, f"rsparse: error: {message}\n")
+
+
+def test_the_checks_of_images_made_elsewhere(run_cli, tmp_path):
+    images = make_images(tmp_path / "imgs")
+    out = tmp_path / "eval"
+    black = tmp_path / "black"
+    for name in NAMES:
+        save(black / f"{name}.png", np.zeros((16, 16, 3), np.uint8))
+    unchanged = tmp_path / "unchanged"
+    for name in NAMES:
+        save(unchanged / f"{name}.png", read(images / f"{name}.png"))
+    result = run(
+        run_cli, images, out, "--adversarial", f"black={black}", "--adversarial",
+        f"same={unchanged}",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    checks = read_csv(out / "checks.csv")
+    found = {c["name"]: c["outcome"] for c in checks if c["scenario"] == "made-elsewhere"}
+    assert found["no failed attack counts as success"] == "fail"
+    assert found["attacks change the images"] == "fail"
+    assert found["the attacked model answers alike"] == "pass"
+    assert "a huge eps reaches chance" not in found

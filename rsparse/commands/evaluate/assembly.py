@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,7 +136,23 @@ class Findings:
             self.matrix.folder_of(column), [{**e, "label": labels[e["name"]]} for e in entries]
         )
 
-    def evidence(
+    def all_evidence(
+        self,
+        planned: Sequence[PlannedColumn],
+        probes: Mapping[Threat, Probes],
+        doubled: Mapping[Threat, DoubledSteps | None],
+    ) -> list[Evidence]:
+        """The evidence for the checks of each threat, and of images that other programs made."""
+        by_threat = {t: [c for c in planned if c.threat == t] for t in probes}
+        evidence = [
+            self._evidence(threat, columns, probes[threat], doubled[threat])
+            for threat, columns in by_threat.items()
+            if columns
+        ]
+        given = [column for column in planned if column.given]
+        return [*evidence, self._given_evidence(given)] if given else evidence
+
+    def _evidence(
         self,
         threat: Threat,
         planned: Sequence[PlannedColumn],
@@ -166,10 +182,15 @@ class Findings:
             values=height * width * 3,
         )
 
+    def _given_evidence(self, given: Sequence[PlannedColumn]) -> Evidence:
+        """The evidence for the checks of adversarial images that other programs made."""
+        columns = {column: self.column(column) for column in given}
+        runs = {made.key: self._run(column) for column, made in columns.items()}
+        return Evidence(list(columns.values()), runs=runs)
+
     def _run(self, column: PlannedColumn) -> AttackRun:
         """What an attack did to the attacked model, from the entries of its manifest."""
         attack = column.attack
-        assert attack is not None
 
         def classes(key: str) -> Classes:
             entries = self.entries[column]
@@ -180,9 +201,9 @@ class Findings:
             classes("prediction_before"),
             classes("prediction_float"),
             classes("prediction"),
-            attack.seeks_minimum,
-            attack.average_d is not None,
-            attack.norm,
+            attack is not None and attack.seeks_minimum,
+            attack is not None and attack.average_d is not None,
+            None if attack is None else attack.norm,
         )
 
     def n_right(

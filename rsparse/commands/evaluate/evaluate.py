@@ -149,10 +149,7 @@ class _MatrixRun:
         second = [column for steps in doubled.values() if steps for column in steps.doubled]
         self._make(second)
         whole = self.findings.evaluation(dict.fromkeys([*first, *second]))
-        evidence = [
-            self.findings.evidence(t, [c for c in planned if c.threat == t], probes[t], doubled[t])
-            for t in threats
-        ]
+        evidence = self.findings.all_evidence(planned, probes, doubled)
         images = image_evidence(self.matrix, self.selection)
         checks = all_checks(whole, evidence, images, self._defense_evidence(planned))
         return self._save(replace(self.findings.evaluation(planned), checks=checks))

@@ -51,7 +51,7 @@ def probes_of(plan: Plan, threat: Threat) -> Probes:
     If the scenario attacks through the defenses, so do the attacks with a huge eps; noise does not
     need to know a defense.
     """
-    if not plan.parameters.extra_checks:
+    if not (plan.parameters.extra_checks and plan.attacks):
         return Probes()
     largest = _largest(plan.attacks)
     noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]

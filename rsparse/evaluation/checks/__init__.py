@@ -87,7 +87,8 @@ def all_checks(
         checks += attack_checks(results, each)
         checks += _of_defenses(results, each)
         checks += scenario_checks(results, each)
-        checks += _adaptive(results, each, everything)
+        if not each.is_given:
+            checks += _adaptive(results, each, everything)
     columns = [column for each in everything for column in each.columns]
     for more, less in _KNOWLEDGE:
         if less == TRANSFER or any(column.scenario == less for column in columns):
@@ -100,7 +101,7 @@ def all_checks(
 def _of_defenses(results: Results, evidence: Evidence) -> Iterator[Check]:
     """The checks of one scenario behind each defense."""
     for defense in results.defenses:
-        for check in _BETWEEN_ATTACKS:
+        for check in () if evidence.is_given else _BETWEEN_ATTACKS:
             yield check(results, evidence, defense)
         if defense.kind == "none" and evidence.is_white_box:
             yield comparisons.beats_many_steps(results, evidence, defense)

@@ -23,7 +23,7 @@ from rsparse.evaluation.checks.outcomes import (
     percent,
     rare,
 )
-from rsparse.evaluation.results import Check, Column
+from rsparse.evaluation.results import MADE_ELSEWHERE, Check, Column
 from rsparse.evaluation.results import Evaluation as Results
 
 ROUNDING = 0.5  # grey levels that rounding to 8 bits may add to a change
@@ -148,9 +148,9 @@ def _attacked(results: Results, column: Column, run: AttackRun | None) -> Flags:
 def _changes(results: Results, column: Column, run: AttackRun | None) -> Finding | None:
     """An attack that has a limit changes every image that the model gets right.
 
-    If the gradient is zero, it changes none.
+    If the gradient is zero, it changes none. An attack of another program also changes every image.
     """
-    if not _uses_up_limit(column, run):
+    if not (_uses_up_limit(column, run) or column.scenario == MADE_ELSEWHERE):
         return None
     attacked = _attacked(results, column, run)
     unchanged = int(np.count_nonzero(attacked & (column.linf == 0)))

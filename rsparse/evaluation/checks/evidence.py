@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.evaluation.results import Column, ColumnKey
+from rsparse.evaluation.results import MADE_ELSEWHERE, Column, ColumnKey
 from rsparse.evaluation.statistics import one_of_each_attack
 
 Classes = NDArray[np.int64]
@@ -93,6 +93,11 @@ class Evidence:
     def is_white_box(self) -> bool:
         """Whether the attacked model is the one that is judged."""
         return self.columns[0].source == self.columns[0].judged
+
+    @property
+    def is_given(self) -> bool:
+        """Whether another program made the adversarial images."""
+        return self.columns[0].scenario == MADE_ELSEWHERE
 
     @property
     def has_extra(self) -> bool:

@@ -45,6 +45,8 @@ def unchanged_images(results: Results, evidence: Evidence, defense: JudgedDefens
 def _threat(evidence: Evidence) -> Finding:
     """A scenario with two models has two different ones."""
     first = evidence.columns[0]
+    if evidence.is_given:
+        return Finding(PASS, f"adversarial images of another program, judged by {first.judged}")
     knows = SCENARIOS[first.scenario].knows
     aimed = sum(column.target is not None for column in evidence.attacks)
     detail = f"{knows}; {len(evidence.attacks) - aimed} untargeted "
@@ -58,7 +60,7 @@ def _threat(evidence: Evidence) -> Finding:
 
 def _same(results: Results, evidence: Evidence) -> Finding:
     """The attack and the evaluation classify the same files in the same way."""
-    if not evidence.is_white_box:
+    if not (evidence.is_white_box or evidence.is_given):
         return Finding(NOT_RUN, "the attacked model is not the one that is judged")
     undefended = next(d for d in results.defenses if d.kind == "none")
     compared = other = 0
