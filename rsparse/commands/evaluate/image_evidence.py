@@ -16,6 +16,7 @@ from rsparse.errors import InputError
 from rsparse.evaluation.checks import ImageEvidence
 from rsparse.evaluation.checks.evidence import Classes
 from rsparse.models.diagnosis import other_specs
+from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.resize import resize
 from rsparse.models.spec import InputSpec
@@ -43,7 +44,7 @@ def image_evidence(matrix: Matrix, selection: Selection) -> ImageEvidence:
     labels = selection.candidates
     counts = Counter(labels.values())
     pictures = list(_some_pictures(matrix, labels))
-    own, images = matrix.classifier.of_cut_images, [pixels for _, pixels in pictures]
+    own, images = matrix.classifier, [pixels for _, pixels in pictures]
     return ImageEvidence(
         most_frequent=max(counts.values()) / len(labels),
         labels=np.array([labels[name] for name, _ in pictures], np.int64),
@@ -109,7 +110,7 @@ def _thumbnail(selection: Selection, entry: Entry) -> NDArray[np.float32]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read; pass --overwrite") from error
-    return 255 * resize(to_unit(decode_image(content, path)), (SIDE, SIDE))
+    return 255 * resize(to_unit(decode_image(content, path)), Fit((SIDE, SIDE)))
 
 
 def _learned_from(matrix: Matrix, images: Sequence[Source]) -> Iterator[str]:
