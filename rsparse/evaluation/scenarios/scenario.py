@@ -79,6 +79,9 @@ class TwoModelScenario(Scenario):
     layout: str | None = _input_option("layout")
     class_offset: str | None = _input_option("class-offset")
     class_names: str | None = _input_option("class-names")
+    resize: str | None = _input_option("resize")
+    scores: str | None = _input_option("scores")
+    score_type: str | None = _input_option("score-type")
 
     @property
     def other(self) -> ModelChoice:
