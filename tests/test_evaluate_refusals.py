@@ -130,7 +130,8 @@ def test_a_plan_can_set_every_option(tmp_path):
          "model: the key file is missing"),
         (LEAST.replace('model = "m.onnx"', "") + "[model]\nfile = 'm'\nmaen = 1",
          "model: unknown key 'maen'; did you mean mean? Known: file, preset, input-size, mean, "
-         "std, input-range, channels, layout, class-offset, class-names"),
+         "std, input-range, channels, layout, class-offset, class-names, resize, "
+         "scores, score-type"),
         (LEAST + "input-size = 224",
          "input-size: belongs in a table [model], beside its file; for the model of a scenario, in "
          "the scenario"),
@@ -149,7 +150,7 @@ def test_a_plan_can_set_every_option(tmp_path):
         (LEAST + "scenario = 'transfer:models=s.onnx'",
          "scenario 'transfer:models=s.onnx': unknown parameter 'models'; did you mean model? "
          "Known: model, preset, input_size, mean, std, input_range, channels, layout, "
-         "class_offset, class_names"),
+         "class_offset, class_names, resize, scores, score_type"),
         (LEAST + "scenario = 'gray-box:model=s.onnx'",
          "scenario 'gray-box:model=s.onnx': unknown parameter 'model'; it takes none"),
         (LEAST + "scenario = 'black-box:model=r.onnx,r.onnx'",
@@ -174,7 +175,8 @@ def test_a_plan_can_set_every_option(tmp_path):
          f"unknown scenario 'transfre'; did you mean transfer? Known: {', '.join(SCENARIOS)}"),
         (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 's.onnx'\nfile = 't.onnx'",
          "scenario: unknown key 'file'; known: name, model, preset, "
-         "input-size, mean, std, input-range, channels, layout, class-offset, class-names"),
+         "input-size, mean, std, input-range, channels, layout, class-offset, class-names, "
+         "resize, scores, score-type"),
         (LEAST + "[[scenario]]\nname = 'transfer'\nmodel = 7",
          "scenario: model: expected an ONNX file, got 7"),
         (LEAST + "dict = ['a.h5', 'b.h5']",
