@@ -136,6 +136,17 @@ class Findings:
             self.matrix.folder_of(column), [{**e, "label": labels[e["name"]]} for e in entries]
         )
 
+    def doubled_steps(self, threat: Threat) -> DoubledSteps | None:
+        """The strongest iterative attack over all defenses, with its steps doubled."""
+        if not self.matrix.plan.parameters.extra_checks:
+            return None
+        columns_of = self.matrix.columns_of
+        doubled = [
+            DoubledSteps(columns_of(threat, attack), columns_of(threat, twice))
+            for twice, attack in self.matrix.doubled_attacks().items()
+        ]
+        return min(doubled, key=lambda each: self.n_right(each.planned), default=None)
+
     def all_evidence(
         self,
         planned: Sequence[PlannedColumn],

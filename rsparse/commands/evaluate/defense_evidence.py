@@ -16,7 +16,7 @@ from rsparse.errors import InputError
 from rsparse.evaluation.checks import DefenseEvidence
 from rsparse.evaluation.checks.evidence import Classes
 from rsparse.evaluation.results import ColumnKey
-from rsparse.store.files import safe_join
+from rsparse.store.files import read_bytes, safe_join
 from rsparse.store.images import Pixels, decode_image
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import LocalWorkers, Workers
@@ -94,7 +94,7 @@ class DefenseProbe:
         pictures = []
         for entry in entries[:: -(-len(entries) // CLEANED)]:
             path = safe_join(folder, entry["file"])
-            pictures.append(decode_image(path.read_bytes(), path))
+            pictures.append(decode_image(read_bytes(path), path))
         return pictures
 
     def _clean(self, defense: Defense, pictures: Sequence[Pixels], draw: int) -> list[Pixels]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
 from rsparse.commands.attack.campaign import KeptResults
-from rsparse.commands.evaluate.assembly import DoubledSteps, Findings, record_of_evaluation
+from rsparse.commands.evaluate.assembly import Findings, record_of_evaluation
 from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.defense_evidence import DefenseProbe
@@ -32,7 +32,6 @@ from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import DefenseEvidence, all_checks
 from rsparse.evaluation.files import EVALUATION_FILE, remove_evaluation, save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.plan import Threat
 from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.timing import load_timing, save_timing, with_timing
 from rsparse.options.attack import AttackRunParameters
@@ -145,7 +144,7 @@ class _MatrixRun:
         probes = {threat: self.matrix.probes(threat) for threat in threats}
         first = [*planned, *(column for threat in threats for column in probes[threat].columns)]
         self._make(first)
-        doubled = {threat: self._doubled_steps(threat) for threat in threats}
+        doubled = {threat: self.findings.doubled_steps(threat) for threat in threats}
         second = [column for steps in doubled.values() if steps for column in steps.doubled]
         self._make(second)
         whole = self.findings.evaluation(dict.fromkeys([*first, *second]))
@@ -276,17 +275,6 @@ class _MatrixRun:
         self.timing[text] = float(np.mean(self.done.seconds[text]))
         save_timing(self.plan.output, self.timing)  # save now: the run may be interrupted
         return made
-
-    def _doubled_steps(self, threat: Threat) -> DoubledSteps | None:
-        """The strongest iterative attack over all defenses, with its steps doubled."""
-        if not self.plan.parameters.extra_checks:
-            return None
-        columns_of = self.matrix.columns_of
-        doubled = [
-            DoubledSteps(columns_of(threat, attack), columns_of(threat, twice))
-            for twice, attack in self.matrix.doubled_attacks().items()
-        ]
-        return min(doubled, key=lambda each: self.findings.n_right(each.planned), default=None)
 
     def _save(self, evaluation: Evaluation) -> EvaluateOutcome:
         output = self.plan.output

@@ -20,7 +20,7 @@ from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.resize import resize
 from rsparse.models.spec import InputSpec
-from rsparse.store.files import safe_join
+from rsparse.store.files import read_bytes, safe_join
 from rsparse.store.images import Pixels, decode_image, to_unit
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
@@ -106,11 +106,7 @@ def _copies(selection: Selection) -> list[tuple[str, str]]:
 
 def _thumbnail(selection: Selection, entry: Entry) -> NDArray[np.float32]:
     path = safe_join(selection.folder, entry["file"])
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read; pass --overwrite") from error
-    return 255 * resize(to_unit(decode_image(content, path)), Fit((SIDE, SIDE)))
+    return 255 * resize(to_unit(decode_image(read_bytes(path), path)), Fit((SIDE, SIDE)))
 
 
 def _learned_from(matrix: Matrix, images: Sequence[Source]) -> Iterator[str]:
