@@ -118,13 +118,14 @@ def test_a_manifest_above_the_input_is_not_looked_for(tmp_path):
     assert load_inputs([tmp_path / "adv/cat"]).labels == {}
 
 
-@pytest.mark.parametrize("label", ["3", 3.5, None, [3]])
-def test_labels_that_are_no_numbers_are_passed_over(tmp_path, label):
+@pytest.mark.parametrize("label", ["3", 3.5, None, [3], -1, True])
+def test_a_manifest_with_labels_that_are_no_classes_is_refused(tmp_path, label):
     adv = artifact(tmp_path / "adv", {"a": 1})
     manifest = json.loads((adv / MANIFEST).read_text())
     manifest["images"][0]["label"] = label
     (adv / MANIFEST).write_text(json.dumps(manifest))
-    assert load_inputs([adv]).labels == {}
+    with refused(f"{adv / MANIFEST}: is damaged or incomplete: images are not listed as expected"):
+        load_inputs([adv])
 
 
 def test_an_unfinished_or_damaged_artifact_is_refused(tmp_path):
@@ -136,3 +137,46 @@ def test_an_unfinished_or_damaged_artifact_is_refused(tmp_path):
         "run the same command again to finish it"
     ):
         load_inputs([tmp_path / "imgs"])
+
+
+@pytest.fixture
+def purified(tmp_path: Path) -> Path:
+    """A finished folder of the images a, b and sub/c."""
+    folder = OutputFolder.open(tmp_path / "pur", {}, [], False)
+    for seed, name in enumerate(("a", "b", "sub/c")):
+        entry = save_png(folder.path, name, make_picture(seed))
+        folder.journal.add({**entry, "source_sha256": "0" * 64, "label": seed})
+    folder.finish(Record(IMAGES, "purify", {}), [])
+    return folder.path
+
+
+def test_an_image_that_differs_from_its_manifest_is_refused(purified):
+    (purified / "b.png").write_bytes((purified / "a.png").read_bytes())
+    images = {image.name: image for image in load_inputs([purified]).images}
+    assert images["a"].read() == (purified / "a.png").read_bytes()
+    with refused(f"{purified}/b.png: differs from the manifest of its folder"):
+        images["b"].read()
+
+
+def test_an_image_that_its_manifest_lists_but_is_missing_fails(purified):
+    (purified / "a.png").unlink()
+    inputs = load_inputs([purified])
+    path = f"{purified}/a.png"
+    why = "is missing, although the manifest of its folder lists it"
+    assert inputs.failed == ({"name": "a", "path": path, "error": f"{path}: {why}"},)
+    assert [image.name for image in inputs.images] == ["b", "sub/c"]
+    assert load_inputs([purified / "sub"]).failed == ()
+    assert load_inputs([purified / "b.png"]).failed == ()
+
+
+def test_commands_name_images_that_differ_or_are_missing(purified, run_cli, dict_file):
+    (purified / "sub/c.png").write_bytes((purified / "b.png").read_bytes())
+    (purified / "a.png").unlink()
+    out = purified.with_name("out")
+    result = run_cli("purify", purified, "-d", dict_file, "--sparsity", 2, "-o", out)
+    assert result.exit_code == 1
+    assert [line for line in result.stderr.splitlines() if "skipped" in line] == [
+        f"rsparse: skipped: {purified}/a.png: is missing, although the manifest of its folder "
+        "lists it",
+        f"rsparse: skipped: {purified}/sub/c.png: differs from the manifest of its folder",
+    ]

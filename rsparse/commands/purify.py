@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,7 +150,9 @@ def purify_images(
     job = purify_job(inputs, defense, digests, run_parameters, device, given)
     read = [*paths, *([masks] if masks is not None else [])]
     folder = OutputFolder.open(output, job.identity(), read, overwrite)
-    named_masks = {mask.name: mask for mask in given.images} if given else None
+    named_masks = None
+    if given is not None:  # masks may be edited, so they need not be as the manifest lists them
+        named_masks = {mask.name: replace(mask, sha256=None) for mask in given.images}
     images = DefendedImages(defense, resources, device)
     step = PurifyStep(images, named_masks, inputs.labels, output, fit)
     done, resumed, failed = run_images(

@@ -12,7 +12,7 @@ import os
 import stat
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from rsparse.core.threads import SharedContext
 from rsparse.errors import InputError, is_out_of_memory
 from rsparse.store.file_kinds import HEAD, READABLE, SUFFIXES, kind_of, kind_of_suffix
-from rsparse.store.files import read_bytes
+from rsparse.store.files import read_bytes, sha256_of
 from rsparse.store.repairs import repaired_versions
 from rsparse.store.rgb import to_rgb, with_alpha
 from rsparse.store.silence import silent_stderr
@@ -37,14 +37,35 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image on disk: its name (the join key), its path and the input it was found in."""
+    """An image on disk: its name (the join key), its path and the input it was found in.
+
+    ``sha256`` is the digest that the manifest of its folder lists, if there is one.
+    """
 
     name: str
     path: Path
     root: Path
+    sha256: str | None = field(default=None, kw_only=True)
 
     def read(self) -> bytes:
-        """The file's bytes."""
+        """The file's bytes; see ``read_with_digest``."""
+        return self._content() if self.sha256 is None else self.read_with_digest()[0]
+
+    def read_with_digest(self) -> tuple[bytes, str]:
+        """The file's bytes and their SHA-256.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read, or differs from the manifest of its folder.
+        """
+        content = self._content()
+        digest = sha256_of(content)
+        if self.sha256 not in (None, digest):
+            raise InputError(f"{self.path}: differs from the manifest of its folder")
+        return content, digest
+
+    def _content(self) -> bytes:
         try:
             status = self.path.stat()
         except OSError:  # read_bytes gives the reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.finding import Failure, PassedOver, search_images
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.images import ImageFile, image_name
+from rsparse.store.journal import Entry
 from rsparse.store.records import Source
 
 
@@ -71,47 +72,77 @@ def load_inputs(paths: Sequence[Path]) -> ImageInputs:
         As ``search_images`` and ``read_manifest`` do.
     """
     found = search_images(paths)
-    images = found.images
-    records: dict[Path, dict[str, Any] | None] = {}
-    labels: dict[str, int] = {}
-    owners: dict[str, Path] = {}
-    known: dict[tuple[Path, Path], Path] = {}
-    by_file: dict[Path, dict[str, int]] = {}
-    for image in images:
-        place = (image.root, image.path.parent)
-        if place not in known:
-            known[place] = _owner(image.path.parent, image.root, records, by_file)
-        owner = owners[image.name] = known[place]
-        if owner in by_file:
-            label = by_file[owner].get(image_name(image.path.relative_to(owner).as_posix()))
-            if label is not None:
-                labels[image.name] = label
+    manifests = _Manifests()
+    images, labels, owners = [], {}, {}
+    for image in found.images:
+        owner = owners[image.name] = manifests.owner(image.root, image.path.parent)
+        entry = manifests.entry(image, owner)
+        if entry is not None:
+            image = replace(image, sha256=entry["sha256"])
+            if isinstance(entry.get("label"), int):
+                labels[image.name] = entry["label"]
+        images.append(image)
+    for name, path in manifests.missing():
+        found.fail(name, path, "is missing, although the manifest of its folder lists it")
+    records = manifests.records
     return ImageInputs(
         tuple(paths), images, labels, owners, records, tuple(found.failed), found.passed_over
     )
 
 
-def _owner(
-    folder: Path,
-    root: Path,
-    records: dict[Path, dict[str, Any] | None],
-    by_file: dict[Path, dict[str, int]],
-) -> Path:
-    """The nearest folder with a manifest from ``folder`` up to ``root``, else ``root``."""
-    top = root if root.is_dir() else root.parent
-    for candidate in (folder, *folder.parents):
-        if candidate not in records:
-            manifest = read_manifest(candidate)
-            if manifest is not None:
-                records[candidate] = record_of(manifest)
-                by_file[candidate] = {
-                    image_name(entry["file"]): entry["label"]
-                    for entry in manifest["images"]
-                    if isinstance(entry.get("label"), int)
-                }
-        if records.get(candidate) is not None:
-            return candidate
-        if candidate == top:
-            break
-    records.setdefault(root, None)
-    return root
+class _Manifests:
+    """The manifests of the folders that images are in.
+
+    Attributes
+    ----------
+    records : dict
+        The record of each folder with a manifest; None for an input without one.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[Path, dict[str, Any] | None] = {}
+        self._entries: dict[Path, dict[str, Entry]] = {}
+        self._owners: dict[tuple[Path, Path], Path] = {}
+        self._seen: dict[Path, set[str]] = {}
+
+    def owner(self, root: Path, folder: Path) -> Path:
+        """The nearest folder with a manifest from ``folder`` up to ``root``, else ``root``."""
+        place = root, folder
+        if place not in self._owners:
+            self._owners[place] = self._find_owner(root, folder)
+        return self._owners[place]
+
+    def _find_owner(self, root: Path, folder: Path) -> Path:
+        top = root if root.is_dir() else root.parent
+        for candidate in (folder, *folder.parents):
+            if candidate not in self.records:
+                manifest = read_manifest(candidate)
+                if manifest is not None:
+                    self.records[candidate] = record_of(manifest)
+                    entries = {image_name(entry["file"]): entry for entry in manifest["images"]}
+                    self._entries[candidate] = entries
+            if self.records.get(candidate) is not None:
+                return candidate
+            if candidate == top:
+                break
+        self.records.setdefault(root, None)
+        return root
+
+    def entry(self, image: ImageFile, owner: Path) -> Entry | None:
+        """The entry of an image in the manifest of its owner."""
+        if owner not in self._entries:
+            return None
+        name = image_name(image.path.relative_to(owner).as_posix())
+        self._seen.setdefault(owner, set()).add(name)
+        return self._entries[owner].get(name)
+
+    def missing(self) -> Iterator[tuple[str, Path]]:
+        """The images that manifests list in input folders, but that are not there."""
+        roots = dict.fromkeys((root, owner) for (root, _), owner in self._owners.items())
+        for root, owner in roots:
+            if not root.is_dir():
+                continue
+            for name, entry in self._entries.get(owner, {}).items():
+                path = owner / entry["file"]
+                if name not in self._seen[owner] and path.is_relative_to(root):
+                    yield image_name(path.relative_to(root).as_posix()), path

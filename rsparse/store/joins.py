@@ -40,7 +40,9 @@ def join_inputs(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageF
     for image in first.images:
         if all(image.name in others for others in named):
             partners = tuple(others[image.name] for others in named)
-            joined.append(JoinedImage(image.name, image.path, image.root, partners))
+            joined.append(
+                JoinedImage(image.name, image.path, image.root, partners, sha256=image.sha256)
+            )
         else:
             unmatched.append(image)
     if not joined:

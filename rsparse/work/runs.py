@@ -48,8 +48,8 @@ class Outcome:
 
 def load_image(image: ImageFile) -> tuple[Pixels, str]:
     """The decoded pixels of an image and the SHA-256 of its file."""
-    content = image.read()
-    return decode_image(content, image.path), sha256_of(content)
+    content, digest = image.read_with_digest()
+    return decode_image(content, image.path), digest
 
 
 def save_png(folder: Path, name: str, pixels: Pixels) -> Entry:

@@ -12,6 +12,7 @@ from rsparse.defended.judging import JudgeStep, JudgingSetup
 from rsparse.defenses import Defense
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.store.files import sha256_of_file
 from rsparse.store.hdf5_reading import open_hdf5
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import METHODS, Job
@@ -154,6 +155,7 @@ def judge_images(
             progress=progress,
             shared_paths=[folder.path, *(judge.path for judge in judges)],
         )
+        _refuse_changed(folder, failed)
         refuse_all_failed(failed, done + resumed, None)
         entries = list(journal.entries())
         for entry in entries:
@@ -167,6 +169,14 @@ def judge_images(
                 save_predictions(trial.path, record, made[trial.path], names, members)
     seconds = sum(entry["seconds"] for entry in entries) / len(entries)
     return JudgeOutcome(output, done, resumed, failed, seconds), made
+
+
+def _refuse_changed(folder: Folder, failed: Sequence[Entry]) -> None:
+    """Refuse a folder in which an image differs from the manifest; others may fail alone."""
+    names = {entry["name"] for entry in failed}
+    for image in folder.inputs.images:
+        if image.name in names and sha256_of_file(image.path) != folder.digests[image.name]:
+            raise InputError(f"{image.path}: differs from its manifest; pass --overwrite")
 
 
 def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[Prediction]:
