@@ -59,7 +59,7 @@ def classify(
 ) -> None:
     """Classify images with an ONNX model and report the accuracy.
 
-    Images of any size are resized to the model's input without cropping. Without -o, predictions
+    Images of any size are brought to the model's input, whole or cut. Without -o, predictions
     go to standard output: a table on a terminal, CSV in a pipe.
     """
     from rsparse.commands.classify import classify_images

@@ -6,16 +6,19 @@ activation maps and activations. What a logit is, is decided here and nowhere el
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.fields import LOGITS, PROBABILITIES, SIGMOIDS
+from rsparse.models.onnx.appended import append, append_logits, append_two_classes
 from rsparse.models.onnx.batch import open_batch
 from rsparse.models.onnx.ending import SIGMOID, find_ending, without_ending
 from rsparse.models.onnx.file import OnnxFile
@@ -24,13 +27,13 @@ from rsparse.models.onnx.ports import COLOURS, Port, choose_output
 from rsparse.models.onnx.precision import is_half, use_float32
 from rsparse.models.onnx.pruning import keep_output
 from rsparse.models.onnx.session import Session
-from rsparse.models.onnx.shapes import inferred_shapes
+from rsparse.models.onnx.shapes import Sides, inferred_shapes
 
 LARGEST_BATCH = 64
 """The largest fixed batch that is run as it is; a single image then costs as much as all."""
 
-SMALLEST_PROBABILITY = 1e-37
-"""Added to probabilities before their logarithm: a normal float32 number."""
+LARGEST_TENSOR = 2**31
+"""The most numbers of one tensor: 8 GB."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def adapt(
     kind = None if ending is None else ending.kind
     found = _score_type(kind, score_type, file.path)
     if kind is None and found in (PROBABILITIES, SIGMOIDS):
-        _append_logits(draft.changed(), found)
+        append_logits(draft.changed(), found)
     if n_outputs == 1:
         if found not in (SIGMOIDS, LOGITS):
             raise InputError(
@@ -153,7 +156,7 @@ def adapt(
                 "class, or one sigmoid for two classes; if the output is the logit of the second "
                 "of two classes, say so: --score-type logits"
             )
-        _append_two_classes(draft.changed())
+        append_two_classes(draft.changed())
     return AdaptedGraph(draft.model, batch, n_outputs, found, kind, half)
 
 
@@ -207,16 +210,29 @@ def _output_dims(
     batch: int | None,
 ) -> tuple[int, ...]:
     """The sizes of the output: as declared, as inferred, or else those of a black image's."""
-    if output.dims is not None and None not in output.dims[1:]:
-        return (output.dims[0] or 1, *(side or 1 for side in output.dims[1:]))
     channels = file.input_dims[1 if layout == "NCHW" else 3] or COLOURS
     image = (channels, *size) if layout == "NCHW" else (*size, channels)
     shape = (batch or 1, *image)
-    found = inferred_shapes(model, {file.input.name: shape}).get(model.graph.output[0].name)
+    shapes = inferred_shapes(model, {file.input.name: shape})
+    _check_sizes(shapes, file.path)
+    if output.dims is not None and None not in output.dims[1:]:
+        return (output.dims[0] or 1, *(side or 1 for side in output.dims[1:]))
+    found = shapes.get(model.graph.output[0].name)
     sides = tuple(side for side in found or () if isinstance(side, int))
     if found is None or len(sides) < len(found):
         sides = Session(model, file.path, batch).run(np.zeros(shape, np.float32))[0].shape
     return sides
+
+
+def _check_sizes(shapes: Mapping[str, Sides], path: Path) -> None:
+    """Refuse a graph with a tensor that no memory holds; running it could stop the machine."""
+    for name, sides in shapes.items():
+        numbers = math.prod(side for side in sides if isinstance(side, int))
+        if numbers > LARGEST_TENSOR:
+            raise InputError(
+                f"{path}: computes a tensor of {numbers:,} numbers ({name!r}) for one image; "
+                f"at most {LARGEST_TENSOR:,} are computed"
+            )
 
 
 def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFile) -> int:
@@ -233,53 +249,8 @@ def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFi
             f"but {output.name!r} has shape {shown}"
         )
     row = helper.make_node("Flatten", [""], ["rsparse.row"], axis=axis)
-    _append(draft.changed(), [row])
+    append(draft.changed(), [row])
     return sides[0] if sides else 1
-
-
-def _append_two_classes(model: onnx.ModelProto) -> None:
-    """Append the logits (0, z) of two classes, whose softmax is (1 − p, p) for p = sigmoid(z)."""
-    zero = helper.make_node("Sub", ["", ""], ["rsparse.zero"])
-    _append(
-        model, [zero, helper.make_node("Concat", ["rsparse.zero", ""], ["rsparse.classes"], axis=1)]
-    )
-
-
-def _append_logits(model: onnx.ModelProto, kind: str) -> None:
-    """Append what makes logits of probabilities p: log p, or log p − log(1 − p) for sigmoids."""
-    one, smallest = (np.array(x, np.float32) for x in (1, SMALLEST_PROBABILITY))
-    model.graph.initializer.append(numpy_helper.from_array(smallest, "rsparse.smallest"))
-    nodes = _logarithm("", "rsparse.logarithm")
-    if kind == SIGMOIDS:
-        model.graph.initializer.append(numpy_helper.from_array(one, "rsparse.one"))
-        nodes += [
-            helper.make_node("Sub", ["rsparse.one", ""], ["rsparse.other"]),
-            *_logarithm("rsparse.other", "rsparse.other_logarithm"),
-            helper.make_node(
-                "Sub", ["rsparse.logarithm", "rsparse.other_logarithm"], ["rsparse.logits"]
-            ),
-        ]
-    _append(model, nodes)
-
-
-def _logarithm(tensor: str, name: str) -> list[onnx.NodeProto]:
-    """The logarithm of probabilities, which rounding may have put below 0."""
-    return [
-        helper.make_node("Relu", [tensor], [f"{name}.share"]),
-        helper.make_node("Add", [f"{name}.share", "rsparse.smallest"], [f"{name}.positive"]),
-        helper.make_node("Log", [f"{name}.positive"], [name]),
-    ]
-
-
-def _append(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Append nodes that make a new output; ``""`` among their inputs stands for the old one."""
-    (old,) = model.graph.output
-    for node in nodes:
-        node.name = node.output[0]
-        node.input[:] = [name or old.name for name in node.input]
-    model.graph.node.extend(nodes)
-    made = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
-    old.CopyFrom(made)
 
 
 def are_probabilities(outputs: NDArray[np.float32]) -> bool:

@@ -14,8 +14,8 @@ from rsparse.models.onnx.pruning import needed_nodes
 from rsparse.models.onnx.session import open_runtime
 from rsparse.models.onnx.shapes import inferred_shapes
 
-LARGEST = 2**27
-"""Numbers up to which a tensor is computed: half a gigabyte."""
+LARGEST = 2**25
+"""Numbers up to which a tensor is computed: 128 MB."""
 
 
 def evaluated(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:

@@ -12,14 +12,13 @@ import onnx
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.models.onnx.loops import does_nothing, loops_of
 from rsparse.models.telemetry import import_onnxruntime
 
 Arrays = list[NDArray[np.float32]]
 
 SECONDS = 10.0
 """Time in which a graph with a loop must give its outputs, as loops may never end."""
-
-_LOOPS = frozenset(("Loop", "Scan"))
 
 
 class Session:
@@ -45,7 +44,10 @@ class Session:
     ) -> None:
         self.path = path
         self.batch = batch or 1
-        self.has_loops = _has_loops(model)
+        loops = loops_of(model)
+        if any(map(does_nothing, loops)):
+            raise InputError(f"{path}: has a loop that computes nothing")
+        self.has_loops = bool(loops)
         self._session = open_runtime(model, path, threads)
         self._input = self._session.get_inputs()[0].name
 
@@ -116,16 +118,6 @@ def open_runtime(model: onnx.ModelProto, where: Path | str, threads: int = 1) ->
         )
     except Exception as error:  # onnxruntime raises its own types
         raise InputError(f"{where}: onnxruntime cannot run it: {_first_line(error)}") from error
-
-
-def _has_loops(model: onnx.ModelProto) -> bool:
-    nodes = [*model.graph.node, *(node for each in model.functions for node in each.node)]
-    return any(map(_is_loop, nodes))
-
-
-def _is_loop(node: onnx.NodeProto) -> bool:
-    inner = (n for entry in node.attribute for g in (entry.g, *entry.graphs) for n in g.node)
-    return node.op_type in _LOOPS or any(map(_is_loop, inner))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,150 @@
+"""Graphs that would take for ever, or more memory than there is, are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rsparse.models.onnx import session
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.spec import InputOptions
+from tests.onnx_models import save_graph
+from tests.refusals import refused
+from tests.test_models_onnx import images_of
+
+UNIT = InputOptions(preset="unit")
+POOL = [
+    helper.make_node("GlobalAveragePool", ["image"], ["p"]),
+    helper.make_node("Flatten", ["p"], ["f"]),
+]
+
+
+def looping(path: Path, times: int, *body: onnx.NodeProto, outputs: tuple[str, str]) -> Path:
+    """The mean of each channel, after a loop over it."""
+    scalar, tensor = [], None
+    inside = helper.make_graph(
+        list(body),
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, scalar),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, scalar),
+            helper.make_tensor_value_info("v", TensorProto.FLOAT, tensor),
+        ],
+        [
+            helper.make_tensor_value_info(outputs[0], TensorProto.BOOL, scalar),
+            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, tensor),
+        ],
+    )
+    loop = helper.make_node("Loop", ["times", "yes", "f"], ["scores"], body=inside)
+    constants = {"times": np.array(times), "yes": np.array(True)}
+    return save_graph(path, [*POOL, loop], constants, ("n", 3, 8, 8), ("n", 3))
+
+
+STEP = [
+    helper.make_node("Identity", ["go"], ["again"]),
+    helper.make_node("Relu", ["v"], ["w"]),
+]
+
+
+def test_a_loop_that_ends(tmp_path: Path) -> None:
+    path = looping(tmp_path / "m.onnx", 3, *STEP, outputs=("again", "w"))
+    images = images_of((8, 8), 2)
+    found = load_classifier(path, UNIT).check().logits(images)
+    expected = [image.mean(axis=(0, 1)) / 255 for image in images]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_loop_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SECONDS", 0.3)
+    path = looping(tmp_path / "m.onnx", 2**62, *STEP, outputs=("again", "w"))
+    with refused(f"{path}: has a loop that did not end within 0.3 s"):
+        load_classifier(path, UNIT).check()
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs"),
+    [
+        ([], ("go", "v")),
+        ([helper.make_node("Relu", ["v"], ["unused"])], ("go", "v")),
+        ([helper.make_node("Constant", [], ["c"], value_float=1.0)], ("go", "c")),
+    ],
+    ids=["empty", "unused", "constant"],
+)
+def test_a_loop_that_onnxruntime_could_not_stop(
+    tmp_path: Path, body: list, outputs: tuple[str, str]
+) -> None:
+    path = looping(tmp_path / "m.onnx", 2**62, *body, outputs=outputs)
+    with refused(f"{path}: has a loop that computes nothing"):
+        load_classifier(path, UNIT).check()
+
+
+def test_a_tensor_that_no_memory_holds(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Resize", ["image", "", "scales"], ["large"], mode="nearest"),
+        helper.make_node("GlobalAveragePool", ["large"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["scores"]),
+    ]
+    scales = {"scales": np.array([1, 1, 10_000, 10_000], np.float32)}
+    path = save_graph(tmp_path / "m.onnx", nodes, scales, ("n", 3, 8, 8), ("n", 3))
+    with refused(
+        f"{path}: computes a tensor of 19,200,000,000 numbers ('large') for one image; at most "
+        "2,147,483,648 are computed"
+    ):
+        load_classifier(path, UNIT)
+
+
+def with_token(path: Path, batch: int) -> Path:
+    """A network whose stored token is repeated for each image, so that its batch stays fixed."""
+    nodes = [
+        *POOL,
+        helper.make_node("Concat", ["f", "token"], ["t"], axis=1),
+        helper.make_node("MatMul", ["t", "w"], ["scores"]),
+    ]
+    constants = {
+        "token": np.ones((batch, 2), np.float32),
+        "w": np.arange(15, dtype=np.float32).reshape(5, 3),
+    }
+    return save_graph(path, nodes, constants, (batch, 3, 8, 8), (batch, 3))
+
+
+def test_a_fixed_batch_that_cannot_be_opened(tmp_path: Path) -> None:
+    images = images_of((8, 8), 3)
+    one = load_classifier(with_token(tmp_path / "1.onnx", 1), UNIT).logits(images)
+    path = with_token(tmp_path / "m.onnx", 2)
+    classifier = load_classifier(path, UNIT)
+    assert classifier.batch == 2
+    np.testing.assert_allclose(classifier.logits(images), one, rtol=1e-5)
+    path = with_token(tmp_path / "m.onnx", 65)
+    with refused(
+        f"{path}: takes 65 images at a time, which is more than 64, and its graph cannot be "
+        "changed to take one; export it with an open batch size"
+    ):
+        load_classifier(path, UNIT)
+
+
+@pytest.mark.parametrize("target", [[4, -1], [-1, 12], [4, 3, 4], [8, 6]])
+def test_shapes_with_the_number_of_images(tmp_path: Path, target: list[int]) -> None:
+    """A Reshape to a fixed batch is opened, also where it merges images with positions."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["p"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Reshape", ["p", "target"], ["r"]),
+        helper.make_node("Relu", ["r"], ["s"]),
+        helper.make_node("Reshape", ["s", "rows"], ["t"]),
+        helper.make_node("MatMul", ["t", "w"], ["scores"]),
+    ]
+    constants = {
+        "target": np.array(target), "rows": np.array([4, 12]),
+        "w": rng.normal(size=(12, 5)).astype(np.float32),
+    }  # fmt: skip
+    path = save_graph(tmp_path / "m.onnx", nodes, constants, (4, 3, 8, 8), (4, 5))
+    images = images_of((8, 8), 3)
+    pooled = np.stack(images).reshape(3, 2, 4, 2, 4, 3).mean(axis=(2, 4)) / 255
+    expected = pooled.transpose(0, 3, 1, 2).reshape(3, 12) @ constants["w"]
+    classifier = load_classifier(path, UNIT).check()
+    assert classifier.batch is None
+    np.testing.assert_allclose(classifier.logits(images), expected, rtol=1e-4, atol=1e-5)
