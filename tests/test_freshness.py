@@ -131,7 +131,7 @@ class TestEvaluation:
     def test_an_evaluation_of_an_older_version_is_replaced(self, run_cli, root):
         """It is refused in one line, and --overwrite does not stumble over what it replaces."""
         for manifest in (root / "e").rglob(MANIFEST):
-            content = json.loads(manifest.read_text()) | {"format_version": 1}
+            content = json.loads(manifest.read_text()) | {"format_version": 1, "checksum": None}
             del content["method"]
             manifest.write_text(json.dumps(content))
         assert self.refusal(run_cli, root) == (

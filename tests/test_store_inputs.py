@@ -121,7 +121,7 @@ def test_a_manifest_above_the_input_is_not_looked_for(tmp_path):
 @pytest.mark.parametrize("label", ["3", 3.5, None, [3], -1, True])
 def test_a_manifest_with_labels_that_are_no_classes_is_refused(tmp_path, label):
     adv = artifact(tmp_path / "adv", {"a": 1})
-    manifest = json.loads((adv / MANIFEST).read_text())
+    manifest = json.loads((adv / MANIFEST).read_text()) | {"checksum": None}
     manifest["images"][0]["label"] = label
     (adv / MANIFEST).write_text(json.dumps(manifest))
     with refused(f"{adv / MANIFEST}: is damaged or incomplete: images are not listed as expected"):
@@ -167,6 +167,13 @@ def test_an_image_that_its_manifest_lists_but_is_missing_fails(purified):
     assert [image.name for image in inputs.images] == ["b", "sub/c"]
     assert load_inputs([purified / "sub"]).failed == ()
     assert load_inputs([purified / "b.png"]).failed == ()
+
+
+def test_a_manifest_that_was_edited_is_refused(purified):
+    manifest = purified / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b'"label": 1', b'"label": 2'))
+    with refused(f"{manifest}: is damaged: it differs from its checksum"):
+        load_inputs([purified])
 
 
 def test_commands_name_images_that_differ_or_are_missing(purified, run_cli, dict_file):

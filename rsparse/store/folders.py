@@ -8,20 +8,18 @@ it was made from, ``label`` if known, and the stage's own keys. ``failed`` lists
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, system_error, write_error
-from rsparse.store.entries import are_entries, are_failures
 from rsparse.store.files import safe_join
 from rsparse.store.journal import Entry, Journal
-from rsparse.store.json_files import read_json
-from rsparse.store.lines import from_checked_line, to_line
+from rsparse.store.lines import from_checked_line
+from rsparse.store.manifests import load_manifest, write_manifest
 from rsparse.store.pending import JOURNAL, remove_leftovers_below, settle
-from rsparse.store.records import IMAGES, Record, check_record
+from rsparse.store.records import Record
 from rsparse.store.syncing import sync_folder, sync_tree
 from rsparse.store.together import appear_together
 
@@ -112,7 +110,7 @@ class OutputFolder:
             for folder in folders:
                 folder._sync()
                 with members.create(folder.path / MANIFEST) as temporary:
-                    folder._write_manifest(temporary, record, failed)
+                    write_manifest(temporary, record, failed, folder.journal.entries())
         for folder in folders:
             folder.journal.close(finished=True)
 
@@ -122,15 +120,6 @@ class OutputFolder:
             sync_tree(self.path, files)
         except OSError as error:
             raise write_error(error, f"{error.filename or self.path}: cannot be written") from error
-
-    def _write_manifest(self, path: Path, record: Record, failed: list[Entry]) -> None:
-        with path.open("wb") as file:
-            head = json.dumps(record.as_json(), sort_keys=True, indent=1, ensure_ascii=False)
-            file.write(head[:-2].encode() + b',\n "failed": ')
-            _write_array(file, map(_without_path, failed))
-            file.write(b',\n "images": ')
-            _write_array(file, self.journal.entries())
-            file.write(b"\n}\n")
 
     def abandon(self) -> None:
         """Close the journal; if the run finished no item, delete it and the empty folders."""
@@ -169,19 +158,6 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _without_path(entry: Entry) -> Entry:
-    """A failed image as the manifest lists it: without the path, which is not recorded."""
-    return {"name": entry["name"], "error": entry["error"].removeprefix(f"{entry.get('path')}: ")}
-
-
-def _write_array(file: Any, entries: Iterable[Entry]) -> None:
-    separator = b"[\n  "
-    for entry in entries:
-        file.write(separator + to_line(entry)[:-1])
-        separator = b",\n  "
-    file.write(b"[]" if separator.startswith(b"[") else b"\n ]")
-
-
 def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | None:
     """The manifest of a folder of images, or None if it has none.
 
@@ -200,18 +176,7 @@ def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | No
             "run the same command again to finish it"
         )
     path = folder / MANIFEST
-    return _manifest_in(path, any_age=any_age) if path.exists() else None
-
-
-def _manifest_in(path: Path, *, any_age: bool) -> dict[str, Any] | None:
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        return None  # another program's manifest.json
-    check_record(manifest, path, IMAGES, any_age=any_age)
-    listed = are_entries(manifest.get("images"))
-    if not listed or not are_failures(manifest.get("failed")):
-        raise InputError(f"{path}: is damaged or incomplete: images are not listed as expected")
-    return manifest
+    return load_manifest(path, any_age=any_age) if path.exists() else None
 
 
 def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +243,7 @@ def _own_files(folder: Path, listing: Path) -> list[Path]:
     if listing.suffix == ".jsonl":
         names = [name for entry in _lines(listing) for name in _files_of(entry)]
     else:
-        manifest = _manifest_in(listing, any_age=True)
+        manifest = load_manifest(listing, any_age=True)
         if manifest is None:
             raise InputError(f"{folder}: contains other files; choose an empty or new folder")
         names = [name for entry in manifest["images"] for name in _files_of(entry)]
