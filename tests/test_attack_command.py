@@ -216,6 +216,10 @@ def test_where_labels_come_from(run_cli, colours, tmp_path, source):
             (imgs / name).rename(imgs / f"{name}ish")
         labels = {name.replace("/", "ish/"): label for name, label in labels.items()}
         origin = "the model's own predictions"
+        result = run_cli("attack", imgs, "-m", MODEL, "-a", "fgsm:eps=2", "-o", tmp_path / "no")
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"rsparse: error: {imgs}: its images have no labels (")
+        options = ("--predicted-labels",)
     out = tmp_path / "adv"
     result = run_cli("attack", imgs, "-m", MODEL, "-a", "fgsm:eps=2", "-o", out, *options)
     assert result.exit_code == 0
@@ -224,7 +228,11 @@ def test_where_labels_come_from(run_cli, colours, tmp_path, source):
     assert manifest["parameters"]["labels"] == origin
     assert {name: entry["label"] for name, entry in entries_of(out).items()} == labels
     sources = [source["name"] for source in manifest["inputs"]]
-    assert sources == [imgs.name, "colours.onnx", *(["labels.csv"] if options else [])]
+    assert sources == [
+        imgs.name,
+        "colours.onnx",
+        *(["labels.csv"] if source == "labels.csv" else []),
+    ]
 
 
 def test_only_correct_leaves_out_what_was_wrong_already(run_cli, colours, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from rsparse.attacks import Bim, Fgsm
 from rsparse.defenses import defense_text
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan_file import read_plan
 from rsparse.evaluation.scenarios import (
@@ -32,7 +33,7 @@ __all__ = ["colours"]  # the fixture
 DICT = REPOSITORY / "fixtures" / "dict.h5"
 KEYS = (
     "images, labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
-    "output, only-correct, max-images, extra-checks, batch-size, seed, device"
+    "output, only-correct, predicted-labels, max-images, extra-checks, batch-size, seed, device"
 )
 LEAST = 'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "eval"\n'
 
@@ -115,7 +116,8 @@ def test_a_plan_can_set_every_option(tmp_path):
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
          "labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
-         "output, only-correct, max-images, extra-checks, batch-size, seed, device"),
+         "output, only-correct, predicted-labels, max-images, extra-checks, batch-size, seed, "
+         "device"),
         ('images = "a"\nmodel = "m.onnx"\n', "the key attack is missing"),
         (LEAST.replace('output = "eval"', ""),
          "the key output is missing; add it, or pass -o"),
@@ -268,12 +270,33 @@ def test_options_are_refused(run_cli, colours, options, line, tmp_path, monkeypa
 
 def test_images_without_labels(assert_error, tmp_path):
     save(tmp_path / "imgs/a.png", picture(0, 30))
-    assert_error_after_plan(
+    line = (
         f"{tmp_path / 'imgs'}: its images have no labels (the images are in no subfolders, and "
-        "there is no labels.csv in their folder or beside it); pass --labels with a CSV file, or "
-        "put the images into subfolders named after the classes",
-        tmp_path,
+        "there is no labels.csv in their folder or beside it); pass --labels FILE, put the images "
+        "into subfolders named after the classes, or pass --predicted-labels to take the model's "
+        "own predictions as the right classes"
     )
+    out = ("-a", "fgsm", "-o", tmp_path / "eval")
+    assert_error(line, "evaluate", tmp_path / "imgs", "-m", MODEL, *out)
+    assert_error(line, "evaluate", tmp_path / "imgs", "-m", MODEL, *out, "--dry-run")
+    assert_error(line, "attack", tmp_path / "imgs", "-m", MODEL, *out)
+
+
+def test_predictions_can_take_the_place_of_labels(run_cli, tmp_path):
+    for number in range(3):
+        save(tmp_path / f"imgs/{number}.png", picture(number, 30))
+    result = run_cli(
+        "evaluate", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=2", "--defense", "jpeg",
+        "--predicted-labels", "--no-extra-checks", "-o", tmp_path / "eval",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = load_evaluation(tmp_path / "eval")
+    assert found.labels.tolist() == [0, 1, 2]
+    assert found.record["parameters"]["labels"] == "the model's own predictions"
+    page = run_cli("report", tmp_path / "eval", "-o", tmp_path / "page")
+    assert page.exit_code == 0
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "whose labels are the model&#39;s own predictions" in text
 
 
 def assert_error_after_plan(line: str, folder: Path, *more: object) -> None:

@@ -60,8 +60,7 @@ def attack(
 
     The gradients come from a torch twin of the ONNX graph. Each result is clipped, rounded to 8
     bits, classified again and written as PNG. For each image, the manifest holds the predictions
-    before the attack, before rounding and after rounding, and the size of the change. Without
-    labels, the model's own predictions before the attack are the right classes.
+    before the attack, before rounding and after rounding, and the size of the change.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
     from rsparse.commands.attack.attack import attack_images

@@ -17,6 +17,11 @@ class AttackRunParameters(Parameters):
         "Attack only images that the model classifies correctly, as in the paper.",
         flag="--only-correct",
     )
+    predicted_labels: bool = parameter(
+        False,
+        "If the images have no labels, take the model's own predictions as the right classes.",
+        flag="--predicted-labels",
+    )
     keep_size: bool = parameter(
         False,
         "Attack images at their own size, through the model's resizing; the default resizes them "

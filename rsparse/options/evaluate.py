@@ -17,6 +17,11 @@ class EvaluateParameters(Parameters):
         "Use only the images that the undefended model gets right, as in the paper, or all images.",
         flag="--only-correct/--all-images",
     )
+    predicted_labels: bool = parameter(
+        False,
+        "If the images have no labels, take the model's own predictions as the right classes.",
+        flag="--predicted-labels",
+    )
     max_images: int | None = parameter(
         None,
         "Largest number of images, taken evenly from the list of their names.",

@@ -21,6 +21,7 @@ from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
+from rsparse.store.labels import OWN_PREDICTIONS
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{}'; "
 _POLICY += "base-uri 'none'; form-action 'none'"
@@ -109,6 +110,8 @@ def basis(subjects: Subjects) -> str:
     """Describe the images that all numbers refer to; every table repeats it."""
     evaluation = subjects.evaluation
     text = f"{len(evaluation.names)} images"
+    if evaluation.record["parameters"].get("labels") == OWN_PREDICTIONS:
+        text += f", whose labels are {OWN_PREDICTIONS}"
     if not evaluation.only_correct:
         return f"{text}, whether or not the undefended model classifies them correctly"
     left_out = f"({evaluation.left_out} left out)"

@@ -24,6 +24,9 @@ from rsparse.store.records import Source
 NAMES_OF_FILES = ("labels.csv", "images.csv")
 """The files that are looked for in the folder of the images and beside it."""
 
+OWN_PREDICTIONS = "the model's own predictions"
+"""The origin of labels that a command takes from the classifier itself."""
+
 _GROUND_TRUTH = re.compile(r"ilsvrc.*ground_truth", re.IGNORECASE)
 _WITH_BACKGROUND = 1001
 """Number of outputs of ImageNet classifiers whose class 0 is the background."""

@@ -10,6 +10,7 @@ from typing import Any
 from rsparse.attacks.attack import Attack
 from rsparse.attacks.scaling import Scaling
 from rsparse.commands.attack.through import AttackedDefense
+from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.labels import LabelOptions
@@ -17,13 +18,12 @@ from rsparse.store.files import sha256_of
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.job import Job
 from rsparse.store.journal import to_line
-from rsparse.store.labels import Labels, find_labels
+from rsparse.store.labels import OWN_PREDICTIONS, Labels, find_labels
 from rsparse.store.records import IMAGES, Record, Source
 
 SCALING = "scaling"
 """The parameter in a record that the attack itself computes."""
 
-OWN_PREDICTIONS = "the model's own predictions"
 CHOSEN = "chosen"
 
 
@@ -99,13 +99,31 @@ class Origin:
 
 
 def known_labels(
-    inputs: ImageInputs,
-    options: LabelOptions,
-    classifier: Classifier,
-    chosen: Mapping[str, int] | None,
+    inputs: ImageInputs, options: LabelOptions, classifier: Classifier, allow_predicted: bool
 ) -> Labels:
-    """The known labels; without any, their origin is the model's own predictions."""
-    if chosen is not None:
-        return Labels(chosen, CHOSEN)
+    """The labels of images that are to be attacked.
+
+    Parameters
+    ----------
+    inputs : ImageInputs
+    options : LabelOptions
+    classifier : Classifier
+    allow_predicted : bool
+        Whether the model's own predictions may take the place of missing labels. ``by_name`` is
+        then empty, and the origin says so.
+
+    Raises
+    ------
+    InputError
+        If the images have no labels, and predictions are not allowed; also as ``find_labels``.
+    """
     labels = find_labels(inputs, options, classifier.class_names, classifier.n_classes)
-    return labels if labels.by_name else replace(labels, origin=OWN_PREDICTIONS)
+    if labels.by_name:
+        return labels
+    if allow_predicted:
+        return replace(labels, origin=OWN_PREDICTIONS)
+    raise InputError(
+        f"{inputs.paths[0]}: its images have no labels ({labels.reason}); pass --labels FILE, put "
+        "the images into subfolders named after the classes, or pass --predicted-labels to take "
+        "the model's own predictions as the right classes"
+    )

@@ -27,7 +27,7 @@ from rsparse.commands.attack.campaign import (
     drop_others,
     is_written,
 )
-from rsparse.commands.attack.origin import SCALING, Origin, known_labels
+from rsparse.commands.attack.origin import CHOSEN, SCALING, Origin, known_labels
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.commands.attack.through import AttackedDefense, DefendedModel
 from rsparse.errors import InputError
@@ -41,6 +41,7 @@ from rsparse.store.folders import OutputFolder, read_manifest, record_of
 from rsparse.store.hdf5 import add_dataset, create_hdf5
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
+from rsparse.store.labels import Labels
 from rsparse.store.records import FLOATS
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress, tell
@@ -120,9 +121,11 @@ class AttackRun:
         self._workers = workers if device == "cpu" else workers.beside_device()
         self._shared_paths = [*paths, model]
         classifier = load_classifier(model, input_options).check()
-        if chosen is not None:
-            self.inputs = self.inputs.only(chosen)
-        self.labels = known_labels(self.inputs, labels, classifier, chosen)
+        if chosen is None:
+            allow_predicted = parameters.predicted_labels
+            self.labels = known_labels(self.inputs, labels, classifier, allow_predicted)
+        else:
+            self.inputs, self.labels = self.inputs.only(chosen), Labels(chosen, CHOSEN)
         module = BareModel(any(attack.needs_gradients for attack in attacks))
         self.attacker = Attacker(
             classifier, device, parameters.keep_size, parameters.seed, module

@@ -126,7 +126,7 @@ class _MatrixRun:
             self.plan.images,
             matrix.classifier,
             self.plan.output / CLEAN,
-            labels=self.plan.labels,
+            matrix.labels,
             only_correct=values.only_correct,
             limit=values.max_images,
             among=among,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rsparse.attacks import Attack
 from rsparse.attacks.goal import with_class_index
+from rsparse.commands.attack.origin import known_labels
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
@@ -21,6 +22,7 @@ from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.folders import holds_files, is_finished, is_unfinished
+from rsparse.store.inputs import load_inputs
 from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -47,6 +49,8 @@ class Matrix:
         names = self.classifier.class_names
         attacks = tuple(with_class_index(attack, names) for attack in plan.attacks)
         self.plan = plan = dataclasses.replace(plan, attacks=attacks)
+        inputs, allow_predicted = load_inputs(plan.images), plan.parameters.predicted_labels
+        self.labels = known_labels(inputs, plan.labels, self.classifier, allow_predicted)
         self.models = {plan.model.name: self.classifier}
         for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
             if choice.name not in self.models:

@@ -14,7 +14,6 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import Classifier
-from rsparse.options.labels import LabelOptions
 from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of
 from rsparse.store.folders import OutputFolder, is_finished, read_manifest, record_of
@@ -22,7 +21,7 @@ from rsparse.store.images import ImageFile
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, to_line
-from rsparse.store.labels import find_labels
+from rsparse.store.labels import Labels
 from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import load_image, refuse_all_failed, run_images, save_png
@@ -73,7 +72,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class SelectStep:
-    """Fits one image to the model's input, classifies it and writes it."""
+    """Fits one image to the model's input, classifies it and writes it.
+
+    An image without a label gets the prediction as its label.
+    """
 
     classifier: Classifier
     labels: Mapping[str, int]
@@ -82,11 +84,12 @@ class SelectStep:
     def __call__(self, image: ImageFile) -> Entry:
         pixels, digest = load_image(image)
         fitted = self.classifier.fit_to_input(pixels)
+        prediction = int(self.classifier.logits([fitted])[0].argmax())
         return {
             **save_png(self.output, image.name, fitted),
             "source_sha256": digest,
-            "label": self.labels[image.name],
-            "prediction": int(self.classifier.logits([fitted])[0].argmax()),
+            "label": self.labels.get(image.name, prediction),
+            "prediction": prediction,
         }
 
 
@@ -97,26 +100,20 @@ class _SelectionInputs:
         self,
         paths: Sequence[Path],
         classifier: Classifier,
-        labels: LabelOptions,
+        labels: Labels,
         only_correct: bool,
         limit: int | None,
         among: Container[str] | None,
     ) -> None:
         inputs = load_inputs(paths)
-        known = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
-        if not known.by_name:
-            raise InputError(
-                f"{paths[0]}: its images have no labels ({known.reason}); pass --labels with a CSV "
-                "file, or put the images into subfolders named after the classes"
-            )
-        self.labels, self.classifier = known, classifier
+        self.labels, self.classifier = labels, classifier
         names = [i.name for i in inputs.images if among is None or i.name in among]
         self.inputs = inputs.only(_evenly_spaced(names, limit))
         self.only_correct = only_correct
         self.parameters = {
             "only_correct": only_correct,
             "limit": limit,
-            "labels": known.origin,
+            "labels": labels.origin,
             "input": classifier.input_record(),
         }
 
@@ -138,8 +135,8 @@ def select_images(
     paths: Sequence[Path],
     classifier: Classifier,
     output: Path,
+    labels: Labels,
     *,
-    labels: LabelOptions = LabelOptions(),
     only_correct: bool = True,
     limit: int | None = None,
     among: Container[str] | None = None,
@@ -154,8 +151,7 @@ def select_images(
     Raises
     ------
     InputError
-        If an input cannot be used, there are no labels, no image is left, or ``output`` contains
-        another selection.
+        If an input cannot be used, no image is left, or ``output`` contains another selection.
     """
     choice = _SelectionInputs(paths, classifier, labels, only_correct, limit, among)
     tell(progress, choice.labels.sentences())
@@ -219,6 +215,7 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
     ]
     failed += inputs.failed
     entries = sorted(manifest["images"], key=lambda entry: str(entry["name"]))
+    labels = {**{entry["name"]: entry["label"] for entry in entries}, **choice.labels.by_name}
     return Selection(
         output,
         inputs.images,
@@ -227,7 +224,7 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
         choice.labels.origin,
         len(digests) - len(entries),
         failed,
-        {name: choice.labels.by_name[name] for name in digests},
+        {name: labels[name] for name in digests},
         inputs.sources(digests),
     )
 

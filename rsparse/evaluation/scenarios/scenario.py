@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -58,30 +58,29 @@ class Scenario(Parameters):
         return {"name": self.name, **super().as_record()}
 
 
-def _input_option(name: str) -> Any:
+@dataclass(frozen=True)
+class _SecondModel(Scenario):
+    model: str = parameter(help="The second model, an ONNX file.", what="an ONNX file")
+
+
+def _as_option(name: str) -> Any:
     return parameter(None, f"As --{name}, for the second model.")
 
 
+_WithItsInput: Any = make_dataclass(
+    "_WithItsInput",
+    [(name.replace("-", "_"), "str | None", _as_option(name)) for name in INPUT_OPTIONS],
+    bases=(_SecondModel,),
+    frozen=True,
+)
+
+
 @dataclass(frozen=True)
-class TwoModelScenario(Scenario):
+class TwoModelScenario(_WithItsInput):
     """A scenario with a second model in addition to the evaluation's own.
 
     The fields after ``model`` are ``INPUT_OPTIONS`` as text.
     """
-
-    model: str = parameter(help="The second model, an ONNX file.", what="an ONNX file")
-    preset: str | None = _input_option("preset")
-    input_size: str | None = _input_option("input-size")
-    mean: str | None = _input_option("mean")
-    std: str | None = _input_option("std")
-    input_range: str | None = _input_option("input-range")
-    channels: str | None = _input_option("channels")
-    layout: str | None = _input_option("layout")
-    class_offset: str | None = _input_option("class-offset")
-    class_names: str | None = _input_option("class-names")
-    resize: str | None = _input_option("resize")
-    scores: str | None = _input_option("scores")
-    score_type: str | None = _input_option("score-type")
 
     @property
     def other(self) -> ModelChoice:
@@ -96,7 +95,7 @@ class TwoModelScenario(Scenario):
     def in_folder(self, folder: Path) -> Self:
         """A copy whose paths are relative to a folder."""
         names = None if self.class_names is None else str(folder / self.class_names)
-        return replace(self, model=str(folder / self.model), class_names=names)
+        return replace(self, model=str(folder / self.model), class_names=names)  # type: ignore[call-arg]
 
     def as_record(self) -> dict[str, Any]:
         """The name and the values as plain JSON types; files are given by their names."""
