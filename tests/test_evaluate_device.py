@@ -162,5 +162,5 @@ def test_an_image_that_cannot_be_judged_does_not_stop_the_others(
 
 
 def entries_by(step: JudgeStep, images: list[ImageFile]) -> list[dict]:
-    made = entries_of(step, images, LocalWorkers(1), shared_paths=[], batch_size=9)
+    made = entries_of(step, images, LocalWorkers(1), gather=list, shared_paths=[], batch_size=9)
     return [entry for batch in made for entry in batch]

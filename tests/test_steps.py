@@ -45,7 +45,7 @@ class Toy(ImageStep[str, str]):
 
 
 def entries(step: ImageStep, jobs: int = 1) -> list[dict]:
-    made = entries_of(step, IMAGES, LocalWorkers(jobs), shared_paths=[], batch_size=3)
+    made = entries_of(step, IMAGES, LocalWorkers(jobs), gather=list, shared_paths=[], batch_size=3)
     return sorted((entry for batch in made for entry in batch), key=lambda entry: entry["name"])
 
 

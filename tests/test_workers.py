@@ -81,7 +81,7 @@ def test_results_come_as_they_are_finished(workers):
     assert len(results) == 4
     late = list(workers.map(wait_for, delays, 4, in_order=False))
     assert late == (delays if workers == LocalWorkers(1) else sorted(delays))
-    assert sorted(results[0] for results in workers.map_each(square, [3, 1, 2])) == [1, 4, 9]
+    assert sorted(workers.map_groups(square, [3, 1, 2], sum)) == [1, 4, 9]
 
 
 @WORKERS

@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -158,9 +158,13 @@ class Journal:
         return first
 
     def _write(self, value: Mapping[str, Any]) -> int:
-        """Append a line, and return its place; after a failure, the next one takes its place."""
+        """Append a line, and return its place."""
+        return self._append(to_checked_line(value))
+
+    def _append(self, lines: bytes) -> int:
+        """Append lines, and return their place; after a failure, the next ones take it."""
         place = end = self._end
-        left = memoryview(to_checked_line(value))
+        left = memoryview(lines)
         try:
             while left:
                 written = os.pwrite(self._descriptor, left, end)
@@ -173,6 +177,13 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Add a finished item."""
         self._places[entry["name"]] = self._write(entry)
+
+    def extend(self, names: Sequence[str], lines: bytes) -> None:
+        """Add finished items by their lines, which ``to_checked_line`` has made."""
+        place = self._append(lines)
+        for name, line in zip(names, lines.split(b"\n")[:-1], strict=True):
+            self._places[name] = place
+            place += len(line) + 1
 
     def promise(self, renames: Renames) -> None:
         """Note that the artifact is finished but for these renames, whatever happens next."""

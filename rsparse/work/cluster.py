@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import pickle
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
 
-from rsparse.errors import InputError, MachineError
+from rsparse.errors import InputError
 from rsparse.store.files import read_bytes
+from rsparse.work.cluster_run import ClusterRun
+from rsparse.work.groups import GroupSizes, TimedGroup
 from rsparse.work.local_cluster import local_processes, silent
-from rsparse.work.remote import ForEach, Refusal, RunContext, unchanged, work
-from rsparse.work.workers import Item, LocalWorkers, Result, Workers, chunked
+from rsparse.work.remote import RunContext
+from rsparse.work.workers import Gathered, Item, LocalWorkers, Result, Workers
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
-_ITEMS_PER_WORKER = 4  # submitted at a time: one running, some waiting, some finished out of order
+_ITEMS_PER_WORKER = 3  # submitted at a time: one running, others waiting so that none is idle
 _MIN_WINDOW = 8
-_RETRIES = 2
 _COUNT_EVERY = 5.0  # seconds; workers come and go
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(?!local:)(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
@@ -101,21 +99,25 @@ class Cluster(Workers):
         if self._client is None:
             raise ValueError("a Cluster must be used in a with block")
         context = RunContext(Path.cwd(), tuple(shared_paths))
-        run = _ClusterRun(self, self._client, function, context)
+        run = ClusterRun(self.address, self._client, function, context, self.window)
         try:
             yield from run.results(iter(items), in_order)
         finally:
             run.cancel()
 
-    def map_each(
+    def map_groups(
         self,
         function: Callable[[Item], Result],
         items: Sequence[Item],
+        gather: Callable[[list[Result]], Gathered],
         shared_paths: Sequence[Path] = (),
-    ) -> Iterator[list[Result]]:
-        """Results as soon as they are there, a few at a time."""
-        groups = chunked(items, 4)
-        return self.map(ForEach(function), groups, 0, in_order=False, shared_paths=shared_paths)
+    ) -> Iterator[Gathered]:
+        """Groups of so many items that a worker needs about a second for each."""
+        groups = GroupSizes(items, self.n_workers)
+        step = TimedGroup(function, gather)
+        for done in self.map(step, iter(groups), 0, in_order=False, shared_paths=shared_paths):
+            groups.learn(done.items, done.seconds)
+            yield done.value
 
     def cores(self, size: int) -> int:
         """All cores of this machine; the cluster is idle meanwhile."""
@@ -126,16 +128,16 @@ class Cluster(Workers):
         """False: the workers are on other machines."""
         return False
 
-    def window(self) -> int:
-        """How many items may be submitted whose results are not yet taken."""
+    def n_workers(self) -> int:
+        """How many workers there are; counted again after some seconds."""
         if time.monotonic() - self._counted > _COUNT_EVERY:
             assert self._client is not None
             self._n_workers, self._counted = len(self._client.nthreads()), time.monotonic()
-        return max(_MIN_WINDOW, _ITEMS_PER_WORKER * self._n_workers)
+        return self._n_workers
 
-    def lost_scheduler(self) -> MachineError:
-        """The error for a scheduler that no longer answers."""
-        return MachineError(f"{self.address}: the scheduler no longer answers")
+    def window(self) -> int:
+        """How many items may be submitted whose results are not yet taken."""
+        return max(_MIN_WINDOW, _ITEMS_PER_WORKER * self.n_workers())
 
     @contextmanager
     def _connected(self, target: Any) -> Iterator[Client]:
@@ -164,73 +166,6 @@ class Cluster(Workers):
                     f"{self.address}: worker {worker} has {threads} threads; start workers with "
                     "one thread each (--nthreads 1), and more of them (--nworkers)"
                 )
-
-
-class _ClusterRun:
-    """Submits the items of one function to the workers and collects the results."""
-
-    def __init__(
-        self, cluster: Cluster, client: Client, function: Any, context: RunContext
-    ) -> None:
-        self._cluster = cluster
-        self._client = client
-        self._context = context
-        self._name = f"rsparse-{uuid4().hex}"
-        content = pickle.dumps(function)
-        self._function = client.submit(unchanged, content, key=f"{self._name}-function")
-        self._numbers: dict[Future, int] = {}
-
-    def results(self, items: Iterator[Item], in_order: bool) -> Iterator[Any]:
-        """The results of the items; a bounded number is submitted at a time."""
-        from distributed import as_completed
-
-        completed = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
-        ready: dict[int, Any] = {}
-        drawn = taken = 0
-        while True:
-            for item in islice(items, max(0, self._cluster.window() - (drawn - taken))):
-                completed.add(self._submitted(item, drawn))
-                drawn += 1
-            if taken == drawn:
-                return
-            number = taken if in_order else next(iter(ready), -1)
-            if number in ready:
-                yield ready.pop(number)
-                taken += 1
-                continue
-            future, result = next(completed)
-            ready[self._numbers.pop(future)] = self._checked(future, result)
-
-    def _submitted(self, item: Any, number: int) -> Future:
-        key = (self._name, number)
-        future = self._client.submit(
-            work, self._function, self._context, item, key=key, retries=_RETRIES
-        )
-        self._numbers[future] = number
-        return future
-
-    def _checked(self, future: Future, result: Any) -> Any:
-        """Return the result, or raise the error that it represents."""
-        from distributed import KilledWorker
-
-        if isinstance(result, Refusal):
-            raise InputError(result.message)
-        if future.status == "finished":
-            return result
-        if future.status != "error":
-            raise self._cluster.lost_scheduler()
-        _, error, trace = result
-        if isinstance(error, KilledWorker):
-            raise MachineError(
-                f"{self._cluster.address}: workers were killed repeatedly on the same images, "
-                "possibly for lack of memory"
-            )
-        raise error.with_traceback(trace)
-
-    def cancel(self) -> None:
-        """Cancel the submitted items; running ones finish, but their results are ignored."""
-        if self._client.status == "running" and self._numbers:
-            self._client.cancel(list(self._numbers))
 
 
 def _scheduler_address(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,27 +37,18 @@ class RunContext:
     version: str = __version__
 
 
-@dataclass(frozen=True)
-class ForEach:
-    """Applies a function to each of several items."""
-
-    function: Callable[[Any], Any]
-
-    def __call__(self, items: Sequence[Any]) -> list[Any]:
-        return [self.function(item) for item in items]
-
-
 def unchanged(content: bytes) -> bytes:
     """Return the pickled function, so that workers can copy it to others or compute it again."""
     return content
 
 
-def work(content: bytes, context: RunContext, item: Any) -> Any:
-    """The pickled function's result for an item, or a ``Refusal``."""
-    with _PROCESS_LOCK, _in_folder(context.folder):
+def work(item: bytes, function: bytes, context: bytes) -> Any:
+    """The function's result for an item, or a ``Refusal``; all of them are pickled."""
+    run = _context(context)
+    with _PROCESS_LOCK, _in_folder(run.folder):
         try:
-            _check(context)
-            return _function(content)(item)
+            _check(run)
+            return _function(function)(pickle.loads(item))
         except InputError as error:
             return Refusal(str(error))
 
@@ -70,6 +61,12 @@ def _in_folder(folder: Path) -> AbstractContextManager[None]:
 @lru_cache(maxsize=2)
 def _function(content: bytes) -> Callable[[Any], Any]:
     return OneCore(pickle.loads(content))
+
+
+@lru_cache(maxsize=8)
+def _context(content: bytes) -> RunContext:
+    context: RunContext = pickle.loads(content)
+    return context
 
 
 @lru_cache(maxsize=8)

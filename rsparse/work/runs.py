@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsparse.errors import InputError, MachineError
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
@@ -14,6 +14,7 @@ from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
+from rsparse.store.lines import to_checked_line
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.steps import DEVICE_BATCH_SIZE, ImageStep, entries_of
 from rsparse.work.workers import LocalWorkers, Workers
@@ -127,6 +128,31 @@ def run_images(
     return run.done, resumed, [*inputs.failed, *run.failed]
 
 
+class Recorded(NamedTuple):
+    """What became of some images.
+
+    Attributes
+    ----------
+    names : list of str
+        Of those that are done.
+    lines : bytes
+        A line of the journal for each of these.
+    failed : list of entries
+        The others.
+    """
+
+    names: list[str]
+    lines: bytes
+    failed: list[Entry]
+
+
+def recorded(entries: Sequence[Entry]) -> Recorded:
+    """Write the lines of a journal, where the entries were made."""
+    done = [entry for entry in entries if "error" not in entry]
+    failed = [entry for entry in entries if "error" in entry]
+    return Recorded([e["name"] for e in done], b"".join(map(to_checked_line, done)), failed)
+
+
 class _Run:
     """Adds the entries of images to a journal, and collects those that failed."""
 
@@ -138,16 +164,14 @@ class _Run:
 
     def do(self, images: Sequence[ImageFile], workers: Workers, **settings: Any) -> None:
         """Run the step on the images; ``settings`` are those of ``entries_of``."""
-        for entries in entries_of(self.step, images, workers, **settings):
-            for entry in entries:
+        for some in entries_of(self.step, images, workers, gather=recorded, **settings):
+            self.journal.extend(some.names, some.lines)
+            self.done += len(some.names)
+            for entry in some.failed:
                 if entry.pop("out_of_memory", False):
                     self.out_of_memory.add(entry["name"])
-                if "error" in entry:
-                    self.failed.append(entry)
-                else:
-                    self.journal.add(entry)
-                    self.done += 1
-            self.progress.advance(len(entries))
+                self.failed.append(entry)
+            self.progress.advance(len(some.names) + len(some.failed))
 
     def retry(self, images: Sequence[ImageFile]) -> None:
         """Try the images that ran out of memory again, one at a time.

@@ -13,7 +13,7 @@ from rsparse.store.images import ImageFile
 from rsparse.store.journal import Entry
 from rsparse.work.beside_device import overlapped, prefetched
 from rsparse.work.device import CPU, Device
-from rsparse.work.workers import Workers, chunked
+from rsparse.work.workers import Gathered, Workers, chunked
 
 DEVICE_BATCH_SIZE = 32
 """Images that a device works on at a time, by default."""
@@ -84,12 +84,16 @@ def entries_of(
     images: Sequence[ImageFile],
     workers: Workers,
     *,
+    gather: Callable[[list[Entry]], Gathered],
     shared_paths: Sequence[Path],
     batch_size: int,
-) -> Iterator[list[Entry]]:
-    """The entries of images, several at a time and in any order; see ``run_images``."""
+) -> Iterator[Gathered]:
+    """What ``gather`` makes of entries, some images at a time, in any order; see ``run_images``.
+
+    On CPU cores, ``gather`` runs where the step does.
+    """
     if not step.device.takes_images:
-        return workers.map_each(_WholeStep(step), images, shared_paths)
+        return workers.map_groups(_WholeStep(step), images, gather, shared_paths)
     rest = _WorkAndSave(step)
     if step.loads_in_processes:
 
@@ -98,10 +102,11 @@ def entries_of(
             return workers.map(function, items, n, in_processes=True, shared_paths=shared_paths)
 
         load, parts = _LoadImages(step.loader()), chunked(images, _LOADED_TOGETHER)
-        return prefetched(load, rest.entries, parts, batch_size, parallel_map)
+        return map(gather, prefetched(load, rest.entries, parts, batch_size, parallel_map))
     batches = chunked(images, batch_size)
     threads = workers.cores(len(images))
-    return overlapped(_LoadImages(step.load).one, rest.work, rest.save, batches, threads)
+    load_one = _LoadImages(step.load).one
+    return map(gather, overlapped(load_one, rest.work, rest.save, batches, threads))
 
 
 class _Intermediate(NamedTuple):

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from rsparse.errors import InputError
+from rsparse.work.groups import TimedGroup
 from rsparse.work.one_core import one_by_one
 from rsparse.work.threads import over_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Gathered = TypeVar("Gathered")
 
 ParallelMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """``map`` of one argument, or an equivalent that uses threads."""
@@ -81,15 +83,21 @@ class Workers(ABC):
             If the workers are lost.
         """
 
-    def map_each(
+    def map_groups(
         self,
         function: Callable[[Item], Result],
         items: Sequence[Item],
+        gather: Callable[[list[Result]], Gathered],
         shared_paths: Sequence[Path] = (),
-    ) -> Iterator[list[Result]]:
-        """``map`` for many short items: results as soon as they are there, several at a time."""
-        results = self.map(function, items, len(items), in_order=False, shared_paths=shared_paths)
-        return ([result] for result in results)
+    ) -> Iterator[Gathered]:
+        """What ``gather`` makes of the results of items, group by group as they are finished.
+
+        ``gather`` runs where the function does. On this machine, a group is one item.
+        """
+        step = TimedGroup(function, gather)
+        groups = ([item] for item in items)
+        done = self.map(step, groups, len(items), in_order=False, shared_paths=shared_paths)
+        return (group.value for group in done)
 
     @abstractmethod
     def cores(self, size: int) -> int:
