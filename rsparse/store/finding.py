@@ -11,7 +11,7 @@ from typing import Any
 
 from rsparse.errors import InputError, as_text, is_of_machine, reason, system_error
 from rsparse.store.file_kinds import READABLE, SUFFIXES, picture_kind_of_file
-from rsparse.store.images import ImageFile, image_name
+from rsparse.store.image_list import Folder, ImageList, sorted_by_name
 
 NOT_UTF8 = "its name is not valid UTF-8; rename it"
 Failure = dict[str, str]
@@ -63,14 +63,14 @@ class FoundImages:
 
     Attributes
     ----------
-    images : list of ImageFile
+    images : ImageList
         Sorted by name.
     failed : list of dict
         Folders that cannot be read and names that cannot be used: ``name``, ``path``, ``error``.
     passed_over : PassedOver
     """
 
-    images: list[ImageFile] = field(default_factory=list)
+    images: ImageList = field(default_factory=ImageList)
     failed: list[Failure] = field(default_factory=list)
     passed_over: PassedOver = field(default_factory=PassedOver)
 
@@ -80,7 +80,7 @@ class FoundImages:
         self.failed.append({"name": as_text(name), "path": shown, "error": f"{shown}: {why}"})
 
 
-def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
+def find_images(inputs: Sequence[Path]) -> ImageList:
     """Return the images that ``search_images`` finds."""
     return search_images(inputs).images
 
@@ -98,21 +98,14 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
         the same name.
     """
     found = FoundImages()
-    by_name: dict[str, ImageFile] = {}
     for root in inputs:
-        images, failures = len(by_name), len(found.failed)
-        for image in _images_in(root, found):
-            other = by_name.setdefault(image.name, image)
-            if other is not image:
-                raise InputError(
-                    f"{image.path} and {other.path} would both be named {image.name!r}; "
-                    "rename one or put them in different subfolders"
-                )
-        if len(by_name) == images and root.is_dir():
+        images, failures = len(found.images), len(found.failed)
+        _add_images(root, found)
+        if len(found.images) == images and root.is_dir():
             raise _no_images(root, found.failed[failures:], found.passed_over)
-    if not by_name and found.failed:
+    if not found.images and found.failed:
         raise InputError(found.failed[0]["error"])
-    found.images = [by_name[name] for name in sorted(by_name)]
+    found.images = sorted_by_name(found.images)
     return found
 
 
@@ -127,7 +120,7 @@ def _no_images(root: Path, failed: Sequence[Failure], passed_over: PassedOver) -
     )
 
 
-def _images_in(root: Path, found: FoundImages) -> Iterator[ImageFile]:
+def _add_images(root: Path, found: FoundImages) -> None:
     try:
         if not root.exists():
             raise InputError(f"{root}: no such file or folder")
@@ -137,9 +130,10 @@ def _images_in(root: Path, found: FoundImages) -> Iterator[ImageFile]:
     except OSError as error:  # a name too long, a folder that may not be entered
         raise system_error(error, f"{root}: cannot be read") from error
     if is_folder:
-        yield from _Walk(root, found).images()
+        _Walk(root, found).add_images()
     elif _is_text(root.stem):
-        yield ImageFile(root.stem, root, root)
+        found.images.folders.append(Folder(root, None))
+        found.images.add(len(found.images.folders) - 1, b"")
     else:
         found.fail(root.stem, root, NOT_UTF8)
 
@@ -151,8 +145,8 @@ class _Walk:
         self.root, self.found = root, found
         self.visits: Counter[_Inode] = Counter()
 
-    def images(self) -> Iterator[ImageFile]:
-        """The images in the folder and its subfolders.
+    def add_images(self) -> None:
+        """Add the images in the folder and its subfolders to what was found.
 
         A folder is known by its device and inode, so that a link back up is recognized.
         """
@@ -172,18 +166,28 @@ class _Walk:
                 self.found.fail(below, folder, f"cannot be read: {reason(error)}")
                 continue
             self._refuse_maze(folder, own)
-            folders = []
-            for entry in entries:
-                file = below + entry.name
-                if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry):
-                    folders.append(f"{file}/")
-                elif self._is_image(file, entry):
-                    yield ImageFile(image_name(file), folder / entry.name, self.root)
+            folders = self._add_images_of(below, entries)
             pending += [
                 (name, above | {own}) for name in reversed(folders) if self._is_usable(name)
             ]
+
+    def _add_images_of(self, below: str, entries: Sequence[os.DirEntry[str]]) -> list[str]:
+        """Add the images of one folder, and return its subfolders."""
+        folders, files = [], []
+        for entry in entries:
+            file = below + entry.name
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                folders.append(f"{file}/")
+            elif self._is_image(file, entry):
+                files.append(entry.name.encode())
+        images = self.found.images
+        if files:
+            images.folders.append(Folder(self.root, below))
+        for name in files:
+            images.add(len(images.folders) - 1, name)
+        return folders
 
     def _refuse_maze(self, folder: Path, own: _Inode) -> None:
         """Refuse links that lead to the same folder in very many ways."""
@@ -193,11 +197,12 @@ class _Walk:
 
     def _is_image(self, file: str, entry: os.DirEntry[str]) -> bool:
         """Whether a file is an image; remember it if it only looks like one."""
-        path = self.root / file
-        if path.suffix.lower() in SUFFIXES:
+        suffix = os.path.splitext(entry.name)[1]
+        if suffix.lower() in SUFFIXES:
             return self._is_usable(file)
+        path = self.root / file
         if not _is_file(entry):
-            if entry.is_symlink() and not path.suffix:  # it may have been a class folder
+            if entry.is_symlink() and not suffix:  # it may have been a class folder
                 self.found.fail(file, path, "is a link to something that does not exist")
             return False
         kind = picture_kind_of_file(path)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.files import sha256_of_file
 from rsparse.store.finding import Failure, PassedOver, search_images
 from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.image_list import Folder, ImageList
 from rsparse.store.images import ImageFile, image_name
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
 
+Digests = Mapping[str, str] | Iterable[tuple[str, str]]
+"""The SHA-256 of images by name, or pairs of name and SHA-256 in the order of the names."""
+
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """Input images, and for each the artifact folder it belongs to (or its root).
+    """Input images, sorted by name, and for each folder the artifact it belongs to (or its root).
 
     ``labels`` holds the labels from the folders' manifests, by name. ``failed`` lists what could
     not be read while searching (``name``, ``path``, ``error``), and ``passed_over`` what looks
@@ -25,16 +30,21 @@ class ImageInputs:
     """
 
     paths: tuple[Path, ...]
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     labels: dict[str, int]
-    _owners: dict[str, Path]
+    _all: ImageList
+    _owners: list[Path]
     _records: dict[Path, dict[str, Any] | None]
     failed: tuple[Failure, ...] = ()
     passed_over: PassedOver = field(default_factory=PassedOver)
 
     def names_digest(self) -> str:
         """A digest of the images' names; it is part of a run's identity."""
-        return sha256_of("\n".join(image.name for image in self.images).encode())
+        digest, separator = hashlib.sha256(), ""
+        for name in names_of(self.images):
+            digest.update((separator + name).encode())
+            separator = "\n"
+        return digest.hexdigest()
 
     def have_records(self) -> bool:
         """Whether every image comes from a folder with a manifest."""
@@ -50,17 +60,45 @@ class ImageInputs:
         images = (image for image in self.images if image.name not in without)
         return {image.name: sha256_of_file(image.path) for image in images}
 
-    def sources(self, digests: Mapping[str, str]) -> tuple[Source, ...]:
-        """The sources for a record, from the SHA-256 of each image used, by name."""
-        members: dict[Path, list[str]] = {}
-        for name in sorted(digests):
-            members.setdefault(self._owners[name], []).append(name)
-        sources = []
-        for owner, names in members.items():
-            lines = "".join(f"{name} {digests[name]}\n" for name in names)
-            digest = sha256_of(lines.encode()) if owner.is_dir() else digests[names[0]]
-            sources.append(Source(owner.resolve().name, digest, self._records[owner]))
+    def sources(self, digests: Digests) -> tuple[Source, ...]:
+        """The sources for a record.
+
+        Parameters
+        ----------
+        digests : Digests
+            Those of the images used.
+        """
+        pairs = sorted(digests.items()) if isinstance(digests, Mapping) else digests
+        members: dict[Path, _Members] = {}
+        places = zip(self._all.names(), self._all.places, strict=True)
+        for name, digest in pairs:
+            place = next((place for found, place in places if found == name), None)
+            if place is None:
+                raise KeyError(name)
+            members.setdefault(self._owners[place], _Members(digest)).add(name, digest)
+        sources = [
+            Source(owner.resolve().name, used.digest(owner), self._records[owner])
+            for owner, used in members.items()
+        ]
         return tuple(sorted(sources, key=lambda source: (source.name, source.sha256)))
+
+
+class _Members:
+    """The images of one owner: a folder, or a file that is the only one."""
+
+    def __init__(self, first: str) -> None:
+        self._first, self._lines = first, hashlib.sha256()
+
+    def add(self, name: str, digest: str) -> None:
+        self._lines.update(f"{name} {digest}\n".encode())
+
+    def digest(self, owner: Path) -> str:
+        return self._lines.hexdigest() if owner.is_dir() else self._first
+
+
+def names_of(images: Sequence[ImageFile]) -> Iterable[str]:
+    """The images' names, without making each image of a long list."""
+    return images.names() if isinstance(images, ImageList) else (image.name for image in images)
 
 
 def load_inputs(paths: Sequence[Path]) -> ImageInputs:
@@ -73,21 +111,21 @@ def load_inputs(paths: Sequence[Path]) -> ImageInputs:
     """
     found = search_images(paths)
     manifests = _Manifests()
-    images, labels, owners = [], {}, {}
-    for image in found.images:
-        owner = owners[image.name] = manifests.owner(image.root, image.path.parent)
-        entry = manifests.entry(image, owner)
+    images, labels = found.images, {}
+    owners = [manifests.owner(folder) for folder in images.folders]
+    for number, place in enumerate(images.places):
+        if not manifests.list_images_of(owners[place]):
+            continue
+        image = images[number]
+        entry = manifests.entry(image, owners[place])
         if entry is not None:
-            image = replace(image, sha256=entry["sha256"])
+            images.set_digest(number, entry["sha256"])
             if isinstance(entry.get("label"), int):
                 labels[image.name] = entry["label"]
-        images.append(image)
     for name, path in manifests.missing():
         found.fail(name, path, "is missing, although the manifest of its folder lists it")
-    records = manifests.records
-    return ImageInputs(
-        tuple(paths), images, labels, owners, records, tuple(found.failed), found.passed_over
-    )
+    more = tuple(found.failed), found.passed_over
+    return ImageInputs(tuple(paths), images, labels, images, owners, manifests.records, *more)
 
 
 class _Manifests:
@@ -105,16 +143,16 @@ class _Manifests:
         self._owners: dict[tuple[Path, Path], Path] = {}
         self._seen: dict[Path, set[str]] = {}
 
-    def owner(self, root: Path, folder: Path) -> Path:
-        """The nearest folder with a manifest from ``folder`` up to ``root``, else ``root``."""
-        place = root, folder
-        if place not in self._owners:
-            self._owners[place] = self._find_owner(root, folder)
-        return self._owners[place]
+    def owner(self, folder: Folder) -> Path:
+        """The nearest folder with a manifest, from a folder up to its root, else the root."""
+        owner = self._find_owner(folder)
+        self._owners[folder.root, folder.path] = owner
+        return owner
 
-    def _find_owner(self, root: Path, folder: Path) -> Path:
-        top = root if root.is_dir() else root.parent
-        for candidate in (folder, *folder.parents):
+    def _find_owner(self, folder: Folder) -> Path:
+        root, path = folder.root, folder.path
+        top = root if folder.below is not None else root.parent
+        for candidate in (path, *path.parents):
             if candidate not in self.records:
                 manifest = read_manifest(candidate)
                 if manifest is not None:
@@ -128,10 +166,12 @@ class _Manifests:
         self.records.setdefault(root, None)
         return root
 
+    def list_images_of(self, owner: Path) -> bool:
+        """Whether the owner has a manifest."""
+        return owner in self._entries
+
     def entry(self, image: ImageFile, owner: Path) -> Entry | None:
         """The entry of an image in the manifest of its owner."""
-        if owner not in self._entries:
-            return None
         name = image_name(image.path.relative_to(owner).as_posix())
         self._seen.setdefault(owner, set()).add(name)
         return self._entries[owner].get(name)

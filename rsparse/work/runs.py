@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from rsparse.errors import InputError, MachineError
 from rsparse.store.files import safe_join, sha256_of, sha256_of_file, write_atomic
 from rsparse.store.finding import PassedOver
 from rsparse.store.folders import OutputFolder
+from rsparse.store.image_list import ImageList
 from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
@@ -105,7 +106,7 @@ def run_images(
     MachineError
         If the machine fails, or no image could be done for lack of memory.
     """
-    pending = [image for image in inputs.images if not _is_done(image, journal, folder, is_current)]
+    pending = _without_done(inputs.images, journal, folder, is_current)
     resumed = len(inputs.images) - len(pending)
     progress.start(task, len(inputs.images), resumed)
     run = _Run(step, journal, progress)
@@ -187,6 +188,25 @@ class _Run:
         self.do(again, LocalWorkers(1), shared_paths=(), batch_size=1)
 
 
+def _without_done(
+    images: Sequence[ImageFile],
+    journal: Journal,
+    folder: Path | None,
+    is_current: Callable[[Entry], bool],
+) -> Sequence[ImageFile]:
+    """The images that the journal does not hold as they are now."""
+    if len(journal) == 0:
+        return images
+    left = [
+        number
+        for number, image in enumerate(images)
+        if not _is_done(image, journal, folder, is_current)
+    ]
+    if isinstance(images, ImageList):
+        return images.chosen(left)
+    return [images[number] for number in left]
+
+
 def _is_done(
     image: ImageFile, journal: Journal, folder: Path | None, is_current: Callable[[Entry], bool]
 ) -> bool:
@@ -206,9 +226,9 @@ def _is_done(
     return done
 
 
-def source_digests(journal: Journal) -> dict[str, str]:
-    """SHA-256 of the images used, by name."""
-    return {entry["name"]: entry["source_sha256"] for entry in journal.entries()}
+def source_digests(journal: Journal) -> Iterator[tuple[str, str]]:
+    """Name and SHA-256 of the images used, in the order of the names."""
+    return ((entry["name"], entry["source_sha256"]) for entry in journal.entries())
 
 
 def refuse_all_failed(failed: Sequence[Entry], done: int, output: OutputFolder | None) -> None:

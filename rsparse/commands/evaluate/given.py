@@ -212,7 +212,7 @@ def take_in(
             shared_paths=[*inputs.paths, selection.folder, classifier.path],
         )
         refuse_all_failed(failed, done + resumed, folder)
-        folder.finish(job.record(sources(source_digests(folder.journal))), failed)
+        folder.finish(job.record(sources(dict(source_digests(folder.journal)))), failed)
     manifest = read_manifest(output)
     if manifest is None:
         raise InputError(f"{output}: contains other files; choose another output")

@@ -18,7 +18,7 @@ from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of
 from rsparse.store.folders import OutputFolder, is_finished, read_manifest, record_of
 from rsparse.store.images import ImageFile
-from rsparse.store.inputs import load_inputs
+from rsparse.store.inputs import Digests, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, to_line
 from rsparse.store.labels import Labels
@@ -38,7 +38,7 @@ class Selection:
     ----------
     folder : Path
         Their folder.
-    images : list of ImageFile
+    images : sequence of ImageFile
         The files of the benign images, also of those that were left out.
     entries : list of Entry
         Entries of its manifest, sorted by name: ``label``, ``prediction``, ``source_sha256``, ….
@@ -55,7 +55,7 @@ class Selection:
     """
 
     folder: Path
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     entries: list[Entry]
     record: Mapping[str, Any]
     label_origin: str
@@ -126,7 +126,7 @@ class _SelectionInputs:
         }
         return Job("select", IMAGES, self.parameters, known=known)
 
-    def sources(self, digests: Mapping[str, str]) -> list[Source]:
+    def sources(self, digests: Digests) -> list[Source]:
         """The sources of the selection, given the digests of the images by name."""
         return [*self.inputs.sources(digests), self.classifier.source(), *self.labels.sources()]
 
