@@ -222,3 +222,24 @@ def test_a_full_disk_loses_only_the_line_that_did_not_fit(path, start, monkeypat
     again.add({"name": "b"})
     again.close()
     assert names(start(path)) == ["a", "b"]
+
+
+def test_entries_after_a_damaged_line_are_written_again(path, start):
+    """What was read beyond the damage is not taken for what is written there later."""
+    journal = start(path)
+    for name in "abc":
+        journal.add({"name": name, "sha256": name * 64})
+    journal.close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"b" * 64, b"x" * 64))
+    journal = start(path)
+    assert "a" in journal
+    assert "b" not in journal
+    for name in "bcd":
+        journal.add({"name": name, "sha256": name * 60})
+    assert [entry["sha256"] for entry in journal.entries()] == [
+        "a" * 64,
+        "b" * 60,
+        "c" * 60,
+        "d" * 60,
+    ]

@@ -153,6 +153,7 @@ class Journal:
                     self._places[entry["name"]] = self._end
                 self._end += len(line)
             os.ftruncate(self._descriptor, self._end)
+            self._file.seek(0, os.SEEK_END)  # forgets what was read beyond the new end
         except OSError as error:
             raise system_error(error, f"{self.path}: cannot be read") from error
         return first
