@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rsparse.errors import InputError, MachineError
-from rsparse.store import temporaries
+from rsparse.store import syncing, temporaries
 from rsparse.store.files import refuse_existing
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, is_finished, read_manifest
 from rsparse.store.journal import Journal, journal_beside
@@ -23,6 +23,7 @@ from rsparse.store.together import appear_together
 from rsparse.work.runs import save_png
 from tests.conftest import make_picture, tree_of
 from tests.killing import kill_at
+from tests.refusals import fails
 
 RUN = {"stage": "test"}
 
@@ -230,7 +231,9 @@ def test_a_replaced_folder_is_old_or_new_at_every_kill(tmp_path):
         assert seen == {(start and "old.html") or False, "new.html"}
 
 
-def test_files_are_forced_to_disk_before_the_manifest(tmp_path, monkeypatch):
+@pytest.fixture
+def steps(monkeypatch):
+    """What is forced to disk, and what gets its name, in this order."""
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
 
@@ -240,12 +243,39 @@ def test_files_are_forced_to_disk_before_the_manifest(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", syncing)
     monkeypatch.setattr(os, "replace", lambda a, b: (steps.append(f">{b.name}"), replace(a, b)))
+    return steps
+
+
+def test_files_are_forced_to_disk_before_the_manifest(tmp_path, monkeypatch, steps):
+    whole = syncing._sync_file_system
+    monkeypatch.setattr(
+        syncing, "_sync_file_system", lambda folder: (steps.append("all"), whole(folder))[1]
+    )
     make_folder(tmp_path / "out", "a", "sub/b")
     last = steps.index(f">{MANIFEST}")
-    before = steps[:last]
-    assert {"a.png", "b.png", "sub", "out", tmp_path.name, JOURNAL} <= set(before)
-    assert before[-1] == JOURNAL  # the promise, after the manifest's own content
-    assert steps[last + 1 :] == ["out"]
+    assert steps[:last].index("all") < steps[:last].index(JOURNAL)  # the promise comes after
+    assert steps[last - 1 :] == [JOURNAL, f">{MANIFEST}", "out"]
+
+
+def test_files_are_forced_to_disk_one_by_one_where_it_must_be(tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(syncing, "_sync_file_system", lambda folder: False)
+    make_folder(tmp_path / "out", "a", "sub/b")
+    before = steps[: steps.index(f">{MANIFEST}")]
+    assert {"a.png", "b.png", "sub", "out", tmp_path.name} <= set(before)
+    assert before[-1] == JOURNAL
+
+
+def test_a_disk_that_cannot_take_it_fails_the_run(tmp_path, monkeypatch):
+    def fail(folder: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    monkeypatch.setattr(syncing, "_sync_file_system", fail)
+    with fails(f"{tmp_path / 'out'}: cannot be written: input/output error"):
+        make_folder(tmp_path / "out", "a")
+    assert sorted(tree_of(tmp_path / "out")) == [JOURNAL, "a.png"]
+    monkeypatch.undo()
+    make_folder(tmp_path / "out", "a")
+    assert sorted(tree_of(tmp_path / "out")) == ["a.png", MANIFEST]
 
 
 def test_a_journal_is_locked_while_it_is_taken_over(tmp_path):

@@ -151,6 +151,27 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: cannot be written: no permission in {parent.name or parent}")
 
 
+def holds_files(folder: Path, besides: str = "") -> bool:
+    """Whether a folder or one of its subfolders contains a file of another name than ``besides``.
+
+    A killed run may leave empty subfolders.
+    """
+    return any(set(files) - {besides} for _, _, files in os.walk(folder, onerror=_raise))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if it is empty, after those below it that are."""
+    for parent, _, _ in os.walk(folder, topdown=False):
+        try:
+            os.rmdir(parent)
+        except OSError:
+            pass  # not empty
+
+
 def safe_join(folder: Path, relative: str) -> Path:
     """Return ``folder/relative`` for a path that was read from a file, so is not trusted.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError, system_error, write_error
-from rsparse.store.files import safe_join
+from rsparse.store.files import holds_files, remove_empty, safe_join
 from rsparse.store.journal import Entry, Journal
 from rsparse.store.lines import from_checked_line
 from rsparse.store.manifests import load_manifest, write_manifest
@@ -27,7 +27,6 @@ __all__ = [
     "JOURNAL",
     "MANIFEST",
     "OutputFolder",
-    "holds_files",
     "is_finished",
     "is_unfinished",
     "read_manifest",
@@ -106,13 +105,17 @@ class OutputFolder:
         together with this one.
         """
         folders = [self] if other is None else [other, self]
-        with appear_together(self.path / MANIFEST, self.journal) as members:
+        is_finished = False
+        try:
+            with appear_together(self.path / MANIFEST, self.journal) as members:
+                for folder in folders:
+                    folder._sync()
+                    with members.create(folder.path / MANIFEST) as temporary:
+                        write_manifest(temporary, record, failed, folder.journal.entries())
+            is_finished = True
+        finally:
             for folder in folders:
-                folder._sync()
-                with members.create(folder.path / MANIFEST) as temporary:
-                    write_manifest(temporary, record, failed, folder.journal.entries())
-        for folder in folders:
-            folder.journal.close(finished=True)
+                folder.journal.close(finished=is_finished)
 
     def _sync(self) -> None:
         try:
@@ -122,11 +125,11 @@ class OutputFolder:
             raise write_error(error, f"{error.filename or self.path}: cannot be written") from error
 
     def abandon(self) -> None:
-        """Close the journal; if the run finished no item, delete it and the empty folders."""
-        finished = len(self.journal) == 0
-        self.journal.close(finished=finished)
-        if finished:
-            _remove_empty(self.path)
+        """Close the journal; if the run wrote nothing, delete it and the empty folders."""
+        is_empty = len(self.journal) == 0 and not holds_files(self.path, besides=JOURNAL)
+        self.journal.close(finished=is_empty)
+        if is_empty:
+            remove_empty(self.path)
 
 
 def is_finished(folder: Path) -> bool:
@@ -147,15 +150,6 @@ def is_finished(folder: Path) -> bool:
 def is_unfinished(folder: Path) -> bool:
     """Whether a folder holds an unfinished run, or an artifact that is being replaced."""
     return any((folder / name).exists() for name in (JOURNAL, *REPLACED))
-
-
-def holds_files(folder: Path) -> bool:
-    """Whether a folder or one of its subfolders contains a file; a killed run leaves empty ones."""
-    return any(files for _, _, files in os.walk(folder, onerror=_raise))
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def read_manifest(folder: Path, *, any_age: bool = False) -> dict[str, Any] | None:
@@ -223,19 +217,10 @@ def _remove_replaced(folder: Path) -> None:
                 if path.is_file() or path.is_symlink():
                     path.unlink()
             remove_leftovers_below(folder)
-            _remove_empty(folder)
+            remove_empty(folder)
             (folder / name).unlink()
         except OSError as error:
             raise write_error(error, f"{folder}: cannot be overwritten") from error
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder if it is empty, after those below it that are."""
-    for parent, _, _ in os.walk(folder, topdown=False):
-        try:
-            os.rmdir(parent)
-        except OSError:
-            pass  # not empty: contains files of the user
 
 
 def _own_files(folder: Path, listing: Path) -> list[Path]:

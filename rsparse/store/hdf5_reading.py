@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,10 +62,16 @@ def open_hdf5(
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        if is_of_machine(error):
+        if is_of_machine(error) or is_of_machine(_system_error_in(error)):
             raise MachineError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
         detail = " ".join(str(error).split())
         raise InputError(f"{path}: is damaged or incomplete: {detail}") from error
+
+
+def _system_error_in(error: BaseException) -> OSError:
+    """The error of the operating system that libhdf5's message is about, if any."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return OSError(int(found[1]), "") if found else OSError()
 
 
 def _record_of(file: h5py.File) -> Any:

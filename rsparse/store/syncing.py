@@ -29,6 +29,34 @@ def sync_folder(path: Path) -> None:
 
 def sync_tree(root: Path, files: Iterable[Path]) -> None:
     """Force files in ``root``, and all folders from ``root``'s parent to them, to the disk."""
+    if not _sync_file_system(root):
+        _sync_each(root, files)
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Force everything on a folder's file system to the disk; False if that is not possible.
+
+    For many small files this takes a tenth of the time of one call each, which all wait for the
+    journal of the file system.
+    """
+    import ctypes
+
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # not Linux
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(descriptor) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number in _UNSUPPORTED:
+            return False
+        raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+def _sync_each(root: Path, files: Iterable[Path]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     folders = {root.parent, root}

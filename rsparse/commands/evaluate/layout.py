@@ -21,7 +21,8 @@ from rsparse.evaluation.plan import Plan, Threat
 from rsparse.evaluation.results import CLEAN
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.store.dictionaries import load_dictionaries
-from rsparse.store.folders import holds_files, is_finished, is_unfinished
+from rsparse.store.files import holds_files
+from rsparse.store.folders import is_finished, is_unfinished
 from rsparse.store.inputs import load_inputs
 from rsparse.work.device import CPU, choose_device
 from rsparse.work.workers import LocalWorkers, Workers

@@ -84,13 +84,17 @@ def purified_beside(output: Path) -> Path:
 
 
 def remove_leftovers(output: Path) -> None:
-    """Remove what a training left that was killed after its classifier was in place."""
+    """Remove the state that a training left that was killed after its classifier was in place."""
     settle(journal_of(output))
-    if journal_of(output).exists():
-        return
-    checkpoint_beside(output).unlink(missing_ok=True)
+    if not journal_of(output).exists():
+        checkpoint_beside(output).unlink(missing_ok=True)
+
+
+def remove_purified(output: Path) -> None:
+    """Remove the purified images that a training left beside its finished classifier."""
     purified = purified_beside(output)
-    if output.exists() and not any(purified.rglob(JOURNAL)):
+    is_needed = journal_of(output).exists() or any(purified.rglob(JOURNAL))
+    if output.exists() and not is_needed:
         shutil.rmtree(purified, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ from rsparse.commands.train.run import (
     TrainOutcome,
     checkpoint_beside,
     remove_leftovers,
+    remove_purified,
 )
 from rsparse.errors import InputError
 from rsparse.models.fit import Fit
@@ -138,6 +139,8 @@ def check_training(
     from rsparse.training.retrained import open_trainable
 
     remove_leftovers(output)
+    if not overwrite:
+        remove_purified(output)
     check_outputs(output, plot, [model, *paths], overwrite)
     run = TrainingRun(
         paths, model, parameters, input_options, {}, adversarial_defenses, labels, LocalWorkers(1)
