@@ -11,7 +11,10 @@ import pytest
 from rsparse.models.diagnosis import is_better
 from tests.test_attack_command import CLASSES, MODEL, picture, save
 
-SHIFTED = "labels less one fit 6 of 6 images, as given they fit 0; the first class is 0"
+SHIFTED = (
+    "labels less one fit 6 of 6 images, as given they fit 0; the first class is 0 unless "
+    "--first-class 1 is given"
+)
 SWAPPED = (
     "channel order rgb would classify 6 of 6 images correctly, not 0; check how the model's input "
     "is prepared"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rsparse.evaluation.results import CLEAN, GIVEN, MADE_ELSEWHERE, Column
 from rsparse.store.files import sha256_of
 
-_LONGEST_NAME = 200  # characters; file systems take 255 bytes
+_LONGEST_NAME = 200  # bytes; file systems take 255
 
 
 def attacks_folder(source: str, through: str = "") -> Path:
@@ -32,6 +32,7 @@ def images_folder(column: Column) -> Path:
 
 def file_name(text: str) -> str:
     """A defense's text as a file name; a long one is cut and ends in a digest."""
-    if len(text) <= _LONGEST_NAME:
+    content = text.encode()
+    if len(content) <= _LONGEST_NAME:
         return text
-    return f"{text[: _LONGEST_NAME - 13]}-{sha256_of(text.encode())[:12]}"
+    return f"{content[: _LONGEST_NAME - 13].decode(errors='ignore')}-{sha256_of(content)[:12]}"

@@ -62,7 +62,7 @@ def _shifted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str |
         if is_better(fits, right):
             return (
                 f"labels {words} fit {fits.sum()} of {len(given)} images, as given they fit "
-                f"{right.sum()}; the first class is 0"
+                f"{right.sum()}; the first class is 0 unless --first-class 1 is given"
             )
     return None
 

@@ -283,7 +283,14 @@ class _MatrixRun:
         save_evaluation(output, record, evaluation)
         done = self.done
         return EvaluateOutcome(
-            output, done.trials, done.resumed, done.failed, evaluation, dict(done.judged_again)
+            output,
+            done.trials,
+            done.resumed,
+            done.failed,
+            evaluation,
+            dict(done.judged_again),
+            passed_over=self.selection.passed_over,
+            notes=self.selection.notes,
         )
 
 

@@ -16,6 +16,7 @@ from rsparse.models.diagnosis import hints
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.entries import require_keys
 from rsparse.store.files import safe_join, sha256_of
+from rsparse.store.finding import PassedOver
 from rsparse.store.folders import OutputFolder, is_finished, read_manifest, record_of
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import Digests, load_inputs
@@ -52,6 +53,10 @@ class Selection:
         The labels by name of all images that could be selected, with those left out.
     sources : sequence of Source
         These images as inputs of a record.
+    passed_over : PassedOver
+        Files that look like pictures but were not read.
+    notes : list of str
+        Sentences about the labels.
     """
 
     folder: Path
@@ -63,6 +68,8 @@ class Selection:
     failed: list[Entry]
     candidates: dict[str, int]
     sources: Sequence[Source]
+    passed_over: PassedOver
+    notes: list[str]
 
     @property
     def labels(self) -> dict[str, int]:
@@ -226,6 +233,8 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
         failed,
         {name: labels[name] for name in digests},
         inputs.sources(digests),
+        inputs.passed_over,
+        choice.labels.sentences(),
     )
 
 
