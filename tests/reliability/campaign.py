@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability import cases, environments, experiments, mutants
+from tests.reliability import cases, environments, experiments, mutants, sessions
 from tests.reliability.experiments import Prepared, Verdict
 from tests.reliability.inputs import make_inputs
 from tests.reliability.laboratory import REPOSITORY, Laboratory
@@ -21,11 +21,13 @@ PARTS = {
     "signals": "SIGINT, SIGTERM or SIGHUP at a file-system call",
     "calls": "a failing or short file-system call",
     "surroundings": "small disks, low limits, closed streams, odd variables",
+    "sessions": "signals at random moments, terminals",
     "mutants": "damaged files",
 }
 TURN = 5.0
 """Seconds of a unit's turn, so that every unit is sampled whatever the budget."""
 MUTANTS_OF_A_KIND = 2000
+ROUNDS_OF_STOPS = 5
 _FAULTS = {
     "kills": experiments.kill_faults,
     "signals": experiments.signal_faults,
@@ -95,6 +97,8 @@ def all_units() -> list[Unit]:
     for place in environments.all_surroundings():
         by_case[place.case] = environments.case_for(place)
     units += [Unit("surroundings", n, c.command, _surroundings_steps) for n, c in by_case.items()]
+    units += [Unit("sessions", name, name.split()[0], _session_steps) for name in sessions.LINES]
+    units.append(Unit("sessions", "hostile names", "classify", _name_steps))
     units += [Unit("mutants", kind.name, "", _mutant_steps) for kind in mutants.all_kinds()]
     return units
 
@@ -131,6 +135,19 @@ def _mutant_steps(unit: Unit, bench: Bench) -> Sequence[Callable[[], Verdict]]:
         lambda number=number: breeder.mutant(f"{bench.seed}/{number}")
         for number in range(MUTANTS_OF_A_KIND)
     ]
+
+
+def _session_steps(unit: Unit, bench: Bench) -> Sequence[Callable[[], Verdict]]:
+    command = sessions.Sessions(bench.laboratory, unit.name)
+    draws = [(stop, number) for number in range(ROUNDS_OF_STOPS) for stop in sessions.STOPS]
+    return [
+        lambda stop=stop, number=number: command.stop(stop, f"{bench.seed}/{number}")
+        for stop, number in draws
+    ]
+
+
+def _name_steps(unit: Unit, bench: Bench) -> Sequence[Callable[[], Verdict]]:
+    return sessions.hostile_names(bench.laboratory)
 
 
 class Counts:

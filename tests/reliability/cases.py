@@ -129,6 +129,7 @@ def all_cases() -> list[Case]:
         *_case("fetch test_resnet.r160_in1k -o work/net.onnx", "fetch from the hub", slow=True),
         *_case("demo -o work/demo -j 1", slow=True, together=(
             ("demo/activations.h5", "demo/activations.png"), ("demo/dict.h5", "demo/dict.png"))),
+        *_case("verify inputs/adv inputs/eval inputs/a.h5 inputs/p.csv inputs/trained.onnx"),
         *_case("show inputs/adv"), *_case("policy show default --toml", "policy show"),
         *_case("policy list", "policy list"), *_case(f"model show {MODEL}", "model show"),
     ]  # fmt: skip

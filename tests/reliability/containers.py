@@ -112,8 +112,8 @@ def _attribute(file: h5py.File, name: str, rng: random.Random) -> None:
     key = rng.choice(sorted(place.attrs))
     old = place.attrs[key]
     if key == "record" and rng.random() < 0.8:
-        text = mutate_json(old.encode(), rng).decode("utf-8", "replace").replace("\0", "")
-        place.attrs[key] = text[:60_000]
+        record = bytes(old) if isinstance(old, bytes) else old.encode()
+        place.attrs[key] = np.bytes_(mutate_json(record, rng)[:60_000])
     elif rng.random() < 0.3:
         del place.attrs[key]
     else:

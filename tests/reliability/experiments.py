@@ -65,11 +65,20 @@ def experiment(laboratory: Laboratory, prepared: Prepared, fault: Fault) -> Verd
     laboratory.clean(before)
     ended = laboratory.run(case.arguments, fault, limit=prepared.limit)
     tree = laboratory.work_tree()
+    if verdicts.state_of(case, tree, before, whole):
+        _read(laboratory, case)  # what is only half in place is put in place by its first reader
+        tree = laboratory.work_tree()
     complaints = _first_verdict(prepared, ended, fault, tree)
     again = laboratory.run(case.arguments, limit=prepared.limit)
     complaints += verdicts.taken_up(case, again, laboratory.work_tree(), whole)
     hit = next((f"{call.kind} {call.path}" for call in ended.calls if call.hit), "")
     return Verdict(case.name, str(fault), hit, complaints, ended.hits > 0)
+
+
+def _read(laboratory: Laboratory, case: Case) -> None:
+    """Look at every artifact that consists of several files."""
+    for main, *_ in case.together:
+        laboratory.run(["show", f"work/{main}"])
 
 
 def _first_verdict(prepared: Prepared, ended: Ended, fault: Fault, tree: Tree) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 _BLOCK = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 _TITLES = {"kills": "kill points", "signals": "signals", "calls": "failing calls",
-           "surroundings": "surroundings"}  # fmt: skip
+           "surroundings": "surroundings", "sessions": "stops and terminals"}  # fmt: skip
 
 
 def counts_of(state: Path) -> list[dict[str, Any]]:

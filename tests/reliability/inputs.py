@@ -24,7 +24,7 @@ def make_inputs(laboratory: Laboratory) -> None:
         _make_files(folder)
         shown = laboratory.run(["policy", "show", "default", "--toml"])
         (folder / "policy.toml").write_bytes(shown.stdout)
-        for line in _LINES[: 1 if laboratory.light else None]:
+        for line in _LINES[: 2 if laboratory.light else None]:
             ended = laboratory.run(line.split(), limit=120)
             assert ended.status == 0, ended.stderr.decode()
         laboratory.clean()
@@ -43,8 +43,7 @@ def _make_files(folder: Path) -> None:
     rows = [f"{number:02d}.png,{CLASSES[number % 3]}\n" for number in range(N_PICTURES)]
     (folder / "labels.csv").write_text("file,label\n" + "".join(rows))
     (folder / "plan.toml").write_text(_PLAN)
-    for name in ("colours.onnx", "dict.h5"):
-        shutil.copy(REPOSITORY / "fixtures" / name, folder)
+    shutil.copy(REPOSITORY / "fixtures" / "colours.onnx", folder)
     said = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": list(CLASSES)}
     tagged = {"rsparse.input": json.dumps(said)}
     ConvNet(size=(16, 16), classes=3, metadata=tagged).save(folder / "network.onnx")
@@ -63,6 +62,7 @@ def _weights() -> bytes:
 
 
 _LINES = (
+    "learn-dict inputs/clean --patch-size 4 --n-atoms 64 --patches-per-image 40 -o inputs/dict.h5",
     "localize inputs/clean -o inputs/masks -j 1",
     "attack inputs/clean -m inputs/colours.onnx -a fgsm:eps=4 --keep-float -o inputs/adv -j 1",
     "evaluate inputs/clean -m inputs/colours.onnx -a fgsm:eps=4 --defense jpeg:quality=40 "

@@ -40,6 +40,8 @@ class Kind:
     codes : set of int
     keeps_damaged : bool
         Whether the damaged file itself may stay as it is, since the command need not read it.
+    noticed : bool
+        Whether any change of the file has to be told.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Kind:
     others: bool = False
     codes: frozenset[int] = frozenset({0, 1, 2})
     keeps_damaged: bool = False
+    noticed: bool = False
 
 
 def _some(*names: str, place: str = "") -> Callable[[Laboratory], Tree]:
@@ -176,6 +179,15 @@ def all_kinds() -> list[Kind]:
         ), _HDF5, _some("eval")),
         Kind("evaluation's parts", ("eval/clean/manifest.json", "eval/attacks/", "eval/trials/"),
              (_EVALUATE,), mutators.BYTES, _some("eval"), whole=True, keeps_damaged=True),
+        Kind("a picture of an artifact", (".png",), (
+            f"classify work/adv -m {MODEL} -j 1",
+            "purify work/adv --defense median -o work/out -j 1",
+        ), mutators.BYTES, _some("adv"), noticed=True),
+        Kind("what is verified", ("adv/", "eval/attacks/", "eval/trials/", "eval/evaluation.h5",
+             "a.h5", "p.h5", "p.csv", "trained.onnx"), (
+            "verify work/adv work/eval work/a.h5 work/p.h5 work/p.csv work/trained.onnx",
+        ), mutators.BYTES, _some("adv", "eval", "a.h5", "p.h5", "p.csv", "p.csv.json",
+                                 "trained.onnx"), noticed=True),
         Kind("predictions", ("p.h5", "p.csv", "p.csv.json"), ("show work/p.h5", "show work/p.csv"),
              (*_HDF5[3:], *_TEXT[:3]), _some("p.h5", "p.csv", "p.csv.json")),
         Kind("activations", ("a.h5",), ("show work/a.h5",), _HDF5, _some("a.h5")),
@@ -240,8 +252,10 @@ class Breeder:
                 found[name] = expected[name]
             if left := difference(found, expected):
                 complaints.append(f"ends well, but {left}")
-        what = f"{getattr(mutator, '__name__', '')} of {name}, seed {seed!r}"
         changed = content != self.tree[name]
+        if kind.noticed and changed and ended.status == 0:
+            complaints.append("does not notice the change")
+        what = f"{getattr(mutator, '__name__', '')} of {name}, seed {seed!r}"
         return Verdict(f"{kind.name}: {line}", what, f"exit {ended.status}", complaints, changed)
 
     def memory(self) -> int:

@@ -16,7 +16,7 @@ from tests.reliability.trees import Tree, difference, untimed, visible
 
 EXIT_CODES = {0, 1, 2, 3}
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-TOLERABLE = READS | {"unlink", "rmdir", "attribute"}
+TOLERABLE = READS | {"unlink", "rmdir", "mkdir", "attribute"}
 """Calls that a command may do without, if its result is whole."""
 _RAW = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 

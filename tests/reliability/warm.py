@@ -64,7 +64,22 @@ def import_everything(*, light: bool) -> None:
         import cv2
 
         cv2.setNumThreads(1)
+    compile_loops()
     gc.freeze()
+
+
+def compile_loops() -> None:
+    """Load the compiled inner loops by cleaning one tiny picture; this starts no thread."""
+    import numpy as np
+
+    import rsparse
+
+    rng = np.random.default_rng(0)
+    atoms = rng.standard_normal((16, 48)).astype(np.float32)
+    dictionary = rsparse.Dictionary(atoms / np.linalg.norm(atoms, axis=1, keepdims=True), 4)
+    pixels = rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    for parameters in (None, rsparse.PurifyParameters(sparsity=1)):
+        rsparse.purify(pixels, dictionary, parameters)
 
 
 def own_mounts() -> bool:
