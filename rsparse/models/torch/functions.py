@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import onnx
 import onnx.inliner
+from onnx import helper
 
 from rsparse.models.onnx.functions import with_functions_written_out
 from rsparse.models.torch.operators import OPERATORS
@@ -71,8 +72,19 @@ def _lacks(node: onnx.NodeProto, opset: int, used: Counter[str]) -> bool:
 
 
 def _expanded(model: onnx.ModelProto, names: list[tuple[str, str]]) -> onnx.ModelProto:
-    """Write out functions of the standard."""
+    """Write out functions of the standard, which may depend on the types of their inputs."""
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    inputs = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.name not in inputs:
+            value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            typed.graph.input.append(value)
     try:
-        return onnx.inliner.inline_selected_functions(model, names, inline_schema_functions=True)
+        expanded = onnx.inliner.inline_selected_functions(
+            typed, names, inline_schema_functions=True
+        )
     except Exception:  # an older onnx cannot, or a function does not fit its node
         return model
+    del expanded.graph.input[len(model.graph.input) :]
+    return expanded
