@@ -100,6 +100,16 @@ def test_a_batch_of_one_without_its_side(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, plain_logits(tmp_path, images), rtol=1e-5, atol=1e-5)
 
 
+def test_a_sigmoid_without_any_side(tmp_path: Path) -> None:
+    path = head(
+        tmp_path / "m.onnx", node("Sigmoid", "z", "s"), node("Squeeze", "s", "scores"),
+        classes=1, dims=(1, 3, 8, 8), output=(),
+    )  # fmt: skip
+    images = images_of((8, 8), 3)
+    found = load_classifier(path, UNIT).check().logits(images)[:, 1:]
+    np.testing.assert_allclose(found, single_logit(tmp_path, images), rtol=1e-5)
+
+
 def test_scores_of_every_pixel_are_refused(tmp_path: Path) -> None:
     for dims in (("n", 5, 6, 6), None, ("n", "k", "h", "w")):
         path = save_graph(
@@ -267,8 +277,8 @@ def test_one_output_that_is_no_sigmoid(tmp_path: Path, tail: list) -> None:
     path = tailed(tmp_path / "m.onnx", tail, classes=1, output=("n", 1))
     with refused(
         f"{path}: has a single output that is no sigmoid; expected a score for each class, or one "
-        "sigmoid for two classes; if the output is the logit of the second of two classes, say so: "
-        "--score-type logits"
+        "sigmoid for two classes; if it is the logit or the probability of the second of two "
+        "classes, say so: --score-type logits, or sigmoids"
     ):
         load_classifier(path, UNIT)
 
@@ -319,7 +329,10 @@ def test_several_outputs(run_cli: Callable[..., Result], tmp_path: Path) -> None
         f"{path}: has 3 outputs: {outputs}; choose the one with the class scores by --scores best"
     ):
         load_classifier(path, UNIT)
-    with refused(f"{path}: expected floating-point class scores as output, but 'best' is int64"):
+    with refused(
+        f"{path}: expected class scores in float32, float16 or bfloat16 as output, but 'best' is "
+        "int64"
+    ):
         load_classifier(path, InputOptions("unit", scores="best"))
     result = run_cli("model", "tag", path, "-o", tagged, "--preset", "unit", "--scores", "scores")
     assert result.exit_code == 0, result.stderr

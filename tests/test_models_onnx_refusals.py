@@ -94,7 +94,7 @@ def test_unreadable(tmp_path: Path) -> None:
         ),
         (
             {"input_type": TensorProto.UINT8},
-            "expected an image of floating-point numbers as input, but 'image' is uint8",
+            "expected an image in float32, float16 or bfloat16 as input, but 'image' is uint8",
         ),
         (
             {"output_dims": ("n", 21, 4, 4)},

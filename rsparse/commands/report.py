@@ -169,7 +169,9 @@ class _PictureMaker:
             _refuse_other_model(model, subjects.evaluation.model, record)
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
-        self.classifier = None if model is None else load_classifier(model, input_options).check()
+        self.classifier = None
+        if model is not None:
+            self.classifier = load_classifier(model, input_options).check().of_cut_images
         self.load = partial(_load, folder)
 
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:

@@ -153,8 +153,8 @@ def adapt(
         if found not in (SIGMOIDS, LOGITS):
             raise InputError(
                 f"{file.path}: has a single output that is no sigmoid; expected a score for each "
-                "class, or one sigmoid for two classes; if the output is the logit of the second "
-                "of two classes, say so: --score-type logits"
+                "class, or one sigmoid for two classes; if it is the logit or the probability of "
+                "the second of two classes, say so: --score-type logits, or sigmoids"
             )
         append_two_classes(draft.changed())
     return AdaptedGraph(draft.model, batch, n_outputs, found, kind, half)
@@ -216,7 +216,7 @@ def _output_dims(
     shapes = inferred_shapes(model, {file.input.name: shape})
     _check_sizes(shapes, file.path)
     if output.dims is not None and None not in output.dims[1:]:
-        return (output.dims[0] or 1, *(side or 1 for side in output.dims[1:]))
+        return tuple(side or 1 for side in output.dims)
     found = shapes.get(model.graph.output[0].name)
     sides = tuple(side for side in found or () if isinstance(side, int))
     if found is None or len(sides) < len(found):
@@ -240,9 +240,9 @@ def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFi
     if len(dims) == 2:
         return dims[1]
     axis, sides = 1, [side for side in dims[1:] if side != 1]
-    if len(dims) == 1 and file.input_dims[0] == 1:
-        axis, sides = 0, [dims[0]]
-    if len(sides) > 1 or not dims:
+    if len(dims) < 2 and file.input_dims[0] == 1:
+        axis, sides = 0, list(dims)
+    if len(sides) > 1 or (not dims and axis == 1):
         shown = replace(output, dims=(None, *dims[1:])).shape
         raise InputError(
             f"{file.path}: expected one row of class scores per image as output, such as 1×1000, "

@@ -74,7 +74,7 @@ def image_input(graph: onnx.GraphProto, path: Path) -> Port:
     port = ports[0]
     if port.kind not in FLOATS:
         raise InputError(
-            f"{path}: expected an image of floating-point numbers as input, "
+            f"{path}: expected an image in float32, float16 or bfloat16 as input, "
             f"but {port.name!r} is {port.kind}"
         )
     if port.dims is None or len(port.dims) != 4:
@@ -119,8 +119,8 @@ def choose_output(ports: Sequence[Port], name: str | None, path: Path) -> Port:
         raise InputError(f"{path}: has no output {name!r}; its outputs: {texts}")
     if found[0].kind not in FLOATS:
         raise InputError(
-            f"{path}: expected floating-point class scores as output, but {found[0].name!r} is "
-            f"{found[0].kind}"
+            f"{path}: expected class scores in float32, float16 or bfloat16 as output, but "
+            f"{found[0].name!r} is {found[0].kind}"
         )
     return found[0]
 
