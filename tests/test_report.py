@@ -78,7 +78,7 @@ class TestVerdict:
     def test_names_the_failed_checks_first(self):
         subjects = find_subjects(make_evaluation(6, defenses=FEW))
         failed = (
-            "These numbers cannot be trusted as they are: 1 check failed.",
+            "1 check failed; read this before the numbers.",
             "Failed: accuracy falls with the strength behind regionsparse-sparsity=2 (cw-l2: "
             "41.0 % at d = 0.15, 44.5 % at d = 0.2).",
         )
@@ -86,7 +86,7 @@ class TestVerdict:
         assert verdict.failed == failed
         assert verdict.text[:2] == failed
         page = render_page(subjects, figures_of(subjects), Gallery())
-        assert page.index("cannot be trusted") < page.index("Under 22 gray-box attacks")
+        assert page.index("read this before the numbers") < page.index("Under 22 gray-box attacks")
         assert render_markdown(subjects).split("\n")[2].startswith(failed[0])
 
     def test_corrects_for_the_choice_of_the_best_baseline(self):

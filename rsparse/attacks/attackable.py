@@ -20,7 +20,7 @@ RUNTIME = "onnxruntime"
 """What stands for the device in the record of an attack that onnxruntime computed."""
 
 WHAT_WORKS = (
-    "attacks without gradients work, such as noise, HopSkipJumpAttack and BoundaryAttack; or "
+    "attacks without gradients work, such as square, noise and HopSkipJumpAttack; or "
     "attack a float model of it, and judge this one: rsparse evaluate --scenario "
     "transfer:model=FILE"
 )

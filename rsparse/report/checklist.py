@@ -46,7 +46,7 @@ def failed_in_words(checks: Sequence[Check]) -> Iterator[str]:
     if not failed:
         return
     plural = "checks" if len(failed) > 1 else "check"
-    yield f"These numbers cannot be trusted as they are: {len(failed)} {plural} failed."
+    yield f"{len(failed)} {plural} failed; read this before the numbers."
     for check in failed[:MOST_FAILED]:
         behind = f" behind {check.defense}" if check.defense not in ("", UNDEFENDED) else ""
         yield f"Failed: {check.name}{behind} ({check.detail})."

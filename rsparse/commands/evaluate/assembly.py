@@ -180,6 +180,7 @@ class Findings:
         is_copy = other is not None and (
             self.matrix.models[other.name].sha256 == self.matrix.classifier.sha256
         )
+        made = [*planned, *probes.columns, *(doubled.doubled if doubled else ())]
         return Evidence(
             columns=[self.column(column) for column in planned],
             huge_eps=[self.column(column) for column in probes.huge_eps],
@@ -188,6 +189,7 @@ class Findings:
             long=None if probes.long is None else self.column(probes.long),
             search=None if probes.search is None else self.column(probes.search),
             runs={self.column(column).key: self._run(column) for column in planned},
+            digests={self.column(column).key: self._digests(column) for column in made},
             other="" if other is None else other.name,
             is_same_model=is_copy,
             values=height * width * 3,
@@ -198,6 +200,11 @@ class Findings:
         columns = {column: self.column(column) for column in given}
         runs = {made.key: self._run(column) for column, made in columns.items()}
         return Evidence(list(columns.values()), runs=runs)
+
+    def _digests(self, column: PlannedColumn) -> list[str]:
+        """The digest of each image's file; "" for an image that was not attacked."""
+        entries = self.entries[column]
+        return [entries[name]["sha256"] if name in entries else "" for name in self.names]
 
     def _run(self, column: PlannedColumn) -> AttackRun:
         """What an attack did to the attacked model, from the entries of its manifest."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.paired import Flags, Pairs
-from rsparse.evaluation.checks.comparisons import is_iterative
+from rsparse.evaluation.checks.comparisons import ONE_STEP, is_iterative
 from rsparse.evaluation.checks.evidence import AttackRun, Evidence
 from rsparse.evaluation.checks.outcomes import (
     FAIL,
@@ -56,6 +56,7 @@ def attack_checks(results: Results, evidence: Evidence) -> Iterator[Check]:
             if (finding := judge(results, column, evidence.runs.get(column.key))) is not None
         ]
         yield Check(name, evidence.scenario, "", *_summary(found, missing))
+    yield Check("more steps change the images", evidence.scenario, "", *_more_steps(evidence))
     yield Check(
         "attacks fool the attacked model", evidence.scenario, "", *_fools(results, evidence)
     )
@@ -235,6 +236,34 @@ def _rounding(results: Results, column: Column, run: AttackRun | None) -> Findin
     text = f"success {before} before and {after} after rounding"
     outcome = compared(pairs)
     return Finding(outcome, text if outcome == FAIL else f"{text} ({needed(pairs)})")
+
+
+def _more_steps(evidence: Evidence) -> Finding:
+    """An iterative attack gives other images than one step, and than half as many steps.
+
+    Only for a linear classifier they are equal; then, they are also those of BIM.
+    """
+    single = {c.strength: c for c in evidence.attacks if c.family == ONE_STEP}
+    pairs = [
+        (column, single[column.strength])
+        for column in evidence.attacks
+        if is_iterative(column) and column.strength_name == "eps" and column.strength in single
+    ]
+    pairs += [evidence.doubled_steps] if evidence.doubled_steps else []
+    known = [p for p in pairs if all(column.key in evidence.digests for column in p)]
+    if not known:
+        return Finding(NOT_RUN, "there are no two numbers of steps to compare")
+    equal = [(a, b) for a, b in known if evidence.digests[a.key] == evidence.digests[b.key]]
+    if not equal:
+        return Finding(PASS, "other numbers of steps give other images")
+    first, second = equal[0]
+    text = f"{attack_of(first)} and {attack_of(second)} give the same images"
+    bim = evidence.long
+    if bim is None or bim.strength != first.strength or bim.key not in evidence.digests:
+        return Finding(UNDECIDED, f"{text}; so they do if the classifier is linear")
+    if evidence.digests[bim.key] == evidence.digests[first.key]:
+        return Finding(NOT_RUN, f"{text}, and so does {bim.attack}: the classifier is linear")
+    return Finding(FAIL, f"{text}, but {bim.attack} gives others: the steps are not taken")
 
 
 def _fools(results: Results, evidence: Evidence) -> Finding:

@@ -60,6 +60,8 @@ class Evidence:
         A search without gradients on the attacked model, judged without a defense.
     runs : mapping
         By column key, what the attack did to the attacked model.
+    digests : mapping
+        By column key, the SHA-256 of each image's file; of the columns above, too.
     other : str
         Name of the scenario's second model; "" if it needs none.
     is_same_model : bool
@@ -75,6 +77,7 @@ class Evidence:
     long: Column | None = None
     search: Column | None = None
     runs: Mapping[ColumnKey, AttackRun] = field(default_factory=dict)
+    digests: Mapping[ColumnKey, Sequence[str]] = field(default_factory=dict)
     other: str = ""
     is_same_model: bool = False
     values: int | None = None
