@@ -53,7 +53,7 @@ def test_the_predictions_equal_those_on_the_cpu(evaluated, tmp_path, run_cli):
     assert run_cli(*arguments(evaluated / "imgs", tmp_path / "eval"), *CORES).exit_code == 0
     trials = trials_of(evaluated / "eval")
     assert trials == trials_of(tmp_path / "eval")
-    assert len(trials) == 21
+    assert len(trials) == 23
     for trial in trials:
         ours, record = load_predictions(evaluated / "eval" / trial)
         expected, without = load_predictions(tmp_path / "eval" / trial)
@@ -116,7 +116,7 @@ def test_on_another_device_the_trials_are_judged_again(evaluated, tmp_path, run_
     first, again = run(*TORCH), run(*TORCH)
     attacks = tree_of(tmp_path / "eval" / "attacks")
     other = run(*CORES)
-    assert [(f["done"], f["resumed"]) for f in (first, again, other)] == [(21, 0), (0, 21), (21, 0)]
+    assert [(f["done"], f["resumed"]) for f in (first, again, other)] == [(23, 0), (0, 23), (23, 0)]
     assert tree_of(tmp_path / "eval" / "attacks") == attacks
 
 

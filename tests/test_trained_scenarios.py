@@ -128,7 +128,7 @@ def test_an_evaluation_without_trained_models_is_taken_up(whole, models, tmp_pat
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*.*") if p.parent != output}
     result = run_cli(*arguments(images, output, *trained(models)))
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["resumed"] == 21
+    assert json.loads(result.stdout)["resumed"] == 23
     assert {path: path.stat().st_mtime_ns for path in before} == before
     both = untimed(output), untimed(whole / "eval")
     assert both[0] == both[1]
@@ -164,8 +164,8 @@ def test_a_dry_run_counts_shared_attacks_once(whole, models, tmp_path, run_cli):
     words = arguments(whole / "imgs", tmp_path / "eval", *trained(models), "--dry-run")
     found = json.loads(run_cli(*words).stdout)
     assert (found["threats"], found["models_attacked"]) == (5, 3)
-    assert found["attacks_left"] == 3 * (3 + 3)  # those of the plan and of the checks
-    assert found["trials"] == (3 + 5 * 6) * 3
+    assert found["attacks_left"] == 3 * (3 + 5)  # those of the plan and of the checks
+    assert found["trials"] == (3 + 5 * 6) * 3 + 3 * 2  # two of them only without a defense
 
 
 @pytest.fixture
