@@ -28,6 +28,8 @@ _OUT_OF_MEMORY = (
     "Insufficient memory",
     "can't allocate memory",
     "allocate memory for",
+    "failed to map segment",
+    "Cannot allocate memory",
 )
 
 
@@ -81,10 +83,18 @@ def write_error(error: OSError, what: str) -> InputError | MachineError:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; some libraries do not raise ``MemoryError``."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, Exception) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    """Whether memory ran out; some libraries do not raise ``MemoryError``, or not directly."""
+    return lack_of_memory(error) is not None
+
+
+def lack_of_memory(error: BaseException) -> Exception | None:
+    """The error in a chain of causes that says that memory ran out, if any."""
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        if isinstance(cause, MemoryError) or any(text in str(cause) for text in _OUT_OF_MEMORY):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def one_line(message: str) -> str:

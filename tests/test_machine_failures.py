@@ -18,6 +18,7 @@ from rsparse.errors import (
     TooLargeError,
     attempt,
     is_out_of_memory,
+    lack_of_memory,
     system_error,
     write_error,
 )
@@ -26,7 +27,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Journal
 from rsparse.work.runs import load_image, run_images
 from rsparse.work.steps import OneByOne
-from tests.conftest import tree_of
+from tests.conftest import REPOSITORY, tree_of
 from tests.disks import at_most, enlarge, small_disk
 from tests.processes import finished
 from tests.refusals import GOES_ON, fails
@@ -58,6 +59,17 @@ class TestKindsOfErrors:
         with pytest.raises(cv2.error) as caught:
             cv2.copyMakeBorder(np.zeros((1, 1), np.uint8), 0, 2**30, 0, 2**30, cv2.BORDER_CONSTANT)
         assert is_out_of_memory(caught.value)
+
+    def test_a_lack_of_memory_is_found_in_what_it_causes(self):
+        def load() -> None:
+            try:
+                raise OSError("libtorch.so: failed to map segment from shared object")
+            except OSError as error:
+                raise ImportError("is not installed") from error
+
+        with pytest.raises(ImportError) as caught:
+            load()
+        assert lack_of_memory(caught.value) is caught.value.__cause__
 
     def test_one_image_that_lacks_memory_is_an_input_error(self):
         assert isinstance(attempt(np.ones, 2**50), TooLargeError)
@@ -126,7 +138,7 @@ class TestFullDisk:
             assert tree_of(disk / "out") == whole
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("size", [4000])
+    @pytest.mark.parametrize("size", [100, 4000])
     def test_a_limit_of_the_size_of_files(self, pictures, dict_file, tmp_path, whole, size):
         arguments = ("purify", pictures, "-d", dict_file, *FAST, "-o", tmp_path / "out")
         limit = at_most(resource.RLIMIT_FSIZE, size)
@@ -138,6 +150,38 @@ class TestFullDisk:
         assert code == 0, stderr
         assert tree_of(tmp_path / "out") == whole
         assert not (tmp_path / "out" / JOURNAL).exists()
+
+    @pytest.mark.slow
+    def test_hdf5_on_a_full_disk(self, pictures, tmp_path):
+        with small_disk(tmp_path / "disk", "4k") as disk:
+            model = REPOSITORY / "fixtures" / "colours.onnx"
+            arguments = ("classify", pictures, "-m", model, "-o", disk / "pred.h5", "-j", "1")
+            code, _, stderr = finished(*arguments)
+            assert code == 3
+            assert stderr.endswith(f"cannot be written: no space left on device; {GOES_ON}\n")
+            enlarge(disk, "1m")
+            assert finished(*arguments)[0] == 0
+            assert [path.name for path in disk.iterdir()] == ["pred.h5"]
+
+    @pytest.mark.slow
+    def test_a_full_disk_in_a_journal(self, pictures, tmp_path):
+        with small_disk(tmp_path / "disk", "4k") as disk:
+            code, _, stderr = finished("learn-dict", pictures, "-o", disk / "dict.h5", "-j", "1")
+        assert code == 3
+        assert stderr == (
+            f"rsparse: error: {disk}/.dict.h5.rsparse-journal.jsonl: cannot be written: "
+            f"no space left on device; {GOES_ON}\n"
+        )
+
+    @pytest.mark.slow
+    def test_a_process_without_memory(self, pictures, tmp_path):
+        model = REPOSITORY / "fixtures" / "colours.onnx"
+        arguments = ("attack", pictures, "-m", model, "-a", "fgsm:eps=4", "-o", tmp_path / "out")
+        limit = at_most(resource.RLIMIT_AS, 600 << 20)
+        code, _, stderr = finished(*arguments, preexec_fn=limit)
+        assert code == 3
+        assert stderr.startswith("rsparse: error: not enough memory: ")
+        assert stderr.count("\n") == 1
 
 
 class TestStreams:

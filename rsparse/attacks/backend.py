@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, is_out_of_memory
 
 
 def require_foolbox() -> None:
@@ -25,6 +25,8 @@ def require_foolbox() -> None:
             import foolbox
             import torch
     except ImportError as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(
             f"attacks need {error.name or 'foolbox'}, which is not installed: "
             "pip install 'rsparse[attack]'"

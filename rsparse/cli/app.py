@@ -17,7 +17,7 @@ import typer
 from rsparse import __version__, signals
 from rsparse.cli.groups import LazyGroup
 from rsparse.cli.streams import OutputClosedError, OutputFailedError, discard_output, safe_streams
-from rsparse.errors import InputError, MachineError, is_out_of_memory, one_line, system_error
+from rsparse.errors import InputError, MachineError, lack_of_memory, one_line, system_error
 
 GOES_ON = "once this is fixed, run the same command again to continue"
 
@@ -72,7 +72,7 @@ def errors_on_one_line() -> Iterator[None]:
     """Print an error that is no bug as one line on stderr, and exit with its code."""
     try:
         yield
-    except (InputError, OSError, MemoryError, MachineError) as error:
+    except (InputError, MachineError) as error:
         raise _told(error) from None
     except UsageError as error:
         from rsparse.cli.usage import is_help, usage_line
@@ -93,17 +93,17 @@ def errors_on_one_line() -> Iterator[None]:
         typer.echo(f"rsparse: error: {error}", err=True)
         raise typer.Exit(3) from None
     except Exception as error:
-        if not is_out_of_memory(error) and not _lacks_threads(error):
+        lack = error if _lacks_threads(error) else lack_of_memory(error)
+        if lack is not None:
+            text = ": ".join(filter(None, ("not enough memory", str(lack))))
+            raise _told(MachineError(text)) from None
+        if not isinstance(error, OSError):
             raise
-        raise _told(MemoryError(str(error))) from None
+        raise _told(system_error(error, _name_of_file(error))) from None
 
 
-def _told(error: InputError | MachineError | OSError | MemoryError) -> typer.Exit:
+def _told(error: InputError | MachineError) -> typer.Exit:
     """Print an error as one line on stderr, and return the exit with its code."""
-    if isinstance(error, OSError):
-        error = system_error(error, _name_of_file(error))
-    elif isinstance(error, MemoryError):
-        error = MachineError(": ".join(filter(None, ("not enough memory", str(error)))))
     code, more = (2, "") if isinstance(error, InputError) else (3, f"; {GOES_ON}")
     typer.echo(f"rsparse: error: {one_line(str(error))}{more}", err=True)
     return typer.Exit(code)

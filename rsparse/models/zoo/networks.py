@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, is_out_of_memory
 from rsparse.models.fields import CROP, LOGITS, SQUASH
 from rsparse.models.spec import InputSpec
 
@@ -132,6 +132,8 @@ def _import_timm() -> Any:
             warnings.simplefilter("ignore")
             import timm
     except ImportError as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(
             f"fetching models needs {error.name or 'timm'}, which is not installed: "
             "pip install 'rsparse[models]'"
