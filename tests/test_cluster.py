@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.dask_processes import DaskProcesses
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.work.cluster import Cluster
 from tests.conftest import tree_of
-from tests.dask_processes import DaskProcesses
 from tests.processes import finished, start, when_done
 from tests.refusals import GOES_ON, fails, refused
 from tests.test_purify_command import SLOW, many

@@ -111,15 +111,17 @@ class OutputFolder:
                 for folder in folders:
                     folder._sync()
                     with members.create(folder.path / MANIFEST) as temporary:
-                        write_manifest(temporary, record, failed, folder.journal.entries())
+                        write_manifest(temporary, record, failed, folder.journal.texts())
             is_finished = True
         finally:
             for folder in folders:
                 folder.journal.close(finished=is_finished)
 
     def _sync(self) -> None:
+        if self.journal.files_are_durable:
+            return
         try:
-            files = (safe_join(self.path, entry["file"]) for entry in self.journal.entries())
+            files = (self.path / entry["file"] for entry in self.journal.entries())
             sync_tree(self.path, files)
         except OSError as error:
             raise write_error(error, f"{error.filename or self.path}: cannot be written") from error

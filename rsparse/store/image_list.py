@@ -38,7 +38,7 @@ class Folder(NamedTuple):
 
     def name(self, file: str) -> str:
         """The name of the image in a file of this folder."""
-        return self.root.stem if self.below is None else image_name(self.below + file)
+        return self.root.stem if self.below is None else self.below + image_name(file)
 
 
 class ImageList(Sequence[ImageFile]):

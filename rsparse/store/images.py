@@ -80,7 +80,7 @@ class ImageFile:
 def image_name(file: str) -> str:
     """Return the name (join key) of an image file: its relative path without the image suffix."""
     stem, suffix = os.path.splitext(file)
-    return stem if suffix.lower() in SUFFIXES else file
+    return stem if suffix in SUFFIXES or suffix.lower() in SUFFIXES else file
 
 
 def decode_image(content: bytes, path: Path) -> Pixels:

@@ -27,13 +27,17 @@ def to_checked_line(value: Mapping[str, Any]) -> bytes:
     return _START + _digest(content) + _BETWEEN + content + _END
 
 
+def text_of_checked_line(line: bytes) -> bytes | None:
+    """The JSON text of a line's value, or None if the line is not as it was written."""
+    content = line[_BEFORE : -len(_END)]
+    return content if line == _START + _digest(content) + _BETWEEN + content + _END else None
+
+
 def from_checked_line(line: bytes) -> dict[str, Any] | None:
     """The value of a line, or None if the line is not as it was written."""
-    content = line[_BEFORE : -len(_END)]
-    if line != _START + _digest(content) + _BETWEEN + content + _END:
-        return None
+    content = text_of_checked_line(line)
     try:
-        value = json.loads(content)
+        value = None if content is None else json.loads(content)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -25,9 +25,9 @@ _MARK = b',\n "checksum": "'
 
 
 def write_manifest(
-    path: Path, record: Record, failed: Iterable[Entry], entries: Iterable[Entry]
+    path: Path, record: Record, failed: Iterable[Entry], images: Iterable[bytes]
 ) -> None:
-    """Write a manifest; the entries are taken one at a time."""
+    """Write a manifest; ``images`` are the entries as JSON, which are taken one at a time."""
     head = json.dumps(record.as_json(), sort_keys=True, indent=1, ensure_ascii=False)
     with path.open("wb") as file:
         digest = hashlib.sha256()
@@ -37,8 +37,8 @@ def write_manifest(
             digest.update(content)
 
         write(head[:-2].encode())
-        _write_array(write, "failed", map(_without_path, failed))
-        _write_array(write, "images", entries)
+        _write_array(write, "failed", (to_line(_without_path(entry))[:-1] for entry in failed))
+        _write_array(write, "images", images)
         file.write(_MARK + f'{digest.hexdigest()}"\n}}\n'.encode())
 
 
@@ -47,11 +47,11 @@ def _without_path(entry: Entry) -> Entry:
     return {"name": entry["name"], "error": entry["error"].removeprefix(f"{entry.get('path')}: ")}
 
 
-def _write_array(write: Any, key: str, entries: Iterable[Entry]) -> None:
+def _write_array(write: Any, key: str, texts: Iterable[bytes]) -> None:
     write(f',\n "{key}": '.encode())
     separator = b"[\n  "
-    for entry in entries:
-        write(separator + to_line(entry)[:-1])
+    for text in texts:
+        write(separator + text)
         separator = b",\n  "
     write(b"[]" if separator.startswith(b"[") else b"\n ]")
 

@@ -11,6 +11,7 @@ Item = TypeVar("Item")
 Gathered = TypeVar("Gathered")
 
 _SECONDS = 1.0  # of work in a group
+_GROUPS_PER_SECOND = 200  # that the client hands out at most; with more workers, groups are larger
 _GROWTH = 4  # at most, from one group to the next
 _LAST_GROUPS = 2  # that each worker gets of what is left, so that all finish together
 
@@ -40,7 +41,8 @@ class GroupSizes(Generic[Item]):
 
     def learn(self, items: int, seconds: float) -> None:
         """Note how long a group took; one slow group, such as a worker's first, counts little."""
-        wanted = round(items * _SECONDS / max(seconds, 1e-6))
+        aim = max(_SECONDS, self._n_workers() / _GROUPS_PER_SECOND)
+        wanted = round(items * aim / max(seconds, 1e-6))
         wanted = min(wanted, _GROWTH * items)
         self._size = max(1, wanted, self._size // 2)
 

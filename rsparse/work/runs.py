@@ -16,6 +16,7 @@ from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
 from rsparse.store.lines import to_checked_line
+from rsparse.store.syncing import sync_tree
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.steps import DEVICE_BATCH_SIZE, ImageStep, entries_of
 from rsparse.work.workers import LocalWorkers, Workers
@@ -109,7 +110,9 @@ def run_images(
     pending = _without_done(inputs.images, journal, folder, is_current)
     resumed = len(inputs.images) - len(pending)
     progress.start(task, len(inputs.images), resumed)
-    run = _Run(step, journal, progress)
+    elsewhere = not workers.can_share_device  # each machine forces its own files to disk
+    run = _Run(step, journal, progress, Recorder(folder if elsewhere else None))
+    journal.files_are_durable = run.recorder.folder is not None and resumed == 0
     journals = [journal.path] if folder is not None else []
     try:
         run.do(
@@ -147,25 +150,45 @@ class Recorded(NamedTuple):
     failed: list[Entry]
 
 
-def recorded(entries: Sequence[Entry]) -> Recorded:
-    """Write the lines of a journal, where the entries were made."""
-    done = [entry for entry in entries if "error" not in entry]
-    failed = [entry for entry in entries if "error" in entry]
-    return Recorded([e["name"] for e in done], b"".join(map(to_checked_line, done)), failed)
+@dataclass(frozen=True)
+class Recorder:
+    """Writes the lines of a journal, where the entries are made.
+
+    Attributes
+    ----------
+    folder : Path or None
+        The folder of the entries' files if they are to be forced to disk before.
+    """
+
+    folder: Path | None
+
+    def __call__(self, entries: Sequence[Entry]) -> Recorded:
+        done = [entry for entry in entries if "error" not in entry]
+        failed = [entry for entry in entries if "error" in entry]
+        if self.folder is not None:
+            sync_tree(self.folder, [self.folder / entry["file"] for entry in done])
+        return Recorded([e["name"] for e in done], b"".join(map(to_checked_line, done)), failed)
 
 
 class _Run:
     """Adds the entries of images to a journal, and collects those that failed."""
 
-    def __init__(self, step: ImageStep[Any, Any], journal: Journal, progress: Progress) -> None:
+    def __init__(
+        self,
+        step: ImageStep[Any, Any],
+        journal: Journal,
+        progress: Progress,
+        recorder: Recorder,
+    ) -> None:
         self.step, self.journal, self.progress = step, journal, progress
+        self.recorder = recorder
         self.done = 0
         self.failed: list[Entry] = []
         self.out_of_memory: set[str] = set()
 
     def do(self, images: Sequence[ImageFile], workers: Workers, **settings: Any) -> None:
         """Run the step on the images; ``settings`` are those of ``entries_of``."""
-        for some in entries_of(self.step, images, workers, gather=recorded, **settings):
+        for some in entries_of(self.step, images, workers, gather=self.recorder, **settings):
             self.journal.extend(some.names, some.lines)
             self.done += len(some.names)
             for entry in some.failed:
@@ -180,9 +203,9 @@ class _Run:
         Several images together may need more memory than there is, but each alone less. The
         result then does not depend on the number of workers.
         """
-        again = [image for image in images if image.name in self.out_of_memory]
-        if not again:
+        if not self.out_of_memory:
             return
+        again = [image for image in images if image.name in self.out_of_memory]
         self.failed = [e for e in self.failed if e["name"] not in self.out_of_memory]
         self.out_of_memory.clear()
         self.do(again, LocalWorkers(1), shared_paths=(), batch_size=1)
