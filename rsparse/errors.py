@@ -98,8 +98,18 @@ def lack_of_memory(error: BaseException) -> Exception | None:
 
 
 def one_line(message: str) -> str:
-    """Escape line breaks and control characters in a message, since file names may contain any."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    """Escape line breaks and control characters in a message, since file names may contain any.
+
+    Bytes of a file name that are not UTF-8 are escaped as bytes.
+    """
+    return "".join(c if c.isprintable() else _escaped(c) for c in message)
+
+
+def _escaped(character: str) -> str:
+    byte = ord(character) - 0xDC00  # how Python reads a byte that is not UTF-8
+    if 0x80 <= byte <= 0xFF:
+        return f"\\x{byte:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def as_text(name: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.attention import class_activation_map, overlay_map, stretch_to_unit
-from rsparse.errors import InputError
+from rsparse.errors import InputError, as_text
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.spec import InputOptions
@@ -227,7 +227,7 @@ def _columns(paths: Sequence[Path]) -> tuple[str, ...]:
         return ()
     if len(folders) < len(paths):
         raise InputError("attention: expected several folders or single images, got both")
-    names = [path.resolve().name for path in paths]
+    names = [as_text(path.resolve().name) for path in paths]
     unique = len(set(names)) == len(names)
     return tuple(names) if unique else tuple(path.as_posix() for path in paths)
 

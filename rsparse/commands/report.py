@@ -135,12 +135,12 @@ def _files(
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of a report."""
     if "html" in formats:
-        yield PAGE, render_page(subjects, figures, gallery).encode()
+        yield PAGE, render_page(subjects, figures, gallery).encode(errors="backslashreplace")
     if "md" in formats:
-        yield TABLES, render_markdown(subjects).encode()
+        yield TABLES, render_markdown(subjects).encode(errors="backslashreplace")
     if "html" in formats or "csv" in formats:
         for name, text in data_files(subjects, figures).items():
-            yield f"{DATA}/{name}", text.encode()
+            yield f"{DATA}/{name}", text.encode(errors="backslashreplace")
     if "png" in formats:
         for figure in figures:
             yield f"{FIGURES}/{figure.key}.png", png(figure.chart, figure.title)

@@ -81,7 +81,7 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
     path = folder / EVALUATION_FILE
     with appear_together(path) as members:
         for name, text in csv_tables(evaluation).items():
-            members.write(folder / name, text.encode())
+            members.write(folder / name, text.encode(errors="backslashreplace"))
         with create_hdf5(path, record, members.create) as file:
             _write_evaluation(file, evaluation)
     return path

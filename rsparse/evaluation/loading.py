@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
+from rsparse.evaluation.checks.outcomes import OUTCOMES
 from rsparse.evaluation.files import (
     ATTACK_TEXTS,
     CHANGES,
@@ -168,7 +169,11 @@ def _read_trials(
 def _read_checks(file: h5py.File) -> Iterator[Check]:
     first = read_texts(file, f"check/{CHECK_TEXTS[0]}")
     others = [read_texts(file, f"check/{name}", len(first)) for name in CHECK_TEXTS[1:]]
-    return (Check(*texts) for texts in zip(first, *others, strict=True))
+    for texts in zip(first, *others, strict=True):
+        check = Check(*texts)
+        if check.outcome not in OUTCOMES:
+            raise ValueError(f"check/outcome: expected one of {', '.join(OUTCOMES)}")
+        yield check
 
 
 def _check_wholeness(evaluation: Evaluation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsparse.errors import as_text
 from rsparse.models.spec import InputOptions
 
 
@@ -19,4 +20,4 @@ class ModelChoice:
     def name(self) -> str:
         """Its name in tables, and that of the folder of its attacks."""
         stem = self.path.stem  # ".." for "...onnx", which would lead out of that folder
-        return stem if stem.strip(".") else self.path.name
+        return as_text(stem if stem.strip(".") else self.path.name)

@@ -202,7 +202,10 @@ def _legends(charts: Sequence[Figure]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _csv_url(text: str) -> str:
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+    return (
+        "data:text/csv;charset=utf-8;base64,"
+        + base64.b64encode(text.encode(errors="backslashreplace")).decode()
+    )
 
 
 def _digest(script: str) -> str:

@@ -65,7 +65,7 @@ def utf8(texts: str | Sequence[str]) -> Any:
     import h5py
 
     rows = [texts] if isinstance(texts, str) else texts
-    encoded = [text.encode() for text in rows]
+    encoded = [text.encode(errors="backslashreplace") for text in rows]
     kind = h5py.string_dtype("utf-8", max(map(len, encoded), default=0) or 1)
     array = np.array(encoded, dtype=kind)
     return array.reshape(()) if isinstance(texts, str) else array

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from rsparse.errors import InputError
 from rsparse.store.class_index import ClassIndex, FoundClass
+from rsparse.store.csv_text import text_of
 from rsparse.store.files import read_bytes
 from rsparse.store.images import image_name
 
@@ -105,7 +106,7 @@ def _table(text: str, delimiter: str, path: Path, index: ClassIndex) -> LabelFil
         file, label = (row[i].strip() if i < len(row) else "" for i in (file_column, label_column))
         if column == PREDICTION_STRING:
             label = (label.split() or [""])[0]
-        _add(found.by_name, file, _class(label, index, where), where)
+        _add(found.by_name, file, _class(text_of(label), index, where), where)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, as_text
 from rsparse.options.labels import LabelOptions
 from rsparse.store.class_index import ClassIndex, FoundClass, is_identifier
 from rsparse.store.files import sha256_of_file
@@ -159,7 +159,7 @@ class _Search:
             self._check_range(numbered, path.name)
             labels |= numbered
             notes += [text for text in (unused, note) if text]
-        origin = ", ".join(dict.fromkeys(path.name for path in names_of))
+        origin = ", ".join(dict.fromkeys(as_text(path.name) for path in names_of))
         return Labels(labels, origin, tuple(names_of), tuple(notes))
 
     def in_subfolders(self) -> Labels | str:

@@ -17,8 +17,9 @@ _BEFORE = len(_START) + _DIGITS + len(_BETWEEN)
 
 
 def to_line(value: Mapping[str, Any]) -> bytes:
-    """One JSON line with sorted keys."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    """One JSON line with sorted keys; what UTF-8 cannot encode is an escape of JSON."""
+    line = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return line.encode(errors="backslashreplace") + b"\n"
 
 
 def to_checked_line(value: Mapping[str, Any]) -> bytes:

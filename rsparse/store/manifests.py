@@ -36,7 +36,7 @@ def write_manifest(
             file.write(content)
             digest.update(content)
 
-        write(head[:-2].encode())
+        write(head[:-2].encode(errors="backslashreplace"))
         _write_array(write, "failed", (to_line(_without_path(entry))[:-1] for entry in failed))
         _write_array(write, "images", images)
         file.write(_MARK + f'{digest.hexdigest()}"\n}}\n'.encode())

@@ -36,8 +36,8 @@ from rsparse.store.pending import journal_of, settle
 from rsparse.store.records import PREDICTIONS, Record, check_record
 from rsparse.store.together import Members, appear_together
 
-FILES = "files"
-"""The key of a record beside its files: their digests by name."""
+CHECKSUM = "sha256"
+"""The key of the digest of a CSV file in the record beside it."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def save_predictions(
             save_predictions(path, record, rows, class_names, members)
         return
     if path.suffix.lower() == ".csv":
-        text = "".join(csv_lines(rows, class_names))
-        described = {**record.as_json(), FILES: {path.name: sha256_of(text.encode())}}
+        encoded = "".join(csv_lines(rows, class_names)).encode(errors="backslashreplace")
+        described = {**record.as_json(), CHECKSUM: sha256_of(encoded)}
         content = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False)
-        members.write(record_beside(path), content.encode() + b"\n")
-        members.write(path, text.encode())
+        members.write(record_beside(path), content.encode(errors="backslashreplace") + b"\n")
+        members.write(path, encoded)
         return
     with create_hdf5(path, record, members.create) as file:
         file["name"] = utf8([row.name for row in rows])

@@ -20,7 +20,7 @@ from rsparse.commands.train.run import TrainOutcome, purified_beside
 from rsparse.commands.train.train import check_training, train_model
 from rsparse.defenses import Defense, defense_text
 from rsparse.defenses.resources import load_resources
-from rsparse.errors import InputError
+from rsparse.errors import InputError, as_text
 from rsparse.models.spec import InputOptions
 from rsparse.options.labels import LabelOptions
 from rsparse.options.purify import PurifyRunParameters
@@ -231,7 +231,7 @@ def _named_versions(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[
     """All purified versions by name: the text of a defense, or the name of a folder."""
     versions = dict(made)
     for folder in purified:
-        name = folder.resolve().name
+        name = as_text(folder.resolve().name)
         if name in versions or name in (CLEAN, ADVERSARIAL) or name.startswith(f"{ADVERSARIAL}+"):
             raise InputError(f"{folder}: another version is named {name!r}; rename the folder")
         versions[name] = folder

@@ -27,7 +27,7 @@ from rsparse.store.hdf5_reading import (
 )
 from rsparse.store.images import image_name
 from rsparse.store.predictions import (
-    FILES,
+    CHECKSUM,
     load_predictions,
     read_record_beside,
 )
@@ -172,7 +172,7 @@ def _problems_of_tables(folder: Path, record: Mapping[str, Any]) -> list[str]:
         path = folder / name
         if not path.exists():
             problems.append(f"{path}: is missing")
-        elif read_bytes(path) != text.encode():
+        elif read_bytes(path) != text.encode(errors="backslashreplace"):
             problems.append(f"{path}: is not the table of {EVALUATION_FILE}")
     return problems
 
@@ -180,9 +180,9 @@ def _problems_of_tables(folder: Path, record: Mapping[str, Any]) -> list[str]:
 def _read_csv(path: Path) -> Contents:
     record = read_record_beside(path)
     contents = Contents(record["format"], record)
-    for name, digest in record.get(FILES, {}).items():
-        contents.files[str(path.parent / inner_path(name, path.parent))] = str(digest)
-    if str(path) not in contents.files:
+    if isinstance(record.get(CHECKSUM), str):
+        contents.files[str(path)] = record[CHECKSUM]
+    else:
         contents.problems.append(f"{path}: its record has no checksum of it")
     return contents
 
