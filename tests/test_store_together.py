@@ -113,6 +113,36 @@ def test_a_rename_that_fails_is_made_by_the_next_run(tmp_path, monkeypatch):
     assert tree_of(tmp_path) == {"p.csv": b"newnew", "p.csv.json": b"new"}
 
 
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_signal_around_the_promise_loses_nothing(tmp_path, monkeypatch, call):
+    original = getattr(os, call)
+
+    def interrupted(*arguments: object) -> None:
+        original(*arguments)
+        if b"renames" in journal_of(tmp_path / "p.csv").read_bytes():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_both(tmp_path, b"new")
+    monkeypatch.undo()
+    write_both(tmp_path, b"new")
+    assert tree_of(tmp_path) == {"p.csv": b"newnew", "p.csv.json": b"new"}
+
+
+def test_a_promise_whose_temporaries_have_gone_is_void(tmp_path):
+    out = tmp_path / "out"
+    folder = OutputFolder.open(out, RUN, [], overwrite=False)
+    folder.journal.add(save_png(out, "a", make_picture(1, 4, 4)))
+    folder.journal.promise([(out / ".0123456789abcdef.7.tmp", out / MANIFEST)])
+    folder.journal.close()
+    assert not is_finished(out)
+    again = OutputFolder.open(out, RUN, [], overwrite=False)
+    assert len(again.journal) == 1
+    again.finish(Record(IMAGES, "purify", {}), [])
+    assert is_finished(out)
+
+
 def test_another_run_in_the_folder_loses_nothing_that_is_promised(tmp_path):
     with appear_together(tmp_path / "a") as members:
         members.write(tmp_path / "a", b"a")

@@ -190,13 +190,15 @@ class Journal:
 
     def promise(self, renames: Renames) -> None:
         """Note that the artifact is finished but for these renames, whatever happens next."""
-        place = self._write(as_line(renames, self.path.parent))
+        place = self._end
+        self.is_promised = True  # before the line, since a signal may come right after it
         try:
+            self._write(as_line(renames, self.path.parent))
             os.fsync(self._descriptor)
-        except OSError:
+        except BaseException:
             os.ftruncate(self._descriptor, place)
+            self._end, self.is_promised = place, False
             raise
-        self.is_promised = True
 
     def drop(self, name: str) -> None:
         """Remove an item, for example because its input has changed."""

@@ -78,10 +78,14 @@ def settle(journal: Path) -> None:
     except OSError:
         return  # the usual case: there is none
     try:
-        renames = list(_promised(descriptor, journal.parent))
+        start, line = _last_line(descriptor)
+        renames = list(_promised(line, journal.parent))
         if renames and _is_left(descriptor, journal):
             complete(renames)
-            journal.unlink(missing_ok=True)
+            if all(os.path.lexists(place) for _, place in renames):
+                journal.unlink(missing_ok=True)
+            else:  # the temporaries have gone, so that the run goes on
+                os.ftruncate(descriptor, start)
     except OSError as error:
         raise system_error(error, f"{journal}: its artifact cannot be finished") from error
     finally:
@@ -122,12 +126,16 @@ def _is_left(descriptor: int, journal: Path) -> bool:
         return False
 
 
-def _promised(descriptor: int, folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The renames in the last line of a journal, if it is one that promises them."""
+def _last_line(descriptor: int) -> tuple[int, Mapping[str, Any]]:
+    """The place and the value of a journal's last line; empty if it is damaged."""
     size = os.fstat(descriptor).st_size
     end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
     last = end[end.rfind(b"\n", 0, -1) + 1 :]
-    line: Mapping[str, Any] = from_checked_line(last) or {}
+    return size - len(last), from_checked_line(last) or {}
+
+
+def _promised(line: Mapping[str, Any], folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The renames that a line promises, if any."""
     pairs = line.get(_KEY)
     for pair in pairs if isinstance(pairs, list) else ():
         try:

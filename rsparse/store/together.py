@@ -21,7 +21,7 @@ class Members:
 
     def __init__(self) -> None:
         self._temporaries: dict[Path, Temporary] = {}
-        self._is_promised = False
+        self._journal: Journal | None = None
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file.
@@ -70,24 +70,25 @@ class Members:
                 complete(renames)  # a single step needs no promise
             else:
                 own = Journal.open(journal_of(main), {"stage": "finish"}, main)
+                is_finished = False
                 try:
                     self._rename(renames, own)
-                except BaseException:
-                    own.close(finished=not self._is_promised)
-                    raise
-                own.close(finished=True)
+                    is_finished = True
+                finally:
+                    own.close(finished=is_finished or not own.is_promised)
         except OSError as error:
             raise write_error(error, f"{main}: cannot be written") from error
 
     def _rename(self, renames: Renames, journal: Journal) -> None:
+        self._journal = journal
         journal.promise(renames)
-        self._is_promised = True
         complete(renames)
 
     def release(self) -> None:
         """Remove the temporaries that are left, unless the next run will rename them."""
+        is_promised = self._journal is not None and self._journal.is_promised
         for temporary in self._temporaries.values():
-            temporary.release() if self._is_promised else temporary.discard()
+            temporary.release() if is_promised else temporary.discard()
 
 
 @contextmanager
