@@ -271,7 +271,7 @@ def test_other_channels_of_which_the_right_images_are_chosen(evaluate):
     found = evaluate("--preset", "unit", "--channels", "bgr", "--no-extra-checks")
     assert found["clean accuracy", "none"][0] == "pass"
     assert found["the model's input is right", ""] == (
-        "fail", "channel order rgb classifies 24 of 24 images, the given input 18"
+        "fail", "model: channel order rgb classifies 24 of 24 images, the given input 18"
     )  # fmt: skip
 
 
@@ -317,6 +317,17 @@ def test_a_copy_of_the_model_sold_as_another(evaluate, tmp_path):
     scenario = f"transfer:model={tmp_path / 'other.onnx'},preset=unit"
     found = evaluate("--scenario", scenario, "--no-extra-checks", model=model)
     assert found["threat model", ""][0] == "fail"
+
+
+def test_another_input_than_the_second_model_takes(evaluate, tmp_path):
+    other = network(tmp_path / "other.onnx")
+    found = evaluate(
+        "--scenario", f"transfer:model={other},preset=unit,channels=bgr", "--no-extra-checks",
+        attacks=["fgsm:eps=4"],
+    )  # fmt: skip
+    assert found["the model's input is right", ""] == (
+        "fail", "other: channel order rgb classifies 24 of 24 images, the given input 18"
+    )  # fmt: skip
 
 
 def test_a_model_that_answers_at_random(evaluate, tmp_path):

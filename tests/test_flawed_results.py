@@ -13,7 +13,7 @@ from rsparse.evaluation.checks import (
     ImageEvidence,
     all_checks,
 )
-from rsparse.evaluation.checks.evidence import AttackRun
+from rsparse.evaluation.checks.evidence import AttackRun, ModelAnswers
 from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense, Trial
 from tests.test_evaluation_checks import column
 
@@ -97,8 +97,8 @@ def test_images_that_were_all_wrong_before_the_attack():
     run = AttackRun(answers(0), answers(0), answers(0))
     name = "attacks fool the attacked model"
     assert outcome(sound(), name, evidence=with_run(run)) == (
-        "fail", "bim-eps=8: 0 % of the images are right before and 0 % after the attack; there is "
-        "nothing to attack",
+        "fail", "bim-eps=8: 0 % of the images are right before and 0 % after the attack; before, "
+        "that is no better than chance",
     )  # fmt: skip
     nothing = AttackRun(answers(N), answers(N), answers(N))
     assert outcome(sound(), name, evidence=with_run(nothing))[0] == "undecided"
@@ -154,7 +154,7 @@ def test_images_without_an_answer():
 
 
 def images(right: int = N, **more) -> ImageEvidence:
-    return ImageEvidence(0.1, LABELS, answers(right), **more)
+    return ImageEvidence(0.1, LABELS, {"m": ModelAnswers(answers(right))}, **more)
 
 
 def test_unreadable_images():

@@ -14,7 +14,7 @@ from rsparse.commands.evaluate.select import Selection
 from rsparse.core.copies import SIDE, find_copies
 from rsparse.errors import InputError
 from rsparse.evaluation.checks import ImageEvidence
-from rsparse.evaluation.checks.evidence import Classes
+from rsparse.evaluation.checks.evidence import Classes, ModelAnswers
 from rsparse.models.diagnosis import other_specs
 from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier
@@ -44,16 +44,10 @@ def image_evidence(matrix: Matrix, selection: Selection) -> ImageEvidence:
     labels = selection.candidates
     counts = Counter(labels.values())
     pictures = list(_some_pictures(matrix, labels))
-    own, images = matrix.classifier, [pixels for _, pixels in pictures]
     return ImageEvidence(
         most_frequent=max(counts.values()) / len(labels),
         labels=np.array([labels[name] for name, _ in pictures], np.int64),
-        predictions=_classes(own, images),
-        readings={
-            text: classes
-            for text, spec in other_specs(own.spec)
-            if (classes := _classes_if_finite(own, spec, images)) is not None
-        },
+        answers={name: _answers(model, pictures, labels) for name, model in matrix.models.items()},
         copies=_copies(selection),
         unreadable=len(selection.failed),
         learned_from=list(_learned_from(matrix, selection.sources)),
@@ -61,15 +55,30 @@ def image_evidence(matrix: Matrix, selection: Selection) -> ImageEvidence:
 
 
 def _some_pictures(matrix: Matrix, labels: Mapping[str, int]) -> Iterator[tuple[str, Pixels]]:
-    """Some of the labelled images, evenly spaced, at the model's input size."""
+    """Some of the labelled images, evenly spaced."""
     names = sorted(labels)
     chosen = names[:: -(-len(names) // MOST_READ)]
     for image in load_inputs(matrix.plan.images).only(chosen).images:
         try:
-            pixels = decode_image(image.read(), image.path)
+            yield image.name, decode_image(image.read(), image.path)
         except InputError:
             continue  # the selection has named it
-        yield image.name, matrix.classifier.fit_to_input(pixels)
+
+
+def _answers(
+    model: Classifier, pictures: Sequence[tuple[str, Pixels]], labels: Mapping[str, int]
+) -> ModelAnswers:
+    """The model's classes, also for other inputs unless all of them are right."""
+    images = [model.fit_to_input(pixels) for _, pixels in pictures]
+    given = _classes(model, images)
+    if all(labels[name] == answer for (name, _), answer in zip(pictures, given, strict=True)):
+        return ModelAnswers(given)
+    others = {
+        text: classes
+        for text, spec in other_specs(model.spec)
+        if (classes := _classes_if_finite(model, spec, images)) is not None
+    }
+    return ModelAnswers(given, others)
 
 
 def _classes_if_finite(

@@ -157,7 +157,7 @@ def _redrawn(
 ) -> Finding:
     """Other draws are right equally often, under the attack that leaves the fewest images right."""
     findings = []
-    for column in results.columns:
+    for column in reversed(results.columns):  # the attacked one is reported rather than the clean
         trial = results.trial(column, defense)
         if trial is None or column.key not in draws:
             continue

@@ -115,18 +115,33 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class ModelAnswers:
+    """A model's classes of some images.
+
+    Attributes
+    ----------
+    given : int64 array of shape (m,)
+        For the input as it is given.
+    others : mapping of str to int64 array of shape (m,)
+        For other inputs, by what differs (``channel order bgr``); empty if all images are right.
+    """
+
+    given: Classes
+    others: Mapping[str, Classes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ImageEvidence:
-    """The evidence on the images, and on how the model reads them.
+    """The evidence on the images, and on how the models read them.
 
     Attributes
     ----------
     most_frequent : float
         Share of the most frequent label among all images with a label, selected or not.
-    labels, predictions : int64 arrays of shape (m,)
-        Labels of some of these images, and the undefended model's classes.
-    readings : mapping of str to int64 array of shape (m,)
-        Its classes of the same images for other inputs than the plan's, by what differs:
-        ``channels=bgr``.
+    labels : int64 array of shape (m,)
+        Labels of some of these images.
+    answers : mapping of str to ModelAnswers
+        Each model's classes of them, by its name; the main model is first.
     copies : sequence of (str, str)
         Pairs of judged images that show the same picture.
     unreadable : int
@@ -137,11 +152,15 @@ class ImageEvidence:
 
     most_frequent: float
     labels: Classes
-    predictions: Classes
-    readings: Mapping[str, Classes] = field(default_factory=dict)
+    answers: Mapping[str, ModelAnswers] = field(default_factory=dict)
     copies: Sequence[tuple[str, str]] = ()
     unreadable: int = 0
     learned_from: Sequence[str] = ()
+
+    @property
+    def predictions(self) -> Classes:
+        """The main model's classes."""
+        return next(iter(self.answers.values())).given
 
 
 @dataclass(frozen=True)

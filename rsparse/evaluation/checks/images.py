@@ -9,13 +9,14 @@ import numpy as np
 
 from rsparse.core.metrics import wilson_interval
 from rsparse.core.paired import SIGNIFICANT, Flags, Pairs, images_to_exceed, tail
-from rsparse.evaluation.checks.evidence import Classes, ImageEvidence
+from rsparse.evaluation.checks.evidence import Classes, ImageEvidence, ModelAnswers
 from rsparse.evaluation.checks.outcomes import (
     FAIL,
     NOT_RUN,
     PASS,
     UNDECIDED,
     Finding,
+    combined,
     enough,
     needed,
     percent,
@@ -87,7 +88,7 @@ def _selected(results: Results, images: ImageEvidence | None) -> Finding:
     if most == 1.0:
         expected = 1 / len(results.class_names)
     text = f"{percent(right / n)} of {n} images, of which only those that are right were judged"
-    return _better_than_chance(right, n, expected, most == 1.0, text)
+    return better_than_chance(right, n, expected, most == 1.0, text)
 
 
 def _clean(
@@ -102,7 +103,7 @@ def _clean(
         text += f", {percent(float(correct.mean()))} with this one"
     one_label = _most_frequent(results.labels) == 1.0
     right = int(np.count_nonzero(correct))
-    return _better_than_chance(right, len(correct), expected, one_label, text)
+    return better_than_chance(right, len(correct), expected, one_label, text)
 
 
 def _most_frequent(labels: Classes) -> float:
@@ -110,15 +111,11 @@ def _most_frequent(labels: Classes) -> float:
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
-def _better_than_chance(right: int, n: int, expected: float, one_label: bool, text: str) -> Finding:
-    """Whether an accuracy is better than chance.
-
-    It is at chance if it is not significantly above, and even the upper end of its 95 % interval
-    is less than halfway between chance and 100 %.
-    """
-    share, high = right / n, wilson_interval(right, n)[1]
+def better_than_chance(right: int, n: int, expected: float, one_label: bool, text: str) -> Finding:
+    """Whether an accuracy is better than chance."""
+    share = right / n
     compared = f"{text}; chance is {percent(expected)}"
-    if share <= expected or (tail(right, n, expected) >= SIGNIFICANT and high < (1 + expected) / 2):
+    if at_chance(right, n, expected):
         return Finding(FAIL, f"{compared}: no better than chance")
     if one_label and n > 1:
         reason = "all labels are equal, so the same answer to every image would do as well"
@@ -126,6 +123,17 @@ def _better_than_chance(right: int, n: int, expected: float, one_label: bool, te
     if tail(right, n, expected) < SIGNIFICANT:
         return Finding(PASS, compared)
     return Finding(UNDECIDED, f"{compared}; {enough(images_to_exceed(share, expected, n))}")
+
+
+def at_chance(right: int, n: int, expected: float) -> bool:
+    """Whether an accuracy is at chance.
+
+    It is if it is not significantly above, and even the upper end of its 95 % interval is less
+    than halfway between chance and 100 %.
+    """
+    high = wilson_interval(right, n)[1]
+    above = tail(right, n, expected) < SIGNIFICANT
+    return right <= expected * n or (not above and high < (1 + expected) / 2)
 
 
 def _labels(images: ImageEvidence) -> Finding:
@@ -162,16 +170,27 @@ def _is_usual_elsewhere(images: ImageEvidence, label: int, answer: int) -> bool:
 
 
 def _readings(images: ImageEvidence) -> Finding:
-    """No other input of the model classifies more images correctly than the plan's own."""
-    own = images.predictions == images.labels
+    """No other input of a model classifies more images correctly than the given one."""
+    findings = [_reading(images.labels, name, each) for name, each in images.answers.items()]
+    outcome = combined(finding.outcome for finding in findings)
+    worst = [finding.detail for finding in findings if finding.outcome == outcome]
+    return Finding(outcome, "; ".join(worst[:3]))
+
+
+def _reading(labels: Classes, model: str, answers: ModelAnswers) -> Finding:
+    own = answers.given == labels
+    if own.all():
+        return Finding(PASS, f"{model}: the given input classifies all {len(own)} images")
     fits = {
-        text: classes == images.labels
-        for text, classes in images.readings.items()
-        if _depend(classes, images.labels)
+        text: classes == labels
+        for text, classes in answers.others.items()
+        if _depend(classes, labels)
     }
     if not fits:
-        return Finding(NOT_RUN, "with any other input, the answers do not depend on the images")
-    return _none_better(own, fits, "the given input", "classifies")
+        reason = "with any other input, the answers do not depend on the images"
+        return Finding(NOT_RUN, f"{model}: {reason}")
+    outcome, detail = _none_better(own, fits, "the given input", "classifies")
+    return Finding(outcome, f"{model}: {detail}")
 
 
 def _depend(predictions: Classes, labels: Classes) -> bool:
