@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from rsparse.store.images import decode_image
+
+PATH = Path("in/x.png")
 LOSSLESS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "WEBP": {"lossless": True},
@@ -50,3 +54,12 @@ def png(width: int, height: int, rows: bytes, *, depth: int = 8, color: int = 2,
 def bomb() -> bytes:
     """A PNG of under a kilobyte that claims 50000×50000 pixels."""
     return png(50_000, 50_000, b"\0" * 100)
+
+
+def decode(content: bytes) -> np.ndarray:
+    """The pixels of a file, 8-bit RGB."""
+    pixels = decode_image(content, PATH)
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    return pixels

@@ -68,16 +68,12 @@ def read_label_file(path: Path, index: ClassIndex) -> LabelFile:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text") from error
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
-    columns = columns_of(first)
-    has_header = any(c in FILE_COLUMNS for c in columns) and any(
-        c in LABEL_COLUMNS for c in columns
-    )
     try:
-        if has_header:
-            return _table(text, delimiter, path, index)
+        found = _table(text, max(",;\t", key=first.count), path, index)
     except csv.Error as error:
         raise InputError(f"{path}: is not a valid CSV file: {error}") from error
+    if found is not None:
+        return found
     if not first or path.suffix.lower() in (".csv", ".tsv"):
         raise InputError(f"{path}: expected a header with the columns file and label")
     return _lines(text, path, index)
@@ -93,12 +89,15 @@ def _folded(cell: str) -> str:
     return re.sub(r"[\s_\"-]+", "", cell).casefold()
 
 
-def _table(text: str, delimiter: str, path: Path, index: ClassIndex) -> LabelFile:
+def _table(text: str, delimiter: str, path: Path, index: ClassIndex) -> LabelFile | None:
+    """The labels in a table; None if it has no header with the columns."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = (row for row in reader if any(cell.strip() for cell in row))
-    columns = [_folded(cell) for cell in next(rows)]
-    file_column = next(columns.index(name) for name in FILE_COLUMNS if name in columns)
-    column = next(name for name in LABEL_COLUMNS if name in columns)
+    columns = [_folded(cell) for cell in next(rows, [])]
+    file_column = next((columns.index(name) for name in FILE_COLUMNS if name in columns), None)
+    column = next((name for name in LABEL_COLUMNS if name in columns), None)
+    if file_column is None or column is None:
+        return None
     label_column = columns.index(column)
     found = LabelFile(path, column=column)
     for row in rows:
@@ -210,25 +209,17 @@ def _match_order(file: LabelFile, names: Sequence[str]) -> tuple[dict[str, Found
             f"{file.path}: has {n} labels for {len(names)} images; give a CSV file with the "
             "columns file and label"
         )
-    ordered = sorted(names)
-    if sorted(names, key=_natural_key) != ordered:
+    begins = {re.sub(r"[0-9]+\Z", "", name) for name in names}
+    if len(begins) == 1 and len(set(map(len, names))) > 1:
         raise InputError(
             f"{file.path}: has labels in the order of the images' names, which is not clear "
             "because their numbers differ in length; give a CSV file with the columns file and "
             "label"
         )
-    return dict(zip(ordered, labels, strict=True)), ""
+    return dict(zip(sorted(names), labels, strict=True)), ""
 
 
 def _number_at_end(name: str) -> int:
     """The number at the end of a name, 0 if there is none."""
     found = re.search(r"[0-9]{1,18}\Z", name)
     return int(found[0]) if found else 0
-
-
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts numbers within names by their value."""
-    parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name)
-    return [
-        (int(part), "") if part.isascii() and part.isdecimal() else (-1, part) for part in parts
-    ]
