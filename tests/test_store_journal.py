@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,49 @@ def start():
 
 def names(journal: Journal) -> list[str]:
     return [entry["name"] for entry in journal.entries()]
+
+
+def extend(journal: Journal, *names: str) -> None:
+    journal.extend(names, b"".join(to_checked_line({"name": name}) for name in names))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [("a", "b"), ("e", "f"), ("c", "d")],
+        [("e",), ("a", "d", "f"), (), ("b", "c")],
+        [("f", "e", "d"), ("a", "b", "c")],
+        [("a", "b", "c", "d"), ("d", "e", "f"), ("a",)],
+    ],
+    ids=["apart", "mixed", "unsorted", "twice"],
+)
+def test_entries_that_are_added_in_groups_are_sorted_by_name(path, start, groups):
+    journal = start(path)
+    for group in groups:
+        extend(journal, *group)
+    both = zip(journal.entries(), journal.entries(), strict=True)
+    assert [(one["name"], other["name"]) for one, other in both] == [(n, n) for n in "abcdef"]
+    assert "a" in journal
+    assert journal["f"] == {"name": "f"}
+    assert len(journal) == 6
+    journal.drop("b")
+    journal.add({"name": "c", "value": 1})
+    extend(journal, "g", "h")
+    assert names(journal) == list("acdefgh")
+    assert journal["c"] == {"name": "c", "value": 1}
+    journal.close()
+    assert names(start(path)) == list("abcdefgh")
+
+
+def test_a_long_run_in_large_groups_takes_hardly_any_memory(path, start):
+    journal = start(path)
+    tracemalloc.start()
+    for first in range(0, 10_000, 500):
+        extend(journal, *(f"{number:06d}" for number in range(first, first + 500)))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(journal) == sum(1 for _ in journal.texts()) == 10_000
+    assert taken / 10_000 < 2
 
 
 def test_entries_are_kept_sorted_by_name(path, start):

@@ -133,6 +133,8 @@ def sorted_by_name(images: ImageList) -> ImageList:
     InputError
         If two have the same name.
     """
+    if all(one < other for one, other in pairwise(images.names())):
+        return images
     names = list(images.names())
     order = sorted(range(len(names)), key=names.__getitem__)
     for first, second in pairwise(order):

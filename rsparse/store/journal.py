@@ -14,9 +14,10 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsparse.errors import InputError, MachineError, system_error, write_error
 from rsparse.store.files import refuse_existing
@@ -80,14 +81,29 @@ def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -
     )
 
 
+class _Group(NamedTuple):
+    """Lines that were added together, in the order of their names."""
+
+    first: str
+    last: str
+    place: int
+    size: int
+    lines: int
+
+
 class Journal:
-    """The entries of a run, one for each ``name``; only their file offsets are kept in memory."""
+    """The entries of a run, one for each ``name``; only their file offsets are kept in memory.
+
+    As long as no entry is asked for by its name, only the offsets of groups are kept, so that a
+    run over many images in large groups takes hardly any memory.
+    """
 
     def __init__(self, path: Path, output: Path, descriptor: int) -> None:
         self.path, self.output = path, output
         self._descriptor = descriptor
         self._file = os.fdopen(descriptor, "rb")
         self._places: dict[str, int] = {}
+        self._groups: list[_Group] = []
         self._end = 0
         self.is_promised = False
         self.files_are_durable = False
@@ -179,13 +195,19 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Add a finished item."""
-        self._places[entry["name"]] = self._write(entry)
+        self.extend([entry["name"]], to_checked_line(entry))
 
     def extend(self, names: Sequence[str], lines: bytes) -> None:
         """Add finished items by their lines, which ``to_checked_line`` has made."""
+        if not names:
+            return
         place = self._append(lines)
+        if not self._places and all(one < other for one, other in pairwise(names)):
+            self._groups.append(_Group(names[0], names[-1], place, len(lines), len(names)))
+            return
+        places = self._by_name()
         for name, line in zip(names, lines.split(b"\n")[:-1], strict=True):
-            self._places[name] = place
+            places[name] = place
             place += len(line) + 1
 
     def promise(self, renames: Renames) -> None:
@@ -202,32 +224,53 @@ class Journal:
 
     def drop(self, name: str) -> None:
         """Remove an item, for example because its input has changed."""
-        self._places.pop(name, None)
+        self._by_name().pop(name, None)
 
     def drop_all(self) -> None:
         """Remove all items of a run that cannot succeed and must not be resumed."""
         self._places.clear()
+        self._groups.clear()
+
+    def _by_name(self) -> dict[str, int]:
+        """The places of all entries."""
+        groups, self._groups = self._groups, []
+        for group in groups:
+            place = group.place
+            for line in self._lines_of(group):
+                self._places[_parsed(self._text(line))["name"]] = place
+                place += len(line)
+        return self._places
+
+    def _lines_of(self, group: _Group) -> list[bytes]:
+        content = os.pread(self._descriptor, group.size, group.place)
+        return content.splitlines(keepends=True)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return name in self._by_name()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._places) + sum(group.lines for group in self._groups)
 
     def __getitem__(self, name: str) -> Entry:
-        entry: Entry = _parsed(self._text(name))
-        return entry
+        self._file.seek(self._by_name()[name])
+        return _parsed(self._text(self._file.readline()))
 
-    def _text(self, name: str) -> bytes:
-        self._file.seek(self._places[name])
-        text = text_of_checked_line(self._file.readline())
+    def _text(self, line: bytes) -> bytes:
+        text = text_of_checked_line(line)
         if text is None:
             raise MachineError(f"{self.path}: was changed while it was in use")
         return text
 
     def texts(self) -> Iterator[bytes]:
         """The JSON text of all entries, sorted by name."""
-        return map(self._text, sorted(self._places))
+        groups = sorted(self._groups)
+        if self._places or any(one.last >= other.first for one, other in pairwise(groups)):
+            groups = []
+            for _, place in sorted(self._by_name().items()):
+                self._file.seek(place)
+                yield self._text(self._file.readline())
+        for group in groups:
+            yield from map(self._text, self._lines_of(group))
 
     def entries(self) -> Iterator[Entry]:
         """All entries, sorted by name."""
@@ -242,8 +285,9 @@ class Journal:
         self._file.close()
 
 
-def _parsed(text: bytes) -> Any:
-    return json.loads(text.decode())  # faster than from bytes, whose encoding has to be found
+def _parsed(text: bytes) -> Entry:
+    entry: Entry = json.loads(text.decode())  # faster than from bytes of unknown encoding
+    return entry
 
 
 @contextmanager
