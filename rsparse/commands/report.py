@@ -27,8 +27,9 @@ from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.verdict import verdicts
 from rsparse.store.dictionaries import load_dictionary
-from rsparse.store.files import read_bytes, safe_join, sha256_of_file
-from rsparse.store.images import Pixels, decode_image
+from rsparse.store.files import safe_join, sha256_of_file
+from rsparse.store.folders import read_manifest
+from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.outputs import AtomicFolder
 from rsparse.work.progress import SILENT, Progress
 
@@ -172,7 +173,7 @@ class _PictureMaker:
         self.classifier = None
         if model is not None:
             self.classifier = load_classifier(model, input_options).check().of_cut_images
-        self.load = partial(_load, folder)
+        self.load = _Images(folder).load
 
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:
         """The gallery, with pictures if requested, and the figures that need the images."""
@@ -252,12 +253,24 @@ def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixe
     return cached
 
 
-def _load(folder: Path, column: Column, name: str) -> Pixels:
-    """An image of a column, from the evaluation's folder."""
-    path = safe_join(folder, (images_folder(column) / f"{name}.png").as_posix())
-    if not path.exists():
-        raise InputError("the images that were judged are not in the evaluation's folder")
-    return decode_image(read_bytes(path), path)
+class _Images:
+    """The images of an evaluation's folder, as their manifests list them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._listed: dict[Path, dict[str, str]] = {}
+
+    def load(self, column: Column, name: str) -> Pixels:
+        """An image of a column."""
+        place = images_folder(column)
+        path = safe_join(self.folder, (place / f"{name}.png").as_posix())
+        if not path.exists():
+            raise InputError("the images that were judged are not in the evaluation's folder")
+        if place not in self._listed:
+            manifest = read_manifest(self.folder / place) or {"images": ()}
+            self._listed[place] = {entry["name"]: entry["sha256"] for entry in manifest["images"]}
+        image = ImageFile(name, path, self.folder, sha256=self._listed[place].get(name))
+        return decode_image(image.read(), path)
 
 
 def _refuse_other_model(model: Path, evaluated: str, record: Mapping[str, Any]) -> None:
