@@ -97,28 +97,38 @@ def test_a_tensor_that_no_memory_holds(tmp_path: Path) -> None:
         load_classifier(path, UNIT)
 
 
-def with_token(path: Path, batch: int) -> Path:
-    """A network whose stored token is repeated for each image, so that its batch stays fixed."""
+def with_token(path: Path, batch: int, tokens: float = 1.0) -> Path:
+    """A network with a stored token for each image; with ``tokens`` above 1, they differ."""
     nodes = [
         *POOL,
         helper.make_node("Concat", ["f", "token"], ["t"], axis=1),
         helper.make_node("MatMul", ["t", "w"], ["scores"]),
     ]
     constants = {
-        "token": np.ones((batch, 2), np.float32),
+        "token": np.linspace(1, tokens, batch)[:, None].repeat(2, axis=1).astype(np.float32),
         "w": np.arange(15, dtype=np.float32).reshape(5, 3),
     }
     return save_graph(path, nodes, constants, (batch, 3, 8, 8), (batch, 3))
 
 
-def test_a_fixed_batch_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_token_that_is_stored_for_each_image(tmp_path: Path) -> None:
+    """As exporters write the class token of a vision transformer: one image needs it once."""
     images = images_of((8, 8), 3)
     one = load_classifier(with_token(tmp_path / "1.onnx", 1), UNIT).logits(images)
-    path = with_token(tmp_path / "m.onnx", 2)
-    classifier = load_classifier(path, UNIT)
+    for batch in (2, 8193):
+        classifier = load_classifier(with_token(tmp_path / "m.onnx", batch), UNIT)
+        assert classifier.batch == 1
+        np.testing.assert_allclose(classifier.logits(images), one, rtol=1e-5)
+
+
+def test_a_fixed_batch_that_cannot_be_opened(tmp_path: Path) -> None:
+    images = images_of((8, 8), 2)
+    classifier = load_classifier(with_token(tmp_path / "m.onnx", 2, tokens=3), UNIT)
     assert classifier.batch == 2
-    np.testing.assert_allclose(classifier.logits(images), one, rtol=1e-5)
-    path = with_token(tmp_path / "m.onnx", 65)
+    weights = np.arange(15, dtype=np.float32).reshape(5, 3)
+    rows = [[*image.mean(axis=(0, 1)) / 255, n, n] for image, n in zip(images, (1, 3), strict=True)]
+    np.testing.assert_allclose(classifier.logits(images), np.array(rows) @ weights, rtol=1e-5)
+    path = with_token(tmp_path / "m.onnx", 65, tokens=3)
     with refused(
         f"{path}: takes 65 images at a time, which is more than 64, and its graph cannot be "
         "changed to take one; export it with an open batch size"

@@ -191,8 +191,9 @@ def _open_batch(draft: _Draft, file: OnnxFile) -> int | None:
     batch = file.input_dims[0]
     if batch is None or batch == 1:
         return batch
-    if open_batch(draft.changed(), file.input.name, file.input_dims):
-        return None
+    opened = open_batch(draft.changed(), file.input.name, file.input_dims)
+    if opened != batch:
+        return opened
     if batch > LARGEST_BATCH:
         raise InputError(
             f"{file.path}: takes {batch} images at a time, which is more than {LARGEST_BATCH}, and "

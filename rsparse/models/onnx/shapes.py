@@ -17,7 +17,7 @@ SMALL = 4096
 
 
 def inferred_shapes(
-    model: onnx.ModelProto, given: Mapping[str, Sides] | None = None
+    model: onnx.ModelProto, given: Mapping[str, Sides] | None = None, *, strict: bool = False
 ) -> dict[str, Sides]:
     """The shapes of all tensors whose shape can be inferred, by name.
 
@@ -27,6 +27,8 @@ def inferred_shapes(
     given : mapping of str to shape, optional
         Shapes of inputs that replace the declared ones. Declared shapes of all other tensors are
         then ignored, since they may contradict it.
+    strict : bool
+        Infer no shape at all if those of a node's inputs contradict each other.
     """
     lean = _without_weights(model)
     for value in lean.graph.input:
@@ -38,7 +40,7 @@ def inferred_shapes(
         for value in lean.graph.output:
             value.type.tensor_type.ClearField("shape")
     try:
-        graph = onnx.shape_inference.infer_shapes(lean, data_prop=True).graph
+        graph = onnx.shape_inference.infer_shapes(lean, strict_mode=strict, data_prop=True).graph
     except Exception:  # of several types, if a graph's shapes contradict each other
         return {}
     values = (*graph.value_info, *graph.input, *graph.output)

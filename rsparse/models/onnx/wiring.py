@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from rsparse.models.onnx.constants import evaluated
-from rsparse.models.onnx.pruning import names_read
+from rsparse.models.onnx.constants import computed
+from rsparse.models.onnx.pruning import names_read, needed_nodes
 from rsparse.models.onnx.shapes import Sides, inferred_shapes
 
 _RANDOM = frozenset(
@@ -20,6 +20,9 @@ _RANDOM = frozenset(
      "Bernoulli")
 )  # fmt: skip
 
+
+MAX_NODES = 1000
+"""Nodes up to which a constant is computed."""
 
 OWN = "rsparse."
 """How the names of nodes begin that are not the file's."""
@@ -66,9 +69,13 @@ class Wiring:
         """The value of a constant; ``None`` if the tensor depends on the input or is too large."""
         if not self.is_constant(name):
             return None
+        if name not in self._constants and name in self._stored:
+            self._constants[name] = numpy_helper.to_array(self._stored[name])
         if name not in self._constants:
-            self._constants[name] = self._value(name)
-        return self._constants[name]
+            nodes, _ = needed_nodes(self.graph, [name])
+            for node in nodes[:MAX_NODES]:
+                self._compute(node)
+        return self._constants.get(name)
 
     def constant_dims(self, name: str) -> tuple[int, ...] | None:
         """The sizes of a constant, like ``constant``, without a copy of a stored tensor."""
@@ -77,15 +84,20 @@ class Wiring:
         value = self.constant(name)
         return None if value is None else value.shape
 
-    def _value(self, name: str) -> NDArray[Any] | None:
-        if name in self._stored:
-            return numpy_helper.to_array(self._stored[name])
-        node = self.producer.get(name)
-        if node is not None and node.op_type == "Identity":
-            return self.constant(node.input[0])
-        if node is not None and node.op_type == "Constant":
-            return constant_of(node)
-        return None if self._model is None else evaluated(self._model, name)
+    def _compute(self, node: onnx.NodeProto) -> None:
+        """Add the outputs of a node of constants to the known values, if they can be known."""
+        if node.output[0] in self._constants:
+            return
+        self._constants |= dict.fromkeys(node.output)
+        if node.op_type == "Constant":
+            self._constants[node.output[0]] = constant_of(node)
+            return
+        names = {name for name in names_read(node) if name in self.producer or name in self._stored}
+        inputs = {name: self.constant(name) for name in names}
+        if node.op_type == "Identity":
+            self._constants[node.output[0]] = inputs.get(node.input[0])
+        elif self._model is not None and not any(value is None for value in inputs.values()):
+            self._constants |= computed(self._model, node, inputs)
 
     def computed_inputs(self, node: onnx.NodeProto) -> list[str]:
         """The inputs of a node that depend on the graph's input."""
