@@ -29,6 +29,7 @@ def path(tmp_path: Path) -> Path:
         {name: str(number) for number, name in enumerate(NAMES)},
         {"id2label": {str(number): name for number, name in enumerate(NAMES)}, "hidden_size": 8},
         {"names": list(NAMES)},
+        {"names": {"labels": list(NAMES)}},
         [{"id": number, "name": name} for number, name in reversed(list(enumerate(NAMES)))],
         [{"label": name} for name in NAMES],
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,18 +69,19 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         try:
-            return ast.literal_eval(text)
+            with warnings.catch_warnings(action="ignore"):  # of unusual escapes in strings
+                return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             raise InputError(f"is not valid JSON: {error}") from None
 
 
 def _names_in(content: Any) -> tuple[str, ...]:
     """The names in a parsed file."""
-    if isinstance(content, dict):
+    while isinstance(content, dict):
         inner = next((content[key] for key in _TABLES if key in content), None)
-        if isinstance(inner, (dict, list)):
-            return _names_in(inner)
-        return _in_order(_numbers_of_object(content))
+        if not isinstance(inner, (dict, list)):
+            return _in_order(_numbers_of_object(content))
+        content = inner
     if not isinstance(content, list) or not content:
         raise InputError("expected class names, got an empty list")
     if all(isinstance(item, dict) for item in content):
