@@ -163,11 +163,11 @@ class AttackRun:
             self.failed += [failure(image, error) for image, error in unusable]
             progress.advance(len(targets) + len(unusable))
         refuse_all_failed(self.failed, len(self.targets) + self.left_out, None)
-        self.hints = hints(
-            self.attacker.classifier, self.inputs.images, self.labels.by_name, predicted
-        )
-        for hint in self.hints:
-            progress.message(hint)
+        if self.labels.origin != CHOSEN:  # the selection has given its own
+            self.hints = hints(
+                self.attacker.classifier, self.inputs.images, self.labels.by_name, predicted
+            )
+        tell(progress, self.hints)
         if not self.targets:
             raise InputError(
                 f"none of the {self.left_out} images is classified correctly, so --only-correct "
