@@ -50,7 +50,7 @@ def all_surroundings() -> list[Surroundings]:
         ]
         found += [
             Surroundings(case, f"files of at most {n} bytes", limits={"RLIMIT_FSIZE": n})
-            for n in (0, 100, 1000, 5000)
+            for n in (1000, 5000, 20_000)
         ]
         found += [
             Surroundings(case, f"at most {n} open files", limits={"RLIMIT_NOFILE": n})

@@ -57,15 +57,23 @@ def import_everything(*, light: bool) -> None:
     package = Path(rsparse.__file__).parent
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        if "triton" not in parts and parts[-1] != "__main__":
+        name = ".".join(part for part in parts if part != "__init__")
+        if "triton" not in parts and parts[-1] != "__main__" and not _is_command(name):
             with contextlib.suppress(ImportError):
-                importlib.import_module(".".join(p for p in parts if p != "__init__"))
+                importlib.import_module(name)
     with contextlib.suppress(ImportError):
         import cv2
 
         cv2.setNumThreads(1)
     compile_loops()
     gc.freeze()
+
+
+def _is_command(name: str) -> bool:
+    """Whether importing a module declares a command: each one costs time in every child."""
+    from rsparse.cli.app import COMMANDS
+
+    return name in {f"rsparse.cli.{command.replace('-', '_')}" for command in COMMANDS}
 
 
 def compile_loops() -> None:
@@ -141,7 +149,8 @@ class Server:
         """Import what the command imported late, so that the next one need not."""
         if names.exists():
             for name in names.read_text().split():
-                if name not in sys.modules and not name.startswith(_NOT_HERE):
+                known = name in sys.modules or name.startswith(_NOT_HERE)
+                if not known and not _is_command(name):
                     with contextlib.suppress(Exception):
                         importlib.import_module(name)
             gc.freeze()
