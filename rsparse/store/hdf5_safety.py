@@ -21,6 +21,7 @@ from rsparse.store.checksums import checksum_holds, has_checksum
 SECONDS = 8  # more for large files
 BYTES_PER_SECOND = 50 << 20
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_END_ADDRESS = slice(28, 36)  # in the superblock of versions 2 and 3
 _STRUCTURES = np.frombuffer(
     b"GCOL" b"TREE" b"SNOD" b"HEAP" b"FRHP" b"FHDB" b"FHIB" b"FSHD" b"FSSE" b"BTHD"
     b"BTIN" b"BTLF" b"SMTB" b"SMLI" b"FAHD" b"FADB" b"EAHD" b"EAIB" b"EASB" b"EADB",
@@ -51,18 +52,27 @@ def refuse_unsafe(path: Path) -> bool:
         if not path.is_file():  # a pipe would be waited for
             raise InputError(f"{path}: is not an HDF5 file")
         with path.open("rb") as file:
-            if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            start = file.read(_END_ADDRESS.stop)
+            if not start.startswith(_SIGNATURE):
                 raise InputError(f"{path}: is not an HDF5 file")
             size = os.fstat(file.fileno()).st_size
             search = _Search()
             is_sealed = has_checksum(file)
             if is_sealed and not checksum_holds(file, search.see):
                 raise InputError(f"{path}: is damaged: it differs from its checksum")
+            if not is_sealed and _has_more(start, size):
+                raise InputError(f"{path}: is damaged: what follows its content is no checksum")
     except OSError as error:
         raise system_error(error, f"{path}: cannot be read") from error
     if not is_sealed or search.found:
         _read_elsewhere(path, SECONDS + size // BYTES_PER_SECOND)
     return is_sealed
+
+
+def _has_more(start: bytes, size: int) -> bool:
+    """Whether something follows the end of the HDF5 content, as recent versions record it."""
+    is_recent = start[len(_SIGNATURE)] in (2, 3) if len(start) > len(_SIGNATURE) else False
+    return is_recent and size > int.from_bytes(start[_END_ADDRESS], "little")
 
 
 def is_hdf5(path: Path) -> bool:
