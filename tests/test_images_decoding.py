@@ -211,7 +211,7 @@ def test_the_first_of_several_frames_is_taken(picture):
         (b"GIF89a" + b"\0" * 50, "is not a PNG, JPEG, WebP, TIFF or BMP image, but GIF"),
         (b"\0\0\0\x1cftypheic" + b"\0" * 50,
          "is not a PNG, JPEG, WebP, TIFF or BMP image, but HEIC"),
-        (b"\0\0\0\x1cftypavif" + b"\0" * 50,
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + b"\0" * 50,
          "is not a PNG, JPEG, WebP, TIFF or BMP image, but AVIF"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
          "is not a PNG, JPEG, WebP, TIFF or BMP image, but SVG"),

@@ -176,6 +176,16 @@ def test_a_table_is_found_with_the_images(tmp_path, place):
     assert [source.name for source in labels.sources()] == [Path(place).name]
 
 
+def test_a_table_that_contradicts_the_subfolders_is_told(tmp_path, table):
+    table("cat/a.png,0", "dog/b.png,0")
+    labels = find_all(folder(tmp_path / "imgs", "cat/a", "dog/b"))
+    assert labels.by_name == {"cat/a": 0, "dog/b": 0}
+    assert labels.sentences() == [
+        "labels.csv and the class subfolders differ for 1 of 2 images, such as 'dog/b'; "
+        "labels.csv is used"
+    ]
+
+
 def test_a_table_of_another_program_is_not_taken_for_labels(tmp_path):
     inputs = folder(tmp_path / "imgs", "cat/a")
     (tmp_path / "images.csv").write_text("file,label\ncat/a,1\n")

@@ -28,7 +28,7 @@ _PICTURES = (
     ("TIFF", rb"II[\*\+]\x00|MM\x00[\*\+]"),
     ("BMP", rb"BM.{4}\x00\x00\x00\x00.{4}[\x0c\x28\x38\x40\x6c\x7c]\x00\x00\x00"),
     ("GIF", rb"GIF8[79]a"),
-    ("AVIF", rb".{4}ftyp(avif|avis)"),
+    ("AVIF", rb".{4}ftyp(avi[fs]|m[is]f1.{4}(.{4}){0,8}?avi[fs])"),
     ("HEIC", rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)"),
     ("Canon raw image", rb".{4}ftypcrx"),
     ("JPEG XL", rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n"),

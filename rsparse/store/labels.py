@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from rsparse.errors import InputError, as_text
@@ -133,9 +133,23 @@ class _Search:
                 return ""
             named.setdefault(path, []).extend(names)
         try:
-            return self.in_files(named)
+            found = self.in_files(named)
         except InputError as error:
             return str(error)
+        return replace(found, notes=(*found.notes, *self._contradictions(found)))
+
+    def _contradictions(self, found: Labels) -> list[str]:
+        """A sentence if the images' subfolders name other classes."""
+        folders = self.in_subfolders()
+        if isinstance(folders, str):
+            return []
+        other = [n for n in self.names if folders.by_name[n] != found.by_name[n]]
+        if not other:
+            return []
+        return [
+            f"{found.origin} and the class subfolders differ for {len(other)} of "
+            f"{len(self.names)} images, such as {other[0]!r}; {found.origin} is used"
+        ]
 
     def _file_of(self, root: Path) -> Path | None:
         """The file of labels in a folder or beside it."""
