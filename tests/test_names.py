@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import Result
 
@@ -119,6 +122,26 @@ def test_an_evaluation_of_a_model_that_is_not_named_in_utf8(
     )  # fmt: skip
     assert (done.exit_code, is_clean(done.stderr)) == (0, True)
     assert run_cli("report", output, "-o", tmp_path / "r", "--format", "md").exit_code == 0
+
+
+def test_json_on_a_stream_that_is_not_utf8(odd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rsparse", "show", "--json", named_dictionary(odd, "图😀.h5")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["parameters"] == {"name": "图😀"}
+
+
+def named_dictionary(folder: Path, name: str) -> Path:
+    """A dictionary of this name, which also records it."""
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.store.dictionaries import save_dictionary
+    from rsparse.store.records import DICTIONARY, Record
+
+    path = folder.with_name(name)
+    record = Record(DICTIONARY, "learn-dict", {"name": path.stem}, 0)
+    save_dictionary(path, record, Dictionary(np.eye(48, dtype=np.float32), 4), {}, {})
+    return path
 
 
 def test_control_characters_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:

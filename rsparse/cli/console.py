@@ -72,8 +72,12 @@ def answer_line(sentence: str) -> None:
 
 
 def answer_json(value: Any) -> None:
-    """Print a result on stdout as indented JSON, in which control characters are escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    """Print a result on stdout as indented JSON, in which control characters are escaped.
+
+    So are all characters but ASCII if stdout may not be able to encode them.
+    """
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=not is_utf8)
     typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
