@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -198,3 +199,24 @@ class TestShow:
         assert "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0\n" in (
             run_cli("show", purified).stdout
         )
+
+
+def test_a_run_killed_after_both_folders_were_promised(run_cli, pictures, tmp_path, monkeypatch):
+    masks, overlay = tmp_path / "masks", tmp_path / "outlines"
+    arguments = ("localize", pictures, "-o", masks, "--overlay", overlay)
+    assert run_cli("localize", pictures, "-o", tmp_path / "m", "--overlay", tmp_path / "o")
+    replace = os.replace
+
+    def killed(source: Path, place: Path) -> None:
+        if place == masks / MANIFEST:
+            raise KeyboardInterrupt
+        replace(source, place)
+
+    monkeypatch.setattr(os, "replace", killed)
+    assert run_cli(*arguments).exit_code == 130
+    assert (overlay / MANIFEST).exists()
+    assert not (masks / MANIFEST).exists()
+    monkeypatch.undo()
+    assert "exists" in run_cli(*arguments).stderr
+    assert tree_of(masks) == tree_of(tmp_path / "m")
+    assert tree_of(overlay) == tree_of(tmp_path / "o")

@@ -11,7 +11,7 @@ import numpy as np
 from rsparse.core.localization import draw_outline, locate_object
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
-from rsparse.store.folders import OutputFolder
+from rsparse.store.folders import OutputFolder, is_finished
 from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
@@ -88,6 +88,9 @@ def localize_images(
     """
     inputs = load_inputs(paths)
     job, of_pictures = _jobs(inputs, parameters, overlay is not None)
+    if overlay is not None:  # a run may have been killed when it had finished both
+        for place in (output, overlay):
+            is_finished(place)
     folder = OutputFolder.open(output, job.identity(), paths, overwrite)
     pictures = None
     if overlay is not None:
