@@ -12,6 +12,7 @@ from numba.core import caching
 
 from rsparse.core.engines.cpu import numba_loops
 from tests.conftest import REPOSITORY
+from tests.processes import finished
 
 DIGESTS = """
 import hashlib
@@ -56,3 +57,15 @@ def test_works_where_nothing_can_be_cached(monkeypatch):
     assert numba_loops.compiled()(double)(21) == 42
     with pytest.raises(RuntimeError, match="no locator available"):
         njit(cache=True)(double)
+
+
+def test_settings_that_numba_refuses_are_told(pictures, dict_file, tmp_path):
+    code, stdout, stderr = finished(
+        "purify", pictures, "-d", dict_file, "-o", tmp_path / "out",
+        env={**os.environ, "NUMBA_NUM_THREADS": "0"},
+    )  # fmt: skip
+    assert (code, stdout) == (2, "")
+    assert stderr == (
+        "rsparse: error: numba cannot be used: number of threads specified must be > 0; "
+        "check the environment variables that start with NUMBA_\n"
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from rsparse.core.engines.cpu import numpy_loops
+from rsparse.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,13 @@ def _numba() -> Loops | None:
     """Return the compiled loops, if numba is installed; it supports new Pythons with a delay."""
     if find_spec("numba") is None:
         return None
-    from rsparse.core.engines.cpu import numba_loops, numba_variation
+    try:
+        from rsparse.core.engines.cpu import numba_loops, numba_variation
+    except ValueError as error:  # from its settings, such as NUMBA_NUM_THREADS=0
+        raise InputError(
+            f"numba cannot be used: {str(error).rstrip('.').lower()}; "
+            "check the environment variables that start with NUMBA_"
+        ) from error
 
     return Loops(
         "numba",
