@@ -41,6 +41,7 @@ def about(evaluation: Evaluation, machine: str, facts: Mapping[str, str]) -> lis
         "machine": machine,
         "checks_passed": str(number.get("pass", 0)),
         "checks_failed": str(number.get("fail", 0)),
+        "checks_undecided": str(number.get("undecided", 0)),
         "checks_not_run": str(number.get("not run", 0)),
         **facts,
     }

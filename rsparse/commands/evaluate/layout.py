@@ -99,11 +99,15 @@ class Matrix:
         return probes_of(self.plan, threat)
 
     def doubled_attacks(self) -> dict[Attack, Attack]:
-        """The plan's iterative attacks, each keyed by the same attack with twice the steps."""
+        """The plan's iterative attacks, each keyed by the same attack with twice the steps.
+
+        An attack that seeks the smallest change is left out: with more steps, the change is
+        smaller, so that rounding undoes it more often.
+        """
         return {
             dataclasses.replace(attack, steps=2 * attack.steps): attack  # type: ignore[attr-defined, call-arg]
             for attack in self.plan.attacks
-            if getattr(attack, "steps", 1) > 1
+            if getattr(attack, "steps", 1) > 1 and not attack.seeks_minimum
         }
 
     def folder_of(self, column: PlannedColumn) -> Path:

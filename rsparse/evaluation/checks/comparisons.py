@@ -105,7 +105,7 @@ def gains_nothing_by_more_steps(
     """Check that the strongest attack does not get stronger with twice as many steps."""
     name = "doubling the steps gains nothing"
     pairs = [evidence.doubled_steps] if evidence.doubled_steps else []
-    missing = "the plan has no iterative attack" if evidence.has_extra else NO_EXTRA
+    missing = "the plan has no iterative attack with a limit" if evidence.has_extra else NO_EXTRA
     return _check(results, name, evidence.scenario, defense, pairs, missing)
 
 
