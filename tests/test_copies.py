@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rsparse.core.copies import SIDE, find_copies
+from rsparse.core.copies import SIDE, count_strangers, find_copies
 
 
 def pictures(n: int = 6) -> np.ndarray:
@@ -42,3 +42,10 @@ def test_other_pictures_are_no_copies():
 
 def test_plain_images_are_not_compared():
     assert find_copies(np.full((3, SIDE, SIDE, 3), 128.0)) == []
+
+
+def test_images_under_the_wrong_names():
+    whole = thumbnails(list(np.clip(pictures(20), 0, 255)))
+    noisy = whole + np.random.default_rng(1).normal(0, 20, whole.shape)
+    assert count_strangers(noisy, whole) == 0
+    assert count_strangers(np.roll(noisy, 1, axis=0), whole) == 20

@@ -136,13 +136,17 @@ def test_the_checks_of_images_made_elsewhere(run_cli, tmp_path):
     unchanged = tmp_path / "unchanged"
     for name in NAMES:
         save(unchanged / f"{name}.png", read(images / f"{name}.png"))
-    result = run(
-        run_cli, images, out, "--adversarial", f"black={black}", "--adversarial",
-        f"same={unchanged}",
-    )  # fmt: skip
+    moved = tmp_path / "moved"
+    for name, other in zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True):
+        save(moved / f"{name}.png", read(images / f"{other}.png"))
+    folders = (f"black={black}", f"same={unchanged}", f"moved={moved}")
+    result = run(run_cli, images, out, *(w for f in folders for w in ("--adversarial", f)))
     assert result.exit_code == 0, result.stderr
     checks = read_csv(out / "checks.csv")
-    found = {c["name"]: c["outcome"] for c in checks if c["scenario"] == "made-elsewhere"}
+    mine = [c for c in checks if c["scenario"] == "made-elsewhere"]
+    found = {c["name"]: c["outcome"] for c in mine}
+    detail = next(c["detail"] for c in mine if c["name"] == "no failed attack counts as success")
+    assert "moved: 8 of 8 images show the picture of another image" in detail
     assert found["no failed attack counts as success"] == "fail"
     assert found["attacks change the images"] == "fail"
     assert found["the attacked model answers alike"] == "pass"

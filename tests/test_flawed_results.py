@@ -199,6 +199,24 @@ def defended(rights: dict[str, int | np.ndarray], kind: str = "jpeg"):
     return kinds, [*made, *clean]
 
 
+def test_a_defense_that_hardly_changes_anything():
+    """Its probabilities differ, but no class does."""
+    name = "the defense changes the answers"
+    kinds, trials = defended({"jpeg-quality=99": 4})
+    assert outcome(sound(*trials, defenses=(NONE, *kinds)), name, "jpeg-quality=99") == (
+        "fail", "none of 80 answers is another class than without it, although 36 of these are "
+        "wrong",
+    )  # fmt: skip
+    kinds, trials = defended({"jpeg-quality=99": 5})
+    evaluation = sound(*trials, defenses=(NONE, *kinds))
+    assert outcome(evaluation, name, "jpeg-quality=99")[0] == "pass"
+    kinds, trials = defended({"jpeg-quality=99": N})
+    right = results(
+        trial(CLEANED, answers(N)), trial(BIM, answers(N)), *trials, defenses=(NONE, *kinds)
+    )
+    assert outcome(right, name, "jpeg-quality=99")[0] == "undecided"
+
+
 def test_the_best_of_many_useless_defenses():
     """Ten of forty against four: p = 0.01, but it is one of twenty."""
     rights = {f"jpeg-quality={q}": 4 for q in range(20)} | {"jpeg-quality=7": 10}

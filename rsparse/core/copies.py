@@ -49,6 +49,24 @@ def find_copies(thumbnails: NDArray[np.floating]) -> list[tuple[int, int]]:
     return [(found[second], second) for second in sorted(found)]
 
 
+def count_strangers(thumbnails: NDArray[np.floating], originals: NDArray[np.floating]) -> int:
+    """The number of images that are closer to another original than to their own.
+
+    Parameters
+    ----------
+    thumbnails, originals : ndarray of shape (n, side, side, 3)
+        Of changed images and of their originals.
+    """
+    a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (thumbnails, originals))
+    own = ((a - b) ** 2).sum(axis=1)
+    count = 0
+    for start in range(0, len(a), _ROWS):
+        rows = slice(start, start + _ROWS)
+        squares = (a[rows] ** 2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a[rows] @ b.T
+        count += int(np.count_nonzero(squares.min(axis=1) < 0.5 * own[rows]))
+    return count
+
+
 def _alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows of ``a`` and ``b`` are alike, (len(a), len(b))."""
     k = a.shape[1]

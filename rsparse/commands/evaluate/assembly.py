@@ -10,6 +10,7 @@ import numpy as np
 
 from rsparse.attacks import attack_text
 from rsparse.commands.evaluate.columns import PlannedColumn
+from rsparse.commands.evaluate.image_evidence import strangers_among
 from rsparse.commands.evaluate.judge import Folder
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.evaluate.probes import Probes
@@ -222,6 +223,9 @@ class Findings:
             attack is not None and attack.seeks_minimum,
             attack is not None and attack.average_d is not None,
             None if attack is None else attack.norm,
+            strangers_among(self.selection, self.matrix.folder_of(column), self.entries[column])
+            if column.given
+            else 0,
         )
 
     def n_right(

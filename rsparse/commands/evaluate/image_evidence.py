@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.evaluate.select import Selection
-from rsparse.core.copies import SIDE, find_copies
+from rsparse.core.copies import SIDE, count_strangers, find_copies
 from rsparse.errors import InputError
 from rsparse.evaluation.checks import ImageEvidence
 from rsparse.evaluation.checks.evidence import Classes, ModelAnswers
@@ -107,15 +108,28 @@ def _copies(selection: Selection) -> list[tuple[str, str]]:
         if name != entry["name"]:
             same[entry["name"]] = name
     if 1 < len(entries) <= MOST_COMPARED:
-        thumbnails = np.stack([_thumbnail(selection, entry) for entry in entries])
-        for i, j in find_copies(thumbnails):
+        for i, j in find_copies(_thumbnails(selection.folder, entries)):
             same.setdefault(entries[j]["name"], entries[i]["name"])
     return sorted((original, copy) for copy, original in same.items())
 
 
-def _thumbnail(selection: Selection, entry: Entry) -> NDArray[np.float32]:
-    path = safe_join(selection.folder, entry["file"])
-    return 255 * resize(to_unit(decode_image(read_bytes(path), path)), Fit((SIDE, SIDE)))
+def _thumbnails(folder: Path, entries: Sequence[Entry]) -> NDArray[np.float32]:
+    """Thumbnails of a folder's images, (n, side, side, 3), in grey levels."""
+    thumbnails = []
+    for entry in entries:
+        path = safe_join(folder, entry["file"])
+        pixels = to_unit(decode_image(read_bytes(path), path))
+        thumbnails.append(255 * resize(pixels, Fit((SIDE, SIDE))))
+    return np.stack(thumbnails)
+
+
+def strangers_among(selection: Selection, folder: Path, entries: Mapping[str, Entry]) -> int:
+    """The number of images in a folder that look like another selected image than their own."""
+    known = [entry for entry in selection.entries if entry["name"] in entries]
+    if not 1 < len(known) <= MOST_COMPARED:
+        return 0
+    changed = [entries[entry["name"]] for entry in known]
+    return count_strangers(_thumbnails(folder, changed), _thumbnails(selection.folder, known))
 
 
 def _learned_from(matrix: Matrix, images: Sequence[Source]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from rsparse.evaluation.statistics import clean_column
 
 ROUNDING = 0.5  # grey levels that rounding to 8 bits may add to a change
 SHORT_OF_LIMIT = 0.9  # the share of an L∞ limit that an attack has to use
+MOST_REACHED = 64  # grey levels; a larger change may leave the range from 0 to 255
 SHORT_OF_D = 0.5  # the same for d, of which clipping to [0, 1] takes a part
 GONE = 0.9  # the d of an image that is black or another one
 AVERAGE_OFF = 1.1  # the mean of a scaled attack may be above its strength by this factor
@@ -115,7 +116,8 @@ def uses_up_limit(results: Results, column: Column, run: AttackRun | None) -> Fi
         return Finding(FAIL, f"{text}{column.strength_name} = {column.strength:g}")
     changed = right_before(results, column, run) & (column.linf > 0)
     if column.strength_name == "eps":
-        whole = min(math.floor(column.strength), math.ceil(SHORT_OF_LIMIT * column.strength))
+        limit = min(column.strength, MOST_REACHED)
+        whole = min(math.floor(limit), math.ceil(SHORT_OF_LIMIT * limit))
         short, mean = column.linf < whole, column.linf[changed]
         unit = f"grey levels of {column.strength:g}"
     else:
@@ -145,6 +147,9 @@ def keeps_picture(_: Results, column: Column, run: AttackRun | None) -> Finding 
     """
     if column.strength is not None and not (run is not None and run.is_average):
         return None  # the limit is checked
+    if run is not None and run.strangers:
+        what = "show the picture of another image"
+        return rare(run.strangers, len(column.d), what, "")
     gone = np.isfinite(column.d) & (column.d > GONE)
     count = int(np.count_nonzero(gone))
     what = "are changed by as much as the image itself, as if it were black"

@@ -24,6 +24,9 @@ from rsparse.evaluation.results import Check, Column, ColumnKey, JudgedDefense
 from rsparse.evaluation.results import Evaluation as Results
 from rsparse.evaluation.statistics import tried_behind
 
+ENOUGH_WRONG = 6
+"""So many wrong answers, of which none is another one, exclude that half of them would be."""
+
 TRY_AGAIN = 0.1
 """The share of images that an attacker may win by trying a random defense again."""
 
@@ -57,7 +60,10 @@ def scenario_checks(results: Results, evidence: Evidence) -> Iterator[Check]:
 
 
 def _changes(results: Results, defense: JudgedDefense) -> Finding:
-    """A defense that returns its input gives the same classes and probabilities as none."""
+    """A defense that returns its input gives the same classes and probabilities as none.
+
+    One that changes no class either, although the model is often wrong without it, is no better.
+    """
     undefended = next(d for d in results.defenses if d.kind == "none")
     pairs = [
         (trial, bare)
@@ -72,7 +78,15 @@ def _changes(results: Results, defense: JudgedDefense) -> Finding:
     number, total = sum(int(flags.sum()) for flags in same), sum(map(len, same))
     if number == total:
         return Finding(FAIL, f"all {total} answers, with their probabilities, are those without it")
-    return Finding(PASS, f"{percent(number / total)} of the answers are exactly those without it")
+    moved = sum(int((a.prediction != b.prediction).sum()) for a, b in pairs)
+    if moved:
+        return Finding(PASS, f"{moved} of {total} answers are other classes than without it")
+    wrong = sum(int((b.prediction != results.labels).sum()) for _, b in pairs)
+    text = f"none of {total} answers is another class than without it"
+    if wrong >= ENOUGH_WRONG:
+        return Finding(FAIL, f"{text}, although {wrong} of these are wrong")
+    reason = f"{ENOUGH_WRONG} that are wrong without it would decide it"
+    return Finding(UNDECIDED, f"{text}; {reason}")
 
 
 def _helps(

@@ -30,6 +30,8 @@ class AttackRun:
         Whether the strength is a mean over the images instead of a limit for each.
     norm : str or None
         The norm of the limit if it is not given by the strength's name: ``l1``.
+    strangers : int
+        Number of attacked images that are closer to another benign image than to their own.
     """
 
     before: Classes
@@ -38,6 +40,7 @@ class AttackRun:
     seeks_minimum: bool = False
     is_average: bool = False
     norm: str | None = None
+    strangers: int = 0
 
 
 @dataclass(frozen=True)
