@@ -67,6 +67,8 @@ DAMAGED = "is damaged or incomplete: "
         (with_atoms(UNIT * np.nan), "dictionary: contains numbers that are not finite"),
         (with_atoms(UNIT.astype(float) * 1e300),
          "dictionary: contains numbers that are not finite"),
+        (with_atoms(UNIT * np.float32(1e30)),
+         "dictionary: expected atoms of norm 1, but atom 0 has norm inf"),
         (with_atoms(UNIT * 3), "dictionary: expected atoms of norm 1, but atom 0 has norm 3"),
         (with_atoms(UNIT.astype(int)),
          DAMAGED + "atoms: expected 2-d floating-point numbers, got 2-d int64"),

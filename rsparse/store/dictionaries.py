@@ -87,7 +87,8 @@ def load_dictionary(path: Path | str) -> tuple[Dictionary, dict[str, Any]]:
         color = read_attribute(file["atoms"], "color", "b")
         normalize = read_attribute(file["atoms"], "normalize", "b")
     try:
-        return Dictionary(atoms, patch_size, color, normalize), record
+        with np.errstate(over="ignore"):
+            return Dictionary(atoms, patch_size, color, normalize), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
