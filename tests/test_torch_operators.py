@@ -136,6 +136,10 @@ FORMS: dict[str, list[tuple[int, int, str, dict[str, Any], dict[str, Any]]]] = {
         (7, 99, "BatchNormalization",
          {"s": FOUR, "b": FOUR + 1, "m": FOUR - 1, "v": np.abs(FOUR)}, {"epsilon": 1e-3}),
     ],
+    "batch-norm-training": [
+        (14, 99, "BatchNormalization",
+         {"s": FOUR, "b": FOUR + 1, "m": FOUR - 1, "v": np.abs(FOUR)}, {"training_mode": 1}),
+    ],
     "instance-norm": [(7, 99, "InstanceNormalization", {"s": FOUR, "b": FOUR + 1}, {})],
     "layer-norm": [
         (17, 99, "LayerNormalization",
@@ -269,6 +273,8 @@ def test_every_version(
     model = model_of(op, inputs, attributes, opset, outputs)
     if op == "TopK":
         model.graph.node[0].output.append("indices")
+    if "training_mode" in attributes:
+        model.graph.node[0].output.extend(["mean", "variance"])
     found = convert(model)(torch.from_numpy(IMAGE))
     found = found if isinstance(found, tuple) else (found,)
     expected = by_onnxruntime(model, IMAGE)
@@ -331,11 +337,6 @@ def test_definitions_of_the_standard_see_stored_inputs() -> None:
     ("op", "inputs", "attributes", "opset", "message"),
     [
         ("Hardmax", {}, {}, 13, "the operator Hardmax (of ai.onnx 13) cannot be computed in torch"),
-        (
-            "BatchNormalization", dict.fromkeys("sbmv", FOUR), {"training_mode": 1}, 15,
-            "the operator BatchNormalization 'node' (of ai.onnx 15): "
-            "training mode is not supported",
-        ),
         (
             "MaxPool", {}, {"kernel_shape": [2, 2], "colour": 1}, 12,
             "the operator MaxPool 'node' (of ai.onnx 12): its attribute 'colour' is not supported",

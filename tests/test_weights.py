@@ -155,6 +155,24 @@ def test_weights_used_in_two_ways(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.diag(gradient), 3 * 0.5 * np.diag(w) ** 2, rtol=1e-5)
 
 
+def test_a_bias_that_is_a_mean_too(tmp_path: Path) -> None:
+    """Exporters store equal tensors once, such as the zeros of untrained networks."""
+    w, zeros, ones = np.ones((3, 3, 1, 1)), np.zeros(3), np.ones(3)
+    nodes = [
+        helper.make_node("Conv", ["image", "w", "zeros"], ["conv"], name="conv"),
+        helper.make_node("BatchNormalization", ["conv", "ones", "zeros", "zeros", "ones"], ["bn"]),
+        helper.make_node("GlobalAveragePool", ["bn"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["scores"]),
+    ]
+    stored = {name: np.float32(x) for name, x in (("w", w), ("zeros", zeros), ("ones", ones))}
+    path = save_graph(tmp_path / "m.onnx", nodes, stored, ("n", 3, 4, 4), ("n", 3))
+    _, trainable = opened(path)
+    x = torch.rand(2, 3, 4, 4)
+    gradients = torch.autograd.grad(trainable.twin(x).sum(), list(trainable.parameters.values()))
+    assert list(trainable.parameters) == ["w", "zeros"]
+    np.testing.assert_allclose(gradients[1], [4, 4, 4], rtol=1e-4)  # a bias of both, twice 2 images
+
+
 class TestChoosing:
     @pytest.mark.parametrize(
         ("kwargs", "wanted", "names"),

@@ -89,7 +89,8 @@ def activation_layers(model: onnx.ModelProto, where: str = "model") -> list[Feat
     for node in model.graph.node:
         if node.op_type == "Conv" and node is not skipped:
             convolutions += 1
-            layers.append(_convolution(model, wiring, node, convolutions))
+            layer = _convolution(model, wiring, node, convolutions)
+            layers.extend([layer] if layer.channels else [])
         elif node.op_type == "Concat" and attribute(node, "axis") == 1:
             layers.extend(_join(model, wiring, node, convolutions))
     if not convolutions:
@@ -108,13 +109,17 @@ def _classifier_node(model: onnx.ModelProto, wiring: Wiring) -> onnx.NodeProto |
 def _convolution(
     model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto, index: int
 ) -> FeatureLayer:
-    weights = wiring.constant_dims(node.input[1])
-    shape = wiring.shape(model, node.output[0]) or (None, None)
-    channels = weights[0] if weights else shape[1]
     name = _short(node_name(node), ("Conv", "Conv2D", "convolution"))
-    return FeatureLayer(
-        name, _after_activation(wiring, node.output[0]), channels or 0, "conv", index
-    )
+    channels = _channels_of(model, wiring, node)
+    return FeatureLayer(name, _after_activation(wiring, node.output[0]), channels, "conv", index)
+
+
+def _channels_of(model: onnx.ModelProto, wiring: Wiring, node: onnx.NodeProto) -> int:
+    """The channels of a convolution, whose weights may be computed; 0 if nothing tells them."""
+    sizes = [wiring.constant_dims(name) for name in node.input[1:] if name]
+    shape = wiring.shape(model, node.output[0]) or ()
+    known = [*(dims[0] for dims in sizes if dims), *shape[1:2]]
+    return next((n for n in known if n), 0)
 
 
 def _after_activation(wiring: Wiring, tensor: str) -> str:

@@ -21,7 +21,7 @@ from torch import nn
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.onnx.file import OnnxFile
-from rsparse.models.onnx.wiring import Wiring, node_name
+from rsparse.models.onnx.wiring import Wiring, attribute, node_name
 from rsparse.models.torch.conversion import MODULES, STORED
 from rsparse.models.torch.functions import with_functions_expanded
 from rsparse.models.torch.twin import Twin
@@ -99,6 +99,8 @@ class _Weights:
             return None
         if node.op_type != "BatchNormalization":
             return TrainableLayer(node_name(node), node.op_type, tuple(dict.fromkeys(names)))
+        if attribute(node, "training_mode", 0):
+            return TrainableLayer(node_name(node), node.op_type, tuple(names[:2]))
         statistics = tuple(name for name in map(self.origin, node.input[3:5]) if name)
         weights = tuple(name for name in names if name not in statistics)
         place = self.twin.network.meta[MODULES][node.output[0]]

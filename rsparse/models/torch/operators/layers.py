@@ -111,7 +111,8 @@ class BatchNormalization(nn.Module):
     """Normalises by stored statistics; in training, by the batch's, which it records.
 
     A module, since its mode can be changed. Before operator set 9 it may have statistics for each
-    pixel instead of each channel (``spatial`` 0).
+    pixel instead of each channel (``spatial`` 0). With ``training_mode``, by which some networks
+    standardise weights, it never uses stored statistics.
     """
 
     def __init__(
@@ -123,19 +124,21 @@ class BatchNormalization(nn.Module):
         training_mode: int = 0,
     ) -> None:
         super().__init__()
-        if training_mode:
-            raise NotImplementedError("training mode")
         self.epsilon, self.momentum, self.spatial = epsilon, 1 - momentum, spatial
+        self.training_mode = training_mode
         self.training = False
 
     def forward(
         self, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
     ) -> Tensor:
         """Return normalised features."""
+        if self.training_mode:
+            return functional.batch_norm(x, None, None, scale, bias, True, 0.0, self.epsilon)
         if not self.spatial:
             return (x - mean) / torch.sqrt(variance + self.epsilon) * scale + bias
+        statistics = mean.detach(), variance.detach()  # also where the file has one zero for all
         return functional.batch_norm(
-            x, mean, variance, scale, bias, self.training, self.momentum, self.epsilon
+            x, *statistics, scale, bias, self.training, self.momentum, self.epsilon
         )
 
 
