@@ -9,12 +9,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from rsparse.errors import InputError
 from rsparse.models.onnx import session
 from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.graph import activation_layers
+from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.spec import InputOptions
 from tests.onnx_models import save_graph
 from tests.refusals import refused
+from tests.test_models_forms import FLAT, SIGMOID_TAILS, head, in_half_precision, tailed
 from tests.test_models_onnx import images_of
+from tests.test_weights_from_nodes import without_stored_weights
 
 UNIT = InputOptions(preset="unit")
 POOL = [
@@ -158,3 +163,49 @@ def test_shapes_with_the_number_of_images(tmp_path: Path, target: list[int]) -> 
     classifier = load_classifier(path, UNIT).check()
     assert classifier.batch is None
     np.testing.assert_allclose(classifier.logits(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_damaged_files_of_other_forms(tmp_path: Path) -> None:
+    """Bytes changed at random: one line or a classifier, never another error."""
+    path, rng = tmp_path / "m.onnx", np.random.default_rng(0)
+    made = [
+        lambda: with_token(path, 5),
+        lambda: looping(path, 3, *STEP, outputs=("again", "w")),
+        lambda: (without_stored_weights(path, "ConstantOfShape"), path)[1],
+        lambda: tailed(path, SIGMOID_TAILS["plain"], classes=1, output=("n", 1)),
+        lambda: in_half_precision(head(path, FLAT), TensorProto.FLOAT16),
+    ]
+    outcomes = []
+    for number in range(40):
+        content = bytearray(made[number % len(made)]().read_bytes())
+        for place in rng.integers(0, len(content), rng.integers(1, 5)):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content)
+        try:
+            classifier = load_classifier(path, UNIT).check()
+            activation_layers(classifier.graph)
+            AttentionProbe(classifier)
+            outcomes.append("runs")
+        except InputError as error:
+            outcomes.append(str(error))
+    assert 0 < outcomes.count("runs") < 40
+    assert not any("\n" in text for text in outcomes)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"x"])
+def test_a_graph_whose_name_is_no_text(tmp_path: Path, name: bytes) -> None:
+    path = with_token(tmp_path / "m.onnx", 2)
+    content = path.read_bytes()
+    assert content.count(b"tiny") == 1
+    path.write_bytes(content.replace(b"tiny", name.ljust(4, b"y")))
+    load_classifier(path, UNIT).check()
+
+
+def test_an_unknown_type_of_numbers(tmp_path: Path) -> None:
+    path = with_token(tmp_path / "m.onnx", 2)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = 77
+    path.write_bytes(model.SerializeToString())
+    message = "expected an image in float32, float16 or bfloat16 as input, but 'image' is type 77"
+    with refused(f"{path}: {message}"):
+        load_classifier(path, UNIT)

@@ -154,9 +154,11 @@ def _check_wholeness(model: onnx.ModelProto, path: Path) -> None:
     ONNX requires this of every file; only damaged or hostile files violate it.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model):
         try:
-            numpy_helper.to_array(tensor)
+            if tensor.ByteSize():  # other attributes than tensors have an empty one
+                numpy_helper.to_array(tensor)
+                tensor.name.encode()  # bytes where not UTF-8
         except Exception as error:  # several kinds
             raise InputError(f"{path}: is damaged: weights {tensor.name!r}") from error
     known = {value.name for value in model.graph.input}
@@ -170,6 +172,9 @@ def _check_wholeness(model: onnx.ModelProto, path: Path) -> None:
         if not are_texts or not ordered or len(node.input) < _min_inputs(node, versions):
             raise InputError(f"{path}: is damaged: node {node.name!r} ({node.op_type})")
         known |= makes
+    ports = (*model.graph.input, *model.graph.output)
+    if not all(isinstance(value.name, str) for value in ports):
+        raise InputError(f"{path}: is damaged: the name of an input or output is not UTF-8")
     if any(value.name not in known for value in model.graph.output):
         raise InputError(f"{path}: is damaged: no node makes its output")
 

@@ -47,7 +47,9 @@ class Port:
         if kind != "tensor_type":
             return Port(value.name, (kind or "nothing").removesuffix("_type"), None)
         tensor = value.type.tensor_type
-        name = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        kinds = onnx.TensorProto.DataType
+        known = tensor.elem_type in kinds.values()
+        name = kinds.Name(tensor.elem_type).lower() if known else f"type {tensor.elem_type}"
         if not tensor.HasField("shape"):
             return Port(value.name, name, None)
         dims = tuple(

@@ -63,7 +63,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     lean.opset_import.extend(model.opset_import)
     lean.functions.extend(model.functions)
     graph = model.graph
-    lean.graph.name = graph.name
+    lean.graph.name = "shapes"
     lean.graph.node.extend(graph.node)
     lean.graph.input.extend(graph.input)
     lean.graph.output.extend(graph.output)

@@ -145,7 +145,7 @@ def constant_of(node: onnx.NodeProto) -> NDArray[Any] | None:
     """The tensor of a ``Constant`` node, which has one of several attributes."""
     for entry in node.attribute:
         value = helper.get_attribute_value(entry)
-        if entry.name == "value":
+        if isinstance(value, onnx.TensorProto):
             return numpy_helper.to_array(value)
         if entry.name in ("value_float", "value_floats"):
             return np.asarray(value, np.float32)
