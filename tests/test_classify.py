@@ -196,6 +196,7 @@ def test_labels_of_an_artifact(
     run_cli: Callable[..., Result], colors: tuple[Path, Path], dict_file: Path, tmp_path: Path
 ) -> None:
     """Labels travel with the manifest of a folder, so that `$(rsparse purify …)` needs none."""
+    from rsparse.store.files import sha256_of
     from rsparse.store.folders import OutputFolder
     from rsparse.store.records import IMAGES, Record
 
@@ -203,8 +204,9 @@ def test_labels_of_an_artifact(
     artifact = tmp_path / "adv"
     output = OutputFolder.open(artifact, {}, [], False)
     pixels = decode_image((folder / "r" / "plain.png").read_bytes(), folder)
-    (artifact / "x.png").write_bytes(encode_png(pixels))
-    output.journal.add({"name": "x", "file": "x.png", "sha256": "0", "label": 2})
+    content = encode_png(pixels)
+    (artifact / "x.png").write_bytes(content)
+    output.journal.add({"name": "x", "file": "x.png", "sha256": sha256_of(content), "label": 2})
     output.finish(Record(IMAGES, "attack", {}), [])
     result = run_cli("classify", artifact, "-m", model, "--json")
     found = json.loads(result.stdout)

@@ -48,7 +48,7 @@ def test_json(learn, tmp_path):
     errors = outcome.pop("held_out_error")
     assert outcome == {
         "output": str(tmp_path / "dict.h5"), "done": 3, "resumed": 0, "failed": [],
-        "n_atoms": 16, "n_features": 48,
+        "n_atoms": 16, "n_features": 48, "passed_over": {"count": 0, "files": []}, "notes": [],
     }  # fmt: skip
     assert list(errors) == ["1", "2", "4", "8"]
     assert 1 > errors["1"] > errors["8"] > 0

@@ -6,6 +6,7 @@ function one value built from them:
 - a parameter set (``PurifyParameters``): an option for each field; with the type
   ``Annotated[PurifyParameters, NOT_LISTED]``, the help does not list them;
 - ``InputOptions``: the options for a model's input;
+- ``LabelOptions``: ``--labels`` and ``--first-class``;
 - ``Workers``: ``--jobs`` and ``--cluster``.
 
 Any other argument is a single option or argument, as in typer.
