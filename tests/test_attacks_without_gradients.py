@@ -59,7 +59,8 @@ def test_onnxruntime_alone(
     run_cli: Callable[..., Result], tmp_path: Path, pictures: Path, attack: str
 ) -> None:
     path, out = quantised(tmp_path / "int8.onnx"), tmp_path / "out"
-    arguments = ("attack", pictures, "-m", path, "--preset", "unit", "-a", attack, "-o", out)
+    arguments = ("attack", pictures, "-m", path, "--preset", "unit", "-a", attack, "-o", out,
+                 "--predicted-labels")  # fmt: skip
     result = run_cli(*arguments)
     assert result.exit_code == 0, result.stderr
     manifest = read_manifest(out)
@@ -74,7 +75,8 @@ def test_attacks_that_need_gradients_say_what_works(
     run_cli: Callable[..., Result], tmp_path: Path, pictures: Path
 ) -> None:
     path = quantised(tmp_path / "int8.onnx")
-    arguments = ("attack", pictures, "-m", path, "--preset", "unit", "-o", tmp_path / "out")
+    arguments = ("attack", pictures, "-m", path, "--preset", "unit", "-o", tmp_path / "out",
+                 "--predicted-labels")  # fmt: skip
     result = run_cli(*arguments, "-a", "noise", "-a", "fgsm")
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()

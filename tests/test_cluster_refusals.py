@@ -20,7 +20,8 @@ pytest.importorskip("distributed")
 
 def test_a_worker_of_another_version():
     line = f"worker on {platform.node()}: expected rsparse 9.9, got "
-    refusal = work(pickle.dumps(square), RunContext(Path.cwd(), (), "9.9"), 2)
+    run = RunContext(Path.cwd(), (), "9.9")
+    refusal = work(*map(pickle.dumps, (2, square, run)))
     assert isinstance(refusal, Refusal)
     assert refusal.message.startswith(line)
     assert refusal.message.endswith("; install the same version on all machines")

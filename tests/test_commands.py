@@ -56,7 +56,7 @@ def test_the_help_has_one_line_for_each_command(run_cli):
 
 
 def test_the_help_imports_no_command():
-    assert imported("--help") == {"app", "groups"}
+    assert imported("--help") == {"app", "groups", "streams"}
 
 
 def test_a_command_imports_no_other():

@@ -30,7 +30,7 @@ def test_every_command_that_makes_an_artifact_has_a_method():
     from rsparse.cli.app import COMMANDS
 
     without = {"demo", "fetch", "model", "policy", "report", "show", "verify"}
-    assert set(METHODS) == {"select", "judge"} | set(COMMANDS) - without
+    assert set(METHODS) == {"select", "measure", "judge"} | set(COMMANDS) - without
 
 
 def test_the_identity_is_known_before_the_work():

@@ -101,6 +101,7 @@ def test_attack_equals_the_command(photos, run_cli, tmp_path: Path):
     run = run_cli(
         "attack", *[file for file in files if "01" in file.name][:1],
         "--model", demo_model(), "--attack", "fgsm:eps=4", "-o", tmp_path / "adv",
+        "--predicted-labels",
     )  # fmt: skip
     assert run.exit_code == 0
     entry = json.loads((tmp_path / "adv" / "manifest.json").read_text())["images"][0]

@@ -124,7 +124,7 @@ def test_attacks_at_both_sizes(run_cli: Callable[..., Result], tmp_path: Path) -
     path = ConvNet().save(tmp_path / "m.onnx")
     (tmp_path / "a.png").write_bytes(encode_png(images_of((40, 31), 1)[0]))
     model = ("-m", path, "--preset", "unit", "--resize", "crop:0.875")
-    attack = ("attack", tmp_path / "a.png", *model, "-a", "fgsm:eps=30")
+    attack = ("attack", tmp_path / "a.png", *model, "-a", "fgsm:eps=30", "--predicted-labels")
     sizes = []
     for name, more in (("view", ()), ("own", ("--keep-size",))):
         result = run_cli(*attack, "-o", tmp_path / name, *more)

@@ -24,7 +24,9 @@ OF_STAGES = {
     kind
     for module in MODULES
     for kind in vars(module).values()
-    if isinstance(kind, type) and kind.__module__ == module.__name__
+    if isinstance(kind, type)
+    and kind.__module__ == module.__name__
+    and issubclass(kind, Parameters)
 }
 KINDS = [*sorted(OF_STAGES, key=lambda kind: kind.__name__), *ATTACKS.values(), *DEFENSES.values()]
 FIELDS = [

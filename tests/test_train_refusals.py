@@ -26,6 +26,8 @@ def refuses(assert_error, colours, tmp_path):
 
     def check(line: str, *options: object, model: Path = MODEL, labelled: bool = True) -> None:
         labels = ("--labels", tmp_path / "labels.csv") if labelled else ()
+        if not labelled:
+            (tmp_path / "labels.csv").unlink(missing_ok=True)
         names = {path.name for path in tmp_path.iterdir()}
         arguments = ("train", colours, "-m", model, *labels, *options)
         assert_error(line, *arguments, "-o", tmp_path / "new.onnx")
@@ -90,7 +92,8 @@ def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
 
 def test_images_without_labels(refuses):
     refuses(
-        "the images have no labels; give them with --labels labels.csv, or train on the "
+        "the images have no labels (the images are in no subfolders, and there is no labels.csv in "
+        "their folder or beside it); give them with --labels labels.csv, or train on the "
         "model's own outputs with --distill",
         "--train-on", "clean", labelled=False,
     )  # fmt: skip

@@ -39,7 +39,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
     "model": "Show or set the input that an ONNX classifier expects.",
     "report": "Write the results of an evaluation as a page or as tables.",
     "show": "Print how an artifact was made: command, options and inputs.",
-    "verify": "Check that artifacts are as they were written, and that their records hold.",
+    "verify": "Check that artifacts are as they were written.",
     "demo": "Run the whole pipeline on the embedded photographs.",
 }
 
