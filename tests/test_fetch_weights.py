@@ -214,17 +214,27 @@ def small_disk(weights: bytes) -> Iterator[None]:
 
 
 def test_no_room_in_the_cache(
-    refused: Callable[..., None], small_disk: None, tmp_path: Path
+    run_cli: Callable[..., Result], hub: HubServer, small_disk: None, output: Path, tmp_path: Path
 ) -> None:
-    refused("cannot be stored in the cache: file too large; set HF_HOME to another folder")
+    result = run_cli("fetch", MODEL, "-o", output)
+    assert result.stderr.splitlines() == [
+        f"rsparse: error: {hub.url}/{REPO}: model.safetensors: cannot be stored in the cache: file "
+        "too large; set HF_HOME to another folder; once this is fixed, run the same command again "
+        "to continue"
+    ]
+    assert result.exit_code == 3
     assert nothing_left(tmp_path)
 
 
 def test_no_room_for_the_output(
-    assert_error: Callable[..., None], small_disk: None, output: Path
+    run_cli: Callable[..., Result], small_disk: None, output: Path
 ) -> None:
-    line = f"{output}: cannot be written: file too large"
-    assert_error(line, "fetch", MODEL, "--no-pretrained", "-o", output)
+    result = run_cli("fetch", MODEL, "--no-pretrained", "-o", output)
+    assert result.stderr.splitlines() == [
+        f"rsparse: error: {output}: cannot be written: file too large; once this is fixed, run "
+        "the same command again to continue"
+    ]
+    assert result.exit_code == 3
     assert list(output.parent.iterdir()) == []
 
 

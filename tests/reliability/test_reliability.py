@@ -18,7 +18,7 @@ QUICK = (
     "localize", "purify --overwrite", "classify -o p.csv --overwrite", "model tag",
 )  # fmt: skip
 FEW = {kill_faults: 2, signal_faults: 1, disk_faults: 1}
-QUICK_KINDS = ("picture", "labels", "policy", "dictionary", "sidecar")
+QUICK_KINDS = ("picture", "labels", "policy", "dictionary", "sidecar", "journal of a folder")
 MUTANTS = 2
 
 

@@ -8,7 +8,6 @@ they are hidden next to the output and removed after the training.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.commands.purify import purify_images, purify_job
-from rsparse.commands.train.run import TrainOutcome, purified_beside
+from rsparse.commands.train.run import TrainOutcome, discard_purified, purified_beside
 from rsparse.commands.train.train import check_training, train_model
 from rsparse.defenses import Defense, defense_text
 from rsparse.defenses.resources import load_resources
@@ -122,7 +121,7 @@ def purify_and_train(
         progress=progress,
     )
     outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
-    shutil.rmtree(hidden, ignore_errors=True)
+    discard_purified(output)
     return outcome
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +30,7 @@ from rsparse.store.journal import Entry, Journal, to_line
 from rsparse.store.labels import Labels, find_labels
 from rsparse.store.pending import hidden_beside, journal_of, settle
 from rsparse.store.records import MODEL, Record
+from rsparse.store.temporaries import name_beside, remove
 from rsparse.training.adversaries import AdversarialDefenses, load_adversaries
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
@@ -95,7 +96,17 @@ def remove_purified(output: Path) -> None:
     purified = purified_beside(output)
     is_needed = journal_of(output).exists() or any(purified.rglob(JOURNAL))
     if output.exists() and not is_needed:
-        shutil.rmtree(purified, ignore_errors=True)
+        discard_purified(output)
+
+
+def discard_purified(output: Path) -> None:
+    """Remove the purified images of a training; what a kill leaves of them is a temporary."""
+    gone = name_beside(output)
+    try:
+        os.replace(purified_beside(output), gone)
+    except OSError:
+        return  # there are none, or the next run removes them
+    remove(gone)
 
 
 class TrainingRun:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from rsparse.errors import InputError, reason
+from rsparse.errors import InputError, MachineError, is_of_machine, reason
 from rsparse.models.telemetry import import_huggingface_hub
 from rsparse.store.files import sha256_of_file
 
@@ -99,7 +99,9 @@ def _errors_on_one_line(hub: Any, repository: str) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{_place(hub, repository)}: {error}") from None
     except Exception as error:  # from the hub, its HTTP library or the disk
-        raise InputError(f"{_place(hub, repository)}: {_explain(hub.errors, error)}") from error
+        is_disk = is_of_machine(error) and _is_of_the_disk(error)
+        kind = MachineError if is_disk else InputError
+        raise kind(f"{_place(hub, repository)}: {_explain(hub.errors, error)}") from error
 
 
 def _explain(errors: Any, error: Exception) -> str:
@@ -113,7 +115,7 @@ def _explain(errors: Any, error: Exception) -> str:
         status = error.response.status_code
         later = "; try again later" if status == 429 or status >= 500 else ""
         return f"the hub answered with status {status}{later}"
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+    if _is_of_the_disk(error):
         return f"cannot be stored in the cache: {reason(error)}; set HF_HOME to another folder"
     return (
         "cannot be downloaded; check the network connection "
@@ -122,5 +124,10 @@ def _explain(errors: Any, error: Exception) -> str:
 
 
 _DISK_ERRORS = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
-)
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR,
+     errno.EIO, errno.EMFILE)
+)  # fmt: skip
+
+
+def _is_of_the_disk(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
