@@ -106,7 +106,9 @@ def attack_images(
         raise output_exists(next(iter(places.values())))
     run = AttackRun(paths, model, attacks, input_options, labels, parameters, workers)
     run.attacker.classifier.tell(progress)
-    return _attack_into(places, run, output, overwrite, progress, announce)
+    outcome = _attack_into(places, run, output, overwrite, progress, announce)
+    KeptResults.remove_leftovers(output)
+    return outcome
 
 
 def with_class_indices(
