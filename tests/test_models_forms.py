@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import Result
 
+from rsparse.models.diagnosis import other_specs
 from rsparse.models.onnx.classifier import load_classifier, sigmoid, softmax
 from rsparse.models.onnx.probes import AttentionProbe, layer_activations
 from rsparse.models.spec import InputOptions
@@ -401,6 +402,15 @@ def test_grey_input_is_the_luma(tmp_path: Path) -> None:
     path = head(tmp_path / "rgb.onnx", FLAT)
     with refused(f"{path}: takes images of 3 channels, but --channels says grey"):
         load_classifier(path, InputOptions("unit", channels="grey"))
+
+
+def test_grey_networks_are_diagnosed_too(tmp_path: Path) -> None:
+    """Ways to prepare an input that only fit colours are left out."""
+    path = head(tmp_path / "m.onnx", FLAT, dims=("n", 1, 8, 8))
+    spec = load_classifier(path, UNIT).spec
+    names = [name for name, _ in other_specs(spec)]
+    assert "preset inception-v3" in names
+    assert not any("imagenet-torch" in name or "order" in name for name in names)
 
 
 def test_commands_say_what_the_scores_are(run_cli: Callable[..., Result], tmp_path: Path) -> None:

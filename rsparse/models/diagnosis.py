@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.paired import SIGNIFICANT, Pairs
-from rsparse.errors import InputError
+from rsparse.errors import InputError, attempt
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.spec import PRESETS, InputSpec
 from rsparse.store.images import ImageFile, Pixels, decode_image
@@ -116,25 +117,25 @@ def other_specs(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
         yield f"channel order {order}", replace(spec, channels=order)
     ways = {f"preset {name}": values for name, values in PRESETS.items()}
     ways["input range 255 without a mean"] = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "range": 255.0}
+    scalings = [
+        (name, {key: values[key] for key in ("mean", "std", "range")})
+        for name, values in ways.items()
+    ]
+    scalings += [(f"undoing preset {name}", _undone(spec, v)) for name, v in PRESETS.items()]
     seen = {spec}
-    for name, values in ways.items():
-        scaling = {key: values[key] for key in ("mean", "std", "range")}
-        other = replace(spec, **scaling)
+    for name, scaling in scalings:
+        other = attempt(partial(replace, spec, **scaling))
+        if isinstance(other, InputError):
+            continue  # means for three colours do not fit a grey image
         if other not in seen:
             seen.add(other)
             yield name, other
-    for name, values in PRESETS.items():
-        other = _undone(spec, values)
-        if other not in seen:
-            seen.add(other)
-            yield f"undoing preset {name}", other
 
 
-def _undone(spec: InputSpec, saved: Mapping[str, Any]) -> InputSpec:
-    """The spec for images that were saved after they were normalised: it undoes that first."""
+def _undone(spec: InputSpec, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The scaling of images that were saved after they were normalised: it undoes that first."""
     mean, std = np.asarray(saved["mean"]), np.asarray(saved["std"])
-    return replace(
-        spec,
-        mean=tuple(((np.asarray(spec.mean) - mean * spec.range) / std).tolist()),
-        std=tuple((np.asarray(spec.std) / std).tolist()),
-    )
+    return {
+        "mean": tuple(((np.asarray(spec.mean) - mean * spec.range) / std).tolist()),
+        "std": tuple((np.asarray(spec.std) / std).tolist()),
+    }

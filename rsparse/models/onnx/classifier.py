@@ -148,8 +148,7 @@ class Classifier:
         """The classifier for images whose edges are cut off already: it cuts nothing more."""
         if self.spec.fit.crop is None:
             return self
-        spec = replace(self.spec, resize=SQUASH)
-        return Classifier(self.path, spec, self.threads, file=self._file)
+        return self.with_spec(replace(self.spec, resize=SQUASH))
 
     @property
     def notes(self) -> list[str]:
