@@ -136,6 +136,7 @@ def test_a_killed_workers_images_are_done_by_another(run_cli, mortal, many, dict
     with start(*arguments, tmp_path / "out", "--cluster", mortal.address) as running:
         when_done(running, tmp_path / "out", 4, 0)
         mortal.workers[0].kill()
+        (tmp_path / "out" / f".{'0' * 16}.1.tmp").touch()  # as if it was writing a file
         stdout, stderr = running.communicate(timeout=100)
     assert (running.returncode, stdout) == (0, f"{tmp_path / 'out'}\n"), stderr
     assert "Traceback" not in stderr

@@ -16,6 +16,7 @@ from rsparse.store.images import ImageFile, Pixels, decode_image, encode_png
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.journal import Entry, Journal
 from rsparse.store.lines import to_checked_line
+from rsparse.store.pending import remove_leftovers_below
 from rsparse.store.syncing import sync_tree
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.steps import DEVICE_BATCH_SIZE, ImageStep, entries_of
@@ -122,6 +123,8 @@ def run_images(
             batch_size=batch_size,
         )
         run.retry(pending)
+        if run.recorder.folder is not None:
+            remove_leftovers_below(run.recorder.folder)  # of workers that were killed
     except BaseException:
         journal.close()  # release its lock, so that the same run can be resumed
         raise
