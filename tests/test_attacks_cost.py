@@ -17,7 +17,7 @@ from rsparse.cli.attack import announce
 from rsparse.cli.console import progress_bar
 from rsparse.commands.attack.attack import attack_images
 from rsparse.commands.attack.attacker import Attacker, make_batches
-from rsparse.commands.attack.run import AttackCost
+from rsparse.commands.attack.cost import AttackCost
 from rsparse.data import demo_model, demo_photos
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.options.attack import AttackRunParameters

@@ -18,7 +18,7 @@ from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
     from rsparse.commands.attack.attack import AttackOutcome
-    from rsparse.commands.attack.run import AttackCost
+    from rsparse.commands.attack.cost import AttackCost
     from rsparse.commands.attack.summary import AttackSummary
     from rsparse.work.progress import Progress
 

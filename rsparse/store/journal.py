@@ -8,10 +8,8 @@ from writing the same output.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,49 +19,13 @@ from typing import Any, NamedTuple
 
 from rsparse.errors import InputError, MachineError, system_error, write_error
 from rsparse.store.files import refuse_existing
+from rsparse.store.journal_lock import open_locked
 from rsparse.store.lines import from_checked_line, text_of_checked_line, to_checked_line, to_line
 from rsparse.store.pending import Renames, as_line, journal_of
 
 Entry = dict[str, Any]
 
 __all__ = ["Entry", "Journal", "journal_beside", "remove_journal_beside", "to_line"]
-
-
-def _open_locked(path: Path, output: Path, flags: int = 0) -> int:
-    """A descriptor of the journal that holds its lock.
-
-    Raises
-    ------
-    InputError
-        If another run holds it.
-    OSError
-    """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
-        try:
-            _lock(descriptor, output)
-            if _is_at(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # the run that held it has finished and removed it
-
-
-def _lock(descriptor: int, output: Path) -> None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise InputError(f"{output}: cannot be written: its journal is not a file")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InputError(f"{output}: is being written by another run") from error
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -> InputError:
@@ -123,7 +85,7 @@ class Journal:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = _open_locked(path, output, os.O_CREAT)
+            descriptor = open_locked(path, output, os.O_CREAT)
         except OSError as error:
             raise system_error(error, f"{output}: cannot be written") from error
         journal = cls(path, output, descriptor)
@@ -151,7 +113,7 @@ class Journal:
     def refuse_running(path: Path, output: Path) -> None:
         """Raise ``InputError`` if another run is writing the journal now."""
         try:
-            os.close(_open_locked(path, output))
+            os.close(open_locked(path, output))
         except FileNotFoundError:
             pass
         except OSError as error:

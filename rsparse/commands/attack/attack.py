@@ -16,12 +16,8 @@ from typing import Any
 from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.goal import with_class_index
 from rsparse.commands.attack.campaign import KeptResults
-from rsparse.commands.attack.run import (
-    AttackCost,
-    AttackRun,
-    group_by_unscaled,
-    output_exists,
-)
+from rsparse.commands.attack.cost import AttackCost, group_by_unscaled
+from rsparse.commands.attack.run import AttackRun, output_exists
 from rsparse.commands.attack.summary import AttackSummary
 from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.errors import InputError

@@ -27,6 +27,7 @@ from rsparse.commands.attack.campaign import (
     drop_others,
     is_written,
 )
+from rsparse.commands.attack.cost import AttackCost, group_by_unscaled
 from rsparse.commands.attack.origin import CHOSEN, SCALING, Origin, known_labels
 from rsparse.commands.attack.summary import AttackSummary, summarize
 from rsparse.commands.attack.through import AttackedDefense, DefendedModel
@@ -53,45 +54,6 @@ Result = TypeVar("Result")
 
 FLOAT_FILE = "float.h5"
 MIN_PARALLEL_SECONDS = 20.0  # a process needs about 4 s to import torch and load the model
-
-
-@dataclass(frozen=True)
-class AttackCost:
-    """The remaining cost of the attacks, estimated before they start.
-
-    Attributes
-    ----------
-    images : int
-        Images to attack.
-    results : int
-        Missing adversarial images over all attacks; attacks that differ only in their scaling
-        count once.
-    passes : int
-        Approximate number of forward and backward passes for all of them; some attacks stop
-        earlier.
-    seconds_per_pass : float
-        Measured on one core or the GPU; 0 if nothing is left to do.
-    cores : int
-    """
-
-    images: int
-    results: int
-    passes: int
-    seconds_per_pass: float
-    cores: int
-
-    @property
-    def seconds(self) -> float:
-        """Time for all passes on all cores."""
-        return self.passes * self.seconds_per_pass / self.cores
-
-
-def group_by_unscaled(folders: Mapping[Attack, OutputFolder]) -> list[dict[Attack, OutputFolder]]:
-    """Group the attacks that differ only in the scaling of their results."""
-    groups: dict[Attack, dict[Attack, OutputFolder]] = {}
-    for attack, folder in folders.items():
-        groups.setdefault(attack.unscaled(), {})[attack] = folder
-    return list(groups.values())
 
 
 def output_exists(place: Path) -> InputError:
