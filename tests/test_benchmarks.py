@@ -51,6 +51,7 @@ def test_the_peer_s_pursuit_is_the_one_that_purify_runs(monkeypatch, small_dicti
     assert asked
 
 
+@pytest.mark.slow
 def test_gpu_counts_and_measures_on_torchs_cpu():
     pytest.importorskip("torch")
     text = printed("gpu.py", "--device", "torch-cpu", "--images", 2, "--side", 40, "--runs", 1)

@@ -131,6 +131,7 @@ def test_bad_images_are_told_as_without_a_cluster(
     assert [result.stderr.splitlines()[-1] for result in results] == [line, line]
 
 
+@pytest.mark.slow
 def test_a_killed_workers_images_are_done_by_another(run_cli, mortal, many, dict_file, tmp_path):
     arguments = ("purify", many, "--dict", dict_file, *SLOW, "-o")
     with start(*arguments, tmp_path / "out", "--cluster", mortal.address) as running:
@@ -156,6 +157,7 @@ def more(many: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_that_loses_its_scheduler_can_go_on_without(
     run_cli, mortal, more, dict_file, tmp_path
 ):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -100,6 +101,15 @@ GRIDS = {
 }
 
 
+def mostly_slow(cases: Iterable[Any], ids: Iterable[str] | None = None) -> list[Any]:
+    """The cases as parameters; all but the first are slow, since each starts a process."""
+    named = zip(cases, ids or map(str, cases), strict=True)
+    return [
+        pytest.param(case, id=name, marks=[pytest.mark.slow] if place else [])
+        for place, (case, name) in enumerate(named)
+    ]
+
+
 def interpreted(script: str, case: tuple[float, ...]) -> Any:
     """What a script says: in a process of its own, since Triton decides at import how it works."""
     done = subprocess.run(
@@ -109,7 +119,7 @@ def interpreted(script: str, case: tuple[float, ...]) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("case", SIGNALS.values(), ids=SIGNALS)
+@pytest.mark.parametrize("case", mostly_slow(SIGNALS.values(), SIGNALS))
 def test_the_same_codes_as_step_by_step(case):
     found = interpreted(PURSUIT, case)
     assert found["same"] >= 0.99
@@ -119,19 +129,19 @@ def test_the_same_codes_as_step_by_step(case):
     assert all(abs(weight) < 1e-5 for weight in found["alone"][1:])
 
 
-@pytest.mark.parametrize("case", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("case", mostly_slow(GRIDS.values(), GRIDS))
 def test_the_same_bands_as_from_patches(case):
     found = interpreted(BANDS, case)
     assert found["shape"]
     assert found["apart"] < 2e-5
 
 
-@pytest.mark.parametrize("case", [(3, 8, 30, 1), (3, 8, 30, 5), (1, 5, 5, 2)])
+@pytest.mark.parametrize("case", mostly_slow([(3, 8, 30, 1), (3, 8, 30, 5), (1, 5, 5, 2)]))
 def test_the_same_patches(case):
     assert interpreted(PATCHES, case)
 
 
-@pytest.mark.parametrize("case", [(20, 33, 5), (3, 7, 9), (1, 5, 3)])
+@pytest.mark.parametrize("case", mostly_slow([(20, 33, 5), (3, 7, 9), (1, 5, 3)]))
 def test_the_same_filter(case):
     found = interpreted(BILATERAL, case)
     assert found["apart"] <= 1
