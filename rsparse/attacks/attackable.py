@@ -60,16 +60,28 @@ def attackable(classifier: Classifier, device: str, needs_gradients: bool) -> to
     Raises
     ------
     InputError
-        If there is no torch twin, but the attacks need its gradients.
+        If there is no torch twin, or it has no gradients, but the attacks need them.
     """
     from rsparse.models.torch.twin import load_twin
 
     try:
-        return load_twin(classifier, device)
+        twin = load_twin(classifier, device)
+        if _depends_on_images(twin, classifier, device):
+            return twin
+        raise InputError(
+            f"{classifier.path}: cannot be attacked by gradients: its scores do not depend on the "
+            "image in a differentiable way"
+        )
     except InputError as error:
         if needs_gradients:
             raise InputError(f"{error}; {WHAT_WORKS}") from error
     return RuntimeModule(classifier).eval()
+
+
+def _depends_on_images(twin: torch.nn.Module, classifier: Classifier, device: str) -> bool:
+    """Whether torch can trace the scores back to the image; not behind ArgMax or a comparison."""
+    x = torch.zeros(1, 3, *classifier.spec.size, device=device, requires_grad=True)
+    return bool(twin(x).requires_grad)
 
 
 def has_gradients(module: torch.nn.Module) -> bool:

@@ -54,8 +54,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not valid TOML: {error}") from error
+    except ValueError as error:  # also a number of thousands of digits
+        detail = str(error).partition(";")[0]
+        raise InputError(f"{path}: is not valid TOML: {detail}") from error
     except RecursionError as error:
         raise InputError(f"{path}: is not valid TOML: it is nested too deeply") from error
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rsparse.attacks.backend import one_torch_thread
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
@@ -106,7 +108,13 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
     layers = find_layers(classifier, twin)
     where = str(classifier.path)
     chosen = choose_layers(layers, parameters.train_layers, parameters.batch_norm, where)
-    return Trainable(twin, chosen)
+    trainable = Trainable(twin, chosen)
+    if not twin(torch.zeros(1, 3, *classifier.spec.size, device=device)).requires_grad:
+        raise InputError(
+            f"{where}: cannot be trained: its scores do not depend on the chosen weights in a "
+            "differentiable way"
+        )
+    return trainable
 
 
 def _check(classifier: Classifier, file: OnnxFile, trainable: Trainable) -> None:

@@ -98,8 +98,12 @@ def _follow(
     found: InputsFound,
 ) -> None:
     for source in record["inputs"]:
-        places = [place for place in at_hand.named(source["name"]) if place != path]
         nested = source["record"]
+        places = [
+            place
+            for place in at_hand.named(source["name"])
+            if place != path and (nested is not None or at_hand.record_of(place) is None)
+        ]
         match = next((place for place in places if _matches(place, source, used, at_hand)), None)
         if match is not None:
             found.matching.append(match)

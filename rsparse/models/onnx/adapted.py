@@ -139,7 +139,10 @@ def adapt(
     half = is_half(draft.model)
     if half:
         use_float32(draft.changed())
-    ending = find_ending(draft.model)
+    try:
+        ending = find_ending(draft.model)
+    except InputError as error:
+        raise InputError(f"{file.path}: {error}") from None
     if ending is not None:
         without_ending(draft.changed(), ending)
     batch = _open_batch(draft, file)
@@ -258,6 +261,21 @@ def are_probabilities(outputs: NDArray[np.float32]) -> bool:
     """Whether rows of outputs (n, n_classes) behave like probabilities: from 0 to 1, with sum 1."""
     inside = (outputs >= -1e-6).all() and (outputs <= 1 + 1e-6).all()
     return bool(outputs.shape[1] > 1 and inside and np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
+
+
+def doubts_about(outputs: NDArray[np.float32]) -> list[str]:
+    """What speaks against taking outputs of two different images (2, n_classes) for logits."""
+    if outputs.shape[1] < 2:
+        return []
+    if np.array_equal(outputs[0], outputs[1]):
+        return ["gives the same scores for two quite different images"]
+    sums = outputs.sum(axis=1)
+    if not (outputs >= 0).all() or not np.allclose(sums[0], sums[1], rtol=1e-4):
+        return []
+    return [
+        f"its outputs add up to {sums[0]:.4g} for every image, as probabilities in another form "
+        "do, but are taken for logits: probabilities, and attacks by gradients, can be wrong"
+    ]
 
 
 def score_type_of(outputs: NDArray[np.float32]) -> str:

@@ -15,7 +15,7 @@ from rsparse.errors import InputError
 from rsparse.models.fields import LOGITS, SQUASH
 from rsparse.models.fit import Fit
 from rsparse.models.input_sources import resolve_input_spec
-from rsparse.models.onnx.adapted import AdaptedGraph, adapt, score_type_of
+from rsparse.models.onnx.adapted import AdaptedGraph, adapt, doubts_about, score_type_of
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
@@ -60,6 +60,7 @@ class Classifier:
         self.spec = spec
         self.threads = threads
         self.sources: dict[str, str] = {}
+        self.doubts: list[str] = []
         self.by_device: dict[Device, Any] = {}  # kept by ``models.placed.place``
         self._file = file or load_onnx(self.path)
         self.sha256 = self._file.sha256
@@ -141,6 +142,8 @@ class Classifier:
         if found is None and self.spec.score_type != LOGITS:
             self._adapt()
             del self._session
+        elif found is None:
+            self.doubts = doubts_about(outputs)
         return self
 
     @cached_property
@@ -153,7 +156,7 @@ class Classifier:
     @property
     def notes(self) -> list[str]:
         """What a user should know about the class scores, as sentences about the file."""
-        return [f"{self.path.name}: {note}" for note in self.adapted.notes]
+        return [f"{self.path.name}: {note}" for note in (*self.adapted.notes, *self.doubts)]
 
     def tell(self, progress: Progress) -> None:
         """Print the notes."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
+from rsparse.errors import InputError
 from rsparse.models.onnx.wiring import Wiring, attribute
 
 SOFTMAX, SIGMOID = "softmax", "sigmoid"
@@ -61,6 +62,11 @@ def find_ending(model: onnx.ModelProto) -> Ending | None:
             logits = logits_of(wiring, node, model)
             if logits is not None:
                 return Ending(kind, logits, places[tensor], tuple(others))
+        if node.op_type == "TopK":
+            raise InputError(
+                "its scores are sorted by TopK, so that their classes are lost; export it without "
+                "TopK"
+            )
         if node.op_type in _AFTERWARDS:
             others.append(places[tensor])
         elif node.op_type not in _MOVING and not _is_float_cast(node):
