@@ -1,4 +1,4 @@
-"""A headless Chromium that looks at a page; tests skip where there is none."""
+"""A headless Chromium that opens pages; tests are skipped where it is not installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTIONS = (
 
 @dataclass
 class Seen:
-    """An open page, all that it asked for, and all that it complained of."""
+    """An open page, its requests, and its console messages, errors and dialogs."""
 
     page: Any
     requests: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Seen:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser."""
+    """Start a headless browser."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
@@ -40,7 +40,7 @@ def chromium() -> Iterator[Any]:
 
 
 def look(browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> Seen:
-    """Open a file from the disk."""
+    """Open a local file."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     seen = Seen(page)
     page.on("request", lambda request: seen.requests.append(request.url))

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: pictures made on the spot, a dictionary, the command line."""
+"""Fixtures for all tests: generated pictures, a dictionary, the command line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rsparse.store.images import encode_png
 REPOSITORY = Path(__file__).parent.parent
 
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so is what a shell starts by `&`,
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # and so are its children
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it in `&` jobs,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and their children inherit that
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def make_picture(seed: int, height: int = 48, width: int = 56) -> np.ndarray:
 
 @pytest.fixture(params=["numba", "numpy"])
 def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The inner loops on the CPU, compiled and in NumPy."""
+    """Each implementation of the inner loops on the CPU: compiled, and in NumPy."""
     chosen = {"numba": loops.NUMBA, "numpy": loops.NUMPY}[request.param]
     monkeypatch.setattr(loops, "fastest", chosen)
     return str(request.param)
@@ -77,7 +77,7 @@ def small_dictionary() -> Dictionary:
 
 @pytest.fixture
 def dict_file(tmp_path: Path, small_dictionary: Dictionary) -> Path:
-    """``dict.h5`` of ``small_dictionary``."""
+    """Path of a ``dict.h5`` with ``small_dictionary``."""
     from rsparse.store.dictionaries import save_dictionary
     from rsparse.store.records import DICTIONARY, Record
 
@@ -124,7 +124,7 @@ def tree_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def one_torch_core() -> Iterator[None]:
-    """Torch's threads would only wait for each other on small networks."""
+    """Run torch on one thread: with small networks, more threads only wait for each other."""
     from rsparse.attacks.backend import one_torch_thread
 
     with one_torch_thread():
@@ -133,7 +133,7 @@ def one_torch_core() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def timm() -> Any:
-    """The package timm, also where torchvision's compiled part is missing."""
+    """The timm package, even if torchvision's compiled part is missing."""
     pytest.importorskip("torch")
     from tests.torchvision_operators import import_torchvision
 

@@ -1,4 +1,4 @@
-"""Disks that are full, and limits that stop a process, made for a test and removed after it."""
+"""Small disks and process limits for tests; the disks are unmounted afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """A disk in memory of that size; the test is skipped where nothing may be mounted."""
+    """Mount an in-memory disk of this size, or skip the test if mounting is not possible."""
     place.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     try:
@@ -29,10 +29,10 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 def enlarge(place: Path, size: str) -> None:
-    """Make space on a small disk."""
+    """Enlarge a small disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
 
 
 def at_most(limit: int, size: int) -> Callable[[], None]:
-    """For ``preexec_fn``: the process may have no more than ``size`` of what ``limit`` counts."""
+    """Return a ``preexec_fn`` that sets the resource limit ``limit`` to ``size``."""
     return lambda: resource.setrlimit(limit, (size, size))

@@ -1,7 +1,7 @@
-"""One step of the method, or all of it, by any engine: NumPy arrays in, NumPy arrays out.
+"""Run one step of the method, or all of it, on any engine: NumPy arrays in, NumPy arrays out.
 
-Triton's kernels run in its interpreter, in a process of its own: Triton decides how it works when
-it is imported.
+Triton's kernels run in its interpreter, in a separate process, because Triton chooses between
+interpreter and compiler when it is imported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EVERY_ENGINE = [
 
 
 class Stepwise:
-    """An engine whose every step takes arrays and gives arrays."""
+    """An engine whose steps all take and return arrays."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Stepwise:
 
 @cache
 def _interpreter() -> ProcessPoolExecutor:
-    """A process in which Triton interprets its kernels."""
+    """A process in which Triton's kernels run in the interpreter."""
     pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
     os.environ["TRITON_INTERPRET"] = "1"
     try:

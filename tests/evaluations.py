@@ -1,4 +1,4 @@
-"""Evaluations made up for tests, with plausible numbers."""
+"""Synthetic evaluations for tests, with plausible numbers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from rsparse.store.records import EVALUATION, Record, Source
 from tests.conftest import make_picture
 
 MODEL, RETRAINED, ADVERSARIAL = "mobilenet-v2", "retrained", "adversarial"
-ADAPTIVE = "adaptive"  # attacks through the defense, under a name of no registered scenario
-_POWER = {  # of the attacks on one model before another
+ADAPTIVE = "adaptive"  # attacks through the defense; not a registered scenario
+_POWER = {  # of attacks made on one model and judged on another
     (GRAY_BOX, MODEL, MODEL): 1.0,
     (TRANSFER, "mobilenet-v1", MODEL): 0.4,
     (TRANSFER, "inception-v3", MODEL): 0.3,
@@ -58,7 +58,7 @@ DEFENSES = (
     ("nlm", "nlm"),
     ("bilateral+jpeg-quality=40", "bilateral+jpeg"),
 )
-# accuracy on clean images, and how fast it falls with the attack's strength
+# accuracy on clean images, and how fast it falls with attack strength
 _SKILL = {
     "none": (1.0, 9.0),
     "regionsparse-sparsity=2": (0.86, 0.9),
@@ -128,7 +128,7 @@ def make_evaluation(
 ) -> Evaluation:
     """``n`` images, every defense, four attacks; optionally transfer and trained models.
 
-    With ``adaptive`` also a scenario in which each attack is made through each defense.
+    With ``adaptive``, add a scenario in which each attack is made through each defense.
     """
     rng = np.random.default_rng(seed)
     names = names or tuple(f"{CLASSES[i % 5]}/{i // 5:02d}" for i in range(n))
@@ -218,7 +218,7 @@ def _column(
 def make_eval_folder(
     folder: Path, evaluation: Evaluation, used: Sequence[Path] = (), side: int = 32
 ) -> Path:
-    """An evaluation on disk with pictures of its columns, made with the files ``used``."""
+    """Save an evaluation made with the files ``used``, and a picture per image and column."""
     sources = tuple(Source(path.name, sha256_of_file(path)) for path in used)
     record = Record(EVALUATION, "evaluate", {"only_correct": True}, 0, sources)
     save_evaluation(folder, record, evaluation)

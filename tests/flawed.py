@@ -1,4 +1,4 @@
-"""Evaluations on tiny networks with a known flaw, and a sound one to compare them with."""
+"""Tiny networks and images for evaluations with a known flaw, and for a sound one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Nodes = list[onnx.NodeProto]
 
 
 def pictures(n: int, *, seed: int = 1, noise: float = 12.0) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 8, 8, 3) uint8, each the faint pattern of its class in noise, and their labels."""
+    """Images (n, 8, 8, 3) uint8, each a faint class pattern plus noise, and their labels."""
     patterns = np.random.default_rng(0).choice([-1.0, 1.0], (CLASSES, SIDE, SIDE, 3))
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % CLASSES
@@ -29,7 +29,7 @@ def pictures(n: int, *, seed: int = 1, noise: float = 12.0) -> tuple[np.ndarray,
 
 
 def save_pictures(folder: Path, n: int = 40, **how: float) -> Path:
-    """Write ``pictures`` into folders named after the classes' numbers."""
+    """Write ``pictures`` into one folder per class, named by class number."""
     for number, (image, label) in enumerate(zip(*pictures(n, **how), strict=True)):  # type: ignore[arg-type]
         path = folder / str(label) / f"{number:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def save_pictures(folder: Path, n: int = 40, **how: float) -> Path:
 
 
 def weights() -> dict[str, np.ndarray]:
-    """Random features and a ridge regression on them: a network of one hidden layer."""
+    """Weights of a network with one hidden layer: random features and a ridge regression."""
     rng = np.random.default_rng(2)
     x, labels = pictures(1200, seed=3)
     pixels = x.transpose(0, 3, 1, 2).reshape(len(x), -1) / 255 - 0.5
@@ -59,7 +59,7 @@ def network(
 ) -> Path:
     """Save the network; ``before`` changes its input "image", ``after`` its scores "sound".
 
-    Each returns nodes and the name of their result, and may add constants.
+    Both return nodes and the name of their output, and may add constants.
     """
     constants = weights() | {"half": np.float32(0.5)}
     first, image = before(constants) if before else ([], "image")

@@ -1,4 +1,4 @@
-"""A hub of weights on this machine: what the Hugging Face hub answers, and how it may fail."""
+"""A local server that answers like the Hugging Face hub and can simulate its failures."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ COMMIT = "0" * 39 + "1"
 class HubServer(ThreadingHTTPServer):
     """Serves ``content`` as ``/<repository>/resolve/main/model.safetensors`` of any repository.
 
-    Like the hub, it names the file's SHA-256 and size when it is asked where the file lies, and
-    sends on to another host for the content.
+    Like the hub, it answers the first request with the file's SHA-256 and size and redirects to
+    another host for the content.
 
     Attributes
     ----------
     content : bytes
-        What the SHA-256 is told of.
+        The file; its SHA-256 is announced.
     sent : bytes or None
-        What is sent instead.
+        The bytes to send instead of ``content``.
     status : int
-        The answer to the first question: 302 where all is well.
+        The status of the first response: 302 on success.
     error : str
-        What the hub calls that, as ``EntryNotFound``.
+        The hub's error code, such as ``EntryNotFound``.
     cuts : int
-        So many times the connection breaks in the middle.
+        How many times the connection breaks halfway through.
     pause : float
-        Seconds between the first half and the second.
+        Seconds between the two halves of the content.
     closes : bool
-        Whether the server is gone after the first half.
+        Whether the server shuts down after the first half.
     digest : str or None
-        The SHA-256 that is told instead of the right one.
+        The SHA-256 to announce instead of the correct one.
     downloads : int
-        How often content was asked for.
+        How often the content was requested.
     """
 
     daemon_threads = True
@@ -57,7 +57,7 @@ class HubServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(content: bytes) -> Iterator[HubServer]:
-    """A hub that runs while the block does."""
+    """Run a hub for the duration of the block."""
     server = HubServer(content)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Image files of every kind that is read, and some that only claim to be images."""
+"""Image files of every supported kind, and some that only claim to be images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP
 
 
 def encode(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """A file of the pixels, lossless where the format can be."""
+    """Encode the pixels, lossless if the format allows it."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     file = io.BytesIO()
     image.save(file, kind, **{**LOSSLESS.get(kind, {"quality": 95}), **options})
@@ -40,7 +40,7 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 def png(width: int, height: int, rows: bytes, *, depth: int = 8, color: int = 2,
         chunks: bytes = b"") -> bytes:  # fmt: skip
-    """A PNG made by hand: ``rows`` holds a filter byte and the samples of each row."""
+    """A PNG built by hand: ``rows`` holds a filter byte and the samples of each row."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -52,7 +52,7 @@ def png(width: int, height: int, rows: bytes, *, depth: int = 8, color: int = 2,
 
 
 def bomb() -> bytes:
-    """A PNG of under a kilobyte that claims 50000×50000 pixels."""
+    """A PNG smaller than a kilobyte that claims to have 50000×50000 pixels."""
     return png(50_000, 50_000, b"\0" * 100)
 
 

@@ -1,4 +1,4 @@
-"""Kill a process, or let it fail, at each of its changes of the file system in turn.
+"""Kill a process, or make it fail, at its Nth change to the file system.
 
 ``python -m tests.killing N ARGUMENTS`` runs the command line and kills it before its Nth change
 below the folder in ``KILL_BELOW``; with ``KILL_BY=ENOSPC``, the change and all later ones fail.
@@ -17,7 +17,7 @@ CHANGES = ("mkdir", "open", "remove", "rename", "rmdir", "truncate")
 
 
 def kill_at(number: int, below: str, name: str) -> None:
-    """Install an audit hook, which Python calls before each change."""
+    """Install an audit hook, which Python calls before each file system change."""
     count = 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -43,7 +43,7 @@ def _changes(event: str, arguments: tuple[Any, ...], below: str) -> bool:
 
 
 def main() -> None:
-    """Run the command line, to be killed."""
+    """Run the command line with the hook installed."""
     from rsparse.cli import main as run
 
     kill_at(int(sys.argv[1]), os.environ["KILL_BELOW"], os.environ.get("KILL_BY", "KILL"))

@@ -1,4 +1,4 @@
-"""Tiny ONNX classifiers for the tests, with weights and answers that are known."""
+"""Tiny ONNX classifiers for the tests, with known weights and outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def save_graph(
     metadata: dict[str, str] | None = None,
     opset: int = OPSET,
 ) -> Path:
-    """Save nodes that make ``scores`` of ``image`` as an ONNX file."""
+    """Save an ONNX file whose nodes compute ``scores`` from ``image``."""
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -58,9 +58,9 @@ def linear_classifier(
 
 @dataclass
 class ConvNet:
-    """conv → relu → (left, right) → join → pool → linear, each step in a chosen spelling.
+    """conv → relu → (left, right) → join → pool → linear, each step in a chosen form.
 
-    ``weights`` (outputs, 5) and ``bias`` are the classifier's, before any background row is cut.
+    ``weights`` (outputs, 5) and ``bias`` are the classifier's before any background row is cut.
     """
 
     size: tuple[int, int] = (12, 10)
@@ -172,7 +172,7 @@ class ConvNet:
 
 
 def four_animals(path: Path) -> Path:
-    """A tagged network with four named classes, one of whose names holds a comma."""
+    """A tagged network with four named classes; one name contains a comma."""
     labels = ["cat", "dog, hound", "emu", "fox"]
     said = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": labels}
     return ConvNet(metadata={"rsparse.input": json.dumps(said)}).save(path)

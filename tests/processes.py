@@ -1,4 +1,4 @@
-"""The command line as a process of its own, to be watched, interrupted and killed."""
+"""Run the command line in a separate process that tests can watch, interrupt and kill."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rsparse.store.folders import JOURNAL
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """``python -m rsparse`` in a process group of its own, with its output piped."""
+    """Start ``python -m rsparse`` in its own process group, with its output piped."""
     command = [sys.executable, "-m", "rsparse", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, **{**pipes, "start_new_session": True, **options})
 
 
 def finished(*arguments: object, **options: Any) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a whole run."""
+    """Return the exit code, standard output and standard error of a complete run."""
     with start(*arguments, **options) as running:
         stdout, stderr = running.communicate(timeout=100)
     return running.returncode, stdout, stderr
 
 
 def when_done(running: subprocess.Popen[str], output: Path, items: int, signal: int) -> None:
-    """Send ``signal`` to the run's processes when it has noted so many items."""
+    """Send ``signal`` to the run's processes once its journal holds ``items`` items."""
     journal, deadline = output / JOURNAL, time.monotonic() + 100
     while not journal.exists() or journal.read_bytes().count(b"\n") < items + 1:
         assert running.poll() is None, running.stderr and running.stderr.read()

@@ -1,4 +1,4 @@
-"""Exact messages of refused input."""
+"""Checks of exact error messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GOES_ON = "once this is fixed, run the same command again to continue"
 
 
 def fails(message: str) -> AbstractContextManager[pytest.ExceptionInfo[MachineError]]:
-    """Expect a ``MachineError`` that says exactly ``message``, on one line."""
+    """Expect a ``MachineError`` with exactly this one-line message."""
     assert "\n" not in message
     return pytest.raises(MachineError, match=rf"\A{re.escape(message)}\Z")
 
 
 def refused(message: str) -> AbstractContextManager[pytest.ExceptionInfo[InputError]]:
-    """Expect an ``InputError`` that says exactly ``message``, on one line."""
+    """Expect an ``InputError`` with exactly this one-line message."""
     assert "\n" not in message
     return pytest.raises(InputError, match=rf"\A{re.escape(message)}\Z")

@@ -1,4 +1,4 @@
-"""A device whose memory is too small for some images (no GPU needed)."""
+"""Simulate a device whose memory is too small for some images (no GPU needed)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def for_images_of_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a device run out of memory where a batch holds images of that width."""
+    """Make a device run out of memory on batches of images of this width."""
     import torch
 
     from rsparse.core.engines.torch.engine import TorchEngine

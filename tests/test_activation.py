@@ -34,7 +34,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def attacked(tmp_path: Path, pictures: Path) -> Path:
-    """The pictures with one grey level of noise; one is missing, one has a name of its own."""
+    """The pictures with one grey level of noise; one of them is missing."""
     folder = tmp_path / "adv"
     (folder / "sub").mkdir(parents=True)
     for seed, name in enumerate(("a", "sub/c")):
@@ -53,7 +53,7 @@ def test_total_activation_by_hand() -> None:
 
 
 def test_total_activation_below_zero() -> None:
-    """A negative threshold lets negative detectors count, by the letter of eq. 7."""
+    """With a negative threshold, negative detectors count, as eq. 7 is written."""
     peaks = np.array([-0.5, -3.0, 2.0])
     signs = np.sign(peaks + 1)
     expected = (peaks * signs)[peaks + 1 > 0].sum()

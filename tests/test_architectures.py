@@ -1,4 +1,4 @@
-"""Networks as torch's exporters write them, in several operator sets, and the table of the docs."""
+"""Networks as torch's exporters write them, in several opsets, and the table in the docs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNIT = InputOptions(preset="unit")
 
 
 class Convolutions(nn.Module):
-    """Normalisations, gates, channel shuffling, resizing and pooling of convolutional networks."""
+    """A CNN with normalisation, gates, channel shuffling, resizing and pooling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ NETWORKS = {"convolutions": Convolutions, "transformer": Transformer, "fused": F
 
 @pytest.fixture
 def exported(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Export a network with an open batch."""
+    """Export a network with a dynamic batch size."""
 
     def export(name: str, opset: int, *, dynamo: bool) -> Path:
         torch.manual_seed(0)
@@ -124,7 +124,7 @@ def exported(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def check(path: Path) -> None:
-    """A gradient of the image, and all weights there and back."""
+    """Check the gradient of the image and the round trip of all weights."""
     classifier = load_classifier(path, UNIT)
     twin = load_twin(classifier, trainable=True)
     x = as_tensor(images_of((16, 16), 3)).requires_grad_(True)

@@ -1,4 +1,4 @@
-"""``rsparse attack``: what it writes, measures and says, on a classifier with known answers."""
+"""``rsparse attack``: output, measurements and messages, on a classifier with known answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARGINS = {"blue/mid": 30, "green/near": 7, "red/far": 60, "red/near": 7}
 
 
 def picture(label: int, margin: float, size: tuple[int, int] = (16, 16)) -> np.ndarray:
-    """One colour is on average brighter by ``margin`` grey levels than both others."""
+    """One colour is on average ``margin`` grey levels brighter than the others."""
     rng, n_pixels = np.random.default_rng([label, int(margin)]), size[0] * size[1]
     grey = np.linspace(100, 155, n_pixels).astype(np.uint8)
     channels = [rng.permutation(grey) for _ in CLASSES]
@@ -43,7 +43,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def answer(x: np.ndarray) -> int:
-    """What the network itself says of an image (16, 16, 3) in [0, 1]."""
+    """The network's own prediction for an image (16, 16, 3) in [0, 1]."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(MODEL)
@@ -61,14 +61,14 @@ def true_labels() -> dict[str, int]:
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """Four pictures of 16×16 pixels in class subfolders, right by the known margins."""
+    """Four 16×16 pictures in class subfolders, classified correctly by known margins."""
     for name, label in true_labels().items():
         save(tmp_path / "imgs" / f"{name}.png", picture(label, MARGINS[name]))
     return tmp_path / "imgs"
 
 
 def check_entries(benign: Path, folder: Path, labels: dict[str, int]) -> None:
-    """Compare a manifest, written with --keep-float, with the files and the network."""
+    """Compare a manifest written with --keep-float with the files and the network."""
     with h5py.File(folder / "float.h5") as floats:
         for name, entry in entries_of(folder).items():
             x, pixels = read(benign / f"{name}.png"), read(folder / entry["file"])
@@ -91,7 +91,7 @@ def check_entries(benign: Path, folder: Path, labels: dict[str, int]) -> None:
 
 
 def test_fgsm_in_closed_form(run_cli, colours, tmp_path):
-    """The right colour goes down by eps, both others go up, and margins below 2·eps are lost."""
+    """The true colour falls by eps, the others rise by eps; margins below 2·eps are lost."""
     out = tmp_path / "adv"
     result = run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=8", "-o", out, "--keep-float")
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
@@ -155,7 +155,7 @@ def test_a_search_that_finds_nothing_leaves_the_image(run_cli, colours, tmp_path
 
 
 def test_carlini_wagner_reaches_the_average_dissimilarity(run_cli, colours, tmp_path):
-    """Of the images that were right; τ is the same for all and in the record."""
+    """The average is over correctly classified images; one τ serves all and is recorded."""
     save(colours / "red/wrong.png", picture(2, 20))
     out = tmp_path / "adv"
     arguments = ("attack", colours, "-m", MODEL, "-a", "cw-l2:d=0.2", "-o", out)
@@ -201,7 +201,7 @@ def test_several_attacks_fill_a_subfolder_each_and_json_counts_them(run_cli, col
 
 @pytest.mark.parametrize("source", ["labels.csv", "manifest", "class subfolders", "predictions"])
 def test_where_labels_come_from(run_cli, colours, tmp_path, source):
-    """Each source is said on stderr and in the record; the first that there is counts."""
+    """The source is named on stderr and in the record; the first one available is used."""
     imgs, options, labels, origin = colours, (), true_labels(), source
     if source == "labels.csv":
         rows = [f"{name}.png,{'green' if name == 'red/near' else i}" for name, i in labels.items()]
@@ -264,7 +264,7 @@ def test_the_size_at_which_images_are_attacked(run_cli, tmp_path, options):
 
 
 def test_equal_runs_give_equal_bytes(run_cli, colours, tmp_path, monkeypatch):
-    """Also from another folder. The grouping into batches is in the record, since it matters."""
+    """Even from another folder. The batch size is recorded because it affects the result."""
     tail = ("-m", MODEL, "-a", "LinfPGD:eps=4,steps=5", "--keep-float", "--seed", 3)
     run_cli("attack", colours, *tail, "-o", tmp_path / "one", "--jobs", 1)
     monkeypatch.chdir(tmp_path)
@@ -281,7 +281,7 @@ def test_equal_runs_give_equal_bytes(run_cli, colours, tmp_path, monkeypatch):
 def test_threads_that_share_a_device_make_the_same_images(
     run_cli, colours, tmp_path, monkeypatch, attack
 ):
-    """The CPU by another name stands for a GPU."""
+    """The CPU under another name stands in for a GPU."""
     tail = ("-m", MODEL, "-a", attack, "--batch-size", 1)
     run_cli("attack", colours, *tail, "-o", tmp_path / "processes", "--jobs", 1)
     monkeypatch.setattr(
@@ -294,7 +294,7 @@ def test_threads_that_share_a_device_make_the_same_images(
 
 
 def test_classify_and_purify_take_the_labels_of_the_manifest(run_cli, colours, tmp_path):
-    """The folder names no classes: what is right is known from the manifest alone."""
+    """The subfolders are not class names, so only the manifest knows the labels."""
     adv, purified = tmp_path / "adv", tmp_path / "purified"
     rows = [f"{name.replace('/', 'ish/')},{label}" for name, label in true_labels().items()]
     (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]) + "\n")

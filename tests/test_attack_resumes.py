@@ -1,4 +1,4 @@
-"""``rsparse attack``: how it goes on, what it replaces, and what it refuses."""
+"""``rsparse attack``: how it resumes, what it overwrites, and what it refuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def twelve(tmp_path: Path) -> Path:
 def test_a_killed_run_goes_on_to_the_same_bytes(
     run_cli, twelve, tmp_path, attacks, running_in, resumed
 ):
-    """The first image that is attacked again draws the numbers that it drew before."""
+    """The first image after the resume gets the same random numbers as in a whole run."""
     out = tmp_path / "out"
     place = out / (f"{running_in}-eps=8-steps=120" if running_in else "")
     arguments = ("attack", twelve, "-m", MODEL, "-a", *attacks, *MARKS, "--predicted-labels")
@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_only_what_is_missing_changed_or_damaged_is_done_again(run_cli, twelve, tmp_path):
-    """The journal is put back as an interrupted run leaves it."""
+    """The journal is restored to the state in which an interrupted run leaves it."""
     out, names = tmp_path / "out", ("00", "01", "02", "03", "04")
     arguments = ("attack", twelve, "-m", MODEL, "-a", "bim:eps=4", *MARKS,
                  "--predicted-labels", "--json", "-o")  # fmt: skip
@@ -251,7 +251,7 @@ def test_an_operator_without_a_counterpart_in_torch(assert_error, colours, tmp_p
 
 @pytest.mark.parametrize("missing", ["torch", "foolbox"])
 def test_torch_is_not_installed(colours, tmp_path, missing):
-    """A process in which its import fails, as where only the core is installed."""
+    """Its import fails in a subprocess, as if only the core were installed."""
     (tmp_path / "site").mkdir()
     hook = (
         "import sys\n"

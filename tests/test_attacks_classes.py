@@ -1,4 +1,4 @@
-"""Every attack: the ones of the paper and foolbox's by their class names."""
+"""Every attack: those of the paper, and foolbox's by class name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.toy_networks import (  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_torch_core")
 
 
-SLOW = {  # to compile or to run; each has its family's tests below
+SLOW = {  # to compile or to run; the tests below cover each one's family
     "L0BrendelBethgeAttack", "L1BrendelBethgeAttack", "L2BrendelBethgeAttack",
     "LinfinityBrendelBethgeAttack", "PointwiseAttack", "HopSkipJumpAttack",
 }  # fmt: skip
@@ -32,7 +32,7 @@ FEW = {"steps": 4, "directions": 5, "repeats": 3, "binary_search_steps": 2}
 
 
 def some_of_each() -> list[Attack]:
-    """Our attacks, and foolbox's with few steps; aliases are left out."""
+    """Our attacks, and foolbox's with few steps, without aliases."""
     import foolbox.attacks
 
     found: list[Attack] = [kind() for kind in ATTACKS.values()]
@@ -137,7 +137,7 @@ def test_mistakes_with_foolbox_classes(text: str, message: str) -> None:
 
 
 def test_two_classes_of_foolbox_forget_adam() -> None:
-    """What the refusal above says: their results are those of plain gradient descent."""
+    """As the error message above says, their results equal those of plain gradient descent."""
     from foolbox.attacks import L2AdamBasicIterativeAttack, L2BasicIterativeAttack
 
     net, x, y = smooth_problem()

@@ -1,4 +1,4 @@
-"""Attacks on linear models, where the answer is known."""
+"""Attacks on linear models, for which the answer is known in closed form."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_step_size_is_in_grey_levels() -> None:
 
 
 def test_momentum_in_l2_on_a_linear_model() -> None:
-    """It goes straight up, d·‖x‖ far, for each image by its own norm."""
+    """It moves each image d·‖x‖ along the gradient, where ‖x‖ is the image's own norm."""
     net, x, y = linear_problem()
     x[1] *= 0.5
     y = classify(net, x)
@@ -54,7 +54,7 @@ def test_momentum_in_l2_on_a_linear_model() -> None:
 
 
 def test_carlini_wagner_finds_the_nearest_adversarial() -> None:
-    """On a linear model it lies margin/‖w₀ − w₁‖ away, along w₁ − w₀."""
+    """On a linear model, it is at distance margin/‖w₀ − w₁‖ along w₁ − w₀."""
     net, x, y = linear_problem(margin=0.4)
     found = run_attack(net, x, y, CwL2(initial_const=0.01, steps=150, step_size=0.002))
     nearest = 0.4 / np.linalg.norm(uphill(net))
@@ -89,7 +89,7 @@ def test_carlini_wagner_tries_again_with_more_weight() -> None:
 
 
 def test_deepfool_by_its_class_name() -> None:
-    """One step to the border and 2 % beyond it."""
+    """It takes one step to the decision boundary and 2 % beyond."""
     net, x, y = linear_problem(margin=0.4)
     (attack,) = parse_attack("L2DeepFoolAttack")
     found = run_attack(net, x, y, attack)

@@ -1,4 +1,4 @@
-"""What attacks cost: no pass through the model that their results do not need."""
+"""What attacks cost: they make no unnecessary passes through the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_core")
 
 
 class Counting(torch.nn.Module):
-    """A network that knows how many classes it tells apart, and counts the images it sees."""
+    """A network with a known number of classes that counts the images it sees."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_every_pass_is_a_step(text: str, passes: int) -> None:
     ],
 )
 def test_a_search_is_classified_once_more(text: str) -> None:
-    """Foolbox's own word on what it found is not to be trusted."""
+    """Foolbox's own success flags cannot be trusted."""
     net, x, y = smooth_problem()
     counting = Counting(net)
     (attack,) = parse_attack(text)
@@ -119,7 +119,7 @@ def test_the_pixels_are_those_of_foolbox_s_public_call(
 
 
 def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image that an attack or the rounding left as it was keeps its class."""
+    """An image that the attack or the rounding does not change keeps its prediction."""
     from rsparse.attacks.running import AttackResult
     from rsparse.commands.attack import attacker as module
 
@@ -129,7 +129,7 @@ def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) 
     (batch,) = make_batches(targets, 3)
     pixels = attacker.load(batch)
     x_adv = to_unit(pixels)
-    x_adv[1] = to_unit(255 - pixels[1])  # rounding leaves it so
+    x_adv[1] = to_unit(255 - pixels[1])  # rounding does not change it
     x_adv[2] = np.clip(x_adv[2] + np.float32(0.3 / 255), 0, 1)  # rounding undoes it
     expected = [[t.prediction for t in targets], module.predictions(attacker.classifier, x_adv)]
     counts = []
@@ -147,7 +147,7 @@ def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_cost_is_told_before(tmp_path: Path) -> None:
-    """Attacks that differ by their scaling alone cost once, and what is there costs nothing."""
+    """Attacks that differ only in scaling are counted once; existing results cost nothing."""
     told: list[AttackCost] = []
     attacks = [
         a for text in ("fgsm:eps=2,8", "cw-l2:d=0.1,0.2,steps=5") for a in parse_attack(text)
@@ -180,7 +180,7 @@ def test_only_long_attacks_are_announced(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_on_a_terminal_the_cost_has_a_line_of_its_own() -> None:
-    """It is said while a bar moves, and must be neither glued to it nor wiped away with it."""
+    """It is printed while a progress bar is shown, and must not be mixed up or erased with it."""
     code = (
         "import time\n"
         "from rsparse.cli.console import progress_bar\n"
@@ -206,7 +206,7 @@ def test_on_a_terminal_the_cost_has_a_line_of_its_own() -> None:
 
 
 def read_terminal(file: int) -> bytes:
-    """What comes next; nothing once the other side is gone, which Linux calls an error."""
+    """Read the next bytes, or none after the other end is closed (an error on Linux)."""
     try:
         return os.read(file, 65536)
     except OSError:

@@ -1,4 +1,4 @@
-"""Batches beside a GPU: by its memory, what is said where it is too small, and the threads that
+"""Batch sizes on a GPU: chosen by its memory, the error if it is too small, and the threads that
 measure them (no GPU needed)."""
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_an_attack_that_does_not_fit_says_what_would():
 
 
 def test_classifying_takes_fewer_at_a_time(monkeypatch):
-    """Down to one; if that is too many, it says so."""
+    """The batch shrinks down to one image; if even that does not fit, an error says so."""
     twin = load_twin(load_classifier(REPOSITORY / "fixtures" / "colours.onnx"))
     images = list(np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8))
     expected, forward, room = twin.logits(images), twin.forward, 2

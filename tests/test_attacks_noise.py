@@ -1,4 +1,4 @@
-"""Random noise as an attack: its norm is what it was told."""
+"""Random noise as an attack: it has the requested norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Square Attack: what it may change, and that it finds what needs no gradient."""
+"""The Square Attack: what it may change, and that it succeeds without gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_core")
 
 
 class Rounded(torch.nn.Module):
-    """A network behind a rounding to 64 levels, whose gradient is 0."""
+    """A network whose input is rounded to 64 levels, so that its gradient is 0."""
 
     def __init__(self, net: torch.nn.Module) -> None:
         super().__init__()

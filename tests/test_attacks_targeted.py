@@ -1,4 +1,4 @@
-"""Targeted attacks: they lead to the class that is asked for, and are counted both ways."""
+"""Targeted attacks: they reach the requested class, and success is counted both ways."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["colours"]  # a fixture
 
 
 def three_classes() -> tuple[Linear, np.ndarray, np.ndarray]:
-    """The logits are the sums of the channels; every image is of class 0, class 2 is the last."""
+    """The logits are the channel sums; every image is of class 0, and class 2 ranks last."""
     weights = np.zeros((3, 4, 5, 3))
     for channel in range(3):
         weights[channel, :, :, channel] = 1
@@ -101,7 +101,7 @@ def test_classes_by_name() -> None:
 
 
 def test_the_command_counts_success_both_ways(run_cli, colours, tmp_path):
-    """At eps 8 only margins below 16 leave red; blue/mid is in the target class already."""
+    """At eps 8, only margins below 16 leave red; blue/mid already has the target class."""
     out = tmp_path / "adv"
     result = run_cli(
         "attack", colours, "-m", MODEL, "-a", "bim:eps=8,target=2", "-o", out, "--json"

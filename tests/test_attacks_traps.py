@@ -1,4 +1,4 @@
-"""Foolbox's traps, and what it leaves to its callers."""
+"""Pitfalls of foolbox, and what it leaves to the caller."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_core")
 def momentum_by_the_book(
     net: torch.nn.Module, x: np.ndarray, y: np.ndarray, limit: np.ndarray, norm: str
 ) -> np.ndarray:
-    """Eq. 3-4 in NumPy, one image at a time, ten steps of a fifth of the limit, mu = 1."""
+    """Eq. 3-4 in NumPy, one image at a time: ten steps of limit / 5, mu = 1."""
     x_adv = x.astype(np.float64)
     for i in range(len(x)):
         gathered = np.zeros_like(x_adv[i])
@@ -53,13 +53,13 @@ def test_trap_1_momentum_gathers_gradients_not_signs() -> None:
     net, x, y = smooth_problem()
     expected = momentum_by_the_book(net, x, y, np.full(3, 8 / 255), "linf")
     ours = run_attack(net, x, y, MiFgsm(eps=8)).x_adv
-    assert (np.abs(ours - expected) > 1e-4).mean() < 0.01  # a sign of a sum near 0 may differ
+    assert (np.abs(ours - expected) > 1e-4).mean() < 0.01  # signs of sums near 0 may differ
     theirs, _ = foolbox_result(net, x, y, LinfMomentumIterativeFastGradientMethod(), 8 / 255)
     assert (np.abs(theirs - expected) > 1e-4).mean() > 0.05
 
 
 def test_trap_1_in_l2() -> None:
-    """Gathering g/‖g‖₂ differs as soon as the gradients' shapes do."""
+    """Accumulating g/‖g‖₂ gives another result if the gradients' shapes differ."""
     from foolbox.attacks import L2MomentumIterativeFastGradientMethod
 
     net, x, y = smooth_problem()
@@ -120,7 +120,7 @@ def test_trap_3_numpy_has_no_gradients() -> None:
 
 @pytest.mark.parametrize("text", ["mi-fgsm:d=0.05", "L2PGD:d=0.05", "L1PGD:d=0.05"])
 def test_trap_4_limits_are_relative_to_each_image(text: str) -> None:
-    """Foolbox takes one epsilon for a whole batch; dim images would be changed too much."""
+    """Foolbox uses one epsilon for a whole batch, which would change dark images too much."""
     net, x, _ = smooth_problem()
     x *= np.array([1, 0.5, 0.1], np.float32)[:, None, None, None]
     (attack,) = parse_attack(text)
@@ -165,11 +165,11 @@ def test_unusable_arrays_are_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*failed to:UserWarning")
 def test_one_image_without_a_start_does_not_stop_the_others() -> None:
-    """Decision attacks begin at a deceiving image; foolbox gives up all for one without."""
+    """Decision attacks need a misclassified start; foolbox gives up if one image has none."""
     from foolbox.attacks import BoundaryAttack
 
     class FlatOrNot(torch.nn.Module):
-        """Class 1 where the pixels hardly vary. Noise makes a flat image, but no other, class 0."""
+        """Class 1 if the pixels hardly vary. Noise turns only flat images into class 0."""
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             variance = x.flatten(1).var(1)

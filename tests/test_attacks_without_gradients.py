@@ -1,4 +1,4 @@
-"""Attacks that only ask for predictions, on networks that cannot be differentiated here."""
+"""Attacks that need only predictions, on networks that rsparse cannot differentiate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rsparse.attacks.running import run_attack
 
 
 def quantised(path: Path) -> Path:
-    """The mean of each colour channel, of numbers that are rounded to 8 bits (QDQ)."""
+    """Write a network that averages each colour channel, quantised to 8 bits (QDQ)."""
     pixels = {"scale": np.array(1 / 255, np.float32), "zero": np.array(0, np.uint8)}
     weights = {
         "w8": (64 * np.eye(3, dtype=np.int8)),

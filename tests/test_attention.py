@@ -1,4 +1,4 @@
-"""Class activation maps: the mathematics, the pictures, and what is refused."""
+"""Class activation maps: the mathematics, the pictures, and the errors."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SAID = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": ["cat", "dog, hound", "em
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A network with four named classes and five last feature maps."""
+    """A network with four named classes and five feature maps in its last layer."""
     return ConvNet(metadata={"rsparse.input": json.dumps(SAID)}).save(tmp_path / "m.onnx")
 
 
 @pytest.fixture
 def versions(tmp_path: Path) -> list[Path]:
-    """Three folders; the name ``a`` is in all, others in some."""
+    """Three folders; all have an image ``a``; other names are only in some."""
     folders = []
     for number, (folder, names) in enumerate(
         (("benign", "abc"), ("adv", "ab"), ("purified", "ac"))
@@ -64,7 +64,7 @@ def test_the_mean_of_the_map_is_the_score_without_bias() -> None:
 
 
 def test_what_softmax_leaves_open_is_taken_out() -> None:
-    """Adding one vector to all classes' weights changes no probability, and no map."""
+    """Adding the same vector to every class's weights changes neither probabilities nor maps."""
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(4, 5)).astype(np.float32)
     common = rng.normal(size=5).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What cannot be used: one exact line on stderr, exit code 2, nothing half-written."""
+"""Unusable input: one exact line on stderr, exit code 2, no partial output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = ("learn-dict", "localize", "purify")
 
 @pytest.fixture(params=COMMANDS)
 def refuse(request, assert_error, tmp_path, dict_file):
-    """Run a command on inputs that cannot be used; nothing in ``tmp_path`` may change."""
+    """Run a command on unusable input; nothing in ``tmp_path`` may change."""
 
     def check(line: str, *inputs: object, options: tuple = ()) -> None:
         extra = {"purify": ("--dict", dict_file), "learn-dict": ("--patch-size", 4)}
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_usable_image(refuse, tmp_path, name, content, message
 
 
 def _unread(content: bytes) -> int:
-    """What Pillow says of a truncated JPEG, which depends on where it was cut."""
+    """The byte count in Pillow's error on a truncated JPEG, which depends on where it was cut."""
     import io
     import re
 
@@ -95,7 +95,7 @@ def _unread(content: bytes) -> int:
 
 def test_an_image_smaller_than_a_patch(refuse, tmp_path):
     path = place(tmp_path / "imgs", "a.png", encode_png(make_picture(0, 3, 9)))
-    if refuse.command != "localize":  # which knows no patches
+    if refuse.command != "localize":  # it uses no patches
         refuse(f"{path}: is 9×3 pixels, smaller than a patch of 4×4", tmp_path / "imgs")
 
 
@@ -187,10 +187,10 @@ def test_a_dictionary_or_a_preview_of_another_suffix(assert_error, pictures, tmp
 
 
 def test_an_output_where_nothing_can_be_made(refuse, pictures):
-    """Not even by root."""
+    """Not even root can write there."""
     output = Path("/proc/rsparse/out")
     if not Path("/proc/self").exists() or refuse.command == "learn-dict":
-        return  # which finds out when it writes
+        return  # learn-dict fails only when it writes
     refuse(f"{output}: cannot be written: no such file or directory", pictures,
            options=("-o", output))  # fmt: skip
 

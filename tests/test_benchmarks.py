@@ -1,4 +1,4 @@
-"""Benchmarks run, on something small, to the end."""
+"""The benchmarks run to completion on small inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY, make_picture
 
 
 def printed(script: str, *options: object) -> str:
-    """What a benchmark prints, warnings being errors."""
+    """Output of a benchmark run with warnings as errors."""
     command = [sys.executable, "-W", "error", REPOSITORY / "benchmarks" / script, *options]
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -24,7 +24,7 @@ def printed(script: str, *options: object) -> str:
 
 
 def test_the_peer_s_engine_fits_into_the_pipeline(monkeypatch, small_dictionary):
-    """scikit-learn's pursuit in the place of ours codes a whole image alike."""
+    """With scikit-learn's pursuit instead of ours, a whole image gets the same code."""
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     from peers import scikit_engine
 

@@ -1,4 +1,4 @@
-"""A device's work in batches, and the cores that prepare and finish it."""
+"""Batches on a device, with CPU cores that prepare inputs and finish results."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestOverlapped:
 
 
 def told_by(numbers):
-    """Each number, and which process was asked."""
+    """Each number, with the id of the process that handled it."""
     return [(number, os.getpid()) for number in numbers]
 
 

@@ -1,4 +1,4 @@
-"""A policy: each image is cleaned by the rule that its noise falls under."""
+"""Policies: each image is cleaned by the rule that matches its noise."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_rule_with_a_stricter_period_does_not_hide_one_with_less_noise():
 
 
 def test_a_policy_with_one_rule_measures_no_noise(rng, monkeypatch):
-    """Measuring takes two milliseconds an image, which the policy ``paper`` need not spend."""
+    """Measuring takes two milliseconds per image; the policy ``paper`` does not need it."""
 
     def refuse(image):
         raise AssertionError("measured")

@@ -1,4 +1,4 @@
-"""The names of classes in the files in which they come."""
+"""Class names in the file formats in which they are published."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def colors(tmp_path: Path) -> tuple[Path, Path]:
-    """Plain red, green and blue pictures, and a classifier that tells them apart."""
+    """Plain red, green and blue pictures, and a classifier that distinguishes them."""
     folder = tmp_path / "colors"
     weights = np.repeat(np.eye(3), 4, axis=1)
     linear_classifier(tmp_path / "colors.onnx", weights, (2, 2))
@@ -171,7 +171,7 @@ def test_a_bad_image_is_skipped(
 def test_torch_predicts_as_onnxruntime_does(
     run_cli: Callable[..., Result], pictures: Path, model: Path, tmp_path: Path
 ) -> None:
-    """In batches, of which a bad image leaves the others alone; the record names the device."""
+    """A bad image does not affect the rest of its batch; the record names the device."""
     pytest.importorskip("torch")
     (pictures / "bad.png").write_text("no picture")
     found = {}
@@ -195,7 +195,7 @@ def test_torch_predicts_as_onnxruntime_does(
 def test_labels_of_an_artifact(
     run_cli: Callable[..., Result], colors: tuple[Path, Path], dict_file: Path, tmp_path: Path
 ) -> None:
-    """Labels travel with the manifest of a folder, so that `$(rsparse purify …)` needs none."""
+    """A folder's manifest carries the labels, so `$(rsparse purify …)` needs no labels."""
     from rsparse.store.files import sha256_of
     from rsparse.store.folders import OutputFolder
     from rsparse.store.records import IMAGES, Record

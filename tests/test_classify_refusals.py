@@ -1,4 +1,4 @@
-"""What ``rsparse classify`` refuses, and what it leaves alone."""
+"""What ``rsparse classify`` rejects, and what it leaves unchanged."""
 
 from __future__ import annotations
 

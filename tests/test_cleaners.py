@@ -1,4 +1,4 @@
-"""Defenses at work: the same pixels from a device as from the cores; chains and choices."""
+"""Cleaners: a device gives the same pixels as the CPU; chains and selection by image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cleaned(cleaner: Cleaner, images, masks=None) -> list:
 @pytest.mark.parametrize("spec", SPECS)
 class TestEveryDefense:
     def test_a_device_gives_the_pixels_of_the_cores(self, spec, resources):
-        """Up to a grey level, which a part behind may spread over a few pixels."""
+        """Up to one grey level, which later parts of a chain may spread over a few pixels."""
         (defense,) = parse_defense(spec)
         for ours, picture in zip(
             cleaned(defense.on(TORCH, resources), PICTURES), PICTURES, strict=True
@@ -87,7 +87,7 @@ def test_a_chain_hands_its_mask_to_every_part(resources):
 
 @dataclass(frozen=True)
 class RefusesWide(Defense):
-    """A toy that only takes images of up to 56 columns."""
+    """A toy cleaner that accepts images of at most 56 columns."""
 
     name: ClassVar[str] = "toy"
 
@@ -121,7 +121,7 @@ def test_codecs_of_a_chain_are_those_of_its_parts_where_they_are_done():
 
 @dataclass(frozen=True)
 class Adds(Cleaner):
-    """A toy that adds a number on the device, and notes how many images it is given."""
+    """A toy cleaner that adds a number on the device and records the batch sizes."""
 
     number: int
     batches: list
@@ -146,7 +146,7 @@ def test_one_of_several_is_chosen_for_each_image_and_finishes_its_own_together()
         np.testing.assert_array_equal(found, picture + np.uint8(1 + is_wide(picture)))
     assert batches == [3, 1]
     cleaner.finish(prepared[:2])
-    assert batches == [3, 1, 2]  # who was chosen for none is not asked
+    assert batches == [3, 1, 2]  # a cleaner with no images is not called
 
 
 def test_a_batch_that_is_too_large_is_cleaned_one_by_one():

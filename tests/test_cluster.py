@@ -1,4 +1,4 @@
-"""``--cluster``: a real scheduler and real workers, some of which are killed on the way."""
+"""``--cluster`` with a real scheduler and real workers, some of which are killed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dask(folder: Path) -> Iterator[DaskProcesses]:
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
-    """Processes that no test harms."""
+    """Processes that no test kills."""
     yield from dask(tmp_path_factory.mktemp("dask"))
 
 
@@ -92,7 +92,7 @@ def test_a_long_run_is_drawn_as_results_are_taken_and_the_rest_can_be_dropped(wo
     assert next(results) == 0
     assert len(drawn) == workers.window() == 8
     assert next(results) == 1
-    time.sleep(0.2)  # workers done meanwhile draw no further ones
+    time.sleep(0.2)  # idle workers must not take more items
     assert len(drawn) == 9
     results.close()
     assert len(drawn) == 9
@@ -137,7 +137,7 @@ def test_a_killed_workers_images_are_done_by_another(run_cli, mortal, many, dict
     with start(*arguments, tmp_path / "out", "--cluster", mortal.address) as running:
         when_done(running, tmp_path / "out", 4, 0)
         mortal.workers[0].kill()
-        (tmp_path / "out" / f".{'0' * 16}.1.tmp").touch()  # as if it was writing a file
+        (tmp_path / "out" / f".{'0' * 16}.1.tmp").touch()  # as if it were writing a file
         stdout, stderr = running.communicate(timeout=100)
     assert (running.returncode, stdout) == (0, f"{tmp_path / 'out'}\n"), stderr
     assert "Traceback" not in stderr
@@ -149,7 +149,7 @@ def test_a_killed_workers_images_are_done_by_another(run_cli, mortal, many, dict
 
 @pytest.fixture
 def more(many: Path, tmp_path: Path) -> Path:
-    """So many pictures that some are not handed out yet when the first have come back."""
+    """Enough pictures that some are still queued when the first results arrive."""
     folder = tmp_path / "imgs"
     shutil.copytree(many, folder)
     for copied, name in (("0", "3"), ("1", "4")):
@@ -162,7 +162,7 @@ def test_a_run_that_loses_its_scheduler_can_go_on_without(
     run_cli, mortal, more, dict_file, tmp_path
 ):
     arguments = ("purify", more, "--dict", dict_file, *SLOW)
-    mortal.workers[0].kill()  # one alone takes seconds more, so that the run does not end first
+    mortal.workers[0].kill()  # a single worker is slower: the run cannot end first
     with start(*arguments, "-o", tmp_path / "out", "--cluster", mortal.address) as running:
         when_done(running, tmp_path / "out", 4, 0)
         mortal.scheduler.kill()
@@ -233,7 +233,7 @@ def test_every_folder_command_runs_on_a_cluster(run_cli, lasting, tmp_path, monk
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
 def test_a_worker_that_cannot_see_the_output(assert_error, lasting, many, dict_file, tmp_path):
-    """The path leads through a descriptor that no other process has."""
+    """The path uses a file descriptor that no other process has."""
     descriptor = os.open(tmp_path, os.O_RDONLY)
     os.dup2(descriptor, 250)
     output = Path("/proc/self/fd/250/out")

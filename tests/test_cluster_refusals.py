@@ -1,4 +1,4 @@
-"""What ``--cluster`` refuses: addresses, workers of another kind, a scheduler that is not there."""
+"""What ``--cluster`` rejects: bad addresses, mismatched workers, an unreachable scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse coding of a whole image: as the steps one by one, by either engine, on any threads."""
+"""Sparse coding of a whole image: equal to the separate steps, on any engine or thread count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def random_dictionary(b: int, channels: int, **how: bool) -> Dictionary:
 
 
 def step_by_step(x, dictionary, sparsity, stride, mask=None):
-    """Patches, z-score, OMP, scaling back and averaging as they are written in the paper."""
+    """Patches, z-score, OMP, rescaling and averaging, as written in the paper."""
     b, (height, width, channels) = dictionary.patch_size, x.shape
     every = take(x, positions((height, width), b, stride), b)
     mean, deviation = every.mean(axis=0, dtype=float), every.std(axis=0, dtype=float)
@@ -94,7 +94,7 @@ def test_a_flat_image_is_given_back(value):
 
 
 def test_a_faint_pattern_on_a_bright_image_survives(x):
-    """Deviations far below the mean: the folded z-score must not drown them in rounding."""
+    """Deviations far smaller than the mean must not be lost to rounding in the folded z-score."""
     faint = (0.9 + 1e-3 * (x - 0.5)).astype(np.float32)
     square = np.linalg.qr(np.random.default_rng(0).standard_normal((192, 192)))[0]
     complete = Dictionary(square.astype(np.float32), 8)
@@ -117,7 +117,7 @@ def test_numba_is_used_where_it_is_installed():
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.8])
 def test_a_threshold_keeps_the_larger_coefficients_of_an_orthonormal_dictionary(threshold):
-    x = to_unit(make_picture(4, 24, 32))  # whole patches of 4×4 side by side
+    x = to_unit(make_picture(4, 24, 32))  # a whole number of 4×4 patches
     atoms = np.linalg.qr(np.random.default_rng(2).standard_normal((48, 48)))[0].astype(np.float32)
     coded, _ = sparse_code(
         x, Dictionary(atoms, 4, normalize=False), 48, 4, min_correlation=threshold

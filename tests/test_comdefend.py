@@ -1,4 +1,4 @@
-"""ComDefend: the authors' architecture, the shipped weights, tiles."""
+"""ComDefend: the authors' architecture, the shipped weights, tiling."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_code_is_twelve_bits_a_pixel(graph):
 
 
 def test_the_graph_computes_what_numpy_does(graph):
-    """Convolutions with a border of zeros, ELU, signs, a sigmoid: each written down again."""
+    """Zero-padded convolutions, ELU, signs and a sigmoid, reimplemented in NumPy."""
     arrays = {name: array.astype(float) for name, array in arrays_of(graph).items()}
     image = make_picture(1, 7, 6)
 
@@ -105,7 +105,7 @@ def test_the_graph_computes_what_numpy_does(graph):
 
 
 def test_clean_psnr():
-    """Of the crops that its training did not see, a fifth, to be quick."""
+    """Measured on a fifth of the held-out crops, to save time."""
     (defense,) = parse_defense("comdefend")
     photos = find_images([demo_photos("test")])[::5]
     images = [decode_image(photo.read(), photo.path) for photo in photos]
@@ -123,7 +123,7 @@ def test_tiles_make_no_difference(tile):
 
 
 def test_tiles_see_no_more_than_they_must():
-    """A pixel reaches as far as that, and no farther."""
+    """A pixel affects no pixels farther away than ``REACH``."""
     image = make_picture(2, 5, 90)
     changed = image.copy()
     changed[:, 60:] = 255 - changed[:, 60:]
@@ -134,7 +134,7 @@ def test_tiles_see_no_more_than_they_must():
 
 
 def test_torch_restores_what_onnxruntime_restores():
-    """Images of several sizes; rounding may turn a bit whose sign is in doubt."""
+    """Images of several sizes; rounding may flip a bit of a value near 0."""
     pytest.importorskip("torch")
     images = [
         make_picture(seed, *shape) for seed, shape in enumerate([(40, 31), (9, 60), (40, 31)])

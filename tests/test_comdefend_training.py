@@ -1,4 +1,4 @@
-"""The training of ComDefend's networks: what is exported is what was trained; it can be resumed."""
+"""ComDefend training: the export matches the trained network, and training can be resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_core", "_as_before")
 
 @pytest.fixture
 def _as_before() -> Iterator[None]:
-    """Training asks torch to be deterministic, and seeds it."""
+    """Training makes torch deterministic and seeds it."""
     before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():
         yield
@@ -50,7 +50,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 
 
 def test_the_graph_is_the_network_that_was_trained() -> None:
-    """With the code's hardness folded in, and its sigmoid rounded."""
+    """The code's hardness is folded into the weights, and its sigmoid is rounded."""
     torch.manual_seed(0)
     network = training.ComDefend()
     image = make_picture(5, 20, 24)
@@ -60,7 +60,7 @@ def test_the_graph_is_the_network_that_was_trained() -> None:
     with torch.no_grad():
         code = torch.sigmoid(network.compressor(torch.from_numpy(x) - 0.5)) > 0.5
         expected = torch.sigmoid(network.reconstructor(code.float())).numpy()
-    assert np.median(np.abs(found - expected)) < 1e-3  # half floats turn a bit here and there
+    assert np.median(np.abs(found - expected)) < 1e-3  # half precision flips a few code bits
     assert measured_psnr(graph, [image]) < 20
     hard = network.arrays(step=training.RAMP)["compressor.16.weight"]
     factor = hard / network.compressor[16].weight.detach().numpy()

@@ -30,7 +30,7 @@ finally:
 
 
 def imported(*arguments):
-    """The modules of the command line that a call has imported."""
+    """The command line modules that a call imports."""
     line = [sys.executable, "-c", IMPORTED, *arguments]
     found = subprocess.run(line, capture_output=True, text=True, check=True)
     return {name.removeprefix("rsparse.cli.") for name in json.loads(found.stderr)}
@@ -66,7 +66,7 @@ def test_a_command_imports_no_other():
 
 
 def listed(help_text: str) -> dict[str, list[str]]:
-    """The options that a help text lists, by the titles above them."""
+    """The options listed in a help text, by panel title."""
     sections: dict[str, list[str]] = {}
     title = ""
     for line in help_text.splitlines():

@@ -1,4 +1,4 @@
-"""CSV of texts that anyone may have chosen."""
+"""CSV cells with arbitrary, untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded default: its size, its licences, its splits, its accuracy."""
+"""The embedded default model and photographs: size, licences, splits and accuracy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def read_split(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The photographs of a split, uint8 (n, h, w, 3), and their class indices."""
+    """Read the photographs of a split, uint8 (n, h, w, 3), and their class indices."""
     folder = demo_photos(split)
     photos = find_images([folder])
     labels = sorted(path.name for path in folder.iterdir())
@@ -158,7 +158,7 @@ def test_torch_twin_agrees(classifier: Classifier) -> None:
 
 @pytest.mark.slow
 def test_an_attack_breaks_it_and_purifying_mends_it(classifier: Classifier) -> None:
-    """The demonstration's claim, on crops that neither network nor dictionary was made from."""
+    """The demo's claim, on crops used for neither the network nor the dictionary."""
     pytest.importorskip("torch")
     from rsparse.attacks import Bim, run_attack
     from rsparse.models.torch.twin import load_twin

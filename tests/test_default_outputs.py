@@ -1,4 +1,4 @@
-"""Where outputs lie whose place is not named."""
+"""Where outputs are written by default."""
 
 from __future__ import annotations
 

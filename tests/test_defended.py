@@ -1,4 +1,4 @@
-"""The centre: a defense before classifiers on a device."""
+"""A defense in front of classifiers, on a device."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resources(small_dictionary) -> Resources:
 
 
 def red_or_not(path, side: int) -> Classifier:
-    """A classifier of two classes, whose logits are 10 times the mean of red, and 0."""
+    """A two-class classifier whose logits are 10 times the mean of red, and 0."""
     weights = np.zeros((2, 3 * side * side), np.float32)
     weights[0, : side * side] = 10 / (side * side)
     linear_classifier(path, weights, (side, side))
@@ -114,7 +114,7 @@ class TestClassifier:
     @pytest.mark.parametrize("device", [CPU, TORCH], ids=["cpu", "torch-cpu"])
     @pytest.mark.parametrize("spec", ["none", "bit-depth:bits=1", "none+comdefend"])
     def test_each_classifier_judges_the_clean_image(self, tmp_path, device, spec):
-        """Of mean red r in [0, 1] the probability is 1 / (1 + exp(−10 r))."""
+        """For a mean red r in [0, 1], the probability is 1 / (1 + exp(−10 r))."""
         pytest.importorskip("torch")
         (defense,) = parse_defense(spec)
         judges = [red_or_not(tmp_path / f"{side}.onnx", side) for side in (4, 8)]

@@ -1,4 +1,4 @@
-"""Every defense keeps the promises of its base; chains and spec strings."""
+"""Every defense satisfies the contract of its base class; chains and spec strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG, median and bit depth beside the adversarial robustness toolbox's."""
+"""JPEG, median and bit depth, compared with the Adversarial Robustness Toolbox."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def preprocessor(tmp_path_factory):
-    """The toolbox's defenses, imported with a home of this process's own.
+    """The toolbox's defenses, imported with a temporary home directory.
 
-    On import it writes a settings file there; two processes that do so for the first time at once
-    can fail with a NameError, and a test has no business in the user's home anyway.
+    On import the toolbox writes a settings file there. If two processes do so at once for the
+    first time, they can fail with a NameError; and tests should not write to the user's home.
     """
     if find_spec("art") is None:
         pytest.skip("the adversarial robustness toolbox is not installed")

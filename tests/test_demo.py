@@ -1,4 +1,4 @@
-"""The demo keeps what the embedded default promises, and goes on where it stopped."""
+"""The demo reaches its promised accuracies and resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_another_method_made_is_refused(demo_folder, assert_error, monkeypa
 
 
 def test_so_is_what_came_of_it(demo_folder, tmp_path, assert_error, monkeypatch):
-    """A dictionary learned anew does not make pictures new that the former one purified."""
+    """Relearning the dictionary does not renew the pictures purified with the old one."""
     copied = tmp_path / "demo"
     shutil.copytree(demo_folder, copied)
     (copied / "dict.h5").unlink()

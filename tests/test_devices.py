@@ -1,4 +1,4 @@
-"""``--device``: what may be named, and what is said where it cannot be used."""
+"""``--device``: the accepted names, and the errors if a device cannot be used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that has everything but what computes."""
+    """A fake GPU that seems available but cannot compute."""
     monkeypatch.setattr(device, "has_gpu_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "zeros", lambda *shape, device: None)

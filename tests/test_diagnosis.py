@@ -22,7 +22,7 @@ SWAPPED = (
 
 
 def pictures(folder: Path, classes: tuple[int, ...], step: int = 0) -> tuple[Path, Path]:
-    """Six clear pictures of the classes in turn, and their labels with ``step`` added."""
+    """Six clear pictures that cycle through the classes, and their labels plus ``step``."""
     rows = ["file,label"]
     for number in range(6):
         label = classes[number % len(classes)]

@@ -1,4 +1,4 @@
-"""The documents say what the program does: help texts, formats, links, the pipeline."""
+"""The documents match the program: help texts, formats, links, the pipeline."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_every_format_is_documented() -> None:
 
 
 def documented_datasets(heading: str) -> set[str]:
-    """The datasets in the tables of a section of formats.md."""
+    """The datasets listed in a section of formats.md."""
     section = re.split(r"^## ", FORMATS.split(f"\n## {heading}", 1)[1], flags=re.MULTILINE)[0]
     return set(re.findall(r"^\| `([\w/<>]+)` \| \(", section, re.MULTILINE))
 
 
 def datasets(path: Path) -> set[str]:
-    """The datasets of a file; those of the attacked version and of all but one layer left out."""
+    """The datasets of a file, without those of the attacked version and of all but one layer."""
     names: list[str] = []
     with h5py.File(path) as file:
         file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)

@@ -1,4 +1,4 @@
-"""What every engine has to do: each step in closed form, and all of them alike."""
+"""What every engine must do: each step in closed form, and equal results from all."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def masks() -> np.ndarray:
-    """Some of the image, nothing of it, all of it."""
+    """Masks of a part of the image, of nothing, and of the whole image."""
     masks = np.zeros((3, 16, 19), dtype=bool)
     masks[0, 3:9, 9:15] = True
     masks[2] = True
@@ -65,7 +65,7 @@ def random_dictionary(b: int = 6, channels: int = 3, **how: bool) -> Dictionary:
 
 
 def complete(b: int, **how: bool) -> Dictionary:
-    """As many orthonormal atoms as a patch has numbers: all of them give any patch back."""
+    """A complete orthonormal basis: all atoms together reconstruct any patch."""
     size = b * b * (3 if how.get("color", True) else 1)
     square = np.random.default_rng(0).standard_normal((size, size))
     return Dictionary(np.linalg.qr(square)[0].astype(np.float32), b, **how)
@@ -76,13 +76,13 @@ def everywhere(images: np.ndarray) -> list[np.ndarray]:
 
 
 def nearly_equal(ours: np.ndarray, theirs: np.ndarray, share: float = 0.99) -> bool:
-    """Within one grey level, and most of them equal."""
+    """Whether all values agree within one grey level and most are equal."""
     apart = np.abs(ours.astype(int) - theirs.astype(int))
     return apart.max() <= 1 and bool((apart == 0).mean() >= share)
 
 
 class TestBilateral:
-    """The filter of one engine."""
+    """Bilateral filter of one engine."""
 
     @pytest.mark.parametrize("diameter", [1, 2, 5, 9])
     @pytest.mark.parametrize("sigmas", [(80.0, 80.0), (10.0, 2.0), (900.0, 0.7)])
@@ -126,7 +126,7 @@ class TestBilateral:
 
 
 def step_by_step(image, dictionary, sparsity, stride, mask):
-    """Patches, z-score, OMP, scaling back and averaging as they are written in the paper."""
+    """Patches, z-score, OMP, rescaling and averaging, step by step as in the paper."""
     x, b = to_unit(image), dictionary.patch_size
     corners = positions(x.shape[:2], b, stride)
     every = take(x, corners, b)
@@ -144,12 +144,12 @@ def step_by_step(image, dictionary, sparsity, stride, mask):
 
 
 def codings_agree(ours: np.ndarray, theirs: np.ndarray) -> bool:
-    """But for a patch whose two best atoms are equally good."""
+    """Whether codings agree, except for patches whose two best atoms are equally good."""
     return bool((np.abs(ours - theirs) < 1e-4).mean() >= 0.999)
 
 
 class TestSparseCode:
-    """The coding of one engine."""
+    """Sparse coding of one engine."""
 
     @pytest.mark.parametrize(("sparsity", "stride"), [(1, 2), (2, 1), (5, 3), (3, 6), (2, 8)])
     def test_is_eq_17_then_omp_then_the_average(self, engine, images, masks, sparsity, stride):
@@ -245,7 +245,7 @@ class TestBlend:
 
 
 class TestPurify:
-    """The method on one engine."""
+    """The whole method on one engine."""
 
     @pytest.mark.parametrize("parameters", CASES.values(), ids=CASES)
     def test_every_engine_makes_the_same_of_an_image(self, engine, images, parameters):
@@ -306,7 +306,7 @@ class TestPurify:
 
 
 class Scarce(CpuEngine):
-    """An engine whose memory holds so many images."""
+    """An engine with memory for a limited number of images."""
 
     most_images = None
     out_of_memory = (MemoryError,)

@@ -1,4 +1,4 @@
-"""RegionSparse keeps scikit-learn's conventions as far as they apply to images."""
+"""RegionSparse follows scikit-learn's conventions as far as they apply to images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def images() -> np.ndarray:
     ids=lambda check: check.__name__,
 )
 def test_scikit_learn_checks(check):
-    """The checks that do not feed a table of (n_samples, n_features)."""
+    """The checks that do not pass an (n_samples, n_features) array."""
     check("RegionSparseTransformer", RegionSparseTransformer())
 
 

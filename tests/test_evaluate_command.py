@@ -32,7 +32,7 @@ N_IMAGES = 9
 
 
 def make_images(folder: Path) -> Path:
-    """Nine pictures in class subfolders; ``red/wrong`` is in the wrong one."""
+    """Nine pictures in class subfolders; ``red/wrong`` is in the wrong subfolder."""
     for number in range(N_IMAGES - 1):
         label = number % 3
         save(folder / CLASSES[label] / f"{number:02d}.png", picture(label, 5 + 6 * number))
@@ -71,7 +71,7 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(whole: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
+    """A copy that tests may change."""
     for name in ("imgs", "eval"):
         shutil.copytree(whole / name, tmp_path / name)
     return tmp_path
@@ -180,7 +180,7 @@ def test_unfinished_files_of_a_killed_run_are_removed(copied, run_cli):
 
 
 def test_leftover_journals_are_removed(copied, run_cli):
-    """A run was killed after writing a trial or manifest, but before removing its journal."""
+    """They remain if a run is killed just after writing a trial or manifest."""
     output = copied / "eval"
     before = untimed(output)
     for trial in (*output.glob("trials/*/*/*.h5"), *output.glob("trials/clean/*.h5")):
@@ -198,7 +198,7 @@ def test_two_runs_cannot_write_the_same_evaluation(copied, run_cli):
     result = run_cli(*arguments(copied / "imgs", copied / "eval"))
     os.close(place)
     line = f"rsparse: error: {copied / 'eval'}: is being written by another run"
-    assert result.stderr.splitlines()[-1] == line  # below the plan
+    assert result.stderr.splitlines()[-1] == line  # after the plan
     assert (result.exit_code, result.stdout) == (2, "")
 
 
@@ -210,7 +210,7 @@ def test_an_added_defense_reuses_everything(copied, run_cli):
     more = arguments(copied / "imgs", output, "--defense", "median", "--json")
     dry = run_cli(*more, "--dry-run")
     assert json.loads(dry.stdout)["attacks_left"] == 0
-    assert json.loads(dry.stdout)["trials_left"] == 7  # columns, those for the checks too
+    assert json.loads(dry.stdout)["trials_left"] == 7  # columns, including those for the checks
     found = json.loads(run_cli(*more).stdout)
     assert (found["done"], found["resumed"]) == (7, 23)
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -58,9 +58,9 @@ def test_the_predictions_equal_those_on_the_cpu(evaluated, tmp_path, run_cli):
         ours, record = load_predictions(evaluated / "eval" / trial)
         expected, without = load_predictions(tmp_path / "eval" / trial)
         said, wanted = ([(r.name, r.label, r.classes) for r in rows] for rows in (ours, expected))
-        if trial.parent.name != "bim-eps=128":  # which leaves colours of equally likely classes
+        if trial.parent.name != "bim-eps=128":  # its colours have equally likely classes
             assert said == wanted
-        exact = "regionsparse" not in trial.name  # whose pixels may be off by a grey level
+        exact = "regionsparse" not in trial.name  # its pixels may differ by 1
         np.testing.assert_allclose(
             [r.probabilities for r in ours], [r.probabilities for r in expected],
             atol=1e-5 if exact else 0.02,
@@ -131,7 +131,7 @@ def test_a_cluster_judges_on_its_cores(evaluated, tmp_path, run_cli):
 def test_an_image_that_cannot_be_judged_does_not_stop_the_others(
     tmp_path, small_dictionary, monkeypatch
 ):
-    """Several models share the cleaned images; one of them is too large for the device."""
+    """Several models share the cleaned images; one image is too large for the device."""
     short_of_memory.for_images_of_width(60, monkeypatch)
     images = []
     for name, height, width in (("a", 48, 56), ("b", 3, 9), ("c", 48, 60), ("d", 40, 40)):

@@ -1,4 +1,4 @@
-"""``rsparse evaluate --adversarial``: images of another program beside those made here."""
+"""``rsparse evaluate --adversarial``: images from another program beside rsparse's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = [f"{CLASSES[i % 3]}/{i:02d}" for i in range(8)]  # the ninth is wrong be
 
 
 def made_elsewhere(images: Path, folder: Path, names: list[str]) -> Path:
-    """Every picture with its channels rotated by one, which is another class to the network."""
+    """Save every picture with its channels rotated by one, which changes its predicted class."""
     for name in names:
         save(folder / f"{name}.png", np.roll(read(images / f"{name}.png"), 1, axis=2))
     return folder

@@ -300,7 +300,7 @@ def test_predictions_can_take_the_place_of_labels(run_cli, tmp_path):
 
 
 def assert_error_after_plan(line: str, folder: Path, *more: object) -> None:
-    """Assert that the summary of the plan comes first, then the error in one line."""
+    """Assert that the error is the last line on stderr, after the summary of the plan."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -372,7 +372,7 @@ def test_a_source_with_other_classes(assert_error, colours, tmp_path):
 
 
 def test_a_defense_that_no_image_fits(colours, tmp_path):
-    """Every image is smaller than a patch: one error, for the first image."""
+    """If every image is smaller than a patch, one error names the first image."""
     from rsparse.core.dictionary import Dictionary
     from rsparse.store.dictionaries import save_dictionary
     from rsparse.store.records import DICTIONARY, Record

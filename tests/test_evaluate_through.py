@@ -1,4 +1,4 @@
-"""Attacks through a defense: a toy scenario and a toy attack, from the command line to the page."""
+"""Attacks through a defense: a toy scenario and attack, from the command line to the report."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_the_tables_name_the_defense(whole):
         if (c["name"], c["scenario"]) == ("a huge eps reaches chance", TOY)
     }
     assert all("toy-bim-eps=128" in detail for detail in huge.values())
-    for text in THROUGH[1:]:  # made through the defense that it is judged behind
+    for text in THROUGH[1:]:  # attacked through the defense it is tested against
         attack = f"attacks/colours/through-{text}/toy-bim-eps=128-steps=2"
         assert (whole / "eval" / attack).is_dir()
     threat = next(

@@ -42,9 +42,9 @@ def test_transfer_between_models_of_other_sizes(tmp_path, run_cli, assert_error)
     )
     assert gray <= transferred <= 1
     outcomes = {c.outcome for c in found.checks if c.name == "transfer is weaker than gray-box"}
-    assert outcomes == {"undecided"}  # 8 images
+    assert outcomes == {"undecided"}  # only 8 images
     assert "attacks on other, judged colours" in result.stderr
-    assert_error(  # its attention would be that of a model that the evaluation is not about
+    assert_error(  # its attention maps would be those of a model that is not evaluated
         f"{source}: is another model of the evaluation; give colours, which it is about",
         "report", tmp_path / "eval", "-o", tmp_path / "report", "--model", source,
         "--preset", "unit",

@@ -1,4 +1,4 @@
-"""The statistics of an evaluation, compared with hand-made ones, and its files."""
+"""The statistics of an evaluation, compared with hand-computed ones, and its files."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def flags(text: str) -> np.ndarray:
     [
         ("1111", "1111", 1.0),
         ("1100", "0011", 1.0),  # 2 against 2
-        ("1000", "0000", 1.0),  # one coin: 2 · ½
+        ("1000", "0000", 1.0),  # one coin toss: 2 · ½
         ("111110", "000000", 0.0625),  # 2 · (1/2)^5
         ("1111111110", "0000000001", 2 * (1 + 10) / 2**10),
     ],
@@ -161,7 +161,7 @@ def test_rows_contain_every_trial(evaluation):
     assert len(rows) == 12
     (row,) = [r for r in rows if (r["family"], r["kind"]) == ("cw-l2", "regionsparse")]
     assert (row["n"], row["correct"], row["best_baseline"]) == (6, 5, "jpeg-quality=75")
-    assert row["p"] == 0.25  # 3 images that only ours gets right: 2 / 2³
+    assert row["p"] == 0.25  # only ours gets 3 images right: 2 / 2³
     assert (row["mean_linf"], row["max_linf"], row["found"]) == (3.5, 6, 5 / 6)
     assert (row["strength"], row["seconds"], row["only_correct"]) == (0.05, 0.25, True)
 
@@ -196,7 +196,7 @@ def test_a_file_of_an_older_version_is_refused(evaluation, tmp_path: Path, versi
     )
 
 
-THROUGH = {  # by the defense that BIM was made through: which images are correct behind it
+THROUGH = {  # which images are correct behind the defense BIM was made through
     "": "100000",
     "median-size=3": "110000",
     "jpeg-quality=75": "111000",
@@ -238,7 +238,7 @@ def test_a_column_made_through_a_defense_is_tried_behind_that_one_only(adaptive)
 
 
 def test_the_bare_models_column_stands_in_for_a_defense_that_was_not_attacked_through(adaptive):
-    """Probes on the bare model are tried behind all defenses; an attack through one comes first."""
+    """Probes on the bare model run behind all defenses; an attack through one has priority."""
     ours, jpeg = adaptive.defenses[3], adaptive.defenses[2]
     bare, _, through_jpeg = adaptive.columns[3:]
     more = [
@@ -262,7 +262,7 @@ def test_means_and_worst_cases_count_only_what_was_tried(adaptive):
     assert (unknown.n, unknown.low, unknown.high) == (0, 0.0, 1.0)
     assert np.isnan(unknown.value)
     assert statistics.mean_attacked(adaptive, none) == pytest.approx((1 + 0 + 1) / 18)
-    assert statistics.mean_attacked(adaptive, ours) == pytest.approx(5 / 6)  # of the other two
+    assert statistics.mean_attacked(adaptive, ours) == pytest.approx(5 / 6)  # over two columns
     assert statistics.best_baseline(adaptive, columns[0]).text == "jpeg-quality=75"
 
 
@@ -321,7 +321,7 @@ def test_trials_of_nothing_are_damage(adaptive, tmp_path: Path, name, values, me
 
 
 def test_worst_cases_include_the_clean_images_of_the_judged_model(evaluation):
-    """The other model gets image 0 wrong before any attack, and all others right."""
+    """The other model gets image 0 wrong even without an attack, and all others right."""
     other = [
         replace(c, judged="other", scenario="" if c.family == CLEAN else "black-box")
         for c in evaluation.columns

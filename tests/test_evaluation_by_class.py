@@ -1,4 +1,4 @@
-"""Accuracy by class and confusion tables, on predictions that are counted by hand."""
+"""Accuracy by class and confusion tables, checked on predictions counted by hand."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ USUAL = Evidence([FGSM, FGSM_8, BIM], [FLOOR], [NOISE], (BIM, DOUBLED), LONG, SE
 
 
 def checked(changed=None, evidence=None, more=(), classes=10):
-    """Outcome and detail of every check by name; ``changed`` is the number of correct images."""
+    """Outcome and detail of every check by name; ``changed`` maps attacks to correct images."""
     pairs = [(c, (changed or {}).get(c.attack, n)) for c, n in (*GOOD, *more)]
     labels = np.arange(N) % classes
     trials = tuple(
@@ -123,7 +123,7 @@ def test_what_fails(changed, name, detail):
 @pytest.mark.parametrize(
     ("changed", "name", "detail"),
     [
-        # five more images of forty: p = 2 · (1/2)⁵, times three pairs; seven of 53 decide
+        # 5 more of 40 images correct: p = 2 · (1/2)⁵, but times 3 pairs; 7 of 53 would decide
         ({"fgsm-eps=8": 35}, "accuracy falls with strength",
          "3 pairs; closest: fgsm-eps=8 88 %, fgsm-eps=2 75 % (p = 0.062; about 53 images would "
          "decide it)"),
@@ -134,12 +134,12 @@ def test_what_fails(changed, name, detail):
     ],
 )  # fmt: skip
 def test_what_is_undecided(changed, name, detail):
-    """A difference in the wrong direction that may be due to chance."""
+    """The difference is in the wrong direction but may be due to chance."""
     assert checked(changed)[name] == ("undecided", detail)
 
 
 def test_a_wrong_direction_never_passes():
-    """Even if a larger difference is excluded, and others are significant."""
+    """Not even if a larger difference is excluded and others are significant."""
     found = checked({"fgsm-eps=8": 31})
     assert found["accuracy falls with strength"][0] == "undecided"
 
@@ -186,12 +186,12 @@ def test_what_was_not_run_is_reported():
 def test_transfer_against_gray_box():
     both = [Evidence([BIM]), Evidence([MOVED], other="other")]
     found = checked(more=((MOVED, 0),), changed={"bim-eps=8": 30}, evidence=both)
-    assert found["transfer is weaker than gray-box"][0] == "pass"  # both columns at 30
+    assert found["transfer is weaker than gray-box"][0] == "pass"  # 30 correct in both columns
     assert found["iterative attacks beat one-step attacks"][0] == "not run"
 
 
 def test_black_box_against_extended_gray_box():
-    """Each pair has one judged model; two judged models are never compared."""
+    """Each pair shares one judged model; two judged models are never compared."""
     extended = [column("bim-eps=8", 8.0, 10, EXTENDED_GRAY_BOX, j, j) for j in ("new", "newer")]
     black = [column("bim-eps=8", 8.0, 10, BLACK_BOX, "m", j) for j in ("new", "newer")]
     cleans = [column(CLEAN, judged=judged) for judged in ("new", "newer")]

@@ -1,4 +1,4 @@
-"""An ``evaluation.h5`` that contradicts itself is refused, whatever its checksum says."""
+"""An inconsistent ``evaluation.h5`` is refused, even if its checksum is right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def put(name: str, values: object):
 
 
 def first(value: object):
-    """The same values, but for the first one."""
+    """Replace the first value."""
 
     def change(kept: np.ndarray) -> np.ndarray:
         if isinstance(value, bytes):

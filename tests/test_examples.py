@@ -1,4 +1,4 @@
-"""``examples/Makefile`` for real: built once with two jobs, then changed and built again."""
+"""Real runs of ``examples/Makefile``: built with two jobs, then changed and rebuilt."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STAMPS = {
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few classes of the embedded photographs: ``train`` and ``test``."""
+    """A few classes of the embedded photographs, in ``train`` and ``test``."""
     folder = tmp_path_factory.mktemp("some photographs")  # a space, as in real folders
     for split in ("train", "test"):
         for label in CLASSES:
@@ -44,7 +44,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start(photographs: Path) -> Make:
-    """Start ``make -j2`` in a folder, into its subfolder ``out``."""
+    """Start ``make -j2`` in a folder; the output goes to its subfolder ``out``."""
     pytest.importorskip("foolbox")
     environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
 
@@ -64,7 +64,7 @@ def start(photographs: Path) -> Make:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Standard output and standard error of a process that ends well."""
+    """Return standard output and standard error of a process that must succeed."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out, err
@@ -79,7 +79,7 @@ def built(start: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
-    """All that was built, with its times."""
+    """A copy of the build, with its file times."""
     return shutil.copytree(built, tmp_path / "copy")
 
 
@@ -88,7 +88,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def remade(folder: Path, before: dict[str, int]) -> set[str]:
-    """Which artifacts were made again."""
+    """Return which artifacts were rebuilt."""
     return {name for name, when in times(folder).items() if when != before[name]}
 
 

@@ -1,4 +1,4 @@
-"""``rsparse fetch``: a network of timm becomes an ONNX file that every command takes."""
+"""``rsparse fetch``: a timm network becomes an ONNX file that every command accepts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RANDOM = ("fetch", SMALL, "--no-pretrained")
 
 @pytest.fixture
 def small(tmp_path: Path, run_cli: Callable[..., Result]) -> Path:
-    """A small network of timm with random weights, seed 3."""
+    """A small timm network with random weights (seed 3)."""
     path = tmp_path / "small.onnx"
     assert run_cli(*RANDOM, "--seed", 3, "-o", path).exit_code == 0
     return path
@@ -100,10 +100,10 @@ def test_the_twin_and_cam_take_it(small: Path) -> None:
     from rsparse.models.torch.twin import load_twin
 
     classifier = load_classifier(small)
-    load_twin(classifier)  # refuses logits other than onnxruntime's
+    load_twin(classifier)  # raises if its logits differ from onnxruntime's
     maps, _ = attention_maps(
         classifier, probe_images((160, 160))
-    )  # refuses maps that explain no class
+    )  # raises if the maps explain no class
     assert maps.shape[0] == 2
 
 
@@ -219,7 +219,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_torchvision_of_another_build(tmp_path: Path) -> None:
-    """In a process where nothing stands in for torchvision's operators."""
+    """Run in a process where nothing replaces torchvision's operators."""
     broken = subprocess.run(
         [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False
     )

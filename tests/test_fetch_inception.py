@@ -1,4 +1,4 @@
-"""The paper's networks, fetched with random weights, and each command on one of them."""
+"""The paper's networks with random weights, and each command on one of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inception_v3(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     path = tmp_path_factory.mktemp("inception") / "inception_v3.onnx"
     fetch_model(INCEPTION_V3, path, FetchParameters(pretrained=False))
     yield path
-    path.unlink()  # it is large, and pytest keeps what tests leave
+    path.unlink()  # it is large, and pytest keeps temporary files
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_papers_networks(
 
 
 def shape_by_layer(path: Path) -> tuple[dict[str, Any], list[FeatureLayer]]:
-    """The kernel of every convolution by its layer's name, and the other layers in order."""
+    """The kernel shape of each convolution by layer name, and the other layers in order."""
     model = onnx.load(path)
     layers = activation_layers(model)
     kernels = [
@@ -92,7 +92,7 @@ def shape_by_layer(path: Path) -> tuple[dict[str, Any], list[FeatureLayer]]:
 
 @pytest.mark.shared
 def test_layers_bear_the_papers_names(inception_v3: Path, shared: Path) -> None:
-    """As in the Inception-v3 of 2015, whose names the paper's figures show."""
+    """The names are those of the 2015 Inception-v3, which the paper's figures use."""
     kernels, others = shape_by_layer(inception_v3)
     expected, expected_others = shape_by_layer(shared / "models" / "inception_v3_299.onnx")
     assert kernels == expected
@@ -114,10 +114,10 @@ def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_fgsm_is_that_of_timms_network(inception_v3: Path, photos: Path, attacked: Path) -> None:
-    """The attack through the torch twin takes the sign of the gradient that timm's network has.
+    """The attack through the torch twin uses the sign of the gradient of timm's network.
 
-    At the kinks of a maximum rounding decides, also between float32 and float64: of the pictures'
-    flat parts a percent may go the other way.
+    Rounding decides the gradient where a maximum is tied, as it does between float32 and float64.
+    In flat parts of the pictures, about one percent of the signs may differ.
     """
     import torch
 
@@ -139,7 +139,7 @@ def test_fgsm_is_that_of_timms_network(inception_v3: Path, photos: Path, attacke
 def test_the_six_commands(
     run_cli: Callable[..., Result], inception_v3: Path, photos: Path, attacked: Path, tmp_path: Path
 ) -> None:
-    """Localize, attack, purify, classify, activations, attention, without a word on the input."""
+    """Localize, attack, purify, classify, activations and attention run without input options."""
     model = ("--model", inception_v3)
     run = {
         "learn-dict": (photos, "--n-atoms", 64, "-o", tmp_path / "d.h5"),
@@ -170,7 +170,7 @@ def test_the_six_commands(
 
 
 def test_the_random_network_can_be_fooled(inception_v3: Path, photos: Path, attacked: Path) -> None:
-    """Its logits depend on the picture, so that an attack has something to work with."""
+    """Its logits depend on the picture, so an attack can change them."""
     manifest = json.loads((attacked / "manifest.json").read_text())
     assert len(manifest["images"]) == 3
     classifier = load_classifier(inception_v3)

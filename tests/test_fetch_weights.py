@@ -1,4 +1,4 @@
-"""Weights from a hub on this machine: downloaded once, checked, and whatever may go wrong."""
+"""Weights from a local hub: downloaded once and verified, and possible failures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def weights(timm: Any) -> bytes:
 def hub(
     timm: Any, weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HubServer]:
-    """A hub on this machine, and an empty cache in ``cache``."""
+    """A local hub, and an empty cache in ``cache``."""
     from huggingface_hub import constants
 
     with serving(weights) as server:
@@ -61,14 +61,14 @@ def cached_file(tmp_path: Path) -> Path:
 
 
 def nothing_left(tmp_path: Path) -> bool:
-    """Whether neither the output's folder nor the cache holds a file that looks whole."""
+    """Whether there is no output folder and no complete file in the cache."""
     blobs = tmp_path.glob("cache/*/blobs/*")
     return not (tmp_path / "out").exists() and not list(blobs)
 
 
 @pytest.fixture
 def refused(assert_error: Callable[..., None], hub: HubServer, output: Path) -> Callable[..., None]:
-    """Check that fetching ends with this line about the file that was wanted."""
+    """Check that fetching fails with this reason for the requested file."""
 
     def check(reason: str) -> None:
         line = f"{hub.url}/{REPO}: model.safetensors: {reason}"
@@ -80,7 +80,7 @@ def refused(assert_error: Callable[..., None], hub: HubServer, output: Path) -> 
 def test_the_weights_arrive_in_the_file(
     hub: HubServer, output: Path, run_cli: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """The graph is that of random weights, and the weights are those that the hub sent."""
+    """The graph is the same as with random weights; the weights come from the hub."""
     result = run_cli("fetch", MODEL, "-o", output)
     assert (result.exit_code, result.stdout) == (0, f"{output}\n")
     lines = [" ".join(line.split()) for line in result.stderr.splitlines()]
@@ -121,7 +121,7 @@ def test_a_damaged_cache_is_mended(
 def test_a_cache_without_links(
     hub: HubServer, weights: bytes, output: Path, run_cli: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Where the cached file does not bear its SHA-256, the hub is asked for it."""
+    """If the name of the cached file is not its SHA-256, the hub is asked for the hash."""
     run_cli("fetch", MODEL, "-o", output)
     cached = cached_file(tmp_path)
     cached.unlink()
@@ -206,7 +206,7 @@ def test_offline(
 
 @pytest.fixture
 def small_disk(weights: bytes) -> Iterator[None]:
-    """No file grows beyond half of the weights."""
+    """Limit files to half the size of the weights."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(weights) // 2, hard))
     yield
@@ -247,7 +247,7 @@ main()
 
 
 def real_process(hub: HubServer, tmp_path: Path, *arguments: object) -> subprocess.Popen[str]:
-    """``rsparse fetch`` in a process of its own, told of the hub by the environment."""
+    """Start ``rsparse fetch`` in its own process, with the hub set in its environment."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": hub.url,
@@ -262,7 +262,7 @@ def real_process(hub: HubServer, tmp_path: Path, *arguments: object) -> subproce
 
 @pytest.mark.slow
 def test_a_real_process(hub: HubServer, output: Path, tmp_path: Path) -> None:
-    """It prints its summary only, wherever the libraries would print more."""
+    """It prints only its summary, even where the libraries would print more."""
     process = real_process(hub, tmp_path, "-o", output)
     stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stdout) == (0, f"{output}\n")
@@ -309,7 +309,7 @@ def test_a_broken_connection_is_taken_up_again(
 
 @pytest.mark.slow
 def test_the_hub_goes_away(hub: HubServer, refused: Callable[..., None], tmp_path: Path) -> None:
-    """After the first half, and for good."""
+    """The hub goes away after the first half and does not come back."""
     hub.closes = True
     refused(
         "cannot be downloaded; check the network connection "

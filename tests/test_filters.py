@@ -1,4 +1,4 @@
-"""Non-local means and the bilateral filter, as wrapped: colours keep their order."""
+"""The wrappers of non-local means and the bilateral filter keep the order of the channels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_tiny_images_keep_their_size(shape):
 def test_flat_grey_stays(level):
     flat = np.full((24, 24, 3), level, dtype=np.uint8)
     np.testing.assert_array_equal(bilateral(flat, 9, 80, 80), flat)
-    assert np.abs(non_local_means(flat, 10).astype(int) - flat).max() <= 1  # through CIELAB
+    assert np.abs(non_local_means(flat, 10).astype(int) - flat).max() <= 1  # due to CIELAB
 
 
 def test_every_parameter_has_an_effect(noisy):

@@ -1,4 +1,4 @@
-"""The fixtures: made again they are the same, they are small, and their answers are known."""
+"""The fixtures are reproducible and small, and their answers are known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fixtures, made again."""
+    """The fixtures, generated again."""
     folder = tmp_path_factory.mktemp("fixtures")
     write_fixtures(folder)
     return folder
@@ -50,7 +50,7 @@ def test_the_same_files_are_made(again: Path) -> None:
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
 def test_images_have_the_same_pixels(path: Path, again: Path) -> None:
     difference = read(path).astype(int) - read(again / "images" / path.name)
-    # JPEG codecs may round differently
+    # JPEG decoders may round differently
     assert np.abs(difference).max() <= (3 if path.suffix == ".jpg" else 0)
 
 

@@ -1,7 +1,7 @@
-"""Flawed evaluations, each of which turns a check red, and a sound one that turns none.
+"""Flawed evaluations, each of which fails a check, and a sound one that passes all.
 
-All of them are made by ``rsparse evaluate`` on a tiny network (``tests/flawed.py``). The names of
-the tests are those of docs/evaluate.md.
+All of them run ``rsparse evaluate`` on a tiny network (``tests/flawed.py``). The tests have the
+names used in docs/evaluate.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FGSM_BIM = ("fgsm:eps=4", "bim:eps=4")
 
 @pytest.fixture
 def evaluate(tmp_path: Path, run_cli) -> Callable[..., Outcomes]:
-    """Run an evaluation and give the outcome and the detail of each check, by name and defense."""
+    """Run an evaluation; return each check's outcome and detail by name and defense."""
 
     def run(
         *more: object,
@@ -78,7 +78,7 @@ def test_a_sound_evaluation_turns_nothing_red(evaluate):
 
 
 def softmax_inside(path: Path) -> Path:
-    """The scores are a mixture of saturated probabilities: their gradient is 0 in float32."""
+    """The scores mix saturated probabilities, so their gradient is 0 in float32."""
 
     def after(constants):
         constants["much"] = np.float32(3000)
@@ -94,7 +94,7 @@ def softmax_inside(path: Path) -> Path:
 
 
 def rounds_inside(path: Path, leak: float = 0.0) -> Path:
-    """The input is rounded to 30 levels; with ``leak``, a useless gradient remains."""
+    """The input is rounded to 30 levels; ``leak`` keeps a useless gradient."""
 
     def before(constants):
         rng = np.random.default_rng(5)
@@ -113,7 +113,7 @@ def rounds_inside(path: Path, leak: float = 0.0) -> Path:
 
 
 def constant_answer(path: Path) -> Path:
-    """Every image is of class 0."""
+    """The network assigns class 0 to every image."""
 
     def after(constants):
         constants["nothing"] = np.float32(0)
@@ -141,12 +141,12 @@ def test_a_network_whose_gradients_point_nowhere(evaluate, tmp_path):
     assert "a huge eps reaches chance" in failed(found)
 
 
-# attacks that are not what they say
+# attacks that do not do what they claim
 
 
 @dataclass(frozen=True)
 class OneStep(Bim):
-    """One step, sold as ten."""
+    """An attack that makes one step but claims ten."""
 
     name: ClassVar[str] = "one-step"
 
@@ -156,7 +156,7 @@ class OneStep(Bim):
 
 @dataclass(frozen=True)
 class TooFar(Bim):
-    """Goes further than it is allowed, by one grey level."""
+    """An attack that exceeds its limit by one grey level."""
 
     name: ClassVar[str] = "too-far"
 
@@ -166,7 +166,7 @@ class TooFar(Bim):
 
 @dataclass(frozen=True)
 class Black(Bim):
-    """Gives black images, as some attacks do if they fail."""
+    """An attack that returns black images, as some attacks do on failure."""
 
     name: ClassVar[str] = "black"
     strengths: ClassVar[tuple[str, ...]] = ()
@@ -209,7 +209,7 @@ def test_steps_that_are_too_small(evaluate):
 
 @pytest.mark.usefixtures("strange_attacks")
 def test_one_step_sold_as_ten(evaluate):
-    """No image is left to fool, so that no comparison of accuracies shows it."""
+    """Comparing accuracies cannot reveal it, since the attack fools every image."""
     found = evaluate(attacks=["one-step:eps=12"])
     assert found["many steps of BIM are not stronger", "none"][0] == "not run"
     assert failed(found) == {"more steps change the images"}
@@ -225,7 +225,7 @@ def test_one_step_only(evaluate):
 
 
 def renumbered(images: Path) -> Path:
-    """Classes 0, 1 and 2 trade their names."""
+    """Permute the names of classes 0, 1 and 2."""
     for old, new in (("0", "other"), ("1", "0"), ("2", "1"), ("other", "2")):
         (images / old).rename(images / new)
     return images
@@ -267,7 +267,7 @@ def test_another_input_than_the_network_takes(evaluate):
 
 
 def test_other_channels_of_which_the_right_images_are_chosen(evaluate):
-    """By default, only images that are right are judged; 18 of 24 are right by chance."""
+    """By default, only correctly classified images are used: 18 of 24, by chance."""
     found = evaluate("--preset", "unit", "--channels", "bgr", "--no-extra-checks")
     assert found["clean accuracy", "none"][0] == "pass"
     assert found["the model's input is right", ""] == (
@@ -369,7 +369,7 @@ class _Noisy(Defense):
 
 @dataclass(frozen=True)
 class OnePattern(_Noisy):
-    """Random numbers that were drawn once for all images."""
+    """A defense whose random numbers are drawn once for all images."""
 
     name: ClassVar[str] = "one-pattern"
 
@@ -379,7 +379,7 @@ class OnePattern(_Noisy):
 
 @dataclass(frozen=True)
 class NoSeed(_Noisy):
-    """Says that it is random, but each image always gets the same numbers."""
+    """A defense that claims to be random but always uses the same numbers for an image."""
 
     name: ClassVar[str] = "no-seed"
 
@@ -393,7 +393,7 @@ class NoSeed(_Noisy):
 
 @dataclass(frozen=True)
 class Gamble(_Noisy):
-    """So much noise that the answer depends on the draw."""
+    """A defense with so much noise that the prediction depends on the draw."""
 
     name: ClassVar[str] = "gamble"
     size: ClassVar[int] = 60
@@ -408,7 +408,7 @@ class Gamble(_Noisy):
 
 @dataclass(frozen=True)
 class Unsaid(_Noisy):
-    """Draws other numbers each time, and does not say so."""
+    """A defense that is random but does not declare it."""
 
     name: ClassVar[str] = "unsaid"
 

@@ -1,4 +1,4 @@
-"""Flaws that show in the results alone: checks on predictions that are made by hand."""
+"""Flaws that are visible in the results alone: checks on hand-made predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OURS = JudgedDefense("regionsparse", "regionsparse", {})
 
 
 def answers(right: int | np.ndarray) -> np.ndarray:
-    """Classes of which the first ``right``, or the flagged ones, are correct."""
+    """Predictions of which the first ``right``, or the flagged ones, are correct."""
     flags = np.arange(N) < right if isinstance(right, int) else right
     return np.where(flags, LABELS, (LABELS + 1) % CLASSES)
 
@@ -61,7 +61,7 @@ def with_run(run: AttackRun, **changed) -> list[Evidence]:
 
 
 def test_attacked_images_judged_with_another_preset():
-    """The attack measured 4 right images, the evaluation 30."""
+    """The attack counted 4 correct images, the evaluation 30."""
     evaluation = results(trial(CLEANED, answers(N)), trial(BIM, answers(30)))
     name = "the attacked model answers alike"
     assert outcome(sound(), name, evidence=with_run(RUN))[0] == "pass"
@@ -174,7 +174,7 @@ def test_labels_all_equal_decide_nothing():
 
 @pytest.mark.parametrize(("right", "expected"), [(4, "fail"), (7, "fail"), (16, "pass")])
 def test_clean_accuracy_at_chance(right, expected):
-    """Chance is one in ten; seven of forty may be chance, and half of them right is excluded."""
+    """Chance level is 1 in 10; 7 correct of 40 may be chance, 16 may not."""
     evaluation = results(trial(CLEANED, answers(right)), trial(BIM, answers(1)))
     assert outcome(evaluation, "clean accuracy", "none")[0] == expected
 
@@ -192,7 +192,7 @@ def test_clean_accuracy_on_few_images_is_undecided():
 
 
 def defended(rights: dict[str, int | np.ndarray], kind: str = "jpeg"):
-    """Defenses by name, and which images each gets right under the attack."""
+    """Defenses, and trials in which each gets the given images right under the attack."""
     kinds = [JudgedDefense(text, kind, {}) for text in rights]
     made = [trial(BIM, answers(right), d) for d, right in zip(kinds, rights.values(), strict=True)]
     clean = [trial(CLEANED, answers(N), d) for d in kinds]
@@ -200,7 +200,7 @@ def defended(rights: dict[str, int | np.ndarray], kind: str = "jpeg"):
 
 
 def test_a_defense_that_hardly_changes_anything():
-    """Its probabilities differ, but no class does."""
+    """It changes the probabilities, but no class."""
     name = "the defense changes the answers"
     kinds, trials = defended({"jpeg-quality=99": 4})
     assert outcome(sound(*trials, defenses=(NONE, *kinds)), name, "jpeg-quality=99") == (
@@ -218,7 +218,7 @@ def test_a_defense_that_hardly_changes_anything():
 
 
 def test_the_best_of_many_useless_defenses():
-    """Ten of forty against four: p = 0.01, but it is one of twenty."""
+    """10 of 40 correct against 4: p = 0.012, but it is the best of twenty."""
     rights = {f"jpeg-quality={q}": 4 for q in range(20)} | {"jpeg-quality=7": 10}
     kinds, trials = defended(rights)
     evaluation = sound(*trials, defenses=(NONE, *kinds))

@@ -1,4 +1,4 @@
-"""What another release and another method mean for the work that lies there."""
+"""How existing artifacts are treated by another release and by another method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.conftest import tree_of
 from tests.refusals import refused
 from tests.test_attack_command import MODEL, picture, save
 
-TRIALS = 4  # clean and one attack, behind nothing and behind JPEG
+TRIALS = 4  # clean and one attack, with no defense and with JPEG
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def another_release(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arguments(root: Path, *more: object) -> list[str]:
-    """Evaluate the images in ``imgs`` into ``e``."""
+    """Arguments that evaluate the images in ``imgs`` into ``e``."""
     words = ("evaluate", root / "imgs", "-m", MODEL, "-a", "fgsm", "--defense", "jpeg",
              "--no-extra-checks", "-j", 1, "-o", root / "e", *more)  # fmt: skip
     return list(map(str, words))
@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestEvaluation:
     @pytest.fixture
     def root(self, made: Path, tmp_path: Path) -> Path:
-        """The same, to be changed."""
+        """A copy that tests may change."""
         shutil.copytree(made, tmp_path / "copy")
         return tmp_path / "copy"
 
@@ -105,7 +105,7 @@ class TestEvaluation:
     def test_trials_of_images_that_another_method_attacked_are_judged_again(
         self, run_cli, root, monkeypatch
     ):
-        """The images are the same, byte by byte; what made them is not."""
+        """The images are byte-identical, but another method made them."""
         monkeypatch.setitem(METHODS, "attack", 2)
         shutil.rmtree(root / "e" / "attacks")
         outcome = self.evaluate(run_cli, root)
@@ -129,7 +129,7 @@ class TestEvaluation:
         )
 
     def test_an_evaluation_of_an_older_version_is_replaced(self, run_cli, root):
-        """It is refused in one line, and --overwrite does not stumble over what it replaces."""
+        """It is refused in one line, and --overwrite can replace it."""
         for manifest in (root / "e").rglob(MANIFEST):
             content = json.loads(manifest.read_text()) | {"format_version": 1, "checksum": None}
             del content["method"]
@@ -141,7 +141,7 @@ class TestEvaluation:
         assert self.evaluate(run_cli, root, "--overwrite")["done"] == TRIALS
 
     def test_judging_goes_on_in_another_release(self, run_cli, root, monkeypatch):
-        """An interrupted run's predictions are taken up; they are those of the same job."""
+        """The predictions of an interrupted run are reused, since they belong to the same job."""
         from rsparse.commands.evaluate import judge
 
         shutil.rmtree(root / "e" / "trials")
@@ -192,7 +192,7 @@ class TestCache:
         assert read_manifest(tmp_path / "place")["method"] == 2
 
     def test_so_does_another_method_of_what_it_was_purified_from(self, pictures, tmp_path):
-        """The pictures are the same, byte by byte."""
+        """The pictures are byte-identical."""
         source = tmp_path / "source"
         (defense,) = parse_defense("jpeg")
         purify_once([pictures], defense, source, {}, PurifyRunParameters())
@@ -235,7 +235,7 @@ class TestCache:
 class TestUnfinishedRun:
     @pytest.fixture
     def words(self, run_cli: Callable[..., Result], pictures: Path, tmp_path: Path) -> list[str]:
-        """A purify whose run was interrupted after two of three images."""
+        """Arguments of a purify run that was interrupted after two of three images."""
         from rsparse.commands.purify import purify_job
 
         (defense,) = parse_defense("median")

@@ -1,4 +1,4 @@
-"""Coding, overlap and bilateral filter in torch, on its CPU, beside NumPy's and OpenCV's."""
+"""Coding, overlap and bilateral filter in torch on the CPU, against NumPy and OpenCV."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def all_coded(images, dictionary, sparsity, stride, masks=None):
 
 
 def assert_same(coded, covered, images, dictionary, sparsity, stride, masks=None):
-    """As without torch, but for a signal whose two best atoms are equally good."""
+    """Check against the CPU engine, except for signals with two equally good best atoms."""
     for number, x in enumerate(images):
         mask = None if masks is None else masks[number]
         expected, expected_covered = cpu_coding.sparse_code(x, dictionary, sparsity, stride, mask)

@@ -1,4 +1,4 @@
-"""The fused kernels by Triton's interpreter (no GPU needed), beside torch's own operations."""
+"""The fused kernels in Triton's interpreter, compared with torch's operations (no GPU needed)."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ GRIDS = {
 
 
 def mostly_slow(cases: Iterable[Any], ids: Iterable[str] | None = None) -> list[Any]:
-    """The cases as parameters; all but the first are slow, since each starts a process."""
+    """The cases as parameters; all but the first are marked slow, as each starts a process."""
     named = zip(cases, ids or map(str, cases), strict=True)
     return [
         pytest.param(case, id=name, marks=[pytest.mark.slow] if place else [])
@@ -111,7 +111,7 @@ def mostly_slow(cases: Iterable[Any], ids: Iterable[str] | None = None) -> list[
 
 
 def interpreted(script: str, case: tuple[float, ...]) -> Any:
-    """What a script says: in a process of its own, since Triton decides at import how it works."""
+    """Run a script in its own process, as Triton enables its interpreter at import."""
     done = subprocess.run(
         [sys.executable, "-c", script, json.dumps(case)],
         capture_output=True, text=True, check=True, env={**os.environ, "TRITON_INTERPRET": "1"},

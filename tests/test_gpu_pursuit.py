@@ -1,4 +1,4 @@
-"""OMP in torch, on its CPU: closed-form answers, then the same atoms as without torch."""
+"""OMP in torch on the CPU: closed-form answers, and the same atoms as without torch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def patches() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def atoms(patches) -> np.ndarray:
-    """128 atoms, half of them patches, as a learned dictionary's are."""
+    """128 atoms, half of them patches, as in a learned dictionary."""
     rng = np.random.default_rng(5)
     return unit(np.concatenate([rng.standard_normal((64, 48)), rng.permutation(patches)[:64]]))
 
@@ -95,7 +95,7 @@ def test_a_signal_of_few_atoms_ends_where_nothing_is_left(atoms):
 
 
 def test_a_signal_that_is_done_early_stays_finite(atoms):
-    """It goes on choosing atoms of no weight, as often as the others need."""
+    """It keeps choosing atoms of weight zero until the other signals are done."""
     signals = np.concatenate([9 * atoms[:30], 1e-3 * atoms[30:60], atoms[60:90] + atoms[:30]])
     chosen, coefficients = by_torch(signals.astype(np.float32), atoms, 48)
     rebuilt = np.einsum("nk,nkm->nm", coefficients, atoms[chosen])
@@ -103,7 +103,7 @@ def test_a_signal_that_is_done_early_stays_finite(atoms):
 
 
 def test_atoms_that_depend_on_each_other_end_the_code():
-    """Three dimensions, nine atoms: a fourth atom is always a combination of three."""
+    """In three dimensions, a fourth atom is always a linear combination of three."""
     rng = np.random.default_rng(2)
     dictionary = unit(rng.standard_normal((9, 3)))
     signals = rng.standard_normal((400, 3)).astype(np.float32)
@@ -114,7 +114,7 @@ def test_atoms_that_depend_on_each_other_end_the_code():
 
 
 def test_twins_and_opposites_are_chosen_as_without_torch():
-    """Equal magnitudes: the first atom wins."""
+    """If magnitudes are equal, the first atom wins."""
     rng = np.random.default_rng(3)
     half = unit(rng.standard_normal((20, 12)))
     dictionary = np.concatenate([half, -half, half])

@@ -1,4 +1,4 @@
-"""Whole images by torch: the same as without it, in any company, whatever the memory."""
+"""Whole images in torch: same result as without it, for any batch and memory size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def photos() -> np.ndarray:
-    """Photographs, attacked by noise."""
+    """Photographs with added noise."""
     files = find_images([demo_photos("test")])[::10]
     pixels = np.stack([decode_image(file.read(), file.path) for file in files])
     noise = np.random.default_rng(0).integers(-8, 9, pixels.shape)
@@ -47,12 +47,12 @@ def photos() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def learned() -> rsparse.Dictionary:
-    """A dictionary that was learned from images, as in use."""
+    """A dictionary learned from images, as in real use."""
     return load_dictionary(REPOSITORY / "fixtures" / "dict.h5")[0]
 
 
 def agrees(ours: np.ndarray, theirs: np.ndarray) -> bool:
-    """Within one grey level in 99.9 % of the pixels."""
+    """Whether 99.9 % of the pixels agree within one grey level."""
     return bool((np.abs(ours.astype(int) - theirs) <= 1).mean() >= 0.999)
 
 
@@ -90,7 +90,7 @@ def test_a_batch_never_waits_for_the_gpu(photos, learned):
 
 @pytest.mark.parametrize("parameters", CASES.values(), ids=CASES)
 def test_all_is_on_the_device_and_no_size_depends_on_its_numbers(photos, learned, parameters):
-    """torch's device without memory refuses operations across devices, and to look at numbers."""
+    """torch's meta device rejects operations across devices and access to values."""
     regions = [object_region(photo, learned, parameters, WHERE) for photo in photos]
     engine = TorchEngine("meta")
     with engine.session():

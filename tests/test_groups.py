@@ -1,4 +1,4 @@
-"""Groups of short items: about a second of work, and smaller ones at the end."""
+"""Groups of short items: about a second of work each, and smaller ones at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HDF5 files that are damaged, or made to do harm."""
+"""Damaged and malicious HDF5 files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_changed_byte_is_noticed(tmp_path):
 
 
 def endless(path: Path) -> Path:
-    """A file whose heap libhdf5 walks through for ever."""
+    """A file with a heap that libhdf5 reads forever."""
     with h5py.File(path, "w") as file:
         file.attrs["record"] = json.dumps(RECORD.as_json())
         file["names"] = np.array(["a"], h5py.string_dtype())
@@ -185,7 +185,7 @@ def test_a_compressed_dataset_cannot_claim_more_than_it_has(dict_file, shape, ch
 
 
 def test_a_dictionary_of_version_2_is_read(tmp_path, small_dictionary: Dictionary):
-    """It has texts of variable length and no checksum."""
+    """It has variable-length strings and no checksum."""
     path = tmp_path / "dict.h5"
     save_dictionary(path, RECORD, small_dictionary, {}, {"a": "ab" * 32})
     with h5py.File(path, "a") as file:
@@ -204,7 +204,7 @@ def test_the_reading_process_ends_with_its_parent(tmp_path):
     with subprocess.Popen([sys.executable, "-m", "rsparse", "show", path]) as parent:
         wait_for(lambda: children_of(parent.pid))
         (child,) = children_of(parent.pid)
-        time.sleep(0.5)  # until it reads
+        time.sleep(0.5)  # until it is reading
         parent.kill()
     wait_for(lambda: not Path(f"/proc/{child}").exists())
 

@@ -1,4 +1,4 @@
-"""A long list of images: as a plain one, in little memory."""
+"""A long list of images: it behaves like a plain list but uses little memory."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_digests_stay_with_their_images(images):
 
 
 def test_the_inputs_of_a_run_take_little_memory_for_each_image(tmp_path):
-    """Of which the name of the file is 10 bytes."""
+    """The limit includes 10 bytes for the file name."""
     for number in range(2000):
         (tmp_path / f"{number:06d}.png").touch()
     tracemalloc.start()

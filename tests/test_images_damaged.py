@@ -1,4 +1,4 @@
-"""Damaged image files: what costs no pixels is passed over, what does is refused."""
+"""Damaged image files: damage that affects no pixels is ignored, any other is an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.image_files import PATH, SUFFIXES, decode, encode, png, png_chunk
 
 @pytest.fixture(autouse=True)
 def silent(capfd):
-    """Nothing is said on stderr, by C libraries neither."""
+    """Nothing is written to stderr, not even by C libraries."""
     yield
     assert capfd.readouterr() == ("", "")
 
@@ -36,7 +36,7 @@ def test_broken_exif_and_broken_colour_profiles_are_passed_over(picture):
 
 
 def test_metadata_does_not_cost_the_pixels(picture):
-    """Text and profiles of any size, cut or damaged; they may lie before or after the pixels."""
+    """Text and profiles of any size, truncated or damaged, before or after the pixels."""
     content = encode(picture)
     begin, end = 33, content.index(b"IEND") - 4
     huge = zlib.compress(b"x" * 2_000_000)

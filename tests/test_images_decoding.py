@@ -1,4 +1,4 @@
-"""Decoding and encoding: every kind of file that is read, and what is said of the others."""
+"""Decoding and encoding: every supported kind of file, and the errors for others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOO_LARGE = "has more than 100 million pixels or a side of more than 65,535; shr
 
 @pytest.fixture(autouse=True)
 def silent(capfd):
-    """Nothing is said on stderr, by C libraries neither."""
+    """Check that nothing is printed, not even by C libraries."""
     yield
     assert capfd.readouterr() == ("", "")
 
@@ -165,7 +165,7 @@ def test_sixteen_bit_grey_is_rotated_too():
     ],
 )
 def test_a_transparent_colour_is_compared_with_the_stored_samples(depth, color, row, key, expected):
-    """Before they are reduced to 8 bits, or spread over them."""
+    """The comparison is made before the samples are converted to 8 bits."""
     chunk = png_chunk(b"tRNS", b"".join(sample.to_bytes(2, "big") for sample in key))
     pixels = decode(png(2, 1, b"\0" + row, depth=depth, color=color, chunks=chunk))
     assert pixels[0, :, 0].tolist() == expected

@@ -1,4 +1,4 @@
-"""Finding images: their names, what is passed over, what is refused."""
+"""Finding images: their names, what is skipped, and what is rejected."""
 
 from __future__ import annotations
 

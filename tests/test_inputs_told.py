@@ -1,4 +1,4 @@
-"""What commands say of inputs that they did not use: pictures passed over, folders, labels."""
+"""What commands report about inputs they did not use: skipped pictures, folders, labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = ["n00000011 crimson, deep red", "n00000024 leaf green", "n00000037 navy,
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A classifier that tells red, green and blue apart."""
+    """A classifier of red, green and blue images."""
     path = tmp_path / "colours.onnx"
     linear_classifier(path, np.repeat(np.eye(3), 4, axis=1), (2, 2))
     spec = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": NAMES}

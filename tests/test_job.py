@@ -1,4 +1,4 @@
-"""A job: one identity, one record, one rule for whether an artifact is its own."""
+"""A job: one identity, one record, and one rule that decides whether an artifact is its own."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_only_the_work_could_tell_is_not_compared():
 
 
 def test_another_release_makes_nothing_stale(monkeypatch):
-    """Neither that which wrote the artifact, nor those which wrote its inputs."""
+    """Neither the release that wrote the artifact nor those that wrote its inputs matter."""
     record = from_disk(CLEANING.record([dictionary(generator="rsparse 0.0.1")]))
     identity = CLEANING.identity()
     monkeypatch.setattr(records, "GENERATOR", "rsparse 99")
@@ -105,14 +105,14 @@ def test_another_method_makes_its_work_stale(monkeypatch):
 
 
 def test_another_method_makes_what_came_of_its_work_stale(monkeypatch):
-    """The input's own record is compared, whether or not the stage in between has changed."""
+    """The input's record is compared, whether or not the method of this stage has changed."""
     record = from_disk(CLEANING.record([dictionary()]))
     monkeypatch.setitem(METHODS, "learn-dict", 2)
     assert outdated(record) == "method 1 of learn-dict, not 2"
     learned_again = dictionary(method=2)
     assert not CLEANING.matches(record, [learned_again])
     assert CLEANING.changed_method(record, [learned_again]) == "method 1 of learn-dict, not 2"
-    assert CLEANING.matches(record, [dictionary()])  # a file that its user still means
+    assert CLEANING.matches(record, [dictionary()])  # a file that the user still wants to use
 
 
 def test_records_from_before_methods_are_compared_too():

@@ -1,4 +1,4 @@
-"""The compiled kernel: the same bytes however it came to be compiled, and quick to start."""
+"""The compiled kernel: same bytes however it is compiled, and a quick start."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_fresh_compilation_and_the_cache_give_the_same_bytes(tmp_path):
 
 
 def test_works_where_nothing_can_be_cached(monkeypatch):
-    """numba refuses to compile for a cache that it cannot write; the kernel does without."""
+    """If numba cannot write its cache, the kernel is compiled without one."""
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
 
     def double(x: int) -> int:

@@ -1,4 +1,4 @@
-"""Files of labels: their columns, forms and counting."""
+"""Label files: columns, formats and counts."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
         ("sub\\a.png,0", "sub/a", 0),
         ('"a, b.png",1', "a, b", 1),
         ("a.b.png,1", "a.b", 1),
-        ("a.png,7", "a", 4),  # a class of that name comes before the index
-        ("a.png,-1", "a", -1),  # out of range, which find_labels says
+        ("a.png,7", "a", 4),  # a class name takes precedence over an index
+        ("a.png,-1", "a", -1),  # out of range; find_labels reports it
     ],
 )
 def test_rows(table, row, name, label):

@@ -1,4 +1,4 @@
-"""Ground truth: from a file, from manifests, from class subfolders."""
+"""Ground-truth labels: from a file, from manifests, from class subfolders."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_single_files_and_artifacts_need_not_use_all_rows(tmp_path, table):
 
 
 def test_images_of_several_runs_share_the_rows_of_a_table(tmp_path, table):
-    """An attack with several strengths fills one subfolder each."""
+    """An attack with several strengths writes one subfolder per strength."""
     for run in ("eps=2", "eps=8"):
         artifact(tmp_path / "adv" / run, {"a": None, "cat/b": None})
     path = table("a.png,1", "cat/b.png,2", "other.png,3")
@@ -97,7 +97,7 @@ def test_class_subfolders(tmp_path):
 
 @pytest.mark.parametrize("name", ["a", "bird/a", "crane/a", "cat/deep/a"])
 def test_subfolders_of_which_one_is_no_class_say_nothing(tmp_path, name):
-    """Nor does one whose name several classes bear."""
+    """Nor do subfolders whose name belongs to several classes."""
     assert find(folder(tmp_path / "imgs", "cat/a", name)) == ({}, "none")
 
 
@@ -107,7 +107,7 @@ def test_labels_out_of_range_are_refused(tmp_path, table, label):
     message = f"label of 'a': expected a class from 0 to 9, got {label}"
     with refused(f"labels.csv: {message}"):
         find(inputs, table(f"a.png,{label}"))
-    if label > 0:  # a manifest with others is damaged
+    if label > 0:  # a manifest with negative labels is damaged
         with refused(f"manifest: {message}"):
             find(artifact(tmp_path / "adv", {"a": label}))
 

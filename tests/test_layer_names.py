@@ -1,4 +1,4 @@
-"""How exported nodes are called."""
+"""Names of exported nodes."""
 
 from __future__ import annotations
 

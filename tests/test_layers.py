@@ -1,4 +1,4 @@
-"""Imports go downwards only, and nothing heavy is loaded before it is needed."""
+"""Imports only go down the layers, and nothing heavy is loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
 def layers() -> list[set[str]]:
-    """CONTRIBUTING's table, from the top down; modules of one row may import each other."""
+    """The table in CONTRIBUTING, top to bottom; modules in one row may import each other."""
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]+`) \|", text.split("| layer |")[1].split("\n\n")[0], re.M)
     return [
@@ -59,7 +59,7 @@ OWNERS = {
     "scipy": {"core", "evaluation"},
     "pydantic": set(),
 }
-JOINERS = {"demo", "evaluate", "train"}  # commands that run others in a row
+JOINERS = {"demo", "evaluate", "train"}  # commands that run several others
 
 
 def module_of(path: Path) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def is_for_types(node: ast.AST) -> bool:
 
 
 def imports(node: ast.AST, *, at_import_time: bool = False) -> set[str]:
-    """Dotted names that a module imports; those for type checking only are left out."""
+    """Dotted names that a module imports, except those for type checking only."""
     found: set[str] = set()
     for child in ast.iter_child_nodes(node):
         if is_for_types(child):
@@ -123,7 +123,7 @@ class TestModule:
 
 
 def test_every_heavy_dependency_has_an_owner():
-    assert set(OWNERS) >= HEAVY - {"numpy"}  # which every room may use
+    assert set(OWNERS) >= HEAVY - {"numpy"}  # which every package may use
 
 
 def test_the_map_of_the_package_names_every_room_and_no_other():

@@ -1,4 +1,4 @@
-"""An interrupted ``learn-dict`` goes on, and makes the bytes of an uninterrupted one."""
+"""An interrupted ``learn-dict`` resumes and writes the same bytes as a full run."""
 
 from __future__ import annotations
 

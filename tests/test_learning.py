@@ -1,4 +1,4 @@
-"""Dictionary learning: sampling of patches, the learner, what makes its atoms useful."""
+"""Dictionary learning: patch sampling, the learner, and the quality of its atoms."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_more_passes_draw_new_patches(images, learned):
 def test_no_dead_or_near_duplicate_atoms_are_left(images, max_coherence):
     parameters = quick(max_coherence=max_coherence, patches_per_image=600)
     learner = DictionaryLearner(parameters)
-    for image in [*images, *images]:  # the same places twice: duplicates abound
+    for image in [*images, *images]:  # the same patches twice, hence many duplicates
         learner.partial_fit(samples(image, parameters))
     atoms = learner.finish()[0].atoms
     assert np.abs(np.triu(atoms @ atoms.T, k=1)).max() <= max_coherence + 1e-6
@@ -154,15 +154,15 @@ def test_planted_duplicates_are_replaced():
     learner._clean(online, pool)
     cleaned = online.atoms
     assert np.abs(np.triu(cleaned @ cleaned.T, k=1)).max() <= 0.98
-    np.testing.assert_array_equal(cleaned[2], atoms[2])  # the first of them stays
+    np.testing.assert_array_equal(cleaned[2], atoms[2])  # the first duplicate is kept
 
 
 def test_a_small_last_pool_does_not_spoil_the_dictionary(monkeypatch):
-    """One image more than fills the pools: its few patches are no ground to call atoms dead."""
+    """One more image than fills the pools: its few patches must not make atoms count as dead."""
     monkeypatch.setattr(learning, "_POOL", 1000)
     parameters = quick(n_atoms=48)
     errors = {}
-    for n_images in (16, 17):  # 135 patches of each are learned from: 8 fill a pool
+    for n_images in (16, 17):  # 135 training patches per image: 8 images fill a pool
         learner = DictionaryLearner(parameters)
         for seed in range(n_images):
             learner.partial_fit(samples(make_picture(seed, 40, 44), parameters))
@@ -230,7 +230,7 @@ def test_the_held_out_error_falls_with_sparsity_and_can_be_left_out(images):
 def test_held_out_patches_are_not_learned_from(images):
     patches = samples(images[0], QUICK)
     changed = patches.copy()
-    changed[:15] = 7  # the tenth that is held out
+    changed[:15] = 7  # the held-out tenth
     results = []
     for given in (patches, changed):
         learner = DictionaryLearner(QUICK)
@@ -241,7 +241,7 @@ def test_held_out_patches_are_not_learned_from(images):
 
 
 def test_memory_does_not_grow_with_the_folder(monkeypatch):
-    """After the pool has filled, what is kept grows by the held-out share only."""
+    """Once the pool is full, memory grows only by the held-out patches."""
     monkeypatch.setattr(learning, "_POOL", 1000)
     parameters = quick(patches_per_image=500, n_atoms=4, batch_size=2000)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Object localization: what is found, and that every option does something."""
+"""Object localization: what is found, and that every option has an effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQUARE = (slice(60, 140), slice(50, 130))
 
 @pytest.fixture(scope="module")
 def scene() -> np.ndarray:
-    """A textured bright square on a flat ground, and a small speck away from it."""
+    """A textured bright square on a flat background, and a small speck away from it."""
     rng = np.random.default_rng(0)
     image = np.full((200, 200, 3), 60, dtype=np.uint8)
     image[SQUARE] = rng.integers(100, 256, (80, 80, 3))
@@ -77,7 +77,7 @@ def test_every_option_has_an_effect(scene, options):
 
 
 def test_the_difference_of_signed_gradients_misses_one_diagonal():
-    """|Gx − Gy| is 0 on edges along which Gx = Gy, which the paper's sentence would keep too."""
+    """|Gx − Gy| is 0 on edges where Gx = Gy; by the paper's text, they should be kept."""
     rows, columns = np.mgrid[0:120, 0:120]
     falling = np.repeat((((rows + columns) % 16 < 8) * 200)[:, :, None], 3, axis=2)
     rising = np.ascontiguousarray(falling[:, ::-1])

@@ -109,7 +109,7 @@ def test_pictures_that_have_gone_are_drawn_again(run_cli, pictures, tmp_path):
     run = Job("localize", IMAGES, manifest["parameters"], known=known).identity()
     (masks / MANIFEST).unlink()
     (masks / JOURNAL).write_bytes(b"".join(map(to_checked_line, [run, *manifest["images"]])))
-    result = run_cli(*arguments, "--overwrite", "--json")  # clears the finished pictures
+    result = run_cli(*arguments, "--overwrite", "--json")  # discards the finished pictures
     assert json.loads(result.stdout)["done"] == 3
     assert tree_of(tmp_path) == whole
 

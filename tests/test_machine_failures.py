@@ -1,4 +1,4 @@
-"""A full disk, a limit and a lack of memory stop a run, which goes on later; streams do no harm."""
+"""A run stopped by a full disk, a limit or lack of memory resumes; stream errors do no harm."""
 
 from __future__ import annotations
 

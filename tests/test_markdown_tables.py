@@ -1,4 +1,4 @@
-"""Markdown tables as a report and the benchmarks write them."""
+"""Markdown tables as written by reports and benchmarks."""
 
 from __future__ import annotations
 

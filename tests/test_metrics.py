@@ -1,4 +1,4 @@
-"""Distances and intervals with answers known by hand."""
+"""Distances and intervals, checked against values computed by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.refusals import refused
 
 
 def constant(*values: float) -> np.ndarray:
-    """Images of 2×3 pixels, each of one value in all channels."""
+    """Images of 2×3 pixels, each filled with one value."""
     return np.stack([np.full((2, 3, 3), value, np.float32) for value in values])
 
 
@@ -42,7 +42,7 @@ def test_dissimilarity_has_no_unit() -> None:
 
 
 def test_distances_do_not_lose_small_changes_of_large_images() -> None:
-    """In float32 the sum of a million squares would drop the last digits."""
+    """In float32 the sum of a million squares would lose its last digits."""
     x = np.full((1, 600, 600, 3), 0.7, np.float32)
     x_adv = x + np.float32(1e-4)
     change = float(x_adv[0, 0, 0, 0]) - float(x[0, 0, 0, 0])
@@ -74,7 +74,7 @@ def test_wilson_interval(successes: int, n: int, low: float, high: float) -> Non
 
 
 def test_wilson_interval_solves_its_equation() -> None:
-    """Each end p is where the seen share lies z standard errors of p away."""
+    """The observed proportion lies z standard errors away from each end p."""
     z = 1.959964
     for end in wilson_interval(7, 30):
         assert abs(7 / 30 - end) == pytest.approx(z * math.sqrt(end * (1 - end) / 30), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Networks whose outputs are no class scores, or cannot be attacked: refused, or told in a line."""
+"""Networks without class scores, or that cannot be attacked, cause an error or a warning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUT = ("--preset", "unit")
 
 
 def network(path: Path, *ending: object) -> Path:
-    """Three sums of pixels, and nodes that make ``scores`` of ``z``."""
+    """Save three weighted sums of pixels ``z``, and nodes that compute ``scores`` from it."""
     weights = np.random.default_rng(0).standard_normal((48, 3)).astype(np.float32)
     nodes = [
         helper.make_node("Flatten", ["image"], ["flat"]),

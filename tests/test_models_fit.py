@@ -1,4 +1,4 @@
-"""How images of any size become the input: resized whole, or cut as torchvision and timm do."""
+"""How images are fitted to the input: resized, or cropped as in torchvision and timm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = [(300, 400), (400, 300), (224, 225), (50, 60), (64, 1000), (256, 256), (
 
 
 def torchvision_geometry(rows: int, columns: int, side: int, resized: int) -> tuple[Axis, Axis]:
-    """Resize(resized) and CenterCrop(side) of torchvision 0.28, in its own words."""
+    """Resize(resized) and CenterCrop(side) as torchvision 0.28 computes them."""
     short, long = (columns, rows) if columns <= rows else (rows, columns)
     new_short, new_long = resized, int(resized * long / short)
     width, height = (new_short, new_long) if columns <= rows else (new_long, new_short)
@@ -43,7 +43,7 @@ def test_the_geometry_is_torchvisions(
 
 
 def test_an_input_that_is_no_square() -> None:
-    """The image is resized to cover the input divided by the share, and keeps its aspect."""
+    """The image is resized to cover the input size / share and keeps its aspect ratio."""
     assert Fit((100, 200), 0.5).axes(200, 200) == (
         Axis(200, 400, 150, 100), Axis(200, 400, 100, 200)
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_an_input_that_is_no_square() -> None:
 @pytest.mark.parametrize("size", [(30, 45), (45, 30), (9, 7), (12, 40), (200, 13)])
 @pytest.mark.parametrize("share", [0.875, 1.0, 0.4])
 def test_the_centre_of_the_resized_image(size: tuple[int, int], share: float) -> None:
-    """The same as to resize the whole image by OpenCV and to cut it then."""
+    """The result equals resizing the whole image with OpenCV and then cropping it."""
     image = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
     fit = Fit((12, 12), share)
     down, along = fit.axes(*size)
@@ -88,7 +88,7 @@ def test_long_axes_take_memory_in_proportion() -> None:
     image = np.zeros((1, 300_000, 3), np.float32)
     image[0, 150_000:] = 1
     found = resize(image, Fit((64, 64), 0.5))
-    np.testing.assert_allclose(found, 0.5, atol=0.26)  # the border of two pixels, much enlarged
+    np.testing.assert_allclose(found, 0.5, atol=0.26)  # the edge between two pixels, much enlarged
     found = resize(image, Fit((100, 64)))
     assert found[:, :31].max() < 1e-3
     assert found[:, 33:].min() > 1 - 1e-3
@@ -119,7 +119,7 @@ def test_the_twin_fits_as_the_classifier(
 
 
 def test_attacks_at_both_sizes(run_cli: Callable[..., Result], tmp_path: Path) -> None:
-    """At the model's view by default; at the image's own size with --keep-size."""
+    """At the model's input size by default, at the image's own size with --keep-size."""
     pytest.importorskip("foolbox")
     path = ConvNet().save(tmp_path / "m.onnx")
     (tmp_path / "a.png").write_bytes(encode_png(images_of((40, 31), 1)[0]))

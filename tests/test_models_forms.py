@@ -1,4 +1,4 @@
-"""Networks of other forms than float32 RGB images in and a row of logits out."""
+"""Networks that do not simply map float32 RGB images to a row of logits."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_softmax_near_the_end_is_left_out(tmp_path: Path, tail: str) -> None:
 
 
 def test_a_softmax_over_something_else_stays(tmp_path: Path) -> None:
-    """Over positions of side 1 it gives ones for all classes, whatever the image."""
+    """Over an axis of size 1, it gives ones for all classes, whatever the image."""
     path = head(
         tmp_path / "m.onnx", node("Softmax", "z", "scores", axis=3), output=("n", 4, 1, 1)
     )  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_softmax_over_something_else_stays(tmp_path: Path) -> None:
 
 
 def averaged(path: Path) -> Path:
-    """Two softmaxes whose mean is the output, as in an ensemble."""
+    """A network whose output is the mean of two softmaxes, as in an ensemble."""
     half = {"half": np.array(0.5, np.float32)}
     return head(
         path, node("Flatten", "z", "l"), node("Softmax", "l", "s", axis=1),
@@ -300,7 +300,7 @@ def test_several_sigmoids_keep_their_own_numbers(tmp_path: Path) -> None:
 
 
 def test_sigmoids_that_are_said_to_be_some(tmp_path: Path) -> None:
-    """Outputs in [0, 1] of any operator; their logits are computed back."""
+    """Outputs in [0, 1] may come from any operator; logits are computed from them."""
     tail = [FLAT, node("HardSigmoid", "scores", "out")]
     path = tailed(tmp_path / "m.onnx", tail)
     images = images_of((8, 8), 2)
@@ -310,7 +310,7 @@ def test_sigmoids_that_are_said_to_be_some(tmp_path: Path) -> None:
 
 
 def with_features(path: Path) -> Path:
-    """A network that gives its features, an argmax and its scores, and computes more for them."""
+    """A network that outputs an argmax, its scores and features, with extra nodes for them."""
     tail = [
         FLAT, node("ArgMax", "scores", "best", axis=1), node("Det", "image", "features"),
     ]  # fmt: skip
@@ -347,7 +347,7 @@ def test_several_outputs(run_cli: Callable[..., Result], tmp_path: Path) -> None
 
 
 def in_half_precision(path: Path, kind: int, *, edges: bool = True) -> Path:
-    """Convert a network to float16 or bfloat16; without ``edges``, between casts."""
+    """Convert a network to float16 or bfloat16; without ``edges``, only between casts."""
     model = onnx.load(path)
     dtype = np.float16 if kind == TensorProto.FLOAT16 else ml_dtypes.bfloat16
     for tensor in model.graph.initializer:
@@ -405,7 +405,7 @@ def test_grey_input_is_the_luma(tmp_path: Path) -> None:
 
 
 def test_grey_networks_are_diagnosed_too(tmp_path: Path) -> None:
-    """Ways to prepare an input that only fit colours are left out."""
+    """Preprocessing that only suits colour images is left out."""
     path = head(tmp_path / "m.onnx", FLAT, dims=("n", 1, 8, 8))
     spec = load_classifier(path, UNIT).spec
     names = [name for name, _ in other_specs(spec)]

@@ -1,4 +1,4 @@
-"""Models whose operators lie in functions of their own."""
+"""Models whose operators are inside model-local functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def function(name: str, *calls: str) -> onnx.FunctionProto:
 
 
 def test_a_classifier_with_functions(tmp_path: Path) -> None:
-    """The same logits and layers as without them."""
+    """The logits and layers are the same as without functions."""
     plain = ConvNet(opset=18).save(tmp_path / "plain.onnx")
     model = onnx.load(plain)
     first = model.graph.node[0]

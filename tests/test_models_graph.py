@@ -1,4 +1,4 @@
-"""Layers, peaks and class activation heads, read from graphs with known answers."""
+"""Layers, peaks and class activation heads of graphs with known answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNIT = InputOptions(preset="unit")
 
 
 def tensors_of(path: Path, images: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
-    """Inner tensors of a graph by onnx's own reference evaluator."""
+    """Inner tensors of a graph, computed by onnx's reference evaluator."""
     from onnx.reference import ReferenceEvaluator
 
     model = onnx.load(path)
@@ -152,7 +152,7 @@ def test_a_network_without_convolutions(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("head", ["Gemm", "Gemm-untransposed", "MatMul", "Conv"])
 def test_pooled_features_times_weights_are_the_logits(tmp_path: Path, pool: str, head: str) -> None:
-    """Also asserted by the probe itself, on every batch."""
+    """The probe also asserts this itself, on every batch."""
     if head == "Conv" and pool == "ReduceMean":
         pytest.skip("a convolution needs the pooled axes")
     if head == "Conv" and pool == "ReduceMean-last":
@@ -182,7 +182,7 @@ def test_the_offset_of_the_spec_drops_weights_too(tmp_path: Path) -> None:
 
 
 def test_class_maps_that_are_pooled_into_scores(tmp_path: Path) -> None:
-    """Networks such as SqueezeNet have no linear layer: the last maps are the classes'."""
+    """Networks such as SqueezeNet have no linear layer: the last maps belong to the classes."""
     path = ConvNet(head="none", classes=5).save(tmp_path / "m.onnx")
     probe = AttentionProbe(load_classifier(path, UNIT))
     np.testing.assert_array_equal(probe.weights, np.eye(5))

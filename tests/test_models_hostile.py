@@ -1,4 +1,4 @@
-"""Graphs that would take for ever, or more memory than there is, are refused in one line."""
+"""Graphs that would run forever or exhaust the memory are refused in one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POOL = [
 
 
 def looping(path: Path, times: int, *body: onnx.NodeProto, outputs: tuple[str, str]) -> Path:
-    """The mean of each channel, after a loop over it."""
+    """A network that passes the mean of each channel through a loop."""
     scalar, tensor = [], None
     inside = helper.make_graph(
         list(body),
@@ -117,7 +117,7 @@ def with_token(path: Path, batch: int, tokens: float = 1.0) -> Path:
 
 
 def test_a_token_that_is_stored_for_each_image(tmp_path: Path) -> None:
-    """As exporters write the class token of a vision transformer: one image needs it once."""
+    """Exporters repeat a vision transformer's class token like this; one image needs it once."""
     images = images_of((8, 8), 3)
     one = load_classifier(with_token(tmp_path / "1.onnx", 1), UNIT).logits(images)
     for batch in (2, 8193):
@@ -143,7 +143,7 @@ def test_a_fixed_batch_that_cannot_be_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", [[4, -1], [-1, 12], [4, 3, 4], [8, 6]])
 def test_shapes_with_the_number_of_images(tmp_path: Path, target: list[int]) -> None:
-    """A Reshape to a fixed batch is opened, also where it merges images with positions."""
+    """A Reshape to a fixed batch is opened, even if it merges images with positions."""
     rng = np.random.default_rng(0)
     nodes = [
         helper.make_node("AveragePool", ["image"], ["p"], kernel_shape=[4, 4], strides=[4, 4]),
@@ -166,7 +166,7 @@ def test_shapes_with_the_number_of_images(tmp_path: Path, target: list[int]) -> 
 
 
 def test_damaged_files_of_other_forms(tmp_path: Path) -> None:
-    """Bytes changed at random: one line or a classifier, never another error."""
+    """Randomly changed bytes give a one-line error or a classifier, never another error."""
     path, rng = tmp_path / "m.onnx", np.random.default_rng(0)
     made = [
         lambda: with_token(path, 5),

@@ -1,4 +1,4 @@
-"""ONNX classifiers: what goes in, what comes out."""
+"""ONNX classifiers: inputs and outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def images_of(size: tuple[int, int], n: int, seed: int = 0) -> list[np.ndarray]:
 
 
 def test_linear_scores(tmp_path: Path) -> None:
-    """The scores of a linear classifier, worked out by hand for each step of the preparation."""
+    """Scores of a linear classifier, computed by hand for each preprocessing step."""
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(3, 3 * 4 * 5))
     path = linear_classifier(tmp_path / "m.onnx", weights, (4, 5))
@@ -121,7 +121,7 @@ def test_a_pickled_classifier_carries_the_path(tmp_path: Path) -> None:
 
 
 def test_fit_to_input(tmp_path: Path) -> None:
-    """What the network sees can be saved and classified again with the same result."""
+    """The network's input can be saved and classified again with the same result."""
     classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
     images = images_of((37, 23), 3)
     fitted = [classifier.fit_to_input(image) for image in images]

@@ -1,4 +1,4 @@
-"""ONNX files that are refused, in one line, and weights that lie outside of them."""
+"""ONNX files that are rejected with a one-line error, and weights in external files."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_several_inputs_or_outputs(tmp_path: Path) -> None:
 
 
 def test_weights_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
-    """Files of ONNX's early versions list their weights among the inputs."""
+    """Files of early ONNX versions list their weights among the inputs."""
     path = ConvNet().save(tmp_path / "m.onnx")
     model = onnx.load(path)
     for tensor in model.graph.initializer:
@@ -147,7 +147,7 @@ def test_what_onnxruntime_refuses(tmp_path: Path) -> None:
 
 
 def outside_weights(path: Path, location: str) -> Path:
-    """A classifier whose weights the file looks for at ``location``."""
+    """A classifier that refers to external weights at ``location``."""
     model = onnx.load(ConvNet().save(path))
     tensor = next(entry for entry in model.graph.initializer if entry.name == "w")
     onnx.external_data_helper.set_external_data(tensor, location)
@@ -209,7 +209,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
 
 
 def test_damaged_files_are_refused_in_one_line(tmp_path: Path) -> None:
-    """Bytes changed at random: a model is refused in one line, or it runs; nothing else."""
+    """After random byte changes, a model either runs or is rejected with a one-line error."""
     path, rng = tmp_path / "m.onnx", np.random.default_rng(0)
     outcomes = []
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""How a classifier wants its input, and where that is said."""
+"""How a classifier expects its input, and where that is specified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The torch twin: the same logits as onnxruntime, and gradients of the image alone."""
+"""The torch twin: same logits as onnxruntime, and gradients for the image only."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def as_tensor(images: list[np.ndarray]) -> torch.Tensor:
 )
 @pytest.mark.parametrize("size", [(12, 10), (30, 21), (5, 40)])
 def test_parity(tmp_path: Path, kwargs: dict, size: tuple[int, int]) -> None:
-    """Any size, any spelling: the twin's logits are the classifier's of the same float image."""
+    """For any size and graph form, twin and classifier give the same logits."""
     spec = InputOptions(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), range=1.0, channels="bgr")
     classifier = load_classifier(ConvNet(**kwargs).save(tmp_path / "m.onnx"), spec)
     x = as_tensor(images_of(size, 3))
@@ -66,7 +66,7 @@ def test_the_declared_version_makes_no_difference(tmp_path: Path, opset: int) ->
 
 
 def test_gradient_of_a_linear_classifier(tmp_path: Path) -> None:
-    """Through resizing, scaling and channel order: the gradient is the weights, carried back."""
+    """The gradient is the weights, mapped back through channel order, scaling and resizing."""
     weights = np.random.default_rng(0).normal(size=(3, 3 * 4 * 6)).astype(np.float32)
     path = linear_classifier(tmp_path / "m.onnx", weights, (4, 6))
     spec = InputOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 1, 2), range=255.0, channels="bgr")
@@ -106,7 +106,7 @@ def test_unknown_operators_are_named(tmp_path: Path) -> None:
     [
         ([[0.0, 1.0]], [[0.0009, 1.0]], True),
         ([[0.0, 1.0]], [[0.0011, 1.0]], False),
-        ([[100.0, 100.0]], [[100.004, 100.0]], True),  # scores without a difference
+        ([[100.0, 100.0]], [[100.004, 100.0]], True),  # equal scores
         ([[100.0, 100.0]], [[100.006, 100.0]], False),
         ([[0.0, 1.0]], [[0.0]], False),
     ],

@@ -1,4 +1,4 @@
-"""Names that anyone may give to a file: nothing breaks, and nothing raw reaches a terminal."""
+"""Unusual file names: nothing breaks, and no control characters reach the terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = (
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A folder of images with odd names, whose own name is odd, and a model."""
+    """A folder with an odd name, which holds images with odd names, and a model."""
     folder = tmp_path / "im\x1b[32mgs"
     folder.mkdir()
     for seed, name in enumerate(NAMES):
@@ -84,7 +84,7 @@ def test_labels_by_the_cells_of_our_own_csv(odd: Path, run_cli: Callable[..., Re
 
 
 def test_names_that_are_not_utf8(tmp_path: Path, run_cli, dict_file: Path) -> None:
-    """Folders, models and dictionaries may have any name; an image is skipped and named."""
+    """Folders, models and dictionaries may have any name; an image is skipped and reported."""
     place = os.fsencode(tmp_path)
     Path(os.fsdecode(place + b"/im\xff")).mkdir()
     content = encode_png(make_picture(0, 12, 12))
@@ -133,7 +133,7 @@ def test_json_on_a_stream_that_is_not_utf8(odd: Path) -> None:
 
 
 def named_dictionary(folder: Path, name: str) -> Path:
-    """A dictionary of this name, which also records it."""
+    """Save a dictionary under this name; its record holds the name too."""
     from rsparse.core.dictionary import Dictionary
     from rsparse.store.dictionaries import save_dictionary
     from rsparse.store.records import DICTIONARY, Record

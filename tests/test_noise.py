@@ -1,4 +1,4 @@
-"""How much noise an image shows, and whether it has a period of two."""
+"""Noise level of an image, and whether its noise has a period of two."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TestNoiseLevel:
         ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
         edges = grey()
         edges[:, 32:] = 10
-        # the mirrored border of a ramp is a fold; a straight fold is no noise either
+        # mirroring folds the ramp at its border; a straight fold is not noise either
         assert noise_level(ramp) == pytest.approx(0, abs=1e-3)
         assert noise_level(edges) == pytest.approx(0, abs=1e-3)
 
@@ -58,7 +58,7 @@ class TestPeriodTwo:
             noise = RNG.normal(128, deviation, size=(20, side, side, 1)).clip(0, 255)
             images = np.repeat(np.rint(noise), 3, axis=3).astype(np.uint8)
             found = [period_two(image) for image in images]
-            assert 0.5 < np.mean(found) < 2  # 1 but for the finite sample
+            assert 0.5 < np.mean(found) < 2  # 1, up to sampling error
             assert max(found) < 8
 
     @pytest.mark.parametrize("kind", [np.s_[::2], np.s_[:, 1::2], np.s_[::2, 1::2]])
@@ -69,7 +69,7 @@ class TestPeriodTwo:
         image += RNG.normal(0, 1, image.shape)
         image = np.repeat(np.rint(image), 3, axis=2).astype(np.uint8)
         assert period_two(image) > 20
-        assert period_two(image[:-1, 1:]) > 20  # wherever it begins
+        assert period_two(image[:-1, 1:]) > 20  # wherever the pattern begins
 
     def test_no_other_period_is_taken_for_two(self):
         image = np.full((240, 240, 1), 128.0)

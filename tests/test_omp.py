@@ -1,4 +1,4 @@
-"""OMP: closed-form answers first, then agreement with scikit-learn in float64."""
+"""OMP: closed-form results, and agreement with scikit-learn in float64."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unit(atoms: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def overcomplete() -> np.ndarray:
-    """96 atoms of 48 numbers, half of them patches, as a learned dictionary is."""
+    """96 atoms of 48 numbers, half of them patches, as in a learned dictionary."""
     rng = np.random.default_rng(5)
     patches = z_score(take(to_unit(make_picture(8)), rng.integers(40, size=(48, 2)), 4))
     return unit(np.concatenate([rng.standard_normal((48, 48)), patches]))
@@ -50,7 +50,7 @@ def test_an_orthonormal_dictionary_keeps_the_k_largest(sparsity):
     expected = np.zeros_like(projected)
     np.put_along_axis(expected, kept, np.take_along_axis(projected, kept, axis=1), axis=1)
     atoms, coefficients = omp(signals, dictionary, sparsity)
-    assert (atoms == kept)[np.abs(coefficients) > 1e-4].all()  # also in the order of choice
+    assert (atoms == kept)[np.abs(coefficients) > 1e-4].all()  # and in the order they were chosen
     np.testing.assert_allclose(reconstruct(atoms, coefficients, dictionary), expected @ dictionary,
                                atol=1e-5)  # fmt: skip
 
@@ -209,7 +209,7 @@ def test_codes_are_the_same_bytes_for_any_number_of_threads(patches, overcomplet
 
 @pytest.mark.parametrize("tolerance", [0.5, 2.0, 1e9])
 def test_a_tolerance_takes_as_few_atoms_as_reach_it(patches, overcomplete, tolerance):
-    """The codes are those of K steps, cut where the residual is small enough."""
+    """The codes are those of K steps, cut off once the residual is small enough."""
     atoms, coefficients = omp(patches, overcomplete, 8, tolerance=tolerance)
     counts = (coefficients != 0).sum(axis=1)
     rest = [np.linalg.norm(patches, axis=1)]
@@ -221,7 +221,7 @@ def test_a_tolerance_takes_as_few_atoms_as_reach_it(patches, overcomplete, toler
         np.testing.assert_allclose(coefficients[cut, :sparsity], codes[1][cut], atol=1e-4)
     small = np.array(rest) <= tolerance
     expected = np.where(small.any(axis=0), small.argmax(axis=0), 8)
-    assert (counts == expected).mean() > 0.999  # a norm may round across the tolerance
+    assert (counts == expected).mean() > 0.999  # rounding may move a norm past the tolerance
     assert len(set(counts)) > 1 or tolerance == 1e9
 
 
@@ -250,7 +250,7 @@ def test_of_equal_atoms_the_first_is_chosen():
 
 
 def test_nan_harms_its_own_signal_only(patches, overcomplete):
-    """Not that the stages let one through: but a kernel must not read past its arrays."""
+    """The earlier stages block NaN, but a kernel must never read past its arrays."""
     poisoned = patches[:9].copy()
     poisoned[4] = np.nan
     atoms, coefficients = omp(poisoned, overcomplete, 3)

@@ -1,4 +1,4 @@
-"""The pursuit on 100,000 patches of real photographs, beside scikit-learn's OMP in float64."""
+"""The pursuit on 100,000 photograph patches, compared with scikit-learn's OMP in float64."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def learned(folder: Path, color: bool, n_atoms: int) -> np.ndarray:
 
 @dataclass
 class Codes:
-    """Dense codes (n, k), zero where nothing was chosen, and what they leave of the patches."""
+    """Dense codes (n, k), zero where no atom was chosen, and the residuals of the patches."""
 
     dense: np.ndarray
     residual: np.ndarray  # norms
@@ -66,14 +66,14 @@ def ours(signals: np.ndarray, atoms: np.ndarray, sparsity: int) -> Codes:
 def theirs(signals: np.ndarray, atoms: np.ndarray, sparsity: int) -> Codes:
     exact, signals = atoms.astype(np.float64), signals.astype(np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of stopping early, which is meant
+        warnings.simplefilter("ignore")  # it warns of early stopping, which is intended
         dense = orthogonal_mp_gram(exact @ exact.T, exact @ signals.T, n_nonzero_coefs=sparsity)
     dense = dense.reshape(len(atoms), len(signals)).T
     return Codes(dense, np.linalg.norm(signals - dense @ exact, axis=1))
 
 
 def assert_agree(signals: np.ndarray, atoms: np.ndarray, sparsity: int) -> None:
-    """The same atoms for 99.9 % of the signals; residuals alike for every one of these."""
+    """Check that 99.9 % of the signals get the same atoms, with equal residuals for these."""
     same = 0
     for start in range(0, len(signals), CHUNK):
         chunk = signals[start : start + CHUNK]
@@ -116,7 +116,7 @@ def test_duplicate_atoms_are_chosen_once_and_either_will_do(shared, each_engine)
     a, b = ours(signals, doubled, 5), ours(signals, atoms, 5)
     folded = np.zeros_like(b.dense)
     np.add.at(folded, (slice(None), original), a.dense)
-    assert ((a.dense != 0).sum(axis=1) == (folded != 0).sum(axis=1)).all()  # never both
+    assert ((a.dense != 0).sum(axis=1) == (folded != 0).sum(axis=1)).all()  # never both duplicates
     equal = ((folded != 0) == (b.dense != 0)).all(axis=1)
     assert equal.mean() >= 0.999
     np.testing.assert_allclose(a.residual[equal], b.residual[equal], rtol=1e-4, atol=1e-4)
@@ -132,7 +132,7 @@ def test_a_zero_patch_among_others_has_no_code(shared, each_engine):
 
 
 def test_more_atoms_than_the_rank_leave_nothing(shared, each_engine):
-    """Grey patches of 64 numbers, which 70 atoms cannot all be independent in."""
+    """Grey patches have 64 values, so that 70 atoms cannot be linearly independent."""
     atoms = learned(shared / "photos", False, 256)
     signals = patches(shared / "photos", False)[:500]
     codes = ours(signals, atoms, 70)

@@ -1,4 +1,4 @@
-"""The online learner: its sums and its descent in closed form, and what it converges to."""
+"""The online learner: its sums and descent in closed form, and its convergence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_sums_are_those_of_the_codes(patches, start):
 @pytest.mark.usefixtures("each_engine")
 def test_the_descent_is_algorithm_2(patches, start):
     a, b = (x.astype(np.float32) for x in sums(start, patches[:500], 3))
-    a[7], a[:, 7], b[7] = 0, 0, 0  # an atom that nothing used
+    a[7], a[:, 7], b[7] = 0, 0, 0  # an unused atom
     atoms = start.copy()
     loops.fastest.descend(atoms, a, b)
     expected = start.astype(np.float64)
@@ -62,7 +62,7 @@ def test_the_descent_is_algorithm_2(patches, start):
 
 
 def test_an_atom_used_alone_becomes_the_mean_direction_of_its_patches():
-    """With K = 1 the learner is a gain-shape clustering: one atom, one direction."""
+    """With K = 1, the learner does gain-shape clustering: one direction per atom."""
     direction = unit(np.random.default_rng(0).standard_normal((1, 48)))
     weights = np.random.default_rng(1).uniform(-2, 2, (300, 1)).astype(np.float32)
     learner = OmpLearner(unit(direction + 0.05), 1)
@@ -78,13 +78,13 @@ def test_learning_lowers_the_error_it_codes_with(patches, start, sparsity):
         for first in range(2000, 6000, 250):
             learner.partial_fit(patches[first : first + 250])
         errors.append(error(learner.atoms, patches[:2000], sparsity))
-    assert errors[-1] < 0.92 * errors[0]  # the rest of these pictures is noise
+    assert errors[-1] < 0.92 * errors[0]  # the remaining error is noise
     assert errors[-1] <= 1.02 * min(errors)
     np.testing.assert_allclose(np.linalg.norm(learner.atoms, axis=1), 1, atol=1e-5)
 
 
 def test_is_as_good_as_scikit_learn_on_patches_not_seen(patches, start):
-    """The same batches, judged by OMP at the K that ours codes with."""
+    """Both see the same batches and are judged by OMP with the K of our learner."""
     ours, theirs = OmpLearner(start, 2), LassoLearner(start, 2.0, "lars", 0)
     for first in range(2000, 7000, 250):
         ours.partial_fit(patches[first : first + 250])
@@ -93,7 +93,7 @@ def test_is_as_good_as_scikit_learn_on_patches_not_seen(patches, start):
 
 
 def test_both_engines_learn_the_same(patches, start, monkeypatch):
-    """One batch; over many, a patch whose best atom is a tie leads them apart."""
+    """Only after one batch: over many, ties for the best atom make them diverge."""
     learned = []
     for inner in (loops.NUMBA, loops.NUMPY):
         monkeypatch.setattr(loops, "fastest", inner)
@@ -132,4 +132,4 @@ def test_replaced_atoms_are_learned_anew(patches, start, kind):
     np.testing.assert_array_equal(learner.atoms[[3, 9]], fresh)
     learner.partial_fit(patches[2000:3000])
     assert np.isfinite(learner.atoms).all()
-    assert (learner.atoms[[3, 9]] * fresh).sum(axis=1).max() > 0.3  # not what they were before
+    assert (learner.atoms[[3, 9]] * fresh).sum(axis=1).max() > 0.3  # no longer the old atoms

@@ -1,4 +1,4 @@
-"""The built distributions: what is in them, and that the wheel works alone in an empty venv."""
+"""The built distributions: their contents, and that the wheel works in an empty venv."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TEMPLATES = ("macros.html", "page.html", "page.js", "style.css")
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the source distribution and the wheel that was built from it."""
+    """The folder with the source distribution and the wheel built from it."""
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, REPOSITORY],
@@ -46,7 +46,7 @@ def wheel(distributions: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs' folder of a venv that holds the wheel and its dependencies, nothing else."""
+    """The script folder of a venv that holds only the wheel and its dependencies."""
     venv = tmp_path_factory.mktemp("installed") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     programs = venv / "bin"
@@ -62,7 +62,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(installed: Path, tmp_path: Path) -> Run:
-    """Run a program of the venv in an empty folder, without what this process has on its paths."""
+    """Run a program of the venv in an empty folder, without this process's search paths."""
     kept = ("HOME", "LANG", "TMPDIR")
     environment = {key: os.environ[key] for key in kept if key in os.environ}
     environment["PATH"] = f"{installed}{os.pathsep}{os.defpath}"
@@ -77,7 +77,7 @@ def run(installed: Path, tmp_path: Path) -> Run:
 
 
 def done(process: subprocess.CompletedProcess[str]) -> str:
-    """Standard output of a process that went well."""
+    """Return standard output of a process that must succeed."""
     assert process.returncode == 0, process.stderr
     return process.stdout
 

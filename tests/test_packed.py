@@ -1,4 +1,4 @@
-"""Packed convolutions: the numbers and gradients of torch's own ones."""
+"""Packed convolutions give the same values and gradients as torch's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SHAPES = [
 
 
 class Network(nn.Module):
-    """Convolutions before every activation, padded, shared and alone; functions as in a twin."""
+    """Convolutions before each activation, padded, shared and alone, with a twin's functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = conv(x, self.padded, self.bias, pads=(0, 0, 1, 1), strides=(2, 2))
         x = clip(4 * x, 0.0, 6.0)
-        left = conv(x, self.left, pads=(1, 1, 1, 1), group=6)  # used before and behind its ReLU
+        left = conv(x, self.left, pads=(1, 1, 1, 1), group=6)  # used before and after its ReLU
         right = clip(conv(x, self.point, None), 0.0, 6.0)
         x = torch.cat([left + torch.relu(left), torch.tanh(right)])
         return conv(conv(x, self.point), self.point).flatten(1).cumsum(1)
@@ -89,7 +89,7 @@ def check_same(one: Callable, other: Callable, x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=repr)
 def test_one_convolution(shape: dict) -> None:
-    """For images of any size, whatever the first ones were that decided the layout."""
+    """It holds for images of any size, although the first batch determines the layout."""
     convolution = nn.Conv2d(6, 12, **shape).requires_grad_(False)
     packed = PackedConvolution(
         convolution.weight,
@@ -123,7 +123,7 @@ def test_a_network() -> None:
     targets = [node.target for node in traced.graph.nodes if node.op == "call_function"]
     assert conv not in targets
     assert targets.count(pad) == 1
-    assert targets.count(clip) == 1  # the one behind the convolution is fused with it
+    assert targets.count(clip) == 1  # the one after the convolution is fused with it
     assert targets.count(torch.relu) == 1
     check_same(traced, network, torch.randn(2, 3, 10, 12))
 

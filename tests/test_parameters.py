@@ -1,4 +1,4 @@
-"""Every parameter of every stage and attack keeps to its range and says what it takes."""
+"""Every parameter of every stage and attack checks its range and names what it accepts."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def test_values_at_the_ends_of_the_range_are_taken(kind, field):
     for value in inside(field):
         assert getattr(make(kind, field.name, value), field.name) == value
     if "None" in str(field.type):
-        make(kind, field.name, None)  # some put another value in its place
+        make(kind, field.name, None)  # some replace None by another value
 
 
 @dataclasses.dataclass(frozen=True)
 class Example(Parameters):
-    """One field of every sort."""
+    """One field of each kind."""
 
     whole: int = parameter(3, minimum=0, maximum=255)
     more: int = parameter(3, minimum=2)

@@ -1,4 +1,4 @@
-"""Patches: where they lie, taking them out, putting them back, the z-score of eq. 17."""
+"""Patches: their positions, extraction and reassembly, and the z-score of eq. 17."""
 
 from __future__ import annotations
 

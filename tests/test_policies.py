@@ -1,4 +1,4 @@
-"""Policies by name and as files: on the command line, in plans, and of old dictionaries."""
+"""Policies by name and as files: on the command line, in plans, and from old dictionaries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ defense = "none"
 [[rule]]
 defense = "regionsparse:sparsity=1,localize=no"
 """
-OLD_DEFAULT = {  # of an earlier rsparse
+OLD_DEFAULT = {  # from an earlier rsparse
     "noise_below": [0.5, 1.6, 6.0, np.inf], "sparsity": [0, 5, 16, 1],
     "localize": [True, False, False, False], "prefilter": [False, True, True, True],
     "period_below": [4.0, np.inf, np.inf, np.inf], "weakest": [0.0, 0.0, 2.0, 0.0],
@@ -57,7 +57,7 @@ def mine(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(dict_file: Path):
-    """A dictionary of version 1 with levels."""
+    """A version 1 dictionary with noise levels."""
 
     def make(levels: dict[str, list] | None) -> Path:
         with h5py.File(dict_file, "a") as file:
@@ -322,7 +322,7 @@ class TestPurify:
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Path:
-    """A folder of an image with noise and of one without."""
+    """A folder with one noisy image and one clean image."""
     folder = tmp_path / "noisy"
     folder.mkdir()
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Images purified once for several trainings: what lies there is taken only if it was made so."""
+"""Images purified once for several trainings: they are reused only if made the same way."""
 
 from __future__ import annotations
 

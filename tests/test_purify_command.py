@@ -1,4 +1,4 @@
-"""``rsparse purify``: what it prints, what it writes, how it goes on."""
+"""``rsparse purify``: what it prints, what it writes, and how it resumes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of thirty pictures, large enough to interrupt the run over them."""
+    """A folder of thirty pictures, so large that a run takes long enough to interrupt."""
     folder = tmp_path_factory.mktemp("many") / "imgs"
     for seed in range(30):
         path = folder / f"{seed % 3}" / f"{seed}.png"

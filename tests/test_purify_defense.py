@@ -1,4 +1,4 @@
-"""``rsparse purify --defense``: one command for every defense."""
+"""``rsparse purify --defense``: one command for all defenses."""
 
 from __future__ import annotations
 

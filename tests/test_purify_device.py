@@ -1,4 +1,4 @@
-"""``rsparse purify --device``: batches by torch, with all that a run has without it."""
+"""``rsparse purify --device``: batches in torch, with all features of a run on the CPU."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run_cli, many, dict_file, tmp_pa
         when_done(running, tmp_path / "out", 2, signal.SIGKILL)
     assert not (tmp_path / "out" / MANIFEST).exists()
     another = run_cli("purify", many, "--dict", dict_file, *slow, "-o", tmp_path / "out")
-    assert another.exit_code == 2  # its bytes would be mixed with others
+    assert another.exit_code == 2  # its bytes could differ from those already written
     assert "holds an unfinished run with other inputs or parameters" in another.stderr
     outcome = json.loads(run_cli(*arguments, "-o", tmp_path / "out", "--json").stdout)
     assert outcome["resumed"] >= 2

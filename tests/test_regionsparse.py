@@ -1,4 +1,4 @@
-"""RegionSparse: what becomes of the object region, of the background and of the border."""
+"""RegionSparse: results in the object region, in the background and at the border."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_pixel_of_any_size_is_covered(shape, stride):
 
 
 def test_pixels_that_no_patch_covers_are_left_to_the_background(image):
-    """A stride longer than a patch leaves gaps: they are filtered, not black."""
+    """A stride longer than a patch leaves gaps; they are filtered, not black."""
     parameters = PurifyParameters(sparsity=48, stride=9, localize=True, feather=0)
     mask = np.ones(image.shape[:2], dtype=bool)
     mask[0, 0] = False
@@ -87,7 +87,7 @@ def test_without_background_the_outside_is_left_as_it_is(image, mask, small_dict
 
 
 def test_a_hard_cut_takes_the_region_from_the_whole_image_coding(image, mask, small_dictionary):
-    """Patches at the border reach over it; inside, coding is that of the whole image."""
+    """Patches at the border extend past it; inside, the coding equals that of the whole image."""
     hard = purify(image, small_dictionary, PurifyParameters(feather=0), mask=mask)
     whole = purify(image, small_dictionary, WHOLE)
     np.testing.assert_array_equal(hard[mask][50:60], whole[mask][50:60])
@@ -155,7 +155,7 @@ def test_a_constant_image_stays_when_patches_are_standardised(level, normalize, 
 
 
 def test_the_coding_is_eq_17_then_omp_then_the_average(image, small_dictionary):
-    """By hand, patch by patch."""
+    """The expected result is computed patch by patch."""
     x, stride = to_unit(image), 3
     corners = positions(x.shape[:2], 4, stride)
     patches = take(x, corners, 4).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Reports: verdict, subjects, figures and tables."""
+"""Reports: verdicts, subjects, figures and tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FEW = (("none", "none"), ("regionsparse-sparsity=2", "regionsparse"), ("jpeg-qua
 def with_flags(
     flags: dict[str, list[bool]], defenses: tuple[tuple[str, str], ...] = FEW
 ) -> Evaluation:
-    """An evaluation of one attack, in which each defense gets the flagged images right."""
+    """An evaluation of one attack in which each defense gets the flagged images right."""
     n = len(next(iter(flags.values())))
     whole = make_evaluation(n, defenses=defenses, transfer=False)
     columns = (whole.columns[0], whole.columns[1])
@@ -90,7 +90,7 @@ class TestVerdict:
         assert render_markdown(subjects).split("\n")[2].startswith(failed[0])
 
     def test_corrects_for_the_choice_of_the_best_baseline(self):
-        """Six images of 40: p = 0.012, but 0.12 for the best of ten."""
+        """A lead of 6 images in 40: p = 0.012, but 0.12 for the best of ten."""
         rivals = tuple((f"jpeg-quality={q}", "jpeg") for q in range(20, 30))
         ours = [True] * 20 + [False] * 20
         best = [True] * 26 + [False] * 14
@@ -202,7 +202,7 @@ class TestEstimates:
 
     def test_a_paired_difference_of_known_spread(self):
         found = paired_difference(np.array([1.0, 0, 1, 0]), np.zeros(4))
-        half = 3.182446 * np.sqrt(1 / 3) / 2  # Student's t of 3 degrees of freedom
+        half = 3.182446 * np.sqrt(1 / 3) / 2  # Student's t with 3 degrees of freedom
         assert found.numbers == pytest.approx((0.5, 0.5 - half, 0.5 + half))
 
     def test_numbers_are_written_as_people_write_them(self):
@@ -215,7 +215,7 @@ class TestEstimates:
 
 
 class TestAttacksThroughDefenses:
-    """A scenario whose columns are tried behind the defense that they were made through."""
+    """A scenario in which each attack is judged with the defense it was made through."""
 
     def test_every_row_has_the_accuracy_under_its_own_attack(self):
         subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))

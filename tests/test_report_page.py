@@ -35,7 +35,7 @@ DEFENSES = (
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with pictures, attention and activation, on images with hostile names."""
+    """A report with pictures, attention and activation, for images with hostile names."""
     folder = tmp_path_factory.mktemp("report")
     dictionary, model = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
     evaluation = make_evaluation(names=NAMES, defenses=DEFENSES)

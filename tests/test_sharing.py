@@ -1,4 +1,4 @@
-"""Benchmarks' evaluations that show the same attacked images make them once."""
+"""Evaluations in the benchmarks that share attacked images make them only once."""
 
 from __future__ import annotations
 

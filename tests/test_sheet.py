@@ -1,4 +1,4 @@
-"""Contact sheets hold every picture, and nothing runs off the page."""
+"""Contact sheets show every picture, and nothing runs off the page."""
 
 from __future__ import annotations
 

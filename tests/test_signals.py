@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP at any moment: one line, all processes gone, the run goes on later."""
+"""SIGINT, SIGTERM and SIGHUP at any time: one line, all processes end, the run can resume."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGNALS = pytest.mark.parametrize("number", LINES, ids=lambda number: number.nam
 
 
 def run_code(code: str, **options: object) -> subprocess.Popen[str]:
-    """A Python program in a process group of its own."""
+    """Start a Python program in its own process group."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=REPOSITORY, start_new_session=True, **pipes, **options
@@ -51,7 +51,7 @@ def group_ends(group: int) -> bool:
 
 
 def stopped(running: subprocess.Popen[str], number: int) -> tuple[int, str]:
-    """The exit code and standard error of a program after a signal to all of its processes."""
+    """Signal all processes of a program; return its exit code and standard error."""
     begin = time.monotonic()
     os.killpg(running.pid, number)
     stderr = running.communicate(timeout=60)[1]
@@ -93,7 +93,7 @@ def has_taken_over(pid: int) -> bool:
 @pytest.mark.parametrize("delay", [0, 0.05, 0.15, 0.4])
 @SIGNALS
 def test_a_signal_while_the_program_starts(tmp_path, number, delay):
-    """Nothing has been imported when the signals are taken over."""
+    """The signal handlers are installed before anything is imported."""
     with start("purify", tmp_path / "none", "-o", tmp_path / "out") as running:
         while not has_taken_over(running.pid):
             time.sleep(0.001)
@@ -116,7 +116,7 @@ if __name__ == "__main__":
 
 
 def test_a_killed_program_leaves_no_processes():
-    """They are told by the end of their connection to it, in the middle of their work."""
+    """The processes notice that their connection is closed, even while they are busy."""
     with run_code(IN_PROCESSES) as running:
         pids = [int(pid) for pid in running.stdout.readline().split()]
         os.kill(running.pid, signal.SIGKILL)
@@ -145,7 +145,7 @@ module.Commands.make = lambda self, name: self.made[name]
 sys.argv = ["rsparse", "wait"]
 module.main()
 """
-COMPUTES = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)'  # without the interpreter's lock
+COMPUTES = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)'  # releases the GIL
 LOSES = """
     class Slow:
         def __del__(self):
@@ -200,7 +200,7 @@ def test_a_second_signal_ends_the_program_at_once():
 
 
 def test_an_ignored_signal_stays_ignored():
-    """As with nohup, or when a shell starts the program in the background."""
+    """This is the case with nohup, or if a shell starts the program in the background."""
     code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{CLI}"
     with run_code(code.format(work="time.sleep(1)")) as running:
         assert running.stdout.readline() == "runs\n"

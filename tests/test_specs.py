@@ -1,4 +1,4 @@
-"""Spec strings: what they mean, how they are spelled back, and what is said of mistakes."""
+"""Spec strings: their meaning, their canonical form, and the error messages for mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of three parts: the same entries on cores and beside a device, whatever goes wrong."""
+"""Three-part steps: the same entries on the CPU and with a device, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGES = [ImageFile(name, Path(f"{name}.png"), Path()) for name in "abcdefgh"]
 
 @dataclass(frozen=True)
 class Toy(ImageStep[str, str]):
-    """Refuses b when it is loaded, d when it is worked on, f when it is saved."""
+    """A toy step that fails on loading b, on processing d, and on saving f."""
 
     on: Device = CPU
     loads_in_processes: bool = False

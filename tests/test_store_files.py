@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and names that are not trusted."""
+"""Files are written completely or not at all, and names are not trusted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_place_is_taken_only_when_all_is_written_and_synced(tmp_path, monkey
         temporary.write_bytes(b"1")
         assert not (tmp_path / "f").exists()
         assert temporary.parent == tmp_path
-    assert steps == ["sync", "replace", "sync"]  # the file, and its folder's names
+    assert steps == ["sync", "replace", "sync"]  # the file, then its folder
     write_atomic(tmp_path / "g", b"1", durable=False)
     assert steps == ["sync", "replace", "sync", "replace"]
 
@@ -109,7 +109,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path):
             (tmp_path / mine).write_bytes(b"")
             (tmp_path / "sub" / mine).write_bytes(b"")
         refuse_existing(tmp_path / "g.png", overwrite=False)
-        assert left.exists()  # in another folder
+        assert left.exists()  # it is in another folder
         refuse_existing(tmp_path / "sub/g.png", overwrite=False)
         assert contents(tmp_path / "sub") == sorted([*own, used.name])
         used.write_bytes(b"whole")

@@ -1,4 +1,4 @@
-"""Folders of images as artifacts: what may be written where, and what is never removed."""
+"""Image folders as artifacts: what may be written where, and what is never removed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_finished_folder_is_an_artifact(tmp_path):
     assert manifest["failed"] == [{"name": "z", "error": "is an empty file"}]
     assert record_of(manifest) == RECORD.as_json()
     text = (path / MANIFEST).read_text(encoding="utf-8")
-    assert text.count("\n  {") == 4  # one entry a line
+    assert text.count("\n  {") == 4  # one entry per line
     assert "/abs" not in text
 
 
@@ -101,7 +101,7 @@ def test_overwriting_removes_its_own_files_only(tmp_path, other):
 
 
 def test_overwriting_the_rest_of_another_run(tmp_path):
-    """Also where a file was written that the killed process could not note any more."""
+    """Also if the killed process wrote a file but could not add it to the journal."""
     out = unfinished(tmp_path / "out", "a", run={"stage": "other"})
     save_png(out, "b", make_picture(1, 4, 4))
     (out / ".0123456789abcdef.77.tmp").write_bytes(b"half")
@@ -261,7 +261,7 @@ def test_damaged_manifests_and_those_of_other_versions_are_refused(tmp_path, cha
 
 
 def test_an_older_folder_is_replaced(tmp_path):
-    """What cannot be read any more can still be made again in its place."""
+    """A folder that can no longer be read can still be replaced."""
     out = artifact(tmp_path / "out")
     manifest = {**read_manifest(out), "format_version": 1}
     (out / MANIFEST).write_text(json.dumps(manifest))

@@ -1,4 +1,4 @@
-"""What a stage reads: images with the labels and records that came with them."""
+"""The inputs of a stage: images with their labels and records."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_an_unfinished_or_damaged_artifact_is_refused(tmp_path):
 
 @pytest.fixture
 def purified(tmp_path: Path) -> Path:
-    """A finished folder of the images a, b and sub/c."""
+    """A finished folder with the images a, b and sub/c."""
     folder = OutputFolder.open(tmp_path / "pur", {}, [], False)
     for seed, name in enumerate(("a", "b", "sub/c")):
         entry = save_png(folder.path, name, make_picture(seed))

@@ -1,4 +1,4 @@
-"""The journal: what is in it is not done again, what was torn off is."""
+"""The journal: items in it are not done again, truncated entries are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start():
-    """Opens journals, which are closed after the test."""
+    """A function that opens journals and closes them after the test."""
     opened = []
 
     def open_journal(path: Path, run: dict = RUN) -> Journal:
@@ -269,7 +269,7 @@ def test_a_full_disk_loses_only_the_line_that_did_not_fit(path, start, monkeypat
 
 
 def test_entries_after_a_damaged_line_are_written_again(path, start):
-    """What was read beyond the damage is not taken for what is written there later."""
+    """Entries read after the damaged line are not confused with entries written later."""
     journal = start(path)
     for name in "abc":
         journal.add({"name": name, "sha256": name * 64})

@@ -97,7 +97,7 @@ def test_other_records_are_refused(change, message):
 
 @pytest.mark.parametrize("format_name", FORMAT_VERSIONS)
 def test_only_dictionaries_of_an_older_version_are_read(format_name):
-    """They lack the method, as do the records of inputs that were made with them."""
+    """They lack the method, and so do the records of inputs made with them."""
     old = {**Record(format_name, "learn-dict", {}).as_json(), "format_version": 1}
     del old["method"]
     if format_name == DICTIONARY:

@@ -1,4 +1,4 @@
-"""Several files appear together or not at all, wherever their process is killed."""
+"""Several files appear together or not at all, wherever the process is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN = {"stage": "test"}
 
 
 def killed_at_each_change(folder: Path, work: Callable[[], object]) -> int:
-    """Fork a process for the work and kill it at one more change each time; yield after each."""
+    """Run the work in a fork, killed at its first change, then its second, …; yield after each."""
     number = 0
     while True:
         number += 1
@@ -67,7 +67,7 @@ def test_two_files_are_old_or_new_at_every_kill(tmp_path, old):
     if old:
         write_both(tmp_path, old)
     for _ in killed_at_each_change(tmp_path, work):
-        settle(journal_of(tmp_path / "p.csv"))  # what every reader and every run does first
+        settle(journal_of(tmp_path / "p.csv"))  # as every reader and every run does first
         tree = {name: text for name, text in tree_of(tmp_path).items() if name[0] != "."}
         seen.add(tree.get("p.csv"))
         main = tree.get("p.csv", b"")
@@ -263,7 +263,7 @@ def test_a_replaced_folder_is_old_or_new_at_every_kill(tmp_path):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """What is forced to disk, and what gets its name, in this order."""
+    """The files synced to disk and renamed (``>``), in order."""
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
 
@@ -283,7 +283,7 @@ def test_files_are_forced_to_disk_before_the_manifest(tmp_path, monkeypatch, ste
     )
     make_folder(tmp_path / "out", "a", "sub/b")
     last = steps.index(f">{MANIFEST}")
-    assert steps[:last].index("all") < steps[:last].index(JOURNAL)  # the promise comes after
+    assert steps[:last].index("all") < steps[:last].index(JOURNAL)  # data first, then the journal
     assert steps[last - 1 :] == [JOURNAL, f">{MANIFEST}", "out"]
 
 
@@ -315,4 +315,4 @@ def test_a_journal_is_locked_while_it_is_taken_over(tmp_path):
     second = Journal.open(tmp_path / "journal", RUN, tmp_path)
     assert second.path.exists()
     second.close(finished=True)
-    first.close(finished=True)  # nothing happens
+    first.close(finished=True)  # does nothing

@@ -1,4 +1,4 @@
-"""Studies run, on something small, to the end."""
+"""Complete runs of the studies on small inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY, make_picture
 
 @pytest.fixture
 def photographs(tmp_path) -> Path:
-    """As ``../shared`` lies: pictures to train on, in an order of colours, and a classifier."""
+    """A folder like ``../shared``: training pictures labelled by colour, and a classifier."""
     shared = tmp_path / "shared"
     (shared / "train").mkdir(parents=True)
     (shared / "models").mkdir()
@@ -36,7 +36,7 @@ def photographs(tmp_path) -> Path:
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    """The module of the trainings, with small ones of a base named toy, and a work folder."""
+    """The trainings module, with small trainings of a base model "toy", and a work folder."""
     pytest.importorskip("torch")
     from studies import plans, recipes, trainings
 
@@ -275,7 +275,7 @@ def test_the_classifiers_are_judged_into_a_table(toy, photographs, monkeypatch, 
     (row,) = read_rows(tmp_path / "results" / "classifiers.csv")
     assert list(row) == ["model", "top1", "low", "high", "top5", "milliseconds"]
     assert float(row["low"]) <= float(row["top1"]) <= float(row["high"])
-    assert row["top5"] == "100.0"  # of three classes
+    assert row["top5"] == "100.0"  # there are only three classes
 
 
 def test_activation_is_told_in_groups_of_layers(toy, photographs, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""How the default policy is chosen: rules, the best policy, halves."""
+"""Choice of the default policy: rules, the best policy, halves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEASURED = Measured(NOISE, np.ones_like(NOISE))
 
 
 def flags(*columns: bool) -> np.ndarray:
-    """Right on all images of these columns: clean, weakly attacked, strongly attacked."""
+    """Whether all images of a column are right: clean, weakly attacked, strongly attacked."""
     return np.repeat(np.array(columns)[:, None], 4, axis=1)
 
 
@@ -31,7 +31,7 @@ def test_each_image_is_judged_behind_the_defense_of_its_rule():
     assert right_behind(POLICY, CANDIDATES, MEASURED).all()
     no_period = Measured(NOISE, np.full_like(NOISE, 9.0))
     found = right_behind(POLICY, CANDIDATES, no_period)
-    assert found.mean(axis=1).tolist() == [0.0, 1.0, 1.0]  # clean ones are taken for attacked
+    assert found.mean(axis=1).tolist() == [0.0, 1.0, 1.0]  # clean is mistaken for attacked
 
 
 def test_the_best_policy_is_found():
@@ -41,7 +41,7 @@ def test_the_best_policy_is_found():
 
 
 def test_enough_clean_images_have_to_stay_right():
-    """Behind "strong" all attacked images are right, behind "none" the clean ones alone."""
+    """With "strong", all attacked images are right; with "none", only the clean ones."""
     same = Measured(np.full_like(NOISE, 0.1), np.ones_like(NOISE))
     candidates = {"none": flags(True, False, False), "strong": flags(False, True, True)}
     for clean, first in ((0.0, "strong"), (0.9, "none")):

@@ -1,4 +1,4 @@
-"""The tables of docs/results/ hold what an evaluation found."""
+"""The tables in docs/results/ contain the results of an evaluation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def whole() -> Evaluation:
 
 
 def with_right(evaluation: Evaluation, is_right: Callable[[Column, str], bool]) -> Evaluation:
-    """The same, where a defense is right on all images of a column or on none."""
+    """The same evaluation, with each defense right on all images of a column or on none."""
     columns = {column.key: column for column in evaluation.columns}
     trials = tuple(
         replace(
@@ -147,7 +147,7 @@ def test_a_gain_counts_strong_columns_only(whole):
 
 
 def test_strong_columns_of_table_two_alone_are_told_too(whole):
-    """RegionSparse is right in black-box at one strength, which is not Table II's."""
+    """RegionSparse is right in black-box only at one strength that is not in Table II."""
 
     def is_moved(column: Column) -> bool:
         return (column.family, column.strength) == ("fgsm", 14)
@@ -170,7 +170,7 @@ def test_strong_columns_of_table_two_alone_are_told_too(whole):
 
 
 def test_gains_are_told_beside_the_default_before_the_original(whole):
-    """The default is right in gray-box and the other setting everywhere else."""
+    """The default is right in gray-box, and the other setting everywhere else."""
     found = gains(
         with_right(whole, lambda c, d: d == (DEFAULT if c.scenario == GRAY_BOX else FIRST))
     )
@@ -216,7 +216,7 @@ def test_means_of_table_two(whole):
 
 
 def test_for_how_many_cw_found_a_change(whole):
-    """It failed for half of the images in one column of the adversarial model on itself."""
+    """C&W fails on half of the images in one column of the adversarially trained model."""
     failed = np.arange(len(whole.labels)) % 2 == 0
 
     def column(c: Column) -> Column:
@@ -251,7 +251,7 @@ def test_no_table_two_without_an_adversarial_model(whole):
 
 
 def test_the_papers_table_beside_ours():
-    """Ours is right in the clean column alone, where the paper has 84 %."""
+    """Ours is right only in the clean column, where the paper has 84 %."""
     from studies.plans import PLAIN
 
     plain = text_of(PLAIN)

@@ -1,4 +1,4 @@
-"""The paper's Table II of an evaluation: its rows, and in which columns its order holds."""
+"""The paper's Table II for an evaluation: its rows, and the columns in which its order holds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_table_two_has_the_papers_rows_and_order(subjects, scenario, attacked):
         "Normal", "FGSM Adversarial", "RegionSparse", "RegionSparse + FGSM Adversarial",
     ]  # fmt: skip
     assert table.header[:5] == ("", "clean", "fgsm eps 2", "fgsm eps 14", "fgsm eps 22")
-    assert len(table.header) == 2 + 3 + 3 + 5 + 5  # the made-up d are not the paper's
+    assert len(table.header) == 2 + 3 + 3 + 5 + 5  # the made-up values of d are not in the paper
     evaluation, ours = subjects.evaluation, subjects.judged
     column = next(c for c in subjects.columns(scenario) if c.attack == "fgsm-eps=14")
     assert table.rows[3][3].order == pytest.approx(evaluation.correct(column, ours).mean())
@@ -72,7 +72,7 @@ def test_the_order_is_checked_in_every_column(subjects):
         return orders(replace(evaluation, trials=trials))[0]
 
     assert with_right("").endswith("holds in 16 of 16 attacked columns.")
-    # all four are wrong in that column, so that the order holds by equality
+    # all four are wrong in that column, so the order holds with equality
     assert with_right("bim-eps=14").endswith("holds in 16 of 16 attacked columns.")
     trials = tuple(
         replace(
@@ -88,7 +88,7 @@ def test_the_order_is_checked_in_every_column(subjects):
 
 @pytest.mark.parametrize(("n", "columns"), [(5, "none of these"), (6, "bim eps 14")])
 def test_an_order_violated_by_chance_is_reported(subjects, n, columns):
-    """``n`` images that RegionSparse alone gets right: p is 2 / 2ⁿ, below .05 from 6 on."""
+    """Only RegionSparse gets ``n`` images right: p = 2 / 2ⁿ, which is below 0.05 for n ≥ 6."""
     evaluation, ours = subjects.evaluation, subjects.judged.text
     (key,) = (c.key for c in subjects.columns(GRAY_BOX) if c.attack == "bim-eps=14")
 

@@ -1,4 +1,4 @@
-"""A run leaves nothing in the home folder but the caches that the documents name."""
+"""A run writes nothing to the home folder except the documented caches."""
 
 from __future__ import annotations
 

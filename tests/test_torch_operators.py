@@ -1,4 +1,4 @@
-"""Operators in torch: what onnxruntime computes, in every version, and the standard's own cases."""
+"""Operators in torch: same results as onnxruntime in every version; the standard's test cases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FOUR = np.array([1.5, -0.5, 2, 0.25], np.float32)
 def model_of(
     op: str, inputs: dict[str, Any], attributes: dict[str, Any], opset: int, outputs: int = 1
 ) -> onnx.ModelProto:
-    """One node on the image ``x``; its other inputs are stored."""
+    """A model with one node on the image ``x``; its other inputs are stored."""
     stored = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
     names = ["x", *("" if value is None else name for name, value in inputs.items())]
     made = [f"y{number}" for number in range(outputs)]
@@ -68,7 +68,7 @@ def one(number: float) -> np.ndarray:
 
 
 FORMS: dict[str, list[tuple[int, int, str, dict[str, Any], dict[str, Any]]]] = {
-    # first and last operator set of a form: operator, inputs after the image, attributes
+    # first and last opset of a form: operator, inputs after the image, attributes
     "reduce": [
         (7, 17, "ReduceMean", {}, {"axes": [2, -1], "keepdims": 0}),
         (18, 99, "ReduceMean", {"a": integers(2, -1)}, {"keepdims": 0}),
@@ -258,7 +258,7 @@ FORMS: dict[str, list[tuple[int, int, str, dict[str, Any], dict[str, Any]]]] = {
 
 
 def forms() -> Iterator[Any]:
-    """Each form in the first and the last operator set that has it."""
+    """Yield each form in the first and the last opset that has it."""
     for name, versions in FORMS.items():
         for first, last, op, inputs, attributes in versions:
             for opset in sorted({first, min(last, NEWEST)}):
@@ -283,13 +283,13 @@ def test_every_version(
 
 
 def test_versions_without_a_form_of_their_own() -> None:
-    """All other operators are read alike in every version, since only types were added."""
+    """All other operators are the same in every version: only types were added."""
     covered = {op for versions in FORMS.values() for _, _, op, _, _ in versions}
     assert covered <= set(OPERATORS)
 
 
 def test_sizes_are_computed_for_any_batch() -> None:
-    """As the tracing exporter writes ``x.reshape(len(x), -1)``."""
+    """The tracing exporter writes ``x.reshape(len(x), -1)`` like this."""
     nodes = [
         helper.make_node("Shape", ["x"], ["sizes"]),
         helper.make_node("Gather", ["sizes", "zero"], ["n"], axis=0),
@@ -308,7 +308,7 @@ def test_sizes_are_computed_for_any_batch() -> None:
 
 
 def test_functions_are_written_out() -> None:
-    """A function of the model, and an operator that the standard defines by others."""
+    """Test a model function, and an operator that the standard defines in terms of others."""
     model = model_of("Twice", {}, {}, 18)
     model.graph.node[0].domain = "own"
     model.opset_import.append(helper.make_opsetid("own", 1))
@@ -357,7 +357,7 @@ LEFT_OUT = (
 
 
 def standard_cases() -> list[Any]:
-    """The standard's own cases of all operators that can be written in known ones."""
+    """The standard's test cases for all operators that expand to supported ones."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():
@@ -377,7 +377,7 @@ def is_testable(case: Any) -> bool:
 
 
 def run_case(case: Any, *, stored: bool) -> None:
-    """Compute a case; ``stored`` puts all inputs but the first into the file."""
+    """Run a test case; ``stored`` stores all inputs but the first in the model."""
     given, expected = case.data_sets[0]
     model = onnx.ModelProto()
     model.CopyFrom(case.model)

@@ -1,4 +1,4 @@
-"""``rsparse train``: a classifier in, the same graph with other weights out."""
+"""``rsparse train``: writes the same graph as the given classifier with new weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAST = ("--epochs", 2, "--learning-rate", 0.02, "--jobs", 1)
 
 
 def save_colours(folder: Path, n: int = 12) -> Path:
-    """Noise with one stronger channel, the class; ``labels.csv`` beside the folder tells it."""
+    """Save noise whose strongest channel is the class; ``labels.csv`` is beside the folder."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     rows = ["file,label"]
@@ -52,7 +52,7 @@ def colours(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def labelled(colours: Path) -> tuple[object, ...]:
-    """What every training with labels begins with."""
+    """The first arguments of every training with labels."""
     return ("train", colours, "-m", MODEL, "--labels", colours.parent / "labels.csv", *FAST)
 
 
@@ -62,7 +62,7 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
 
 
 def test_on_purified_images(run_cli, labelled, colours, tmp_path):
-    """The graph, its names and its metadata stay; the weights change; the record tells it all."""
+    """The graph, names and metadata are kept; the weights change; the record is complete."""
     out, plot = tmp_path / "new.onnx", tmp_path / "curve.png"
     result = run_cli(*labelled, "--defense", "jpeg:quality=40", "-o", out, "--plot", plot)
     assert result.exit_code == 0, result.stderr
@@ -94,7 +94,7 @@ def test_on_purified_images(run_cli, labelled, colours, tmp_path):
 
 
 def test_adversarial_images_behind_defenses(run_cli, labelled, dict_file, tmp_path):
-    """A version for each defense; the record names them and the dictionary."""
+    """There is one version per defense; the record names them and the dictionary."""
     out = tmp_path / "new.onnx"
     result = run_cli(
         *labelled, "--train-on", "adversarial", "--attack-steps", 3, "--dict", dict_file,
@@ -173,7 +173,7 @@ def test_the_same_bytes_for_any_jobs(run_cli, labelled, tmp_path, options):
 
 
 def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
-    """Of colours swapped by its defense, a network learns to say what it says of the clean ones."""
+    """The defense swaps colours; the network learns to answer as it does on clean images."""
     swapped = tmp_path / "swapped"
     swapped.mkdir()
     for path in colours.iterdir():
@@ -223,7 +223,7 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
         labels=LabelOptions(tmp_path / "labels.csv"),
         progress=told,
     )
-    assert told.total == told.done == [12, 1, 12, 12]  # reading, and 11 + 1 of each epoch
+    assert told.total == told.done == [12, 1, 12, 12]  # 11 + 1 in each epoch
     assert told.texts[:2] == ["read", "validate"]
     epochs = [text for text in told.texts if re.fullmatch(r"epoch \d of 2", text)]
     assert epochs == ["epoch 1 of 2", "epoch 2 of 2"]
@@ -232,7 +232,7 @@ def test_progress_tells_loss_and_accuracy(colours, tmp_path):
 
 class TestPurifiedImages:
     def test_they_are_made_once(self, run_cli, labelled, tmp_path):
-        """What a cache holds is an artifact of purify, and the next training takes it."""
+        """The cache holds an artifact of purify, which the next training reuses."""
         cache, options = tmp_path / "cache", ("--defense", "median", "--train-layers", "head")
         run_cli(*labelled, *options, "--purified-cache", cache, "-o", tmp_path / "a.onnx")
         made = tree_of(cache)
@@ -263,7 +263,7 @@ class TestPurifiedImages:
         assert result.exit_code == 0, result.stderr
 
     def test_with_a_dictionary(self, assert_error, run_cli, labelled, dict_file, tmp_path):
-        """What another dictionary made is not taken for this one's."""
+        """Images purified with another dictionary are not reused."""
         cache = tmp_path / "cache"
         common = (*labelled, "--defense", "regionsparse:sparsity=1", "--purified-cache", cache)
         result = run_cli(*common, "--dict", dict_file, "-o", tmp_path / "a.onnx")
@@ -304,7 +304,7 @@ def test_an_image_without_its_purified_version(run_cli, labelled, colours, tmp_p
 @pytest.mark.slow
 @pytest.mark.shared
 def test_last_layers_of_a_real_classifier(run_cli, shared, tmp_path):
-    """A short distillation brings a MobileNet nearer to itself on strongly compressed photos."""
+    """A short distillation brings MobileNet closer to its clean outputs on compressed photos."""
     photos = tmp_path / "imgs"
     photos.mkdir()
     for path in sorted((shared / "train").glob("*.jpg"))[:1000:25]:

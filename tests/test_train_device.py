@@ -1,4 +1,4 @@
-"""``rsparse train --device``: images are purified where the training computes."""
+"""``rsparse train --device``: images are purified on the training device."""
 
 from __future__ import annotations
 

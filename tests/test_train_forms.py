@@ -1,4 +1,4 @@
-"""Retraining networks of other forms: the written file keeps its form."""
+"""Retraining networks in other graph forms: the output file keeps the form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytest.importorskip("safetensors")
 
 @pytest.fixture
 def two_colours(tmp_path: Path) -> Path:
-    """Dark and bright pictures in a folder for each class."""
+    """Dark and bright pictures, in one folder per class."""
     rng = np.random.default_rng(0)
     for label, level in enumerate((60, 180)):
         (tmp_path / "two" / str(label)).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What ``rsparse train`` refuses, in one line, leaving nothing behind."""
+"""What ``rsparse train`` rejects, with a one-line error and no output left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["colours", "labelled"]  # the fixtures
 
 @pytest.fixture
 def refuses(assert_error, colours, tmp_path):
-    """Check the one line of a training that is refused, and that nothing is left."""
+    """Check the one-line error of a rejected training, and that no output is left."""
 
     def check(line: str, *options: object, model: Path = MODEL, labelled: bool = True) -> None:
         labels = ("--labels", tmp_path / "labels.csv") if labelled else ()
@@ -183,7 +183,7 @@ def test_what_is_not_installed(refuses, monkeypatch):
 
 
 def test_a_graph_that_comes_out_different(run_cli, monkeypatch, labelled, tmp_path):
-    """Should weights be put back wrongly, onnxruntime tells, and nothing is written."""
+    """If weights are written back wrongly, onnxruntime's outputs show it and nothing is written."""
     from rsparse.training import retrained
 
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""An interrupted ``rsparse train`` goes on, and makes the bytes of an uninterrupted one."""
+"""An interrupted ``rsparse train`` resumes and writes the same bytes as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_killed_and_taken_up_again(run_cli, tmp_path):
 
 @pytest.mark.parametrize("at", [1, 2, 4, 5, 7])
 def test_stopped_at_any_step(run_cli, monkeypatch, colours, tmp_path, at):
-    """Also within an epoch: the next run does the batches that are left of it."""
+    """Even within an epoch: the next run does the remaining batches."""
     monkeypatch.setattr(loop, "SAVE_EVERY", 1)
     arguments = (
         "train", colours, "-m", MODEL, "--distill", "--train-on", "adversarial", "--epochs", 3,
@@ -89,12 +89,12 @@ def test_stopped_at_any_step(run_cli, monkeypatch, colours, tmp_path, at):
     assert run_cli(*arguments, "-o", broken).exit_code == 130
     result = run_cli(*arguments, "-o", broken)
     assert result.exit_code == 0, result.stderr
-    assert len(steps) == 9 + 1  # three epochs of three batches, and the one that was stopped
+    assert len(steps) == 9 + 1  # three epochs of three batches, and the interrupted step
     assert broken.read_bytes() == whole.read_bytes()
 
 
 def test_other_images_begin_anew(run_cli, monkeypatch, colours, tmp_path):
-    """A checkpoint says which images it saw; one that changed meanwhile is seen from the start."""
+    """A checkpoint records its images; if one has changed, training starts again."""
     arguments = (
         "train",
         colours,

@@ -1,4 +1,4 @@
-"""Which weights ``rsparse train`` changes, and which of those it has had it writes."""
+"""Which weights ``rsparse train`` changes, and which epoch's weights it writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["colours", "labelled"]  # the fixtures
 
 
 def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
-    """A rate that spoils everything leaves the weights as they were, and stops early."""
+    """With a far too high learning rate, training stops early and keeps the old weights."""
     arguments = (*labelled, "--train-on", "clean", "--learning-rate", 9, "--epochs", 9,
                  "--patience", 2, "--original-share", 0.3)  # fmt: skip
     result = run_cli(*arguments, "-o", tmp_path / "new.onnx", "--json")
@@ -31,7 +31,7 @@ def test_the_best_weights_are_kept(run_cli, labelled, tmp_path):
 
 
 def test_the_best_weights_are_averaged_with_the_original(run_cli, labelled, tmp_path):
-    """Exactly so many of each; the epochs are those of a training without it."""
+    """The share is exact, and the epochs are the same as in a training without averaging."""
     outcomes = []
     for share in (0, 0.25):
         words = ("--train-on", "clean", "--original-share", share, "-o", tmp_path / f"{share}.onnx")
@@ -57,7 +57,7 @@ def test_chosen_layers_only(run_cli, labelled, tmp_path):
 
 
 def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
-    """A softmax at the end stays; trained batch normalisations agree with onnxruntime."""
+    """A final softmax is kept; trained batch normalisations agree with onnxruntime."""
     model = ConvNet(activation="batch-norm", tail="Softmax", classes=3).save(tmp_path / "m.onnx")
     result = run_cli(
         "train", colours, "-m", model, "--preset", "unit", "--labels",
@@ -68,4 +68,4 @@ def test_batch_norms_and_softmax(run_cli, colours, tmp_path):
     assert onnx.load(tmp_path / "new.onnx").graph.node[-1].op_type == "Softmax"
     old, new = weights_of(model), weights_of(tmp_path / "new.onnx")
     assert all(not np.array_equal(old[name], new[name]) for name in ("mean", "variance", "scale"))
-    load_classifier(tmp_path / "new.onnx").check()  # tagged now
+    load_classifier(tmp_path / "new.onnx").check()  # it is tagged now

@@ -1,4 +1,4 @@
-"""Scenarios in which a retrained model judges: their folders, columns, figures and tables."""
+"""Scenarios in which a retrained model is judged: folders, columns, figures and tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """A retrained and an adversarially trained classifier of the mean colour, tagged."""
+    """A retrained and an adversarially trained classifier of the mean colour, with their tags."""
     from typer.testing import CliRunner
 
     from rsparse.cli import app
@@ -104,7 +104,7 @@ def test_each_scenario_has_its_attacked_and_its_judging_model(whole):
 
 
 def test_a_black_box_judge_says_what_it_says_to_the_attacked_folder(whole, models, run_cli):
-    """The trials are those that purify and classify make one after the other."""
+    """The trials equal the results of purify followed by classify."""
     found = load_evaluation(whole / "eval")
     attacked, purified = whole / "eval/attacks/colours/bim-eps=8", whole / "purified"
     ours = next(d for d in found.defenses if d.kind == "regionsparse")
@@ -122,7 +122,7 @@ def test_a_black_box_judge_says_what_it_says_to_the_attacked_folder(whole, model
 
 
 def test_an_evaluation_without_trained_models_is_taken_up(whole, models, tmp_path, run_cli):
-    """Attacks and trials of the judged model are not made again; the result is the same."""
+    """Attacks and trials of the judged model are reused; the result is the same."""
     images, output = whole / "imgs", tmp_path / "eval"
     assert run_cli(*arguments(images, output)).exit_code == 0
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*.*") if p.parent != output}
@@ -165,7 +165,7 @@ def test_a_dry_run_counts_shared_attacks_once(whole, models, tmp_path, run_cli):
     found = json.loads(run_cli(*words).stdout)
     assert (found["threats"], found["models_attacked"]) == (5, 3)
     assert found["attacks_left"] == 3 * (3 + 5)  # those of the plan and of the checks
-    assert found["trials"] == (3 + 5 * 6) * 3 + 3 * 2  # two of them only without a defense
+    assert found["trials"] == (3 + 5 * 6) * 3 + 3 * 2  # two checks only without a defense
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_the_verdict_says_what_retraining_adds(subjects):
 
 
 def test_several_retrained_models_are_told_apart():
-    """Black-box before two models makes two scenarios; gray-box stays one."""
+    """With two retrained models there are two black-box scenarios but one gray-box scenario."""
     whole = make_evaluation(trained=True, transfer=False)
     again = [
         replace(c, judged="other") for c in whole.columns

@@ -1,4 +1,4 @@
-"""What is learned, by closed forms, and what is kept of it, by its bytes."""
+"""Training: gradients compared with closed forms, and checkpoints byte by byte."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ PLAIN = TrainParameters(
 
 @pytest.fixture(autouse=True)
 def one_core(one_torch_core: None) -> None:
-    """Torch's threads would only wait for each other."""
+    """Run torch on one thread: more threads only wait for each other."""
 
 
 @pytest.fixture
 def learners() -> Iterator[object]:
-    """Makes learners, and lets their cores go."""
+    """Make learners, and close them at the end."""
     made: list[Learner] = []
 
     def make(
@@ -90,7 +90,7 @@ class TestStep:
     weights = np.random.default_rng(0).normal(size=(3, 12))
 
     def gradient(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Of the mean cross-entropy of a linear map: (p − wanted)ᵀ x / n."""
+        """The gradient of the mean cross-entropy of a linear map: (p − wanted)ᵀ x / n."""
         found = softmax(x @ self.weights.T)
         return (found - wanted).T @ x / len(x)
 
@@ -100,7 +100,7 @@ class TestStep:
     @pytest.mark.parametrize("parts", [[5], [2, 2, 1]], ids=repr)
     @pytest.mark.parametrize("threads", [1, 3])
     def test_sgd_on_a_linear_map(self, tmp_path, learners, parts, threads):
-        """However the batch is cut: w − rate · (softmax − onehot)ᵀ x / n."""
+        """However the batch is split, w becomes w − rate · (softmax − onehot)ᵀ x / n."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
         learner = learners(path, PLAIN, threads)
         images, labels = noise(5, (2, 2)), [0, 1, 2, 1, 0]
@@ -122,7 +122,7 @@ class TestStep:
         assert score.right == (log_p.argmax(1) == labels).sum()
 
     def test_label_smoothing_and_decay(self, tmp_path, learners):
-        """Targets 1 − s + s/c and s/c; weights decay, the bias does not."""
+        """The targets are 1 − s + s/c and s/c; weights decay, the bias does not."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2), np.ones(3))
         learner = learners(path, replace(PLAIN, label_smoothing=0.3, weight_decay=0.1))
         images = noise(2, (2, 2))
@@ -131,10 +131,10 @@ class TestStep:
         gradient = self.gradient(self.flat(images), wanted) + 0.1 * self.weights
         found = learner.trainable.weights()
         np.testing.assert_allclose(found["w"], self.weights - 0.5 * gradient, atol=2e-6)
-        assert found["b"].sum() == pytest.approx(3, abs=1e-5)  # gradients of a bias sum to 0
+        assert found["b"].sum() == pytest.approx(3, abs=1e-5)  # the gradient of the bias sums to 0
 
     def test_blended_images_count_with_both_labels(self, tmp_path, learners):
-        """Targets: 0.75 of an image's own label, 0.25 of the one before it."""
+        """The target is 0.75 of an image's own label and 0.25 of the previous image's."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
         learner = learners(path, PLAIN)
         images, labels = noise(3, (2, 2)), [2, 0, 1]
@@ -149,7 +149,7 @@ class TestStep:
         assert score.loss == pytest.approx(-(log_p * wanted).sum(), rel=1e-5)
 
     def test_adversarial_images_are_learned(self, tmp_path, learners):
-        """The gradient is that of the images one step of FGSM away."""
+        """The gradient is taken at the images after one FGSM step."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
         learner = learners(path, PLAIN)
         images = noise(2, (2, 2))
@@ -164,7 +164,7 @@ class TestStep:
         )
 
     def test_adversarial_images_behind_a_defense(self, tmp_path, learners):
-        """They are attacked, then cleaned; those of other versions are neither."""
+        """They are attacked, then cleaned; images of other versions are neither."""
         path = linear_classifier(tmp_path / "m.onnx", self.weights, (2, 2))
         (defense,) = parse_defense("bit-depth:bits=3")
         adversaries = Adversaries.from_defenses([defense], Resources())
@@ -201,7 +201,7 @@ class TestStep:
         np.testing.assert_array_equal(pixels, expected)
 
     def test_images_of_a_whole_batch_are_purified_by_many_threads(self, tmp_path, learners):
-        """Batch normalisations that are trained see a batch at once; its images are the same."""
+        """Trained batch normalisation needs the whole batch at once; the images are the same."""
         path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
         adversaries = Adversaries.from_defenses(parse_defense("median"), Resources())
         (version,) = adversaries.defenses
@@ -246,7 +246,7 @@ class TestStep:
 
     @pytest.mark.parametrize("train", [False, True])
     def test_batch_norm(self, tmp_path, learners, train):
-        """Trained, it uses and gathers the statistics of its batch: 0.9 of the old, 0.1 new."""
+        """If trained, it uses the batch statistics and updates its own: 0.9 old, 0.1 new."""
         path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
         learner = learners(path, replace(PLAIN, batch_norm=train))
         seen = []
@@ -256,7 +256,7 @@ class TestStep:
         learner.scores([shard_of(noise(4, (12, 10), seed=1), [0, 1, 2, 3])])
         assert learner.trainable.has_statistics == train
         if train:
-            batch = seen[1].detach()  # the first pass is the attack's
+            batch = seen[1].detach()  # the first pass is for the attack
             found = learner.trainable.weights()
             np.testing.assert_allclose(found["mean"], 0.1 * batch.mean((0, 2, 3)), atol=1e-5)
             variance = 0.9 + 0.1 * batch.var((0, 2, 3))
@@ -275,7 +275,7 @@ class TestStep:
 class TestCheckpoint:
     @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
     def test_going_on_is_as_if_nothing_had_happened(self, tmp_path, learners, optimizer):
-        """Two steps, a checkpoint and a step make the weights of three steps, bit for bit."""
+        """Two steps, a checkpoint and one step give bit-identical weights to three steps."""
         path = ConvNet(activation="batch-norm").save(tmp_path / "m.onnx")
         parameters = replace(PLAIN, optimizer=optimizer, momentum=0.9, batch_norm=True)
         shards = [shard_of(noise(4, (12, 10), seed), [0, 1, 2, 3], 4.0) for seed in range(3)]

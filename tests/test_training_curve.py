@@ -1,4 +1,4 @@
-"""The picture of a training: every validated version has a line that can be told apart."""
+"""The plot of a training: every validated version has a distinguishable line."""
 
 from __future__ import annotations
 

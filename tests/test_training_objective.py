@@ -1,4 +1,4 @@
-"""What a training minimises, how it attacks meanwhile, and when it slows down and ends."""
+"""The training objective, the attacks during training, and when training slows down and ends."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from rsparse.training.objective import bim, distillation_loss  # noqa: E402
 
 class TestObjective:
     def test_distillation(self):
-        """T² · Σ p log(p / q), of p = σ(1) and 1 − p, q = σ(−1) and 1 − q."""
+        """T² · Σ p log(p / q), where T = 2, p = softmax(0.5, 1.5) and q = softmax(1, 0)."""
         wanted, found = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 0.0]])
         p, q = (np.exp([a, b]) / np.exp([a, b]).sum() for a, b in ((0.5, 1.5), (1.0, 0.0)))
         expected = 4 * (p * np.log(p / q)).sum()
         assert distillation_loss(found, wanted, 2).item() == pytest.approx(expected, rel=1e-5)
 
     def test_distillation_is_never_below_nothing(self):
-        """Rounding alone would put some of these below 0, as if they were better than equal."""
+        """Rounding errors alone would make some of these losses negative."""
         wanted = torch.randn(4096, 10, generator=torch.Generator().manual_seed(0))
         nearly = wanted + 1e-6 * torch.randn(4096, 10, generator=torch.Generator().manual_seed(1))
         assert distillation_loss(wanted, wanted, 1).abs().max() == 0
         assert distillation_loss(nearly, wanted, 1).min() == 0
 
     def test_fgsm_moves_each_image_by_its_own_eps(self):
-        """Away from what the network says; nowhere with 0; no further than black and white."""
+        """It moves away from the prediction, not at all for eps = 0, and never beyond [0, 255]."""
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2, bias=False))
         signs = torch.tensor([1.0, -1.0] * 6)
         network[1].weight.data = torch.stack([signs, -signs])
         x = torch.full((3, 3, 2, 2), 100 / 255)
-        x[:, 0, 0, 0] = 101 / 255  # class 0, that signs point to
+        x[:, 0, 0, 0] = 101 / 255  # predicted as class 0, the direction of signs
         x[2, 0, 0, 1] = 1.0
         found = bim(network, x, torch.tensor([0.0, 5.0, 5.0])) * 255
         step = -5 * signs.reshape(3, 2, 2)
@@ -44,7 +44,7 @@ class TestObjective:
 
     @pytest.mark.parametrize(("steps", "where"), [(1, 106), (2, 100), (3, 104), (5, 102)])
     def test_bim_goes_by_the_gradient_where_it_is(self, steps, where):
-        """The logit falls towards 102 from both sides: steps of 6, 6, 4 and 2.4 from 100 on."""
+        """The logit falls towards 102 from both sides; steps of 6, 6, 4 and 2.4 start at 100."""
 
         class Valley(torch.nn.Module):
             def forward(self, x):
@@ -61,7 +61,7 @@ class TestObjective:
         x = (x * 255).round() / 255
         eps = torch.tensor([0.0, 1.0, 5.0, 9.0])
         one, many = (bim(network, x, eps, steps) for steps in (1, 4))
-        np.testing.assert_allclose(one, many, atol=1e-6)  # the gradient's signs stay as they are
+        np.testing.assert_allclose(one, many, atol=1e-6)  # the gradient's signs do not change
 
 
 class TestSchedule:

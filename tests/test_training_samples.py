@@ -1,4 +1,4 @@
-"""What a network is shown: the split, the order, the draws, and the pixels that come of them."""
+"""Training samples: the split, the order, the draws, and the resulting pixels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestSamples:
         return [Sample(f"{number:03d}", files, {}, 0) for number in range(n)]
 
     def test_split(self):
-        """Parts of their size; another image does not change the part of most others."""
+        """The parts have the requested sizes; adding an image moves few others between them."""
         shown, held = split(self.bare(100), TrainParameters(validation_share=0.2))
         assert (len(shown), len(held)) == (80, 20)
         assert {s.name for s in shown} | {s.name for s in held} == {s.name for s in self.bare(100)}
@@ -76,7 +76,7 @@ class TestSamples:
         assert list(first) == list(epoch_order(50, 0, 0))
 
     def test_draws(self):
-        """The wanted shares; the same draw for the same epoch; the clean version is whole."""
+        """Shares are as requested; an epoch has fixed draws; only adversarial ones have an eps."""
         parameters = TrainParameters(clean_share=0.2, attack_eps=10)
         versions = ("jpeg",), (ADVERSARIAL,)
         drawn = [draw(s, *versions, parameters, 3) for s in self.bare(1000)]
@@ -90,7 +90,7 @@ class TestSamples:
         assert {one.eps for one in drawn if one.version != ADVERSARIAL} == {0.0}
 
     def test_draws_by_an_adversarial_share(self):
-        """As often as validation counts them, which is what ``shares_of`` tells."""
+        """Versions are drawn as often as validation weights them, given by ``shares_of``."""
         parameters = TrainParameters(clean_share=0.2, adversarial_share=0.75)
         purified, adversarial = ("jpeg",), (ADVERSARIAL, f"{ADVERSARIAL}+median")
         drawn = [draw(s, purified, adversarial, parameters, 3) for s in self.bare(2000)]
@@ -108,7 +108,7 @@ class TestSamples:
         )
 
     def test_shares_of_blended_images(self):
-        """Beta(1, 1) is uniform; an image makes up the larger part of what it is shown in."""
+        """Beta(1, 1) is uniform; an image has the larger share of its own blend."""
         parameters = TrainParameters(mixup=1.0)
         shares = [draw(s, (), (), parameters, 0).share for s in self.bare(1000)]
         assert 0.5 <= min(shares) < 0.51 < 0.99 < max(shares) <= 1
@@ -129,7 +129,7 @@ class TestSamples:
         assert Box(0.999, 0.999, 0.001, 0.001).cut(picture).shape == (1, 1, 3)
 
     def test_versions_are_cut_alike(self, tmp_path):
-        """The clean image for a teacher shows the same part, mirrored the same way."""
+        """The teacher's clean image is cropped and mirrored the same way."""
         classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
         picture = make_picture(0, 40, 30)
         sample = sample_of(tmp_path, "a", clean=picture, darker=picture // 2)
@@ -142,7 +142,7 @@ class TestSamples:
         assert (shard.labels.tolist(), shard.eps.tolist()) == ([1], [0.0])
 
     def test_blending(self, tmp_path):
-        """With the image before it in the shard, and so for the teacher."""
+        """Each image is blended with the previous one in the shard; the teacher's images too."""
         classifier = load_classifier(ConvNet().save(tmp_path / "m.onnx"), UNIT)
         pictures = [make_picture(seed, 12, 10) for seed in range(3)]
         views = [

@@ -1,4 +1,4 @@
-"""What typer refuses is one line on stderr and exit code 2, and so are old spellings."""
+"""Usage errors and old option names give one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ OLD = {
 
 
 def spellings(command: str) -> set[str]:
-    """The options of a command, such as ``model tag``."""
+    """Return the option names of a command, such as ``model tag``."""
     found = typer.main.get_command(app)
     for name in command.split():
         found = found.commands[name]

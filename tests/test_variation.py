@@ -1,4 +1,4 @@
-"""Total variation beside scikit-image's, and as the least of its objective."""
+"""Total variation compared with scikit-image's, and as the minimum of its objective."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_away_from_the_border_it_is_scikit_images_where_everything_is_known():
 
 
 def rounded_off(lengths: np.ndarray, coupling: float) -> np.ndarray:
-    """φ of ``numpy_loops.smooth``; its slope is s μ / (s μ + 1) at a length of s² μ / (s μ + 1)."""
+    """φ of ``numpy_loops.smooth``; its slope is s μ / (s μ + 1) at length s² μ / (s μ + 1)."""
     scaled = coupling * lengths
     tau = 1 + (scaled + np.sqrt(scaled**2 + 4 * scaled)) / 2
     return (tau - np.log(tau) + 1 / tau - 1 / (2 * tau**2) - 1.5) / coupling

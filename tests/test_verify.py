@@ -1,4 +1,4 @@
-"""``rsparse verify``: what is whole, what differs, and what is missing."""
+"""``rsparse verify``: what is intact, what differs, and what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPEC = ("--preset", "unit")
 
 @pytest.fixture
 def artifacts(pictures: Path, run_cli: Callable[..., Result], monkeypatch) -> Path:
-    """A folder of pictures, a model, a dictionary, and what was made from them."""
+    """Pictures, a model, a dictionary, and artifacts made from them."""
     folder = pictures.parent
     monkeypatch.chdir(folder)
     four_animals(folder / "plain.onnx")
@@ -38,7 +38,7 @@ def artifacts(pictures: Path, run_cli: Callable[..., Result], monkeypatch) -> Pa
 
 
 def found_by(run_cli: Callable[..., Result], *paths: object) -> tuple[dict, list[str]]:
-    """The artifacts that were verified, by path, and the problems."""
+    """The verified artifacts by path, and the problems."""
     result = run_cli("verify", *paths, "--json")
     shown = json.loads(result.stdout)
     assert result.exit_code == bool(shown["problems"])

@@ -1,4 +1,4 @@
-"""Weights go from the graph into the twin and back, byte for byte, and only where they should."""
+"""Weights move from the graph to the twin and back byte for byte, and to the right places."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ CONVOLUTIONS = ["conv.w", "conv.b", "left.w", "right.w", "w", "b"]
     ids=repr,
 )
 def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
-    """All weights and nothing else; unchanged they leave the same file, changed they arrive."""
+    """All weights are found; unchanged ones give the same file, changed ones are written."""
     path = ConvNet(**kwargs).save(tmp_path / "m.onnx")
     _, trainable = opened(path, batch_norm=True)
     weights = trainable.weights()
@@ -91,7 +91,7 @@ def test_there_and_back(tmp_path: Path, kwargs: dict, names: list[str]) -> None:
 
 
 def test_scaled_gemm(tmp_path: Path) -> None:
-    """The logits are those of alpha·w and beta·b; what is trained is w and b."""
+    """The logits use alpha·w and beta·b; the trained parameters are w and b."""
     weights = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
     constants = {"w": weights.T.copy(), "b": np.arange(3, dtype=np.float32)}
     nodes = [
@@ -107,7 +107,7 @@ def test_scaled_gemm(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["Conv", "MatMul"])
 def test_weights_used_twice_stay_one(tmp_path: Path, kind: str) -> None:
-    """A weight that two nodes share is one parameter, and its gradient the sum of both."""
+    """A weight shared by two nodes is one parameter, and its gradient is the sum of both."""
     w = np.random.default_rng(0).normal(size=(3, 3, 1, 1) if kind == "Conv" else (3, 3))
     nodes = [helper.make_node("GlobalAveragePool", ["image"], ["mean"])]
     if kind == "MatMul":
@@ -134,7 +134,7 @@ def test_weights_used_twice_stay_one(tmp_path: Path, kind: str) -> None:
 
 
 def test_weights_used_in_two_ways(tmp_path: Path) -> None:
-    """Plain, transposed and through Identity nodes: one parameter, the sum of the gradients."""
+    """Used plain, transposed and via Identity, a weight is one parameter; gradients add up."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["first"]),
@@ -170,7 +170,7 @@ def test_a_bias_that_is_a_mean_too(tmp_path: Path) -> None:
     x = torch.rand(2, 3, 4, 4)
     gradients = torch.autograd.grad(trainable.twin(x).sum(), list(trainable.parameters.values()))
     assert list(trainable.parameters) == ["w", "zeros"]
-    np.testing.assert_allclose(gradients[1], [4, 4, 4], rtol=1e-4)  # a bias of both, twice 2 images
+    np.testing.assert_allclose(gradients[1], [4, 4, 4], rtol=1e-4)  # bias of 2 nodes, 2 images each
 
 
 class TestChoosing:

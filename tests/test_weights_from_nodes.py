@@ -1,4 +1,4 @@
-"""Weights that nodes make of constants, instead of being stored."""
+"""Weights that nodes compute from constants instead of stored initializers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNIT = InputOptions(preset="unit")
 
 
 def made_by(node: str, name: str, array: np.ndarray) -> list[onnx.NodeProto]:
-    """Nodes that make a stored tensor in another way."""
+    """Nodes that compute a tensor instead of storing it."""
     value = numpy_helper.from_array(array, f"{name}.value")
     stored = helper.make_node("Constant", [], [f"{name}.stored"], value=value)
     if node == "Constant":
@@ -88,7 +88,7 @@ def test_they_are_attacked(run_cli: Callable[..., Result], tmp_path: Path, node:
 
 
 def test_equal_weights_from_one_number(run_cli: Callable[..., Result], tmp_path: Path) -> None:
-    """As in the ``light_`` networks of the onnx package: the one number is not the tensor."""
+    """As in the onnx package's ``light_`` networks, one number stands for a whole tensor."""
     shapes = {"w": [6, 3, 3, 3], "v": [4, 6], "b": [4]}
     nodes = [
         helper.make_node(
@@ -114,7 +114,7 @@ def test_equal_weights_from_one_number(run_cli: Callable[..., Result], tmp_path:
 
 
 def test_what_is_no_constant(tmp_path: Path) -> None:
-    """What depends on the image, on random numbers, or is too large."""
+    """Tensors that depend on the image or on random numbers, or are too large."""
     large = np.array([2**16, 2**16])
     nodes = [
         helper.make_node("RandomNormal", [], ["random"], shape=[3]),

@@ -1,4 +1,4 @@
-"""Many cores: results in order, whatever the number of processes."""
+"""Work on many cores: results in order, whatever the number of processes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def die(number: int) -> None:
 
 
 class InProcesses(LocalWorkers):
-    """Workers whose work is always done in processes."""
+    """Workers that always use processes."""
 
     def map(self, function, items, size, **options):
         return super().map(function, items, size, **{"in_processes": True, **options})
@@ -120,7 +120,7 @@ def test_items_are_drawn_as_results_are_taken_and_the_rest_can_be_dropped(worker
     assert next(results) == 0
     assert len(drawn) <= 6
     assert next(results) == 1
-    time.sleep(0.2)  # workers done meanwhile draw no further ones
+    time.sleep(0.2)  # workers that finish now draw no more items
     assert len(drawn) <= 7
     results.close()
     assert len(drawn) <= 7
@@ -136,7 +136,7 @@ def test_workers_see_the_folder_of_each_run_and_one_thread(tmp_path: Path, monke
 
 
 def grow(_: int) -> int:
-    """Keep 400 MB."""
+    """Hold 400 MB of memory."""
     KEPT.append(np.ones(50_000_000))
     return os.getpid()
 
@@ -180,7 +180,7 @@ def divide_by(number: int) -> float:
 
 
 class Unpicklable:
-    """A function that another process cannot read."""
+    """A function that cannot be unpickled in another process."""
 
     def __call__(self, item: int) -> int:
         return item
@@ -239,7 +239,7 @@ def test_processes_are_started_where_the_first_item_shows_that_they_pay():
 
 
 def test_threads_leave_a_shared_context_together():
-    """Each would restore what it found, so the last one would keep what another had set."""
+    """Otherwise each would restore what it found, and the last could restore another's setting."""
     log = []
 
     @contextmanager
@@ -295,7 +295,7 @@ def test_chunks(n, sizes):
 
 
 def test_one_thread_looks_for_libraries_only_after_imports(monkeypatch):
-    """It takes longer than to prepare an image; what is imported later is held too."""
+    """The search is slower than preparing an image; later imports are limited too."""
     found = []
 
     class Counting(threadpoolctl.ThreadpoolController):

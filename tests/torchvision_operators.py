@@ -1,4 +1,4 @@
-"""torchvision beside a torch that its compiled part was not built for."""
+"""Import torchvision with a torch version that its compiled part was not built for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-_declared: list[Any] = []  # the operators live as long as their library object
+_declared: list[Any] = []  # the operators exist as long as their library object
 
 
 def import_torchvision() -> None:
-    """Import torchvision, its operators declared by name only where they are missing."""
+    """Import torchvision; if its compiled operators are missing, declare them by name only."""
     import torch
 
     try:

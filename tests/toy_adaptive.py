@@ -1,4 +1,4 @@
-"""A scenario whose attacks are made through the defenses, and an attack that can be."""
+"""A scenario whose attacks are made through the defenses, and an attack that supports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ToyScenario(Scenario):
-    """The undefended model is attacked through each defense, and judges."""
+    """The undefended model is attacked through each defense, and is also the judged model."""
 
     name: ClassVar[str] = "toy-adaptive"
     knows: ClassVar[str] = "the attacker knows the classifier and the defense"
@@ -24,7 +24,7 @@ class ToyScenario(Scenario):
 
 @dataclass(frozen=True)
 class ToyAttack(Bim):
-    """BIM to which jpeg is a mirror: through it the gradient points the other way."""
+    """BIM that treats jpeg as a mirror: through it the gradient has the opposite sign."""
 
     name: ClassVar[str] = "toy-bim"
     attacks_through: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Networks of some pixels, of which the right attack is known."""
+"""Tiny networks for which the right attack is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHAPE = (4, 5, 3)
 
 
 def linear_problem(n: int = 3, margin: float = 0.4) -> tuple[Linear, np.ndarray, np.ndarray]:
-    """Two classes; images of class 0 whose logit leads by ``margin``, far from 0 and 1."""
+    """Two classes; images of class 0, whose logit leads by ``margin``; pixels far from 0 and 1."""
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(2, *SHAPE))
     x = rng.uniform(0.4, 0.6, (n, *SHAPE)).astype(np.float32)
@@ -61,12 +61,12 @@ def classify(net: torch.nn.Module, x: np.ndarray) -> np.ndarray:
 
 
 def uphill(net: Linear) -> np.ndarray:
-    """The gradient of the loss for label 0, but for a positive factor."""
+    """The gradient of the loss for label 0, up to a positive factor."""
     return net.weights[1] - net.weights[0]
 
 
 def foolbox_result(net: torch.nn.Module, x: np.ndarray, y: np.ndarray, attack, epsilon) -> tuple:
-    """What plain foolbox gives: images (n, h, w, 3) and its own word on success."""
+    """The result of plain foolbox: images (n, h, w, 3) and its success flags."""
     from foolbox.models import PyTorchModel
 
     model = PyTorchModel(net, bounds=(0, 1), device="cpu")
