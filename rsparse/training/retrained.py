@@ -109,12 +109,22 @@ def open_trainable(classifier: Classifier, parameters: TrainParameters, device: 
     where = str(classifier.path)
     chosen = choose_layers(layers, parameters.train_layers, parameters.batch_norm, where)
     trainable = Trainable(twin, chosen)
-    if not twin(torch.zeros(1, 3, *classifier.spec.size, device=device)).requires_grad:
+    if not _depends_on_weights(twin, torch.zeros(1, 3, *classifier.spec.size, device=device)):
         raise InputError(
             f"{where}: cannot be trained: its scores do not depend on the chosen weights in a "
             "differentiable way"
         )
     return trainable
+
+
+def _depends_on_weights(twin: torch.nn.Module, x: torch.Tensor) -> bool:
+    """Whether torch can trace the scores back to weights; statistics of batches do not change."""
+    learning = [module for module in twin.modules() if module.training]
+    twin.eval()
+    found = twin(x).requires_grad
+    for module in learning:
+        module.training = True
+    return bool(found)
 
 
 def _check(classifier: Classifier, file: OnnxFile, trainable: Trainable) -> None:
