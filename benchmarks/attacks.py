@@ -149,7 +149,7 @@ def _wall(
         shutil.copy(photo.path, photos)
     ours = measure.rsparse(
         "attack", photos, "--model", model, "--preset", preset, "--attack", FILE_ATTACK,
-        "-o", output, "--jobs", jobs,
+        "-o", output, "--jobs", jobs, "--predicted-labels",
     )  # fmt: skip
     theirs = [sys.executable, notebook.__file__, model, preset, FILE_ATTACK, photos, output]
     pairs = []

@@ -213,9 +213,10 @@ def test_every_folder_command_runs_on_a_cluster(run_cli, lasting, tmp_path, monk
         (tmp_path / "imgs" / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
     model = ("--model", os.path.relpath(demo_model()))
+    attacking = ("--keep-float", "--batch-size", 2, "--predicted-labels")
     arguments = {
         "localize": ("imgs", "--overlay", "OUT-overlay"),
-        "attack": ("imgs", *model, "-a", "cw-l2:d=0.1,steps=3", "--keep-float", "--batch-size", 2),
+        "attack": ("imgs", *model, "-a", "cw-l2:d=0.1,steps=3", *attacking),
         "classify": ("imgs", *model),
         "activations": ("imgs", "imgs", *model),
         "attention": ("imgs", *model),

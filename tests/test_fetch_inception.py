@@ -72,7 +72,7 @@ def test_the_papers_networks(
     path.unlink()
     assert found["problem"] is None
     assert found["classes"] == 1000
-    assert found["graph"]["input"] == "input, n×3×299×299"
+    assert found["graph"]["input"] == "input, n×3×299×299, float"
     assert found["graph"]["layers"] == f"{convolutions} conv, {joins} join, 1 pool"
     assert found["graph"]["attention"] == f"{features} feature maps"
     assert found["input"]["mean"] == {"value": [0.5, 0.5, 0.5], "source": "metadata"}
@@ -109,7 +109,9 @@ def attacked(inception_v3: Path, photos: Path, tmp_path_factory: pytest.TempPath
 
     output = tmp_path_factory.mktemp("attacked") / "adv"
     chosen = parse_attack("fgsm:eps=8")
-    attack_images([photos], inception_v3, chosen, output, AttackRunParameters())
+    attack_images(
+        [photos], inception_v3, chosen, output, AttackRunParameters(predicted_labels=True)
+    )
     return output
 
 
