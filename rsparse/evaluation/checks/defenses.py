@@ -20,12 +20,12 @@ from rsparse.evaluation.checks.outcomes import (
     percent,
 )
 from rsparse.evaluation.estimates import Floats, per_image
-from rsparse.evaluation.results import Check, Column, ColumnKey, JudgedDefense
+from rsparse.evaluation.results import CLEAN, Check, Column, ColumnKey, JudgedDefense
 from rsparse.evaluation.results import Evaluation as Results
 from rsparse.evaluation.statistics import tried_behind
 
-ENOUGH_WRONG = 6
-"""So many wrong answers, of which none is another one, exclude that half of them would be."""
+ENOUGH_FOOLED = 6
+"""So many fooled answers, none of which a defense changes, exclude that it changes half of them."""
 
 TRY_AGAIN = 0.1
 """The share of images that an attacker may win by trying a random defense again."""
@@ -62,7 +62,7 @@ def scenario_checks(results: Results, evidence: Evidence) -> Iterator[Check]:
 def _changes(results: Results, defense: JudgedDefense) -> Finding:
     """A defense that returns its input gives the same classes and probabilities as none.
 
-    One that changes no class either, although the model is often wrong without it, is no better.
+    One that changes no class either, although attacks fool the model without it, is no better.
     """
     undefended = next(d for d in results.defenses if d.kind == "none")
     pairs = [
@@ -81,12 +81,25 @@ def _changes(results: Results, defense: JudgedDefense) -> Finding:
     moved = sum(int((a.prediction != b.prediction).sum()) for a, b in pairs)
     if moved:
         return Finding(PASS, f"{moved} of {total} answers are other classes than without it")
-    wrong = sum(int((b.prediction != results.labels).sum()) for _, b in pairs)
+    fooled = sum(_fooled(results, undefended))
     text = f"none of {total} answers is another class than without it"
-    if wrong >= ENOUGH_WRONG:
-        return Finding(FAIL, f"{text}, although {wrong} of these are wrong")
-    reason = f"{ENOUGH_WRONG} that are wrong without it would decide it"
+    if fooled >= ENOUGH_FOOLED:
+        return Finding(FAIL, f"{text}, although {fooled} of these are wrong")
+    reason = f"{ENOUGH_FOOLED} that are fooled without it would decide it"
     return Finding(UNDECIDED, f"{text}; {reason}")
+
+
+def _fooled(results: Results, undefended: JudgedDefense) -> Iterator[int]:
+    """The number of right answers that each attack makes wrong without a defense."""
+    clean = {
+        column.judged: trial.prediction == results.labels
+        for column in results.columns
+        if column.family == CLEAN and (trial := results.trial(column, undefended))
+    }
+    for column in results.columns:
+        trial = results.trial(column, undefended)
+        if trial is not None and column.judged in clean and not column.through:
+            yield int((clean[column.judged] & (trial.prediction != results.labels)).sum())
 
 
 def _helps(
