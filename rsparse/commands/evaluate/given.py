@@ -179,48 +179,65 @@ def take_in(
     InputError
         If no image can be used, or ``output`` holds the copies of other images.
     """
-    benign = {entry["name"]: entry for entry in selection.entries}
-    inputs = inputs.only(benign)
-    job = Job(
-        "measure",
-        IMAGES,
-        {"input": classifier.input_record()},
-        known={"model": classifier.sha256, "images": inputs.names_digest()},
-    )
-
-    def sources(digests: Mapping[str, str]) -> list[Source]:
-        lines = "".join(f"{name} {benign[name]['sha256']}\n" for name in sorted(digests))
-        clean = Source(selection.folder.name, sha256_of(lines.encode()), selection.record)
-        owner = Source(
-            inputs.paths[0].resolve().name,
-            sha256_of("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode()),
-            None,
-        )
-        return [owner, clean, classifier.source()]
-
+    work = _Measuring(inputs, originals, classifier, selection, output)
     if overwrite or not is_finished(output):
-        folder = OutputFolder.open(output, job.identity(), inputs.paths, overwrite)
-        step = MeasureStep(classifier, benign, selection.folder, originals, output)
+        work.run(workers, overwrite, progress)
+    return work.read()
+
+
+class _Measuring:
+    """The measuring of given images: its job, and what it reads and writes."""
+
+    def __init__(
+        self,
+        inputs: ImageInputs,
+        originals: Mapping[str, ImageFile],
+        classifier: Classifier,
+        selection: Selection,
+        output: Path,
+    ) -> None:
+        self.benign = {entry["name"]: entry for entry in selection.entries}
+        self.inputs, self.originals = inputs.only(self.benign), originals
+        self.classifier, self.selection, self.output = classifier, selection, output
+        known = {"model": classifier.sha256, "images": self.inputs.names_digest()}
+        self.job = Job("measure", IMAGES, {"input": classifier.input_record()}, known=known)
+
+    def sources(self, digests: Mapping[str, str]) -> list[Source]:
+        """The given and the benign images of these names, and the model."""
+        lines = "".join(f"{name} {self.benign[name]['sha256']}\n" for name in sorted(digests))
+        clean = sha256_of(lines.encode())
+        given = sha256_of("".join(f"{n} {digests[n]}\n" for n in sorted(digests)).encode())
+        return [
+            Source(self.inputs.paths[0].resolve().name, given, None),
+            Source(self.selection.folder.name, clean, self.selection.record),
+            self.classifier.source(),
+        ]
+
+    def run(self, workers: Workers, overwrite: bool, progress: Progress) -> None:
+        """Measure the images and copy them into the output."""
+        clean, output = self.selection.folder, self.output
+        folder = OutputFolder.open(output, self.job.identity(), self.inputs.paths, overwrite)
+        step = MeasureStep(self.classifier, self.benign, clean, self.originals, output)
         done, resumed, failed = run_images(
-            inputs,
+            self.inputs,
             folder.journal,
             OneByOne(step),
             task=f"measure {output.name}",
             workers=workers,
             progress=progress,
             folder=output,
-            shared_paths=[*inputs.paths, selection.folder, classifier.path],
+            shared_paths=[*self.inputs.paths, clean, self.classifier.path],
         )
         refuse_all_failed(failed, done + resumed, folder)
-        folder.finish(job.record(sources(dict(source_digests(folder.journal)))), failed)
-    manifest = read_manifest(output)
-    if manifest is None:
-        raise InputError(f"{output}: contains other files; choose another output")
-    errors = {entry["name"] for entry in manifest["failed"]}
-    job.require_match(
-        output,
-        record_of(manifest),
-        sources(inputs.digests(without=errors)),
-        "holds other images of that name",
-    )
-    return manifest
+        folder.finish(self.job.record(self.sources(dict(source_digests(folder.journal)))), failed)
+
+    def read(self) -> dict[str, Any]:
+        """The manifest of the output; ``InputError`` if it holds other images."""
+        manifest = read_manifest(self.output)
+        if manifest is None:
+            raise InputError(f"{self.output}: contains other files; choose another output")
+        errors = {entry["name"] for entry in manifest["failed"]}
+        sources = self.sources(self.inputs.digests(without=errors))
+        otherwise = "holds other images of that name"
+        self.job.require_match(self.output, record_of(manifest), sources, otherwise)
+        return manifest
