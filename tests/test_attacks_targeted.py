@@ -138,3 +138,13 @@ def test_the_command_takes_a_class_name_of_a_tagged_model(run_cli, colours, tmp_
         "rsparse: error: bim: target: no single class is named 'grene'; did you mean green? Known: "
         "least-likely, random, a class index\n",
     )
+
+
+def test_a_class_index_that_the_model_lacks_is_refused_before_any_image_is_read(
+    run_cli, tmp_path, assert_error
+):
+    (tmp_path / "imgs").mkdir()
+    command = ("attack", tmp_path / "imgs", "-m", MODEL, "--preset", "unit", "-o", tmp_path / "adv")
+    message = "bim: target: expected least-likely, random or a class from 0 to 2, got '99'"
+    assert_error(message, *command, "-a", "bim:target=99")
+    assert not (tmp_path / "adv").exists()

@@ -149,5 +149,8 @@ def test_the_checks_of_images_made_elsewhere(run_cli, tmp_path):
     assert "moved: 8 of 8 images show the picture of another image" in detail
     assert found["no failed attack counts as success"] == "fail"
     assert found["attacks change the images"] == "fail"
+    detail = next(c["detail"] for c in mine if c["name"] == "attacks change the images")
+    assert "unchanged: the folder holds copies of the benign images, or its attack failed" in detail
+    assert "gradient" not in detail
     assert found["the attacked model answers alike"] == "pass"
     assert "a huge eps reaches chance" not in found

@@ -40,6 +40,16 @@ def first(value: object):
     return change
 
 
+def strength(value: float):
+    """Replace the strength of the last attack."""
+
+    def change(kept: np.ndarray) -> np.ndarray:
+        kept[-1] = value
+        return kept
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -54,7 +64,26 @@ def first(value: object):
         (put("column/source", lambda kept: kept[1:]), None),
         (put("column/change/d", lambda kept: kept[:, 1:]), None),
         (put("column/change/linf", first(-1.0)),
-         "column/change/linf: expected numbers from 0 to inf"),
+         "column/change/linf: expected numbers from 0 to 255.0"),
+        (put("column/change/linf", first(np.inf)),
+         "column/change/linf: expected numbers from 0 to 255.0"),
+        (put("column/change/l2", first(np.inf)), None),
+        (put("column/change/d", first(np.nan)), "column/change/d: expected numbers from 0 to inf"),
+        (put("column/attack/strength", strength(np.inf)),
+         "column/attack/strength: expected a finite number of 0 or more, got inf"),
+        (put("column/attack/strength", strength(np.nan)),
+         "column/attack/strength: expected a finite number of 0 or more, got nan"),
+        (put("column/attack/strength", strength(-1)),
+         "column/attack/strength: expected a finite number of 0 or more, got -1.0"),
+        (put("column/attack/strength", first(3.0)),
+         "column/attack/strength: expected NaN without a strength_name, got 3.0"),
+        (put("column/attack/parameters", first(b'{"steps": Infinity}')),
+         "column/attack/parameters: expected finite numbers, got Infinity"),
+        (put("column/attack/parameters", first(b'{"steps": -1e999}')),
+         "column/attack/parameters: expected finite numbers, got -1e999"),
+        (put("defense/parameters", first(b'{"theta": NaN}')),
+         "defense/parameters: expected finite numbers, got NaN"),
+        (lambda file: file.attrs.update(left_out=-1), "the attribute left_out is invalid: -1"),
         (put("column/attack/parameters", first(b"[]")),
          "column/attack/parameters: expected JSON objects"),
         (put("column/attack/parameters", first(b"[" * 5000)), None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from shutil import rmtree
 
@@ -38,6 +39,7 @@ def test_equal_inputs_give_equal_bytes(eval_folder, tmp_path, run_cli):
 def test_without_dictionary_and_model_it_says_what_is_missing(eval_folder, tmp_path, run_cli):
     result = run_cli("report", eval_folder, "-o", tmp_path / "report")
     assert "Left out: regionsparse needs a dictionary: --dict dict.h5." in result.stderr
+    assert result.exit_code == 0
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count("Left out: regionsparse needs a dictionary") == 3
 
@@ -49,7 +51,18 @@ def test_without_the_images_it_says_so(tmp_path, run_cli):
     rmtree(folder / "attacks")
     result = run_cli("report", folder, "-o", tmp_path / "report", "--dict", DICTIONARY)
     assert "the images that were judged are not in the evaluation's folder." in result.stderr
-    assert result.exit_code == 0
+    assert result.exit_code == 1
+    assert (tmp_path / "report/index.html").exists()
+
+
+def test_a_damaged_image_is_named(eval_folder, tmp_path, run_cli):
+    for image in sorted((eval_folder / "attacks").rglob("*.png")):
+        image.write_bytes(b"no picture")
+    result = run_cli("report", eval_folder, "-o", tmp_path / "r", "--dict", DICTIONARY, "--json")
+    assert result.exit_code == 1
+    (failed,) = json.loads(result.stdout)["failed"]
+    assert failed.startswith(f"{eval_folder / 'attacks'}")
+    assert f"Left out: {failed}." in result.stderr.splitlines()
 
 
 def test_tables_alone_need_no_pictures(eval_folder, tmp_path, run_cli):

@@ -41,16 +41,27 @@ def with_class_index(attack: Attack, class_names: Sequence[str]) -> Attack:
     Raises
     ------
     InputError
-        If no class, or more than one, has that name.
+        If there is no class with that index, or not exactly one with that name.
     """
     target = attack.aim
-    if target is None or target in (LEAST_LIKELY, RANDOM) or target.isdecimal():
+    if target is None or target in (LEAST_LIKELY, RANDOM):
+        return attack
+    if target.isdecimal():
+        _check_index(target, len(class_names), f"{attack.name}: ")
         return attack
     index = class_index(target, class_names)
     if index is None:
         hint = hint_of(target, [LEAST_LIKELY, RANDOM, "a class index"], class_names)
         raise InputError(f"{attack.name}: target: no single class is named {target!r}; {hint}")
     return dataclasses.replace(attack, target=str(index))  # type: ignore[call-arg]
+
+
+def _check_index(target: str, n_classes: int, where: str = "") -> None:
+    if not target.isdecimal() or int(target) >= n_classes:
+        raise InputError(
+            f"{where}target: expected {LEAST_LIKELY}, {RANDOM} or a class from 0 to "
+            f"{n_classes - 1}, got {target!r}"
+        )
 
 
 def class_index(name: str, class_names: Sequence[str]) -> int | None:
@@ -124,9 +135,5 @@ def choose_goal(
     if target == RANDOM:
         steps = torch.randint(1, n_classes, (len(x),)).to(labels)
         return Goal(labels, (labels + steps) % n_classes)
-    if not target.isdecimal() or int(target) >= n_classes:
-        raise InputError(
-            f"target: expected {LEAST_LIKELY}, {RANDOM} or a class from 0 to {n_classes - 1}, "
-            f"got {target!r}"
-        )
+    _check_index(target, n_classes)
     return Goal(labels, torch.full_like(labels, int(target)))

@@ -69,7 +69,8 @@ def report(
 
     The page has a verdict, figures with their data, pictures, checks and provenance; it loads
     nothing from elsewhere. To show images cleaned by RegionSparse, alone or in a policy, it needs
-    the dictionary.
+    the dictionary. Parts that cannot be made are left out and named; if that is because judged
+    images are missing or damaged, the exit code is 1.
     """
     from rsparse.commands.report import write_report
 
@@ -92,3 +93,5 @@ def report(
         answer_json(outcome.as_json())
     else:
         answer(outcome.main)
+    if outcome.failed:
+        raise typer.Exit(1)

@@ -39,12 +39,17 @@ PAGE, TABLES, DATA, FIGURES = "index.html", "report.md", "data", "figures"
 
 @dataclass
 class ReportOutcome:
-    """The written report, its verdict, and the omitted parts with the reasons."""
+    """The written report, its verdict, and the omitted parts with the reasons.
+
+    ``failed`` has a message for each judged image that is missing or damaged; parts that need it
+    are omitted as well.
+    """
 
     output: Path
     main: Path
     sentences: tuple[str, ...]
     left_out: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -53,6 +58,7 @@ class ReportOutcome:
             "main": str(self.main),
             "verdict": list(self.sentences),
             "left_out": self.left_out,
+            "failed": self.failed,
         }
 
 
@@ -102,8 +108,9 @@ def write_report(
     target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
     gallery, figures = Gallery(), figures_of(subjects)
+    images = _Images(folder)
     if "html" in chosen or "png" in chosen or "csv" in chosen:
-        maker = _PictureMaker(folder, subjects, dictionaries or {}, model, input_options, progress)
+        maker = _PictureMaker(images, subjects, dictionaries or {}, model, input_options, progress)
         gallery, measured = maker.make(parameters, pictures="html" in chosen)
         figures += measured
     with target.filled() as place:
@@ -114,7 +121,8 @@ def write_report(
     missing = [gallery.missing_sheets, gallery.missing_panels, gallery.missing_activations]
     left_out = list(dict.fromkeys(filter(None, missing)))
     main = output / {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA}[chosen[0]]
-    return ReportOutcome(output, main, verdicts(subjects)[0].text, left_out)
+    failed = list(dict.fromkeys(images.failed))
+    return ReportOutcome(output, main, verdicts(subjects)[0].text, left_out, failed)
 
 
 def _checked_formats(formats: Sequence[str]) -> list[str]:
@@ -152,7 +160,7 @@ class _PictureMaker:
 
     def __init__(
         self,
-        folder: Path,
+        images: _Images,
         subjects: Subjects,
         dictionaries: Mapping[str, Path],
         model: Path | None,
@@ -173,7 +181,7 @@ class _PictureMaker:
         self.classifier = None
         if model is not None:
             self.classifier = load_classifier(model, input_options).check().of_cut_images
-        self.load = _Images(folder).load
+        self.load = images.load
 
     def make(self, parameters: ReportParameters, *, pictures: bool) -> tuple[Gallery, list[Figure]]:
         """The gallery, with pictures if requested, and the figures that need the images."""
@@ -254,14 +262,25 @@ def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixe
 
 
 class _Images:
-    """The images of an evaluation's folder, as their manifests list them."""
+    """The images of an evaluation's folder, as their manifests list them.
+
+    ``failed`` collects the messages about images that are missing or damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.failed: list[str] = []
         self._listed: dict[Path, dict[str, str]] = {}
 
     def load(self, column: Column, name: str) -> Pixels:
         """An image of a column."""
+        try:
+            return self._load(column, name)
+        except InputError as error:
+            self.failed.append(str(error))
+            raise
+
+    def _load(self, column: Column, name: str) -> Pixels:
         place = images_folder(column)
         path = safe_join(self.folder, (place / f"{name}.png").as_posix())
         if not path.exists():

@@ -7,7 +7,9 @@ All lengths have to agree, and all classes, indices and measurements have to be 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,6 @@ from rsparse.errors import InputError
 from rsparse.evaluation.checks.outcomes import OUTCOMES
 from rsparse.evaluation.files import (
     ATTACK_TEXTS,
-    CHANGES,
     CHECK_TEXTS,
     COLUMN_TEXTS,
     EVALUATION_FILE,
@@ -38,6 +39,9 @@ from rsparse.store.records import EVALUATION
 
 if TYPE_CHECKING:
     import h5py
+
+LARGEST_CHANGES = {"linf": 255.0, "l2": float(np.finfo(np.float32).max), "d": np.inf}
+"""The largest value of each of ``CHANGES``; ``d`` is infinite if the benign image is black."""
 
 
 def load_evaluation(folder: Path) -> Evaluation:
@@ -63,7 +67,7 @@ def load_evaluation(folder: Path) -> Evaluation:
             names=tuple(names),
             labels=_read_classes(file, "label", (len(names),), range(len(class_names))),
             only_correct=read_attribute(file, "only_correct", "b"),
-            left_out=read_attribute(file, "left_out", "iu"),
+            left_out=_read_count(file, "left_out"),
             class_names=tuple(class_names),
             columns=columns,
             defenses=defenses,
@@ -72,6 +76,14 @@ def load_evaluation(folder: Path) -> Evaluation:
         )
         _check_wholeness(evaluation)
     return evaluation
+
+
+def _read_count(file: h5py.File, name: str) -> int:
+    """A number of images in an attribute."""
+    value: int = read_attribute(file, name, "iu")
+    if value < 0:
+        raise ValueError(f"the attribute {name} is invalid: {value}")
+    return value
 
 
 def _distinct(name: str, values: Iterable[Hashable]) -> list[Any]:
@@ -97,7 +109,7 @@ def _read_classes(
 def _read_measured(
     file: h5py.File, name: str, shape: tuple[int | None, ...], largest: float
 ) -> NDArray[Any]:
-    """Numbers from 0 to ``largest``."""
+    """Numbers from 0 to ``largest``, which may be infinite."""
     values: NDArray[Any] = read_array(file, name, "f", shape)
     if not ((values >= 0) & (values <= largest)).all():
         raise ValueError(f"{name}: expected numbers from 0 to {largest}")
@@ -110,10 +122,11 @@ def _read_columns(file: h5py.File, n_images: int, n_classes: int) -> Iterator[Co
     texts = {name: read_texts(file, f"column/{name}", m) for name in COLUMN_TEXTS}
     texts |= {name: read_texts(file, f"column/attack/{name}", m) for name in ATTACK_TEXTS}
     parameters = read_texts(file, "column/attack/parameters", m)
-    strengths = read_array(file, "column/attack/strength", "f", (m,)).tolist()
+    strengths = list(_read_strengths(file, texts["strength_name"]))
     shape = m, n_images
     changes: dict[str, Any] = {
-        name: _read_measured(file, f"column/change/{name}", shape, np.inf) for name in CHANGES
+        name: _read_measured(file, f"column/change/{name}", shape, largest)
+        for name, largest in LARGEST_CHANGES.items()
     }
     found = read_array(file, "column/change/found", "u", shape).astype(bool)
     targets = _read_classes(file, "column/change/target", shape, range(UNTARGETED, n_classes))
@@ -122,18 +135,39 @@ def _read_columns(file: h5py.File, n_images: int, n_classes: int) -> Iterator[Co
         yield Column(
             **row,
             attack=attacks[i],
-            strength=None if np.isnan(strength) else float(strength),
+            strength=strength,
             parameters=_object("column/attack/parameters", parameters[i]),
             found=found[i],
             target=None if (targets[i] == UNTARGETED).all() else targets[i],
         )
 
 
+def _read_strengths(file: h5py.File, names: Sequence[str]) -> Iterator[float | None]:
+    """The strengths of the columns; NaN where an attack has none, and thus no name of one."""
+    values = read_array(file, "column/attack/strength", "f", (len(names),)).tolist()
+    for value, name in zip(values, names, strict=True):
+        if not (0 <= value < math.inf if name else math.isnan(value)):
+            expected = "a finite number of 0 or more" if name else "NaN without a strength_name"
+            raise ValueError(f"column/attack/strength: expected {expected}, got {value}")
+        yield value if name else None
+
+
 def _object(name: str, text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    """The object in a JSON text, all of whose numbers are finite."""
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{name}: expected finite numbers, got {word}")
+
+    value = json.loads(text, parse_constant=refuse, parse_float=partial(_finite, refuse))
     if not isinstance(value, dict):
         raise ValueError(f"{name}: expected JSON objects")
     return value
+
+
+def _finite(refuse: Callable[[str], Any], word: str) -> float:
+    """The number that a word of JSON stands for; ``1e999`` is none."""
+    number = float(word)
+    return number if math.isfinite(number) else refuse(word)
 
 
 def _read_defenses(file: h5py.File, timing: Mapping[str, float]) -> Iterator[JudgedDefense]:

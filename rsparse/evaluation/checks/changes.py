@@ -92,14 +92,18 @@ def right_before(results: Results, column: Column, run: AttackRun | None) -> Fla
 def changes_images(results: Results, column: Column, run: AttackRun | None) -> Finding | None:
     """An attack that has a limit changes every image that the model gets right.
 
-    If the gradient is zero, it changes none. An attack of another program also changes every image.
+    If the gradient is zero, it changes none. An attack of another program also changes every image;
+    images that it failed on are often copies of the benign ones.
     """
     if not (_uses_up_limit(column, run) or column.scenario == MADE_ELSEWHERE):
         return None
     attacked = right_before(results, column, run)
     unchanged = int(np.count_nonzero(attacked & (column.linf == 0)))
-    what = "that the model gets right are unchanged: the gradient is zero, or the limit is less "
-    what += "than half a grey level"
+    what = "that the model gets right are unchanged: "
+    if column.scenario == MADE_ELSEWHERE:
+        what += "the folder holds copies of the benign images, or its attack failed"
+    else:
+        what += "the gradient is zero, or the limit is less than half a grey level"
     none = "every image that the model gets right is changed"
     return rare(unchanged, int(np.count_nonzero(attacked)), what, none)
 
