@@ -51,6 +51,26 @@ def png(width: int, height: int, rows: bytes, *, depth: int = 8, color: int = 2,
     )
 
 
+def tiff(samples: bytes, *, bits: int = 8, number: int = 1, colours: int = 1, n: int = 1,
+         compression: int = 1, width: int = 20, height: int = 4) -> bytes:  # fmt: skip
+    """A TIFF built by hand, in one strip; ``number`` and ``colours`` are TIFF's codes."""
+    values = {
+        256: [width], 257: [height], 258: [bits] * n, 259: [compression], 262: [colours],
+        273: [0], 277: [n], 278: [height], 279: [len(samples)], 339: [number] * n,
+    }  # fmt: skip
+    after = 8 + 2 + 12 * len(values) + 4
+    extra = b"".join(struct.pack(f"<{n}H", *v) for v in values.values() if len(v) > 2)
+    values[273] = [after + len(extra)]
+    entries, place = b"", after
+    for tag, numbers in values.items():
+        packed = struct.pack(f"<{len(numbers)}H", *numbers)
+        if len(packed) > 4:
+            packed, place = struct.pack("<I", place), place + len(packed)
+        entries += struct.pack("<HHI", tag, 3, len(numbers)) + packed.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<IH", 8, len(values))
+    return head + entries + b"\0" * 4 + extra + samples
+
+
 def bomb() -> bytes:
     """A PNG smaller than a kilobyte that claims to have 50000×50000 pixels."""
     return png(50_000, 50_000, b"\0" * 100)

@@ -64,7 +64,8 @@ def test_a_folder_without_images(refuse, tmp_path):
         ("bomb.png", bomb(), "has more than 100 million pixels or a side of more than 65,535; "
          "shrink it first"),
         ("float.tif", encode(np.zeros((9, 9), np.float32), "TIFF"),
-         "cannot be decoded: floating-point pixels; save it with 8 or 16 bits"),
+         "is a TIFF with 1 sample of 32-bit floating point a pixel, which is not read; save it as "
+         "PNG of 8 or 16 bits"),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 12 else "",
 )  # fmt: skip

@@ -71,3 +71,17 @@ def test_nothing_is_said_of_a_model_that_is_right_or_of_few_images(run_cli, tmp_
     labels.write_text("file,label\n" + few.replace("blue", "2"))
     result = run_cli("classify", images, "-m", MODEL, "--labels", labels, "--json")
     assert json.loads(result.stdout)["hints"] == []
+
+
+def test_labels_in_another_order_are_told(run_cli, tmp_path):
+    """Not by one, and not so that another channel order would fit: 0, 1, 2 are 2, 0, 1."""
+    images, labels = pictures(tmp_path, (0, 1, 2))
+    rows = [f"{number}.png,{(2, 0, 1)[number % 3]}" for number in range(6)]
+    labels.write_text("\n".join(["file,label", *rows, ""]))
+    classify = ("classify", images, "-m", MODEL, "--labels", labels, "--json")
+    [hint] = json.loads(run_cli(*classify).stdout)["hints"]
+    assert hint == (
+        "the labels seem to number the classes in another order: each label has its own answer "
+        "for 6 of 6 images, such as 1 for label 0, but as given they fit 0 of 6; check the order "
+        "of the classes"
+    )

@@ -12,10 +12,11 @@ from PIL import Image, ImageOps
 from rsparse.store import rgb
 from rsparse.store.images import decode_image, encode_png, to_pixels, to_unit
 from tests.conftest import make_picture
-from tests.image_files import LOSSLESS, PATH, bomb, decode, encode, png, png_chunk
+from tests.image_files import LOSSLESS, PATH, bomb, decode, encode, png, png_chunk, tiff
 from tests.refusals import refused
 
 TOO_LARGE = "has more than 100 million pixels or a side of more than 65,535; shrink it first"
+UNREAD = ", which is not read; save it as PNG of 8 or 16 bits"
 
 
 @pytest.fixture(autouse=True)
@@ -208,13 +209,14 @@ def test_the_first_of_several_frames_is_taken(picture):
     [
         (b"", "is an empty file"),
         (b"these are words\n", "is not a PNG, JPEG, WebP, TIFF or BMP image"),
-        (b"GIF89a" + b"\0" * 50, "is not a PNG, JPEG, WebP, TIFF or BMP image, but GIF"),
+        (b"GIF89a" + b"\0" * 50,
+         "is not a PNG, JPEG, WebP, TIFF or BMP image, but GIF; convert it to PNG"),
         (b"\0\0\0\x1cftypheic" + b"\0" * 50,
-         "is not a PNG, JPEG, WebP, TIFF or BMP image, but HEIC"),
+         "is not a PNG, JPEG, WebP, TIFF or BMP image, but HEIC; convert it to PNG"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + b"\0" * 50,
-         "is not a PNG, JPEG, WebP, TIFF or BMP image, but AVIF"),
+         "is not a PNG, JPEG, WebP, TIFF or BMP image, but AVIF; convert it to PNG"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
-         "is not a PNG, JPEG, WebP, TIFF or BMP image, but SVG"),
+         "is not a PNG, JPEG, WebP, TIFF or BMP image, but SVG; convert it to PNG"),
         (b"%PDF-1.7\n", "is not a PNG, JPEG, WebP, TIFF or BMP image, but a PDF document"),
         (b"<!DOCTYPE html><p>404", "is not a PNG, JPEG, WebP, TIFF or BMP image, but an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n",
@@ -225,9 +227,9 @@ def test_the_first_of_several_frames_is_taken(picture):
         (bomb(), TOO_LARGE),
         (png(65_536, 1, b"\0" * 100), TOO_LARGE),
         (encode(np.zeros((3, 3), np.float32), "TIFF"),
-         "cannot be decoded as TIFF: floating-point pixels; save it with 8 or 16 bits"),
+         f"is a TIFF with 1 sample of 32-bit floating point a pixel{UNREAD}"),
         (encode(np.full((3, 3), 70_000, np.int32), "TIFF"),
-         "cannot be decoded as TIFF: more than 16 bits per pixel"),
+         f"is a TIFF with 1 sample of 32-bit signed integers a pixel{UNREAD}"),
         (png(20, 10, b"\0" * 10),
          "cannot be decoded: image file is truncated (0 bytes not processed)"),
     ],
@@ -256,3 +258,68 @@ def test_unit_floats_and_back():
     assert (x.min(), x.max()) == (0, 1)
     np.testing.assert_array_equal(to_pixels(x), every)
     assert to_pixels(np.array([-3, 0.5, 7], dtype=np.float32)).tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (tiff(bytes(480), bits=16, number=3, n=3, colours=2),
+         "a TIFF with 3 samples of 16-bit floating point a pixel"),
+        (tiff(bytes(640), bits=64, number=3),
+         "a TIFF with 1 sample of 64-bit floating point a pixel"),
+        (tiff(bytes(160), bits=16, number=2),
+         "a TIFF with 1 sample of 16-bit signed integers a pixel"),
+        (tiff(bytes(320), bits=32), "a TIFF with 1 sample of 32-bit integers a pixel"),
+        (tiff(bytes(320), bits=16, n=2), "a TIFF with 2 samples of 16-bit integers a pixel"),
+        (tiff(bytes(80), colours=32803),
+         "a TIFF with 1 sample of 8-bit integers a pixel, colours as a colour filter array"),
+        (tiff(bytes(80), compression=34887),
+         "a TIFF with 1 sample of 8-bit integers a pixel, compression LERC"),
+    ],
+    ids=["half", "double", "signed", "32-bit", "grey and alpha", "raw", "lerc"],
+)  # fmt: skip
+def test_a_valid_tiff_that_is_not_read_is_named_for_what_it_is(content, what):
+    with refused(f"{PATH}: is {what}{UNREAD}"):
+        decode_image(content, PATH)
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "what"),
+    [
+        (0xC0, 12, "a JPEG of 12 bits"),
+        (0xC3, 8, "a lossless JPEG of 8 bits"),
+        (0xC5, 8, "a hierarchical JPEG"),
+        (0xF7, 8, "a JPEG-LS file"),
+    ],
+)
+def test_a_jpeg_of_another_kind_is_named_for_what_it_is(picture, marker, bits, what):
+    content = bytearray(encode(picture, "JPEG"))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 1], content[frame + 4] = marker, bits
+    with refused(f"{PATH}: is {what}{UNREAD}"):
+        decode_image(bytes(content), PATH)
+
+
+def test_a_damaged_tiff_is_not_taken_for_an_unusual_one():
+    whole = tiff(bytes(640), bits=64, number=3)
+    with refused(f"{PATH}: cannot be decoded as TIFF: its header is damaged"):
+        decode_image(whole[:100], PATH)
+    with refused(f"{PATH}: cannot be decoded as TIFF: its compressed data are damaged"):
+        decode_image(tiff(b"\xff" * 80, compression=5), PATH)
+
+
+@pytest.mark.parametrize(
+    ("bits", "is_inverted"), [(8, False), (8, True), (12, False), (16, False), (16, True)]
+)
+def test_deep_grey_tiffs_keep_black_and_white(bits, is_inverted):
+    """A ramp has the same grey levels with any depth, also where 0 is white."""
+    largest = (1 << bits) - 1
+    levels = [round(level * largest / 19) for level in range(20)] * 4
+    stored = [largest - level for level in levels] if is_inverted else levels
+    if bits == 12:
+        samples = bytes.fromhex("".join(f"{level:03x}" for level in stored))
+    else:
+        samples = np.array(stored, f"<u{bits // 8}").tobytes()
+    pixels = decode(tiff(samples, bits=bits, colours=0 if is_inverted else 1))
+    expected = np.rint(np.array(levels) / largest * 255).reshape(4, 20)
+    np.testing.assert_array_equal(pixels, np.repeat(expected[:, :, None], 3, axis=2))

@@ -102,6 +102,28 @@ def test_two_inputs_with_one_name_are_refused(tmp_path):
         find_images([tmp_path / "one", tmp_path / "two"])
 
 
+def test_an_image_that_is_given_twice_is_refused(tmp_path):
+    """Under two names, it would count twice without a word."""
+    fill(tmp_path, "one/a.png", "one/sub/b.png", "one/.hidden/c.png", "one/d")
+    one, file = tmp_path / "one", tmp_path / "one/a.png"
+    with refused(f"{file}: is given twice; give it once"):
+        find_images([file, file])
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/a.png").symlink_to(file)
+    linked = tmp_path / "two/a.png"
+    with refused(f"{linked} and {file} are the same file; give or keep only one of them"):
+        find_images([file, linked])
+    (tmp_path / "link").symlink_to(one)
+    with refused(f"{tmp_path / 'link'}: is the same folder as {one}; give it once"):
+        find_images([one, tmp_path / "link"])
+    for inner in (file, one / "sub", tmp_path / "link/sub/b.png"):
+        with refused(f"{inner}: lies in {one}, which is also given; give only one"):
+            find_images([one, inner])
+        with refused(f"{inner}: lies in {one}, which is also given; give only one"):
+            find_images([inner, one])
+    assert names(one, one / ".hidden", one / "d") == ["a", "c", "d", "sub/b"]
+
+
 def test_a_missing_input_is_refused(tmp_path):
     with refused(f"{tmp_path / 'gone'}: no such file or folder"):
         find_images([tmp_path / "gone"])

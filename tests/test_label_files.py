@@ -15,6 +15,11 @@ from tests.refusals import refused
 
 __all__ = ["table"]  # the fixture
 
+WANTED = (
+    'expected {"a.png": 3, …}, {"tench": ["a.png", …], …}, [["a.png", 3], …], or objects with the '
+    "keys file and label"
+)
+
 
 def read_label_rows(path: Path, class_names: Sequence[str]) -> dict[str, int]:
     rows = read_label_file(path, ClassIndex(class_names)).by_name
@@ -85,9 +90,10 @@ def test_an_empty_a_binary_and_a_missing_file_are_refused(tmp_path, table):
     path.write_bytes(b"")
     with refused(f"{path}: expected a header with the columns file and label"):
         read_label_rows(path, CLASSES)
-    path = table("a.png,1", encoding="utf-16")
-    with refused(f"{path}: is not UTF-8 text"):
+    path = table("é.png,1", encoding="latin-1")
+    with refused(f"{path}: is not UTF-8 text; save it as UTF-8"):
         read_label_rows(path, CLASSES)
+    assert read_label_rows(table("é.png,1", encoding="utf-16"), CLASSES) == {"é": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,7 @@ def test_an_empty_a_binary_and_a_missing_file_are_refused(tmp_path, table):
         ("Image_ID\tTrue Label", "a\t3"),
         ('"filename","class"', '"/data/a.png","3"'),
         ("ImageId,PredictionString", "a,3 85 1 499 272"),
+        ("sep=;\nfile;label", "a.png;3"),
     ],
 )
 def test_columns_as_other_programs_name_them(table, header, row):
@@ -175,3 +182,116 @@ def test_a_text_of_classes_has_to_fit_the_images(tmp_path):
     path.write_text("1\nhound\n1\n")
     with refused(f"{path}: line 2: expected a class index or a class name, got 'hound'"):
         find_all(inputs, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a.png": 0, "sub/b.png": "goldfish"}',
+        '{"labels": {"a": "n01440764", "b": 1}}',
+        '{"tench": ["a.png"], "goldfish": ["sub/b.png"]}',
+        '{"tench": ["a.png"], "1": ["sub/b.png"]}',
+        '[["a.png", 0], ["sub/b.png", "1"]]',
+        '{"labels": [["a.png", 0], ["sub/b.png", 1]]}',
+        '[{"File_Name": "a.png", "Label": 0}, {"File_Name": "sub/b.png", "Label": "goldfish"}]',
+        '{"a.png": {"label": 0, "box": [1, 2]}, "sub/b.png": {"label": 1}}',
+        '{"file_name": "a.png", "label": 0}\n{"file_name": "sub/b.png", "label": 1, "box": [3]}\n',
+        "[0, 1]",
+        '["tench", "goldfish"]',
+    ],
+)
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".txt"])
+def test_labels_in_json(tmp_path, content, suffix):
+    path = tmp_path / f"truth{suffix}"
+    path.write_text(content)
+    inputs = folder(tmp_path / "imgs", "a", "sub/b")
+    labels = find_all(inputs, path, n_classes=5, classes=IMAGENET)
+    assert labels.by_name == {"a": 0, "sub/b": 1}
+    assert labels.origin == path.name
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not valid JSON: Expecting property name enclosed in double quotes: line 1 column "
+         "2 (char 1)"),
+        ("[" * 100_000, "is not valid JSON: maximum recursion depth exceeded while decoding a JSON "
+         "array from a unicode string"),
+        ("3", WANTED), ("{}", WANTED), ('{"a.png": null}', WANTED), ('{"a.png": true}', WANTED),
+        ('[["a.png", 1, 2]]', WANTED), ('{"a": [["b"]]}', WANTED),
+        ('[{"file": "a.png"}]', "expected objects with the keys file and label"),
+        ('{"a.png": 1.5}', "entry 'a.png': expected a class index or a class name, got '1.5'"),
+        ('[["a.png", 1], ["a.jpg", 1]]', "entry 2: lists 'a' twice"),
+        ('{"0": "tench", "1": "goldfish"}', "has no label for 'a'; it lists the names of classes, "
+         "which --class-names takes"),
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_json_without_labels_is_refused(tmp_path, content, message):
+    path = tmp_path / "truth.json"
+    path.write_text(content)
+    inputs = folder(tmp_path / "imgs", "a")
+    with refused(f"{path}: {message}"):
+        find_all(inputs, path, n_classes=5, classes=IMAGENET)
+
+
+def test_names_of_classes_given_as_labels_are_told(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_text("tench\ngoldfish\n")
+    inputs = folder(tmp_path / "imgs", "a", "b")
+    labels = find_all(inputs, path, n_classes=2, classes=("tench", "goldfish"))
+    assert labels.sentences() == [
+        "classes.txt names each class once, in the model's order; it is taken as the labels of the "
+        "images in the order of their names, not as --class-names"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "expected", "note"),
+    [
+        ("file,label,class_name", ("a,0,tench", "b,1,goldfish"), (0, 1), ""),
+        ("file,label,class_name", ("a,1,tench", "b,2,goldfish"), (0, 1),
+         "classes are counted from 1, as the column 'class_name' shows"),
+        ("file,wnid,label", ("a,n01440764,1", "b,n01443537,2"), (0, 1),
+         "classes are counted from 1, as the column 'wnid' shows"),
+        ("file,label,category", ("a,0,animal", "b,1,fish"), (0, 1),
+         "the column 'label' is taken for the labels, not 'category'"),
+        ("file,Label,Target", ("a,0,", "b,1,"), (0, 1),
+         "the column 'Label' is taken for the labels, not 'Target'"),
+        ("file,label,class_id", ("a,1,0", "b,2,1"), (0, 1),
+         "classes are counted from 1, as the column 'class_id' shows"),
+        ("file,label,class_name", ("a,1,tench", "b,1,"), (0, 0),
+         "classes are counted from 1, as the column 'class_name' shows"),
+    ],
+)  # fmt: skip
+def test_several_columns_of_labels(tmp_path, table, header, rows, expected, note):
+    inputs = folder(tmp_path / "imgs", "a", "b")
+    labels = find_all(inputs, table(*rows, header=header), n_classes=5, classes=IMAGENET)
+    assert tuple(labels.by_name.values()) == expected
+    assert labels.sentences() == ([f"labels.csv: {note}"] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        ("file,label,class_name", ("a,0,tench", "b,1,tench"),
+         "line 3: 'label' says class 1 ('n01443537 goldfish'), 'class_name' says class 0 "
+         "('n01440764 tench, Tinca tinca')"),
+        ("file,label,label", ("a,0,3", "b,1,3"),
+         "line 2: 'label' says class 0 ('n01440764 tench, Tinca tinca'), 'label' says class 3 "
+         "('n02012849 crane')"),
+    ],
+)  # fmt: skip
+def test_columns_that_contradict_each_other_are_refused(tmp_path, table, header, rows, message):
+    path, inputs = table(*rows, header=header), folder(tmp_path / "imgs", "a", "b")
+    with refused(f"{path}: {message}; remove one of these columns"):
+        find_all(inputs, path, n_classes=5, classes=IMAGENET)
+
+
+def test_a_first_class_that_contradicts_the_names_is_refused(tmp_path, table):
+    path = table("a,1,tench", header="file,label,class_name")
+    inputs = folder(tmp_path / "imgs", "a")
+    with refused(
+        f"{path}: --first-class 0 contradicts the names in it, which show that the first class is 1"
+    ):
+        find_all(inputs, path, 0, n_classes=5, classes=IMAGENET)

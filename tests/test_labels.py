@@ -203,3 +203,23 @@ def test_subfolders_counted_from_one(tmp_path):
     assert find_all(inputs, n_classes=3, classes=("x", "y", "z")).sentences() == [
         "class subfolders: the subfolders are taken as class numbers: '01' is 'y'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "taken", "left"),
+    [
+        ("tench/goldfish/a", 1, "goldfish", "tench"),
+        ("tench/3/a", 0, "tench", "3"),  # a number may be that of a part
+        ("3/tench/a", 0, "tench", "3"),
+    ],
+)
+def test_subfolders_of_two_depths_that_name_different_classes_are_told(
+    tmp_path, name, label, taken, left
+):
+    inputs = folder(tmp_path / "imgs", name, "goldfish/goldfish/b")
+    labels = find_all(inputs, n_classes=5, classes=IMAGENET)
+    assert labels.by_name == {name: label, "goldfish/goldfish/b": 1}
+    assert labels.sentences() == [
+        f"class subfolders: both {taken!r} and {left!r} name a class of {name!r}; {taken!r} is "
+        "taken, as are subfolders at its depth for all images"
+    ]

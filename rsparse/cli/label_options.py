@@ -31,9 +31,9 @@ _LABELS = Annotated[
         metavar="FILE",
         show_default=False,
         help="File of the correct classes: CSV with the columns file and label (class number, "
-        "name or identifier), or a text with one class per line in the order of the images' "
-        "names. By default, labels come from the manifest of the images, from a labels.csv in "
-        "their folder or beside it, or from subfolders named after classes.",
+        "name or identifier), JSON of files and classes, or a text with one class per line in the "
+        "order of the images' names. By default, labels come from the manifest of the images, "
+        "from a labels.csv in their folder or beside it, or from subfolders named after classes.",
     ),
 ]
 _FIRST_CLASS = Annotated[

@@ -1,7 +1,8 @@
 """Say what is probably wrong where a classifier misses labels that it should know.
 
-Two mistakes are common: labels that are counted from one, and an input that is prepared in another
-way than the network was trained with. Both look like a bad model.
+Three mistakes are common: labels that are counted from one, labels that number the classes in
+another order, and an input that is prepared in another way than the network was trained with. All
+look like a bad model.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ SUSPICIOUS = 0.75
 
 FEWEST, MOST_TRIED = 5, 20
 """Labelled images that are needed, and images that are classified again in other ways."""
+
+_FEWEST_LABELS, _FEWEST_OF_A_LABEL, _CONSISTENT = 3, 2, 0.9
+"""Labels, images of each, and share of equal answers that tell another order of the classes."""
 
 
 def hints(
@@ -54,7 +58,8 @@ def hints(
     by_name = {image.name: image for image in images}
     chosen = [by_name[names[i * len(names) // MOST_TRIED]] for i in range(MOST_TRIED)]
     other = _other_input(classifier, list(dict.fromkeys(chosen)), labels)
-    return [] if other is None else [other]
+    sentence = other or _permuted_labels(given, found)
+    return [] if sentence is None else [sentence]
 
 
 def _shifted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str | None:
@@ -66,6 +71,34 @@ def _shifted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str |
                 f"{right.sum()}; the first class is 0 unless --first-class 1 is given"
             )
     return None
+
+
+def _permuted_labels(given: NDArray[np.int64], found: NDArray[np.int64]) -> str | None:
+    """Whether each label always gets one answer, and no two labels the same one.
+
+    A model that is wrong for another reason, or fooled by an attack, rarely answers so.
+    """
+    answers = {
+        label: np.unique(found[given == label], return_counts=True)
+        for label in np.unique(given).tolist()
+        if (given == label).sum() >= _FEWEST_OF_A_LABEL
+    }
+    order = {label: int(own[counts.argmax()]) for label, (own, counts) in answers.items()}
+    if len(order) < _FEWEST_LABELS or len(set(order.values())) < len(order):
+        return None
+    repeated = np.isin(given, list(order))
+    fits = sum(int(counts.max()) for _, counts in answers.values())
+    if fits < _CONSISTENT * repeated.sum() or not is_better(
+        np.array([order[label] for label in given[repeated].tolist()]) == found[repeated],
+        (given == found)[repeated],
+    ):
+        return None
+    label, answer = next((label, answer) for label, answer in order.items() if label != answer)
+    return (
+        f"the labels seem to number the classes in another order: each label has its own answer "
+        f"for {fits} of {repeated.sum()} images, such as {answer} for label {label}, but as given "
+        f"they fit {(given == found).sum()} of {len(given)}; check the order of the classes"
+    )
 
 
 def is_better(other: NDArray[np.bool_], own: NDArray[np.bool_]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 _IDENTIFIER = re.compile(r"([a-z]\d{8})[\s,:]+(.+)")
@@ -76,6 +76,25 @@ class ClassIndex:
     @staticmethod
     def _named(number: int | None) -> FoundClass | None:
         return None if number is None else FoundClass(number, False)
+
+
+def counted(found: Mapping[str, FoundClass], first: int) -> dict[str, int]:
+    """The classes counted from 0, where numbers count from ``first``."""
+    return {name: c.number - (first if c.is_number else 0) for name, c in found.items()}
+
+
+def counted_from(given: int | None, numbers: Iterable[int], n_classes: int) -> tuple[int, str]:
+    """The number of the first class, and a note if the numbers show that it is 1.
+
+    They do if one of them equals the number of classes and none is 0. ``given`` is what the user
+    says, which counts more.
+    """
+    if given is not None:
+        return given, ""
+    known = set(numbers)
+    if known and max(known) == n_classes and min(known) > 0:
+        return 1, f"classes are counted from 1, since there is a class {n_classes} and no class 0"
+    return 0, ""
 
 
 def is_identifier(text: str) -> bool:

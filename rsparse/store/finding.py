@@ -94,10 +94,11 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
     Raises
     ------
     InputError
-        If an input is missing or cannot be read, a folder contains no images, or two files have
-        the same name.
+        If an input is missing or cannot be read, a folder contains no images, an input lies in
+        another one, or two files have the same name.
     """
     found = FoundImages()
+    _refuse_inputs_within_inputs(inputs)
     for root in inputs:
         images, failures = len(found.images), len(found.failed)
         _add_images(root, found)
@@ -107,6 +108,39 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
         raise InputError(found.failed[0]["error"])
     found.images = sorted_by_name(found.images)
     return found
+
+
+def _refuse_inputs_within_inputs(inputs: Sequence[Path]) -> None:
+    """Refuse images that would be found twice, perhaps under two names, and so count twice."""
+    folders: dict[Path, Path] = {}
+    for given in inputs if len(inputs) > 1 else ():
+        place = _resolved(given)
+        if place is None or not place.is_dir():
+            continue
+        if place in folders:
+            raise InputError(f"{given}: is the same folder as {folders[place]}; give it once")
+        folders[place] = given
+    for given in inputs if folders else ():
+        place = _resolved(given)
+        if place is None or not (place.is_dir() or place.suffix.lower() in SUFFIXES):
+            continue
+        for folder in place.parents:
+            if folder in folders and not _is_hidden(place, folder):
+                raise InputError(
+                    f"{given}: lies in {folders[folder]}, which is also given; give only one"
+                )
+
+
+def _resolved(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links; the search tells it
+        return None
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Whether the search of a folder does not reach a path below it."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _no_images(root: Path, failed: Sequence[Failure], passed_over: PassedOver) -> InputError:

@@ -140,8 +140,21 @@ def sorted_by_name(images: ImageList) -> ImageList:
     for first, second in pairwise(order):
         if names[first] == names[second]:
             one, other = sorted((first, second))
-            raise InputError(
-                f"{images[other].path} and {images[one].path} would both be named "
-                f"{names[one]!r}; rename one or put them in different subfolders"
-            )
+            raise _same_name(images[one].path, images[other].path, names[one])
     return images.chosen(order)
+
+
+def _same_name(one: Path, other: Path, name: str) -> InputError:
+    """The error for two images of one name, which may be one file."""
+    if one == other:
+        return InputError(f"{one}: is given twice; give it once")
+    try:
+        is_one_file = one.samefile(other)
+    except OSError:
+        is_one_file = False
+    if is_one_file:
+        return InputError(f"{other} and {one} are the same file; give or keep only one of them")
+    return InputError(
+        f"{other} and {one} would both be named {name!r}; "
+        "rename one or put them in different subfolders"
+    )

@@ -18,14 +18,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from rsparse.core.threads import SharedContext
 from rsparse.errors import InputError, is_out_of_memory
-from rsparse.store.file_kinds import HEAD, READABLE, SUFFIXES, kind_of, kind_of_suffix
+from rsparse.store.file_kinds import (
+    HEAD,
+    READABLE,
+    SUFFIXES,
+    kind_of,
+    kind_of_suffix,
+    picture_kind_of,
+)
 from rsparse.store.files import read_bytes, sha256_of
 from rsparse.store.repairs import repaired_versions
 from rsparse.store.rgb import to_rgb, with_alpha
 from rsparse.store.silence import silent_stderr
+from rsparse.store.tiff import header_of, with_whole_range
+from rsparse.store.variants import variant_of
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535
@@ -87,8 +97,9 @@ def decode_image(content: bytes, path: Path) -> Pixels:
     """Decode a PNG, JPEG, WebP, TIFF or BMP file, whatever its suffix.
 
     Grey, palette, CMYK and 16-bit images are converted to 8-bit RGB. Transparent images are
-    placed on white, and EXIF rotation is applied. Of several frames, the first is used. Metadata
-    that cannot be read is ignored, and so is a missing end marker of a JPEG.
+    placed on white, and EXIF rotation is applied. Of several frames or pages, the first is used.
+    Metadata that cannot be read is ignored, and so is a missing end marker of a JPEG. Samples
+    whose black and white are not certain (floating point, signed, 32 bits) are refused.
 
     Parameters
     ----------
@@ -130,13 +141,22 @@ _WITHOUT_WARNINGS = SharedContext(lambda: warnings.catch_warnings(action="ignore
 """Pillow warns about metadata that is not used here."""
 
 
+class _UnreadVariantError(Exception):
+    """The file is valid, but its samples have no certain range."""
+
+
 def _decoded(content: bytes) -> Pixels:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
             raise Image.DecompressionBombError
         uses_libtiff = any(tile[0] == "libtiff" for tile in image.tile)
+        header = header_of(image.tag_v2) if isinstance(image, TiffImageFile) else None
+        if header is not None and not header.has_range():
+            raise _UnreadVariantError
         with silent_stderr() if uses_libtiff else nullcontext():
             image.load()
+        if header is not None:
+            return to_rgb(with_whole_range(image, header))  # Pillow has rotated it
         return to_rgb(_upright(with_alpha(image, content)))
 
 
@@ -157,15 +177,30 @@ def _refusal(error: Exception, content: bytes, path: Path) -> InputError:
     """The error for a file that is no usable image; it says what the file is instead."""
     formats = f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
     kind = kind_of(content[:HEAD])
+    is_unread = isinstance(error, (UnidentifiedImageError, _UnreadVariantError)) or kind == "JPEG"
+    variant = variant_of(content) if is_unread else None
+    if variant is not None:
+        return InputError(
+            f"{path}: is {variant}, which is not read; save it as PNG of 8 or 16 bits"
+        )
     if not isinstance(error, UnidentifiedImageError):
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = _detail(error, kind)
     elif kind in READABLE:
         detail = "its header is damaged"
     else:
-        found = "" if kind is None else f", but {kind}"
+        is_picture = picture_kind_of(content[:HEAD]) is not None
+        found = "" if kind is None else f", but {kind}{'; convert it to PNG' * is_picture}"
         return InputError(f"{path}: is not a {formats} image{found}")
     is_named = kind is None or kind == kind_of_suffix(path)
     return InputError(f"{path}: cannot be decoded{'' if is_named else f' as {kind}'}: {detail}")
+
+
+def _detail(error: Exception, kind: str | None) -> str:
+    """What a decoder says, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if kind == "TIFF" and text.startswith("decoder error"):  # a number follows
+        return "its compressed data are damaged"
+    return f"{text}; save it as PNG" if text.startswith("Unsupported") else text
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,11 +1,12 @@
-"""Read files of labels: tables with a header, lists of files and classes, and classes in order."""
+"""Read files of labels: tables, JSON, lists of files and classes, and classes in order."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,8 @@ from rsparse.store.class_index import ClassIndex, FoundClass
 from rsparse.store.csv_text import text_of
 from rsparse.store.files import read_bytes
 from rsparse.store.images import image_name
+from rsparse.store.label_columns import OtherColumn, compare
+from rsparse.store.label_json import JsonRows, json_rows
 
 FILE_COLUMNS = (
     "file", "filename", "image", "imageid", "imagefile", "imagename", "path", "filepath",
@@ -25,6 +28,9 @@ LABEL_COLUMNS = (
     "label", TRUE_LABEL, "class", "classid", "classindex", "classnumber", "target", "category",
     "synset", "wnid", PREDICTION_STRING, "classname", "labelname",
 )  # fmt: skip
+
+_SEPARATOR_LINE = re.compile(r"sep=([,;\t])\r?\n")
+"""A first line by which spreadsheets name the separator."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,18 @@ class LabelFile:
     in_order : list of FoundClass
     column : str
         The name of the labels' column, in lower case without separators; "" if there is none.
+    first_class : int or None
+        The number of the first class, if another column shows it.
+    notes : tuple of str
+        Sentences on columns.
     """
 
     path: Path
     by_name: dict[str, FoundClass] = field(default_factory=dict)
     in_order: list[FoundClass] = field(default_factory=list)
     column: str = ""
+    first_class: int | None = None
+    notes: tuple[str, ...] = ()
 
     def classes(self) -> list[FoundClass]:
         """All labels."""
@@ -55,21 +67,25 @@ def read_label_file(path: Path, index: ClassIndex) -> LabelFile:
     """Read the labels in a file.
 
     A table (CSV, also with semicolons or tabs) has a header with a column of files and one of
-    labels. Another text has a file and its class on each line, or only a class, in the order of
-    the images' names.
+    labels. JSON has the same as objects, one object or list of files and classes, or a list of
+    classes (``label_json``). Another text has a file and its class on each line, or only a class,
+    in the order of the images' names.
 
     Raises
     ------
     InputError
-        If a column is missing, a file is listed twice, or a label is not a class.
+        If a column is missing, a file is listed twice, a label is not a class, or two columns name
+        different classes.
     """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text") from error
+    text = _text(read_bytes(path), path)
+    in_json = json_rows(text, path)
+    if in_json is not None:
+        return _from_json(in_json, path, index)
     first = next((line for line in text.splitlines() if line.strip()), "")
+    named = _SEPARATOR_LINE.match(text)
+    delimiter = named[1] if named else max(",;\t", key=first.count)
     try:
-        found = _table(text, max(",;\t", key=first.count), path, index)
+        found = _table(text, delimiter, path, index)
     except csv.Error as error:
         raise InputError(f"{path}: is not a valid CSV file: {error}") from error
     if found is not None:
@@ -77,6 +93,15 @@ def read_label_file(path: Path, index: ClassIndex) -> LabelFile:
     if not first or path.suffix.lower() in (".csv", ".tsv"):
         raise InputError(f"{path}: expected a header with the columns file and label")
     return _lines(text, path, index)
+
+
+def _text(content: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 as spreadsheets write it, with its mark."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
 
 
 def columns_of(line: str) -> list[str]:
@@ -93,20 +118,48 @@ def _table(text: str, delimiter: str, path: Path, index: ClassIndex) -> LabelFil
     """The labels in a table; None if it has no header with the columns."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = (row for row in reader if any(cell.strip() for cell in row))
-    columns = [_folded(cell) for cell in next(rows, [])]
-    file_column = next((columns.index(name) for name in FILE_COLUMNS if name in columns), None)
-    column = next((name for name in LABEL_COLUMNS if name in columns), None)
-    if file_column is None or column is None:
-        return None
-    label_column = columns.index(column)
-    found = LabelFile(path, column=column)
-    for row in rows:
-        where = f"{path}: line {reader.line_num}"
-        file, label = (row[i].strip() if i < len(row) else "" for i in (file_column, label_column))
-        if column == PREDICTION_STRING:
-            label = (label.split() or [""])[0]
-        _add(found.by_name, file, _class(text_of(label), index, where), where)
+    header = next(rows, [])
+    if len(header) <= 2 and _SEPARATOR_LINE.match(text):
+        header = next(rows, [])
+    return _labels(header, ((f"{path}: line {reader.line_num}", row) for row in rows), path, index)
+
+
+def _from_json(content: JsonRows, path: Path, index: ClassIndex) -> LabelFile:
+    rows = [(f"{path}: {where}", cells) for where, cells in content.rows]
+    if not content.header:
+        return LabelFile(path, in_order=[_class(cells[0], index, where) for where, cells in rows])
+    found = _labels(content.header, rows, path, index)
+    if found is None:
+        raise InputError(f"{path}: expected objects with the keys file and label")
     return found
+
+
+def _labels(
+    header: Sequence[str], rows: Iterable[tuple[str, list[str]]], path: Path, index: ClassIndex
+) -> LabelFile | None:
+    """The labels in rows, each with its place for messages; None without the columns."""
+    columns = [_folded(cell) for cell in header]
+    file_column = next((columns.index(name) for name in FILE_COLUMNS if name in columns), None)
+    places = [n for name in LABEL_COLUMNS for n, own in enumerate(columns) if own == name]
+    if file_column is None or not places:
+        return None
+    place, *more = places
+    others = [OtherColumn(header[n].strip(), n) for n in more]
+    by_name: dict[str, FoundClass] = {}
+    for where, row in rows:
+        cells = [text_of(cell.strip()) for cell in row] + [""] * (len(header) - len(row))
+        label = _class(_label_in(cells, place, columns), index, where)
+        _add(by_name, row[file_column].strip() if file_column < len(row) else "", label, where)
+        for other in others:
+            other.add(where, label, _label_in(cells, other.place, columns), index)
+    first, notes = compare(header[place].strip(), others, index)
+    return LabelFile(path, by_name, column=columns[place], first_class=first, notes=notes)
+
+
+def _label_in(cells: Sequence[str], place: int, columns: Sequence[str]) -> str:
+    """The label in a row; the column of Kaggle's ImageNet has boxes after it."""
+    text = cells[place]
+    return (text.split() or [""])[0] if columns[place] == PREDICTION_STRING else text
 
 
 def _lines(text: str, path: Path, index: ClassIndex) -> LabelFile:
@@ -173,7 +226,10 @@ def match_names(file: LabelFile, names: Sequence[str]) -> tuple[dict[str, FoundC
             used.add(key)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{file.path}: has no label for {missing[0]!r}{more}")
+        numbers = sorted(int(row) for row in file.by_name if row.isdecimal() and row.isascii())
+        is_index = numbers == list(range(len(file.by_name)))
+        hint = "; it lists the names of classes, which --class-names takes" if is_index else ""
+        raise InputError(f"{file.path}: has no label for {missing[0]!r}{more}{hint}")
     return labels, _unused(file.path, len(file.by_name), len(used))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rsparse.errors import InputError, as_text
 from rsparse.options.labels import LabelOptions
-from rsparse.store.class_index import ClassIndex, FoundClass, is_identifier
+from rsparse.store.class_folders import ClassFolders
+from rsparse.store.class_index import ClassIndex, counted, counted_from
 from rsparse.store.files import sha256_of_file
 from rsparse.store.inputs import ImageInputs
 from rsparse.store.label_files import (
@@ -169,75 +170,39 @@ class _Search:
             file = read_label_file(path, self.index)
             found, unused = match_names(file, names)
             first, note = self._first_class(file)
-            numbered = _counted(found, first)
+            numbered = counted(found, first)
             self._check_range(numbered, path.name)
             labels |= numbered
-            notes += [text for text in (unused, note) if text]
+            own = [f"{path.name}: {text}" for text in file.notes]
+            if [c.number for c in file.in_order if not c.is_number] == list(range(self.n_classes)):
+                own.append(
+                    f"{path.name} names each class once, in the model's order; it is taken as the "
+                    "labels of the images in the order of their names, not as --class-names"
+                )
+            notes += [text for text in (unused, note, *own) if text]
         origin = ", ".join(dict.fromkeys(as_text(path.name) for path in names_of))
         return Labels(labels, origin, tuple(names_of), tuple(notes))
 
     def in_subfolders(self) -> Labels | str:
         """The labels from subfolders that name classes, at the same depth for all images."""
-        folders = [PurePosixPath(name).parts[:-1] for name in self.names]
-        if not any(folders):
-            return (
-                "the images are in no subfolders, and there is no labels.csv in their folder or "
-                "beside it"
-            )
-        reason = ""
-        for depth in range(1, min(map(len, folders)) + 1):
-            chosen = [parts[-depth] for parts in folders]
-            found = self._classes_of(dict.fromkeys(chosen))
-            if not isinstance(found, str):
-                classes, note = found
-                by_name = {n: classes[c] for n, c in zip(self.names, chosen, strict=True)}
-                return Labels(by_name, "class subfolders", notes=(note,) if note else ())
-            reason = reason or found
-        example = self.names[folders.index(())] if () in folders else ""
-        return reason or f"the image {example!r} is in no subfolder"
-
-    def _classes_of(self, folders: Iterable[str]) -> tuple[dict[str, int], str] | str:
-        """The class of each folder and a note on them, or why they are no classes."""
-        found: dict[str, FoundClass] = {}
-        for folder in folders:
-            label = self.index.find(folder)
-            if label is None:
-                return self._unknown(folder)
-            found[folder] = label
-        numbers = {folder: c.number for folder, c in found.items() if c.is_number}
-        first, note = _counted_from(self.options, numbers.values(), self.n_classes)
-        classes = _counted(found, first)
-        for folder, number in classes.items():
-            if not 0 <= number < self.n_classes:
-                return f"the subfolder {folder!r} is none of the classes {self._range(first)}"
-        if not note and self.index.have_names() and numbers:
-            folder = next(iter(numbers))
-            name = self.index.class_names[classes[folder]]
-            note = f"the subfolders are taken as class numbers: {folder!r} is {name!r}"
-        return classes, note and f"class subfolders: {note}"
-
-    def _unknown(self, folder: str) -> str:
-        """Why a folder names no class."""
-        if self.index.is_ambiguous(folder):
-            return f"several classes are named {folder!r} like a subfolder"
-        if not self.index.have_names():
-            return (
-                f"the subfolder {folder!r} is not the number of a class, and the model's classes "
-                "have no names; --class-names FILE names them"
-            )
-        text = f"the subfolder {folder!r} is not among the classes {self.index.examples()}"
-        if is_identifier(folder) and not self.index.have_identifiers():
-            text += ", which have no identifiers; --class-names FILE with them would name it"
-        return text
-
-    def _range(self, first: int) -> str:
-        return f"{first} to {self.n_classes - 1 + first}"
+        found = ClassFolders(self.index, self.options.first_class, self.n_classes).find(self.names)
+        if isinstance(found, str):
+            return found
+        return Labels(found.by_name, "class subfolders", notes=found.notes)
 
     def _first_class(self, file: LabelFile) -> tuple[int, str]:
         """The number of the first class in a file, and a note if it was not said by an option."""
+        given = self.options.first_class
+        if file.first_class is not None:
+            if given not in (None, file.first_class):
+                raise InputError(
+                    f"{file.path}: --first-class {given} contradicts the names in it, which show "
+                    f"that the first class is {file.first_class}"
+                )
+            return file.first_class, ""
         numbers = {c.number for c in file.classes() if c.is_number}
-        first, note = _counted_from(self.options, numbers, self.n_classes)
-        if numbers and not note and self.options.first_class is None and 0 not in numbers:
+        first, note = counted_from(given, numbers, self.n_classes)
+        if numbers and not note and given is None and 0 not in numbers:
             first, note = self._convention(file, max(numbers))
         return first, note and f"{file.path.name}: {note}"
 
@@ -268,21 +233,3 @@ def _has_true_labels(path: Path) -> bool:
             return TRUE_LABEL in columns_of(file.readline(10_000))
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def _counted(found: Mapping[str, FoundClass], first: int) -> dict[str, int]:
-    """The classes counted from 0, where numbers count from ``first``."""
-    return {name: c.number - (first if c.is_number else 0) for name, c in found.items()}
-
-
-def _counted_from(options: LabelOptions, numbers: Iterable[int], n_classes: int) -> tuple[int, str]:
-    """The number of the first class, and a note if the numbers show that it is 1.
-
-    They do if one of them equals the number of classes and none is 0.
-    """
-    if options.first_class is not None:
-        return options.first_class, ""
-    known = set(numbers)
-    if known and max(known) == n_classes and min(known) > 0:
-        return 1, f"classes are counted from 1, since there is a class {n_classes} and no class 0"
-    return 0, ""

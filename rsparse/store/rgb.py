@@ -72,13 +72,8 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError("more than 16 bits per pixel")
-        grey = (grey + 128) // 257
+        grey = (np.asarray(image).astype(np.uint32) + 128) // 257
         return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels; save it with 8 or 16 bits")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         if image.mode == "La":  # Pillow converts it only to LA
             image = image.convert("LA")
