@@ -8,6 +8,7 @@ import resource
 import shlex
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -194,6 +195,23 @@ class TestStreams:
             "rsparse: error: standard output: cannot be written: no space left on device\n"
         )
 
+    @pytest.mark.parametrize(
+        "arguments", [("--version",), ("--help",), ("policy", "list"), ("purify", "-h")]
+    )
+    def test_a_closed_output_is_told(self, arguments):
+        """Its result would be lost, with an exit code that says that all went well."""
+        code, _, stderr = finished(*arguments, preexec_fn=partial(os.close, 1))
+        assert code == 3
+        assert stderr == (
+            "rsparse: error: standard output: is closed; send it to a file, or to /dev/null if it "
+            "is not needed\n"
+        )
+
+    def test_a_closed_output_is_no_matter_to_a_command_that_fails(self, tmp_path):
+        code, _, stderr = finished("show", tmp_path / "none", preexec_fn=partial(os.close, 1))
+        assert code == 2
+        assert stderr.count("\n") == 1
+
     def test_a_reader_that_has_gone_is_not_told(self):
         command = f"{shlex.quote(sys.executable)} -m rsparse --help | true; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
@@ -208,7 +226,7 @@ class TestStreams:
 
         arguments = ("purify", pictures, "-d", dict_file, *FAST, "-o", tmp_path / "out")
         code, stdout, stderr = finished(*arguments, preexec_fn=close)
-        assert code == 0
+        assert code == (3 if 1 in closed else 0)
         assert stdout == ("" if 1 in closed else f"{tmp_path / 'out'}\n")
         assert "Traceback" not in stderr
         assert (tmp_path / "out" / MANIFEST).exists()

@@ -48,6 +48,15 @@ class _Output(_Stream):
             ) from error
 
 
+class _ClosedOutput(_Stream):
+    """Standard output that was closed when the program began: there is no place for a result."""
+
+    def write(self, content: object) -> int:  # noqa: ARG002
+        raise OutputFailedError(
+            "standard output: is closed; send it to a file, or to /dev/null if it is not needed"
+        )
+
+
 class _Messages(_Stream):
     """Standard error, whose messages are lost if nobody can take them."""
 
@@ -62,14 +71,14 @@ class _Messages(_Stream):
 def safe_streams() -> Iterator[None]:
     """Replace the standard streams while the block runs.
 
-    Characters that a stream cannot encode are escaped. A closed stream becomes the null device,
-    also for libraries, which would otherwise write to the first file that takes its number.
-    Messages that cannot be written are lost; results that cannot be written raise
-    ``OutputClosedError`` or ``OutputFailedError``.
+    Characters that a stream cannot encode are escaped. A closed stream becomes the null device
+    for libraries, which would otherwise write to the first file that takes its number. Messages
+    that cannot be written are lost; results that cannot be written, also because standard output
+    is closed, raise ``OutputClosedError`` or ``OutputFailedError``.
     """
-    _open_missing()
+    output = _ClosedOutput if 1 in _open_missing() else _Output
     streams = sys.stdout, sys.stderr
-    sys.stdout = _text(_Output(1), streams[0], by_line=os.isatty(1))
+    sys.stdout = _text(output(1), streams[0], by_line=os.isatty(1))
     sys.stderr = _text(_Messages(2), streams[1], by_line=True)
     try:
         yield
@@ -89,10 +98,13 @@ def discard_output() -> None:
     os.close(nowhere)
 
 
-def _open_missing() -> None:
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # the lowest number that is free
+def _open_missing() -> list[int]:
+    """Open the null device for each standard stream that is closed, and return their numbers."""
+    missing = []
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest number that is free
+        missing.append(descriptor)
     os.close(descriptor)
+    return missing
 
 
 def _text(raw: _Stream, replaced: IO[str] | None, *, by_line: bool) -> io.TextIOWrapper:
