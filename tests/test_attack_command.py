@@ -154,6 +154,39 @@ def test_a_search_that_finds_nothing_leaves_the_image(run_cli, colours, tmp_path
         np.testing.assert_array_equal(read(out / f"{name}.png"), read(colours / f"{name}.png"))
 
 
+def test_multiples_of_one_search_are_found_once(run_cli, colours, tmp_path, monkeypatch):
+    """Each image's change is multiplied by itself, not to an average of the folder."""
+    from rsparse.attacks import running
+
+    searched = []
+    perturb = running._perturb
+    monkeypatch.setattr(
+        running, "_perturb", lambda attack, *rest: searched.append(attack) or perturb(attack, *rest)
+    )
+    out = tmp_path / "adv"
+    arguments = ("attack", colours, "-m", MODEL, "-a", "deepfool:scale=1,2.5", "--keep-float")
+    run_cli(*arguments, "-o", out, "--jobs", 1)
+    assert {attack.scale for attack in searched} == {1.0}
+    changes = {}
+    for scale in ("1", "2.5"):
+        folder = out / f"deepfool-scale={scale}"
+        check_entries(colours, folder, true_labels())
+        assert {entry["tau"] for entry in entries_of(folder).values()} == {float(scale)}
+        with h5py.File(folder / "float.h5") as floats:
+            changes[scale] = {
+                name: floats[f"{name}.png"][()] - read(colours / f"{name}.png") / np.float32(255)
+                for name in MARGINS
+            }
+    for name, change in changes["1"].items():
+        assert np.abs(change).max() > 0
+        np.testing.assert_allclose(changes["2.5"][name], 2.5 * change, atol=1e-6)
+    alone = tmp_path / "alone"
+    run_cli(*arguments[:4], "-a", "deepfool:scale=2.5", "-o", alone, "--jobs", 1)
+    for name in MARGINS:
+        both = (out / "deepfool-scale=2.5" / f"{name}.png").read_bytes()
+        assert (alone / f"{name}.png").read_bytes() == both
+
+
 def test_carlini_wagner_reaches_the_average_dissimilarity(run_cli, colours, tmp_path):
     """The average is over correctly classified images; one τ serves all and is recorded."""
     save(colours / "red/wrong.png", picture(2, 20))

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rsparse.attacks import Attack, Bim, CwL2, Fgsm, MiFgsm, parse_attack
+from rsparse.attacks import Attack, Bim, CwL2, DeepFool, Fgsm, MiFgsm, parse_attack
 from rsparse.core.metrics import dissimilarity, l2_distance, linf_distance
 
 torch = pytest.importorskip("torch")
@@ -97,6 +97,29 @@ def test_deepfool_by_its_class_name() -> None:
     np.testing.assert_allclose(l2_distance(x, found.x_adv), 1.02 * nearest, rtol=5e-3)
 
 
+@pytest.mark.parametrize("scale", [1, 2, 5.5])
+def test_deepfool_times_a_factor(scale: float) -> None:
+    net, x, y = linear_problem(margin=0.4)
+    found = run_attack(net, x, y, DeepFool(scale=scale, overshoot=0.1))
+    nearest = 0.4 / np.linalg.norm(uphill(net))
+    np.testing.assert_allclose(l2_distance(x, found.x_adv), scale * 1.1 * nearest, rtol=5e-3)
+    change = found.x_adv - x
+    cosine = np.sum(change * uphill(net), axis=(1, 2, 3)) / l2_distance(x, found.x_adv)
+    np.testing.assert_allclose(cosine / np.linalg.norm(uphill(net)), 1, atol=1e-4)
+    assert not found.failed.any()
+
+
+def test_deepfool_that_finds_nothing_is_not_multiplied() -> None:
+    class Constant(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 0 * x.sum(dim=(1, 2, 3))[:, None] + torch.tensor([1.0, 0.0])
+
+    _, x, y = linear_problem()
+    found = run_attack(Constant().eval(), x, np.zeros_like(y), DeepFool(scale=4, steps=3))
+    assert found.failed.all()
+    np.testing.assert_array_equal(found.x_adv, x)
+
+
 def test_a_search_is_cut_back_to_its_limit() -> None:
     net, x, y = linear_problem(margin=0.4)
     (attack,) = parse_attack("L2DeepFoolAttack:d=0.001")
@@ -112,7 +135,7 @@ def test_a_search_is_cut_back_to_its_limit() -> None:
 def test_pixels_stay_in_range() -> None:
     net, x, y = linear_problem()
     x = (x > 0.5).astype(np.float32)
-    for attack in (Fgsm(eps=30), MiFgsm(eps=30), MiFgsm(d=0.3), CwL2()):
+    for attack in (Fgsm(eps=30), MiFgsm(eps=30), MiFgsm(d=0.3), CwL2(), DeepFool(scale=30)):
         found = run_attack(net, x, classify(net, x), attack).x_adv
         assert found.min() >= 0
         assert found.max() <= 1

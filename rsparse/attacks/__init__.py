@@ -1,7 +1,7 @@
 """Define attacks as frozen parameter dataclasses, and run them with foolbox.
 
-``ATTACKS`` holds the paper's four attacks with its parameters, a search without gradients, and
-noise. Any other gradient or decision attack of foolbox is known by its class name
+``ATTACKS`` holds the paper's four attacks with its parameters, DeepFool, a search without
+gradients, and noise. Any other gradient or decision attack of foolbox is known by its class name
 (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``). Importing this package does not import torch or
 foolbox; ``run_attack`` does.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks.attack import Attack
 from rsparse.attacks.carlini_wagner import CwL2
+from rsparse.attacks.deepfool import DeepFool
 from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm
 from rsparse.attacks.random_noise import Noise
 from rsparse.attacks.square import Square
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult, run_attack
 
 ATTACKS: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, Square, Noise)
+    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, DeepFool, Square, Noise)
 }
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "AttackResult",
     "Bim",
     "CwL2",
+    "DeepFool",
     "Fgsm",
     "MiFgsm",
     "Noise",

@@ -98,8 +98,13 @@ class Attack(Parameters):
         """The average dissimilarity to which to scale the results of a whole set, if any."""
         return None
 
+    @property
+    def factor(self) -> float:
+        """The factor by which to multiply the change of each image after the attack."""
+        return 1.0
+
     def unscaled(self) -> Attack:
-        """Return the attack without this scaling, which follows when all images are attacked."""
+        """Return the attack without either scaling, which follows when all images are attacked."""
         return self
 
     def as_record(self) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def run_attack(
         limits = attack.limits(originals) if attack.seeks_minimum else None
         if limits is not None:
             found = _cut_back(originals, found, limits, attack.norm)
+        if attack.factor != 1:
+            found = originals + attack.factor * (found - originals)
         found = found.clip(0, 1)
     x_adv = np.ascontiguousarray(found.cpu().numpy().transpose(0, 2, 3, 1))
     targets = None if goal.targets is None else goal.targets.cpu().numpy()

@@ -198,7 +198,7 @@ class AttackRun:
         """Run an attack and write its results with each requested scaling."""
         unscaled = next(iter(folders)).unscaled()
         kept = None
-        if self.parameters.keep_float or any(attack.average_d for attack in folders):
+        if self.parameters.keep_float or len(folders) > 1 or any(a.average_d for a in folders):
             targets = [[target.image.name, target.digest, target.label] for target in self.targets]
             run = {**self.origin.job(unscaled).identity(), "targets": targets}
             kept = KeptResults(output, run)
@@ -225,7 +225,7 @@ class AttackRun:
         progress: Progress,
     ) -> AttackSummary:
         """Write the images that the folder lacks, and finish it."""
-        tau = 1.0 if scaling is None else scaling.tau
+        tau = attack.factor if scaling is None else scaling.tau
         drop_others(folder.journal, self.targets)
         pending = [b for b in self.batches if not is_written(b, folder, tau)]
         resumed = len(self.targets) - sum(len(batch.targets) for batch in pending)
