@@ -19,18 +19,20 @@ from rsparse.store.folders import read_manifest, record_of
 from tests.conftest import REPOSITORY
 from tests.test_attack_command import MODEL, read
 from tests.test_evaluate_command import make_images, read_csv
-from tests.toy_adaptive import ToyAttack, ToyScenario
+from tests.toy_adaptive import BareAttack, ToyAttack, ToyScenario
 
 pytest.importorskip("torch")
 
 DICT = REPOSITORY / "fixtures" / "dict.h5"
 THROUGH = ("", "regionsparse-sparsity=1", "jpeg-quality=20")
 TOY = "toy-adaptive"
+ABLE = ", ".join([*ATTACKS, ToyAttack.name])
 
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     monkeypatch.setitem(ATTACKS, ToyAttack.name, ToyAttack)
+    monkeypatch.setitem(ATTACKS, BareAttack.name, BareAttack)
     monkeypatch.setitem(SCENARIOS, ToyScenario.name, ToyScenario)
 
 
@@ -187,16 +189,15 @@ def test_the_page_shows_it(whole, tmp_path, run_cli):
 def test_an_attack_on_the_bare_model_is_refused(assert_error, tmp_path):
     images = make_images(tmp_path / "imgs")
     assert_error(
-        "attack fgsm-eps=8 cannot be made through jpeg-quality=20: it only attacks the bare "
-        "model; attacks that can: toy-bim",
-        "evaluate", images, "-m", MODEL, "-a", "fgsm:eps=8", "--defense", "jpeg:quality=20",
+        "attack bare-bim-eps=8 cannot be made through jpeg-quality=20: it only attacks the bare "
+        f"model; attacks that can: {ABLE}",
+        "evaluate", images, "-m", MODEL, "-a", "bare-bim:eps=8", "--defense", "jpeg:quality=20",
         "--scenario", TOY, "-o", tmp_path / "eval",
     )  # fmt: skip
     assert not (tmp_path / "eval").exists()
 
 
 def test_an_attack_run_refuses_it_itself(tmp_path):
-    from rsparse.attacks import Fgsm
     from rsparse.commands.attack.attack import attack_chosen
     from rsparse.commands.attack.through import AttackedDefense
     from rsparse.defenses import Resources, parse_defense
@@ -207,11 +208,11 @@ def test_an_attack_run_refuses_it_itself(tmp_path):
     (defense,) = parse_defense("median")
     through = AttackedDefense.of(defense, Resources({}, 0), {})
     with refused(
-        "attack fgsm-eps=8 cannot be made through median-size=3: it only attacks the bare "
-        "model; attacks that can: toy-bim"
+        "attack bare-bim-eps=8 cannot be made through median-size=3: it only attacks the bare "
+        f"model; attacks that can: {ABLE}"
     ):
-        attack_chosen([images], MODEL, [Fgsm()], tmp_path / "adv", AttackRunParameters(), None,
-                      {"red/00": 0}, through=through)  # fmt: skip
+        attack_chosen([images], MODEL, [BareAttack()], tmp_path / "adv", AttackRunParameters(),
+                      None, {"red/00": 0}, through=through)  # fmt: skip
     assert not (tmp_path / "adv").exists()
 
 

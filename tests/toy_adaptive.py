@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rsparse.attacks import Bim
 from rsparse.defenses import Defense, Resources
 from rsparse.evaluation.scenarios import Scenario
+from rsparse.options.attack import BackwardChoice
 
 if TYPE_CHECKING:
     import torch
@@ -27,13 +28,13 @@ class ToyAttack(Bim):
     """BIM that treats jpeg as a mirror: through it the gradient has the opposite sign."""
 
     name: ClassVar[str] = "toy-bim"
-    attacks_through: ClassVar[bool] = True
 
     def through(
         self,
         twin: torch.nn.Module,
         defense: Defense,
         resources: Resources,
+        choice: BackwardChoice = BackwardChoice(),
     ) -> torch.nn.Module:
         """See ``Attack.through``."""
         import torch
@@ -48,3 +49,11 @@ class ToyAttack(Bim):
                 return self.twin(1 - x)
 
         return Mirror(twin) if defense.name == "jpeg" else twin
+
+
+@dataclass(frozen=True)
+class BareAttack(Bim):
+    """BIM that only attacks the bare model."""
+
+    name: ClassVar[str] = "bare-bim"
+    attacks_through: ClassVar[bool] = False

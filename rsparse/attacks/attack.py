@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rsparse.options.attack import BackwardChoice
 from rsparse.options.fields import Parameters, parameter
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Attack(Parameters):
     needs_gradients : bool
         Whether it differentiates the classifier.
     attacks_through : bool
-        Whether it can be made through a defense; such an attack has ``through``.
+        Whether it can be made through a defense.
     """
 
     name: ClassVar[str]
@@ -45,10 +46,14 @@ class Attack(Parameters):
     seeks_minimum: ClassVar[bool] = False
     norm: ClassVar[str | None] = None
     needs_gradients: ClassVar[bool] = True
-    attacks_through: ClassVar[bool] = False
+    attacks_through: ClassVar[bool] = True
 
     def through(
-        self, twin: torch.nn.Module, defense: Defense, resources: Resources
+        self,
+        twin: torch.nn.Module,
+        defense: Defense,
+        resources: Resources,
+        choice: BackwardChoice = BackwardChoice(),
     ) -> torch.nn.Module:
         """Return the module to attack instead of a classifier's twin, so that it has the defense.
 
@@ -59,14 +64,26 @@ class Attack(Parameters):
         defense : Defense
         resources : Resources
             What the defense needs.
+        choice : BackwardChoice
+            How the defense is differentiated.
 
         Returns
         -------
         torch.nn.Module
-            Has the same input and output as the twin, and can be differentiated. The attack chooses
-            how, for example by BPDA.
+            Has the same input and output as the twin, and can be differentiated if the twin can.
+
+        Raises
+        ------
+        InputError
+            If the defense has no such backward.
         """
-        raise NotImplementedError
+        from rsparse.defenses import NoDefense
+
+        if defense == NoDefense():
+            return twin
+        from rsparse.attacks.through.module import DefendedModule
+
+        return DefendedModule(twin, defense, resources, choice.backward, choice.draws)
 
     def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Attack images ``x`` (n, 3, h, w) in [0, 1], without checks.

@@ -7,6 +7,9 @@ import dataclasses
 from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 
+BACKWARD_NAMES = ("atoms", "supports", "smooth", "identity")
+"""The backwards that a defense may have, the strongest first."""
+
 
 @dataclasses.dataclass(frozen=True)
 class AttackRunParameters(Parameters):
@@ -43,3 +46,23 @@ class AttackRunParameters(Parameters):
         0, "Seed of attacks that use random numbers.", minimum=0, maximum=2**32 - 1
     )
     device: str = device_parameter()
+
+
+@dataclasses.dataclass(frozen=True)
+class BackwardChoice(Parameters):
+    """How an attack differentiates a defense that it attacks through."""
+
+    backward: str | None = parameter(
+        None,
+        "What stands for the defense's derivative: the projection onto more atoms, the chosen "
+        "atoms held, a published smooth substitute, or the identity; strongest is the first of "
+        "these that the defense has.",
+        choices=BACKWARD_NAMES,
+        none="strongest",
+    )
+    draws: int = parameter(
+        4,
+        "Draws of a random defense over which the gradient is averaged.",
+        minimum=1,
+        maximum=1000,
+    )

@@ -58,7 +58,7 @@ class Origin:
             "labels": sha256_of(to_line(self.labels.by_name)),
         }
         if self.through is not None:
-            values["through"] = self.through.defense.as_record()
+            values |= self.through.as_parameters()
             known["dictionaries"] = [source.sha256 for source in self.through.sources]
         return Job("attack", IMAGES, values, seed, known)
 

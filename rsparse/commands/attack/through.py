@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks import ATTACKS, Attack, attack_text
 from rsparse.defenses import Defense, Resources, defense_text
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
+from rsparse.options.attack import BackwardChoice
 from rsparse.store.records import Source
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ class AttackedDefense:
     resources : Resources
     sources : tuple of Source
         The defense's dictionaries as inputs of a record.
+    choice : BackwardChoice
+        How attacks by gradients differentiate it.
     """
 
     defense: Defense
     resources: Resources = field(compare=False)
     sources: tuple[Source, ...] = field(compare=False)
+    choice: BackwardChoice = field(default_factory=BackwardChoice)
     identity: tuple[int | str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -39,12 +43,20 @@ class AttackedDefense:
 
     @classmethod
     def of(
-        cls, defense: Defense, resources: Resources, dictionaries: Mapping[str, Source]
+        cls,
+        defense: Defense,
+        resources: Resources,
+        dictionaries: Mapping[str, Source],
+        choice: BackwardChoice = BackwardChoice(),
     ) -> AttackedDefense:
         """A defense with the dictionaries that it uses, selected from all of them."""
         used = {name: resources.dictionaries[name] for name in defense.dictionaries}
         sources = tuple(dictionaries[name] for name in used)
-        return cls(defense, Resources(used, resources.seed), sources)
+        return cls(defense, Resources(used, resources.seed), sources, choice)
+
+    def as_parameters(self) -> dict[str, Any]:
+        """The defense, and what the attack assumes about it, for the record of attacked images."""
+        return {"through": self.defense.as_record(), **self.choice.as_record()}
 
 
 @dataclass(frozen=True)
@@ -56,11 +68,11 @@ class DefendedModel:
 
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
         """The module that the attack builds from the defense and the twin, in evaluation mode."""
-        from rsparse.models.torch.twin import load_twin
+        from rsparse.attacks.attackable import attackable
 
-        twin = load_twin(classifier, device)
-        module = self.attack.through(twin, self.attacked.defense, self.attacked.resources)
-        return module.eval()
+        twin = attackable(classifier, device, self.attack.needs_gradients)
+        known = self.attacked
+        return self.attack.through(twin, known.defense, known.resources, known.choice).eval()
 
 
 def refuse_unable(attacks: Iterable[Attack], defense: Defense) -> None:
@@ -73,8 +85,8 @@ def refuse_unable(attacks: Iterable[Attack], defense: Defense) -> None:
     """
     for attack in attacks:
         if not attack.attacks_through:
-            able = [name for name, known in ATTACKS.items() if known.attacks_through]
+            able = ", ".join(name for name, known in ATTACKS.items() if known.attacks_through)
             raise InputError(
                 f"attack {attack_text(attack)} cannot be made through {defense_text(defense)}: it "
-                f"only attacks the bare model; attacks that can: {', '.join(able) or 'none yet'}"
+                f"only attacks the bare model; attacks that can: {able}"
             )

@@ -1,0 +1,155 @@
+"""The classifier behind a defense as a torch module: the product's bytes, and a gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rsparse.attacks.attackable import has_gradients
+from rsparse.attacks.through.backwards import Pixels, Vjp, backwards_of, trace
+from rsparse.defenses import Chain, Defense, Resources
+from rsparse.defenses.by_noise import ByNoise
+from rsparse.errors import InputError
+
+
+class DefendedModule(torch.nn.Module):
+    """A classifier behind a defense, from pixels to logits.
+
+    It maps float32 RGB images (n, 3, h, w) in [0, 1] to logits (n, n_classes). An image is rounded
+    to 8 bits and cleaned by ``Defense.clean``, so the classifier sees the bytes that ``rsparse
+    purify`` would write. The gradient passes the rounding unchanged and the defense by the chosen
+    backward.
+
+    Parameters
+    ----------
+    twin : torch.nn.Module
+        The classifier; one without gradients is only asked for logits.
+    defense : Defense
+    resources : Resources
+        What the defense needs. Its seed is that of the defended classifier.
+    backward : str, optional
+        One of ``backwards``; by default the strongest.
+    draws : int
+        For a defense that draws random numbers: the number of seeds over which the logits, and with
+        them the gradient, are averaged (EOT; Athalye et al. 2018). One draw is that of
+        ``resources``. Several have other seeds, since the attacker does not know the defender's.
+
+    Attributes
+    ----------
+    backward : str
+        The backward of the next call; may be set.
+    backwards : tuple of str
+        Those that the defense has, the strongest first.
+    draws : int
+        May be set; without effect on a defense that draws no random numbers.
+    queries : int
+        Images classified so far; each draw counts.
+    n_classes : int or None
+        As the classifier states it.
+
+    Raises
+    ------
+    InputError
+        If the defense has no such backward.
+    """
+
+    def __init__(
+        self,
+        twin: torch.nn.Module,
+        defense: Defense,
+        resources: Resources,
+        backward: str | None = None,
+        draws: int = 1,
+    ) -> None:
+        super().__init__()
+        self.twin = twin
+        self.defense = defense
+        self.resources = resources
+        self.backwards = backwards_of(defense)
+        self.backward = backward or self.backwards[0]
+        if self.backward not in self.backwards:
+            raise InputError(
+                f"{defense.kind} has no backward {self.backward!r}; "
+                f"it has {', '.join(self.backwards)}"
+            )
+        self.draws = draws
+        self.queries = 0
+        self.n_classes: int | None = getattr(twin, "n_classes", None)
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether it can be differentiated."""
+        return has_gradients(self.twin)
+
+    @property
+    def policy(self) -> ByNoise | None:
+        """The policy that looks at the given image itself, if the defense starts with one."""
+        first = self.defense.parts[0] if isinstance(self.defense, Chain) else self.defense
+        return first if isinstance(first, ByNoise) else None
+
+    def branch(self, x: torch.Tensor) -> list[int]:
+        """The number of the rule that ``policy`` applies to each image; 0 without a policy."""
+        policy = self.policy
+        if policy is None:
+            return [0] * len(x)
+        defenses = [rule.defense for rule in policy.rules]
+        return [defenses.index(policy.chosen_for(image)) for image in to_images(x)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (n, n_classes), averaged over the draws."""
+        sets = self._resources()
+        logits = [self.drawn(x, resources) for resources in sets]
+        return logits[0] if len(sets) == 1 else torch.stack(logits).mean(0)
+
+    def drawn(self, x: torch.Tensor, resources: Resources) -> torch.Tensor:
+        """Logits (n, n_classes) for the random numbers of one seed."""
+        self.queries += len(x)
+        cleaned: torch.Tensor = _Clean.apply(x, self, resources)
+        logits: torch.Tensor = self.twin(cleaned)
+        return logits
+
+    def with_draw(self, draw: int) -> Resources:
+        """The resources with the seed of a further draw, numbered from 1; 0 is the defender's."""
+        if draw == 0:
+            return self.resources
+        state = np.random.SeedSequence([self.resources.seed, draw]).generate_state(1)
+        return Resources(self.resources.dictionaries, int(state[0]))
+
+    def _resources(self) -> list[Resources]:
+        if self.draws == 1 or not self.defense.is_random:
+            return [self.resources]
+        return [self.with_draw(draw) for draw in range(1, self.draws + 1)]
+
+
+class _Clean(torch.autograd.Function):
+    """Rounds and cleans images; the gradient passes by the module's backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, module: DefendedModule, resources: Resources
+    ) -> torch.Tensor:
+        images = to_images(x)
+        if not x.requires_grad:
+            cleaned = [module.defense.clean(image, resources) for image in images]
+        else:
+            traced = [trace(module.defense, each, resources, module.backward) for each in images]
+            cleaned = [each.cleaned for each in traced]
+            ctx.vjps = [each.vjp for each in traced]
+        pixels = torch.from_numpy(np.stack(cleaned)).to(x.device)
+        return (pixels.permute(0, 3, 1, 2) / 255).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (upper,) = gradients
+        vjps: list[Vjp] = ctx.vjps
+        arrays = upper.detach().cpu().permute(0, 2, 3, 1).contiguous().numpy()
+        lower = np.stack([vjp(array) for vjp, array in zip(vjps, arrays, strict=True)])
+        return torch.from_numpy(lower).to(upper).permute(0, 3, 1, 2), None, None
+
+
+def to_images(x: torch.Tensor) -> list[Pixels]:
+    """Images (n, 3, h, w) in [0, 1] as arrays (h, w, 3), rounded to 8 bits as files are."""
+    levels = (x.detach().cpu().permute(0, 2, 3, 1) * 255).round().clamp(0, 255)
+    return list(levels.to(torch.uint8).contiguous().numpy())
