@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from rsparse.errors import is_of_machine
+
 _PATIENCE = 2.0  # seconds
 _SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 _WHAT = {
@@ -57,7 +59,7 @@ class _Signals:
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         except (OSError, RuntimeError):
             pass  # no descriptor or thread is left: the handlers alone have to do
-        sys.unraisablehook = self._end_on_lost
+        sys.unraisablehook = self._meet_lost
         for number in _WHAT:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
                 signal.signal(number, self._handle)
@@ -83,11 +85,16 @@ class _Signals:
                 self.end(first)
             first = number
 
-    def _end_on_lost(self, lost: Any) -> None:
-        """End if ``Interrupted`` was raised where Python can only report it, in a destructor."""
+    def _meet_lost(self, lost: Any) -> None:
+        """Meet an error that was raised where Python can only report it, in a destructor.
+
+        ``Interrupted`` ends the program. A failing disk, where a library clears up, is not
+        reported, since the error that made it clear up is told on one line.
+        """
         if issubclass(lost.exc_type, Interrupted):
             self.end(self.first)
-        sys.__unraisablehook__(lost)
+        if lost.exc_value is None or not is_of_machine(lost.exc_value):
+            sys.__unraisablehook__(lost)
 
     def line(self, number: int) -> str | None:
         """The line about a signal; None if it has been printed."""

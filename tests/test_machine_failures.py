@@ -185,6 +185,26 @@ class TestFullDisk:
         assert stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "is_told"), [("OSError(errno.EIO, 'broken')", False), ("ValueError('a bug')", True)]
+)
+def test_a_failing_disk_is_not_told_again_where_libraries_clear_up(error, is_told):
+    """The error that makes them clear up is told on one line."""
+    program = f"""
+import errno
+from rsparse import signals
+signals.take_over()
+class Leftover:
+    def __del__(self):
+        raise {error}
+Leftover()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    assert ("Traceback" in done.stderr) is is_told
+
+
 class TestStreams:
     @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("policy", "list")])
     def test_a_full_output_is_told(self, arguments):
