@@ -93,8 +93,8 @@ def test_unreadable(tmp_path: Path) -> None:
             "but 'image' has shape n×4×28×28",
         ),
         (
-            {"input_type": TensorProto.UINT8},
-            "expected an image in float32, float16 or bfloat16 as input, but 'image' is uint8",
+            {"input_type": TensorProto.STRING},
+            "expected an image in floats or whole numbers as input, but 'image' is string",
         ),
         (
             {"output_dims": ("n", 21, 4, 4)},
@@ -117,6 +117,20 @@ def test_several_inputs_or_outputs(tmp_path: Path) -> None:
     message = "has 2 outputs: scores (n×2), image (unknown shape); choose the one with the class "
     with refused(f"{path}: {message}scores by --scores scores"):
         load_classifier(path, UNIT)
+    model = onnx.load(path)
+    for name in ("488", "500"):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", 2)))
+        model.graph.node.append(helper.make_node("Identity", ["image"], [name]))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.STRING
+    several = tmp_path / "several.onnx"
+    several.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="by --scores NAME, where NAME is one of 488, 500$"):
+        load_classifier(several, UNIT)
+    del model.graph.output[2:]
+    several.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="; export it with a score in floats for each class as an"):
+        load_classifier(several, UNIT)
     with refused(
         f"{path}: has no output 'probs'; its outputs: scores (n×2), image (unknown shape)"
     ):

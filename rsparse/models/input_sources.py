@@ -66,6 +66,7 @@ def resolve_input_spec(
             f"{model.path}: takes images of {COLOURS} channels, but {sources['channels']} says grey"
         )
     spec = InputSpec(**values)
+    _check_whole_numbers(model, spec, sources)
     return spec, {name: sources.get(name, "default") for name in INPUT_FIELDS}
 
 
@@ -100,7 +101,7 @@ def _fields_by_source(model: OnnxFile, options: InputOptions) -> list[tuple[str,
     if METADATA_KEY in model.metadata:
         where = f"{model.path}: metadata {METADATA_KEY}"
         found.append(("metadata", fields_from_json(model.metadata[METADATA_KEY], where)))
-    found.append(("graph", fixed))
+    found.append(("graph", fixed | model.fixed_scaling))
     return found
 
 
@@ -113,6 +114,27 @@ def _check_against_graph(
             f"{model.path}: takes {_value_text(fixed[name])} input, "
             f"but {sources[name]} says {_value_text(values[name])}"
         )
+
+
+def _check_whole_numbers(model: OnnxFile, spec: InputSpec, sources: dict[str, str]) -> None:
+    """Refuse a scaling by which the pixels do not become whole numbers that the input takes."""
+    from rsparse.models.onnx.ports import INTEGERS
+
+    if model.input.kind not in INTEGERS:
+        return
+    least, most = INTEGERS[model.input.kind]
+    for mean, std in zip(spec.mean, spec.std, strict=True):
+        black, white = (0 - mean) / std, (spec.range - mean) / std
+        are_whole = (black % 1, (white - black) % 255) == (0, 0)
+        if not (are_whole and white > black and least <= black and white <= most):
+            said = " and ".join(
+                dict.fromkeys(sources[n] for n in ("range", "mean", "std") if n in sources)
+            )
+            own = model.fixed_scaling["mean"][0]
+            raise InputError(
+                f"{model.path}: takes whole numbers ({model.input.kind}), but {said} would scale "
+                f"pixels to {black:g}…{white:g}; leave that out for {0 - own:g}…{255 - own:g}"
+            )
 
 
 def _value_text(value: Any) -> str:

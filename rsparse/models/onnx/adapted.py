@@ -13,19 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper
 
 from rsparse.errors import InputError
 from rsparse.models.fields import LOGITS, PROBABILITIES, SIGMOIDS
 from rsparse.models.onnx.appended import append, append_logits, append_two_classes
 from rsparse.models.onnx.batch import open_batch
-from rsparse.models.onnx.ending import SIGMOID, find_ending, without_ending
+from rsparse.models.onnx.ending import Ending, find_ending, without_ending
 from rsparse.models.onnx.file import OnnxFile
 from rsparse.models.onnx.functions import with_functions_written_out
-from rsparse.models.onnx.ports import COLOURS, Port, choose_output
-from rsparse.models.onnx.precision import is_half, use_float32
+from rsparse.models.onnx.integers import take_floats
+from rsparse.models.onnx.ports import COLOURS, INTEGERS, Port, choose_output
+from rsparse.models.onnx.precision import other_precision, use_float32
+from rsparse.models.onnx.probability_operators import SIGMOID
 from rsparse.models.onnx.pruning import keep_output
+from rsparse.models.onnx.ranges import is_within_unit
 from rsparse.models.onnx.session import Session
 from rsparse.models.onnx.shapes import Sides, inferred_shapes
 
@@ -52,18 +54,21 @@ class AdaptedGraph:
     score_type : str or None
         What the outputs of the file are (``InputSpec.score_type``), ``None`` if neither the graph
         nor the caller says so. They are taken for logits then.
-    ending : str or None
-        The operator that was taken out: ``softmax`` or ``sigmoid``.
-    is_half : bool
-        Whether the file computes in half precision.
+    ending : Ending or None
+        What was taken out: a ``softmax`` or ``sigmoid``.
+    is_within_unit : bool
+        Whether the graph keeps every output between 0 and 1.
+    precision : str or None
+        ``half`` or ``double`` if the file computes in another precision than float32.
     """
 
     model: onnx.ModelProto
     batch: int | None
     n_outputs: int
     score_type: str | None
-    ending: str | None
-    is_half: bool
+    ending: Ending | None = None
+    is_within_unit: bool = False
+    precision: str | None = None
 
     @property
     def n_logits(self) -> int:
@@ -81,7 +86,7 @@ class AdaptedGraph:
         if self.n_outputs == 1:
             return "2, from one sigmoid" if self.ending else "2, from one output"
         if self.ending is not None:
-            return f"{self.n_outputs}, before the {self.ending}"
+            return f"{self.n_outputs}, before the {self.ending.kind}"
         if self.score_type in (PROBABILITIES, SIGMOIDS):
             return f"{self.n_outputs}, computed from the probabilities"
         return str(self.n_outputs)
@@ -89,8 +94,14 @@ class AdaptedGraph:
     @property
     def notes(self) -> list[str]:
         """What a user should know about the class scores, each after "FILE: "."""
-        notes = []
-        if self.is_multi_label:
+        notes = [] if self.ending is None else _notes_of_ending(self.ending)
+        if self.is_multi_label and self.ending is None:
+            notes.append(
+                "its outputs are probabilities of each class by itself, though its graph ends in "
+                "no sigmoid that could be left out; they do not add up to 1, and the prediction is "
+                "the largest"
+            )
+        elif self.is_multi_label:
             notes.append(
                 "each output is a sigmoid of its own; their probabilities do not add up to 1, and "
                 "the prediction is the largest"
@@ -102,9 +113,25 @@ class AdaptedGraph:
                 "its outputs are probabilities, though its graph ends in no softmax that could be "
                 "left out; the logits are their logarithms"
             )
-        if self.is_half:
-            notes.append("has numbers of half precision, which are computed in float32")
+        if self.precision is not None:
+            notes.append(
+                f"has numbers of {self.precision} precision, which are computed in float32"
+            )
         return notes
+
+
+def _notes_of_ending(ending: Ending) -> list[str]:
+    notes = []
+    if ending.over is not None:
+        notes.append(
+            f"its graph has a {ending.over} over the probabilities of a {ending.kind}; both are "
+            "left out, since probabilities are no logits, so that its probabilities here differ "
+            "from the file's outputs"
+        )
+    if ending.changes:
+        names = ", ".join(dict.fromkeys(ending.changes))
+        notes.append(f"what changes its {ending.kind} afterwards is left out as well: {names}")
+    return notes
 
 
 def adapt(
@@ -136,9 +163,11 @@ def adapt(
     draft = _Draft(with_functions_written_out(file.model, str(file.path)))
     if len(file.outputs) > 1:
         keep_output(draft.changed(), output.name)
-    half = is_half(draft.model)
-    if half:
-        use_float32(draft.changed())
+    if file.input.kind in INTEGERS:
+        take_floats(draft.changed(), file.input.name)
+    precision = other_precision(draft.model)
+    if precision is not None:
+        use_float32(draft.changed(), precision)
     try:
         ending = find_ending(draft.model)
     except InputError as error:
@@ -147,9 +176,12 @@ def adapt(
         without_ending(draft.changed(), ending)
     batch = _open_batch(draft, file)
     dims = _output_dims(draft.model, file, output, size, layout, batch)
-    n_outputs = _make_a_row(draft, dims, output, file)
+    n_outputs = _make_a_row(draft, dims, output, file, batch)
     kind = None if ending is None else ending.kind
+    within = kind is None and is_within_unit(draft.model)
     found = _score_type(kind, score_type, file.path)
+    if n_outputs == 1 and found is None and within:
+        found = SIGMOIDS
     if kind is None and found in (PROBABILITIES, SIGMOIDS):
         append_logits(draft.changed(), found)
     if n_outputs == 1:
@@ -160,7 +192,7 @@ def adapt(
                 "the second of two classes, say so: --score-type logits, or sigmoids"
             )
         append_two_classes(draft.changed())
-    return AdaptedGraph(draft.model, batch, n_outputs, found, kind, half)
+    return AdaptedGraph(draft.model, batch, n_outputs, found, ending, within, precision)
 
 
 def _score_type(kind: str | None, said: str | None, path: Path) -> str | None:
@@ -219,7 +251,8 @@ def _output_dims(
     shape = (batch or 1, *image)
     shapes = inferred_shapes(model, {file.input.name: shape})
     _check_sizes(shapes, file.path)
-    if output.dims is not None and None not in output.dims[1:]:
+    is_declared = output.dims is not None and None not in output.dims[1:]
+    if output.dims and is_declared and output.dims[0] in (None, batch or 1):
         return tuple(side or 1 for side in output.dims)
     found = shapes.get(model.graph.output[0].name)
     sides = tuple(side for side in found or () if isinstance(side, int))
@@ -239,15 +272,23 @@ def _check_sizes(shapes: Mapping[str, Sides], path: Path) -> None:
             )
 
 
-def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFile) -> int:
-    """Drop the sides of 1 from the scores, and return the number of scores for an image."""
-    if len(dims) == 2:
+def _make_a_row(
+    draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFile, batch: int | None
+) -> int:
+    """Bring the scores into one row for each image, and return how many scores that are."""
+    images = batch or 1
+    if len(dims) == 2 and dims[0] != images == dims[1]:
+        column = helper.make_node("Transpose", [""], ["rsparse.transposed"], perm=[1, 0])
+        append(draft.changed(), [column])
+        dims = dims[::-1]
+    if len(dims) == 2 and dims[0] == images:
         return dims[1]
     axis, sides = 1, [side for side in dims[1:] if side != 1]
     if len(dims) < 2 and file.input_dims[0] == 1:
         axis, sides = 0, list(dims)
-    if len(sides) > 1 or (not dims and axis == 1):
-        shown = replace(output, dims=(None, *dims[1:])).shape
+    other_images = axis == 1 and dims[:1] != (images,)
+    if len(sides) > 1 or (not dims and axis == 1) or other_images:
+        shown = replace(output, dims=dims if other_images else (None, *dims[1:])).shape
         raise InputError(
             f"{file.path}: expected one row of class scores per image as output, such as 1×1000, "
             f"but {output.name!r} has shape {shown}"
@@ -255,29 +296,3 @@ def _make_a_row(draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFi
     row = helper.make_node("Flatten", [""], ["rsparse.row"], axis=axis)
     append(draft.changed(), [row])
     return sides[0] if sides else 1
-
-
-def are_probabilities(outputs: NDArray[np.float32]) -> bool:
-    """Whether rows of outputs (n, n_classes) behave like probabilities: from 0 to 1, with sum 1."""
-    inside = (outputs >= -1e-6).all() and (outputs <= 1 + 1e-6).all()
-    return bool(outputs.shape[1] > 1 and inside and np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
-
-
-def doubts_about(outputs: NDArray[np.float32]) -> list[str]:
-    """What speaks against taking outputs of two different images (2, n_classes) for logits."""
-    if outputs.shape[1] < 2:
-        return []
-    if np.array_equal(outputs[0], outputs[1]):
-        return ["gives the same scores for two quite different images"]
-    sums = outputs.sum(axis=1)
-    if not (outputs >= 0).all() or not np.allclose(sums[0], sums[1], rtol=1e-4):
-        return []
-    return [
-        f"its outputs add up to {sums[0]:.4g} for every image, as probabilities in another form "
-        "do, but are taken for logits: probabilities, and attacks by gradients, can be wrong"
-    ]
-
-
-def score_type_of(outputs: NDArray[np.float32]) -> str:
-    """What outputs for some images are, if the graph does not say so."""
-    return PROBABILITIES if are_probabilities(outputs) else LOGITS

@@ -15,7 +15,8 @@ from rsparse.errors import InputError
 from rsparse.models.fields import LOGITS, SQUASH
 from rsparse.models.fit import Fit
 from rsparse.models.input_sources import resolve_input_spec
-from rsparse.models.onnx.adapted import AdaptedGraph, adapt, doubts_about, score_type_of
+from rsparse.models.onnx.adapted import AdaptedGraph, adapt
+from rsparse.models.onnx.behaviour import doubts_about_images, doubts_about_logits, score_type_of
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
@@ -136,14 +137,17 @@ class Classifier:
             return self
         outputs = self._session.run(self.prepare(probe_images(self.spec.size)))[0]
         self.scores(outputs)
-        found = self.adapted.score_type
+        found, ending = self.adapted.score_type, self.adapted.ending
         self.sources["score_type"] = "outputs" if found is None else "graph"
-        self.spec = replace(self.spec, score_type=found or score_type_of(outputs))
-        if found is None and self.spec.score_type != LOGITS:
+        score_type = found or score_type_of(outputs, self.adapted.is_within_unit)
+        self.spec = replace(self.spec, score_type=score_type)
+        self.doubts = doubts_about_images(outputs)
+        if found is None and score_type != LOGITS:
             self._adapt()
             del self._session
-        elif found is None:
-            self.doubts = doubts_about(outputs)
+        elif not self.doubts and (found is None or ending is not None):
+            own = outputs[:, -self.adapted.n_outputs :]
+            self.doubts = doubts_about_logits(own, None if ending is None else ending.kind)
         return self
 
     @cached_property

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from rsparse.errors import InputError
-from rsparse.models.onnx.ports import COLOURS, GREY, Dims, Port, image_input
+from rsparse.models.onnx.ports import COLOURS, GREY, INTEGERS, Dims, Port, image_input
 from rsparse.models.onnx.provenance import file_content
 from rsparse.store.files import read_bytes
 
@@ -84,6 +84,17 @@ class OnnxFile:
         if self.n_channels(layout) == GREY:
             fixed["channels"] = "grey"
         return fixed
+
+    @property
+    def fixed_scaling(self) -> dict[str, Any]:
+        """``range``, ``mean`` and ``std`` of an input of whole numbers: its pixels, from 0 to 255.
+
+        They are from −128 to 127 for int8.
+        """
+        if self.input.kind not in INTEGERS:
+            return {}
+        black = 128.0 if self.input.kind == "int8" else 0.0
+        return {"range": 255.0, "mean": (black,) * 3, "std": (1.0,) * 3}
 
     def n_channels(self, layout: str | None = None) -> int | None:
         """The number of channels of the input, ``None`` if the graph leaves it open."""

@@ -12,8 +12,18 @@ from rsparse.errors import InputError
 
 Dims = tuple[int | None, ...]
 
-FLOATS = ("float", "float16", "bfloat16")
+FLOATS = ("float", "float16", "bfloat16", "double")
+INTEGERS = {
+    "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
+    "uint32": (0, 2**32 - 1), "int32": (-(2**31), 2**31 - 1),
+    "uint64": (0, 2**64 - 1), "int64": (-(2**63), 2**63 - 1),
+}  # fmt: skip
+"""The smallest and the largest number of each type of whole numbers."""
+
 COLOURS, GREY = 3, 1
+
+_SCORES = ("logit", "score", "prob", "softmax", "pred", "class")
+"""Words in the names of outputs that hold class scores."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,12 @@ class Port:
         if self.dims is None:
             return "unknown shape"
         return "×".join("n" if side is None else str(side) for side in self.dims) or "no sides"
+
+    @property
+    def may_be_scores(self) -> bool:
+        """Whether it can hold a row of scores for each image: at most one side is not 1."""
+        sides = [side for side in (self.dims or ())[1:] if side != 1]
+        return self.kind in FLOATS and len(sides) <= 1
 
     @staticmethod
     def of(value: onnx.ValueInfoProto) -> Port:
@@ -74,9 +90,9 @@ def image_input(graph: onnx.GraphProto, path: Path) -> Port:
         names = ", ".join(port.name for port in ports) or "none"
         raise InputError(f"{path}: expected one input, an image, got {len(ports)}: {names}")
     port = ports[0]
-    if port.kind not in FLOATS:
+    if port.kind not in (*FLOATS, *INTEGERS):
         raise InputError(
-            f"{path}: expected an image in float32, float16 or bfloat16 as input, "
+            f"{path}: expected an image in floats or whole numbers as input, "
             f"but {port.name!r} is {port.kind}"
         )
     if port.dims is None or len(port.dims) != 4:
@@ -112,19 +128,28 @@ def choose_output(ports: Sequence[Port], name: str | None, path: Path) -> Port:
     """
     texts = ", ".join(f"{port.name} ({port.shape})" for port in ports)
     if name is None and len(ports) > 1:
-        raise InputError(
-            f"{path}: has {len(ports)} outputs: {texts}; choose the one with the class scores by "
-            f"--scores {ports[0].name}"
-        )
+        raise InputError(f"{path}: has {len(ports)} outputs: {texts}; {_suggestion(ports)}")
     found = [port for port in ports if name in (None, port.name)]
     if not found:
         raise InputError(f"{path}: has no output {name!r}; its outputs: {texts}")
     if found[0].kind not in FLOATS:
         raise InputError(
-            f"{path}: expected class scores in float32, float16 or bfloat16 as output, but "
-            f"{found[0].name!r} is {found[0].kind}"
+            f"{path}: expected class scores in floats as output, but {found[0].name!r} is "
+            f"{found[0].kind}; {_suggestion([p for p in ports if p is not found[0]])}"
         )
     return found[0]
+
+
+def _suggestion(ports: Sequence[Port]) -> str:
+    """What to do if the output with the class scores is to be chosen from several, or is none."""
+    possible = [port for port in ports if port.may_be_scores]
+    if not possible:
+        return "export it with a score in floats for each class as an output"
+    named = [port for port in possible if any(word in port.name.lower() for word in _SCORES)]
+    best = named or possible
+    said = best[0].name if len(best) == 1 else "NAME"
+    which = "" if len(best) == 1 else f", where NAME is one of {', '.join(p.name for p in best)}"
+    return f"choose the one with the class scores by --scores {said}{which}"
 
 
 def _shape_text(port: Port) -> str:

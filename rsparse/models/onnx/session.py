@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
@@ -117,11 +118,54 @@ def open_runtime(model: onnx.ModelProto, where: Path | str, threads: int = 1) ->
             enable_fallback=0,
         )
     except Exception as error:  # onnxruntime raises its own types
-        raise InputError(f"{where}: onnxruntime cannot run it: {_first_line(error)}") from error
+        text = _too_new(str(error), model) or f"onnxruntime cannot run it: {_first_line(error)}"
+        raise InputError(f"{where}: {text}") from error
+
+
+_OPSET = re.compile(r"support for domain (\S+) is till opset (\d+)")
+_FORMAT = re.compile(r"max supported IR version: (\d+)")
+
+
+def _too_new(text: str, model: onnx.ModelProto) -> str | None:
+    """What to do about a file that is newer than onnxruntime, if a message says that it is."""
+    version = import_onnxruntime().__version__
+    found = _OPSET.search(text)
+    if found is not None:
+        domain, newest = found.groups()
+        names = ("", "ai.onnx") if domain == "ai.onnx" else (domain,)
+        own = max((one.version for one in model.opset_import if one.domain in names), default=0)
+        return (
+            f"has operator set {own} of {domain}, but onnxruntime {version} runs sets up to "
+            f"{newest}; export it with an older one (opset_version={newest}), or install a newer "
+            "onnxruntime"
+        )
+    found = _FORMAT.search(text)
+    if found is not None:
+        return (
+            f"has ONNX's IR version {model.ir_version}, but onnxruntime {version} reads versions "
+            f"up to {found[1]}; save it with an older one (model.ir_version = {found[1]}), or "
+            "install a newer onnxruntime"
+        )
+    return None
+
+
+_SOURCE = re.compile(r"^/\S+:\d+ ")
 
 
 def _first_line(error: Exception) -> str:
-    """The runtime's message without its code, on one line."""
+    """The runtime's message without its code and place in the source, on one line."""
     text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     text = text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
+    if _SOURCE.match(text):
+        text = _without_signature(_SOURCE.sub("", text))
     return text.strip()[:300]
+
+
+def _without_signature(text: str) -> str:
+    """What follows the C++ function with which a text begins, or the text if nothing does."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == ")" and depth == 0:
+            return text[place + 1 :].removeprefix(" const").strip() or text
+    return text
