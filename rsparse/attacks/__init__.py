@@ -1,7 +1,8 @@
 """Define attacks as frozen parameter dataclasses, and run them with foolbox.
 
-``ATTACKS`` holds the paper's four attacks with its parameters, DeepFool, a search without
-gradients, and noise. Any other gradient or decision attack of foolbox is known by its class name
+``ATTACKS`` holds the paper's four attacks with its parameters, DeepFool, stronger ones for an
+attacker who knows the defense (``adaptive`` is the worst of them), a search without gradients, and
+noise. Any other gradient or decision attack of foolbox is known by its class name
 (``LinfPGD:eps=8,steps=20``, ``L2DeepFoolAttack``). Importing this package does not import torch or
 foolbox; ``run_attack`` does.
 """
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rsparse.attacks.adaptive import Adaptive
 from rsparse.attacks.attack import Attack
 from rsparse.attacks.carlini_wagner import CwL2
+from rsparse.attacks.ddn import Ddn
 from rsparse.attacks.deepfool import DeepFool
+from rsparse.attacks.descents import Apgd, Pgd
 from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm
 from rsparse.attacks.random_noise import Noise
 from rsparse.attacks.square import Square
@@ -22,19 +26,24 @@ if TYPE_CHECKING:
     from rsparse.attacks.running import AttackResult, run_attack
 
 ATTACKS: dict[str, type[Attack]] = {
-    attack.name: attack for attack in (Fgsm, Bim, MiFgsm, CwL2, DeepFool, Square, Noise)
+    attack.name: attack
+    for attack in (Fgsm, Bim, MiFgsm, Pgd, Apgd, CwL2, DeepFool, Ddn, Square, Noise, Adaptive)
 }
 
 __all__ = [
     "ATTACKS",
+    "Adaptive",
+    "Apgd",
     "Attack",
     "AttackResult",
     "Bim",
     "CwL2",
+    "Ddn",
     "DeepFool",
     "Fgsm",
     "MiFgsm",
     "Noise",
+    "Pgd",
     "Square",
     "attack_text",
     "parse_attack",

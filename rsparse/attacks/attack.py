@@ -37,6 +37,9 @@ class Attack(Parameters):
         The norm of ``limits``: l1, l2 or linf.
     needs_gradients : bool
         Whether it differentiates the classifier.
+    whole_levels : bool
+        Whether it makes images of whole grey levels, whose change is within eps as a file, too.
+        Rounding moves the other attacks' results by up to half a level.
     attacks_through : bool
         Whether it can be made through a defense.
     """
@@ -46,6 +49,7 @@ class Attack(Parameters):
     seeks_minimum: ClassVar[bool] = False
     norm: ClassVar[str | None] = None
     needs_gradients: ClassVar[bool] = True
+    whole_levels: ClassVar[bool] = False
     attacks_through: ClassVar[bool] = True
 
     def through(
@@ -88,9 +92,31 @@ class Attack(Parameters):
     def perturb(self, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
         """Attack images ``x`` (n, 3, h, w) in [0, 1], without checks.
 
-        ``rsparse.attacks.run_attack`` calls this and checks its input and result.
+        ``attacked`` calls this, and ``rsparse.attacks.run_attack`` checks its input and result.
         """
         raise NotImplementedError
+
+    def attacked(
+        self, module: torch.nn.Module, x: torch.Tensor, goal: Goal
+    ) -> tuple[torch.Tensor, list[dict[str, Any]] | None]:
+        """Attack images with all that the attacked module offers, without checks.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The classifier, bare or behind a defense.
+        x : Tensor of shape (n, 3, h, w), float32 in [0, 1]
+        goal : Goal
+
+        Returns
+        -------
+        x_adv : Tensor like ``x``
+        notes : list of dict, or None
+            What the attack tells about each image, as plain JSON types.
+        """
+        from foolbox.models import PyTorchModel
+
+        return self.perturb(PyTorchModel(module, bounds=(0, 1), device=x.device), x, goal), None
 
     def limits(self, x: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
         """Return the norm to which to shorten each image's change, (n,), or None to keep it.

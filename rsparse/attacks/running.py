@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ require_foolbox()
 import torch  # noqa: E402
 from foolbox.models import PyTorchModel  # noqa: E402
 
+Notes = list[dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class AttackResult:
@@ -38,11 +41,15 @@ class AttackResult:
         True if the attack found nothing or returned no image.
     targets : ndarray of shape (n,), int64, or None
         The classes that a targeted attack was to reach.
+    notes : list of dict, or None
+        What the attack tells about each image, as plain JSON types. For an attack without
+        gradients, ``queries`` is the number of images that it had classified for each.
     """
 
     x_adv: NDArray[np.float32]
     failed: NDArray[np.bool_]
     targets: NDArray[np.int64] | None = None
+    notes: list[dict[str, Any]] | None = None
 
 
 def run_attack(
@@ -90,7 +97,7 @@ def run_attack(
         n_classes = _n_classes(twin, model, originals)
         labels = _checked_labels(y, n_classes, originals)
         goal = choose_goal(attack.aim, model, originals, labels, n_classes)
-        found = _perturb(attack, model, originals, goal)
+        found, notes = _perturb(attack, twin, originals, goal)
         failed = _failed(attack, model, originals, found, goal)
         found = torch.where(failed.reshape(-1, 1, 1, 1), originals, found)
         limits = attack.limits(originals) if attack.seeks_minimum else None
@@ -101,13 +108,19 @@ def run_attack(
         found = found.clip(0, 1)
     x_adv = np.ascontiguousarray(found.cpu().numpy().transpose(0, 2, 3, 1))
     targets = None if goal.targets is None else goal.targets.cpu().numpy()
-    return AttackResult(x_adv, failed.cpu().numpy(), targets)
+    return AttackResult(x_adv, failed.cpu().numpy(), targets, notes)
 
 
-def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, goal: Goal) -> torch.Tensor:
+def _perturb(
+    attack: Attack, module: torch.nn.Module, x: torch.Tensor, goal: Goal
+) -> tuple[torch.Tensor, Notes | None]:
     """Run the attack; images for which it finds no starting point are returned unchanged."""
     try:
-        return attack.perturb(model, x, goal).detach()
+        with _counted(module) as asked:
+            found, notes = attack.attacked(module, x, goal)
+        if notes is None and not attack.needs_gradients and asked:
+            notes = [{"queries": -(-sum(asked) // len(x))} for _ in x]  # all are asked alike
+        return found.detach(), notes
     except torch.OutOfMemoryError as error:
         raise InputError(
             f"{attack.name}: the memory of {x.device} is too small for a batch of {len(x)} images "
@@ -118,10 +131,23 @@ def _perturb(attack: Attack, model: PyTorchModel, x: torch.Tensor, goal: Goal) -
             detail = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{attack.name}: refused by foolbox: {detail}") from error
         if len(x) == 1:
-            return x
-        return torch.cat(
-            [_perturb(attack, model, x[i : i + 1], goal.of(slice(i, i + 1))) for i in range(len(x))]
-        )
+            return x, None
+        singles = [
+            _perturb(attack, module, x[i : i + 1], goal.of(slice(i, i + 1))) for i in range(len(x))
+        ]
+        all_notes = [notes[0] if notes else {} for _, notes in singles]
+        return torch.cat([found for found, _ in singles]), all_notes if any(all_notes) else None
+
+
+@contextmanager
+def _counted(module: torch.nn.Module) -> Iterator[list[int]]:
+    """The numbers of images that the module is asked about meanwhile, one a call."""
+    asked: list[int] = []
+    hook = module.register_forward_hook(lambda _module, given, _out: asked.append(len(given[0])))
+    try:
+        yield asked
+    finally:
+        hook.remove()
 
 
 def _found_no_start(error: Exception) -> bool:

@@ -23,6 +23,27 @@ _FEWEST_BLOCKS = 12
 _CONTRASTS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 4  # rows, columns, both
 
 
+def flattest(image: Pixels, share: float = _QUANTILE) -> NDArray[np.bool_]:
+    """Find the pixels on which the noise in the flattest parts of an image depends.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+    share : float
+        Share of the windows of ``noise_level`` that count as flattest, 0 to 1. As long as only
+        other pixels change, and not so that further windows become flatter than these, the quantile
+        of this share stays as it is.
+
+    Returns
+    -------
+    bool array of shape (h, w)
+    """
+    power = _power(image)
+    flat = (power <= np.quantile(power, share)).astype(np.uint8)
+    reach = np.ones((_WINDOW + 3, _WINDOW + 3), np.uint8)  # of a window and the filter around it
+    return np.asarray(cv2.dilate(flat, reach)) > 0
+
+
 def noise_level(image: Pixels) -> float:
     """Measure the standard deviation of the noise in the flattest parts of an image.
 
@@ -41,10 +62,7 @@ def noise_level(image: Pixels) -> float:
     -----
     Texture does not count as noise as long as at least a fiftieth of the image has none.
     """
-    rest = _rest(image)
-    side = (min(_WINDOW, image.shape[1]), min(_WINDOW, image.shape[0]))
-    power = cv2.blur(rest * rest, side, borderType=cv2.BORDER_REFLECT_101)
-    return float(np.sqrt(max(np.quantile(power, _QUANTILE), 0)))
+    return float(np.sqrt(max(float(np.quantile(_power(image), _QUANTILE)), 0)))
 
 
 def period_two(image: Pixels) -> float:
@@ -92,6 +110,14 @@ def period_two(image: Pixels) -> float:
     covariance = (contrasts * weights[:, None]).T @ contrasts + 1e-9 * np.eye(3)
     independent = 1 / np.square(weights).sum()
     return float(independent * average @ np.linalg.solve(covariance, average) / 3)
+
+
+def _power(image: Pixels) -> NDArray[np.float32]:
+    """The mean square of the noise in the window around each pixel, (h, w)."""
+    rest = _rest(image)
+    side = (min(_WINDOW, image.shape[1]), min(_WINDOW, image.shape[0]))
+    power = cv2.blur(rest * rest, side, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(power, dtype=np.float32)
 
 
 def _rest(image: Pixels) -> NDArray[np.float32]:

@@ -242,6 +242,7 @@ class Attacker:
                     "d": round(float(d[i]), 6) if np.isfinite(d[i]) else None,
                     "tau": tau,
                     **_reached(result, i, int(after[i])),
+                    **({} if result.notes is None else {"notes": result.notes[i]}),
                 },
             )
             for i, target in enumerate(batch.targets)

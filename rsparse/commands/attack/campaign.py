@@ -7,6 +7,7 @@ resumes after the last batch, and memory does not grow with the number of images
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.attacks.attack import Attack
+from rsparse.attacks import Attack, attack_text
 from rsparse.attacks.running import AttackResult
 from rsparse.attacks.scaling import Scaling, scale_to_average, scaled
 from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Target
@@ -65,8 +66,22 @@ class Campaign:
         return [_part(batch, result, slice(i, i + _MEASURED_TOGETHER)) for i in starts]
 
     def measured(self, part: Part, tau: float) -> list[AttackedImage]:
-        """The images of a part, scaled, rounded and measured."""
-        return self.attacker.measure(*part, tau)
+        """The images of a part, scaled, rounded and measured.
+
+        Raises
+        ------
+        AssertionError
+            If a file is farther from its original than the attack allows, which is a bug.
+        """
+        images = self.attacker.measure(*part, tau)
+        limit = file_limit(self.attack)
+        if limit is not None:
+            for image in images:
+                linf = image.measured["linf"]
+                if linf > limit:
+                    name = attack_text(self.attack)
+                    raise AssertionError(f"{name}: {image.target.image.name}: L∞ is {linf}")
+        return images
 
     def scaling_to(self, d: float, batches: Sequence[Batch]) -> Scaling:
         """The factor that scales the results of all batches to the average dissimilarity d."""
@@ -86,10 +101,19 @@ class Campaign:
             yield from zip(batch.targets, scaled(x, self.result(batch).x_adv, tau), strict=True)
 
 
+def file_limit(attack: Attack) -> float | None:
+    """The largest change of a file, in grey levels, that an attack with a limit in L∞ may make."""
+    eps: float | None = getattr(attack, "eps", None)
+    if eps is None:
+        return None
+    return eps if attack.whole_levels else eps + 0.5
+
+
 def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
     targets = Batch(batch.number, batch.targets[some])
     aimed = None if result.targets is None else result.targets[some]
-    return Part(targets, AttackResult(result.x_adv[some], result.failed[some], aimed))
+    notes = None if result.notes is None else result.notes[some]
+    return Part(targets, AttackResult(result.x_adv[some], result.failed[some], aimed, notes))
 
 
 @dataclass(frozen=True)
@@ -119,6 +143,8 @@ class KeptResults:
         arrays: dict[str, Any] = {"x_adv": result.x_adv, "failed": result.failed}
         if result.targets is not None:
             arrays["targets"] = result.targets
+        if result.notes is not None:
+            arrays["notes"] = np.array(json.dumps(result.notes))
         np.savez(buffer, **arrays)
         content = buffer.getvalue()
         write_atomic(self._path(batch), content + checksum_line(content), durable=False)
@@ -134,7 +160,8 @@ class KeptResults:
         if content is None:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return AttackResult(arrays["x_adv"], arrays["failed"], arrays.get("targets"))
+            notes = json.loads(str(arrays["notes"])) if "notes" in arrays else None
+            return AttackResult(arrays["x_adv"], arrays["failed"], arrays.get("targets"), notes)
 
     def remove(self) -> None:
         """Remove the folder when its results are no longer needed."""

@@ -1,0 +1,96 @@
+"""``rsparse attack`` with the searches on images of 8 bits: the files, and what is noted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsparse.attacks import Bim, Pgd
+from rsparse.commands.attack import campaign
+from rsparse.commands.attack.campaign import file_limit
+from rsparse.store.folders import read_manifest
+from tests.conftest import tree_of
+from tests.test_attack_command import MARGINS, MODEL, colours, entries_of, picture, read, save
+
+__all__ = ["colours"]  # the fixture
+
+
+@pytest.fixture
+def extremes(tmp_path: Path) -> Path:
+    """Pictures that are black and white in places, where a sum in uint8 would overflow."""
+    for number in range(3):
+        pixels = picture(number, 5)
+        pixels[:8] = np.where(np.arange(16)[:, None] % 2, 255, 0)
+        save(tmp_path / "imgs" / f"{number}.png", pixels)
+    return tmp_path / "imgs"
+
+
+@pytest.mark.parametrize("attack", ["pgd", "apgd", "adaptive:queries=9,"])
+def test_the_files_keep_within_eps(run_cli, extremes, tmp_path, attack):
+    out = tmp_path / "adv"
+    spec = f"{attack}{'' if attack.endswith(',') else ':'}eps=0.5,1,2.7,4"
+    result = run_cli("attack", extremes, "-m", MODEL, "-a", spec, "--predicted-labels", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    for folder in out.iterdir():
+        eps = float(folder.name.split("eps=")[1].split("-")[0])
+        for name, entry in entries_of(folder).items():
+            change = read(folder / f"{name}.png").astype(int) - read(extremes / f"{name}.png")
+            assert abs(change).max() == entry["linf"] <= int(eps)
+            assert entry["l2"] == pytest.approx(np.linalg.norm(change / 255), abs=2e-6)
+            assert entry["success"] == entry["success_float"]
+
+
+def test_ddn_measures_the_file(run_cli, colours, tmp_path):
+    """The colours' means have to change by m/2 each, for a margin of m levels.
+
+    Cross-entropy raises both other colours together, which costs √(4/3) of the least change.
+    """
+    out = tmp_path / "adv"
+    assert run_cli("attack", colours, "-m", MODEL, "-a", "ddn", "-o", out).exit_code == 0
+    for name, entry in entries_of(out).items():
+        assert entry["success"]
+        nearest = np.sqrt(256 / 2) * MARGINS[name] / 255
+        assert nearest * 0.99 <= entry["l2"] <= nearest * np.sqrt(4 / 3) * 1.03, name
+
+
+def test_notes_are_written_for_any_number_of_jobs_and_after_a_resume(run_cli, colours, tmp_path):
+    arguments = (
+        "attack",
+        colours,
+        "-m",
+        MODEL,
+        "--batch-size",
+        2,
+        "-a",
+        "adaptive:fast=yes,eps=4,8",
+    )
+    for jobs in (1, 2):
+        assert run_cli(*arguments, "-j", jobs, "-o", tmp_path / f"{jobs}").exit_code == 0
+    run_cli(*arguments, "--keep-float", "-o", tmp_path / "kept")
+    assert tree_of(tmp_path / "1") == tree_of(tmp_path / "2")
+    for eps in (4, 8):
+        entries = entries_of(tmp_path / f"1/adaptive-eps={eps}-fast=true")
+        kept = entries_of(tmp_path / f"kept/adaptive-eps={eps}-fast=true")
+        for name, entry in entries.items():
+            assert entry["success"] == (MARGINS[name] < 2 * eps)
+            assert entry["notes"] == kept[name]["notes"]
+            assert entry["notes"]["queries"] > entry["notes"]["gradients"] > 0
+            assert 0 <= entry["notes"]["lowered"] <= 1
+
+
+def test_queries_are_noted(run_cli, colours, tmp_path):
+    arguments = ("attack", colours, "-m", MODEL, "-a", "square:queries=7", "-o", tmp_path / "adv")
+    assert run_cli(*arguments).exit_code == 0
+    manifest = read_manifest(tmp_path / "adv")
+    assert [entry["notes"] for entry in manifest["images"]] == [{"queries": 7}] * 4
+    assert json.dumps(manifest).count("queries") == 5  # also in the record
+
+
+def test_a_file_beyond_its_limit_is_a_bug(run_cli, colours, tmp_path, monkeypatch):
+    assert (file_limit(Bim(eps=2)), file_limit(Pgd(eps=2))) == (2.5, 2)
+    monkeypatch.setattr(campaign, "file_limit", lambda _attack: 3)
+    with pytest.raises(AssertionError, match=r"^fgsm-eps=4: .*: L∞ is 4$"):
+        run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4", "-o", tmp_path / "adv")
