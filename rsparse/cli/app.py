@@ -32,6 +32,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
     "attack": "Make adversarial images that mislead a classifier.",
     "classify": "Classify images with an ONNX model and report the accuracy.",
     "activations": "Measure which layers of a model an attack excites.",
+    "support": "Measure how attacks change the atoms that sparse coding chooses.",
     "attention": "Show where a model sees a class, with class activation maps.",
     "evaluate": "Evaluate defenses: every attack against every defense.",
     "fetch": "Get a classifier by name and save it as an ONNX file.",

@@ -42,14 +42,16 @@ METHODS = {
     "measure": 1,
     "purify": 1,
     "select": 1,
+    "support": 1,
     "train": 1,
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 
 Several stages share code that can change their bytes. ``purify``, ``judge`` and ``train`` share
-the defenses, localization and sparse coding; ``attack`` and ``train`` share the attacks. All stages
-with a classifier share its logits and the fitting of an image to its input. ``select``,
-``measure`` (of given adversarial images) and ``judge`` are steps of ``rsparse evaluate``.
+the defenses, localization and sparse coding, and ``support`` the latter; ``attack`` and ``train``
+share the attacks. All stages with a classifier share its logits and the fitting of an image to its
+input. ``select``, ``measure`` (of given adversarial images) and ``judge`` are steps of
+``rsparse evaluate``.
 """
 
 

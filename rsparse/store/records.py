@@ -21,6 +21,7 @@ ACTIVATIONS = "rsparse-activations"
 FLOATS = "rsparse-floats"
 EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
+SUPPORT = "rsparse-support"
 
 FORMAT_VERSIONS = {
     DICTIONARY: 3,
@@ -30,6 +31,7 @@ FORMAT_VERSIONS = {
     FLOATS: 3,
     EVALUATION: 4,
     MODEL: 2,
+    SUPPORT: 1,
 }
 """The version in which each format is written."""
 

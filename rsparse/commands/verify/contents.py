@@ -38,6 +38,7 @@ from rsparse.store.records import (
     FORMAT_VERSIONS,
     GENERATOR,
     PREDICTIONS,
+    SUPPORT,
 )
 
 Digests = dict[str, str]
@@ -152,6 +153,7 @@ def _used_in(file: Any, format_name: str) -> list[Digests]:
         DICTIONARY: ("images/name", ["images/sha256"]),
         PREDICTIONS: ("name", ["sha256"]),
         ACTIVATIONS: ("name", ["sha256/benign", "sha256/adversarial"]),
+        SUPPORT: ("name", ["sha256/benign"]),
     }
     if format_name not in places:
         return []
