@@ -30,6 +30,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
     "purify": "Clean images by sparse coding, according to their noise.",
     "policy": "List and print policies, which choose a defense by noise.",
     "attack": "Make adversarial images that mislead a classifier.",
+    "detect": "Find images that look attacked, by a reference of clean ones.",
     "classify": "Classify images with an ONNX model and report the accuracy.",
     "activations": "Measure which layers of a model an attack excites.",
     "support": "Measure how attacks change the atoms that sparse coding chooses.",

@@ -16,12 +16,13 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
 from rsparse.options.labels import LabelOptions
+from rsparse.store.csv_artifacts import refuse_existing_csv
 from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
 from rsparse.store.labels import find_labels
-from rsparse.store.predictions import Prediction, record_beside, save_predictions
+from rsparse.store.predictions import Prediction, save_predictions
 from rsparse.store.records import PREDICTIONS
 from rsparse.store.together import appear_together
 from rsparse.work.device import choose_device
@@ -169,9 +170,10 @@ def _check_output(output: Path | None, overwrite: bool) -> None:
     if output is None:
         return
     require_suffix(output, *SUFFIXES)
-    refuse_existing(output, overwrite)
     if output.suffix.lower() == ".csv":
-        refuse_existing(record_beside(output), overwrite)
+        refuse_existing_csv(output, overwrite)
+    else:
+        refuse_existing(output, overwrite)
 
 
 def _prediction(entry: Entry, labels: Mapping[str, int]) -> Prediction:

@@ -7,9 +7,9 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.store.csv_artifacts import read_record_beside, record_beside
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.hdf5_reading import members, open_hdf5, read_array
-from rsparse.store.predictions import read_record_beside, record_beside
 
 
 def read_record(artifact: Path) -> dict[str, Any]:

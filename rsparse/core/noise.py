@@ -1,4 +1,4 @@
-"""Measure the noise in an image, and whether it has the period of two that attacks cause.
+"""Measure the noise in an image, in brightness and in colour, and whether it has a period of two.
 
 The flattest parts of an image, which contain only noise, show how strong an attack is.
 """
@@ -38,7 +38,7 @@ def flattest(image: Pixels, share: float = _QUANTILE) -> NDArray[np.bool_]:
     -------
     bool array of shape (h, w)
     """
-    power = _power(image)
+    power = _power(_rest(image))
     flat = (power <= np.quantile(power, share)).astype(np.uint8)
     reach = np.ones((_WINDOW + 3, _WINDOW + 3), np.uint8)  # of a window and the filter around it
     return np.asarray(cv2.dilate(flat, reach)) > 0
@@ -62,7 +62,30 @@ def noise_level(image: Pixels) -> float:
     -----
     Texture does not count as noise as long as at least a fiftieth of the image has none.
     """
-    return float(np.sqrt(max(float(np.quantile(_power(image), _QUANTILE)), 0)))
+    return _flattest(_rest(image))
+
+
+def color_noise(image: Pixels) -> float:
+    """Measure the standard deviation of the noise in colour in the flattest parts of an image.
+
+    Photographs have little of it: cameras interpolate the colours of neighbouring pixels, and JPEG
+    files mostly store colour at half the resolution. The gradients of a network differ from channel
+    to channel, and so do the attacks that are computed from them. A JPEG file that is made after
+    the attack removes it.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+
+    Returns
+    -------
+    float
+        Grey levels: as ``noise_level``, but of the differences red − green and blue − green, whose
+        local powers are added. It is 0 for a grey image.
+    """
+    channels = image.astype(np.float32)
+    differences = channels[:, :, ::2] - channels[:, :, 1:2]
+    return _flattest(_without_planes(differences))
 
 
 def period_two(image: Pixels) -> float:
@@ -112,16 +135,30 @@ def period_two(image: Pixels) -> float:
     return float(independent * average @ np.linalg.solve(covariance, average) / 3)
 
 
-def _power(image: Pixels) -> NDArray[np.float32]:
-    """The mean square of the noise in the window around each pixel, (h, w)."""
-    rest = _rest(image)
-    side = (min(_WINDOW, image.shape[1]), min(_WINDOW, image.shape[0]))
-    power = cv2.blur(rest * rest, side, borderType=cv2.BORDER_REFLECT_101)
+def _power(rest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean square of the noise in the window around each pixel, (h, w).
+
+    ``rest`` is (h, w), or (h, w, c) with powers that are added over the channels.
+    """
+    squares = rest * rest
+    if squares.ndim == 3:
+        squares = squares.sum(axis=2)
+    side = (min(_WINDOW, rest.shape[1]), min(_WINDOW, rest.shape[0]))
+    power = cv2.blur(squares, side, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(power, dtype=np.float32)
 
 
 def _rest(image: Pixels) -> NDArray[np.float32]:
     """Remove planes and straight edges from the grey image (h, w)."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    rest = cv2.filter2D(grey, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
+    return _without_planes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
+
+
+def _without_planes(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove planes and straight edges from each channel, (h, w) or (h, w, c)."""
+    rest = cv2.filter2D(channels, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(rest, dtype=np.float32)
+
+
+def _flattest(rest: NDArray[np.float32]) -> float:
+    """The 2 % quantile of the local deviation; ``rest`` is as for ``_power``."""
+    return float(np.sqrt(max(float(np.quantile(_power(rest), _QUANTILE)), 0)))

@@ -35,6 +35,7 @@ METHODS = {
     "attack": 1,
     "attention": 1,
     "classify": 1,
+    "detect": 1,
     "evaluate": 1,
     "judge": 1,
     "learn-dict": 1,

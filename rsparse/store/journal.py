@@ -271,8 +271,10 @@ def journal_beside(
     if output is None:
         with TemporaryDirectory() as folder:
             journal = Journal.open(Path(folder) / "journal", run, Path(folder))
-            yield journal
-            journal.close()
+            try:
+                yield journal
+            finally:
+                journal.close()
         return
     refuse_existing(output, overwrite)
     path = journal_of(output)

@@ -19,7 +19,6 @@ is in ``pred.csv.json`` beside it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,12 @@ from typing import Any
 
 import numpy as np
 
+from rsparse.store.csv_artifacts import write_csv
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import sha256_of
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
-from rsparse.store.json_files import read_json
-from rsparse.store.pending import journal_of, settle
-from rsparse.store.records import PREDICTIONS, Record, check_record
+from rsparse.store.records import PREDICTIONS, Record
 from rsparse.store.together import Members, appear_together
-
-CHECKSUM = "sha256"
-"""The key of the digest of a CSV file in the record beside it."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +66,7 @@ def save_predictions(
             save_predictions(path, record, rows, class_names, members)
         return
     if path.suffix.lower() == ".csv":
-        encoded = "".join(csv_lines(rows, class_names)).encode(errors="backslashreplace")
-        described = {**record.as_json(), CHECKSUM: sha256_of(encoded)}
-        content = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False)
-        members.write(record_beside(path), content.encode(errors="backslashreplace") + b"\n")
-        members.write(path, encoded)
+        write_csv(members, path, record, csv_lines(rows, class_names))
         return
     with create_hdf5(path, record, members.create) as file:
         file["name"] = utf8([row.name for row in rows])
@@ -128,24 +118,6 @@ def _refuse_outside(labels: Any, classes: Any, probabilities: Any, n_classes: in
         raise ValueError(f"top_class: expected numbers from 0 to {n_classes - 1}")
     if not ((probabilities >= 0) & (probabilities <= 1.001)).all():
         raise ValueError("top_probability: expected numbers from 0 to 1")
-
-
-def record_beside(path: Path) -> Path:
-    """The path of the record of a CSV artifact."""
-    return path.with_name(f"{path.name}.json")
-
-
-def read_record_beside(path: Path) -> dict[str, Any]:
-    """The record of a CSV artifact.
-
-    Raises
-    ------
-    InputError
-        If it is missing, damaged, or of a version that is not read.
-    """
-    settle(journal_of(path))
-    place = record_beside(path)
-    return check_record(read_json(place), place, PREDICTIONS)
 
 
 def csv_lines(rows: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[str]:

@@ -22,6 +22,8 @@ FLOATS = "rsparse-floats"
 EVALUATION = "rsparse-evaluation"
 MODEL = "rsparse-model"
 SUPPORT = "rsparse-support"
+DETECTOR = "rsparse-detector"
+DETECTIONS = "rsparse-detections"
 
 FORMAT_VERSIONS = {
     DICTIONARY: 3,
@@ -32,6 +34,8 @@ FORMAT_VERSIONS = {
     EVALUATION: 4,
     MODEL: 2,
     SUPPORT: 1,
+    DETECTOR: 1,
+    DETECTIONS: 1,
 }
 """The version in which each format is written."""
 

@@ -15,6 +15,7 @@ from rsparse.errors import InputError, is_of_machine, reason, system_error
 from rsparse.evaluation.files import EVALUATION_FILE, csv_tables
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.store.checksums import without_checksum
+from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import read_bytes
 from rsparse.store.folders import MANIFEST, read_manifest, record_of
@@ -26,13 +27,10 @@ from rsparse.store.hdf5_reading import (
     refuse_oversized,
 )
 from rsparse.store.images import image_name
-from rsparse.store.predictions import (
-    CHECKSUM,
-    load_predictions,
-    read_record_beside,
-)
+from rsparse.store.predictions import load_predictions
 from rsparse.store.records import (
     ACTIVATIONS,
+    DETECTOR,
     DICTIONARY,
     EVALUATION,
     FORMAT_VERSIONS,
@@ -40,6 +38,7 @@ from rsparse.store.records import (
     PREDICTIONS,
     SUPPORT,
 )
+from rsparse.store.reference_scores import load_reference
 
 Digests = dict[str, str]
 _READ_AT_ONCE = 1 << 20  # bytes
@@ -142,6 +141,8 @@ def _read_hdf5(path: Path) -> Contents:
         load_dictionary(path)
     elif record["format"] == PREDICTIONS:
         load_predictions(path)
+    elif record["format"] == DETECTOR:
+        load_reference(path)
     elif record["format"] == EVALUATION and path.name == EVALUATION_FILE:
         contents.problems += _problems_of_tables(path.parent, record)
     return contents
@@ -152,6 +153,7 @@ def _used_in(file: Any, format_name: str) -> list[Digests]:
     places = {
         DICTIONARY: ("images/name", ["images/sha256"]),
         PREDICTIONS: ("name", ["sha256"]),
+        DETECTOR: ("name", ["sha256"]),
         ACTIVATIONS: ("name", ["sha256/benign", "sha256/adversarial"]),
         SUPPORT: ("name", ["sha256/benign"]),
     }

@@ -9,9 +9,9 @@ from enum import Enum
 from pathlib import Path
 
 from rsparse.errors import InputError, reason
+from rsparse.store.csv_artifacts import record_beside
 from rsparse.store.folders import JOURNAL, MANIFEST
 from rsparse.store.hdf5_safety import is_hdf5
-from rsparse.store.predictions import record_beside
 
 CHECKPOINT = ".rsparse-checkpoint.safetensors"
 _HDF5 = (".h5", ".hdf5")

@@ -1,0 +1,1 @@
+"""``rsparse detect``: images and clean images in, which look attacked out."""

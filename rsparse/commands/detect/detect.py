@@ -1,0 +1,187 @@
+"""``rsparse detect``: images and a reference of clean ones in, which look attacked out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from rsparse.commands.detect.calibrate import reference_of
+from rsparse.commands.detect.measuring import MeasuredFolder, measure_folder
+from rsparse.commands.detect.results import DetectOutcome, outcome_of
+from rsparse.commands.detect.setup import DetectorFiles, DetectorSetup, set_up, set_up_as
+from rsparse.detection.registry import parse_scores
+from rsparse.detection.score import Score
+from rsparse.errors import InputError
+from rsparse.options.detect import DetectParameters
+from rsparse.store.csv_artifacts import refuse_existing_csv, write_csv
+from rsparse.store.detections import detection_lines
+from rsparse.store.files import require_suffix, sha256_of_file
+from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.job import Job
+from rsparse.store.journal import journal_beside
+from rsparse.store.records import DETECTIONS, Source
+from rsparse.store.reference_scores import ReferenceScores, load_reference
+from rsparse.store.together import appear_together
+from rsparse.work.progress import SILENT, Progress, tell
+from rsparse.work.workers import LocalWorkers, Workers
+
+
+def detect_images(
+    paths: Sequence[Path],
+    reference: Path,
+    output: Path | None,
+    parameters: DetectParameters,
+    scores: Sequence[Score] = (),
+    files: DetectorFiles = DetectorFiles(),
+    *,
+    attacked: Sequence[Path] = (),
+    workers: Workers = LocalWorkers(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> DetectOutcome:
+    """Find which images in ``paths`` look attacked.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders or images.
+    reference : Path
+        A folder of clean images, or ``reference.h5`` of ``calibrate_images``.
+    output : Path or None
+        ``found.csv``; if None, nothing is written.
+    parameters : DetectParameters
+    scores : sequence of Score
+        Empty for those of ``reference.h5``, or for a folder the default ones.
+    files : DetectorFiles
+    attacked : sequence of Path
+        Folders of images that are known to be attacked. The images in ``paths`` then count as
+        clean.
+    workers, overwrite, progress
+        As for every stage.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, the output exists, no image could be measured, or the reference
+        has too few images for the level of false alarms.
+    """
+    if output is not None:
+        require_suffix(output, ".csv")
+        refuse_existing_csv(output, overwrite)
+    ready = _reference_at(reference, scores, files, parameters, workers, progress)
+    folders = {"": load_inputs(paths)}
+    folders |= {name: load_inputs([path]) for name, path in _named(attacked).items()}
+    job = _job(folders, ready, parameters)
+    with ExitStack() as stack:
+
+        def measured(part: str, inputs: ImageInputs, task: str, number: int) -> MeasuredFolder:
+            place = None if output is None else output.with_name(f"{output.stem}-{number}.csv")
+            identity = {**job.identity(), "part": part}
+            journal = stack.enter_context(journal_beside(place, identity, overwrite=True))
+            return measure_folder(
+                inputs,
+                ready.setup,
+                journal,
+                task=task,
+                batch_size=parameters.batch_size,
+                workers=workers,
+                progress=progress,
+            )
+
+        main = stack.enter_context(journal_beside(output, job.identity(), overwrite))
+        clean, sources = ready.scores, list(ready.sources)
+        if ready.images is not None:
+            of_clean = measured("reference", ready.images, "calibrate", 0)
+            clean = reference_of(of_clean, ready.setup)
+            sources += of_clean.sources
+        assert clean is not None  # a folder or a file
+        _refuse_too_few(clean, parameters)
+        found = {
+            name: measured(f"images {name}", inputs, f"examine {name}".rstrip(), number)
+            for number, (name, inputs) in enumerate(folders.items(), 1)
+        }
+        outcome = outcome_of(found, clean, ready.setup, parameters)
+        outcome.output, outcome.is_written = output or Path("-"), output is not None
+        tell(progress, outcome.notes)
+        if output is not None:
+            sources += [source for folder in found.values() for source in folder.sources]
+            record = job.record([*sources, *ready.setup.sources])
+            with appear_together(output, main) as members:
+                lines = detection_lines(outcome.rows, outcome.columns)
+                write_csv(members, output, record, lines)
+    return outcome
+
+
+class _ReadyReference(NamedTuple):
+    """A reference that is read, or the images from which it is to be measured."""
+
+    setup: DetectorSetup
+    scores: ReferenceScores | None
+    images: ImageInputs | None
+    sources: tuple[Source, ...]
+
+
+def _reference_at(
+    path: Path,
+    scores: Sequence[Score],
+    files: DetectorFiles,
+    parameters: DetectParameters,
+    workers: Workers,
+    progress: Progress,
+) -> _ReadyReference:
+    """Read a reference, or find its images, and put the detector together."""
+    if path.is_dir():
+        setup = set_up(scores, files, parameters, workers, progress)
+        return _ReadyReference(setup, None, load_inputs([path]), ())
+    stored, record = load_reference(path)
+    chosen = tuple(scores) or parse_scores(stored.columns)
+    for score in chosen:
+        if score.spec not in stored.columns:
+            raise InputError(
+                f"--score {score.spec}: {path} has no such score; it has "
+                f"{', '.join(stored.columns)}"
+            )
+    setup = set_up_as(path, record, chosen, files, parameters, workers, progress)
+    places = [stored.columns.index(score.spec) for score in chosen]
+    columns = tuple(score.spec for score in chosen)
+    kept = ReferenceScores(stored.digests, columns, stored.scores[:, places], stored.size)
+    return _ReadyReference(setup, kept, None, (Source(path.name, sha256_of_file(path), record),))
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their names; InputError if two have the same."""
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        if name in named:
+            raise InputError(f"--attacked: {named[name]} and {folder} have the same name")
+        named[name] = folder
+    return named
+
+
+def _job(
+    folders: Mapping[str, ImageInputs], ready: _ReadyReference, parameters: DetectParameters
+) -> Job:
+    values = {**ready.setup.parameters(), "false_alarms": parameters.false_alarms}
+    known = {
+        **ready.setup.known(),
+        "images": {name: inputs.names_digest() for name, inputs in folders.items()},
+        "reference": [
+            *(source.sha256 for source in ready.sources),
+            *([ready.images.names_digest()] if ready.images is not None else []),
+        ],
+    }
+    return Job("detect", DETECTIONS, values, known=known)
+
+
+def _refuse_too_few(clean: ReferenceScores, parameters: DetectParameters) -> None:
+    """Refuse a reference whose smallest p-value is above the level of false alarms."""
+    n, level = len(clean.digests), parameters.false_alarms
+    if (n + 1) * level < 1:
+        needed = -(-1 // level)
+        raise InputError(
+            f"--false-alarms {level:g}: the reference has {n} clean images, with which no p-value "
+            f"is below 1/{n + 1}; take {needed - 1:.0f} or more, or more false alarms"
+        )

@@ -1,0 +1,69 @@
+"""List the scores by name, and parse their specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rsparse.detection.image_scores import Color, Noise, Period
+from rsparse.detection.model_scores import Compression, Disagreement, Doubt, Squeezers
+from rsparse.detection.score import Score
+from rsparse.errors import InputError
+from rsparse.options.specs import parse_spec
+
+SCORES: dict[str, type[Score]] = {
+    score.name: score
+    for score in (Noise, Period, Color, Disagreement, Compression, Squeezers, Doubt)
+}
+"""All scores; those of the image alone come first."""
+
+
+def parse_scores(texts: Sequence[str]) -> tuple[Score, ...]:
+    """Return the scores that specs describe, in their order.
+
+    Raises
+    ------
+    InputError
+        If a name, parameter or value is unknown, or a score is given twice.
+
+    Examples
+    --------
+    >>> [score.text for score in parse_scores(["noise", "compression:quality=40"])]
+    ['noise', 'compression-quality=40']
+    """
+    scores = tuple(score for text in texts for score in parse_spec(text, SCORES, kind="score"))
+    for place, score in enumerate(scores):
+        if score in scores[:place]:
+            raise InputError(f"--score: {score.spec} is given twice")
+    return scores
+
+
+def default_scores(with_model: bool, with_dictionary: bool) -> tuple[Score, ...]:
+    """Return the scores that are measured unless others are chosen.
+
+    Parameters
+    ----------
+    with_model, with_dictionary : bool
+        Whether there are a classifier and a dictionary, which some scores need.
+    """
+    chosen: list[Score] = [Noise(), Period(), Color()]
+    if with_model and with_dictionary:
+        chosen.append(Disagreement())
+    if with_model:
+        chosen += [Compression(), Squeezers(), Doubt()]
+    return tuple(chosen)
+
+
+def score_of(record: Mapping[str, Any]) -> Score:
+    """Recreate a score from the result of its ``as_record``.
+
+    Raises
+    ------
+    InputError
+        If this version has no score with that name or those parameters.
+    """
+    values = {key: value for key, value in record.items() if key != "name"}
+    try:
+        return SCORES[record["name"]](**values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"unknown score {dict(record)}") from error

@@ -1,0 +1,36 @@
+"""Parameters of ``rsparse detect``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rsparse.options.device import device_parameter
+from rsparse.options.fields import Parameters, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectParameters(Parameters):
+    """Detection of attacked images."""
+
+    false_alarms: float = parameter(
+        0.05,
+        "Share of clean images like those of the reference that may be taken for attacked: an "
+        "image is detected if its p-value is at most this.",
+        above=0,
+        maximum=0.5,
+    )
+    resize_to: str | None = parameter(
+        None,
+        "Resize images first, to a side such as 224 or to height x width; with a centre crop, "
+        "224:crop:0.875. With --model, images are brought to its input. Noise depends on the size, "
+        "so all images should have that of the reference.",
+        none="native",
+        metavar="SIDE|HxW[:crop:SHARE]",
+    )
+    device: str = device_parameter()
+    batch_size: int = parameter(
+        16,
+        "Images examined together on a GPU; a CPU takes one at a time.",
+        minimum=1,
+        maximum=65536,
+    )

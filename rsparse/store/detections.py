@@ -1,0 +1,86 @@
+"""``found.csv``: which images look attacked; its record is in ``found.csv.json``.
+
+There is one row per image: first those of the images that were given, sorted by name, then those of
+each folder of attacked images. The columns are ``folder`` (empty for the given images), ``name``,
+``sha256`` of the file, ``detected`` (yes or no), ``p_value``, ``combined``, and a column for each
+score.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsparse.errors import InputError
+from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
+from rsparse.store.csv_text import csv_line, name_cell, text_cell
+from rsparse.store.files import read_bytes, sha256_of
+from rsparse.store.records import DETECTIONS
+
+_YES, _NO = "yes", "no"
+_COLUMNS = ("folder", "name", "sha256", "detected", "p_value", "combined")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector found in an image.
+
+    Attributes
+    ----------
+    folder : str
+        The folder of attacked images that it comes from; "" for the images to examine.
+    name, sha256 : str
+    detected : bool
+        Whether it looks attacked: whether its p-value is at most the level of false alarms.
+    p_value : float
+        See ``core.conformal.Unusualness``.
+    combined : float
+    scores : tuple of float
+    """
+
+    folder: str
+    name: str
+    sha256: str
+    detected: bool
+    p_value: float
+    combined: float
+    scores: tuple[float, ...]
+
+
+def detection_lines(rows: Iterable[Detection], columns: Sequence[str]) -> Iterator[str]:
+    """Yield detections as lines of CSV, with a header; ``columns`` are the names of the scores."""
+    yield csv_line([*_COLUMNS, *columns])
+    for row in rows:
+        yield csv_line([
+            text_cell(row.folder),
+            name_cell(row.name),
+            row.sha256,
+            _YES if row.detected else _NO,
+            *(f"{value:.6g}" for value in (row.p_value, row.combined, *row.scores)),
+        ])  # fmt: skip
+
+
+def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
+    """Read whether each image was detected, by the SHA-256 of its file, and the record.
+
+    Raises
+    ------
+    InputError
+        If the table or its record is missing, damaged or changed.
+    """
+    content = read_bytes(path)
+    record = read_record_beside(path, DETECTIONS)
+    if record.get(CHECKSUM) != sha256_of(content):
+        raise InputError(f"{path}: differs from the checksum in {path.name}.json; make it again")
+    reader = csv.DictReader(io.StringIO(content.decode(errors="replace"), newline=""))
+    found: dict[str, bool] = {}
+    for row in reader:
+        digest, answer = row.get("sha256"), row.get("detected")
+        if not digest or answer not in (_YES, _NO):
+            raise InputError(f"{path}: line {reader.line_num}: expected a sha256 and yes or no")
+        found[digest] = answer == _YES
+    return found, record
