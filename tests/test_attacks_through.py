@@ -127,6 +127,11 @@ def test_a_policy_is_differentiated_through_the_rule_that_it_applies():
     assert len(set(module.branch(x))) > 1
 
 
+def test_a_policy_behind_another_defense_does_not_see_the_image():
+    assert defended("bilateral+policy:default").branch(noisy()) is None
+    assert defended("policy:default+jpeg").branch(noisy()) is not None
+
+
 def test_a_random_defense_is_averaged_over_draws_that_are_not_the_defenders():
     module, x = defended("slq", draws=3), noisy().requires_grad_()
     logits = module(x)
@@ -137,10 +142,9 @@ def test_a_random_defense_is_averaged_over_draws_that_are_not_the_defenders():
     module.draws = 1
     module(x)
     assert not any(torch.equal(module.twin.seen[-1], each) for each in seen)
-    assert torch.equal(
-        module.drawn(x, module.with_draw(2)),
-        torch.einsum("nchw,kchw->nk", seen[1], module.twin.weights),
-    )
+    asked = module.resubmitted(x.detach(), 3)
+    assert torch.equal(asked[0], module.drawn(x.detach(), RESOURCES))
+    assert torch.equal(asked[2], torch.einsum("nchw,kchw->nk", seen[1], module.twin.weights))
 
 
 def test_no_defense_is_the_bare_model():

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.defenses import Chain, Defense, Resources
+from rsparse.defenses import Chain, Defense, RegionSparse, Resources
 from rsparse.defenses.by_noise import ByNoise
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +29,8 @@ Floats = NDArray[np.float32]
 Vjp = Callable[[Floats], Floats]
 
 IDENTITY = "identity"
+SHARE = 4
+"""U: how many times the atoms of its code a patch holds in ``atoms``."""
 
 
 class Traced(NamedTuple):
@@ -44,7 +46,25 @@ class Traced(NamedTuple):
 
 Trace = Callable[[Defense, Pixels, Resources], Traced]
 
-BACKWARDS: dict[type[Defense], Mapping[str, Trace]] = {}
+
+def _coder(share: int) -> Trace:
+    """RegionSparse with U·K atoms of each patch held, or those of its code (0)."""
+
+    def run(defense: Defense, image: Pixels, resources: Resources) -> Traced:
+        from rsparse.core.backward.regionsparse import purify_recorded
+
+        assert isinstance(defense, RegionSparse)
+        defense.check(resources)
+        dictionary = resources.dictionaries[defense.dictionary]
+        done = purify_recorded(image, dictionary, defense, defense, share)
+        return Traced(done.pixels, done.vjp)
+
+    return run
+
+
+BACKWARDS: dict[type[Defense], Mapping[str, Trace]] = {
+    RegionSparse: {"atoms": _coder(SHARE), "supports": _coder(0)},
+}
 """The backwards of each kind of defense by name, the strongest first, without ``identity``."""
 
 

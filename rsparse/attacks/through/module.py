@@ -89,11 +89,16 @@ class DefendedModule(torch.nn.Module):
         first = self.defense.parts[0] if isinstance(self.defense, Chain) else self.defense
         return first if isinstance(first, ByNoise) else None
 
-    def branch(self, x: torch.Tensor) -> list[int]:
-        """The number of the rule that ``policy`` applies to each image; 0 without a policy."""
+    @property
+    def is_random(self) -> bool:
+        """Whether the defense draws random numbers."""
+        return self.defense.is_random
+
+    def branch(self, x: torch.Tensor) -> list[int] | None:
+        """The number of the rule that ``policy`` applies to each image; None without a policy."""
         policy = self.policy
         if policy is None:
-            return [0] * len(x)
+            return None
         defenses = [rule.defense for rule in policy.rules]
         return [defenses.index(policy.chosen_for(image)) for image in to_images(x)]
 
@@ -104,23 +109,28 @@ class DefendedModule(torch.nn.Module):
         return logits[0] if len(sets) == 1 else torch.stack(logits).mean(0)
 
     def drawn(self, x: torch.Tensor, resources: Resources) -> torch.Tensor:
-        """Logits (n, n_classes) for the random numbers of one seed."""
+        """Logits (n, n_classes) for one seed."""
         self.queries += len(x)
         cleaned: torch.Tensor = _Clean.apply(x, self, resources)
         logits: torch.Tensor = self.twin(cleaned)
         return logits
 
-    def with_draw(self, draw: int) -> Resources:
-        """The resources with the seed of a further draw, numbered from 1; 0 is the defender's."""
+    def resubmitted(self, x: torch.Tensor, draws: int) -> torch.Tensor:
+        """Logits (draws, n, n_classes) without gradients; the first are the defender's own."""
+        with torch.no_grad():
+            return torch.stack([self.drawn(x, self._with_draw(draw)) for draw in range(draws)])
+
+    def _with_draw(self, draw: int) -> Resources:
+        """The resources with the seed of a further draw; draw 0 is the defender's."""
         if draw == 0:
             return self.resources
         state = np.random.SeedSequence([self.resources.seed, draw]).generate_state(1)
         return Resources(self.resources.dictionaries, int(state[0]))
 
     def _resources(self) -> list[Resources]:
-        if self.draws == 1 or not self.defense.is_random:
+        if self.draws == 1 or not self.is_random:
             return [self.resources]
-        return [self.with_draw(draw) for draw in range(1, self.draws + 1)]
+        return [self._with_draw(draw) for draw in range(1, self.draws + 1)]
 
 
 class _Clean(torch.autograd.Function):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +60,7 @@ def sparse_code(
     covered : bool array of shape (h, w)
     """
     corners = positions((x.shape[0], x.shape[1]), dictionary.patch_size, stride, mask)
-    counts = _patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
+    counts = patches_over_each_pixel(corners, (x.shape[0], x.shape[1]), dictionary.patch_size)
     layers = [x] if dictionary.color else [x[:, :, [channel]] for channel in range(3)]
     stops, inner = (sparsity, min_correlation), inner or loops.fastest
     sums = [
@@ -86,11 +88,7 @@ def _code_layer(
     b, atoms, gram = dictionary.patch_size, dictionary.atoms, dictionary.gram
     center = x.mean(axis=(0, 1)) if dictionary.normalize else np.zeros(x.shape[2], np.float32)
     x = np.ascontiguousarray(x - center)  # otherwise rounding errors in (D/σ) p grow with μ/σ
-    mean = np.zeros(atoms.shape[1], dtype=np.float32)
-    deviation = np.ones_like(mean)
-    if dictionary.normalize:
-        mean, deviation = patch_statistics(x, b, stride)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    mean, deviation, scale = standardisation(x, dictionary, stride)
     encoder = np.ascontiguousarray((atoms * scale).T)
     bias = mean @ encoder
     decoder, offset = atoms * deviation, mean + np.tile(center, b * b)
@@ -116,9 +114,28 @@ def _code_layer(
     return total
 
 
-def _patches_over_each_pixel(
+class Standardisation(NamedTuple):
+    """The z-score of a layer's patches, eq. (17): μ, σ, and 1/σ or 0, each of shape (b·b·c,)."""
+
+    mean: Floats
+    deviation: Floats
+    scale: Floats
+
+
+def standardisation(x: Floats, dictionary: Dictionary, stride: int) -> Standardisation:
+    """Measure the patches of a centred layer (h, w, c); without ``normalize``, μ = 0 and σ = 1."""
+    mean = np.zeros(dictionary.atoms.shape[1], dtype=np.float32)
+    deviation = np.ones_like(mean)
+    if dictionary.normalize:
+        mean, deviation = patch_statistics(x, dictionary.patch_size, stride)
+    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-6)
+    return Standardisation(mean, deviation, scale)
+
+
+def patches_over_each_pixel(
     corners: NDArray[np.intp], shape: tuple[int, int], patch_size: int
 ) -> Floats:
+    """Count the patches at these corners that contain each pixel, (h, w)."""
     hits = np.zeros(shape, dtype=np.float32)
     hits[corners[:, 0], corners[:, 1]] = 1
     last = patch_size - 1
