@@ -15,7 +15,8 @@ from tests.refusals import refused
 torch = pytest.importorskip("torch")
 
 from rsparse.attacks import run_attack  # noqa: E402
-from rsparse.attacks.through.backwards import BACKWARDS, backwards_of, trace  # noqa: E402
+from rsparse.attacks.through.backwards import backwards_of, trace  # noqa: E402
+from rsparse.attacks.through.kinds import BACKWARDS  # noqa: E402
 from rsparse.attacks.through.module import DefendedModule, to_images  # noqa: E402
 from tests.toy_networks import linear_problem  # noqa: E402
 

@@ -69,10 +69,17 @@ def local_quantization(
     """
     height, width = image.shape[:2]
     versions = np.stack([jpeg(image, quality) for quality in qualities])
-    drawn = rng.integers(len(qualities), size=(-(-height // block), -(-width // block)))
-    chosen = drawn.repeat(block, axis=0)[:height].repeat(block, axis=1)[:, :width]
     rows, columns = np.ogrid[:height, :width]
-    return versions[chosen, rows, columns]
+    return versions[drawn_versions((height, width), len(qualities), block, rng), rows, columns]
+
+
+def drawn_versions(
+    shape: tuple[int, int], n_versions: int, block: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw which version of an image of a height and width each block is taken from, (h, w)."""
+    height, width = shape
+    drawn = rng.integers(n_versions, size=(-(-height // block), -(-width // block)))
+    return drawn.repeat(block, axis=0)[:height].repeat(block, axis=1)[:, :width]
 
 
 def reduce_bits(image: Pixels, bits: int) -> Pixels:

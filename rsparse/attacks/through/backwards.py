@@ -15,13 +15,13 @@ replaces them (BPDA; Athalye, Carlini, Wagner 2018). Each defense has several, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.defenses import Chain, Defense, RegionSparse, Resources
+from rsparse.defenses import Chain, Defense, Resources
 from rsparse.defenses.by_noise import ByNoise
 
 Pixels = NDArray[np.uint8]
@@ -29,8 +29,6 @@ Floats = NDArray[np.float32]
 Vjp = Callable[[Floats], Floats]
 
 IDENTITY = "identity"
-SHARE = 4
-"""U: how many times the atoms of its code a patch holds in ``atoms``."""
 
 
 class Traced(NamedTuple):
@@ -44,28 +42,8 @@ class Traced(NamedTuple):
     vjp: Vjp
 
 
-Trace = Callable[[Defense, Pixels, Resources], Traced]
-
-
-def _coder(share: int) -> Trace:
-    """RegionSparse with U·K atoms of each patch held, or those of its code (0)."""
-
-    def run(defense: Defense, image: Pixels, resources: Resources) -> Traced:
-        from rsparse.core.backward.regionsparse import purify_recorded
-
-        assert isinstance(defense, RegionSparse)
-        defense.check(resources)
-        dictionary = resources.dictionaries[defense.dictionary]
-        done = purify_recorded(image, dictionary, defense, defense, share)
-        return Traced(done.pixels, done.vjp)
-
-    return run
-
-
-BACKWARDS: dict[type[Defense], Mapping[str, Trace]] = {
-    RegionSparse: {"atoms": _coder(SHARE), "supports": _coder(0)},
-}
-"""The backwards of each kind of defense by name, the strongest first, without ``identity``."""
+Trace = Callable[[Any, Pixels, Resources], Traced]
+"""Cleans an image by a defense of one kind."""
 
 
 def trace(defense: Defense, image: Pixels, resources: Resources, backward: str) -> Traced:
@@ -117,7 +95,9 @@ def _identity(defense: Defense, image: Pixels, resources: Resources) -> Traced:
 
 
 def _own(defense: Defense) -> dict[str, Trace]:
-    """The backwards of a defense that is neither a chain nor a policy."""
+    """The backwards of a defense that is neither a chain nor a policy, the strongest first."""
+    from rsparse.attacks.through.kinds import BACKWARDS
+
     for kind in type(defense).__mro__:
         if kind in BACKWARDS:
             return {**BACKWARDS[kind], IDENTITY: _identity}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.backward import loops
+from rsparse.core.backward.borders import folded
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -52,7 +53,9 @@ def bilateral_vjp(
     colour = np.exp(-0.5 * np.square(distances / sigma_color)).astype(np.float32)
     slope = -1 / sigma_color**2
     loops.fastest.bilateral_gradient(*planes, reach, space, colour, slope, lower)
-    return np.ascontiguousarray(_folded(lower, reach, image.shape[:2]).transpose(1, 2, 0))
+    return np.ascontiguousarray(
+        folded(lower.transpose(1, 2, 0), (reach, reach), (reach, reach), "reflect")
+    )
 
 
 def _space_weights(reach: int, sigma: float) -> Floats:
@@ -61,15 +64,3 @@ def _space_weights(reach: int, sigma: float) -> Floats:
     distances = squares[:, None] + squares
     weights = np.exp(-0.5 * distances / sigma**2) * (np.sqrt(distances) <= reach)
     return weights.astype(np.float32)
-
-
-def _folded(lower: Floats, reach: int, shape: tuple[int, ...]) -> Floats:
-    """Add the gradient of each pixel's mirror images to its own."""
-    for axis, length in zip((1, 2), shape, strict=True):
-        source = np.pad(np.arange(length), reach, mode="reflect")
-        own = np.moveaxis(lower, axis, 0)
-        folded = own[reach : reach + length].copy()
-        for place in (*range(reach), *range(reach + length, length + 2 * reach)):
-            folded[source[place]] += own[place]
-        lower = np.moveaxis(folded, 0, axis)
-    return lower
