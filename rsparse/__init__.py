@@ -13,6 +13,7 @@ The map of the package, from the top down; imports go downwards only:
 - ``training``    retraining: samples, losses, the training loop, checkpoints
 - ``defended``    a defense in front of a classifier on a device
 - ``detection``   scores that tell attacked images from clean ones
+- ``denoisers``   denoisers: parameter sets that remove noise of known size
 - ``attacks``     attacks on batches of arrays
 - ``defenses``    defenses: parameter sets that clean an image
 - ``models``      classifiers: ONNX files, their torch twins, networks by name

@@ -114,6 +114,14 @@ def test_predictions_are_as_documented(tmp_path: Path, run_cli: Callable[..., Re
     assert datasets(output) == documented_datasets("Predictions")
 
 
+def test_certificates_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
+    images = FIXTURES / "images"
+    certify = ("certify", images, "-m", demo_model(), "-o", tmp_path, "--n0", 1, "--n", 10)
+    assert run_cli(*certify, "--denoiser", "none").exit_code == 0
+    documented = documented_datasets("Certificates")
+    assert datasets(tmp_path / "certificates.h5") == documented
+
+
 def test_activations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
     output = tmp_path / "act.h5"
     images, model = FIXTURES / "images", FIXTURES / "colours.onnx"

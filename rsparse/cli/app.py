@@ -36,6 +36,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
     "support": "Measure how attacks change the atoms that sparse coding chooses.",
     "attention": "Show where a model sees a class, with class activation maps.",
     "evaluate": "Evaluate defenses: every attack against every defense.",
+    "certify": "Certify radii in which no change of an image changes its class.",
     "fetch": "Get a classifier by name and save it as an ONNX file.",
     "train": "Retrain a classifier on clean, purified or adversarial images.",
     "model": "Show or set the input that an ONNX classifier expects.",

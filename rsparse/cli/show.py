@@ -84,7 +84,9 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested parameters as one level; policies and lists of defenses as specs, with their rules."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if defenses := _defenses(value):
+        if key == "denoiser" and (spec := _denoiser(value)):
+            flat[prefix + key] = spec
+        elif defenses := _defenses(value):
             flat[prefix + key] = ", ".join(defense.spec for defense in defenses)
             rules = [rule for defense in defenses for rule in defense.details]
             flat |= {f"{prefix}{key}, rule {n}": rule for n, rule in enumerate(rules, 1)}
@@ -93,6 +95,16 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _denoiser(value: Any) -> str | None:
+    """The spec of a denoiser's record; None if this version does not know it."""
+    from rsparse.denoisers import denoiser_of
+
+    try:
+        return denoiser_of(value).spec
+    except InputError:
+        return None
 
 
 def _defenses(value: Any) -> list[Defense]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.store.certificates import CERTIFICATES_FILE
 from rsparse.store.csv_artifacts import read_record_beside, record_beside
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.hdf5_reading import members, open_hdf5, read_array
@@ -20,8 +21,9 @@ def read_record(artifact: Path) -> dict[str, Any]:
     InputError
         If it is missing, not an rsparse artifact, damaged, or of an unsupported version.
     """
-    if (artifact / EVALUATION_FILE).is_file():
-        artifact = artifact / EVALUATION_FILE
+    for name in (EVALUATION_FILE, CERTIFICATES_FILE):
+        if (artifact / name).is_file():
+            artifact = artifact / name
     if artifact.suffix.lower() == ".onnx":
         return _record_of_model(artifact)
     if artifact.suffix.lower() == ".csv" and record_beside(artifact).exists():

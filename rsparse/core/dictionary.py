@@ -69,3 +69,50 @@ class Dictionary:
     def gram(self) -> Floats:
         """Inner products of all atoms."""
         return gram_matrix(self.atoms)
+
+    @cached_property
+    def centred(self) -> CentredAtoms:
+        """Its atoms for colour patches whose channels have the mean 0."""
+        return CentredAtoms.of(self.atoms, self.patch_size)
+
+
+@dataclass(frozen=True)
+class CentredAtoms:
+    """Atoms for colour patches whose channels have the mean 0.
+
+    Attributes
+    ----------
+    atoms : float32 array of shape (k, b·b·3)
+        Rows of norm 1; each channel of an atom has the mean 0.
+    patch_size : int
+        b.
+    """
+
+    atoms: Floats
+    patch_size: int
+
+    @classmethod
+    def of(cls, atoms: Floats, patch_size: int) -> CentredAtoms:
+        """Subtract the means of the channels; what is left of a constant atom is dropped."""
+        rows = atoms.reshape(len(atoms), -1, 3).astype(np.float64)
+        rows = (rows - rows.mean(axis=1, keepdims=True)).reshape(len(atoms), -1)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        usable = norms[:, 0] > 1e-3
+        kept = (rows[usable] / norms[usable]).astype(np.float32)
+        return cls(np.ascontiguousarray(kept), patch_size)
+
+    @cached_property
+    def gram(self) -> Floats:
+        """Inner products of all atoms."""
+        return gram_matrix(self.atoms)
+
+    @cached_property
+    def encoder(self) -> Floats:
+        """The atoms as columns, (b·b·3, k)."""
+        return np.ascontiguousarray(self.atoms.T)
+
+    @cached_property
+    def decoder(self) -> Floats:
+        """The atoms, and three more rows that are the constant channels, (k + 3, b·b·3)."""
+        channels = np.tile(np.eye(3, dtype=np.float32), self.patch_size**2)
+        return np.ascontiguousarray(np.concatenate([self.atoms, channels]))

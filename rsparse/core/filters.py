@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Value = TypeVar("Value", np.uint8, np.float32)
 
 
 def non_local_means(image: Pixels, h: float, template: int = 7, search: int = 21) -> Pixels:
@@ -68,6 +71,9 @@ def median(image: Pixels, size: int) -> Pixels:
     return np.ascontiguousarray(filtered, dtype=np.uint8)
 
 
-def gaussian(image: Pixels, sigma: float) -> Pixels:
-    """Blur by a Gaussian of standard deviation ``sigma`` pixels, mirrored at the border."""
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.uint8)
+def gaussian(image: NDArray[Value], sigma: float) -> NDArray[Value]:
+    """Blur by a Gaussian of standard deviation ``sigma`` pixels, mirrored at the border.
+
+    The image is uint8, or float32 of any range.
+    """
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=image.dtype)

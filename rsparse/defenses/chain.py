@@ -15,6 +15,7 @@ from rsparse.work.workers import usable_cores
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
+    from rsparse.defenses.defense import Floats
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Chain(Defense):
         for part in self.parts:
             image = part.clean(image, resources, mask)
         return image
+
+    def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:
+        for part in self.parts:
+            x = part.clean_unrounded(x, resources)
+        return x
 
     def on(self, device: Device, resources: Resources) -> Cleaner:
         """Run each part on the device if it can, else on the cores."""

@@ -14,9 +14,12 @@ from rsparse.work.device import CPU, Device
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from rsparse.core.dictionary import Dictionary
     from rsparse.core.regionsparse import Mask, Pixels
+
+    Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,25 @@ class Defense(Parameters):
             If the image is too small or too large for the defense, or a resource is missing.
         """
         raise NotImplementedError
+
+    def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:
+        """Clean an image that is not rounded to grey levels, such as one with noise.
+
+        By default it is clipped and rounded first, since most defenses work on grey levels.
+
+        Parameters
+        ----------
+        x : float32 array of shape (h, w, 3), RGB
+            Values may be outside [0, 1].
+        resources : Resources
+
+        Returns
+        -------
+        float32 array of shape (h, w, 3)
+        """
+        from rsparse.store.images import to_pixels, to_unit
+
+        return to_unit(self.clean(to_pixels(x), resources))
 
     def on(self, device: Device, resources: Resources) -> Cleaner:  # noqa: ARG002 - for subclasses
         """Prepare the defense to run on a device; by default all of it runs on the CPU cores.

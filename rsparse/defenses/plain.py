@@ -9,6 +9,7 @@ from rsparse.defenses.defense import Defense, Resources
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
+    from rsparse.defenses.defense import Floats
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class NoDefense(Defense):
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         return image.copy()
+
+    def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:  # noqa: ARG002
+        return x
 
     @property
     def in_words(self) -> str:

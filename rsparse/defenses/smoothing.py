@@ -11,6 +11,7 @@ from rsparse.options.purify import PurifyParameters
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
+    from rsparse.defenses.defense import Floats
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,8 @@ class Gaussian(Defense):
         from rsparse.core.filters import gaussian
 
         return gaussian(image, self.sigma)
+
+    def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:  # noqa: ARG002
+        from rsparse.core.filters import gaussian
+
+        return gaussian(x, self.sigma)

@@ -34,6 +34,7 @@ METHODS = {
     "activations": 1,
     "attack": 1,
     "attention": 1,
+    "certify": 1,
     "classify": 1,
     "detect": 1,
     "evaluate": 1,
@@ -48,11 +49,11 @@ METHODS = {
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 
-Several stages share code that can change their bytes. ``purify``, ``judge`` and ``train`` share
-the defenses, localization and sparse coding, and ``support`` the latter; ``attack`` and ``train``
-share the attacks. All stages with a classifier share its logits and the fitting of an image to its
-input. ``select``, ``measure`` (of given adversarial images) and ``judge`` are steps of
-``rsparse evaluate``.
+Several stages share code that can change their bytes. ``purify``, ``judge``, ``train`` and
+``certify`` share the defenses, localization and sparse coding, and ``support`` the latter;
+``attack`` and ``train`` share the attacks. All stages with a classifier share its logits and the
+fitting of an image to its input. ``select``, ``measure`` (of given adversarial images) and
+``judge`` are steps of ``rsparse evaluate``.
 """
 
 

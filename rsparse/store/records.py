@@ -24,6 +24,7 @@ MODEL = "rsparse-model"
 SUPPORT = "rsparse-support"
 DETECTOR = "rsparse-detector"
 DETECTIONS = "rsparse-detections"
+CERTIFICATES = "rsparse-certificates"
 
 FORMAT_VERSIONS = {
     DICTIONARY: 3,
@@ -36,6 +37,7 @@ FORMAT_VERSIONS = {
     SUPPORT: 1,
     DETECTOR: 1,
     DETECTIONS: 1,
+    CERTIFICATES: 1,
 }
 """The version in which each format is written."""
 

@@ -14,6 +14,7 @@ from rsparse.commands.verify.finding import Artifact, Kind
 from rsparse.errors import InputError, is_of_machine, reason, system_error
 from rsparse.evaluation.files import EVALUATION_FILE, csv_tables
 from rsparse.evaluation.loading import load_evaluation
+from rsparse.store.certificates import TABLE_FILE, load_certificates, table_text
 from rsparse.store.checksums import without_checksum
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.dictionaries import load_dictionary
@@ -30,6 +31,7 @@ from rsparse.store.images import image_name
 from rsparse.store.predictions import load_predictions
 from rsparse.store.records import (
     ACTIVATIONS,
+    CERTIFICATES,
     DETECTOR,
     DICTIONARY,
     EVALUATION,
@@ -143,6 +145,8 @@ def _read_hdf5(path: Path) -> Contents:
         load_predictions(path)
     elif record["format"] == DETECTOR:
         load_reference(path)
+    elif record["format"] == CERTIFICATES:
+        contents.problems += _problems_of_certificates(path, record)
     elif record["format"] == EVALUATION and path.name == EVALUATION_FILE:
         contents.problems += _problems_of_tables(path.parent, record)
     return contents
@@ -154,6 +158,7 @@ def _used_in(file: Any, format_name: str) -> list[Digests]:
         DICTIONARY: ("images/name", ["images/sha256"]),
         PREDICTIONS: ("name", ["sha256"]),
         DETECTOR: ("name", ["sha256"]),
+        CERTIFICATES: ("name", ["sha256"]),
         ACTIVATIONS: ("name", ["sha256/benign", "sha256/adversarial"]),
         SUPPORT: ("name", ["sha256/benign"]),
     }
@@ -179,6 +184,17 @@ def _problems_of_tables(folder: Path, record: Mapping[str, Any]) -> list[str]:
         elif read_bytes(path) != text.encode(errors="backslashreplace"):
             problems.append(f"{path}: is not the table of {EVALUATION_FILE}")
     return problems
+
+
+def _problems_of_certificates(path: Path, record: Mapping[str, Any]) -> list[str]:
+    """Whether the table beside certificates, if it is there, is theirs."""
+    found, _ = load_certificates(path)
+    table = path.with_name(TABLE_FILE)
+    if record["generator"] != GENERATOR or not table.exists():
+        return []
+    if read_bytes(table) == table_text(found).encode(errors="backslashreplace"):
+        return []
+    return [f"{table}: is not the table of {path.name}"]
 
 
 def _read_csv(path: Path) -> Contents:

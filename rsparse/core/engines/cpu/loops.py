@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from rsparse.core.engines.cpu import numpy_loops
+from rsparse.core.engines.cpu import numpy_loops, numpy_unrolled
 from rsparse.errors import InputError
 
 
 @dataclass(frozen=True)
 class Loops:
-    """One implementation of the inner loops; ``numpy_loops`` documents each of them."""
+    """One implementation of the inner loops.
+
+    ``numpy_loops`` documents each of them, ``numpy_unrolled`` the last two.
+    """
 
     name: str
     pursue: Callable[..., None]
@@ -21,6 +24,8 @@ class Loops:
     add_codes: Callable[..., None]
     descend: Callable[..., None]
     smooth: Callable[..., None]
+    shrink: Callable[..., None]
+    add_weighted: Callable[..., None]
 
 
 NUMPY = Loops(
@@ -31,6 +36,8 @@ NUMPY = Loops(
     numpy_loops.add_codes,
     numpy_loops.descend,
     numpy_loops.smooth,
+    numpy_unrolled.shrink,
+    numpy_unrolled.add_weighted,
 )
 
 
@@ -39,7 +46,7 @@ def _numba() -> Loops | None:
     if find_spec("numba") is None:
         return None
     try:
-        from rsparse.core.engines.cpu import numba_loops, numba_variation
+        from rsparse.core.engines.cpu import numba_loops, numba_unrolled, numba_variation
     except ValueError as error:  # from its settings, such as NUMBA_NUM_THREADS=0
         raise InputError(
             f"numba cannot be used: {str(error).rstrip('.').lower()}; "
@@ -54,9 +61,11 @@ def _numba() -> Loops | None:
         numba_loops.add_codes,
         numba_loops.descend,
         numba_variation.smooth,
+        numba_unrolled.shrink,
+        numba_unrolled.add_weighted,
     )
 
 
 NUMBA = _numba()
 fastest: Loops = NUMBA or NUMPY
-"""The loops that omp, the learner and total variation use; read it from here at each call."""
+"""The loops that coding, learning, denoising and total variation use; read it at each call."""

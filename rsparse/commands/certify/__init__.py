@@ -1,0 +1,1 @@
+"""``rsparse certify``: images, a classifier and a denoiser in, certified radii out."""

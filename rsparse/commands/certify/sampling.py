@@ -1,0 +1,124 @@
+"""Classify noisy versions of an image, one block of samples at a time.
+
+Each block is an item of the run's journal, so that an interrupted run continues at the block, and
+the cores share the blocks of one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsparse.core.smoothing import digest_of, noise_block
+from rsparse.defenses import Resources
+from rsparse.denoisers import Denoiser
+from rsparse.models.onnx.classifier import Classifier
+from rsparse.options.certify import BLOCK, CertifyParameters
+from rsparse.store.images import ImageFile, to_unit
+from rsparse.store.journal import Entry
+from rsparse.work.runs import load_image
+
+SELECTION, ESTIMATE = 0, 1
+_TOGETHER = 10  # noisy images in memory
+_BETWEEN = "\n"  # no name of a file has it
+
+
+@dataclass(frozen=True)
+class Block(ImageFile):
+    """A block of samples of an image; ``name`` is that of the block.
+
+    Attributes
+    ----------
+    image : str
+        The image's name.
+    k : int
+        Index of σ.
+    phase, number : int
+        Of the block.
+    n : int
+        Its samples.
+    """
+
+    image: str
+    k: int
+    phase: int
+    number: int
+    n: int
+
+
+def blocks_of(images: Iterable[ImageFile], parameters: CertifyParameters) -> Iterator[Block]:
+    """All blocks of the images; those of an image come together."""
+    ranges = [(SELECTION, 0, parameters.n0), (ESTIMATE, parameters.first, parameters.n)]
+    for image in images:
+        for k in range(len(parameters.sigmas)):
+            for phase, first, n in ranges:
+                for start in range(0, n, BLOCK):
+                    number = (first + start) // BLOCK
+                    name = _BETWEEN.join([image.name, f"{k:04d}", f"{phase}{number:08d}"])
+                    yield Block(
+                        name, image.path, image.root, image.name, k, phase, number,
+                        min(BLOCK, n - start), sha256=image.sha256,
+                    )  # fmt: skip
+
+
+def image_of(block_name: str) -> str:
+    """The name of the image that a block belongs to."""
+    return block_name.partition(_BETWEEN)[0]
+
+
+@dataclass(frozen=True)
+class CountClasses:
+    """Counts the classes that a block of noisy, denoised samples gets."""
+
+    classifier: Classifier
+    denoiser: Denoiser
+    resources: Resources
+    sigmas: tuple[float, ...]
+    seed: int
+
+    def __call__(self, block: ImageFile) -> Entry:
+        assert isinstance(block, Block)
+        pixels, sha256 = load_image(block)
+        fitted = self.classifier.fit_to_input(pixels)
+        x, sigma = to_unit(fitted), np.float32(self.sigmas[block.k])
+        given = (self.seed, digest_of(fitted), block.phase, block.number, block.n)
+        noisy = (x + sigma * noise for noise in noise_block(*given, x.shape))
+        found: list[int] = []
+        for some in _batches(noisy):
+            clean = [self.denoiser.denoise(each, float(sigma), self.resources) for each in some]
+            found += self.classifier.logits(clean).argmax(axis=1).tolist()
+        classes, counts = np.unique(found, return_counts=True)
+        return {
+            "name": block.name,
+            "source_sha256": sha256,
+            "image": block.image,
+            "k": block.k,
+            "phase": block.phase,
+            "classes": classes.tolist(),
+            "counts": counts.tolist(),
+        }
+
+
+def _batches(noisy: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    some: list[np.ndarray] = []
+    for each in noisy:
+        some.append(each)
+        if len(some) == _TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def add_up(entries: Iterable[Entry], names: Sequence[str]) -> dict[tuple[int, int], dict]:
+    """Counts by class for each index of σ and image: of the selection, and of the estimate."""
+    places = {name: number for number, name in enumerate(names)}
+    sums: dict[tuple[int, int], dict[int, list[int]]] = {}
+    for entry in entries:
+        if entry["image"] in places:
+            of_image = sums.setdefault((entry["k"], places[entry["image"]]), {})
+            for index, count in zip(entry["classes"], entry["counts"], strict=True):
+                of_image.setdefault(index, [0, 0])[entry["phase"]] += count
+    return sums

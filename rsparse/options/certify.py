@@ -1,0 +1,80 @@
+"""Parameters of ``rsparse certify``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from rsparse.errors import InputError
+from rsparse.options.fields import Parameters, parameter
+
+BLOCK = 100
+"""Samples that are drawn from one random number generator."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CertifyParameters(Parameters):
+    """Certificates by randomized smoothing."""
+
+    sigma: str = parameter(
+        "0.12",
+        "Standard deviation of the noise for pixels in [0, 1], or several separated by commas. "
+        "More noise allows larger radii and makes the classifier less accurate.",
+        metavar="X[,X…]",
+        what="a number above 0 and at most 2, or several separated by commas",
+    )
+    denoiser: str = parameter(
+        "unrolled",
+        "Denoiser of each noisy image, before the classifier: unrolled (learned sparse coding), "
+        "omp (sparse coding), or any defense, such as none, gaussian:sigma=1 or nlm:h=20.",
+        metavar="SPEC",
+        what="a denoiser",
+    )
+    n0: int = parameter(
+        100, "Noisy samples that select the class of an image.", minimum=1, maximum=1_000_000
+    )
+    n: int = parameter(
+        1000,
+        "Noisy samples that bound the probability of that class. The number limits the radius: "
+        "1,000 samples allow 2.46 σ, 10,000 allow 3.2 σ.",
+        minimum=1,
+        maximum=100_000_000,
+    )
+    first: int = parameter(
+        0,
+        "Number of the first of these samples, a multiple of 100. Several machines can take "
+        "different samples; merge what they find with 'rsparse certify A B -o ALL'.",
+        minimum=0,
+        maximum=100_000_000,
+    )
+    alpha: float = parameter(
+        0.001, "Probability with which a certificate may be wrong.", above=0, maximum=0.5
+    )
+    seed: int = parameter(0, "Seed of the noise.", minimum=0, maximum=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.first % BLOCK:
+            raise InputError(f"first: expected a multiple of {BLOCK}, got {self.first}")
+        if len(set(self.sigmas)) < len(self.sigmas):
+            raise InputError(f"sigma: names the same noise twice: {self.sigma}")
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """The standard deviations, in rising order.
+
+        Raises
+        ------
+        InputError
+            If one is no number above 0 and at most 2.
+        """
+        try:
+            values = sorted(float(word) for word in self.sigma.split(","))
+        except ValueError:
+            values = [math.nan]
+        if not all(0 < value <= 2 for value in values):
+            raise InputError(
+                "sigma: expected a number above 0 and at most 2, or several separated by commas, "
+                f"got {self.sigma!r}"
+            )
+        return tuple(values)

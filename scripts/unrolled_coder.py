@@ -1,0 +1,241 @@
+"""Train the weights of the denoiser ``unrolled`` (``rsparse.core.unrolled``).
+
+The steps of a sparse coder are unrolled into a network (Gregor and LeCun 2010; for denoising
+Simon and Elad 2019, Scetbon, Elad and Milanfar 2021), whose encoder, atoms, thresholds and weights
+of overlapping patches are trained together on the squared error. Training uses crops of photographs
+at the size that a classifier sees, with noise of a random σ. With ``--classifier``, training goes
+on with whole photographs and adds how far the classifier's answer to the denoised image is from
+its answer to the clean one (Salman et al. 2020, "stability").
+
+The shipped weights were made by
+
+    python scripts/unrolled_coder.py ../shared/train --steps 6000
+    python scripts/unrolled_coder.py ../shared/train --classifier m.onnx --stability-steps 1500
+
+It runs on one thread with fixed seeds and goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from rsparse.core.cosines import cosines
+from rsparse.core.dictionary import CentredAtoms
+from rsparse.core.engines.torch.unrolled import PATCH, UnrolledCoder
+from rsparse.core.online import OmpLearner, unit
+from rsparse.data import denoising_weights
+from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.spec import InputOptions
+from rsparse.models.torch.twin import load_twin
+from rsparse.store.finding import find_images
+from rsparse.store.images import decode_image
+
+SEED = 0
+SIDE, CROP, BATCH = 224, 64, 12
+LEARNING_RATE = 2e-3
+N_ATOMS = 256
+FLAT, SPARSITY = 0.3, 8  # of the patches that the atoms of ``omp`` are learned from
+SIGMAS = (0.04, 0.28)  # the noise in training, log-uniform
+WHOLE = 4  # whole photographs in a step
+STABLE_SIGMAS = (0.08, 0.28)
+STABLE_RATE = 5e-4
+SQUARED_ERROR = 20.0
+STARTED = time.monotonic()
+HELD_OUT = 25  # one in 25 photographs is held out
+LOG = 100  # steps
+
+
+def read_folder(folder: Path) -> np.ndarray:
+    """Return the photographs (n, SIDE, SIDE, 3), uint8."""
+    images = (decode_image(file.read(), file.path) for file in find_images([folder]))
+    return np.stack([cv2.resize(i, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for i in images])
+
+
+def first_atoms(rng: np.random.Generator) -> torch.Tensor:
+    """Cosines of colour patches in the order (channel, row, column), with a few random atoms."""
+    atoms = cosines(PATCH, 3, 3 * PATCH * PATCH).reshape(-1, PATCH, PATCH, 3).transpose(0, 3, 1, 2)
+    atoms = atoms.reshape(len(atoms), -1)
+    more = rng.standard_normal((N_ATOMS - len(atoms), atoms.shape[1]))
+    more *= 0.2 / np.linalg.norm(more, axis=1, keepdims=True)
+    return torch.from_numpy(np.concatenate([atoms, more]).astype(np.float32))
+
+
+def crops_of(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Random crops, some of them mirrored: (n, 3, CROP, CROP) in [0, 1]."""
+    crops = []
+    for _ in range(BATCH):
+        image = images[rng.integers(len(images))]
+        top, left = rng.integers(SIDE - CROP + 1, size=2)
+        crop = image[top : top + CROP, left : left + CROP]
+        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    return to_tensor(np.stack(crops))
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
+
+
+def sigmas_of(n: int, rng: np.random.Generator, ends: tuple[float, float] = SIGMAS) -> torch.Tensor:
+    low, high = map(math.log, ends)
+    return torch.from_numpy(np.exp(rng.uniform(low, high, n)).astype(np.float32))
+
+
+def noisy(x: torch.Tensor, sigma: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    noise = torch.from_numpy(rng.standard_normal(x.shape, np.float32))
+    return x + sigma.view(-1, 1, 1, 1) * noise
+
+
+@torch.no_grad()
+def psnr(network: UnrolledCoder, images: np.ndarray, sigma: float) -> float:
+    """Mean PSNR in dB on held-out photographs."""
+    rng, values = np.random.default_rng(1), []
+    for image in images:
+        x = to_tensor(image[None])
+        level = torch.tensor([sigma])
+        error = (network(noisy(x, level, rng), level).clamp(0, 1) - x).square().mean()
+        values.append(-10 * math.log10(float(error)))
+    return float(np.mean(values))
+
+
+def train(network: UnrolledCoder, images: np.ndarray, held_out: np.ndarray, options) -> None:
+    """Train on the squared error, from the checkpoint if there is one, and report PSNR."""
+    optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    first = load(options.checkpoint, network, optimizer)
+    for step in range(first, options.steps):
+        rng = np.random.default_rng([SEED, step])
+        x, sigma = crops_of(images, rng), sigmas_of(BATCH, rng)
+        error = (network(noisy(x, sigma, rng), sigma) - x).square().mean((1, 2, 3))
+        descend(
+            optimizer, network, (error / sigma).mean(), LEARNING_RATE * rate(step, options.steps)
+        )
+        if (step + 1) % LOG == 0 or step + 1 == options.steps:
+            save(options.checkpoint, step + 1, network, optimizer)
+        if (step + 1) % (5 * LOG) == 0 or step + 1 == options.steps:
+            report(step + 1, network, held_out)
+
+
+def stabilise(network: UnrolledCoder, images: np.ndarray, held_out: np.ndarray, options) -> None:
+    """Train on, so that the classifier's answer stays what it is without noise.
+
+    The loss is the Kullback-Leibler divergence between both answers on whole photographs, plus the
+    squared error of before.
+    """
+    classifier = load_classifier(options.classifier, InputOptions(options.preset))
+    twin = load_twin(classifier, trainable=True)
+    optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    first = load(options.stable_checkpoint, network, optimizer)
+    for step in range(first, options.stability_steps):
+        rng = np.random.default_rng([SEED, 1, step])
+        chosen = images[rng.integers(len(images), size=WHOLE)]
+        x = to_tensor(chosen[:, :, ::-1] if rng.random() < 0.5 else chosen)
+        sigma = sigmas_of(WHOLE, rng, STABLE_SIGMAS)
+        with torch.no_grad():
+            expected = twin(x).log_softmax(1)
+        clean = network(noisy(x, sigma, rng), sigma)
+        error = (clean - x).square().mean((1, 2, 3))
+        divergence = functional.kl_div(
+            twin(clean).log_softmax(1), expected, reduction="batchmean", log_target=True
+        )
+        loss = divergence + SQUARED_ERROR * (error / sigma).mean()
+        descend(optimizer, network, loss, STABLE_RATE * rate(step, options.stability_steps))
+        if (step + 1) % 25 == 0:
+            save(options.stable_checkpoint, step + 1, network, optimizer)
+            print(f"step {step + 1}  divergence {float(divergence):.3f}", flush=True)
+        if (step + 1) % 200 == 0 or step + 1 == options.stability_steps:
+            report(step + 1, network, held_out)
+
+
+def rate(step: int, steps: int) -> float:
+    """The learning rate relative to its largest value: a short rise, then half a cosine."""
+    return min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def descend(
+    optimizer: torch.optim.Optimizer, network: UnrolledCoder, loss: torch.Tensor, rate: float
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+    optimizer.step()
+
+
+def report(step: int, network: UnrolledCoder, held_out: np.ndarray) -> None:
+    text = "  ".join(f"{psnr(network, held_out[:8], s):.2f}" for s in (0.06, 25 / 255, 0.12, 0.25))
+    print(f"step {step}  {time.monotonic() - STARTED:.0f} s  {text} dB", flush=True)
+
+
+def save(path: Path, step: int, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save(
+        {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()},
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def load(path: Path, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def learned_atoms(images: np.ndarray) -> np.ndarray:
+    """Learn the atoms of the denoiser ``omp`` from clean patches that are not flat."""
+    rng, patches = np.random.default_rng(SEED), []
+    for image in images[::4]:
+        for top, left in rng.integers(SIDE - PATCH + 1, size=(160, 2)):
+            patches.append(image[top : top + PATCH, left : left + PATCH].reshape(-1, 3))
+    signals = np.array(patches, np.float32) / 255
+    signals = (signals - signals.mean(axis=1, keepdims=True)).reshape(len(signals), -1)
+    signals = signals[np.linalg.norm(signals, axis=1) > FLAT]
+    atoms = CentredAtoms.of(cosines(PATCH, 3, 3 * PATCH * PATCH), PATCH).atoms
+    more = unit(signals[rng.choice(len(signals), N_ATOMS - len(atoms), replace=False)])
+    learner = OmpLearner(np.concatenate([atoms, more]), SPARSITY)
+    for _ in range(3):
+        rng.shuffle(signals)
+        for start in range(0, len(signals), 4096):
+            learner.partial_fit(signals[start : start + 4096])
+    return learner.atoms.astype(np.float16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--checkpoint", type=Path, default=Path("unrolled-training.pt"))
+    parser.add_argument("--classifier", type=Path)
+    parser.add_argument("--preset", default="inception-v3")
+    parser.add_argument("--stability-steps", type=int, default=800)
+    parser.add_argument("--stable-checkpoint", type=Path, default=Path("unrolled-stable.pt"))
+    parser.add_argument("--output", type=Path, default=denoising_weights())
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    photographs = read_folder(options.images)
+    is_held_out = np.arange(len(photographs)) % HELD_OUT == 0
+    rng = np.random.default_rng(SEED)
+    network = UnrolledCoder(first_atoms(rng), first_atoms(rng))
+    sets = photographs[~is_held_out], photographs[is_held_out]
+    train(network, *sets, options)
+    if options.classifier is not None:
+        stabilise(network, *sets, options)
+    atoms = learned_atoms(photographs[~is_held_out])
+    arrays = {name: array.astype(np.float16) for name, array in network.arrays().items()}
+    np.savez(options.output, atoms=atoms, **arrays)
+
+
+if __name__ == "__main__":
+    main()
