@@ -9,9 +9,12 @@ from shutil import rmtree
 import pytest
 
 from rsparse.commands.report import write_report
+from rsparse.evaluation.loading import load_evaluation
 from rsparse.options.report import ReportParameters
-from tests.conftest import tree_of
+from rsparse.store.images import encode_png
+from tests.conftest import make_picture, tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
+from tests.onnx_models import four_animals
 from tests.test_report import DICTIONARY, FEW, MODEL
 
 
@@ -128,3 +131,48 @@ def test_show_prints_the_record_of_an_evaluation(eval_folder, run_cli):
     assert of_file[0].startswith("evaluation.h5  rsparse-evaluation 4, by evaluate ")
     assert len(lines) > 1
     assert lines[1:] == of_file[1:]
+
+
+def test_certificates_of_its_images_are_a_section(eval_folder, tmp_path, run_cli):
+    images = tmp_path / "imgs"
+    names = load_evaluation(eval_folder).names
+    for number, name in enumerate((*names, "another")):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / f"{name}.png").write_bytes(encode_png(make_picture(number, 32, 32)))
+    few = ("--denoiser", "none", "--n0", 1, "--n", 20, "--sigma", "0.05,0.1")
+    assert run_cli("certify", images, "-m", MODEL, "-o", tmp_path / "cert", *few).exit_code == 0
+    result = run_cli(
+        "report", eval_folder, "-o", tmp_path / "report", "--certificates", tmp_path / "cert"
+    )
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert '<section id="certified"' in page
+    assert "±1 grey level everywhere is L2 0.11 at 16×16" in page
+    assert "so no certificate here covers such an attack" in page
+    rows = (tmp_path / "report/data/certified.csv").read_text().splitlines()
+    assert rows[0] == "sigma,radius,grey_levels,certified,low,high,images"
+    assert {row.split(",")[6] for row in rows[1:]} == {str(len(names))}
+
+
+def test_certificates_that_do_not_cover_its_images_are_refused(
+    eval_folder, tmp_path, run_cli, assert_error
+):
+    images = tmp_path / "imgs"
+    images.mkdir()
+    (images / "other.png").write_bytes(encode_png(make_picture(0, 32, 32)))
+    few = ("--denoiser", "none", "--n0", 1, "--n", 20)
+    certificates, output = tmp_path / "cert", tmp_path / "report"
+    assert run_cli("certify", images, "-m", MODEL, "-o", certificates, *few).exit_code == 0
+    names = load_evaluation(eval_folder).names
+    assert_error(
+        f"{certificates}: {len(names)} of {len(names)} images have no certificate, such as "
+        f"{names[0]!r}",
+        "report", eval_folder, "-o", output, "--certificates", certificates,
+    )  # fmt: skip
+    four_animals(tmp_path / "m.onnx")
+    other = ("-m", tmp_path / "m.onnx", "-o", tmp_path / "others")
+    assert run_cli("certify", images, *other, *few).exit_code == 0
+    assert_error(
+        f"{tmp_path / 'others'}: is not of a model that the evaluation used",
+        "report", eval_folder, "-o", output, "--certificates", tmp_path / "others",
+    )  # fmt: skip

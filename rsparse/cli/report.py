@@ -18,6 +18,7 @@ from rsparse.options.specs import named_files
 @command(
     "rsparse report eval/ -o report/",
     "rsparse report eval/ -o report/ --dict dict.h5 --model m.onnx --preset inception-v3",
+    "rsparse report eval/ -o report/ --certificates cert/",
     "rsparse report eval/ -o tables/ --format md --format csv",
 )
 def report(
@@ -62,6 +63,15 @@ def report(
             "RegionSparse or policy of the plan.",
         ),
     ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Folder that 'rsparse certify' wrote, with the evaluation's images and model; "
+            "adds the certified radii.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +94,7 @@ def report(
             model=model,
             input_options=input_options,
             judged=judged,
+            certificates=certificates,
             overwrite=overwrite,
             progress=progress,
         )

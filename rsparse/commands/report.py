@@ -19,6 +19,7 @@ from rsparse.models.onnx.probes import attention_maps, layer_activations
 from rsparse.models.spec import InputOptions
 from rsparse.options.report import ReportParameters
 from rsparse.pictures.charts import png
+from rsparse.report.certified import certified_figure
 from rsparse.report.figures import Figure, figures_of
 from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
 from rsparse.report.markdown import render_markdown
@@ -26,6 +27,7 @@ from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.verdict import verdicts
+from rsparse.store.certificates import load_certificates
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import safe_join, sha256_of_file
 from rsparse.store.folders import read_manifest
@@ -72,6 +74,7 @@ def write_report(
     model: Path | None = None,
     input_options: InputOptions | None = None,
     judged: str | None = None,
+    certificates: Path | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ReportOutcome:
@@ -94,6 +97,8 @@ def write_report(
         The model's input, as given by the user.
     judged : str, optional
         Short name of the defense that the verdict is about.
+    certificates : Path, optional
+        Certificates of the evaluation's images, by ``rsparse certify``.
     overwrite : bool
         Replace an existing report.
     progress : Progress
@@ -108,11 +113,13 @@ def write_report(
     target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
     gallery, figures = Gallery(), figures_of(subjects)
+    certified = [] if certificates is None else [_certified(certificates, subjects)]
     images = _Images(folder)
     if "html" in chosen or "png" in chosen or "csv" in chosen:
         maker = _PictureMaker(images, subjects, dictionaries or {}, model, input_options, progress)
         gallery, measured = maker.make(parameters, pictures="html" in chosen)
         figures += measured
+    figures += certified
     with target.filled() as place:
         for name, content in _files(chosen, subjects, figures, gallery):
             path = safe_join(place, name)
@@ -123,6 +130,28 @@ def write_report(
     main = output / {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA}[chosen[0]]
     failed = list(dict.fromkeys(images.failed))
     return ReportOutcome(output, main, verdicts(subjects)[0].text, left_out, failed)
+
+
+def _certified(path: Path, subjects: Subjects) -> Figure:
+    """The figure of the certificates of the evaluation's images.
+
+    Raises
+    ------
+    InputError
+        If they are of another model, or do not cover all images.
+    """
+    found, record = load_certificates(path)
+    if not set(_digests(record)) & _models(subjects.evaluation.record):
+        raise InputError(f"{path}: is not of a model that the evaluation used")
+    try:
+        return certified_figure(found.only(subjects.evaluation.names), record)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _models(record: Mapping[str, Any]) -> set[str]:
+    """The digests of the models that an evaluation used."""
+    return {s["sha256"] for s in record["inputs"] if Path(s["name"]).suffix.lower() == ".onnx"}
 
 
 def _checked_formats(formats: Sequence[str]) -> list[str]:

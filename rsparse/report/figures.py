@@ -18,6 +18,7 @@ from rsparse.report.subjects import Family, Subjects
 from rsparse.store.csv_text import csv_line, text_cell
 
 ACCURACY, ABLATION, TRANSFERRED, ACTIVATION = "accuracy", "ablation", "transfer", "activation"
+CERTIFIED = "certified"
 COLUMN_KEY = ("scenario", "source", "judged", "through", "attack")
 STRENGTHS = {"eps": "ε, grey levels (L∞)", "d": "dissimilarity d (L2)"}
 

@@ -27,7 +27,7 @@ What is certified follows from the counts. The record's parameters hold α and t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -89,6 +89,34 @@ class Certificates:
     n0: int
     alpha: float
     size: tuple[int, int]
+
+    def only(self, names: Sequence[str]) -> Certificates:
+        """The certificates of the images with these names, in this order.
+
+        Raises
+        ------
+        InputError
+            If one is missing.
+        """
+        places = {name: number for number, name in enumerate(self.names)}
+        missing = [name for name in names if name not in places]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(names)} images have no certificate, such as {missing[0]!r}"
+            )
+        chosen = np.array([places[name] for name in names], np.int64)
+        new = np.full(len(self.names), -1, np.int64)
+        new[chosen] = np.arange(len(chosen))
+        counts = self.counts.copy()
+        counts[:, 1] = new[counts[:, 1]]
+        counts = counts[counts[:, 1] >= 0]
+        return replace(
+            self,
+            names=tuple(names),
+            sha256=tuple(self.sha256[place] for place in chosen),
+            labels=self.labels[chosen],
+            counts=counts[np.lexsort(counts[:, 2::-1].T)],
+        )
 
     @property
     def n(self) -> int:
