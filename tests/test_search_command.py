@@ -11,6 +11,7 @@ import pytest
 from rsparse.attacks import Bim, Pgd
 from rsparse.commands.attack import campaign
 from rsparse.commands.attack.campaign import file_limit
+from rsparse.commands.attack.notes import notes_in_words, summarize_notes
 from rsparse.store.folders import read_manifest
 from tests.conftest import tree_of
 from tests.test_attack_command import MARGINS, MODEL, colours, entries_of, picture, read, save
@@ -81,9 +82,37 @@ def test_notes_are_written_for_any_number_of_jobs_and_after_a_resume(run_cli, co
             assert 0 <= entry["notes"]["lowered"] <= 1
 
 
+def test_the_summary_tells_what_found_the_images_and_in_how_many_steps(run_cli, colours, tmp_path):
+    out = tmp_path / "adv"
+    result = run_cli("attack", colours, "-m", MODEL, "-a", "adaptive:eps=8,fast=yes", "-o", out)
+    assert "fools for 2 of 4 (2 by pgd) in 2 steps (median)" in " ".join(result.stderr.split())
+    outcome = json.loads(run_cli("attack", colours, "-m", MODEL, "-a", "adaptive:eps=8,fast=yes",
+                                 "--overwrite", "--json", "-o", out).stdout)  # fmt: skip
+    found = outcome["attacks"][0]["notes"]
+    assert found == summarize_notes(read_manifest(out)["images"])
+    assert (found["reached"], found["by"], found["lowered"]) == (2, {"pgd": 2}, 1)
+
+
+def test_what_a_random_defense_answers_is_summed_over_the_images():
+    notes = [
+        {"by": "pgd", "reached": True, "gradients": 3, "queries": 9, "asked": 4, "fooled": fooled}
+        for fooled in (0, 1, 2, 4)
+    ]
+    notes[0]["reached"] = False
+    found = summarize_notes({"notes": note} for note in notes)
+    assert (found["held_each_time"], found["held_by_majority"]) == (1, 2)
+    assert notes_in_words(found, 4) == (
+        "fools for 3 of 4 (3 by pgd) in 3 steps (median); 9 queries an image (median); asked 4 "
+        "times, the defense holds each time for 1, by majority for 2"
+    )
+    assert summarize_notes([{"name": "without"}]) is None
+
+
 def test_queries_are_noted(run_cli, colours, tmp_path):
     arguments = ("attack", colours, "-m", MODEL, "-a", "square:queries=7", "-o", tmp_path / "adv")
-    assert run_cli(*arguments).exit_code == 0
+    result = run_cli(*arguments)
+    assert result.exit_code == 0
+    assert "7 queries an image (median)" in result.stderr
     manifest = read_manifest(tmp_path / "adv")
     assert [entry["notes"] for entry in manifest["images"]] == [{"queries": 7}] * 4
     assert json.dumps(manifest).count("queries") == 5  # also in the record

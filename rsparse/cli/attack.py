@@ -101,6 +101,8 @@ def _report(
     parameters: AttackRunParameters,
     watch: Stopwatch,
 ) -> None:
+    from rsparse.commands.attack.notes import notes_in_words
+
     done = str(outcome.attacks[0].images)
     if outcome.resumed:
         done += f" ({outcome.resumed} results from an earlier run)"
@@ -112,6 +114,8 @@ def _report(
     for attack, row in zip(attacks, outcome.attacks, strict=True):
         if row.scaling is not None:
             values[row.attack] = _scaling_text(attack, row)
+        if row.notes is not None:
+            values[row.attack] = notes_in_words(row.notes, row.images)
     summary("attacked", {**values, "time": str(watch)})
     aimed = ["target %"] if any(attack.aim for attack in attacks) else []
     table(

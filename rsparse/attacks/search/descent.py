@@ -15,6 +15,9 @@ from rsparse.attacks.search.steps import AutoSteps, SignSteps, Steps
 
 Model = Callable[[torch.Tensor], torch.Tensor]
 
+EARLY = 4
+"""Steps after which the loss is compared: steps of eps/4 have then reached the limit."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -66,7 +69,7 @@ class Found:
     asked : Tensor of shape (n,), int64
         Images that the module has classified.
     lowered, compared : Tensor of shape (n,), int64
-        Steps that lowered the loss, of those that are compared with the one before.
+        Early steps that lowered the loss, of those that are compared with the one before.
     """
 
     def __init__(self, region: Region) -> None:
@@ -175,7 +178,7 @@ def descend(
         tried = region.image(shape.change(variables, region))
         asked = _Asked(model, guide, tried, goal, recipe.loss, step < last)
         reached = found.note(left, tried, asked.logits, goal, step)
-        if before is not None:
+        if before is not None and step <= EARLY:
             found.compare(left, asked.losses, before)
         kept = ~reached if stop else torch.ones_like(reached)
         if step == last or not kept.any():

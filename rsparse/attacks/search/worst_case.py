@@ -63,15 +63,16 @@ class WorstCase:
     def notes(self) -> list[Note]:
         """What found each result, and at what cost, as plain JSON types.
 
-        ``by``, ``backward``, ``loss``, ``start`` and ``shape`` name the descent that found the
-        result; ``steps`` counts its gradient steps up to it, ``gradients`` those of all descents
-        and ``queries`` the images that the defender classified. ``lowered`` is the share of all
-        steps that lowered the loss. ``rules`` are the numbers of the policy's rules before and
-        after the attack. ``fooled`` is how many of ``asked`` draws of a random defense the result
-        fools.
+        ``reached`` tells whether the result fools. ``by``, ``backward``, ``loss``, ``start`` and
+        ``shape`` name the descent that found it; ``steps`` counts its gradient steps up to the
+        result, ``gradients`` those of all descents and ``queries`` the images that the defender
+        classified. ``lowered`` is the share of the first steps of all descents that lowered the
+        loss. ``rules`` are the numbers of the policy's rules before and after the attack.
+        ``fooled`` is how many of ``asked`` draws of a random defense the result fools.
         """
         found = self._found
         for i, note in enumerate(self._notes):
+            note["reached"] = bool(found.reached[i])
             note["gradients"] = self._gradients[i]
             note["queries"] = int(found.asked[i])
             compared = int(found.compared[i])

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rsparse.commands.attack.notes import summarize_notes
+
 
 @dataclass(frozen=True)
 class AttackSummary:
@@ -39,6 +41,8 @@ class AttackSummary:
     scaling : dict or None
         The factor tau by which all perturbations were multiplied, and the average dissimilarity
         without (d_raw) and with it (d).
+    notes : dict or None
+        What the attack tells about the images, together: see ``notes.summarize_notes``.
     """
 
     attack: str
@@ -59,6 +63,7 @@ class AttackSummary:
     mean_linf: float
     max_linf: float
     scaling: Mapping[str, float] | None
+    notes: Mapping[str, Any] | None = None
 
 
 def summarize(
@@ -69,8 +74,10 @@ def summarize(
     scaling: Mapping[str, float] | None,
 ) -> AttackSummary:
     """Summarize a manifest's entries."""
-    rows, aimed = [], []
+    rows, aimed, noted = [], [], []
     for entry in entries:
+        if "notes" in entry:
+            noted.append({"notes": entry["notes"]})
         rows.append(_row(entry))
         if entry.get("target", entry["label"]) != entry["label"]:
             aimed.append(entry["target_reached"])
@@ -98,6 +105,7 @@ def summarize(
         mean_linf=float(means[2]),
         max_linf=float(maxima[2]),
         scaling=scaling,
+        notes=summarize_notes(noted),
     )
 
 
