@@ -96,6 +96,23 @@ def test_a_network_without_gradients_is_attacked_without_them(run_cli, images, t
     assert run_cli(*attack, "-a", "square:eps=8").exit_code == 0
 
 
+@pytest.mark.parametrize(("ending", "is_told"), [("Round", True), ("Identity", False)])
+def test_an_attack_that_changes_no_image_is_told(run_cli, images, tmp_path, ending, is_told):
+    pytest.importorskip("torch")
+    path = network(
+        tmp_path / "m.onnx",
+        helper.make_node(ending, ["z"], ["r"]),
+        helper.make_node("Identity", ["r"], ["scores"]),
+    )
+    result = run_cli(
+        "attack", images, "-m", path, *INPUT, "--predicted-labels", "-a", "fgsm:eps=8",
+        "-o", tmp_path / "adv",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    line = "fgsm-eps=8 changed no image: the gradient is zero, as behind rounding"
+    assert (line in result.stderr) == is_told
+
+
 def test_a_network_without_gradients_is_not_trained(run_cli, images, tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,2\n")

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier, load_classifier, sigmoid, softmax
 from rsparse.models.spec import InputOptions
 from tests.onnx_models import save_graph
@@ -254,3 +255,43 @@ def test_the_best_class_alone_is_refused(tmp_path: Path) -> None:
         "export it without ArgMax"
     ):
         load_classifier(path, UNIT)
+
+
+def test_random_operators_are_told(tmp_path: Path) -> None:
+    tail = [node("RandomNormalLike", "z", "noise"), node("Add", "z", "noise", "scores")]
+    classifier, _ = opened(network(tmp_path / "m.onnx", *tail))
+    assert classifier.notes == [
+        "m.onnx: its RandomNormalLike 'noise' draws random numbers, so that its scores, and all "
+        "results, differ from call to call; export it in evaluation mode, or without that operator"
+    ]
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(True, True), (False, False)])
+def test_dropout_in_training_mode_is_told(tmp_path: Path, mode: bool, is_told: bool) -> None:
+    tail = [node("Dropout", "z", "half", "mode", "d"), node("Softmax", "d", "scores")]
+    path = network(tmp_path / "m.onnx", *tail)
+    model = onnx.load(path)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(mode), "mode"))
+    path.write_bytes(model.SerializeToString())
+    notes = opened(path)[0].notes
+    assert any(note.startswith("m.onnx: its Dropout 'd' draws random") for note in notes) == is_told
+
+
+def test_what_the_sum_of_outputs_is_divided_by_is_told(tmp_path: Path) -> None:
+    tail, _ = KEPT["a share of a hundred"]
+    notes = opened(network(tmp_path / "m.onnx", *tail))[0].notes
+    assert notes[1:] == [
+        "m.onnx: its outputs add up to 100 for every image, and are divided by that"
+    ]
+
+
+def test_the_largest_probability_alone_is_no_class(tmp_path: Path) -> None:
+    tail = [SOFTMAX, node("ReduceMax", "p", "scores", axes=[1], keepdims=0)]
+    with pytest.raises(InputError, match="has a single output that is no sigmoid"):
+        load_classifier(network(tmp_path / "m.onnx", *tail), UNIT)
+
+
+def test_one_sigmoid_of_a_small_number_causes_no_doubt(tmp_path: Path) -> None:
+    tail = [node("Abs", "z", "a"), node("Div", "a", "hundred", "t"), node("Sigmoid", "t", "scores")]
+    (note,) = opened(network(tmp_path / "m.onnx", *tail, classes=1))[0].notes
+    assert note == "m.onnx: its one output p means two classes with probabilities 1 − p and p"

@@ -26,7 +26,7 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.store.folders import OutputFolder, is_finished
-from rsparse.work.progress import SILENT, Progress
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import Outcome
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -186,6 +186,8 @@ def _attack_into(
         for folder in folders.values():
             folder.journal.close()
     ordered = [summaries[attack] for attack in places]
+    doubts = [doubt for summary in ordered for doubt in summary.doubts]
+    tell(progress, doubts)
     resumed = sum(summary.resumed for summary in ordered)
     done = sum(summary.images for summary in ordered) - resumed
     return AttackOutcome(
@@ -195,7 +197,7 @@ def _attack_into(
         run.failed,
         run.labels.origin,
         run.left_out,
-        run.hints,
+        [*run.hints, *doubts],
         ordered,
         passed_over=run.inputs.passed_over,
         notes=run.labels.sentences(),

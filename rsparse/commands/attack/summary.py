@@ -65,6 +65,17 @@ class AttackSummary:
     scaling: Mapping[str, float] | None
     notes: Mapping[str, Any] | None = None
 
+    @property
+    def doubts(self) -> list[str]:
+        """What speaks against the attack: a sentence if it ran, but changed no image."""
+        if self.changed or self.nothing_found == self.images:
+            return []
+        return [
+            f"{self.attack} changed no image: the gradient is zero, as behind rounding or a "
+            "saturated function, or its limit is below half a grey level; attacks without "
+            "gradients, such as square, would tell"
+        ]
+
 
 def summarize(
     attack: str,

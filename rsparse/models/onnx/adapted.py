@@ -27,6 +27,7 @@ from rsparse.models.onnx.ports import COLOURS, INTEGERS, Port, choose_output
 from rsparse.models.onnx.precision import other_precision, use_float32
 from rsparse.models.onnx.probability_operators import SIGMOID
 from rsparse.models.onnx.pruning import keep_output
+from rsparse.models.onnx.randomness import randomness_of
 from rsparse.models.onnx.ranges import is_within_unit
 from rsparse.models.onnx.session import Session
 from rsparse.models.onnx.shapes import Sides, inferred_shapes
@@ -57,9 +58,11 @@ class AdaptedGraph:
     ending : Ending or None
         What was taken out: a ``softmax`` or ``sigmoid``.
     is_within_unit : bool
-        Whether the graph keeps every output between 0 and 1.
+        Whether the graph keeps every output between 0 and 1, before what was taken out.
     precision : str or None
         ``half`` or ``double`` if the file computes in another precision than float32.
+    randomness : str or None
+        An operator that draws random numbers, in words.
     """
 
     model: onnx.ModelProto
@@ -69,6 +72,7 @@ class AdaptedGraph:
     ending: Ending | None = None
     is_within_unit: bool = False
     precision: str | None = None
+    randomness: str | None = None
 
     @property
     def n_logits(self) -> int:
@@ -112,6 +116,11 @@ class AdaptedGraph:
             notes.append(
                 "its outputs are probabilities, though its graph ends in no softmax that could be "
                 "left out; the logits are their logarithms"
+            )
+        if self.randomness is not None:
+            notes.append(
+                f"its {self.randomness} draws random numbers, so that its scores, and all results, "
+                "differ from call to call; export it in evaluation mode, or without that operator"
             )
         if self.precision is not None:
             notes.append(
@@ -178,8 +187,9 @@ def adapt(
     dims = _output_dims(draft.model, file, output, size, layout, batch)
     n_outputs = _make_a_row(draft, dims, output, file, batch)
     kind = None if ending is None else ending.kind
-    within = kind is None and is_within_unit(draft.model)
+    within = is_within_unit(draft.model)
     found = _score_type(kind, score_type, file.path)
+    random = randomness_of(draft.model)
     if n_outputs == 1 and found is None and within:
         found = SIGMOIDS
     if kind is None and found in (PROBABILITIES, SIGMOIDS):
@@ -192,7 +202,7 @@ def adapt(
                 "the second of two classes, say so: --score-type logits, or sigmoids"
             )
         append_two_classes(draft.changed())
-    return AdaptedGraph(draft.model, batch, n_outputs, found, ending, within, precision)
+    return AdaptedGraph(draft.model, batch, n_outputs, found, ending, within, precision, random)
 
 
 def _score_type(kind: str | None, said: str | None, path: Path) -> str | None:

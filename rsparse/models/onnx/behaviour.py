@@ -10,6 +10,7 @@ from rsparse.models.fields import LOGITS, PROBABILITIES, SIGMOIDS
 Floats = NDArray[np.float32]
 
 _ROUNDING = 1e-6
+_SUM_ROUNDING = 1e-3
 
 
 def score_type_of(outputs: Floats, is_within_unit: bool = False) -> str:
@@ -30,7 +31,7 @@ def score_type_of(outputs: Floats, is_within_unit: bool = False) -> str:
     """
     sums = outputs.sum(axis=1)
     is_share = outputs.shape[1] > 1 and (outputs >= -_ROUNDING).all() and sums[0] > _ROUNDING
-    is_whole = np.allclose(sums, 1, atol=1e-3) or not (outputs == outputs[0]).all()
+    is_whole = np.allclose(sums, 1, atol=_SUM_ROUNDING) or not (outputs == outputs[0]).all()
     if is_share and is_whole and np.allclose(sums, sums[0], rtol=1e-4):
         return PROBABILITIES
     return SIGMOIDS if is_within_unit else LOGITS
@@ -46,7 +47,17 @@ def doubts_about_images(scores: Floats) -> list[str]:
     ]
 
 
-def doubts_about_logits(numbers: Floats, ending: str | None) -> list[str]:
+def note_of_sum(probabilities: Floats) -> list[str]:
+    """What to say of probabilities (n, n_classes) that do not add up to 1."""
+    total = float(probabilities[0].sum())
+    if abs(total - 1) <= _SUM_ROUNDING:
+        return []
+    return [f"its outputs add up to {total:.4g} for every image, and are divided by that"]
+
+
+def doubts_about_logits(
+    numbers: Floats, ending: str | None, is_within_unit: bool = False
+) -> list[str]:
     """What speaks against taking numbers for logits: sentences about a file.
 
     Parameters
@@ -55,8 +66,11 @@ def doubts_about_logits(numbers: Floats, ending: str | None) -> list[str]:
         Those of two different images.
     ending : str or None
         The softmax or sigmoid that takes them, ``None`` if they are the outputs themselves.
+    is_within_unit : bool
+        Whether the graph keeps them between 0 and 1. One number for an image says too little.
     """
-    if not ((numbers >= 0) & (numbers <= 1)).all():
+    may_be_chance = numbers.shape[1] == 1
+    if not (is_within_unit or (not may_be_chance and ((numbers >= 0) & (numbers <= 1)).all())):
         return []
     if ending is not None:
         return [
@@ -64,8 +78,6 @@ def doubts_about_logits(numbers: Floats, ending: str | None) -> list[str]:
             "were probabilities already; if so, its probabilities are nearly equal for all "
             f"classes, and attacks by gradients weak: export it without that {ending}"
         ]
-    if numbers.shape[1] == 1:
-        return []  # said by the user: a single output without a sigmoid is refused otherwise
     return [
         "its outputs for two quite different images are from 0 to 1, as probabilities of each "
         "class by itself are, but are taken for logits; if they are probabilities, say so: "

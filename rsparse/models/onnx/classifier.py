@@ -12,11 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.errors import InputError
-from rsparse.models.fields import LOGITS, SQUASH
+from rsparse.models.fields import LOGITS, PROBABILITIES, SQUASH
 from rsparse.models.fit import Fit
 from rsparse.models.input_sources import resolve_input_spec
 from rsparse.models.onnx.adapted import AdaptedGraph, adapt
-from rsparse.models.onnx.behaviour import doubts_about_images, doubts_about_logits, score_type_of
+from rsparse.models.onnx.behaviour import (
+    doubts_about_images,
+    doubts_about_logits,
+    note_of_sum,
+    score_type_of,
+)
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
@@ -143,11 +148,13 @@ class Classifier:
         self.spec = replace(self.spec, score_type=score_type)
         self.doubts = doubts_about_images(outputs)
         if found is None and score_type != LOGITS:
+            self.doubts += note_of_sum(outputs) if score_type == PROBABILITIES else []
             self._adapt()
             del self._session
         elif not self.doubts and (found is None or ending is not None):
             own = outputs[:, -self.adapted.n_outputs :]
-            self.doubts = doubts_about_logits(own, None if ending is None else ending.kind)
+            kind = None if ending is None else ending.kind
+            self.doubts = doubts_about_logits(own, kind, self.adapted.is_within_unit)
         return self
 
     @cached_property

@@ -23,8 +23,7 @@ _FIXED: dict[str, Bounds] = {
 }  # fmt: skip
 _KEEPING = frozenset(
     ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice",
-     "Gather", "Split", "Expand", "Cast", "ReduceMean", "ReduceMax", "ReduceMin", "MaxPool",
-     "GlobalAveragePool", "GlobalMaxPool")
+     "Gather", "Split", "Expand", "Cast", "ReduceMean", "GlobalAveragePool")
 )  # fmt: skip
 _RISING: dict[str, Callable[[float], float]] = {
     "Relu": lambda x: max(x, 0.0),

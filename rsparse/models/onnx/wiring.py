@@ -15,7 +15,7 @@ from rsparse.models.onnx.constants import computed
 from rsparse.models.onnx.pruning import names_read, needed_nodes
 from rsparse.models.onnx.shapes import Sides, inferred_shapes
 
-_RANDOM = frozenset(
+RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial",
      "Bernoulli")
 )  # fmt: skip
@@ -128,7 +128,7 @@ def _computed_tensors(graph: onnx.GraphProto, stored: Iterable[str]) -> set[str]
     known = set(stored) | {sparse.values.name for sparse in graph.sparse_initializer}
     computed = {value.name for value in graph.input} - known
     for node in graph.node:
-        if node.op_type in _RANDOM or any(name in computed for name in names_read(node)):
+        if node.op_type in RANDOM or any(name in computed for name in names_read(node)):
             computed |= {name for name in node.output if name}
     return computed
 
