@@ -102,7 +102,10 @@ def write_classifier(path: Path) -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="rsparse")
-    description = {"size": [16, 16], "mean": [0, 0, 0], "std": [1, 1, 1], "labels": COLOURS}
+    description = {
+        "size": [16, 16], "mean": [0, 0, 0], "std": [1, 1, 1], "labels": COLOURS,
+        "score_type": "logits",
+    }  # fmt: skip
     helper.set_model_props(model, {"rsparse.input": json.dumps(description, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
