@@ -13,6 +13,7 @@ import numpy as np
 from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.places import images_folder
 from rsparse.evaluation.results import (
+    ADAPTIVE,
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
@@ -32,7 +33,7 @@ from rsparse.store.records import EVALUATION, Record, Source
 from tests.conftest import make_picture
 
 MODEL, RETRAINED, ADVERSARIAL = "mobilenet-v2", "retrained", "adversarial"
-ADAPTIVE = "adaptive"  # attacks through the defense; not a registered scenario
+
 _POWER = {  # of attacks made on one model and judged on another
     (GRAY_BOX, MODEL, MODEL): 1.0,
     (TRANSFER, "mobilenet-v1", MODEL): 0.4,

@@ -54,7 +54,7 @@ GOOD = [
     (CLEAN_COLUMN, 40), (FGSM, 30), (FGSM_8, 20), (BIM, 4), (DOUBLED, 4), (NOISE, 38), (FLOOR, 2),
     (LONG, 4), (SEARCH, 20),
 ]  # fmt: skip
-USUAL = Evidence([FGSM, FGSM_8, BIM], [FLOOR], [NOISE], (BIM, DOUBLED), LONG, SEARCH)
+USUAL = Evidence([FGSM, FGSM_8, BIM], [FLOOR], [NOISE], (BIM, DOUBLED), LONG, [SEARCH])
 
 
 def checked(changed=None, evidence=None, more=(), classes=10):

@@ -14,14 +14,17 @@ from PIL import Image
 from rsparse.defenses.recorded import defense_of
 from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
 from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
+from rsparse.evaluation.statistics import share
 from rsparse.pictures.charts import INKS, svg
-from rsparse.report.figures import figures_of, styles_of
+from rsparse.report.figures import styles_of
+from rsparse.report.knowledge import known_and_unknown
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, plain, render_page
 from rsparse.report.pictures import Gallery, data_url, evenly
+from rsparse.report.sections import figures_of
 from rsparse.report.subjects import find_subjects
 from rsparse.report.tables import attacks, by_column, overview
-from rsparse.report.verdict import verdicts
+from rsparse.report.verdict import key_numbers, verdicts
 from tests.conftest import REPOSITORY
 from tests.evaluations import ADAPTIVE, make_evaluation
 from tests.refusals import refused
@@ -57,11 +60,15 @@ class TestVerdict:
             "jpeg-quality=75": [True] * 10 + [False] * 30,
         })  # fmt: skip
         (verdict,) = verdicts(find_subjects(evaluation))
-        first, second, third = verdict.sentences
+        first, knowledge, second, third = verdict.sentences
         assert first == (
             "Under 1 gray-box attack (the attacker knows mobilenet-v2 but not the defense), 75.0 % "
             "of the images are classified correctly behind regionsparse-sparsity=2 on average "
             "(59.8–85.8 %), and 75.0 % before any attack; without a defense, 0.0 % are."
+        )
+        assert knowledge == (
+            "This attacker does not know the defense, so these numbers are not robustness; rsparse "
+            "evaluate --scenario adaptive attacks through it."
         )
         assert second == (
             "The best baseline by this mean, chosen after the fact, is jpeg-quality=75 with "
@@ -101,7 +108,7 @@ class TestVerdict:
                 {"none": [False] * 40, "regionsparse-sparsity=2": ours} | flags,
                 (*FEW[:2], *rivals[:m]),
             )
-            return verdicts(find_subjects(evaluation))[0].sentences[1]
+            return verdicts(find_subjects(evaluation))[0].sentences[2]
 
         assert "significantly in favour of jpeg-quality=20" in sentence(1)
         assert "corrected for the best of 10" in sentence(10)
@@ -115,7 +122,7 @@ class TestVerdict:
         })  # fmt: skip
         assert (
             "not significant and may be due to chance"
-            in verdicts(find_subjects(evaluation))[0].sentences[1]
+            in verdicts(find_subjects(evaluation))[0].sentences[2]
         )
 
     def test_says_when_ours_loses(self):
@@ -124,12 +131,12 @@ class TestVerdict:
             "regionsparse-sparsity=2": [False] * 40,
             "jpeg-quality=75": [True] * 30 + [False] * 10,
         })  # fmt: skip
-        sentence = verdicts(find_subjects(evaluation))[0].sentences[1]
+        sentence = verdicts(find_subjects(evaluation))[0].sentences[2]
         assert sentence.endswith("significantly in favour of jpeg-quality=75.")
 
     def test_says_when_all_images_were_judged(self):
         evaluation = replace(make_evaluation(10, defenses=FEW), only_correct=False, checks=())
-        third = verdicts(find_subjects(evaluation))[0].sentences[2]
+        third = verdicts(find_subjects(evaluation))[0].sentences[3]
         assert "10 images, whether or not the undefended model" in third
         assert third.endswith("no checks were run.")
 
@@ -137,7 +144,8 @@ class TestVerdict:
     def test_works_whatever_was_judged(self, kept):
         few = tuple(pair for pair in FEW if pair[1] in kept)
         subjects = find_subjects(make_evaluation(6, defenses=few))
-        assert [len(verdict.sentences) for verdict in verdicts(subjects)] == [3, 3]
+        n_sentences = 3 if subjects.judged is None else 4
+        assert [len(verdict.sentences) for verdict in verdicts(subjects)] == [n_sentences] * 2
         assert render_page(subjects, figures_of(subjects), Gallery()).startswith("<!doctype html>")
         assert render_markdown(subjects)
 
@@ -145,7 +153,7 @@ class TestVerdict:
         whole = make_evaluation(1, defenses=FEW)
         columns = tuple(column for column in whole.columns if column.family != CLEAN)
         subjects = find_subjects(replace(whole, columns=columns))
-        assert "single image" in verdicts(subjects)[0].sentences[1]
+        assert "single image" in verdicts(subjects)[0].sentences[2]
         assert render_page(subjects, figures_of(subjects), Gallery())
 
 
@@ -245,6 +253,38 @@ class TestAttacksThroughDefenses:
         assert f"{ADAPTIVE} mobilenet-v2 mobilenet-v2 through {FEW[1][0]} fgsm-eps=2" in page
         assert "through" in render_markdown(subjects)
         assert "through" in data_files(subjects, [])["attacks.csv"].splitlines()[0]
+
+    def test_the_attacker_who_knows_stands_first_and_the_other_beside(self):
+        subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False, adaptive=True))
+        assert subjects.scenarios == (ADAPTIVE, GRAY_BOX)
+        labels = [number.label for number in key_numbers(subjects)]
+        assert labels[:2] == ["attacker knows the defense", "attacker does not know it"]
+        known, unknown = (
+            share(np.logical_and.reduce([
+                subjects.evaluation.correct(c, subjects.judged)
+                for c in subjects.columns(scenario) if (c.strength_name, c.strength) == ("eps", 10)
+            ]))
+            for scenario in (ADAPTIVE, GRAY_BOX)
+        )  # fmt: skip
+        table = known_and_unknown(subjects)
+        row = next(row for row in table.rows if row[0].text == subjects.judged.text)
+        cells = dict(zip(table.header, row, strict=True))
+        assert cells["eps 10, knows the defense"].order == known.value
+        assert cells["eps 10, does not know it"].order == unknown.value > known.value
+        page = render_page(subjects, figures_of(subjects), Gallery())
+        assert page.index("attacker knows the defense") < page.index("attacker does not know it")
+        assert page.index('id="knowledge"') < page.index('id="defenses"')
+        assert "eps 10, knows the defense" in data_files(subjects, [])["knowledge.csv"]
+        sentences = verdicts(subjects)[1].sentences
+        assert "these numbers are not robustness: one who does leaves" in sentences[1]
+        text = render_markdown(subjects)
+        assert text.index("an attacker who knows") < text.index("All defenses, gray-box")
+
+    def test_a_gray_box_verdict_alone_says_that_it_is_not_robustness(self):
+        subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False))
+        assert known_and_unknown(subjects) is None
+        assert "--scenario adaptive attacks through it" in verdicts(subjects)[0].sentences[1]
+        assert 'id="knowledge"' not in render_page(subjects, figures_of(subjects), Gallery())
 
     def test_without_such_attacks_there_is_no_column_for_it(self):
         subjects = find_subjects(make_evaluation(defenses=FEW, transfer=False))

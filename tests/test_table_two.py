@@ -12,10 +12,10 @@ from rsparse.evaluation.results import (
     ADVERSARIAL_TRAINING_BLACK_BOX,
     GRAY_BOX,
 )
-from rsparse.report.figures import figures_of
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
+from rsparse.report.sections import figures_of
 from rsparse.report.subjects import find_subjects
 from rsparse.report.table_two import tables_two
 from tests.evaluations import make_evaluation

@@ -20,9 +20,10 @@ from rsparse.evaluation.results import (
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
 )
-from rsparse.report.figures import figures_of, trained_scenarios
+from rsparse.report.figures import charted_scenarios
 from rsparse.report.page import render_page
 from rsparse.report.pictures import Gallery
+from rsparse.report.sections import figures_of
 from rsparse.report.subjects import find_subjects
 from rsparse.report.verdict import verdicts
 from tests.evaluations import make_evaluation
@@ -174,7 +175,7 @@ def subjects():
 
 
 def test_figures_6_and_7_have_groups_of_their_own(subjects):
-    assert trained_scenarios(subjects) == [
+    assert charted_scenarios(subjects) == [
         BLACK_BOX, EXTENDED_GRAY_BOX, ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX,
     ]  # fmt: skip
     figures = figures_of(subjects)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, cost: EvaluationCost) -> None:
     """Print what will be evaluated and the estimated time."""
-    attacked = cost.attacks * cost.threats + len(plan.adversarial)
+    attacked = cost.attacks + len(plan.adversarial)
     columns = f"clean and {attacked} attacked"
     if plan.adversarial:
         columns += f" ({len(plan.adversarial)} made elsewhere)"
     if cost.threats > 1:
-        columns += f" ({cost.attacks} attacks × {cost.threats} threats)"
+        columns += f" ({cost.threats} threats)"
     if cost.extra:
         columns += f"; {cost.extra} more for the checks"
     judged = cost.trials * cost.images

@@ -20,11 +20,12 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.report import ReportParameters
 from rsparse.pictures.charts import png
 from rsparse.report.certified import certified_figure
-from rsparse.report.figures import Figure, figures_of
+from rsparse.report.figures import Figure
 from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
+from rsparse.report.sections import figures_of
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.verdict import verdicts
 from rsparse.store.certificates import load_certificates

@@ -18,11 +18,12 @@ from rsparse.options.labels import LabelOptions
 
 @dataclass(frozen=True)
 class Threat:
-    """A scenario with its attacked model and its judged model."""
+    """A scenario with its attacked model, its judged model, and the attacks that are made."""
 
     scenario: Scenario
     attacked: ModelChoice
     judged: ModelChoice
+    attacks: tuple[Attack, ...]
 
     @property
     def label(self) -> str:
@@ -43,11 +44,11 @@ class Plan:
         The main model, judged in most scenarios. Its predictions without a defense decide which
         images are judged.
     attacks, defenses
-        Every attack is made in every scenario and judged behind every defense. ``none`` is always
-        the first defense.
+        Every attack is made in every scenario and judged behind every defense; a scenario can
+        replace attacks by stronger ones. ``none`` is always the first defense.
     output : Path
     scenarios : tuple of Scenario
-        Gray-box if empty.
+        Gray-box if empty. Gray-box is added beside a scenario that attacks through the defenses.
     dictionaries : mapping of str to Path
         By name; "" is the default one.
     adversarial : mapping of str to Path
@@ -74,7 +75,7 @@ class Plan:
     def __post_init__(self) -> None:
         defenses = (NoDefense(), *(d for d in self.defenses if d != NoDefense()))
         object.__setattr__(self, "defenses", defenses)
-        object.__setattr__(self, "scenarios", self.scenarios or (GrayBox(),))
+        object.__setattr__(self, "scenarios", _with_gray_box(self.scenarios))
         if not self.attacks and not self.adversarial:
             raise InputError(
                 "no attack is given; pass --attack, such as bim:eps=8, or --adversarial with a "
@@ -115,7 +116,12 @@ class Plan:
     def threats(self) -> list[Threat]:
         """Each scenario with its models; none without an attack."""
         return [
-            Threat(scenario, scenario.attacked(self.model), scenario.judged(self.model))
+            Threat(
+                scenario,
+                scenario.attacked(self.model),
+                scenario.judged(self.model),
+                scenario.attacks_of(self.attacks),
+            )
             for scenario in (self.scenarios if self.attacks else ())
         ]
 
@@ -123,6 +129,13 @@ class Plan:
     def judged_models(self) -> list[ModelChoice]:
         """The judged models; ``model``, which also decides which images are judged, is first."""
         return list(dict.fromkeys((self.model, *(threat.judged for threat in self.threats))))
+
+
+def _with_gray_box(scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+    """The scenarios, with gray-box if there is none to compare those through the defenses with."""
+    needed = not scenarios or any(scenario.through for scenario in scenarios)
+    has_it = any(isinstance(scenario, GrayBox) for scenario in scenarios)
+    return (GrayBox(), *scenarios) if needed and not has_it else scenarios
 
 
 def _refuse_twice(kind: str, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 CLEAN = "clean"
 GRAY_BOX = "gray-box"
+ADAPTIVE = "adaptive"
 TRANSFER = "transfer"
 BLACK_BOX = "black-box"
 EXTENDED_GRAY_BOX = "extended-gray-box"

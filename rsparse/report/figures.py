@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate
 from rsparse.evaluation.estimates import mean_share, number, percent
-from rsparse.evaluation.results import TRANSFER, Column
+from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column
 from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
@@ -74,10 +74,10 @@ def styles_of(subjects: Subjects, scenario: str) -> dict[str, str]:
 def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
     """Accuracy against strength, with one figure for each kind of attack (the paper's Fig. 5).
 
-    Each scenario with another judged model than the main scenario has such figures in a group of
-    its own: the paper's Fig. 6 (black-box) and Fig. 7 (extended gray-box).
+    Gray-box, if it is not the main scenario, and each scenario with another judged model have such
+    figures in a group of their own: the paper's Fig. 6 (black-box) and Fig. 7 (extended gray-box).
     """
-    for scenario in (subjects.main_scenario, *trained_scenarios(subjects)):
+    for scenario in (subjects.main_scenario, *charted_scenarios(subjects)):
         group = ACCURACY if scenario == subjects.main_scenario else scenario
         for family in subjects.families_of(scenario):
             strengths = [column.strength for column in family.columns]
@@ -87,10 +87,10 @@ def accuracy_figures(subjects: Subjects) -> Iterator[Figure]:
                 yield _against_strength(subjects, family, group)
 
 
-def trained_scenarios(subjects: Subjects) -> list[str]:
-    """The scenarios whose judged model is not that of the main scenario."""
+def charted_scenarios(subjects: Subjects) -> list[str]:
+    """Gray-box, if not the main scenario, and those whose judged model is another one."""
     main = subjects.judged_model(subjects.main_scenario)
-    return [s for s in subjects.scenarios[1:] if subjects.judged_model(s) != main]
+    return [s for s in subjects.scenarios[1:] if s == GRAY_BOX or subjects.judged_model(s) != main]
 
 
 def _against_strength(subjects: Subjects, family: Family, group: str) -> Figure:
@@ -251,12 +251,3 @@ def _strength(column: Column) -> str:
     if column.strength is None:
         return column.attack
     return f"{column.strength_name} = {column.strength:g}"
-
-
-def figures_of(subjects: Subjects) -> list[Figure]:
-    """All figures that are drawn from the evaluation alone."""
-    return [
-        *accuracy_figures(subjects),
-        *ablation_figures(subjects),
-        *transfer_figures(subjects),
-    ]

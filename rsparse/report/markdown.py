@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rsparse.evaluation.checks import worst_first
 from rsparse.report import tables
 from rsparse.report.checklist import SYMBOLS
+from rsparse.report.knowledge import known_and_unknown
 from rsparse.report.markdown_tables import escaped, table_head, table_row
 from rsparse.report.page import basis, names_digest
 from rsparse.report.subjects import Subjects
@@ -27,6 +28,11 @@ def _lines(subjects: Subjects) -> Iterator[str]:
     yield f"# {escaped(evaluation.model)} under attack"
     for verdict in verdicts(subjects):
         yield from ("", " ".join(escaped(sentence) for sentence in verdict.text))
+    knowledge = known_and_unknown(subjects)
+    if knowledge is not None:
+        text = f"Top-1 in % under all attacks of the same strength, on {basis(subjects)}."
+        yield from _heading("Against an attacker who knows, and one who does not", text)
+        yield from _table(knowledge)
     for scenario in subjects.scenarios:
         yield from _heading(f"All defenses, {scenario}", f"Top-1 in %, on {basis(subjects)}.")
         yield from _table(tables.overview(subjects, scenario))

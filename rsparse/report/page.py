@@ -16,6 +16,7 @@ from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import classes, figures, tables
 from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
 from rsparse.report.figures import Figure, to_csv
+from rsparse.report.knowledge import KNOWLEDGE, known_and_unknown
 from rsparse.report.pictures import Gallery
 from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
@@ -65,6 +66,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             verdicts=verdicts(subjects),
             numbers=key_numbers(subjects),
             scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
+            knowledge=known_and_unknown(subjects),
             overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
             groups=drawn,
             charted=charted,
@@ -90,9 +92,11 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
 
 def _sections(subjects: Subjects, charted: Sequence[ChartSection]) -> dict[str, str]:
     """The sections of the page in their order: titles by key."""
+    by_key = {section.key: section.title for section in charted}
     titles = {
+        KNOWLEDGE: by_key.pop(KNOWLEDGE, ""),
         "defenses": "All defenses",
-        **{section.key: section.title for section in charted},
+        **by_key,
         "table-two": "Table II" if tables_two(subjects) else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
@@ -130,7 +134,9 @@ def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:
 
 
 def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
+    knowledge = known_and_unknown(subjects)
     described = [
+        *([("knowledge.csv", "both attackers, by strength", knowledge)] if knowledge else []),
         ("images.csv", "image by image", tables.images(subjects)),
         ("classes.csv", "by class", classes.by_class(subjects)),
         ("confusions.csv", "most frequent confusions", classes.confusions(subjects)),

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsparse.evaluation.results import GRAY_BOX
 from rsparse.report.figures import (
     ABLATION,
     ACCURACY,
     CERTIFIED,
     TRANSFERRED,
-    trained_scenarios,
+    Figure,
+    ablation_figures,
+    accuracy_figures,
+    charted_scenarios,
+    transfer_figures,
 )
+from rsparse.report.knowledge import KNOWLEDGE, knowledge_figures
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import describe_scenario
+
+_TRAINED = " All defenses are used with the same trained model, whatever it was trained on."
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,28 @@ class ChartSection:
     text: str
 
 
+def figures_of(subjects: Subjects) -> list[Figure]:
+    """All figures that are drawn from the evaluation alone."""
+    return [
+        *knowledge_figures(subjects),
+        *accuracy_figures(subjects),
+        *ablation_figures(subjects),
+        *transfer_figures(subjects),
+    ]
+
+
 def chart_sections(subjects: Subjects) -> list[ChartSection]:
     """All sections of charts in the page's order; the page leaves out those without a figure."""
     main = subjects.main_scenario
     return [
+        ChartSection(
+            KNOWLEDGE,
+            KNOWLEDGE,
+            "What it is worth against an attacker who knows",
+            "Top-1 accuracy in per cent under all attacks of the same strength together: an "
+            "image counts only if it is right under each. One attacker attacks through the "
+            "defense, the other one attacks the undefended model (gray-box).",
+        ),
         ChartSection(
             "strength",
             ACCURACY,
@@ -54,10 +80,10 @@ def chart_sections(subjects: Subjects) -> list[ChartSection]:
                 f"figures-{number}",
                 scenario,
                 scenario.replace("-", " ").capitalize(),
-                f"Top-1 accuracy in per cent: {describe_scenario(subjects, scenario)}. All "
-                "defenses are used with the same trained model, whatever it was trained on.",
+                f"Top-1 accuracy in per cent: {describe_scenario(subjects, scenario)}."
+                + _TRAINED * (scenario != GRAY_BOX),
             )
-            for number, scenario in enumerate(trained_scenarios(subjects))
+            for number, scenario in enumerate(charted_scenarios(subjects))
         ),
         ChartSection(
             "transfer",

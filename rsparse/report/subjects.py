@@ -9,12 +9,13 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.estimates import per_image
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, Column, Evaluation, JudgedDefense
+from rsparse.evaluation.results import ADAPTIVE, CLEAN, GRAY_BOX, Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import attacked_columns, one_of_each_attack, tried_behind
 from rsparse.options.specs import nearest
 
 UNDEFENDED = "none"
 MOST_FEATURED = 7
+_FIRST = {ADAPTIVE: 0, GRAY_BOX: 1}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class Subjects:
     cleans : mapping of str to Column
         The columns of the clean images, by judged model.
     scenarios : tuple of str
-        Gray-box comes first if it was run; the others keep the order of the plan. A scenario with
-        several judged models is split into one for each, and the model is part of its name.
+        Adaptive and gray-box come first if they were run; the others keep the order of the plan. A
+        scenario with several judged models is split into one for each, and the model is part of its
+        name.
     families : tuple of Family
     judged : JudgedDefense or None
         The defense of the verdict: the first in the plan that is RegionSparse or a policy that
@@ -175,7 +177,7 @@ def find_subjects(evaluation: Evaluation, judged: str | None = None) -> Subjects
     if not attacked:
         raise InputError("the evaluation contains no attack, so there is nothing to report")
     scenarios = list(dict.fromkeys(scenario_names(attacked)))
-    scenarios.sort(key=lambda scenario: scenario != GRAY_BOX)
+    scenarios.sort(key=lambda scenario: _FIRST.get(scenario, len(_FIRST)))
     defenses = evaluation.defenses
     return Subjects(
         evaluation,
@@ -232,7 +234,7 @@ def _families(attacked: Sequence[Column]) -> list[Family]:
         if source and (source != judged or len(sources[scenario]) > 1):
             title += f", made on {source}"
         columns.sort(key=lambda column: column.strength or 0.0)
-        key = _unique_key(f"{scenario}-{title}", keys)
+        key = unique_key(f"{scenario}-{title}", keys)
         strength_name = columns[0].strength_name
         families.append(Family(key, title, scenario, source, strength_name, tuple(columns)))
     return families
@@ -256,7 +258,7 @@ def _difference(column: Column, alike: Sequence[Column]) -> str:
     return " (" + ", ".join(f"{key}={_other_parameters(column)[key]}" for key in differing) + ")"
 
 
-def _unique_key(text: str, taken: set[str]) -> str:
+def unique_key(text: str, taken: set[str]) -> str:
     """Turn ``text`` into a unique part of a file name."""
     word = "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
     word = "-".join(part for part in word.split("-") if part)[:80] or "attack"

@@ -17,7 +17,7 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import JudgedDefense
+from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind, worst_case
 from rsparse.report.checklist import checks_of_judged, failed_in_words, outcomes_in_words
 from rsparse.report.subjects import Subjects
@@ -70,8 +70,25 @@ def verdicts(subjects: Subjects) -> list[ScenarioVerdict]:
 def _sentences(subjects: Subjects, scenario: str) -> list[str]:
     return [
         _accuracy_sentence(subjects, scenario),
+        *_knowledge_sentence(subjects, scenario),
         _baseline_sentence(subjects, scenario),
         _basis_sentence(subjects, scenario),
+    ]
+
+
+def _knowledge_sentence(subjects: Subjects, scenario: str) -> list[str]:
+    """Say of an attacker who does not know the defense that this is not robustness."""
+    if subjects.is_adaptive(scenario) or subjects.judged is None:
+        return []
+    if ADAPTIVE not in subjects.scenarios:
+        return [
+            "This attacker does not know the defense, so these numbers are not robustness; "
+            "rsparse evaluate --scenario adaptive attacks through it."
+        ]
+    knows = mean_share(subjects.evaluation, subjects.judged, subjects.columns(ADAPTIVE))
+    return [
+        "This attacker does not know the defense, so these numbers are not robustness: one who "
+        f"does leaves {percent(knows.value)} % ({interval(knows)} %)."
     ]
 
 
@@ -221,19 +238,25 @@ def p_value(p: float) -> str:
 
 
 def key_numbers(subjects: Subjects) -> list[KeyNumber]:
-    """Mean accuracy under attack (judged defense, best baseline, none), and clean accuracy."""
-    scenario = subjects.main_scenario
-    evaluation, columns = subjects.evaluation, subjects.columns(scenario)
-    numbers = []
-    for label, defense in (
-        ("under attack", subjects.judged),
-        ("best baseline", subjects.best_baseline(scenario)),
-        ("no defense", subjects.undefended),
-    ):
-        if defense is not None:
-            numbers.append(
-                _key_number(label, mean_share(evaluation, defense, columns), defense.text)
-            )
+    """Mean accuracy under attack (judged defense, best baseline, none), and clean accuracy.
+
+    An attacker who knows the defense comes first; the same attacks by one who does not follow.
+    """
+    scenario, evaluation = subjects.main_scenario, subjects.evaluation
+    shown = [
+        ("under attack", scenario, subjects.judged),
+        ("best baseline", scenario, subjects.best_baseline(scenario)),
+        ("no defense", scenario, subjects.undefended),
+    ]
+    if scenario == ADAPTIVE:
+        shown[0] = ("attacker knows the defense", scenario, subjects.judged)
+        if GRAY_BOX in subjects.scenarios:
+            shown.insert(1, ("attacker does not know it", GRAY_BOX, subjects.judged))
+    numbers = [
+        _key_number(label, mean_share(evaluation, defense, subjects.columns(where)), defense.text)
+        for label, where, defense in shown
+        if defense is not None
+    ]
     if subjects.clean is not None and subjects.judged is not None:
         clean = accuracy(evaluation, subjects.clean, subjects.judged)
         numbers.append(_key_number("clean images", clean, subjects.judged.text))

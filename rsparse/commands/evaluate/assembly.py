@@ -144,7 +144,7 @@ class Findings:
         columns_of = self.matrix.columns_of
         doubled = [
             DoubledSteps(columns_of(threat, attack), columns_of(threat, twice))
-            for twice, attack in self.matrix.doubled_attacks().items()
+            for twice, attack in self.matrix.doubled_attacks(threat).items()
         ]
         return min(doubled, key=lambda each: self.n_right(each.planned), default=None)
 
@@ -188,7 +188,7 @@ class Findings:
             noise=[self.column(column) for column in probes.noise],
             doubled_steps=steps,
             long=None if probes.long is None else self.column(probes.long),
-            search=None if probes.search is None else self.column(probes.search),
+            search=[self.column(column) for column in probes.search],
             runs={self.column(column).key: self._run(column) for column in planned},
             digests={self.column(column).key: self._digests(column) for column in made},
             other="" if other is None else other.name,

@@ -42,7 +42,8 @@ class EvaluationCost:
     is_exact : bool
         Whether ``images`` is exact.
     attacks, threats, defenses, extra : int
-        Attacks, threats and defenses in the plan, and additional columns for the checks.
+        Attacks over all threats, threats and defenses in the plan, and additional columns for the
+        checks.
     models_attacked : int
     trials, trials_left, attacks_left : int
         Over all columns, including those for the checks.
@@ -98,7 +99,7 @@ def estimate_cost(
     return EvaluationCost(
         n,
         is_exact,
-        len(plan.attacks),
+        sum(len(threat.attacks) for threat in plan.threats),
         len(plan.threats),
         len({threat.attacked.name for threat in plan.threats}),
         len(plan.defenses),
@@ -121,7 +122,7 @@ def _extra(matrix: Matrix) -> list[PlannedColumn]:
     extra: list[PlannedColumn] = []
     for threat in matrix.plan.threats if matrix.plan.parameters.extra_checks else ():
         extra += matrix.probes(threat).columns
-        doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks()]
+        doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks(threat)]
         finished = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
         chosen = finished or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)
         extra += [column for columns in chosen[:1] for column in columns]

@@ -58,11 +58,9 @@ class Matrix:
                 self.models[choice.name] = _load_other(choice, self.classifier)
         dictionaries, sources = load_dictionaries(plan.dictionaries)
         resources = Resources(dictionaries, plan.parameters.seed)
-        adaptive = any(threat.scenario.through for threat in plan.threats)
         for defense in plan.defenses:
             defense.check(resources)
-            if adaptive and defense != NoDefense():
-                refuse_unable(plan.attacks, defense)
+        _refuse_unable(plan)
         self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
         for_images = self.device.for_images() if workers.can_share_device else CPU
         self.judging = JudgingSetup(resources, sources, for_images)
@@ -70,8 +68,7 @@ class Matrix:
     @property
     def columns(self) -> list[PlannedColumn]:
         """The plan's columns; the clean ones come first."""
-        threats, attacks = self.plan.threats, self.plan.attacks
-        attacked = [c for t in threats for a in attacks for c in self.columns_of(t, a)]
+        attacked = [c for t in self.plan.threats for a in t.attacks for c in self.columns_of(t, a)]
         given = [PlannedColumn(self.plan.model, given=name) for name in self.plan.adversarial]
         return [*map(PlannedColumn, self.plan.judged_models), *attacked, *given]
 
@@ -98,15 +95,15 @@ class Matrix:
         """The extra columns for the checks of a threat that do not depend on results."""
         return probes_of(self.plan, threat)
 
-    def doubled_attacks(self) -> dict[Attack, Attack]:
-        """The plan's iterative attacks, each keyed by the same attack with twice the steps.
+    def doubled_attacks(self, threat: Threat) -> dict[Attack, Attack]:
+        """A threat's iterative attacks, each keyed by the same attack with twice the steps.
 
         An attack that seeks the smallest change is left out: with more steps, the change is
         smaller, so that rounding undoes it more often.
         """
         return {
             dataclasses.replace(attack, steps=2 * attack.steps): attack  # type: ignore[attr-defined, call-arg]
-            for attack in self.plan.attacks
+            for attack in threat.attacks
             if getattr(attack, "steps", 1) > 1 and not attack.seeks_minimum
         }
 
@@ -145,6 +142,13 @@ class Matrix:
         fitting = self.plan.model if column.threat is None else column.threat.attacked
         fitted_by = self.models[fitting.name]
         return judge if fitted_by.spec.fit.crop is None else judge.of_cut_images
+
+
+def _refuse_unable(plan: Plan) -> None:
+    """Check that all attacks that are to be made through a defense can be made so."""
+    for threat in plan.threats if len(plan.defenses) > 1 else ():
+        if threat.scenario.through:
+            refuse_unable(threat.attacks, plan.defenses[1])
 
 
 def _load_other(choice: ModelChoice, judged: Classifier) -> Classifier:

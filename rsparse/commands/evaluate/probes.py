@@ -28,47 +28,53 @@ class Probes:
         The plan's iterative attacks, or BIM, with a huge eps.
     noise : tuple of PlannedColumn
         Random noise of the largest strengths.
-    long, search : PlannedColumn or None
-        Many steps of BIM, and a search without gradients, both with the largest eps. They are for
-        attacks on the judged model, and are judged without a defense.
+    long : PlannedColumn or None
+        Many steps of BIM with the largest eps, for attacks on the judged model; judged without a
+        defense.
+    search : tuple of PlannedColumn
+        A search without gradients with the largest eps, for attacks on the judged model: through
+        each defense if the scenario's attacks are, or else judged without a defense.
     """
 
     huge_eps: tuple[PlannedColumn, ...] = ()
     noise: tuple[PlannedColumn, ...] = ()
     long: PlannedColumn | None = None
-    search: PlannedColumn | None = None
+    search: tuple[PlannedColumn, ...] = ()
 
     @property
     def columns(self) -> list[PlannedColumn]:
         """All of them."""
-        single = [column for column in (self.long, self.search) if column is not None]
-        return [*self.huge_eps, *self.noise, *single]
+        long = [] if self.long is None else [self.long]
+        return [*self.huge_eps, *self.noise, *long, *self.search]
 
 
 def probes_of(plan: Plan, threat: Threat) -> Probes:
     """The extra columns for the checks of a threat.
 
-    If the scenario attacks through the defenses, so do the attacks with a huge eps; noise does not
-    need to know a defense.
+    If the scenario attacks through the defenses, so do the attacks with a huge eps and the search
+    without gradients; noise does not need to know a defense.
     """
-    if not (plan.parameters.extra_checks and plan.attacks):
+    if not (plan.parameters.extra_checks and threat.attacks):
         return Probes()
-    largest = _largest(plan.attacks)
+    largest = _largest(threat.attacks)
     noises = [Noise(**{name: value}) for name, value in sorted(largest.items())]
     noise = tuple(PlannedColumn.by(threat, attack) for attack in noises)
     through = threat.scenario.through
-    huge = list(dict.fromkeys(_with_huge_eps(plan.attacks)))
-    uses_gradients = any(attack.needs_gradients for attack in plan.attacks)
+    huge = list(dict.fromkeys(_with_huge_eps(threat.attacks)))
+    uses_gradients = any(attack.needs_gradients for attack in threat.attacks)
     if not huge and uses_gradients and not through:
         huge = [Bim(eps=HUGE_EPS)]
     defenses = plan.defenses if through else (None,)
     huge_eps = tuple(PlannedColumn.by(threat, attack, d) for attack in huge for d in defenses)
     eps = largest.get("eps")
-    if through or not uses_gradients or not eps or threat.attacked != threat.judged:
+    if not uses_gradients or not eps or threat.attacked != threat.judged:
         return Probes(huge_eps, noise)
-    long = Bim(eps=eps, steps=MANY_STEPS, step_size=STEP_SHARE * eps)
     search = Square(eps=eps, queries=QUERIES)
-    return Probes(huge_eps, noise, _undefended(threat, long), _undefended(threat, search))
+    if through:
+        searches = tuple(PlannedColumn.by(threat, search, defense) for defense in defenses)
+        return Probes(huge_eps, noise, search=searches)
+    long = Bim(eps=eps, steps=MANY_STEPS, step_size=STEP_SHARE * eps)
+    return Probes(huge_eps, noise, _undefended(threat, long), (_undefended(threat, search),))
 
 
 def _undefended(threat: Threat, attack: Attack) -> PlannedColumn:

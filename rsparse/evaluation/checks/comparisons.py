@@ -112,10 +112,11 @@ def gains_nothing_by_more_steps(
 def beats_gradient_free(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
     """Check that the strongest attack with gradients is at least as strong as those without.
 
-    Without a defense, a search made for this check is one of the latter.
+    A search made for this check is one of the latter: without a defense, or through each one.
     """
     name = "gradient-based attacks beat gradient-free ones"
-    search = [evidence.search] if evidence.search and defense.kind == "none" else []
+    has_search = evidence.is_adaptive or defense.kind == "none"
+    search = one_of_each_attack(evidence.search) if has_search else []
     free = [c for c in evidence.attacks if c.family in GRADIENT_FREE]
     others = [c for c in evidence.attacks if c.family not in (*GRADIENT_FREE, NOISE)]
     pairs = [

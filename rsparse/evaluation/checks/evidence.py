@@ -59,8 +59,9 @@ class Evidence:
         The strongest iterative attack, and the same with twice as many steps.
     long : Column or None
         Many steps of BIM on the attacked model, judged without a defense.
-    search : Column or None
-        A search without gradients on the attacked model, judged without a defense.
+    search : sequence of Column
+        A search without gradients on the attacked model: through each defense if the attacks are,
+        or else judged without a defense.
     runs : mapping
         By column key, what the attack did to the attacked model.
     digests : mapping
@@ -78,7 +79,7 @@ class Evidence:
     noise: Sequence[Column] = ()
     doubled_steps: tuple[Column, Column] | None = None
     long: Column | None = None
-    search: Column | None = None
+    search: Sequence[Column] = ()
     runs: Mapping[ColumnKey, AttackRun] = field(default_factory=dict)
     digests: Mapping[ColumnKey, Sequence[str]] = field(default_factory=dict)
     other: str = ""

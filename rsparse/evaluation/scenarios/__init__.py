@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rsparse.evaluation.scenarios.kinds import (
     SCENARIOS,
+    Adaptive,
     AdversarialTraining,
     AdversarialTrainingBlackBox,
     BlackBox,
@@ -23,6 +24,7 @@ from rsparse.options.specs import parse_spec, unknown_name
 
 __all__ = [
     "SCENARIOS",
+    "Adaptive",
     "AdversarialTraining",
     "AdversarialTrainingBlackBox",
     "BlackBox",

@@ -7,10 +7,11 @@ sets ``through = True``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.results import (
+    ADAPTIVE,
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
@@ -19,6 +20,12 @@ from rsparse.evaluation.results import (
     TRANSFER,
 )
 from rsparse.evaluation.scenarios.scenario import Scenario, TwoModelScenario
+from rsparse.options.fields import parameter
+
+if TYPE_CHECKING:
+    from rsparse.attacks import Attack
+
+WORST_CASE, GIVEN = "worst-case", "given"
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,43 @@ class GrayBox(Scenario):
 
     name: ClassVar[str] = GRAY_BOX
     knows: ClassVar[str] = "the attacker knows the classifier and its weights, but not the defense"
+
+
+@dataclass(frozen=True)
+class Adaptive(Scenario):
+    """The model is attacked and judged behind each defense, which the attacks go through.
+
+    By default, the attack ``adaptive`` takes the place of the plan's untargeted attacks that are
+    limited in L∞, with the same eps: the worst case over several attacks.
+    """
+
+    name: ClassVar[str] = ADAPTIVE
+    knows: ClassVar[str] = (
+        "the attacker knows the classifier, its weights and the defense, and attacks through it"
+    )
+    through: ClassVar[bool] = True
+
+    attacks: str = parameter(
+        WORST_CASE,
+        "The attacks: the worst case of several at each eps of the plan, or the plan's own.",
+        choices=(WORST_CASE, GIVEN),
+    )
+    fast: bool = parameter(False, "Whether the worst case leaves out the most expensive attacks.")
+
+    def attacks_of(self, given: tuple[Attack, ...]) -> tuple[Attack, ...]:
+        """See ``Scenario.attacks_of``."""
+        if self.attacks == GIVEN:
+            return given
+        return tuple(dict.fromkeys(map(self._worst_case, given)))
+
+    def _worst_case(self, attack: Attack) -> Attack:
+        from rsparse.attacks import ATTACKS
+
+        worst_case = ATTACKS[ADAPTIVE]
+        eps = getattr(attack, "eps", None)
+        if eps is None or attack.aim or attack.seeks_minimum or isinstance(attack, worst_case):
+            return attack
+        return worst_case(eps=eps, fast=self.fast)
 
 
 @dataclass(frozen=True)
@@ -103,6 +147,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     scenario.name: scenario
     for scenario in (
         GrayBox,
+        Adaptive,
         Transfer,
         BlackBox,
         ExtendedGrayBox,

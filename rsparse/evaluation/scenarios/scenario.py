@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rsparse.errors import InputError
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.models.spec import INPUT_OPTIONS, read_input_options
 from rsparse.options.fields import Parameters, parameter
+
+if TYPE_CHECKING:
+    from rsparse.attacks import Attack
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Scenario(Parameters):
     def judged(self, model: ModelChoice) -> ModelChoice:
         """The model that classifies the images; ``model`` is the evaluation's own."""
         return model
+
+    def attacks_of(self, given: tuple[Attack, ...]) -> tuple[Attack, ...]:
+        """The attacks that are made in this scenario, for those that a plan gives."""
+        return given
 
     def in_folder(self, folder: Path) -> Self:  # noqa: ARG002
         """A copy whose paths are relative to a folder."""
