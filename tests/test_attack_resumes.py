@@ -17,6 +17,7 @@ from rsparse.attacks import ATTACKS
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
 from rsparse.store.lines import to_checked_line
+from rsparse.store.pending import hidden_beside
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
 from tests.processes import finished, start, when_done
@@ -127,6 +128,20 @@ def test_overwriting_gives_what_a_fresh_run_gives(run_cli, colours, tmp_path, as
     assert run_cli(*arguments, "-o", out, "--overwrite").exit_code == 0
     run_cli(*arguments, "-o", tmp_path / "fresh")
     assert tree_of(out) == tree_of(tmp_path / "fresh")
+
+
+def test_a_finished_attack_leaves_no_results_beside_it(run_cli, colours, tmp_path, assert_error):
+    """The disk failed when the run removed its journal, after all else was written."""
+    out = tmp_path / "out"
+    arguments = ("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4", "--keep-float", "-o", out)
+    run_cli(*arguments)
+    (out / JOURNAL).write_bytes(to_checked_line({"stage": "attack"}))
+    kept = hidden_beside(out, f"{'0' * 12}.tmp")
+    kept.mkdir()
+    (kept / "000000.npz").write_bytes(b"results")
+    assert_error(f"{out}: exists; choose another output or pass --overwrite", *arguments)
+    assert not kept.exists()
+    assert not (out / JOURNAL).exists()
 
 
 def test_finished_attacks_of_a_list_are_taken_over(run_cli, colours, tmp_path, assert_error):

@@ -25,7 +25,7 @@ from rsparse.commands.attack.attacker import AttackedImage, Attacker, Batch, Tar
 from rsparse.errors import system_error
 from rsparse.store.checksums import checksum_line, without_checksum
 from rsparse.store.files import sha256_of, sha256_of_file, write_atomic
-from rsparse.store.folders import OutputFolder, is_unfinished
+from rsparse.store.folders import OutputFolder, is_finished, is_unfinished
 from rsparse.store.images import to_unit
 from rsparse.store.journal import Journal, to_line
 from rsparse.store.pending import hidden_beside
@@ -171,9 +171,11 @@ class KeptResults:
     def remove_leftovers(output: Path) -> None:
         """Remove the results beside an output in which no run is unfinished any more.
 
-        A run was killed after it had finished the last folder of attacked images.
+        A run was killed after it had finished the last folder of attacked images, perhaps before
+        it could remove that folder's journal.
         """
-        if any(map(is_unfinished, [output, *output.glob("*/")])):
+        folders = [output, *output.glob("*/")]
+        if any(not is_finished(folder) and is_unfinished(folder) for folder in folders):
             return
         start, end = hidden_beside(output.absolute(), f"{_MARK}.tmp").name.split(_MARK)
         name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
