@@ -1,4 +1,4 @@
-"""Render docs/results.md and docs/policies.md from templates and the CSV tables beside them.
+"""Render the pages of the studies (``PAGES``) in docs/ from templates and CSV tables.
 
     python -m studies.pages
 
@@ -20,7 +20,7 @@ from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = ("results", "policies")
+PAGES = ("results", "policies", "robustness")
 FAMILIES = {"fgsm": "FGSM", "bim": "BIM", "mi-fgsm": "MI-FGSM", "cw-l2": "CW-L2"}
 
 

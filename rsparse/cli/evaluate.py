@@ -47,6 +47,8 @@ _Texts = list[str] | None
     "rsparse evaluate plan.toml --jobs 2",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
     "  --scenario transfer:model=other.onnx -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=1,2,4,8 --policy default -d dict.h5 \\",
+    "  --scenario adaptive -o eval/",
     "rsparse evaluate imgs/ -m m.onnx --adversarial patch=patched/ --defense jpeg -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --policy default -d dict.h5 \\",
     "  --scenario gray-box --scenario black-box:model=retrained.onnx \\",
@@ -94,9 +96,10 @@ def evaluate(
             "--scenario",
             metavar="NAME:model=FILE,…",
             show_default=False,
-            help="What the attacker knows. gray-box: the model. transfer:model=FILE: another "
-            "model. black-box:model=FILE: the model before it was retrained as FILE. "
-            "extended-gray-box:model=FILE: the retrained model. adversarial-training:model=FILE "
+            help="What the attacker knows. gray-box: the model. adaptive: the defense, too, and "
+            "attacks through it. transfer:model=FILE: another model. black-box:model=FILE: the "
+            "model before it was retrained as FILE. extended-gray-box:model=FILE: the retrained "
+            "model. adversarial-training:model=FILE "
             "and adversarial-training-black-box:model=FILE: the same for an adversarially trained "
             "model. preset=NAME is the --preset of FILE.  [default: gray-box]",
         ),
