@@ -20,7 +20,7 @@ from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = ("results", "policies", "robustness")
+PAGES = ("results", "policies")
 FAMILIES = {"fgsm": "FGSM", "bim": "BIM", "mi-fgsm": "MI-FGSM", "cw-l2": "CW-L2"}
 
 

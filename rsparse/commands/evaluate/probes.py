@@ -62,7 +62,7 @@ def probes_of(plan: Plan, threat: Threat) -> Probes:
     through = threat.scenario.through
     huge = list(dict.fromkeys(_with_huge_eps(threat.attacks)))
     uses_gradients = any(attack.needs_gradients for attack in threat.attacks)
-    if not huge and uses_gradients and not through:
+    if not huge and uses_gradients:
         huge = [Bim(eps=HUGE_EPS)]
     defenses = plan.defenses if through else (None,)
     huge_eps = tuple(PlannedColumn.by(threat, attack, d) for attack in huge for d in defenses)
