@@ -99,7 +99,8 @@ def test_the_search_without_gradients_is_made_through_each_defense(whole):
 def test_nothing_is_made_twice(whole, run_cli):
     words = ("evaluate", whole / "imgs", "-m", MODEL, "-a", "bim:eps=8,steps=3",
              "--defense", "regionsparse:sparsity=1", "--defense", "median", "-d", DICT,
-             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", whole / "eval", "--json")  # fmt: skip
+             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", whole / "eval",
+             "--json")  # fmt: skip
     result = run_cli(*words)
     assert json.loads(result.stdout)["done"] == 0
 
