@@ -96,6 +96,24 @@ def test_the_search_without_gradients_is_made_through_each_defense(whole):
         assert huge["outcome"] != "not run"
 
 
+def test_there_is_a_line_for_each_photograph_and_defense(whole):
+    rows = read_csv(whole / "eval/adaptive.csv")
+    found = load_evaluation(whole / "eval")
+    assert len(rows) == 3 * len(found.names)
+    assert {row["defense"] for row in rows} == {d.text for d in found.defenses}
+    for row in rows:
+        assert row["by"]
+        assert int(row["linf"]) <= 8
+        assert int(row["steps"]) <= int(row["queries"])
+
+
+def test_the_checks_know_an_attack_that_stops_early(whole):
+    checks = {(c["name"], c["scenario"]): c for c in read_csv(whole / "eval/checks.csv")}
+    assert checks["attacks use up their limit", ADAPTIVE]["outcome"] != "fail"
+    assert checks["steps lower the attack's loss", ADAPTIVE]["outcome"] in ("pass", "undecided")
+    assert checks["steps lower the attack's loss", GRAY_BOX]["outcome"] == "not run"
+
+
 def test_nothing_is_made_twice(whole, run_cli):
     words = ("evaluate", whole / "imgs", "-m", MODEL, "-a", "bim:eps=8,steps=3",
              "--defense", "regionsparse:sparsity=1", "--defense", "median", "-d", DICT,

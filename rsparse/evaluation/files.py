@@ -52,6 +52,9 @@ from rsparse.store.together import appear_together
 
 EVALUATION_FILE = "evaluation.h5"
 TABLES = ("results.csv", "defenses.csv", "images.csv", "classes.csv", "confusion.csv", "checks.csv")
+ADAPTIVE_TABLE = "adaptive.csv"
+"""Written by ``rsparse evaluate`` from what the attacks through the defenses note."""
+
 COLUMN_TEXTS = ("scenario", "source", "judged", "through")
 ATTACK_TEXTS = ("family", "strength_name")
 CHANGES = ("linf", "l2", "d")
@@ -89,7 +92,7 @@ def save_evaluation(folder: Path, record: Record, evaluation: Evaluation) -> Pat
 
 def remove_evaluation(folder: Path) -> None:
     """Remove ``evaluation.h5`` before its parts are made again, and then its CSV files."""
-    for name in (EVALUATION_FILE, *TABLES):
+    for name in (EVALUATION_FILE, *TABLES, ADAPTIVE_TABLE):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -169,7 +172,7 @@ def csv_tables(evaluation: Evaluation) -> dict[str, str]:
     )
     headers = [()] * (len(TABLES) - 1) + [CHECK_TEXTS]
     tables = zip(TABLES, rows, headers, strict=True)
-    return {name: _csv(lines, header) for name, lines, header in tables}
+    return {name: table_text(lines, header) for name, lines, header in tables}
 
 
 def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -203,7 +206,7 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _csv(rows: Iterable[Mapping[str, Any]], header: Sequence[str] = ()) -> str:
+def table_text(rows: Iterable[Mapping[str, Any]], header: Sequence[str] = ()) -> str:
     """Dictionaries with equal keys as CSV; ``header`` is that of a table without rows."""
     lines = []
     for row in rows:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsparse.attacks import attack_text
 from rsparse.commands.evaluate.columns import PlannedColumn
@@ -226,7 +227,17 @@ class Findings:
             strangers_among(self.selection, self.matrix.folder_of(column), self.entries[column])
             if column.given
             else 0,
+            attack is not None and attack.whole_levels,
+            self._lowered(column),
         )
+
+    def _lowered(self, column: PlannedColumn) -> NDArray[np.float64] | None:
+        """The share of the attack's steps that lowered its loss, by image; None without notes."""
+        entries = self.entries[column]
+        notes = [entries.get(name, {}).get("notes", {}) for name in self.names]
+        if not any("lowered" in each for each in notes):
+            return None
+        return np.array([each.get("lowered", np.nan) for each in notes], np.float64)
 
     def n_right(
         self, columns: Iterable[PlannedColumn], defenses: Sequence[Defense] | None = None

@@ -26,6 +26,7 @@ from rsparse.commands.evaluate.judge import (
     read_trial,
 )
 from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.evaluate.photographs import save_photographs
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation import statistics
@@ -280,6 +281,8 @@ class _MatrixRun:
         output = self.plan.output
         record = record_of_evaluation(self.matrix, self.selection)
         evaluation = replace(with_timing(evaluation, self.timing), record=record.as_json())
+        made = self.findings
+        save_photographs(output, self.matrix.columns, made.entries, made.trials)
         save_evaluation(output, record, evaluation)
         done = self.done
         return EvaluateOutcome(

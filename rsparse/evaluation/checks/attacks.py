@@ -11,6 +11,7 @@ from rsparse.evaluation.checks.changes import (
     Judge,
     changes_images,
     keeps_picture,
+    lowers_loss,
     right_before,
     uses_up_limit,
     within_limit,
@@ -35,6 +36,7 @@ from rsparse.evaluation.results import Evaluation as Results
 
 NO_LIMIT = "no attack in the plan has to use up a limit"
 NOTHING_TO_ATTACK = "the attacked model gets no image right before the attack"
+NO_LOSS = "no attack with steps of a grey level or more notes its loss"
 NO_RUNS = "it is not known what the attacks did to the attacked model"
 
 
@@ -44,6 +46,7 @@ def attack_checks(results: Results, evidence: Evidence) -> Iterator[Check]:
         ("distortion within the limit", within_limit(evidence), ""),
         ("attacks change the images", changes_images, NO_LIMIT),
         ("attacks use up their limit", uses_up_limit, NO_LIMIT),
+        ("steps lower the attack's loss", lowers_loss, NO_LOSS),
         ("searches find an adversarial image", _finds, "no attack seeks the smallest change"),
         ("no failed attack counts as success", keeps_picture, "every attack has a limit"),
         ("attacks survive rounding to 8 bits", _rounding, NO_RUNS),

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.metrics import share_of
 from rsparse.core.paired import Flags
 from rsparse.evaluation.checks.comparisons import is_iterative
 from rsparse.evaluation.checks.evidence import AttackRun, Evidence
-from rsparse.evaluation.checks.outcomes import FAIL, PASS, Finding, rare
+from rsparse.evaluation.checks.outcomes import FAIL, PASS, UNDECIDED, Finding, rare
 from rsparse.evaluation.results import MADE_ELSEWHERE, Column
 from rsparse.evaluation.results import Evaluation as Results
 from rsparse.evaluation.statistics import clean_column
@@ -21,6 +22,8 @@ SHORT_OF_LIMIT = 0.9  # the share of an L∞ limit that an attack has to use
 MOST_REACHED = 64  # grey levels; a larger change may leave the range from 0 to 255
 SHORT_OF_D = 0.5  # the same for d, of which clipping to [0, 1] takes a part
 GONE = 0.9  # the d of an image that is black or another one
+LEAST_EPS_FOR_LOSS = 4.0  # grey levels; a step is a quarter of it
+MOST_STEPS = 0.5  # the share of steps that have to lower the loss, and of images where they do
 AVERAGE_OFF = 1.1  # the mean of a scaled attack may be above its strength by this factor
 
 Judge = Callable[[Results, Column, AttackRun | None], Finding | None]
@@ -119,6 +122,10 @@ def uses_up_limit(results: Results, column: Column, run: AttackRun | None) -> Fi
         text = f"{steps} steps of {column.parameters['step_size']:g} add up to {reach:g} of "
         return Finding(FAIL, f"{text}{column.strength_name} = {column.strength:g}")
     changed = right_before(results, column, run) & (column.linf > 0)
+    if run is not None and run.is_best_of_search:
+        changed &= _resists(results, column)
+        if not changed.any():
+            return Finding(PASS, "the attack is done with every image before its limit")
     if column.strength_name == "eps":
         limit = min(column.strength, MOST_REACHED)
         whole = min(math.floor(limit), math.ceil(SHORT_OF_LIMIT * limit))
@@ -130,6 +137,31 @@ def uses_up_limit(results: Results, column: Column, run: AttackRun | None) -> Fi
     what = f"are changed by much less than the limit, all by {_mean(mean):.3g} {unit} on average"
     none = "every changed image is changed up to the limit"
     return rare(int(np.count_nonzero(changed & short)), int(np.count_nonzero(changed)), what, none)
+
+
+def _resists(results: Results, column: Column) -> Flags:
+    """The images that the attacked model, with the defense attacked through, still gets right."""
+    text = column.through or "none"
+    return results.correct(column, next(d for d in results.defenses if d.text == text))
+
+
+def lowers_loss(results: Results, column: Column, run: AttackRun | None) -> Finding | None:
+    """The steps of an attack lower its loss on most images, unless the gradients mask something.
+
+    Steps of less than a grey level say nothing: rounding undoes them.
+    """
+    del results
+    if run is None or run.lowered is None or (column.strength or 0) < LEAST_EPS_FOR_LOSS:
+        return None
+    known = run.lowered[~np.isnan(run.lowered)]
+    count = int(np.count_nonzero(known > MOST_STEPS))
+    share = share_of(count, len(known))
+    detail = f"most steps lower the loss on {count} of {len(known)} images"
+    if share.low > MOST_STEPS:
+        return Finding(PASS, detail)
+    if share.high < MOST_STEPS:
+        return Finding(FAIL, f"{detail}: the gradients do not lead to the attack's goal")
+    return Finding(UNDECIDED, f"{detail}; more images would decide it")
 
 
 def _largest_possible(column: Column) -> float | None:

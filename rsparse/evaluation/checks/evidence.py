@@ -32,6 +32,12 @@ class AttackRun:
         The norm of the limit if it is not given by the strength's name: ``l1``.
     strangers : int
         Number of attacked images that are closer to another benign image than to their own.
+    is_best_of_search : bool
+        Whether the result is the best image that the attack tried, which may be nearer than the
+        limit.
+    lowered : float64 array of shape (n,) or None
+        The share of the attack's steps after which the loss was lower; NaN where no steps were
+        compared.
     """
 
     before: Classes
@@ -41,6 +47,8 @@ class AttackRun:
     is_average: bool = False
     norm: str | None = None
     strangers: int = 0
+    is_best_of_search: bool = False
+    lowered: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
