@@ -142,6 +142,48 @@ def test_an_attack_that_uses_half_of_its_d():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("shares", "expected", "detail"),
+    [
+        ([0.9] * 40, "pass", "most steps lower the loss on 40 of 40 images"),
+        ([0.4] * 40, "fail", "most steps lower the loss on 0 of 40 images: the gradients do not"),
+        ([0.9] * 3 + [np.nan] * 37, "undecided", "on 3 of 3 images; more images would decide it"),
+        ([0.9] * 18 + [0.3] * 22, "undecided", "on 18 of 40 images"),
+    ],
+)
+def test_gradients_that_lead_elsewhere(shares, expected, detail):
+    run = replace(RUN, lowered=np.array(shares))
+    found = outcome(sound(), "steps lower the attack's loss", evidence=with_run(run))
+    assert found[0] == expected
+    assert detail in found[1]
+
+
+def test_steps_of_less_than_a_grey_level_say_nothing_about_the_loss():
+    run = replace(RUN, lowered=np.full(N, 0.4))
+    weak = with_run(run, attack="bim-eps=2", strength=2.0)
+    columns = (CLEANED, *weak[0].columns)
+    evaluation = results(trial(CLEANED, answers(N)), trial(columns[1], answers(4)), columns=columns)
+    assert outcome(evaluation, "steps lower the attack's loss", evidence=weak)[0] == "not run"
+
+
+def test_an_attack_that_stops_when_it_has_fooled_the_model():
+    """It has to use up its limit on the images that resist, and only there."""
+    linf = np.where(np.arange(N) < 20, 8.0, 1.0)  # the first 20 images stay right
+    run = replace(RUN, is_best_of_search=True)
+    evidence = with_run(run, linf=linf)
+    (attack,) = evidence[0].columns
+
+    def found(right: int) -> tuple[str, str]:
+        evaluation = results(
+            trial(CLEANED, answers(N)), trial(attack, answers(right)), columns=(CLEANED, attack)
+        )
+        return outcome(evaluation, "attacks use up their limit", evidence=evidence)
+
+    assert found(20)[0] == "pass"
+    assert found(40)[0] == "fail"  # 20 images resist a change of one grey level
+    assert found(0) == ("pass", "the attack is done with every image before its limit")
+
+
 def test_images_without_an_answer():
     lost = answers(N)
     lost[:3] = -1
