@@ -64,13 +64,12 @@ class Adaptive(Scenario):
         return tuple(dict.fromkeys(map(self._worst_case, given)))
 
     def _worst_case(self, attack: Attack) -> Attack:
-        from rsparse.attacks import ATTACKS
+        from rsparse.attacks import Adaptive as WorstCase
 
-        worst_case = ATTACKS[ADAPTIVE]
         eps = getattr(attack, "eps", None)
-        if eps is None or attack.aim or attack.seeks_minimum or isinstance(attack, worst_case):
+        if eps is None or attack.aim or attack.seeks_minimum or isinstance(attack, WorstCase):
             return attack
-        return worst_case(eps=eps, fast=self.fast)
+        return WorstCase(eps=eps, fast=self.fast)
 
 
 @dataclass(frozen=True)
