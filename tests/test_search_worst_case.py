@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +37,7 @@ class Hidden(torch.nn.Module):
     def __init__(self, net: torch.nn.Module, is_random: bool = False) -> None:
         super().__init__()
         self.twin, self.backward, self.draws, self.resources = net, "blind", 1, 0
-        self.defense = SimpleNamespace(is_random=is_random)
+        self.is_random = is_random
         self.used: list[str] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,11 +57,11 @@ class Drawn(Hidden):
         super().__init__(net, is_random=True)
         self.backward, self.averaged = "identity", 0
 
-    def with_draw(self, draw: int) -> int:
-        return draw
-
     def drawn(self, x: torch.Tensor, resources: int) -> torch.Tensor:
         return self.twin(x) + torch.tensor([resources / 3, 0])
+
+    def resubmitted(self, x: torch.Tensor, draws: int) -> torch.Tensor:
+        return torch.stack([self.drawn(x, draw) for draw in range(draws)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.averaged += self.draws > 1

@@ -39,7 +39,7 @@ class Subject:
         self.module = module
         self._draws = draws
         self.has_defense = hasattr(module, "backwards")
-        self.is_random = self.has_defense and bool(self.module.defense.is_random)
+        self.is_random = self.has_defense and self.module.is_random
         self.backwards: tuple[str, ...] = getattr(module, "backwards", (EXACT,))
         self.has_policy = self.has_defense and self.module.policy is not None
 
@@ -89,9 +89,7 @@ class Subject:
 
     def resubmitted(self, x: torch.Tensor, times: int) -> torch.Tensor:
         """Logits (times, n, n_classes) of a random defense; the first are the defender's."""
-        with torch.no_grad():
-            module = self.module
-            return torch.stack([module.drawn(x, module.with_draw(k)) for k in range(times)])
+        return self.module.resubmitted(x, times)
 
 
 def unnoticed_shape(x: torch.Tensor) -> Unnoticed:
