@@ -13,6 +13,7 @@ from rsparse.core.noise import noise_level, period_two
 from rsparse.data import demo_photos
 from rsparse.defenses import Defense, NoDefense, Resources, parse_defense
 from rsparse.defenses.by_noise import ByNoise, Rule
+from rsparse.options.attack import BackwardChoice
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.images import decode_image
 from tests.conftest import REPOSITORY
@@ -143,6 +144,15 @@ def test_a_random_defense_is_asked_again_with_other_seeds(x, y):
     assert [note["reached"] for note in found.notes] == answer.tolist()
     assert [note["fooled"] for note in found.notes] == again.sum(0).tolist()
     assert torch.equal((255 * files).round() / 255, files)
+
+
+def test_a_backward_that_is_named_is_the_only_one(x, y):
+    net, (defense,) = Waves(channels_first(x), 3 / 255), parse_defense("jpeg:quality=75")
+    module = Pgd().through(net, defense, RESOURCES, BackwardChoice("identity")).eval()
+    found = run_attack(module, x, y, Adaptive(eps=6, fast=True))
+    assert {note["backward"] for note in found.notes} == {"identity"}
+    every = run_attack(through(defense, net), x, y, Adaptive(eps=6, fast=True))
+    assert {note["backward"] for note in every.notes} != {"identity"}
 
 
 def test_through_none_is_the_bare_model_byte_for_byte(x, y):

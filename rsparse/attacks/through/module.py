@@ -41,7 +41,8 @@ class DefendedModule(torch.nn.Module):
     backward : str
         The backward of the next call; may be set.
     backwards : tuple of str
-        Those that the defense has, the strongest first.
+        Those that the defense has, the strongest first; the given one alone if one is given, so
+        that an attack that tries several keeps to it.
     draws : int
         May be set; without effect on a defense that draws no random numbers.
     queries : int
@@ -74,6 +75,8 @@ class DefendedModule(torch.nn.Module):
                 f"{defense.kind} has no backward {self.backward!r}; "
                 f"it has {', '.join(self.backwards)}"
             )
+        if backward is not None:
+            self.backwards = (backward,)
         self.draws = draws
         self.queries = 0
         self.n_classes: int | None = getattr(twin, "n_classes", None)
