@@ -23,7 +23,12 @@ PLAIN = InputOptions()
 BYTES = InputOptions(mean=(0,) * 3, std=(1,) * 3, range=255.0)
 
 
-def of_whole_numbers(path: Path, kind: int, *first: onnx.NodeProto) -> Path:
+def of_whole_numbers(
+    path: Path,
+    kind: int,
+    *first: onnx.NodeProto,
+    constants: dict[str, np.ndarray] | None = None,
+) -> Path:
     """A network of images of whole numbers, which it moves, casts, and scales; or ``first``."""
     first = first or (
         node("Transpose", "image", "moved", perm=[0, 3, 1, 2]),
@@ -35,16 +40,15 @@ def of_whole_numbers(path: Path, kind: int, *first: onnx.NodeProto) -> Path:
         node("MatMul", "f", "v", "scores"),
     ]  # fmt: skip
     rng = np.random.default_rng(1)
-    constants = {
+    stored = {
+        **(constants or {}),
         "w": rng.normal(size=(5, 3, 3, 3)).astype(np.float32), "white": np.float32(255),
-        "two": np.array(2, helper.tensor_dtype_to_np_dtype(kind)),
         "v": (3 * rng.normal(size=(5, 4))).astype(np.float32),
     }  # fmt: skip
     used = {name for each in nodes for name in each.input}
-    constants |= (
-        {"two": np.array(2, helper.tensor_dtype_to_np_dtype(kind))} if "two" in used else {}
-    )
-    return save_graph(path, nodes, constants, DIMS, ("n", 4), input_type=kind)
+    if "two" in used:
+        stored["two"] = np.array(2, helper.tensor_dtype_to_np_dtype(kind))
+    return save_graph(path, nodes, stored, DIMS, ("n", 4), input_type=kind)
 
 
 KINDS = [
@@ -72,6 +76,31 @@ def test_gradients_reach_whole_numbers(tmp_path: Path) -> None:
     classifier = load_classifier(of_whole_numbers(tmp_path / "m.onnx", TensorProto.UINT8), PLAIN)
     x = torch.rand(2, 3, 8, 8, requires_grad=True)
     load_twin(classifier.check())(x).square().sum().backward()
+    assert (x.grad != 0).any(dim=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "zero"), [(TensorProto.UINT8, np.uint8(0)), (TensorProto.INT8, np.int8(-128)),
+                       (TensorProto.UINT8, None)],
+)  # fmt: skip
+def test_gradients_reach_what_is_dequantised(tmp_path: Path, kind: int, zero: np.generic) -> None:
+    torch = pytest.importorskip("torch")
+    from rsparse.models.torch.twin import load_twin
+
+    names = ["image", "scale", *(["zero"] if zero is not None else [])]
+    first = [
+        helper.make_node("DequantizeLinear", names, ["moved"]),
+        node("Transpose", "moved", "float", perm=[0, 3, 1, 2]),
+    ]
+    constants = {"scale": np.float32(1), **({} if zero is None else {"zero": np.array(zero)})}
+    path = of_whole_numbers(tmp_path / "m.onnx", kind, *first, constants=constants)
+    classifier = load_classifier(path, PLAIN).check()
+    images = images_of((8, 8), 2)
+    same = of_whole_numbers(tmp_path / "float.onnx", TensorProto.FLOAT)
+    expected = load_classifier(same, BYTES).check().logits(images)
+    np.testing.assert_allclose(classifier.logits(images), expected, rtol=1e-5, atol=1e-5)
+    x = torch.rand(2, 3, 8, 8, requires_grad=True)
+    load_twin(classifier)(x).square().sum().backward()
     assert (x.grad != 0).any(dim=(1, 2, 3)).all()
 
 
@@ -145,6 +174,14 @@ def test_a_column_of_scores_for_each_image_is_turned(
     np.testing.assert_allclose(
         classifier.logits(images), plain_logits(tmp_path, images), rtol=1e-5, atol=1e-5
     )
+
+
+def test_a_column_for_as_many_images_as_classes_is_turned(tmp_path: Path) -> None:
+    tail = [node("Flatten", "z", "row"), node("Transpose", "row", "scores", perm=[1, 0])]
+    path = head(tmp_path / "m.onnx", *tail, dims=(4, 3, 8, 8), output=(4, 4))
+    images = images_of((8, 8), 5)
+    found = load_classifier(path, InputOptions("unit")).check().logits(images)
+    np.testing.assert_allclose(found, plain_logits(tmp_path, images), rtol=1e-5, atol=1e-5)
 
 
 def test_scores_for_other_images_than_given_are_refused(tmp_path: Path) -> None:

@@ -282,12 +282,21 @@ def _check_sizes(shapes: Mapping[str, Sides], path: Path) -> None:
             )
 
 
+def _grows_along_rows(model: onnx.ModelProto, file: OnnxFile) -> bool:
+    """Whether more images give longer rows of scores, not more rows, if as many as classes."""
+    more = tuple((side or 1) + (place == 0) for place, side in enumerate(file.input_dims))
+    shapes = inferred_shapes(model, {file.input.name: more})
+    given = file.input_dims[0] or 1
+    return shapes.get(model.graph.output[0].name) == (given, given + 1)
+
+
 def _make_a_row(
     draft: _Draft, dims: tuple[int, ...], output: Port, file: OnnxFile, batch: int | None
 ) -> int:
     """Bring the scores into one row for each image, and return how many scores that are."""
     images = batch or 1
-    if len(dims) == 2 and dims[0] != images == dims[1]:
+    is_column = len(dims) == 2 and dims[0] != images == dims[1]
+    if is_column or (dims == (images, images) and _grows_along_rows(draft.model, file)):
         column = helper.make_node("Transpose", [""], ["rsparse.transposed"], perm=[1, 0])
         append(draft.changed(), [column])
         dims = dims[::-1]
