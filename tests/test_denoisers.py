@@ -17,8 +17,9 @@ from rsparse.errors import InputError
 
 NOTHING = Resources()
 SPECS = [
-    "unrolled", "unrolled:stride=3", "omp", "omp:threshold=2.5,weighted=no,coarse=yes", "none",
-    "gaussian:sigma=1.5", "nlm:h=20", "jpeg:quality=30", "bit-depth:bits=4+gaussian", "median",
+    "unrolled", "unrolled:stride=3,keeps=pixels", "omp", "omp:threshold=2.5,weighted=no,coarse=yes",
+    "none", "gaussian:sigma=1.5", "nlm:h=20", "jpeg:quality=30", "bit-depth:bits=4+gaussian",
+    "median",
 ]  # fmt: skip
 
 

@@ -89,12 +89,17 @@ class UnrolledDenoiser(Denoiser):
         minimum=1,
         maximum=8,
     )
+    keeps: str = parameter(
+        "answers",
+        "What its weights were trained to keep: a classifier's answers, or pixels (squared error).",
+        choices=("answers", "pixels"),
+    )
 
     def denoise(self, x: Floats, sigma: float, resources: Resources) -> Floats:  # noqa: ARG002
         from rsparse.core.unrolled import PATCH_SIZE, unrolled_denoise
 
         _refuse_smaller(x, PATCH_SIZE)
-        return unrolled_denoise(x, sigma, _weights(), self.stride)
+        return unrolled_denoise(x, sigma, embedded_weights(self.keeps), self.stride)
 
     def codecs(self) -> dict[str, str]:
         return embedded_digest()
@@ -120,10 +125,18 @@ def _embedded_atoms() -> CentredAtoms:
 
 
 @cache
-def _weights() -> UnrolledWeights:
+def embedded_weights(keeps: str) -> UnrolledWeights:
+    """The embedded weights of the unrolled coder, in one of two versions."""
     from rsparse.core.unrolled import weights_from
 
-    return weights_from(_arrays())
+    start = f"{keeps}/"
+    return weights_from(
+        {
+            name.removeprefix(start): array
+            for name, array in _arrays().items()
+            if name.startswith(start)
+        }
+    )
 
 
 @cache

@@ -39,14 +39,12 @@ from numpy.typing import NDArray
 from rsparse.core.metrics import Estimate, share_of
 from rsparse.core.smoothing import ABSTAIN, certify, grey_levels, largest_radius, one_grey_level
 from rsparse.errors import InputError
-from rsparse.store.csv_text import csv_line, name_cell, text_cell
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
 from rsparse.store.records import CERTIFICATES, Record
 from rsparse.store.together import Members
 
 CERTIFICATES_FILE = "certificates.h5"
-TABLE_FILE = "certificates.csv"
 RADII = (0.0, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0)
 """The L2 radii of tables; 0 stands for any radius above it."""
 
@@ -197,7 +195,7 @@ def table_of_counts(
 
 
 def save_certificates(path: Path, record: Record, found: Certificates, members: Members) -> None:
-    """Write ``certificates.h5`` and the table beside it."""
+    """Write ``certificates.h5``; it appears together with the other members."""
     classes, p, radii = found.certified
     with create_hdf5(path, record, members.create) as file:
         file["name"] = utf8(list(found.names))
@@ -211,7 +209,6 @@ def save_certificates(path: Path, record: Record, found: Certificates, members: 
         counts = file.create_group("count")
         for column, name in enumerate(_ENTRY):
             counts[name] = np.ascontiguousarray(found.counts[:, column])
-    members.write(path.with_name(TABLE_FILE), table_text(found).encode(errors="backslashreplace"))
 
 
 def load_certificates(path: Path) -> tuple[Certificates, dict[str, Any]]:
@@ -283,27 +280,6 @@ def _refuse_invalid(found: Certificates) -> None:
         sums = np.bincount(places, counts[:, column], limits[0] * limits[1])
         if (sums != total).any():
             raise ValueError(f"count/{name}: expected {total} samples of each image and sigma")
-
-
-def table_text(found: Certificates) -> str:
-    """The table as CSV: a row for each image and σ."""
-    header = ["name", "sigma", "certified", "class_name", "label", "right"]
-    lines = [csv_line([*header, "p", "radius", "cap", "grey_levels"])]
-    classes, p, radii = found.certified
-    for number, name in enumerate(found.names):
-        label = int(found.labels[number])
-        for k, sigma in enumerate(found.sigmas):
-            index = int(classes[k, number])
-            answer = ["ABSTAIN", ""]
-            if index != ABSTAIN:
-                answer = [str(index), text_cell(found.class_names[index])]
-            right = "" if label < 0 else ("yes" if index == label else "no")
-            radius = float(radii[k, number])
-            numbers = [f"{p[k, number]:.6f}", f"{radius:.6f}", f"{found.caps[k]:.6f}"]
-            known = "" if label < 0 else str(label)
-            cells = [name_cell(name), f"{sigma:g}", *answer, known, right, *numbers]
-            lines.append(csv_line([*cells, f"{found.grey(radius):.4f}"]))
-    return "".join(lines)
 
 
 def is_certificates(path: Path) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.pictures.certified import certified_chart
 from rsparse.pictures.charts import png
+from rsparse.store.certificate_table import TABLE_FILE, table_text
 from rsparse.store.certificates import (
     CERTIFICATES_FILE,
     RADII,
-    TABLE_FILE,
     Certificates,
     save_certificates,
 )
@@ -115,5 +115,7 @@ def write_certificates(
     """Write the certificates, their table and their chart; they appear together."""
     with appear_together(path, journal) as members:
         save_certificates(path, record, found, members)
+        table = table_text(found).encode(errors="backslashreplace")
+        members.write(path.with_name(TABLE_FILE), table)
         drawn = png(certified_chart(found), f"Certified behind {denoiser}. {found.sentence}.")
         members.write(path.with_name(CHART_FILE), drawn)

@@ -14,7 +14,8 @@ from rsparse.commands.verify.finding import Artifact, Kind
 from rsparse.errors import InputError, is_of_machine, reason, system_error
 from rsparse.evaluation.files import EVALUATION_FILE, csv_tables
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.store.certificates import TABLE_FILE, load_certificates, table_text
+from rsparse.store.certificate_table import TABLE_FILE, table_text
+from rsparse.store.certificates import load_certificates
 from rsparse.store.checksums import without_checksum
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.dictionaries import load_dictionary
