@@ -102,11 +102,11 @@ class Campaign:
 
 
 def file_limit(attack: Attack) -> float | None:
-    """The largest change of a file, in grey levels, that an attack with a limit in L∞ may make."""
-    eps: float | None = getattr(attack, "eps", None)
-    if eps is None:
-        return None
-    return eps if attack.whole_levels else eps + 0.5
+    """The largest change of a file, in grey levels, that an attack of whole levels may make.
+
+    None for other attacks, whose change is measured: the checks of an evaluation judge it.
+    """
+    return getattr(attack, "eps", None) if attack.whole_levels else None
 
 
 def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
