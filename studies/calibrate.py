@@ -1,105 +1,95 @@
-"""Evaluate candidates for the default policy, into docs/policies/.
+"""Judge candidates for the default policy on training photographs, into docs/policies/.
 
     python -m studies.calibrate --shared ../shared --work bench-work/calibrate
 
-This module attacks the photographs of ``train/`` that the classifier gets right (gray-box),
-evaluates candidates as ``rsparse evaluate`` does, and chooses among them by the noise of each
-image. It does not use ``photos/``. The work folder keeps everything; an interrupted run continues.
+This module attacks photographs of ``train/`` that the classifier gets right (gray-box), judges
+candidates, and chooses among them by the noise and period of each image. It does not use
+``photos/``. The work folder keeps everything; an interrupted run continues.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from rsparse.commands.evaluate.columns import PlannedColumn
-from rsparse.commands.evaluate.evaluate import run_matrix
-from rsparse.commands.evaluate.layout import Matrix
-from rsparse.core.noise import Pixels, noise_level, period_two
-from rsparse.defenses import defense_text, parse_defenses
+from rsparse.core.noise import color_period_two, noise_level
+from rsparse.defenses import defense_text, parse_defense
 from rsparse.defenses.policy import load_policy
-from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.plan import Plan, parse_attacks
-from rsparse.evaluation.results import Column, Evaluation
-from rsparse.options.evaluate import EvaluateParameters
-from rsparse.options.labels import LabelOptions
-from rsparse.store.images import decode_image
-from rsparse.work.workers import LocalWorkers
+from rsparse.evaluation.plan import parse_attacks
+from studies.chunks import CLEAN, Photographs, judged
 from studies.pages import DOCS
 from studies.plans import dictionary, model, text_of
-from studies.policies import Flags, Floats, Measured, Policy, Rule, chosen, halves, right_behind
+from studies.policies import (
+    Flags,
+    Floats,
+    Measured,
+    Policy,
+    Rule,
+    all_bounds,
+    chosen,
+    halves,
+    right_behind,
+    shares,
+)
 from studies.tables import Row, write_rows
 
-ATTACKS = (
-    "fgsm:eps=2,6,14,22", "bim:eps=2,6,14,22", "mi-fgsm:d=0.01,0.05,0.1,0.2",
-    "cw-l2:d=0.01,0.05,0.1,0.2,steps=30",
-)  # fmt: skip
+ATTACKS = ("fgsm:eps=2,8", "bim:eps=2,8", "mi-fgsm:d=0.01,0.1", "deepfool:scale=1,2,4")
+TAKEN = slice(2, 880, 8)  # 110 photographs; the classifier gets 98 of them right
+N_CHUNKS = 4
 WHOLE, FILTERED = "localize=no", "localize=no,prefilter=yes"
 APART = 8  # stride: patches side by side, each pixel in one
-FEW = f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}"
+
+
+def _coded(k: int, how: str = WHOLE, then: str = "") -> str:
+    return f"regionsparse:sparsity={k},stride={APART},{how}{then}"
+
+
+MILD = f"{FILTERED},bilateral_sigma_color=40"
 CANDIDATES = (
-    "none",
-    *(f"regionsparse:sparsity={k},{FILTERED}" for k in (1, 2, 4)),
-    *(f"regionsparse:sparsity={k},stride={APART},{FILTERED}" for k in (2, 3, 4, 5, 6)),
-    *(f"regionsparse:sparsity={k},stride={APART},{WHOLE}" for k in (3, 4, 6)),
-    FEW,
+    *(_coded(k) for k in (24, 12, 8)),
+    _coded(16, then="+jpeg:quality=75"),
+    *(_coded(k, MILD) for k in (8, 6)),
+    _coded(5, FILTERED),
+    _coded(8, then="+jpeg:quality=20"),
+    f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}",
 )
-TRIED = (  # also judged, but not part of a policy
-    f"regionsparse:sparsity=16,min_correlation=1.5,stride=5,{FILTERED}",
-    f"regionsparse:sparsity=16,min_correlation=1.5,stride=8,{FILTERED}",
-    f"regionsparse:sparsity=1,stride=4,{FILTERED}",
-    f"regionsparse:sparsity=8,stride=4,{FILTERED}",
-    "bilateral+jpeg:quality=20", "jpeg:quality=10", "jpeg:quality=20",
-)  # fmt: skip
+LAST = f"regionsparse:sparsity=1,{FILTERED}"  # at any noise of 6 or more
+TRIED = ("jpeg:quality=75", "jpeg:quality=20", "bilateral+jpeg:quality=20")  # not part of a policy
 BINS = (0.0, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, np.inf)
-
-
-def _of_file(word: str) -> Policy:
-    """A built-in policy, or one from a file in this folder, with the specs of its candidates."""
-    specs = {text_of(spec): spec for spec in CANDIDATES}
-    return tuple(
-        Rule(rule.noise_below, rule.period_below, specs[defense_text(rule.defense)])
-        for rule in load_policy(word, Path(__file__).parent).defense.rules
-    )
-
-
-DEFAULT, FORMER = _of_file("default"), _of_file("former.toml")
-KEEP, WEAK, MIDDLE, LAST = DEFAULT
-
-
-def _weak(k: int) -> Rule:
-    return WEAK._replace(defense=f"regionsparse:sparsity={k},stride={APART},{FILTERED}")
-
-
-COMPARED = (
-    FORMER,
-    *((KEEP, _weak(k), LAST) for k in (6, 5, 4)),
-    (KEEP, WEAK, MIDDLE._replace(noise_below=np.inf)),
-    DEFAULT,
-    (KEEP._replace(period_below=np.inf), *DEFAULT[1:]),
-    (KEEP._replace(noise_below=0.4, period_below=2.5), *DEFAULT[1:]),
-)
 
 
 def main() -> None:
     options = _options()
-    found, measured = _judged(options)
-    right = {d.text: np.stack([found.correct(c, d) for c in found.columns]) for d in found.defenses}
-    candidates = {spec: right[text_of(spec)] for spec in CANDIDATES}
-    right["policy-default"] = right_behind(DEFAULT, candidates, measured)
-    right["policy-former"] = right_behind(FORMER, candidates, measured)
+    photographs = Photographs(
+        options.shared / "train",
+        TAKEN,
+        model(options.shared, options.model),
+        parse_attacks(list(ATTACKS)),
+        dictionary(options.shared, options.work, jobs=1),
+        options.work,
+        N_CHUNKS,
+    )
+    defenses = {spec: parse_defense(spec)[0] for spec in (*CANDIDATES, LAST, *TRIED)}
+    found = judged(photographs, range(options.chunks), defenses, (noise_level, color_period_two))
+    measured = Measured(found.measures["noise_level"], found.measures["color_period_two"])
+    candidates = {spec: found.right[spec] for spec in CANDIDATES}
+    everything = {spec: found.right[spec] for spec in (*CANDIDATES, LAST)}
+    right = {text_of(spec): flags for spec, flags in found.right.items()}
+    right["policy-default"] = right_behind(default_rules(), everything, measured)
+    columns = photographs.columns
     tables: Mapping[str, Iterator[Row]] = {
-        "candidates": by_column(found.columns, right),
-        "noise-and-period": quantiles(found.columns, measured),
+        "candidates": by_column(columns, right),
+        "noise-and-period": quantiles(columns, measured),
         "by-noise": by_noise(candidates, measured.noise),
-        "chosen": chosen(candidates, measured),
-        "neighbours": halves(COMPARED, candidates, measured),
+        "chosen": chosen(candidates, measured, columns, all_bounds()),
+        "about": iter([{"key": "photographs", "value": str(measured.noise.shape[1])}]),
+        "neighbours": halves(compared(), everything, measured, columns),
     }
-    print(f"{options.model}, {len(found.names)} photographs that it gets right")
+    print(f"{options.model}, {measured.noise.shape[1]} photographs that it gets right")
     for name, rows in tables.items():
         write_rows(options.output / f"{name}.csv", list(rows))
         print(options.output / f"{name}.csv")
@@ -110,61 +100,55 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
     parser.add_argument("--model", choices=("mobilenet-v2", "inception-v3"), default="mobilenet-v2")
-    parser.add_argument("--every", type=int, default=5, help="take every n-th photograph")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--chunks", type=int, default=N_CHUNKS, help="judge only the first quarters"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, default=DOCS / "policies", help="folder for the tables"
     )
     return parser.parse_args()
 
 
-def _judged(options: argparse.Namespace) -> tuple[Evaluation, Measured]:
-    """The evaluation of all candidates, and the noise and period of each image of each column."""
-    matrix = Matrix(_plan(options))
-    run_matrix(matrix, workers=LocalWorkers(options.jobs))
-    found = load_evaluation(matrix.plan.output)
-    images = [[_image(matrix, column, name) for name in found.names] for column in matrix.columns]
-    noise, period = (
-        np.array([[measure(image) for image in column] for column in images])
-        for measure in (noise_level, period_two)
-    )
-    return found, Measured(noise, period)
-
-
-def _plan(options: argparse.Namespace) -> Plan:
-    train = options.shared / "train"
-    return Plan(
-        images=tuple(sorted(train.glob("*.jpg"))[:: options.every]),
-        labels=LabelOptions(train / "labels.csv"),
-        model=model(options.shared, options.model),
-        attacks=parse_attacks(list(ATTACKS)),
-        defenses=parse_defenses([*CANDIDATES, *TRIED]),
-        output=options.work / options.model,
-        dictionaries={"": dictionary(options.shared, options.work, jobs=options.jobs)},
-        parameters=EvaluateParameters(extra_checks=False),
+def default_rules() -> Policy:
+    """The default policy, with the specs of its candidates."""
+    specs = {text_of(spec): spec for spec in (*CANDIDATES, LAST)}
+    return tuple(
+        Rule(rule.noise_below, rule.color_period_below, specs[defense_text(rule.defense)])
+        for rule in load_policy("default").defense.rules
     )
 
 
-def _image(matrix: Matrix, column: PlannedColumn, name: str) -> Pixels:
-    path = matrix.folder_of(column) / f"{name}.png"
-    return decode_image(path.read_bytes(), path)
+def compared() -> tuple[Policy, ...]:
+    """The default policy, and others that differ from it in one bound or defense."""
+    default = default_rules()
+    first, second = default[:2]
+    return (
+        default,
+        (first._replace(defense=second.defense), *default[1:]),
+        default[1:],
+        (first, second._replace(noise_below=1.6), *default[2:]),
+        (first, second._replace(period_below=3.0), *default[2:]),
+        (first, *default[2:]),
+    )
 
 
-def by_column(columns: tuple[Column, ...], right: Mapping[str, Flags]) -> Iterator[Row]:
+def by_column(columns: Sequence[str], right: Mapping[str, Flags]) -> Iterator[Row]:
     """Top-1 of each defense in each column, sorted by the mean over attacked columns."""
-    shares = {name: 100 * flags.mean(axis=1) for name, flags in right.items()}
-    for name in sorted(shares, key=lambda name: -shares[name][1:].mean()):
-        yield {"defense": name, **_cells(columns, shares[name])}
-    best = np.max(list(shares.values()), axis=0)
+    for name in sorted(right, key=lambda name: -right[name][1:].mean()):
+        means = {
+            f"{k}_share" if k == CLEAN else k: v for k, v in shares(right[name], columns).items()
+        }
+        yield {"defense": name, **_cells(columns, right[name].mean(axis=1)), **means}
+    best = np.max([flags.mean(axis=1) for flags in right.values()], axis=0)
     yield {"defense": "the best of each column", **_cells(columns, best)}
 
 
-def _cells(columns: tuple[Column, ...], shares: Floats) -> Row:
-    row = {c.attack: f"{share:.0f}" for c, share in zip(columns, shares, strict=True)}
-    return row | {"mean": f"{shares[1:].mean():.1f}"}
+def _cells(columns: Sequence[str], means: Floats) -> Row:
+    row = {name: f"{100 * mean:.0f}" for name, mean in zip(columns, means, strict=True)}
+    return row | {"mean": f"{100 * means[1:].mean():.1f}"}
 
 
-def quantiles(columns: tuple[Column, ...], measured: Measured) -> Iterator[Row]:
+def quantiles(columns: Sequence[str], measured: Measured) -> Iterator[Row]:
     """The 10, 50 and 90 % quantiles of noise and period in each column."""
     for name, values in measured._asdict().items():
         for share in (0.1, 0.5, 0.9):
@@ -172,7 +156,7 @@ def quantiles(columns: tuple[Column, ...], measured: Measured) -> Iterator[Row]:
             yield {
                 "measure": name,
                 "quantile_percent": f"{100 * share:.0f}",
-                **{c.attack: f"{value:.1f}" for c, value in zip(columns, found, strict=True)},
+                **{c: f"{value:.1f}" for c, value in zip(columns, found, strict=True)},
             }
 
 
@@ -184,10 +168,10 @@ def by_noise(candidates: Mapping[str, Flags], noise: Floats) -> Iterator[Row]:
     }
     yield {"defense": "images", **{name: str(place.sum()) for name, place in places.items()}}
     for spec, flags in candidates.items():
-        shares = {
+        found = {
             n: f"{100 * flags[1:][p].mean():.0f}" if p.any() else "" for n, p in places.items()
         }
-        yield {"defense": spec, **shares}
+        yield {"defense": spec, **found}
 
 
 if __name__ == "__main__":

@@ -20,8 +20,14 @@ from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = ("results", "policies")
-FAMILIES = {"fgsm": "FGSM", "bim": "BIM", "mi-fgsm": "MI-FGSM", "cw-l2": "CW-L2"}
+PAGES = ("results", "policies", "least-change")
+FAMILIES = {
+    "fgsm": "FGSM",
+    "bim": "BIM",
+    "mi-fgsm": "MI-FGSM",
+    "cw-l2": "CW-L2",
+    "deepfool": "DeepFool ×",
+}
 
 
 def render(page: str, docs: Path = DOCS) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +13,16 @@ from studies.tables import Row
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Bounds = Sequence[tuple[float, float]]
 
-BOUNDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-PERIODS = (2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, np.inf)
+# Images below both of these bounds may pass for clean: first the clearest ones, then others.
+FIRST = tuple(product((0.3, 0.5, 0.8), (1.5, 2.0, 2.5)))
+SECOND = tuple(product((1.2, 1.6, 2.5, 4.0), (2.0, 2.5, 3.0)))
+WEAK = (1.2, 1.6, 2.2)  # noise below which an attack counts as weak
 WEIGHTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # of clean images beside all attacked columns
-WANTED = (0, 0.7, 0.8, 0.84, 0.86, 0.88, 0.9, 0.92)
+WANTED = (0, 0.84, 0.88, 0.9, 0.92)
+FOLDS = 5
+LEAST = "deepfool"  # attacks of least change, each of which counts half
 
 
 class Measured(NamedTuple):
@@ -57,80 +62,120 @@ def right_behind(policy: Policy, candidates: Mapping[str, Flags], measured: Meas
 
     ``candidates`` has the same array for each single defense.
     """
-    which = _rule_of(measured, policy)
+    which = _rule_of(measured, [rule[:2] for rule in policy])
     return np.choose(which, [candidates[rule.defense] for rule in policy]).astype(bool)
+
+
+def all_bounds() -> list[Bounds]:
+    """The bounds of four rules: two for images that may pass for clean, two by noise alone."""
+    inf = np.inf
+    return [
+        (first, second, (weak, inf), (inf, inf))
+        for first, second, weak in product(FIRST, SECOND, WEAK)
+        if first[1] <= second[1]
+    ]
 
 
 def best_policy(
     candidates: Mapping[str, Flags],
     measured: Measured,
+    columns: Sequence[str],
     clean: float,
-    periods: tuple[float, ...] = PERIODS,
-    noises: tuple[float, ...] = BOUNDS,
+    bounds: Sequence[Bounds],
 ) -> Policy:
-    """The policy of three rules with the most attacked images right and enough clean ones.
+    """The policy with the most attacked images right and enough clean ones.
 
-    For each pair of bounds of the noise and each bound of the period, every rule takes the
-    candidate with the largest weighted accuracy. The weight of clean images rises until enough
-    are right.
+    For each set of bounds, every rule takes the candidate with the largest weighted accuracy. The
+    weight of clean images rises until enough are right.
+
+    Raises
+    ------
+    LookupError
+        If no policy leaves enough clean images right.
     """
     found: list[tuple[float, Policy]] = []
     stack, names = np.stack(list(candidates.values())), list(candidates)
-    for bounds in combinations(noises, 2):
-        for period in periods:
-            limits = [(bounds[0], period), (bounds[1], np.inf), (np.inf, np.inf)]
-            which = _rule_of(measured, tuple(Rule(*limit, "") for limit in limits))
-            places = [which == number for number in range(3)]
-            attacked = np.array([[(f & p)[1:].sum() for f in stack] for p in places])
-            benign = np.array([[(f & p)[0].sum() for f in stack] for p in places])
-            for weight in WEIGHTS:
-                chosen = (attacked + weight * benign).argmax(axis=1)
-                if benign[np.arange(3), chosen].sum() >= clean * measured.noise.shape[1]:
-                    picked = zip(limits, chosen, strict=True)
-                    policy = tuple(Rule(*limit, names[number]) for limit, number in picked)
-                    found.append((attacked[np.arange(3), chosen].sum(), policy))
-                    break
+    weights = column_weights(columns)
+    for limits in bounds:
+        which = _rule_of(measured, limits)
+        rules = np.arange(len(limits))
+        right = np.array([(stack & (which == rule)).sum(axis=2) for rule in rules])
+        attacked, benign = right[..., 1:] @ weights, right[..., 0]
+        for weight in WEIGHTS:
+            chosen = (attacked + weight * benign).argmax(axis=1)
+            if benign[rules, chosen].sum() >= clean * measured.noise.shape[1]:
+                policy = tuple(
+                    Rule(*limit, names[number])
+                    for limit, number in zip(limits, chosen, strict=True)
+                )
+                found.append((attacked[rules, chosen].sum(), policy))
+                break
+    if not found:
+        raise LookupError(f"no policy leaves {100 * clean:.0f} % of the clean images right")
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def chosen(candidates: Mapping[str, Flags], measured: Measured) -> Iterator[Row]:
-    """The best policy for each clean accuracy, and the accuracy of a choice on the other half."""
-    half = np.arange(measured.noise.shape[1]) % 2 == 0
+def column_weights(columns: Sequence[str]) -> Floats:
+    """The weight of each attacked column."""
+    return np.array([0.5 if column.startswith(LEAST) else 1.0 for column in columns[1:]])
+
+
+def shares(right: Flags, columns: Sequence[str]) -> Row:
+    """Shares in %: clean, over attacks of least change, over all other attacks."""
+    least = np.array([column.startswith(LEAST) for column in columns])
+    others = ~least
+    others[0] = False
+    return {
+        "clean": f"{100 * right[0].mean():.1f}",
+        "least_change": f"{100 * right[least].mean():.1f}" if least.any() else "",
+        "attacked": f"{100 * right[others].mean():.1f}",
+    }
+
+
+def chosen(
+    candidates: Mapping[str, Flags],
+    measured: Measured,
+    columns: Sequence[str],
+    bounds: Sequence[Bounds],
+) -> Iterator[Row]:
+    """The best policy for each clean accuracy, and the accuracy of choices on other images.
+
+    Each fold of the images is judged behind the policy that is best on all other folds.
+    """
+    n = measured.noise.shape[1]
+    fold = np.arange(n) % FOLDS
     for wanted in WANTED:
-        policy = best_policy(candidates, measured, wanted)
-        others = []
-        for place in (half, ~half):
-            own = {name: flags[:, place] for name, flags in candidates.items()}
-            chosen_here = best_policy(own, measured.of(place), wanted)
-            others.append(right_behind(chosen_here, candidates, measured)[:, ~place])
-        right = right_behind(policy, candidates, measured)
+        policy = best_policy(candidates, measured, columns, wanted, bounds)
+        unseen = np.zeros_like(next(iter(candidates.values())))
+        for number in range(FOLDS):
+            own = fold != number
+            part = {name: flags[:, own] for name, flags in candidates.items()}
+            chosen_here = best_policy(part, measured.of(own), columns, wanted, bounds)
+            unseen[:, ~own] = right_behind(chosen_here, candidates, measured)[:, ~own]
         yield {
             "clean_at_least": f"{100 * wanted:.0f}",
             "policy": policy_text(policy),
-            "clean": f"{100 * right[0].mean():.0f}",
-            "attacked": f"{100 * right[1:].mean():.1f}",
-            "clean_on_other_half": f"{100 * np.mean([r[0].mean() for r in others]):.0f}",
-            "attacked_on_other_half": f"{100 * np.mean([r[1:].mean() for r in others]):.1f}",
+            **shares(right_behind(policy, candidates, measured), columns),
+            **{f"{name}_unseen": share for name, share in shares(unseen, columns).items()},
         }
 
 
 def halves(
-    policies: tuple[Policy, ...], candidates: Mapping[str, Flags], measured: Measured
+    policies: Sequence[Policy],
+    candidates: Mapping[str, Flags],
+    measured: Measured,
+    columns: Sequence[str],
 ) -> Iterator[Row]:
     """The accuracy of policies on all images and on each half of them."""
     for policy in policies:
         right = right_behind(policy, candidates, measured)
         row = {"policy": policy_text(policy)}
         for name, part in (("", right), ("even_", right[:, ::2]), ("odd_", right[:, 1::2])):
-            row[f"{name}clean"] = f"{100 * part[0].mean():.0f}"
-            row[f"{name}attacked"] = f"{100 * part[1:].mean():.1f}"
+            row |= {f"{name}{key}": share for key, share in shares(part, columns).items()}
         yield row
 
 
-def _rule_of(measured: Measured, policy: Policy) -> NDArray[np.intp]:
+def _rule_of(measured: Measured, bounds: Bounds) -> NDArray[np.intp]:
     """The index of the first rule whose bounds are both above the image's values."""
-    fits = [
-        (measured.noise < rule.noise_below) & (measured.period < rule.period_below)
-        for rule in policy
-    ]
+    fits = [(measured.noise < noise) & (measured.period < period) for noise, period in bounds]
     return np.argmax(fits, axis=0)

@@ -14,7 +14,7 @@ from rsparse.core.noise import noise_level
 from rsparse.core.regionsparse import purify
 from rsparse.defenses import NoDefense, RegionSparse, Resources, defense_text, parse_defense
 from rsparse.defenses.by_noise import ByNoise, Rule
-from rsparse.defenses.policy import default_policy
+from rsparse.defenses.policy import default_policy, load_policy
 from rsparse.defenses.recorded import defense_of
 from rsparse.options.purify import PurifyParameters
 from tests.refusals import refused
@@ -48,9 +48,23 @@ def test_an_image_is_cleaned_as_its_rule_says(rng, resources, deviation, sparsit
     np.testing.assert_array_equal(TWO_RULES.clean(image, resources, mask), expected)
 
 
-@pytest.mark.parametrize(("deviation", "place"), [(0, 0), (1.5, 1), (4, 2), (30, 3)])
-def test_the_default_policy_goes_from_nothing_to_one_atom(rng, deviation, place):
+@pytest.mark.parametrize(("deviation", "place"), [(0, 0), (3, 1), (8, 3), (30, 4)])
+def test_the_default_policy_goes_from_many_atoms_to_one(rng, deviation, place):
     image, policy = noisy(rng, deviation), default_policy()
+    assert policy.chosen_for(image) == policy.rules[place].defense
+
+
+def test_the_default_policy_filters_weak_noise_that_has_a_period_in_colour(rng):
+    image, policy = noisy(rng, 1.2), default_policy()
+    red = np.rint(rng.normal(0, 1.5, size=(64, 64)))
+    red[::2] = 0
+    image[..., 0] = np.clip(image[..., 0] + red, 0, 255)
+    assert policy.chosen_for(image) == policy.rules[2].defense
+
+
+@pytest.mark.parametrize(("deviation", "place"), [(0, 0), (1.5, 1), (4, 2), (30, 3)])
+def test_the_policy_sparing_goes_from_nothing_to_one_atom(rng, deviation, place):
+    image, policy = noisy(rng, deviation), load_policy("sparing").defense
     assert policy.chosen_for(image) == policy.rules[place].defense
 
 
@@ -61,6 +75,18 @@ def test_noise_of_period_two_leads_on_to_the_next_rule(rng):
     image[::2] = 128
     assert noise_level(image) < 6
     assert policy.chosen_for(image) == ONE
+
+
+def test_a_period_in_colour_alone_leads_on_to_the_next_rule(rng):
+    policy = ByNoise("colour", (Rule(NONE, color_period_below=3.0), Rule(ONE)))
+    image = noisy(rng, 2)
+    red, blue = np.rint(rng.normal(0, 1.5, size=(2, 64, 64)))
+    image[..., 0] = image[..., 0] + red
+    image[..., 2] = image[..., 2] + blue
+    assert policy.chosen_for(image) == NONE
+    image[::2, :, 0] = image[::2, :, 1]
+    assert policy.chosen_for(image) == ONE
+    assert policy.rules[0].text == "color period below 3: none"
 
 
 def test_a_rule_may_look_at_the_period_alone(rng):
@@ -110,11 +136,14 @@ def test_it_needs_what_its_rules_need(resources):
 def test_its_record_holds_its_rules_and_gives_it_back():
     record = default_policy().as_record()
     assert record["name"] == "policy"
-    assert record["rules"][0] == {"noise_below": 0.5, "period_below": 4.0,
-                                  "defense": {"name": "none"}}  # fmt: skip
-    assert list(record["rules"][3]) == ["defense"]
+    assert list(record["rules"][0]) == ["noise_below", "color_period_below", "defense"]
+    assert list(record["rules"][-1]) == ["defense"]
     read = json.loads(json.dumps(record, allow_nan=False))
     assert defense_of(read) == default_policy()
+    sparing = load_policy("sparing").defense
+    assert sparing.as_record()["rules"][0] == {"noise_below": 0.5, "period_below": 4.0,
+                                               "defense": {"name": "none"}}  # fmt: skip
+    assert defense_of(json.loads(json.dumps(sparing.as_record()))) == sparing
     assert pickle.loads(pickle.dumps(default_policy())) == default_policy()
 
 
@@ -171,6 +200,7 @@ def test_a_policy_with_one_rule_measures_no_noise(rng, monkeypatch):
 
     monkeypatch.setattr("rsparse.core.noise.noise_level", refuse)
     monkeypatch.setattr("rsparse.core.noise.period_two", refuse)
+    monkeypatch.setattr("rsparse.core.noise.color_period_two", refuse)
     image = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
     chosen = RegionSparse(sparsity=2)
     assert ByNoise("mine", (Rule(chosen),)).chosen_for(image) is chosen

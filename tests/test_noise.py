@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core.noise import noise_level, period_two
+from rsparse.core.noise import color_period_two, noise_level, period_two
 from rsparse.data import demo_photos
 from rsparse.store.finding import find_images
 from rsparse.store.images import decode_image
@@ -88,3 +88,35 @@ class TestPeriodTwo:
         files = find_images([demo_photos("test")])
         found = [period_two(decode_image(file.read(), file.path)) for file in files]
         assert np.median(found) < 2
+
+
+class TestPeriodInColour:
+    def test_it_is_one_for_noise_without_a_period(self):
+        rng = np.random.default_rng(0)
+        found = []
+        for _ in range(40):
+            grey = rng.normal(128, 3, (96, 96, 1))
+            image = np.rint(grey + rng.normal(0, 3, (96, 96, 3)))
+            found.append(color_period_two(image.astype(np.uint8)))
+        assert np.mean(found) == pytest.approx(1, abs=0.25)
+
+    @pytest.mark.parametrize("channel", [0, 1, 2])
+    def test_it_finds_a_period_of_one_channel_that_brightness_hides(self, channel):
+        rng = np.random.default_rng(1)
+        image = np.repeat(rng.normal(128, 6, (96, 96, 1)), 3, axis=2)
+        image += rng.normal(0, 1, image.shape)
+        changed = image.copy()
+        changed[:, ::2, channel] += rng.normal(0, 3, (96, 48))
+        clean, attacked = (np.rint(x).astype(np.uint8) for x in (image, changed))
+        assert color_period_two(attacked) > 8 > 3 > color_period_two(clean)
+        assert color_period_two(attacked) > 2 * period_two(attacked)
+
+    def test_of_a_grey_image_it_is_the_period(self):
+        rng = np.random.default_rng(2)
+        grey = np.rint(rng.normal(128, 5, (64, 72, 1))).astype(np.uint8)
+        image = np.repeat(grey, 3, axis=2)
+        assert color_period_two(image) == period_two(image) > 0
+
+    def test_it_is_zero_for_what_is_too_small_or_flat(self):
+        assert color_period_two(np.full((64, 64, 3), (10, 200, 90), np.uint8)) == 0
+        assert color_period_two(np.zeros((5, 64, 3), np.uint8)) == 0

@@ -73,7 +73,7 @@ def old(dict_file: Path):
 
 class TestBuiltIn:
     def test_the_default_one_is_first(self):
-        assert policy_names() == ["default", "coarse", "paper", "wide"]
+        assert policy_names() == ["default", "coarse", "paper", "sparing", "wide"]
 
     @pytest.mark.parametrize("name", policy_names())
     def test_each_says_what_it_is_for_and_is_spelled_as_it_is_printed(self, name):
@@ -86,9 +86,9 @@ class TestBuiltIn:
     def test_paper_is_regionsparse_with_its_defaults(self):
         assert load_policy("paper").defense.rules == (Rule(RegionSparse()),)
 
-    def test_coarse_and_wide_leave_the_images_alone_that_default_does(self):
+    def test_coarse_and_wide_leave_the_images_alone_that_sparing_does(self):
         first = {name: load_policy(name).defense.rules[0] for name in policy_names()}
-        assert first["coarse"] == first["wide"] == first["default"]
+        assert first["coarse"] == first["wide"] == first["sparing"]
 
     def test_they_are_those_of_the_docs(self):
         text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
@@ -126,9 +126,9 @@ class TestSpec:
         ("spec", "line"),
         [
             ("policy", "defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
-             "default, coarse, paper, wide"),
+             "default, coarse, paper, sparing, wide"),
             ("policy:papr", "unknown policy 'papr'; did you mean paper? Known: default, coarse, "
-             "paper, wide; or give a file, such as mine.toml"),
+             "paper, sparing, wide; or give a file, such as mine.toml"),
             ("policies:paper", "unknown defense 'policies'; did you mean policy? Known: "
              f"{', '.join(DEFENSES)}"),
             ("policy:no.toml", "no.toml: cannot be read: no such file or directory"),
@@ -171,7 +171,7 @@ class TestFile:
              "rule 1: noise-below: expected a number above 0, got nan"),
             ("[[rule]]\nnoise_below = 3\ndefense = 'none'",
              "rule 1: unknown key 'noise_below'; did you mean noise-below? Known: noise-below, "
-             "period-below, defense"),
+             "period-below, color-period-below, defense"),
             ("[[rule]]\nnoise-below = 3\ndefense = 'none'",
              "policy mine: the last rule has bounds; remove them, so that it covers all other "
              "images"),
@@ -217,12 +217,23 @@ class TestCommand:
         lines = run_cli("policy", "show", "default").stdout.splitlines()
         assert lines[0] == f"default: {load_policy('default').about}"
         coded = "the bilateral filter, then the whole image coded with"
-        assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:8]] == [
-            ["below 0.5", "below 4", "no defense: the image stays unchanged"],
-            ["below 1.6", "any", f"{coded} K = 5 at stride 8"],
+        assert re.split(r"\s{2,}", lines[2].strip()) == ["noise", "period in colour", "defense"]
+        assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:9]] == [
+            ["below 0.5", "below 2", "the whole image coded with K = 24 at stride 8"],
+            ["below 4", "below 2.5", "the whole image coded with K = 8 at stride 8"],
+            ["below 1.6", "any", "the bilateral filter with a tolerance of 40 grey levels, then "
+             "the whole image coded with K = 8 at stride 8"],
             ["below 6", "any", f"{coded} at most K = 16 atoms with a correlation above 2 "
              "at stride 5"],
             ["otherwise", f"{coded} K = 1 at stride 2"],
+        ]  # fmt: skip
+
+    def test_show_tells_the_period_that_a_policy_asks_for(self, run_cli, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        lines = run_cli("policy", "show", "sparing").stdout.splitlines()
+        assert re.split(r"\s{2,}", lines[2].strip()) == ["noise", "period of two", "defense"]
+        assert re.split(r"\s{2,}", lines[4].strip()) == [
+            "below 0.5", "below 4", "no defense: the image stays unchanged",
         ]  # fmt: skip
 
     def test_show_has_no_column_that_says_nothing(self, run_cli):
@@ -245,7 +256,7 @@ class TestCommand:
     def test_mistakes(self, assert_error, dict_file):
         assert_error(
             "unknown policy 'defalt'; did you mean default? Known: default, coarse, "
-            "paper, wide; or give a file, such as mine.toml",
+            "paper, sparing, wide; or give a file, such as mine.toml",
             "policy",
             "show",
             "defalt",
@@ -379,8 +390,12 @@ class TestOldDictionary:
         loaded = rsparse.load_dictionary(old(OLD_DEFAULT))[0]
         np.testing.assert_array_equal(loaded.atoms, small_dictionary.atoms)
 
-    def test_nothing_is_said_of_the_default_levels(self, run_cli, pictures, old):
-        assert self.purified(run_cli, pictures, old(OLD_DEFAULT)) == []
+    def test_the_former_default_levels_have_a_policy_of_their_own(self, run_cli, pictures, old):
+        path = old(OLD_DEFAULT)
+        assert self.purified(run_cli, pictures, path) == [
+            f"rsparse: {path}: its levels are ignored; use --policy sparing, which has the same "
+            "rules"
+        ]
 
     def test_a_built_in_policy_is_named_where_one_has_the_rules(self, run_cli, pictures, old):
         path = old(OLD_WIDE)
@@ -485,13 +500,21 @@ def test_show_tells_a_policy_by_its_rules(run_cli, noisy, dict_file, tmp_path):
     lines = [line.lstrip("├─└ ") for line in run_cli("show", out).stdout.splitlines()]
     assert [line for line in lines if line.startswith("defense")] == [
         "defense = policy:default+jpeg:quality=75",
-        "defense, rule 1 = noise below 0.5, period below 4: none",
-        "defense, rule 2 = noise below 1.6: "
-        "regionsparse:sparsity=5,stride=8,localize=no,prefilter=yes",
-        "defense, rule 3 = noise below 6: "
-        "regionsparse:sparsity=16,min_correlation=2,stride=5,localize=no,prefilter=yes",
-        "defense, rule 4 = otherwise: regionsparse:sparsity=1,localize=no,prefilter=yes",
+        *(
+            f"defense, rule {number} = {rule.text}"
+            for number, rule in enumerate(load_policy("default").defense.rules, 1)
+        ),
     ]
+
+
+def test_a_rule_is_told_by_its_bounds_and_its_spec():
+    first, *_, last = load_policy("sparing").defense.rules
+    assert first.text == "noise below 0.5, period below 4: none"
+    assert last.text == "otherwise: regionsparse:sparsity=1,localize=no,prefilter=yes"
+    first = load_policy("default").defense.rules[0]
+    assert first.text == (
+        "noise below 0.5, color period below 2: regionsparse:sparsity=24,stride=8,localize=no"
+    )
 
 
 def test_a_report_tells_a_policy_by_its_rules():

@@ -1,4 +1,4 @@
-"""docs/results.md and docs/policies.md are up to date, and their numbers come from tables."""
+"""The pages of docs/ that studies write are up to date, and their numbers come from tables."""
 
 from __future__ import annotations
 

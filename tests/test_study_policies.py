@@ -1,4 +1,4 @@
-"""Choice of the default policy: rules, the best policy, halves."""
+"""Choice of the default policy: rules, the best policy, unseen images, halves."""
 
 from __future__ import annotations
 
@@ -7,65 +7,109 @@ import pytest
 
 pytest.importorskip("torch")
 
-from studies.policies import Measured, Rule, best_policy, chosen, halves, policy_text, right_behind
+from studies.policies import (
+    Measured,
+    Rule,
+    all_bounds,
+    best_policy,
+    chosen,
+    column_weights,
+    halves,
+    policy_text,
+    right_behind,
+    shares,
+)
 
 INF = float("inf")
-NOISE = np.array([[0.1, 0.1, 0.1, 0.1], [1.0, 1.0, 1.0, 1.0], [5.0, 5.0, 5.0, 5.0]])
+COLUMNS = ("clean", "deepfool-scale=2", "bim-eps=2", "bim-eps=14")
+NOISE = np.repeat([[0.1], [0.1], [1.0], [5.0]], 10, axis=1)
 MEASURED = Measured(NOISE, np.ones_like(NOISE))
 
 
 def flags(*columns: bool) -> np.ndarray:
-    """Whether all images of a column are right: clean, weakly attacked, strongly attacked."""
-    return np.repeat(np.array(columns)[:, None], 4, axis=1)
+    """Whether all images of a column are right: clean, changed least, weakly, strongly."""
+    return np.repeat(np.array(columns)[:, None], 10, axis=1)
 
 
 CANDIDATES = {
-    "none": flags(True, False, False),
-    "mild": flags(False, True, False),
-    "strong": flags(False, False, True),
+    "many": flags(True, True, False, False),
+    "mild": flags(False, False, True, False),
+    "strong": flags(False, False, False, True),
 }
-POLICY = (Rule(0.5, 4.0, "none"), Rule(2.0, INF, "mild"), Rule(INF, INF, "strong"))
+POLICY = (Rule(0.5, 2.0, "many"), Rule(2.0, INF, "mild"), Rule(INF, INF, "strong"))
+BOUNDS = [[(low, 2.0), (high, INF), (INF, INF)] for low, high in ((0.05, 2.0), (0.5, 2.0))]
 
 
 def test_each_image_is_judged_behind_the_defense_of_its_rule():
     assert right_behind(POLICY, CANDIDATES, MEASURED).all()
-    no_period = Measured(NOISE, np.full_like(NOISE, 9.0))
-    found = right_behind(POLICY, CANDIDATES, no_period)
-    assert found.mean(axis=1).tolist() == [0.0, 1.0, 1.0]  # clean is mistaken for attacked
+    period = Measured(NOISE, np.full_like(NOISE, 9.0))
+    found = right_behind(POLICY, CANDIDATES, period)
+    assert found.mean(axis=1).tolist() == [0.0, 0.0, 1.0, 1.0]  # clean is mistaken for attacked
 
 
 def test_the_best_policy_is_found():
-    found = best_policy(CANDIDATES, MEASURED, 0.9, periods=(4.0,), noises=(0.5, 2.0, 8.0))
+    found = best_policy(CANDIDATES, MEASURED, COLUMNS, 0.9, BOUNDS)
     assert found == POLICY
-    assert policy_text(found) == ("noise < 0.5 and period < 4: none; noise < 2: mild; else: strong")
+    assert policy_text(found) == ("noise < 0.5 and period < 2: many; noise < 2: mild; else: strong")
 
 
 def test_enough_clean_images_have_to_stay_right():
-    """With "strong", all attacked images are right; with "none", only the clean ones."""
+    """With "strong", all attacked images are right; with "many", only the clean ones."""
     same = Measured(np.full_like(NOISE, 0.1), np.ones_like(NOISE))
-    candidates = {"none": flags(True, False, False), "strong": flags(False, True, True)}
-    for clean, first in ((0.0, "strong"), (0.9, "none")):
-        found = best_policy(candidates, same, clean, periods=(INF,), noises=(0.5, 2.0))
+    candidates = {
+        "many": flags(True, False, False, False),
+        "strong": flags(False, True, True, True),
+    }
+    for clean, first in ((0.0, "strong"), (0.9, "many")):
+        found = best_policy(candidates, same, COLUMNS, clean, BOUNDS[1:])
         assert found[0].defense == first
+    with pytest.raises(LookupError, match="no policy leaves 90 % of the clean images right"):
+        best_policy({"strong": candidates["strong"]}, same, COLUMNS, 0.9, BOUNDS)
+
+
+def test_attacks_of_least_change_count_half():
+    np.testing.assert_array_equal(column_weights(COLUMNS), [0.5, 1, 1])
+    same = Measured(np.full_like(NOISE, 0.1), np.ones_like(NOISE))
+    candidates = {"least": flags(True, True, False, False), "weak": flags(True, False, True, False)}
+    assert best_policy(candidates, same, COLUMNS, 0, BOUNDS[1:])[0].defense == "weak"
+    right = np.array([[True, True], [True, False], [False, False], [True, False]])
+    assert shares(right, COLUMNS) == {"clean": "100.0", "least_change": "50.0", "attacked": "25.0"}
+
+
+def test_each_fold_is_judged_behind_the_best_policy_of_the_others():
+    rows = list(chosen(CANDIDATES, MEASURED, COLUMNS, BOUNDS))
+    assert [row["clean_at_least"] for row in rows][:2] == ["0", "84"]
+    assert {(row["clean"], row["attacked_unseen"]) for row in rows} == {("100.0", "100.0")}
+    lucky = flags(True, False, True, False)
+    lucky[2, ::5] = False  # wrong in one fold of five, where it is not seen
+    other = flags(True, False, False, False)
+    other[2, ::5] = True
+    same = Measured(np.full_like(NOISE, 0.1), np.ones_like(NOISE))
+    (row, *_) = chosen({"lucky": lucky, "other": other}, same, COLUMNS, BOUNDS[1:])
+    assert (row["attacked"], row["attacked_unseen"]) == ("40.0", "40.0")
 
 
 def test_what_is_told_of_policies():
-    (row,) = halves((POLICY,), CANDIDATES, MEASURED)
-    assert row == {
-        "policy": policy_text(POLICY), "clean": "100", "attacked": "100.0", "even_clean": "100",
-        "even_attacked": "100.0", "odd_clean": "100", "odd_attacked": "100.0",
-    }  # fmt: skip
-    rows = list(chosen(CANDIDATES, MEASURED))
-    assert [row["clean_at_least"] for row in rows][:2] == ["0", "70"]
-    assert {(row["clean"], row["attacked_on_other_half"]) for row in rows} == {("100", "100.0")}
+    (row,) = halves((POLICY,), CANDIDATES, MEASURED, COLUMNS)
+    assert row["policy"] == policy_text(POLICY)
+    assert {value for key, value in row.items() if key != "policy"} == {"100.0"}
+    assert {"even_clean", "odd_attacked", "least_change"} < set(row)
+
+
+def test_rules_come_from_the_clearest_images_to_all_others():
+    for first, second, weak, last in all_bounds():
+        assert first[0] < second[0]
+        assert first[1] <= second[1] < weak[1] == INF
+        assert last == (INF, INF)
 
 
 def test_the_policies_compared_are_made_of_candidates_and_are_told_as_in_the_table():
-    from studies.calibrate import CANDIDATES, COMPARED, DEFAULT
+    from studies.calibrate import CANDIDATES, LAST, compared, default_rules
     from studies.pages import DOCS
     from studies.tables import read_rows
 
-    assert DEFAULT in COMPARED
-    assert {rule.defense for policy in COMPARED for rule in policy} <= set(CANDIDATES)
+    policies = compared()
+    assert policies[0] == default_rules()
+    assert {rule.defense for policy in policies for rule in policy} <= {*CANDIDATES, LAST}
     table = read_rows(DOCS / "policies" / "neighbours.csv")
-    assert [policy_text(policy) for policy in COMPARED] == [row["policy"] for row in table]
+    assert [policy_text(policy) for policy in policies] == [row["policy"] for row in table]

@@ -24,6 +24,13 @@ group = typer.Typer(
 app.add_typer(group, name="policy")
 
 
+COLUMNS = {
+    "noise_below": "noise",
+    "period_below": "period of two",
+    "color_period_below": "period in colour",
+}
+
+
 @command("rsparse policy list", group=group, name="list")
 def list_policies(as_json: Json = False) -> None:
     """List the built-in policies, which --policy accepts by name."""
@@ -60,7 +67,8 @@ def show(
     The first rule that fits an image applies: its noise and its period of two must be below the
     bounds of the rule. Noise is the standard deviation in the flattest parts of the image, in grey
     levels. The period of two measures how much that noise differs between even and odd pixels, as
-    it does in attacked images; it is about 1 if there is no difference.
+    it does in attacked images; it is about 1 if there is no difference. The period in colour looks
+    for it in brightness and colour at once.
     """
     if as_toml and as_json:
         raise InputError("--toml and --json cannot be used together; give one of them")
@@ -83,18 +91,15 @@ def _policy(name: str) -> Policy:
 
 def _print_policy(policy: Policy) -> None:
     rules = policy.defense.rules
-    has_period = any("period_below" in rule.bounds() for rule in rules)
-    columns = ["noise", *(["period of two"] if has_period else []), "defense"]
+    asked = [name for name in COLUMNS if any(name in rule.bounds() for rule in rules)]
+    shown = asked or ["noise_below"]
     rows = []
     for rule in rules:
         bounds = rule.bounds()
-        noise, period = (
-            f"below {bounds[key]:g}" if key in bounds else "any"
-            for key in ("noise_below", "period_below")
-        )
+        cells = [f"below {bounds[name]:g}" if name in bounds else "any" for name in shown]
         if not bounds and len(rules) > 1:
-            noise, period = "otherwise", ""
-        rows.append([noise, *([period] if has_period else []), rule.defense.in_words])
+            cells = ["otherwise", *("" for _ in shown[1:])]
+        rows.append([*cells, rule.defense.in_words])
     about = f": {policy.about}" if policy.about else ""
     answer_line(f"{policy.name}{about}")
-    answer_table(columns, rows)
+    answer_table([*(COLUMNS[name] for name in shown), "defense"], rows)

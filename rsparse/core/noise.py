@@ -5,6 +5,8 @@ The flattest parts of an image, which contain only noise, show how strong an att
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -113,26 +115,75 @@ def period_two(image: Pixels) -> float:
     not depend on the strength of the noise. Flat blocks, which contain little but noise, have more
     weight. Resizing an image after an attack removes the period.
     """
+    return _period_of([_rest(image)])
+
+
+def color_period_two(image: Pixels) -> float:
+    """Test for the period of two in brightness and in colour at once.
+
+    Weak attacks show in colour first, where photographs have little noise that could hide them.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (h, w, 3), RGB
+
+    Returns
+    -------
+    float
+        As ``period_two``, but with the contrasts of the grey levels and of the differences
+        red − green and blue − green, 9 degrees of freedom. A difference that is flat almost
+        everywhere is left out; of a grey image, this is ``period_two``.
+    """
+    channels = image.astype(np.float32)
+    differences = [_without_planes(channels[:, :, i] - channels[:, :, 1]) for i in (0, 2)]
+    return _period_of([_rest(image), *differences])
+
+
+def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
+    """Hotelling's T² of the contrasts of several planes (h, w) by its degrees of freedom.
+
+    Blocks that are flat in any plane do not count. The first plane alone remains if too few do.
+    """
     side = _WINDOW
-    rows, columns = ((length - 4) // side * side for length in image.shape[:2])
+    rows, columns = ((length - 4) // side * side for length in rests[0].shape)
     if min(rows, columns) < side:
         return 0.0
-    rest = _rest(image)[2 : 2 + rows, 2 : 2 + columns].astype(np.float64)  # mirrored at the border
-    squares = np.square(rest).reshape(rows // side, side, columns // side, side)
-    power = squares.transpose(0, 2, 1, 3).reshape(-1, side, side)
-    mean = power.mean(axis=(1, 2))
-    power, mean = power[mean > _FLAT], mean[mean > _FLAT]
-    if len(mean) < _FEWEST_BLOCKS:
+    powers = [_blocks(rest[2 : 2 + rows, 2 : 2 + columns]) for rest in rests]  # mirrored borders
+    means = np.array([power.mean(axis=(1, 2)) for power in powers])
+    noisy = means > _FLAT
+    kept = [number for number, some in enumerate(noisy) if some.sum() >= _FEWEST_BLOCKS]
+    if 0 not in kept:
         return 0.0
-    shares = np.minimum(power / mean[:, None, None], _LARGEST_SHARE)
-    kinds = shares.reshape(-1, side // 2, 2, side // 2, 2).mean(axis=(1, 3)).reshape(-1, 4)
-    contrasts = kinds @ _CONTRASTS
-    weights = 1 / (1 + mean / _FLAT_POWER)
+    used = noisy[kept].all(axis=0)
+    if used.sum() < _FEWEST_BLOCKS:
+        kept, used = [0], noisy[0]
+    contrasts = np.concatenate(
+        [_contrasts(powers[number][used], means[number][used]) for number in kept], axis=1
+    )
+    n_contrasts = contrasts.shape[1]
+    weights = 1 / (1 + means[kept][:, used].mean(axis=0) / _FLAT_POWER)
     weights /= weights.sum()
     average = weights @ contrasts
-    covariance = (contrasts * weights[:, None]).T @ contrasts + 1e-9 * np.eye(3)
+    covariance = (contrasts * weights[:, None]).T @ contrasts + 1e-9 * np.eye(n_contrasts)
     independent = 1 / np.square(weights).sum()
-    return float(independent * average @ np.linalg.solve(covariance, average) / 3)
+    return float(independent * average @ np.linalg.solve(covariance, average) / n_contrasts)
+
+
+def _blocks(rest: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The squares of a plane in blocks side by side, (n, 8, 8)."""
+    side = _WINDOW
+    rows, columns = rest.shape
+    squares = np.square(rest.astype(np.float64))
+    squares = squares.reshape(rows // side, side, columns // side, side)
+    return squares.transpose(0, 2, 1, 3).reshape(-1, side, side)
+
+
+def _contrasts(power: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How the shares of the four kinds of pixels differ in each block, (n, 3)."""
+    half = _WINDOW // 2
+    shares = np.minimum(power / mean[:, None, None], _LARGEST_SHARE)
+    kinds = shares.reshape(-1, half, 2, half, 2).mean(axis=(1, 3)).reshape(-1, 4)
+    return kinds @ _CONTRASTS
 
 
 def _power(rest: NDArray[np.float32]) -> NDArray[np.float32]:

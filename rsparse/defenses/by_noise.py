@@ -16,6 +16,13 @@ from rsparse.work.device import CPU, Device
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels
 
+MEASURES = {
+    "noise_below": "noise_level",
+    "period_below": "period_two",
+    "color_period_below": "color_period_two",
+}
+"""The bounds of a rule, and the function of ``core.noise`` that measures what each one limits."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -28,11 +35,14 @@ class Rule:
         Applies to images whose ``core.noise.noise_level``, in grey levels, is below this.
     period_below : float
         Applies to images whose ``core.noise.period_two`` is below this.
+    color_period_below : float
+        Applies to images whose ``core.noise.color_period_two`` is below this.
     """
 
     defense: Defense
     noise_below: float = math.inf
     period_below: float = math.inf
+    color_period_below: float = math.inf
 
     @property
     def has_bounds(self) -> bool:
@@ -41,20 +51,17 @@ class Rule:
 
     def covers(self, other: Rule) -> bool:
         """Whether it applies to every image to which another rule applies."""
-        return self.noise_below >= other.noise_below and self.period_below >= other.period_below
+        return all(getattr(self, name) >= getattr(other, name) for name in MEASURES)
 
     def bounds(self) -> dict[str, float]:
         """Return its finite bounds by name."""
-        named = {"noise_below": self.noise_below, "period_below": self.period_below}
+        named = {name: getattr(self, name) for name in MEASURES}
         return {name: bound for name, bound in named.items() if bound != math.inf}
 
     @property
     def text(self) -> str:
         """``noise below 0.5, period below 4: none``; without bounds ``otherwise: …``."""
-        words = [
-            f"{name.removesuffix('_below')} below {bound:g}"
-            for name, bound in self.bounds().items()
-        ]
+        words = [f"{name.replace('_', ' ')} {bound:g}" for name, bound in self.bounds().items()]
         return f"{', '.join(words) or 'otherwise'}: {self.defense.spec}"
 
     def as_record(self) -> dict[str, Any]:
@@ -67,7 +74,8 @@ class ByNoise(Defense):
     """A policy: the first rule that applies to an image cleans it.
 
     No single strength is best against all attacks. The noise in the flattest parts of an image
-    shows how strong an attack is; a period of two in that noise reveals a weak one.
+    shows how strong an attack is. A period of two in that noise reveals a weak one, most clearly if
+    it is looked for in colour, too.
 
     Attributes
     ----------
@@ -96,18 +104,17 @@ class ByNoise(Defense):
 
     def chosen_for(self, image: Pixels) -> Defense:
         """Return the defense of the first rule that applies to an image, uint8 (h, w, 3)."""
-        from rsparse.core.noise import noise_level, period_two
+        from rsparse.core import noise
 
-        noise: float | None = None
-        period: float | None = None
+        measured: dict[str, float] = {}  # only what a rule asks for
+
+        def fits(name: str, bound: float) -> bool:
+            if name not in measured:
+                measured[name] = getattr(noise, MEASURES[name])(image)
+            return measured[name] < bound
+
         for rule in self.rules[:-1]:  # the last one covers every image, so nothing is measured
-            if noise is None and rule.noise_below < math.inf:
-                noise = noise_level(image)
-            if noise is not None and noise >= rule.noise_below:
-                continue
-            if period is None and rule.period_below < math.inf:
-                period = period_two(image)
-            if period is None or period < rule.period_below:
+            if all(fits(name, bound) for name, bound in rule.bounds().items()):
                 return rule.defense
         return self.rules[-1].defense
 

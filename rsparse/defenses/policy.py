@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsparse.defenses.by_noise import ByNoise, Rule
+from rsparse.defenses.by_noise import MEASURES, ByNoise, Rule
 from rsparse.defenses.defense import Defense
 from rsparse.defenses.registry import parse_chain, parse_registered
 from rsparse.errors import InputError
@@ -33,7 +33,7 @@ from rsparse.store.files import read_toml
 
 DEFAULT_POLICY = "default"
 _FOLDER = Path(__file__).with_name("policies")
-_BOUNDS = {"noise-below": "noise_below", "period-below": "period_below"}
+_BOUNDS = {name.replace("_", "-"): name for name in MEASURES}
 
 
 @dataclass(frozen=True)

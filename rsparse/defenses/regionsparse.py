@@ -68,7 +68,10 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         around = (
             ", the bilateral filter around it" if self.localize and self.filter_background else ""
         )
-        filtered = "the bilateral filter, then " if self.prefilter else ""
+        tolerance = self.bilateral_sigma_color
+        usual = tolerance == PurifyParameters.bilateral_sigma_color
+        mild = "" if usual else f" with a tolerance of {tolerance:g} grey levels"
+        filtered = f"the bilateral filter{mild}, then " if self.prefilter else ""
         named = f", with the dictionary {self.dictionary}" if self.dictionary else ""
         return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"
 
