@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsparse.attacks import ATTACKS, Attack, parse_attack
-from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, duration, finish, progress_bar, summary, table
+from rsparse.cli.command import command, given_options
+from rsparse.cli.console import (
+    Stopwatch,
+    duration,
+    finish,
+    progress_bar,
+    summary,
+    table,
+    warn_of_ignored_levels,
+)
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
-from rsparse.cli.options import Images, Json, Model, Overwrite, output_option
-from rsparse.options.attack import AttackRunParameters
+from rsparse.cli.options import Dictionaries, Images, Json, Model, Overwrite, output_option
+from rsparse.defenses import Defense, parse_defense
+from rsparse.errors import InputError
+from rsparse.options.attack import AttackRunParameters, BackwardChoice
+from rsparse.options.specs import named_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -29,9 +41,12 @@ if TYPE_CHECKING:
     "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack bim:eps=8,target=least-likely,tabby -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --keep-float -o adv/",
+    "rsparse attack imgs/ -m m.onnx -a bim:eps=2 --through policy:default -d dict.h5 -o adv/",
+    "rsparse attack imgs/ -m m.onnx -a bim:eps=8 --through jpeg --backward identity -o adv/",
 )
 def attack(
     *,
+    context: typer.Context,
     images: Images,
     model: Model,
     attacks: Annotated[
@@ -50,6 +65,18 @@ def attack(
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
     labels: LabelOptions,
+    through: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help="Attack the model behind this defense, which the attacker knows: a defense, a "
+            "chain or a policy as in purify --defense. Images are cleaned as purify cleans them; "
+            "the gradient passes by --backward.",
+        ),
+    ] = None,
+    dictionaries: Dictionaries = None,
+    choice: BackwardChoice,
     parameters: AttackRunParameters,
     input_options: InputOptions,
     workers: Workers,
@@ -60,10 +87,14 @@ def attack(
 
     The gradients come from a torch twin of the ONNX graph. Each result is clipped, rounded to 8
     bits, classified again and written as PNG. For each image, the manifest holds the predictions
-    before the attack, before rounding and after rounding, and the size of the change.
+    before the attack, before rounding and after rounding, and the size of the change; with
+    --through also the predictions behind the defense.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
+    files = named_files(dictionaries)
+    defense = _defense(through, given_options(context, BackwardChoice), files)
     from rsparse.commands.attack.attack import attack_images
+    from rsparse.commands.attack.through import Through
 
     watch = Stopwatch()
     with progress_bar() as progress:
@@ -75,6 +106,7 @@ def attack(
             parameters,
             input_options,
             labels=labels,
+            through=None if defense is None else Through(defense, files, choice),
             workers=workers,
             overwrite=overwrite,
             progress=progress,
@@ -82,6 +114,27 @@ def attack(
         )
     _report(outcome, chosen, parameters, watch)
     finish(outcome, as_json)
+
+
+def _defense(
+    spec: str | None, given: Mapping[str, str], files: Mapping[str, Path]
+) -> Defense | None:
+    """The defense to attack through.
+
+    Raises
+    ------
+    InputError
+        If the spec is invalid or stands for several defenses, or an option needs one.
+    """
+    if spec is None:
+        for option in (*given, *(["--dict"] if files else [])):
+            raise InputError(f"{option} needs --through SPEC, the defense to attack through")
+        return None
+    defenses = parse_defense(spec)
+    if len(defenses) > 1:
+        raise InputError(f"--through {spec!r}: expected one defense, got {len(defenses)}")
+    warn_of_ignored_levels(files, defenses)
+    return defenses[0]
 
 
 def announce(cost: AttackCost, progress: Progress) -> None:
@@ -123,6 +176,13 @@ def _report(
         ["attack", "accuracy %", "fooled %", *aimed, "mean d", "max d", "L∞", "none"],
         [_row(row, bool(aimed)) for row in outcome.attacks],
     )
+    defended = [row for row in outcome.attacks if row.accuracy_defended is not None]
+    if defended:
+        table(
+            "Behind the defense: accuracy before → after; share of right ones fooled",
+            ["attack", "accuracy %", "fooled %"],
+            [_defended_row(row) for row in defended],
+        )
 
 
 def _row(row: AttackSummary, aimed: bool) -> list[str]:
@@ -136,6 +196,11 @@ def _row(row: AttackSummary, aimed: bool) -> list[str]:
         f"{row.max_linf:.0f}",
         str(row.nothing_found),
     ]
+
+
+def _defended_row(row: AttackSummary) -> list[str]:
+    accuracies = row.accuracy_defended_before, row.accuracy_defended
+    return [row.attack, _percents(*accuracies), _percents(row.success_defended)]
 
 
 def _percents(*shares: float | None) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rsparse.defenses import Chain, Defense, Resources
 from rsparse.defenses.by_noise import ByNoise
+from rsparse.errors import InputError
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -73,6 +74,20 @@ def backwards_of(defense: Defense) -> tuple[str, ...]:
         used = tuple(own.get(name, next(iter(own.values()))) for own in parts)
         different.setdefault(used, name)
     return tuple(different.values())
+
+
+def chosen_backward(defense: Defense, name: str | None) -> str:
+    """Return the backward of this name, by default the strongest.
+
+    Raises
+    ------
+    InputError
+        If the defense has no such backward.
+    """
+    known = backwards_of(defense)
+    if name is not None and name not in known:
+        raise InputError(f"{defense.kind} has no backward {name!r}; it has {', '.join(known)}")
+    return name or known[0]
 
 
 def leaves(defense: Defense) -> list[Defense]:

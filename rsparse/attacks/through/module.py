@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from rsparse.attacks.attackable import has_gradients
-from rsparse.attacks.through.backwards import Pixels, Vjp, backwards_of, trace
+from rsparse.attacks.through.backwards import Pixels, Vjp, backwards_of, chosen_backward, trace
 from rsparse.defenses import Chain, Defense, Resources
 from rsparse.defenses.by_noise import ByNoise
-from rsparse.errors import InputError
 
 
 class DefendedModule(torch.nn.Module):
@@ -69,12 +68,7 @@ class DefendedModule(torch.nn.Module):
         self.defense = defense
         self.resources = resources
         self.backwards = backwards_of(defense)
-        self.backward = backward or self.backwards[0]
-        if self.backward not in self.backwards:
-            raise InputError(
-                f"{defense.kind} has no backward {self.backward!r}; "
-                f"it has {', '.join(self.backwards)}"
-            )
+        self.backward = chosen_backward(defense, backward)
         if backward is not None:
             self.backwards = (backward,)
         self.draws = draws

@@ -19,7 +19,7 @@ from rsparse.commands.attack.campaign import KeptResults
 from rsparse.commands.attack.cost import AttackCost, group_by_unscaled
 from rsparse.commands.attack.run import AttackRun, output_exists
 from rsparse.commands.attack.summary import AttackSummary
-from rsparse.commands.attack.through import AttackedDefense, refuse_unable
+from rsparse.commands.attack.through import AttackedDefense, Through, refuse_unable
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
@@ -63,6 +63,7 @@ def attack_images(
     input_options: InputOptions | None = None,
     *,
     labels: LabelOptions = LabelOptions(),
+    through: Through | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
@@ -85,6 +86,9 @@ def attack_images(
     labels : LabelOptions
         The file of the correct classes. By default the images' own labels are used; without any,
         the model's predictions before the attack.
+    through : Through, optional
+        Defense that the attacks include in the attacked model; by default they attack the bare
+        model. Its seed is that of ``parameters``.
     workers, overwrite, progress
         As for every stage. On a GPU there is one process, and the jobs are its threads.
     announce : callable, optional
@@ -100,7 +104,12 @@ def attack_images(
     KeptResults.remove_leftovers(output)
     if not overwrite and all(is_finished(place) for place in places.values()):
         raise output_exists(next(iter(places.values())))
-    run = AttackRun(paths, model, attacks, input_options, labels, parameters, workers)
+    attacked = None if through is None else through.load(parameters.seed)
+    if attacked is not None:
+        refuse_unable(attacks, attacked.defense)
+    run = AttackRun(
+        paths, model, attacks, input_options, labels, parameters, workers, through=attacked
+    )
     run.attacker.classifier.tell(progress)
     outcome = _attack_into(places, run, output, overwrite, progress, announce)
     KeptResults.remove_leftovers(output)
@@ -141,7 +150,7 @@ def attack_chosen(
         The labels of the images to attack, by name.
     through : AttackedDefense, optional
         Defense that the attacks include in the attacked model; by default they attack the bare
-        model. In both cases, success is measured on the bare model.
+        model.
 
     Raises
     ------

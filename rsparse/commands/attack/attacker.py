@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from rsparse.attacks.running import AttackResult
+    from rsparse.commands.attack.through import AttackedDefense
 
 
 _DEVICE_LOCK = Lock()  # all threads share the GPU and torch's random number generator
@@ -90,6 +91,10 @@ class ModuleFactory(Protocol):
     def __call__(self, classifier: Classifier, device: str) -> torch.nn.Module:
         """A module in evaluation mode: images (n, 3, h, w) in [0, 1] to logits (n, n_classes)."""
 
+    @property
+    def attacked(self) -> AttackedDefense | None:
+        """The defense in the module, if any."""
+
 
 @dataclass(frozen=True)
 class BareModel:
@@ -102,6 +107,11 @@ class BareModel:
         from rsparse.attacks.attackable import attackable
 
         return attackable(classifier, device, self.needs_gradients)
+
+    @property
+    def attacked(self) -> AttackedDefense | None:
+        """None: the attacker does not know the defense."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -221,6 +231,7 @@ class Attacker:
         benign = np.array([target.prediction for target in batch.targets])
         after = self._predicted(rounded, pixels, benign)
         before = self._predicted(x_adv, to_unit(rounded), after)
+        defended = self._defended(pixels, rounded, [t.label for t in batch.targets])
         d = dissimilarity(x, to_unit(rounded))
         l2 = l2_distance(x, to_unit(rounded))
         linf = np.abs(rounded.astype(np.int64) - pixels).max(axis=(1, 2, 3))
@@ -243,9 +254,30 @@ class Attacker:
                     "tau": tau,
                     **_reached(result, i, int(after[i])),
                     **({} if result.notes is None else {"notes": result.notes[i]}),
+                    **defended[i],
                 },
             )
             for i, target in enumerate(batch.targets)
+        ]
+
+    def _defended(
+        self, benign: Pixels, adversarial: Pixels, labels: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Classes of images behind the attacked defense, before and after; empty without one."""
+        attacked = self.factory.attacked
+        if attacked is None:
+            return [{}] * len(labels)
+        before, after = (
+            predictions(self.classifier, [attacked.clean(image) for image in images])
+            for images in (benign, adversarial)
+        )
+        return [
+            {
+                "defended_before": int(first),
+                "defended": int(last),
+                "success_defended": bool(last != label),
+            }
+            for first, last, label in zip(before, after, labels, strict=True)
         ]
 
     def _predicted(

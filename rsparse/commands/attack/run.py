@@ -150,7 +150,7 @@ class AttackRun:
         seconds = 0.0
         if passes:
             pictures = list(self.attacker.load(self.batches[0])[:2])
-            attacker = self.attacker
+            attacker = self._attacker_of(next(iter(folders)))
             seconds = seconds_per_pass(
                 attacker.classifier, pictures, attacker.device, attacker.factory
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,12 @@ class AttackSummary:
         these images.
     mean_d, max_d, mean_l2, mean_linf, max_linf : float
         Dissimilarity; L2 norm of the perturbation with pixels in [0, 1]; L∞ norm in grey levels.
+    accuracy_defended_before, accuracy_defended : float or None
+        Accuracy behind the attacked defense on the benign and on the attacked images; None if the
+        attack was on the bare model.
+    success_defended : float or None
+        Share of the images classified correctly behind the defense that are misclassified behind
+        it after the attack.
     scaling : dict or None
         The factor tau by which all perturbations were multiplied, and the average dissimilarity
         without (d_raw) and with it (d).
@@ -64,6 +70,9 @@ class AttackSummary:
     max_linf: float
     scaling: Mapping[str, float] | None
     notes: Mapping[str, Any] | None = None
+    accuracy_defended_before: float | None = None
+    accuracy_defended: float | None = None
+    success_defended: float | None = None
 
     @property
     def doubts(self) -> list[str]:
@@ -85,11 +94,14 @@ def summarize(
     scaling: Mapping[str, float] | None,
 ) -> AttackSummary:
     """Summarize a manifest's entries."""
-    rows, aimed, noted = [], [], []
+    rows, aimed, noted, defended = [], [], [], []
     for entry in entries:
         if "notes" in entry:
             noted.append({"notes": entry["notes"]})
         rows.append(_row(entry))
+        if "defended" in entry:
+            right_before = entry["defended_before"] == entry["label"]
+            defended.append((right_before, not entry["success_defended"]))
         if entry.get("target", entry["label"]) != entry["label"]:
             aimed.append(entry["target_reached"])
     flags = np.array([row[:4] for row in rows], dtype=bool)
@@ -117,7 +129,20 @@ def summarize(
         max_linf=float(maxima[2]),
         scaling=scaling,
         notes=summarize_notes(noted),
+        **_behind_the_defense(defended),
     )
+
+
+def _behind_the_defense(defended: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
+    """Accuracies and success of an attack through a defense; right before and after, by image."""
+    if not defended:
+        return {}
+    before, after = np.array(defended, dtype=bool).T
+    return {
+        "accuracy_defended_before": float(before.mean()),
+        "accuracy_defended": float(after.mean()),
+        "success_defended": float(1 - after[before].mean()) if before.any() else None,
+    }
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[bool, bool, bool, bool, float, float, float]:

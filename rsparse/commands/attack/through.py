@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks import ATTACKS, Attack, attack_text
-from rsparse.defenses import Defense, Resources, defense_text
+from rsparse.defenses import Defense, NoDefense, Resources, defense_text
+from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.options.attack import BackwardChoice
@@ -15,6 +17,8 @@ from rsparse.store.records import Source
 
 if TYPE_CHECKING:
     import torch
+
+    from rsparse.core.regionsparse import Pixels
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,46 @@ class AttackedDefense:
         sources = tuple(dictionaries[name] for name in used)
         return cls(defense, Resources(used, resources.seed), sources, choice)
 
+    def clean(self, image: Pixels) -> Pixels:
+        """Clean an image, (h, w, 3) uint8, as the defended classifier does."""
+        return self.defense.clean(image, self.resources)
+
     def as_parameters(self) -> dict[str, Any]:
         """The defense, and what the attack assumes about it, for the record of attacked images."""
         return {"through": self.defense.as_record(), **self.choice.as_record()}
+
+
+@dataclass(frozen=True)
+class Through:
+    """A defense to attack through, as the user gives it.
+
+    Attributes
+    ----------
+    defense : Defense
+    dictionaries : mapping of str to Path
+        Files by the names that the defense uses; "" is the default one.
+    choice : BackwardChoice
+    """
+
+    defense: Defense
+    dictionaries: Mapping[str, Path] = field(default_factory=dict)
+    choice: BackwardChoice = field(default_factory=BackwardChoice)
+
+    def load(self, seed: int) -> AttackedDefense | None:
+        """Load what the defense needs; None if there is no defense.
+
+        Raises
+        ------
+        InputError
+            If a dictionary cannot be used or is missing, or the defense has no such backward.
+        """
+        from rsparse.attacks.through.backwards import chosen_backward
+
+        chosen_backward(self.defense, self.choice.backward)
+        if self.defense == NoDefense():
+            return None
+        resources, sources = load_resources([self.defense], self.dictionaries, seed)
+        return AttackedDefense.of(self.defense, resources, sources, self.choice)
 
 
 @dataclass(frozen=True)
