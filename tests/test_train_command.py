@@ -117,6 +117,28 @@ def test_adversarial_images_behind_defenses(run_cli, labelled, dict_file, tmp_pa
     assert names == ["imgs", "colours.onnx", dict_file.name, "labels.csv"]
 
 
+def test_adversarial_images_made_through_defenses(run_cli, labelled, dict_file, tmp_path):
+    """An attacker who knows the defense is at least as strong behind it."""
+    out = tmp_path / "new.onnx"
+    spec = "regionsparse:sparsity=2"
+    result = run_cli(
+        *labelled, "--train-on", "adversarial", "--attack-steps", 3, "--dict", dict_file,
+        "--through", spec, "--adversarial-defense", spec, "-o", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    metadata = load_onnx(out).metadata
+    history = json.loads(metadata["rsparse.training"])
+    losses = {name: found["loss"] for name, found in history[0]["validation"]["versions"].items()}
+    text = "regionsparse-sparsity=2"
+    assert set(losses) == {"clean", f"adversarial+{text}", f"adversarial-through+{text}"}
+    assert losses[f"adversarial-through+{text}"] > losses[f"adversarial+{text}"] > losses["clean"]
+    values = json.loads(metadata[RECORD_KEY])["parameters"]
+    assert [values[key][0]["name"] for key in ("through", "adversarial_defenses")] == [
+        "regionsparse",
+        "regionsparse",
+    ]
+
+
 def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, tmp_path):
     out = tmp_path / "new.onnx"
     run_cli(*labelled, "--train-on", "clean", "-o", out)
@@ -159,9 +181,10 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
             "--attack-steps",
             2,
         ),
+        ("--train-on", "adversarial", "--through", "slq", "--through", "bilateral+jpeg"),
         ("--train-on", "clean", "--optimizer", "sgd", "--precision", "bf16"),
     ],
-    ids=["adversarial", "both", "behind", "clean"],
+    ids=["adversarial", "both", "behind", "through", "clean"],
 )
 def test_the_same_bytes_for_any_jobs(run_cli, labelled, tmp_path, options):
     common = (*labelled, *options, "--batch-size", 5, "--shard-size", 2)

@@ -70,6 +70,10 @@ def test_adversarial_images_that_are_not_shown(refuses):
         "--defense", "jpeg", "--adversarial-defense", "jpeg",
     )  # fmt: skip
     refuses(
+        "--through cannot be used with --train-on clean, which shows no adversarial images",
+        "--train-on", "clean", "--through", "jpeg",
+    )  # fmt: skip
+    refuses(
         "--adversarial-share: only works with --train-on both, which uses purified and adversarial "
         "images, got --train-on adversarial",
         "--train-on", "adversarial", "--adversarial-share", 0.5,
@@ -86,6 +90,12 @@ def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
         "--adversarial-defense regionsparse-sparsity=2: at the model's input size an image is "
         "2×2 pixels, smaller than a patch of 4×4",
         "--train-on", "adversarial", "--adversarial-defense", "regionsparse", "--dict", dict_file,
+        "--preset", "unit", model=small,
+    )  # fmt: skip
+    refuses(
+        "--through regionsparse-sparsity=2: at the model's input size an image is 2×2 pixels, "
+        "smaller than a patch of 4×4",
+        "--train-on", "adversarial", "--through", "regionsparse", "--dict", dict_file,
         "--preset", "unit", model=small,
     )  # fmt: skip
 

@@ -82,8 +82,3 @@ def _depends_on_images(twin: torch.nn.Module, classifier: Classifier, device: st
     """Whether torch can trace the scores back to the image; not behind ArgMax or a comparison."""
     x = torch.zeros(1, 3, *classifier.spec.size, device=device, requires_grad=True)
     return bool(twin(x).requires_grad)
-
-
-def has_gradients(module: torch.nn.Module) -> bool:
-    """Whether a module that attacks a classifier can be differentiated."""
-    return bool(getattr(module, "has_gradients", True))

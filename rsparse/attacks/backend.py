@@ -5,8 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rsparse.errors import InputError, is_out_of_memory
+
+if TYPE_CHECKING:
+    import torch
 
 
 def require_foolbox() -> None:
@@ -32,6 +36,11 @@ def require_foolbox() -> None:
             "pip install 'rsparse[attack]'"
         ) from error
     del foolbox, torch
+
+
+def has_gradients(module: torch.nn.Module) -> bool:
+    """Whether a module that attacks a classifier can be differentiated."""
+    return bool(getattr(module, "has_gradients", True))
 
 
 @contextmanager

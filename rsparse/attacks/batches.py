@@ -8,7 +8,7 @@ require_foolbox()
 
 import torch  # noqa: E402
 
-from rsparse.attacks.attackable import has_gradients  # noqa: E402
+from rsparse.attacks.backend import has_gradients  # noqa: E402
 
 CPU_BATCH = 4  # larger batches do not fit the caches, and each core takes its own batch
 MAX_BATCH = 64

@@ -16,7 +16,7 @@ require_foolbox()
 
 import torch  # noqa: E402
 
-from rsparse.attacks.attackable import has_gradients  # noqa: E402
+from rsparse.attacks.backend import has_gradients  # noqa: E402
 from rsparse.attacks.batches import batch_that_fits  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
 

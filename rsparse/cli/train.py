@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     "-o n.onnx",
     "rsparse train imgs/ -m m.onnx --distill --train-on adversarial --adversarial-defense median "
     "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial --through policy:default "
+    "-d dict.h5 -o n.onnx",
     "rsparse train imgs/ -m m.onnx --train-on both --purified-images purified/ --train-layers head "
     "-o n.onnx",
     "rsparse train imgs/ -m m.onnx --distill --purified-images adv-purified/ -o new.onnx",
@@ -76,6 +78,16 @@ def train(
             help="Defense that purifies the adversarial images of --train-on adversarial and both, "
             "as in deployment behind a defense; each one given makes a version of the images. The "
             "default, none, does not purify them.",
+        ),
+    ] = None,
+    through: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PARAMETER=VALUE,…",
+            show_default=False,
+            help="Defense through which the adversarial images of --train-on adversarial and both "
+            "are made, as in attack --through, and which then purifies them: training against an "
+            "attacker who knows the defense; each one given makes a version of the images.",
         ),
     ] = None,
     policies: PolicyNames = None,
@@ -121,8 +133,9 @@ def train(
     """
     purifying = parse_defenses(defenses or [], policies or [])
     adversarial = parse_defenses(adversarial_defenses or [])
+    known = parse_defenses(through or [])
     files = named_files(dictionaries)
-    warn_of_ignored_levels(files, (*purifying, *adversarial))
+    warn_of_ignored_levels(files, (*purifying, *adversarial, *known))
     from rsparse.commands.train.retraining import purify_and_train
 
     watch = Stopwatch()
@@ -136,6 +149,7 @@ def train(
             defenses=purifying,
             dictionaries=files,
             adversarial_defenses=adversarial,
+            through=known,
             purified=purified or [],
             cache=cache,
             labels=labels,

@@ -1,4 +1,7 @@
-"""Define the adversarial versions of a training: attacked on the current weights, then purified."""
+"""Define the adversarial versions of a training: attacked on the current weights, then purified.
+
+Some attacks know the defense behind which they are judged, and are made through it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,26 +17,35 @@ from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
+from rsparse.options.attack import BackwardChoice
 from rsparse.options.train import TrainParameters
 from rsparse.store.images import Pixels
 from rsparse.store.records import Source
 from rsparse.work.device import CPU, Device
 from rsparse.work.workers import ParallelMap
 
+if TYPE_CHECKING:
+    import torch
+
 ADVERSARIAL = "adversarial"
+
+
+THROUGH = "adversarial-through"
 
 
 class AdversarialDefenses(NamedTuple):
     """Defenses that purify adversarial images, one version for each.
 
-    ``dictionaries`` are files by the names that the defenses use; "" is the default one.
+    ``dictionaries`` are files by the names that the defenses use; "" is the default one. The
+    attacks know the defenses ``through``, but not ``defenses``.
     """
 
     defenses: Sequence[Defense]
     dictionaries: Mapping[str, Path]
+    through: Sequence[Defense] = ()
 
 
-def version_of(defense: Defense) -> str:
+def version_of(defense: Defense, kind: str = ADVERSARIAL) -> str:
     """Return the name of the version of adversarial images behind a defense.
 
     Examples
@@ -41,10 +53,12 @@ def version_of(defense: Defense) -> str:
     >>> from rsparse.defenses import parse_defense
     >>> [version_of(defense) for text in ("none", "jpeg") for defense in parse_defense(text)]
     ['adversarial', 'adversarial+jpeg-quality=75']
+    >>> version_of(*parse_defense("jpeg"), THROUGH)
+    'adversarial-through+jpeg-quality=75'
     """
     if defense == NoDefense():
         return ADVERSARIAL
-    return f"{ADVERSARIAL}+{defense_text(defense)}"
+    return f"{kind}+{defense_text(defense)}"
 
 
 @dataclass(frozen=True)
@@ -59,18 +73,38 @@ class Adversaries:
         The resources that the defenses need.
     device : Device
         Where attacked images are purified.
+    through : frozenset of str
+        The versions whose attacks are made through their defense.
     """
 
     defenses: Mapping[str, Defense] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     device: Device = CPU
+    through: frozenset[str] = frozenset()
 
     @classmethod
     def from_defenses(
-        cls, defenses: Iterable[Defense], resources: Resources, device: Device = CPU
+        cls,
+        defenses: Iterable[Defense],
+        resources: Resources,
+        device: Device = CPU,
+        through: Iterable[Defense] = (),
     ) -> Adversaries:
-        """Create one version for each defense."""
-        return cls({version_of(defense): defense for defense in defenses}, resources, device)
+        """Create one version for each defense; the attacks know those in ``through``."""
+        known = {version_of(defense, THROUGH): defense for defense in through}
+        versions = {version_of(defense): defense for defense in defenses} | known
+        return cls(versions, resources, device, frozenset(known) - {ADVERSARIAL})
+
+    def attacked(self, version: str, network: torch.nn.Module) -> torch.nn.Module:
+        """The module on which a version's attack is made: the network, or one behind a defense."""
+        if version not in self.through:
+            return network
+        from rsparse.attacks.through.module import DefendedModule
+
+        choice = BackwardChoice()
+        return DefendedModule(
+            network, self.defenses[version], self.resources, choice.backward, choice.draws
+        )
 
     @cached_property
     def _images(self) -> dict[str, DefendedImages]:
@@ -118,8 +152,9 @@ class Adversaries:
                 )
             except InputError as error:
                 text = defense_text(self.defenses[version])
+                option = "--through" if version in self.through else "--adversarial-defense"
                 raise InputError(
-                    f"--adversarial-defense {text}: at the model's input size an image {error}"
+                    f"{option} {text}: at the model's input size an image {error}"
                 ) from error
             clean.update(zip(places, some, strict=True))
         return [clean[place] for place in range(len(images))]
@@ -135,14 +170,20 @@ def load_adversaries(
     InputError
         If the training uses no adversarial images, or a dictionary is missing or cannot be used.
     """
-    if chosen is not None and chosen.defenses and not parameters.is_adversarial:
-        raise InputError(
-            f"--adversarial-defense cannot be used with --train-on {parameters.train_on}, "
-            "which shows no adversarial images"
-        )
+    chosen = chosen or AdversarialDefenses((), {})
     if not parameters.is_adversarial:
+        for option, given in (
+            ("--adversarial-defense", chosen.defenses),
+            ("--through", chosen.through),
+        ):
+            if given:
+                raise InputError(
+                    f"{option} cannot be used with --train-on {parameters.train_on}, "
+                    "which shows no adversarial images"
+                )
         return Adversaries(), {}
-    defenses, dictionaries = chosen or AdversarialDefenses((), {})
-    defenses = defenses or [NoDefense()]
-    resources, used = load_resources(defenses, dictionaries, parameters.seed)
-    return Adversaries.from_defenses(defenses, resources, device.for_images()), used
+    defenses, dictionaries, through = chosen
+    if not (defenses or through):
+        defenses = [NoDefense()]
+    resources, used = load_resources([*defenses, *through], dictionaries, parameters.seed)
+    return Adversaries.from_defenses(defenses, resources, device.for_images(), through), used

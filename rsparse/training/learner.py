@@ -138,18 +138,25 @@ class Learner:
     def _shown(self, shard: Shard) -> torch.Tensor:
         """The images of a shard, (n, 3, h, w) in [0, 1], attacked and purified as it says."""
         x = self._tensor(shard.images)
-        attacked = np.flatnonzero(shard.eps)
-        if len(attacked):
+        for through, attacked in self._attacked(shard):
             rows = torch.from_numpy(attacked).to(self.device)
             eps = torch.from_numpy(shard.eps[attacked]).to(self.device)
+            network = self.adversaries.attacked(through, self.twin)
             with self._own_statistics():
-                x[rows] = bim(self.twin, x[rows], eps, self.parameters.attack_steps)
+                x[rows] = bim(network, x[rows], eps, self.parameters.attack_steps)
         defended = [
             n for n, version in enumerate(shard.versions) if self.adversaries.changes(version)
         ]
         if defended:
             x[defended] = self._purified(x[defended], [shard.versions[n] for n in defended])
         return x
+
+    def _attacked(self, shard: Shard) -> Iterator[tuple[str, NDArray[np.intp]]]:
+        """Yield the images of a shard to attack together, with the version to attack through."""
+        attacked = np.flatnonzero(shard.eps)
+        known = [v if v in self.adversaries.through else "" for v in shard.versions]
+        for version in dict.fromkeys(known[n] for n in attacked):
+            yield version, np.array([n for n in attacked if known[n] == version])
 
     def _purified(self, x: torch.Tensor, versions: Sequence[str]) -> torch.Tensor:
         """Purify attacked images with the defenses of their versions."""

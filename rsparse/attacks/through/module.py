@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rsparse.attacks.attackable import has_gradients
+from rsparse.attacks.backend import has_gradients
 from rsparse.attacks.through.backwards import Pixels, Vjp, backwards_of, chosen_backward, trace
 from rsparse.defenses import Chain, Defense, Resources
 from rsparse.defenses.by_noise import ByNoise

@@ -147,7 +147,8 @@ class Attacker:
     @property
     def engine(self) -> str:
         """What computes the attacked model, for records: a torch device, or onnxruntime."""
-        from rsparse.attacks.attackable import RUNTIME, has_gradients
+        from rsparse.attacks.attackable import RUNTIME
+        from rsparse.attacks.backend import has_gradients
 
         return self.device if has_gradients(self.module) else RUNTIME
 

@@ -29,7 +29,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
-from rsparse.training.adversaries import ADVERSARIAL, AdversarialDefenses
+from rsparse.training.adversaries import ADVERSARIAL, THROUGH, AdversarialDefenses
 from rsparse.training.samples import CLEAN
 from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress
@@ -46,6 +46,7 @@ def purify_and_train(
     defenses: Sequence[Defense] = (),
     dictionaries: Mapping[str, Path] | None = None,
     adversarial_defenses: Sequence[Defense] = (),
+    through: Sequence[Defense] = (),
     purified: Sequence[Path] = (),
     cache: Path | None = None,
     labels: LabelOptions = LabelOptions(),
@@ -65,6 +66,9 @@ def purify_and_train(
         Files by the names that the defenses use; "" is the default one.
     adversarial_defenses : sequence of Defense
         The defenses that purify adversarial images, one version per defense; none by default.
+    through : sequence of Defense
+        Defenses through which adversarial images are made, and which then purify them; one version
+        per defense.
     purified : sequence of Path
         Folders of images that are already purified.
     cache : Path, optional
@@ -77,7 +81,7 @@ def purify_and_train(
     """
     _refuse_unused(parameters, defenses, purified, cache)
     run_parameters = PurifyRunParameters(seed=parameters.seed)
-    with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {})
+    with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {}, through)
     if defenses:
         fit = check_training(
             paths,
@@ -231,7 +235,8 @@ def _named_versions(made: Mapping[str, Path], purified: Sequence[Path]) -> dict[
     versions = dict(made)
     for folder in purified:
         name = as_text(folder.resolve().name)
-        if name in versions or name in (CLEAN, ADVERSARIAL) or name.startswith(f"{ADVERSARIAL}+"):
+        reserved = name.startswith((f"{ADVERSARIAL}+", f"{THROUGH}+"))
+        if name in versions or name in (CLEAN, ADVERSARIAL) or reserved:
             raise InputError(f"{folder}: another version is named {name!r}; rename the folder")
         versions[name] = folder
     return versions

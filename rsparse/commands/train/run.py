@@ -162,22 +162,30 @@ class TrainingRun:
         """The job of the training."""
         values = self.parameters.as_record()
         seed = values.pop("seed")
-        defenses = [defense.as_record() for defense in self.adversaries.defenses.values()]
+        known = self.adversaries
+        groups = {
+            "adversarial_defenses": [v for v in known.defenses if v not in known.through],
+            "through": [v for v in known.defenses if v in known.through],
+        }
         values |= {
-            **({"adversarial_defenses": defenses} if defenses else {}),
+            **{
+                name: [known.defenses[version].as_record() for version in versions]
+                for name, versions in groups.items()
+                if versions
+            },
             "device": self.device.name,
             "precision": self.precision,
             "labels": self.labels.origin,
             "input": self.classifier.input_record(),
         }
-        known = {
+        digests = {
             "model": self.classifier.sha256,
             "images": self.inputs.names_digest(),
             "purified": {name: i.names_digest() for name, i in self.purified.items()},
             "dictionaries": {name: source.sha256 for name, source in self.dictionaries.items()},
             "labels": sha256_of(to_line(self.labels.by_name)),
         }
-        return Job("train", MODEL, values, seed, known)
+        return Job("train", MODEL, values, seed, digests)
 
     def train(
         self, output: Path, journal: Journal, progress: Progress
