@@ -81,8 +81,8 @@ def pull_back(
     lowers = lower.reshape(height, width * channels)
     z, g, q = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
     coded, signal = np.empty(m, np.float32), np.empty(m, np.float32)
-    factor, solved = np.empty((u, u), np.float32), np.empty(u, np.float32)
-    kept = np.empty(u, np.int32)
+    factor, pivots = np.empty((u + 1, u), np.float32), np.empty(u, np.int32)
+    forward, weights = np.empty(u, np.float32), np.empty(u, np.float32)
     for number in range(len(corners)):
         top, left = corners[number, 0], corners[number, 1] * channels
         for row in range(patch_size):
@@ -95,9 +95,9 @@ def pull_back(
             signal[i] = deviation[i] * g[i]
             q[i] = 0
             coded[i] = 0
-        count = _factorise(held, number, signal, dictionary, gram, factor, solved, kept)
-        for s in range(count):
-            weight, atom = solved[s], kept[s]
+        size = _solve(held, number, signal, dictionary, gram, factor, pivots, forward, weights)
+        for s in range(size):
+            weight, atom = weights[s], held[number, s]
             for i in range(m):
                 q[i] += weight * dictionary[atom, i]
         for s in range(atoms.shape[1]):
@@ -116,45 +116,64 @@ def pull_back(
 
 
 @compiled(inline="always")
-def _factorise(
+def _solve(
     held: Indices,
     number: int,
     signal: Floats,
     dictionary: Floats,
     gram: Floats,
     factor: Floats,
-    solved: Floats,
-    kept: Indices,
+    pivots: Indices,
+    forward: Floats,
+    weights: Floats,
 ) -> int:
-    """Solve for the weights of the held atoms; return how many are independent."""
+    """Solve for the weights of the held atoms, 0 for dependent ones; return how many are held.
+
+    Row j of ``factor`` is that of the Cholesky factor for the independent atom ``pivots[j]``. Rows
+    are subtracted four at a time, from all later atoms at once: short sums are not vectorised.
+    """
+    size = held.shape[1]
+    while size > 0 and held[number, size - 1] < 0:
+        size -= 1
     count = 0
-    for place in range(held.shape[1]):
+    for place in range(size):
         atom = held[number, place]
-        if atom < 0:
-            break
-        pivot = gram[atom, atom]
         inner = np.float32(0)
         for i in range(signal.size):
             inner += dictionary[atom, i] * signal[i]
-        for j in range(count):
-            entry = gram[atom, kept[j]]
-            for i in range(j):
-                entry -= factor[count, i] * factor[j, i]
-            entry /= factor[j, j]
-            factor[count, j] = entry
-            pivot -= entry * entry
-            inner -= entry * solved[j]
-        if pivot > _INDEPENDENT:
-            factor[count, count] = np.sqrt(pivot)
-            solved[count] = inner / factor[count, count]
-            kept[count] = atom
+        row = factor[count]
+        for i in range(place, size):
+            row[i] = gram[atom, held[number, i]]
+        j = 0
+        while j + 4 <= count:
+            e, f, g, h = factor[j], factor[j + 1], factor[j + 2], factor[j + 3]
+            a, b, c, d = e[place], f[place], g[place], h[place]
+            for i in range(place, size):
+                row[i] -= a * e[i] + b * f[i] + c * g[i] + d * h[i]
+            inner -= a * forward[j] + b * forward[j + 1] + c * forward[j + 2] + d * forward[j + 3]
+            j += 4
+        while j < count:
+            e = factor[j]
+            a = e[place]
+            for i in range(place, size):
+                row[i] -= a * e[i]
+            inner -= a * forward[j]
+            j += 1
+        weights[place] = 0
+        if row[place] > _INDEPENDENT:
+            scale = np.float32(1) / np.sqrt(row[place])
+            for i in range(place, size):
+                row[i] *= scale
+            forward[count] = inner * scale
+            pivots[count] = place
             count += 1
     for turn in range(count):
         j = count - 1 - turn
-        solved[j] /= factor[j, j]
-        for i in range(j):
-            solved[i] -= factor[j, i] * solved[j]
-    return count
+        place, rest = pivots[j], forward[j]
+        for i in range(place + 1, size):
+            rest -= factor[j, i] * weights[i]
+        weights[place] = rest / factor[j, place]
+    return size
 
 
 @compiled(fastmath=_VECTORISED)
