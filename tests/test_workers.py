@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import subprocess
 import sys
 import threading
 import time
@@ -314,3 +316,28 @@ def test_one_thread_looks_for_libraries_only_after_imports(monkeypatch):
         pass
     assert before == 1
     assert len(found) == 2
+
+
+FAULTS_OF_AN_ITEM = """
+import resource
+import numpy as np
+from rsparse.work.one_core import one_thread
+
+def faults_of_an_item():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    arrays = [np.ones(700_000, np.uint8) for _ in range(12)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with one_thread():
+    faults_of_an_item()
+    print(sum(faults_of_an_item() for _ in range(10)))
+"""
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver()[0], reason="other libraries adapt otherwise")
+def test_memory_that_an_item_has_freed_serves_the_next_one():
+    """Without, each of these items asks the system for 2,000 pages again."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS_OF_AN_ITEM], capture_output=True, check=True
+    )
+    assert int(done.stdout) < 1_000

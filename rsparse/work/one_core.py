@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_LARGEST_BLOCK = (32 << 20) - (64 << 10)  # bytes, a little below glibc's own limit
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class _Limits:
     def enter(self) -> None:
         with self._lock:
             if self._callers == 0:
+                _let_freed_memory_stay()
                 self._former.enter_context(_one_opencv_thread())
             if self._callers == 0 or self._imported != len(sys.modules):
                 self._imported = len(sys.modules)
@@ -76,6 +79,18 @@ class _Limits:
 
 
 _limits = _Limits()
+
+
+def _let_freed_memory_stay() -> None:
+    """Make the C library keep some tens of MB of freed memory for the next item.
+
+    The usual one of Linux returns freed memory to the system beyond twice the largest block that
+    was ever freed, up to ``_LARGEST_BLOCK``. Arrays of most images are smaller, and their memory
+    would be fetched from the system and zeroed again for each image. The block here is never
+    touched, so it takes no memory itself.
+    """
+    with suppress(MemoryError):  # where a limit forbids it, everything works without
+        bytes(_LARGEST_BLOCK)
 
 
 def limit_this_thread() -> None:

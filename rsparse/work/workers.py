@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 from rsparse.errors import InputError
 from rsparse.work.groups import TimedGroup
 from rsparse.work.one_core import one_by_one
-from rsparse.work.threads import over_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -147,6 +146,8 @@ class LocalWorkers(Workers):
         """``map(function, items)`` over threads, or over processes."""
         remaining, jobs = iter(items), self.cores(size)
         if jobs > 1 and not in_processes:
+            from rsparse.work.threads import over_threads
+
             return over_threads(function, remaining, jobs, in_order=in_order)
         if jobs == 1:
             return one_by_one(function, remaining)
@@ -204,6 +205,8 @@ class ThreadsBesideDevice(Workers):
         shared_paths: Sequence[Path] = (),  # noqa: ARG002
     ) -> Iterator[Result]:
         """``map(function, items)`` over the threads."""
+        from rsparse.work.threads import over_threads
+
         return over_threads(function, items, self.threads, in_order=in_order)
 
     def cores(self, size: int) -> int:  # noqa: ARG002
