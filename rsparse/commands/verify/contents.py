@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from rsparse.store.certificates import load_certificates
 from rsparse.store.checksums import without_checksum
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.dictionaries import load_dictionary
-from rsparse.store.files import read_bytes
+from rsparse.store.files import digest_and_size, read_bytes
 from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.hdf5_reading import (
     find_dataset,
@@ -44,7 +42,6 @@ from rsparse.store.records import (
 from rsparse.store.reference_scores import load_reference
 
 Digests = dict[str, str]
-_READ_AT_ONCE = 1 << 20  # bytes
 
 
 class NotAnArtifactError(Exception):
@@ -247,12 +244,7 @@ _READERS: dict[Kind, Callable[[Path], Contents]] = {
 def check_file(path: str, expected: str) -> tuple[int, str | None]:
     """The size of a file that an artifact lists, and what is wrong with it, if anything."""
     try:
-        with io.FileIO(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size <= _READ_AT_ONCE:
-                digest = hashlib.sha256(file.read()).hexdigest()
-            else:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest, size = digest_and_size(path)
     except FileNotFoundError:
         return 0, f"{path}: is missing"
     except OSError as error:

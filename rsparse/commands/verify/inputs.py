@@ -13,7 +13,12 @@ from rsparse.errors import InputError
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.finding import find_images
 from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.images import ImageFile
 from rsparse.store.job import comparable
+from rsparse.work.workers import chunked
+
+FILES_TOGETHER = 32
+"""Files that a thread reads at a time."""
 
 _NAMED = 3  # images in a message
 _FILES = (".onnx", ".h5", ".hdf5", ".csv", ".txt", ".json", ".toml")
@@ -65,19 +70,21 @@ class AtHand:
         if folder not in self._folders:
             manifest = read_manifest(folder)
             if manifest is None:
-                images = find_images([folder])
-                digests = self._pool.map(sha256_of_file, (image.path for image in images))
-                names = (image.name for image in images)
+                parts = chunked(find_images([folder]), FILES_TOGETHER)
+                digests = {k: v for part in self._pool.map(_digests_of, parts) for k, v in part}
             else:
-                digests = (entry["sha256"] for entry in manifest["images"])
-                names = (entry["name"] for entry in manifest["images"])
-            self._folders[folder] = dict(zip(names, digests, strict=True))
+                digests = {entry["name"]: entry["sha256"] for entry in manifest["images"]}
+            self._folders[folder] = digests
         return self._folders[folder]
 
     def record_of(self, path: Path) -> Mapping[str, Any] | None:
         """The record of a folder of images, if it has one."""
         manifest = read_manifest(path) if path.is_dir() else None
         return None if manifest is None else record_of(manifest)
+
+
+def _digests_of(images: Sequence[ImageFile]) -> list[tuple[str, str]]:
+    return [(image.name, sha256_of_file(image.path)) for image in images]
 
 
 def find_inputs(path: Path, contents: Contents, at_hand: AtHand) -> InputsFound:

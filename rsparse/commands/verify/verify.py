@@ -16,14 +16,13 @@ from rsparse.commands.verify.contents import (
     read_contents,
 )
 from rsparse.commands.verify.finding import Artifact, find_artifacts
-from rsparse.commands.verify.inputs import AtHand, InputsFound, find_inputs
+from rsparse.commands.verify.inputs import FILES_TOGETHER, AtHand, InputsFound, find_inputs
 from rsparse.errors import InputError
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import chunked, usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_TOGETHER = 32  # files that a thread takes at a time
 
 
 @dataclass
@@ -114,7 +113,7 @@ def _verify(
     files = list(dict.fromkeys(item for _, c in whole for item in c.files.items()))
     progress.start("verify", len(files))
     checked: dict[tuple[str, str], tuple[int, str | None]] = {}
-    for part in _in_turn(pool, _check_files, list(chunked(files, _TOGETHER)), progress):
+    for part in _in_turn(pool, _check_files, list(chunked(files, FILES_TOGETHER)), progress):
         checked |= part
     results = []
     for artifact, contents in whole:
