@@ -315,11 +315,11 @@ class Scarce(CpuEngine):
         super().__init__(loops.NUMPY)
         self.room, self.sizes = room, []
 
-    def sparse_code(self, images, *arguments):
+    def code_over(self, images, *arguments):
         self.sizes.append(len(images))
         if len(images) > self.room:
             raise MemoryError
-        return super().sparse_code(images, *arguments)
+        return super().code_over(images, *arguments)
 
 
 def purified_by(engine: Engine, images: np.ndarray) -> list[np.ndarray]:

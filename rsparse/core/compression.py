@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
@@ -68,9 +69,11 @@ def local_quantization(
         As for ``jpeg``.
     """
     height, width = image.shape[:2]
-    versions = np.stack([jpeg(image, quality) for quality in qualities])
-    rows, columns = np.ogrid[:height, :width]
-    return versions[drawn_versions((height, width), len(qualities), block, rng), rows, columns]
+    drawn = drawn_versions((height, width), len(qualities), block, rng)
+    mixed = np.empty_like(image)
+    for number, quality in enumerate(qualities):
+        np.copyto(mixed, jpeg(image, quality), where=(drawn == number)[:, :, None])
+    return mixed
 
 
 def drawn_versions(
@@ -86,4 +89,4 @@ def reduce_bits(image: Pixels, bits: int) -> Pixels:
     """Round every colour value to ``bits`` bits: rint(x·(2ᵇ − 1)) / (2ᵇ − 1) for x in [0, 1]."""
     levels = 2**bits - 1
     table = np.rint(np.rint(np.arange(256) / 255 * levels) / levels * 255).astype(np.uint8)
-    return table[image]
+    return np.asarray(cv2.LUT(image, table), dtype=np.uint8)

@@ -22,6 +22,7 @@ _FLAT = 1e-3  # squared grey levels; blocks of less power are not used
 _FLAT_POWER = 4.0  # power at which a block has half the weight of a flat block
 _LARGEST_SHARE = 4.0  # of a pixel relative to its block's mean, so that no single pixel dominates
 _FEWEST_BLOCKS = 12
+_BAND = 1 << 17  # pixels of which the blocks are looked at together
 _CONTRASTS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 4  # rows, columns, both
 
 
@@ -148,8 +149,8 @@ def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
     rows, columns = ((length - 4) // side * side for length in rests[0].shape)
     if min(rows, columns) < side:
         return 0.0
-    powers = [_blocks(rest[2 : 2 + rows, 2 : 2 + columns]) for rest in rests]  # mirrored borders
-    means = np.array([power.mean(axis=(1, 2)) for power in powers])
+    planes = [_blocks(rest[2 : 2 + rows, 2 : 2 + columns]) for rest in rests]  # mirrored borders
+    means = np.array([mean for mean, _ in planes])
     noisy = means > _FLAT
     kept = [number for number, some in enumerate(noisy) if some.sum() >= _FEWEST_BLOCKS]
     if 0 not in kept:
@@ -157,9 +158,7 @@ def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
     used = noisy[kept].all(axis=0)
     if used.sum() < _FEWEST_BLOCKS:
         kept, used = [0], noisy[0]
-    contrasts = np.concatenate(
-        [_contrasts(powers[number][used], means[number][used]) for number in kept], axis=1
-    )
+    contrasts = np.concatenate([planes[number][1][used] @ _CONTRASTS for number in kept], axis=1)
     n_contrasts = contrasts.shape[1]
     weights = 1 / (1 + means[kept][:, used].mean(axis=0) / _FLAT_POWER)
     weights /= weights.sum()
@@ -169,21 +168,17 @@ def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
     return float(independent * average @ np.linalg.solve(covariance, average) / n_contrasts)
 
 
-def _blocks(rest: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The squares of a plane in blocks side by side, (n, 8, 8)."""
-    side = _WINDOW
-    rows, columns = rest.shape
-    squares = np.square(rest.astype(np.float64))
-    squares = squares.reshape(rows // side, side, columns // side, side)
-    return squares.transpose(0, 2, 1, 3).reshape(-1, side, side)
+def _blocks(
+    rest: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean square (n,) of each block of a plane, and the shares (n, 4) of its kinds of pixels.
 
-
-def _contrasts(power: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How the shares of the four kinds of pixels differ in each block, (n, 3)."""
-    half = _WINDOW // 2
-    shares = np.minimum(power / mean[:, None, None], _LARGEST_SHARE)
-    kinds = shares.reshape(-1, half, 2, half, 2).mean(axis=(1, 3)).reshape(-1, 4)
-    return kinds @ _CONTRASTS
+    Only some blocks are looked at together, so that the squares of a large plane take no memory.
+    """
+    step = _WINDOW * max(_BAND // (_WINDOW * rest.shape[1]), 1)
+    bands = [_shares_of_blocks(rest[top : top + step]) for top in range(0, len(rest), step)]
+    means, kinds = (np.concatenate(parts) for parts in zip(*bands, strict=True))
+    return means, kinds
 
 
 def _power(rest: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -199,6 +194,19 @@ def _power(rest: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(power, dtype=np.float32)
 
 
+def _shares_of_blocks(
+    rest: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``_blocks`` of a few rows of blocks; the shares of flat blocks mean nothing."""
+    side = _WINDOW
+    n_rows, n_columns = rest.shape[0] // side, rest.shape[1] // side
+    squares = np.square(rest.astype(np.float64)).reshape(n_rows, side, n_columns, side)
+    power = np.ascontiguousarray(squares.transpose(0, 2, 1, 3)).reshape(-1, side, side)
+    mean = power.mean(axis=(1, 2))
+    shares = np.minimum(power / np.maximum(mean, _FLAT)[:, None, None], _LARGEST_SHARE)
+    return mean, shares.reshape(-1, side // 2, 2, side // 2, 2).mean(axis=(1, 3)).reshape(-1, 4)
+
+
 def _rest(image: Pixels) -> NDArray[np.float32]:
     """Remove planes and straight edges from the grey image (h, w)."""
     return _without_planes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
@@ -212,4 +220,4 @@ def _without_planes(channels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _flattest(rest: NDArray[np.float32]) -> float:
     """The 2 % quantile of the local deviation; ``rest`` is as for ``_power``."""
-    return float(np.sqrt(max(float(np.quantile(_power(rest), _QUANTILE)), 0)))
+    return float(np.sqrt(max(float(np.quantile(_power(rest), _QUANTILE, overwrite_input=True)), 0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import cv2
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Pixel = TypeVar("Pixel", np.float32, np.uint8)
+
+_PLACES = 1 << 18
+"""Pixels or patches that are looked at together."""
 
 
 def grid(length: int, patch_size: int, stride: int) -> NDArray[np.intp]:
@@ -75,6 +79,36 @@ def touching(
     return np.asarray(strips[:, columns + patch_size] > strips[:, columns])
 
 
+def blocks_of_positions(
+    shape: tuple[int, ...],
+    patch_size: int,
+    stride: int,
+    mask: NDArray[np.bool_] | None,
+    size: int,
+) -> Iterator[NDArray[np.intp]]:
+    """The corners of ``positions`` in blocks of ``size``, without having all of them at a time.
+
+    The last block may be smaller; a mask without true pixels has no blocks.
+    """
+    rows, columns = grid(shape[0], patch_size, stride), grid(shape[1], patch_size, stride)
+    step = max(_PLACES // max(shape[1], len(columns)), 1)
+    left: NDArray[np.intp] = np.empty((0, 2), np.intp)
+    whole = mask is None or bool(mask.all())
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        chosen = np.ones((len(some), len(columns)), bool)
+        if mask is not None and not whole:
+            part = mask[some[0] : some[-1] + patch_size]
+            chosen = touching(part, some - some[0], columns, patch_size)
+        row, column = np.nonzero(chosen)
+        left = np.concatenate([left, np.stack([some[row], columns[column]], axis=1)])
+        full = len(left) // size * size
+        yield from (left[place : place + size] for place in range(0, full, size))
+        left = left[full:]
+    if len(left):
+        yield left
+
+
 def take(image: NDArray[Pixel], corners: NDArray[np.intp], patch_size: int) -> NDArray[Pixel]:
     """Extract the patches at ``corners`` as rows of ``b·b·c`` numbers (row, column, channel).
 
@@ -114,6 +148,13 @@ def z_score(patches: Floats) -> Floats:
 
 
 def patch_statistics(image: Floats, patch_size: int, stride: int) -> tuple[Floats, Floats]:
+    """``statistics_by_rows`` of an image (h, w, c) in memory."""
+    return statistics_by_rows(image.__getitem__, image.shape[:2], patch_size, stride)
+
+
+def statistics_by_rows(
+    rows_of: Callable[[slice], Floats], shape: tuple[int, ...], patch_size: int, stride: int
+) -> tuple[Floats, Floats]:
     """Compute mean and standard deviation of each patch dimension over an image's grid of patches.
 
     The patches themselves are not needed: dimension (i, j) of all patches is the image, shifted by
@@ -121,24 +162,40 @@ def patch_statistics(image: Floats, patch_size: int, stride: int) -> tuple[Float
 
     Parameters
     ----------
-    image : float array of shape (h, w, c)
+    rows_of : callable
+        Returns some rows of the image, a float array of shape (n, w, c).
+    shape : (int, int)
+        Height and width of the image.
     patch_size, stride : int
 
     Returns
     -------
     mean, deviation : float arrays of shape (b·b·c,)
     """
-    rows = grid(image.shape[0], patch_size, stride)
-    columns = grid(image.shape[1], patch_size, stride)
-    by_row = np.empty((len(image), patch_size, image.shape[2]))  # sums along the rows, (h, b, c)
-    squares = np.empty_like(by_row)
-    for j in range(patch_size):
-        sampled = image[:, columns + j]
-        by_row[:, j] = sampled.sum(axis=1, dtype=np.float64)
-        squares[:, j] = np.square(sampled, dtype=np.float64).sum(axis=1)
+    rows = grid(shape[0], patch_size, stride)
+    columns = grid(shape[1], patch_size, stride)
+    step = max(_PLACES // shape[1], 1)
+    sums = [
+        _sums_along_rows(rows_of(slice(top, min(top + step, shape[0]))), columns, patch_size)
+        for top in range(0, shape[0], step)
+    ]
+    by_row, squares = (np.concatenate(parts) for parts in zip(*sums, strict=True))
     count = len(rows) * len(columns)
     index = rows[:, None] + np.arange(patch_size)  # (ny, b)
     mean = by_row[index].sum(axis=0) / count  # (b, b, c)
     variance = squares[index].sum(axis=0) / count - mean**2
     deviation = np.sqrt(np.maximum(variance, 0))
     return mean.ravel().astype(np.float32), deviation.ravel().astype(np.float32)
+
+
+def _sums_along_rows(
+    image: Floats, columns: NDArray[np.intp], patch_size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums and sums of squares along the rows for each column of a patch, (h, b, c)."""
+    by_row = np.empty((len(image), patch_size, image.shape[2]))
+    squares = np.empty_like(by_row)
+    for j in range(patch_size):
+        sampled = image[:, columns + j]
+        by_row[:, j] = sampled.sum(axis=1, dtype=np.float64)
+        squares[:, j] = np.square(sampled, dtype=np.float64).sum(axis=1)
+    return by_row, squares

@@ -168,15 +168,14 @@ def purified(
     x_b = filtered if parameters.filter_background else pixels
     if not any(region.mask.any() for region in regions):
         return x_b
-    x_o, covered = engine.sparse_code(
+    return engine.code_over(
         filtered if parameters.prefilter else pixels,
         [region.theta > 0 for region in regions],
         dictionary,
-        parameters.sparsity,
-        parameters.stride,
-        parameters.min_correlation,
+        (parameters.sparsity, parameters.stride, parameters.min_correlation),
+        [region.theta for region in regions],
+        x_b,
     )
-    return engine.blend(x_o, covered, [region.theta for region in regions], x_b)
 
 
 def _filtered(
@@ -234,5 +233,6 @@ def _soft(mask: Mask, feather: float) -> Floats:
     theta = mask.astype(np.float32)
     if feather == 0 or mask.all():
         return theta
-    blurred = cv2.GaussianBlur(theta, (0, 0), feather)
-    return np.where(blurred < 1e-3, 0, blurred).astype(np.float32)
+    blurred = np.asarray(cv2.GaussianBlur(theta, (0, 0), feather), dtype=np.float32)
+    blurred[blurred < 1e-3] = 0
+    return blurred

@@ -43,20 +43,16 @@ def least_variation(
     Rudin, Osher, Fatemi (1992); Goldstein, Osher (2009), "The split Bregman method for
     L1-regularized problems"; Guo et al. (2018) for the mask.
     """
-    known = image.astype(np.float32) / np.float32(255)
-    fidelity = np.full_like(known, 1 / weight)
-    if kept is not None:
-        known, fidelity = known * kept, fidelity * kept
-    planes = [
-        _plane(
-            np.ascontiguousarray(known[:, :, c]),
-            np.ascontiguousarray(fidelity[:, :, c]),
-            iterations,
-            tolerance,
-        )
-        for c in range(3)
-    ]
-    return np.rint(np.clip(np.stack(planes, axis=-1), 0, 1) * 255).astype(np.uint8)
+    smooth = np.empty_like(image)
+    for channel in range(3):  # one after the other, which saves memory
+        known = image[:, :, channel].astype(np.float32) / np.float32(255)
+        fidelity = np.full_like(known, 1 / weight)
+        if kept is not None:
+            known *= kept[:, :, channel]
+            fidelity *= kept[:, :, channel]
+        plane = _plane(known, fidelity, iterations, tolerance)
+        smooth[:, :, channel] = np.rint(np.clip(plane, 0, 1) * 255)
+    return smooth
 
 
 def _plane(known: Floats, fidelity: Floats, iterations: int, tolerance: float) -> Floats:

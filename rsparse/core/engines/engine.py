@@ -120,6 +120,23 @@ class Engine(ABC, Generic[Array]):
             True at pixels in a coded patch.
         """
 
+    def code_over(
+        self,
+        images: Array,
+        masks: Sequence[Mask],
+        dictionary: Dictionary,
+        stops: tuple[int, int, float],
+        theta: Sequence[Floats],
+        background: Array,
+    ) -> Array:
+        """Code the images, and blend the result over the background.
+
+        ``stops`` has the sparsity, the stride and ``min_correlation``. An engine may do without the
+        whole result of ``sparse_code``, to save memory.
+        """
+        coded, covered = self.sparse_code(images, masks, dictionary, *stops)
+        return self.blend(coded, covered, theta, background)
+
     @abstractmethod
     def blend(
         self, coded: Array, covered: Array, theta: Sequence[Floats], background: Array

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.cpu.coding import sparse_code
+from rsparse.core.engines.cpu.coding import coded_bands, sparse_code
 from rsparse.core.engines.cpu.loops import Loops
 from rsparse.core.engines.engine import Engine, Floats, Mask, Pixels
 from rsparse.core.filters import bilateral
@@ -62,7 +62,7 @@ class CpuEngine(Engine[Array]):
     ) -> tuple[Array, Array]:
         coded = [
             sparse_code(
-                image.astype(np.float32) / np.float32(255),
+                image,
                 dictionary,
                 sparsity,
                 stride,
@@ -75,12 +75,39 @@ class CpuEngine(Engine[Array]):
         ]
         return stacked([x_o for x_o, _ in coded]), stacked([covered for _, covered in coded])
 
+    def code_over(
+        self,
+        images: Array,
+        masks: Sequence[Mask],
+        dictionary: Dictionary,
+        stops: tuple[int, int, float],
+        theta: Sequence[Floats],
+        background: Array,
+    ) -> Array:
+        """Blend each band of rows as soon as it is coded; other rows are background."""
+        sparsity, stride, min_correlation = stops
+        blended = background.copy()
+        for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            bands = coded_bands(
+                image, dictionary, (sparsity, min_correlation), stride, mask, inner=self._loops
+            )
+            for band in bands:
+                place = slice(band.top, band.top + len(band.average)), slice(None), band.channels
+                blended[number][place] = _blended(
+                    band.average, band.covered, theta[number][place[0]], background[number][place]
+                )
+        return blended
+
     def blend(
         self, coded: Array, covered: Array, theta: Sequence[Floats], background: Array
     ) -> Array:
-        weight = np.where(covered, stacked(theta), 0)[..., None]
-        mixed = weight * np.clip(coded, 0, 1) * np.float32(255) + (1 - weight) * background
-        return np.rint(mixed).astype(np.uint8)
+        return _blended(coded, covered, stacked(theta), background)
+
+
+def _blended(coded: Array, covered: Array, theta: Floats, background: Array) -> Pixels:
+    weight = np.where(covered, theta, 0)[..., None]
+    mixed = weight * np.clip(coded, 0, 1) * np.float32(255) + (1 - weight) * background
+    return np.rint(mixed).astype(np.uint8)
 
 
 def stacked(images: Sequence[Array]) -> Array:
