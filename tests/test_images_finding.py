@@ -132,6 +132,15 @@ def test_a_missing_input_is_refused(tmp_path):
         find_images([tmp_path / "file/below"])
 
 
+def test_a_web_address_and_an_archive_are_told(tmp_path):
+    with refused("https:/example.org/a.png: no such file or folder; download it first"):
+        find_images([Path("https://example.org/a.png")])
+    fill(tmp_path, "imgs.zip", "more.tar.gz")
+    suffixes = ", ".join(sorted(SUFFIXES))
+    with refused(f"{tmp_path}: contains no images ({suffixes}); unpack imgs.zip first"):
+        find_images([tmp_path])
+
+
 def test_a_name_that_no_system_takes_is_refused(tmp_path):
     path = tmp_path / ("x" * 300)
     with refused(f"{path}: cannot be read: file name too long"):

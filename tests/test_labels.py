@@ -162,7 +162,7 @@ def test_why_a_manifest_and_a_table_beside_it_are_not_used(tmp_path, table):
     assert sentence == (
         "no labels: the manifest labels 1 of 2 images, not 'b'; "
         f"{tmp_path / 'labels.csv'}: line 3: expected a class index or a class name, got 'hound'; "
-        "the images are in no subfolders, and there is no labels.csv in their folder or beside it"
+        "the images are in no subfolders"
     )
 
 
@@ -223,3 +223,22 @@ def test_subfolders_of_two_depths_that_name_different_classes_are_told(
         f"class subfolders: both {taken!r} and {left!r} name a class of {name!r}; {taken!r} is "
         "taken, as are subfolders at its depth for all images"
     ]
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "Labels.CSV", "imgs/metadata.jsonl", "truth.json"])
+def test_a_file_that_may_hold_the_labels_is_named(tmp_path, name):
+    inputs = folder(tmp_path / "imgs", "a")
+    (tmp_path / name).write_text("a.png 1\n")
+    (tmp_path / "notes.txt").write_text("on classes")
+    place = (tmp_path / name).resolve()
+    assert find_all(inputs).sentences() == [
+        "no labels: the images are in no subfolders, and there is no labels.csv in their folder or "
+        f"beside it; if {place} has labels, pass it as --labels"
+    ]
+
+
+def test_images_with_numbers_for_names_that_have_no_label(tmp_path, table):
+    """The table looks like an index of classes, but some images have labels in it."""
+    path, inputs = table("0.png,dog", "1.png,cat"), folder(tmp_path / "imgs", "0", "1", "2")
+    with refused(f"{path}: has no label for '2'"):
+        find(inputs, path)

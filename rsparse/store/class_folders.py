@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 
 from rsparse.store.class_index import ClassIndex, FoundClass, counted, counted_from, is_identifier
 
+NO_SUBFOLDERS = "the images are in no subfolders"
+
 
 @dataclass(frozen=True)
 class FolderLabels:
@@ -43,10 +45,7 @@ class ClassFolders:
         """
         folders = [PurePosixPath(name).parts[:-1] for name in names]
         if not any(folders):
-            return (
-                "the images are in no subfolders, and there is no labels.csv in their folder or "
-                "beside it"
-            )
+            return NO_SUBFOLDERS
         found: dict[int, FolderLabels] = {}
         reason = ""
         for depth in range(1, min(map(len, folders)) + 1):

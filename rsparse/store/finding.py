@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ NOT_UTF8 = "its name is not valid UTF-8; rename it"
 Failure = dict[str, str]
 _Inode = tuple[int, int]
 _MAX_VISITS = 1000
+_URL = re.compile(r"(https?|s3|gs|ftp):/")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 _LISTED = 1000
 _SHOWN = 3
 
@@ -149,15 +152,16 @@ def _no_images(root: Path, failed: Sequence[Failure], passed_over: PassedOver) -
         more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
         return InputError(failed[0]["error"] + more)
     suffixes, passed = ", ".join(sorted(SUFFIXES)), passed_over.sentence()
-    return InputError(
-        f"{root}: contains no images ({suffixes})" + (f"; {passed}" if passed else "")
-    )
+    packed = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    hints = [passed, *(f"unpack {name} first" for name in packed[:1])]
+    return InputError("; ".join([f"{root}: contains no images ({suffixes})", *filter(None, hints)]))
 
 
 def _add_images(root: Path, found: FoundImages) -> None:
     try:
         if not root.exists():
-            raise InputError(f"{root}: no such file or folder")
+            hint = "; download it first" if _URL.match(str(root)) else ""
+            raise InputError(f"{root}: no such file or folder{hint}")
         is_folder = root.is_dir()
         if is_folder:
             os.scandir(root).close()

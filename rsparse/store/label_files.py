@@ -226,11 +226,20 @@ def match_names(file: LabelFile, names: Sequence[str]) -> tuple[dict[str, FoundC
             used.add(key)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        numbers = sorted(int(row) for row in file.by_name if row.isdecimal() and row.isascii())
-        is_index = numbers == list(range(len(file.by_name)))
-        hint = "; it lists the names of classes, which --class-names takes" if is_index else ""
+        hint = (
+            "; it lists the names of classes, which --class-names takes"
+            if not labels and _is_index(file)
+            else ""
+        )
         raise InputError(f"{file.path}: has no label for {missing[0]!r}{more}{hint}")
     return labels, _unused(file.path, len(file.by_name), len(used))
+
+
+def _is_index(file: LabelFile) -> bool:
+    """Whether a file has names by number, as a file of class names has."""
+    numbers = sorted(int(row) for row in file.by_name if row.isdecimal() and row.isascii())
+    are_names = not any(label.is_number for label in file.by_name.values())
+    return are_names and numbers == list(range(len(file.by_name)))
 
 
 def _tails_of_rows(file: LabelFile) -> dict[str, str | None]:

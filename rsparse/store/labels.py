@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from rsparse.errors import InputError, as_text
 from rsparse.options.labels import LabelOptions
-from rsparse.store.class_folders import ClassFolders
+from rsparse.store.class_folders import NO_SUBFOLDERS, ClassFolders
 from rsparse.store.class_index import ClassIndex, counted, counted_from
 from rsparse.store.files import sha256_of_file
 from rsparse.store.inputs import ImageInputs
@@ -28,6 +29,8 @@ NAMES_OF_FILES = ("labels.csv", "images.csv")
 OWN_PREDICTIONS = "the model's own predictions"
 """The origin of labels that a command takes from the classifier itself."""
 
+_TABLES = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson"})
+_LIKELY = re.compile(r"label|class|truth|target|metadata|annotation|synset", re.IGNORECASE)
 _GROUND_TRUTH = re.compile(r"ilsvrc.*ground_truth", re.IGNORECASE)
 _WITH_BACKGROUND = 1001
 """Number of outputs of ImageNet classifiers whose class 0 is the background."""
@@ -96,9 +99,11 @@ def find_labels(
         found = source()
         if isinstance(found, Labels):
             return found
-        reasons.append(found)
-    given = [reason for reason in reasons if reason]
-    return Labels({}, "none", reason="; ".join(given))
+        if found:
+            reasons.append(found)
+    if reasons == [NO_SUBFOLDERS]:
+        reasons = [f"{NO_SUBFOLDERS}, and {search.other_files()}"]
+    return Labels({}, "none", reason="; ".join(reasons))
 
 
 class _Search:
@@ -152,10 +157,24 @@ class _Search:
             f"{len(self.names)} images, such as {other[0]!r}; {found.origin} is used"
         ]
 
+    def other_files(self) -> str:
+        """Say that there is no file of labels, and name one that may be one."""
+        none = "there is no labels.csv in their folder or beside it"
+        for root in dict.fromkeys(image.root for image in self.inputs.images):
+            for place in self._places(root):
+                found = _tables_in(place)
+                if found:
+                    return f"{none}; if {as_text(str(found[0]))} has labels, pass it as --labels"
+        return none
+
+    @staticmethod
+    def _places(root: Path) -> list[Path]:
+        """The folders in which labels are looked for."""
+        return [root, root.resolve().parent] if root.is_dir() else [root.parent]
+
     def _file_of(self, root: Path) -> Path | None:
         """The file of labels in a folder or beside it."""
-        places = [root, root.resolve().parent] if root.is_dir() else [root.parent]
-        for place in places:
+        for place in self._places(root):
             for name in NAMES_OF_FILES:
                 path = place / name
                 if path.is_file() and (name == NAMES_OF_FILES[0] or _has_true_labels(path)):
@@ -224,6 +243,17 @@ class _Search:
                     f"{where}: label of {name!r}: expected a class from 0 to "
                     f"{self.n_classes - 1}, got {label}"
                 )
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """The files in a folder whose names say that they may be labels, the best first."""
+    try:
+        with os.scandir(folder) as scan:
+            names = [e.name for e in scan if Path(e.name).suffix.lower() in _TABLES]
+    except OSError:
+        return []
+    likely = [name for name in names if _LIKELY.search(name)]
+    return [folder / name for name in sorted(likely)]
 
 
 def _has_true_labels(path: Path) -> bool:
