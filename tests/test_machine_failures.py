@@ -23,7 +23,9 @@ from rsparse.errors import (
     system_error,
     write_error,
 )
+from rsparse.store import images
 from rsparse.store.folders import JOURNAL, MANIFEST
+from rsparse.store.images import encode_png
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Journal
 from rsparse.work.runs import load_image, run_images
@@ -183,6 +185,18 @@ class TestFullDisk:
         assert code == 3
         assert stderr.startswith("rsparse: error: not enough memory: ")
         assert stderr.count("\n") == 1
+
+
+def test_a_large_image_is_skipped_before_it_is_decoded_if_memory_is_short(tmp_path, monkeypatch):
+    """Not after half a minute of work, and not by the process's end."""
+    monkeypatch.setattr(images, "_LARGE", 200)
+    monkeypatch.setattr(images, "RESERVED", 1 << 41)  # no address space has so much
+    monkeypatch.setattr(images.Image.Image, "load", lambda self: pytest.fail("was decoded"))
+    content = encode_png(np.zeros((20, 10, 3), np.uint8))
+    with pytest.raises(MemoryError):
+        images.decode_image(content, tmp_path / "a.png")
+    monkeypatch.undo()
+    assert images.decode_image(content, tmp_path / "a.png").shape == (20, 10, 3)
 
 
 @pytest.mark.parametrize(

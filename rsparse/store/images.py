@@ -40,6 +40,9 @@ from rsparse.store.variants import variant_of
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535
 MAX_BYTES = 1 << 30
+RESERVED = 20
+"""Bytes a pixel that decoding, purifying and encoding need, measured by benchmarks/large.py."""
+_LARGE = 1 << 23
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 Pixels = NDArray[np.uint8]
@@ -141,6 +144,12 @@ _WITHOUT_WARNINGS = SharedContext(lambda: warnings.catch_warnings(action="ignore
 """Pillow warns about metadata that is not used here."""
 
 
+def _reserve(n_pixels: int) -> None:
+    """Raise at once if a large image will need more memory than can be had."""
+    if n_pixels >= _LARGE:
+        np.empty(n_pixels * RESERVED, np.uint8)  # never touched, so it costs nothing
+
+
 class _UnreadVariantError(Exception):
     """The file is valid, but its samples have no certain range."""
 
@@ -149,6 +158,7 @@ def _decoded(content: bytes) -> Pixels:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
             raise Image.DecompressionBombError
+        _reserve(image.width * image.height)
         uses_libtiff = any(tile[0] == "libtiff" for tile in image.tile)
         header = header_of(image.tag_v2) if isinstance(image, TiffImageFile) else None
         if header is not None and not header.has_range():
