@@ -13,7 +13,7 @@ from rsparse.core.backward.coder import CodeRecorder, coding_vjp
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines.cpu import loops as engine_loops
 from rsparse.core.engines.cpu.engine import CpuEngine
-from rsparse.core.engines.engine import Mask
+from rsparse.core.engines.engine import Engine, Mask
 from rsparse.core.regionsparse import Region, object_region, purify_batch
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
@@ -29,6 +29,8 @@ class RecordingEngine(CpuEngine):
         self.recorder = CodeRecorder(share)
         super().__init__(self.recorder.on(engine_loops.fastest))
         self.coding: Coding | None = None
+
+    code_over = Engine.code_over  # not in bands, since the backward pass needs whole layers
 
     def sparse_code(
         self,

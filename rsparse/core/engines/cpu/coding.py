@@ -83,7 +83,7 @@ def sparse_code(
     """
     coded, covered = np.zeros(x.shape, np.float32), np.zeros(x.shape[:2], bool)
     stops = sparsity, min_correlation
-    for band in coded_bands(x, dictionary, stops, stride, mask, threads, inner):
+    for band in coded_bands(x, dictionary, stops, stride, mask, threads, inner, in_bands=False):
         rows = slice(band.top, band.top + len(band.average))
         coded[rows, :, band.channels] = band.average
         covered[rows] = band.covered
@@ -98,19 +98,22 @@ def coded_bands(
     mask: Mask | None = None,
     threads: int = 1,
     inner: loops.Loops | None = None,
+    *,
+    in_bands: bool = True,
 ) -> Iterator[CodedBand]:
     """The result of ``sparse_code`` in bands, which do not overlap; ``stops`` has K and the bound.
 
-    Rows without a coded patch may be left out.
+    Rows without a coded patch may be left out. Unless it reads the image ``in_bands``, all patches
+    of a layer are gathered from one array, the whole layer.
     """
     inner = inner or loops.fastest
     slices = [slice(0, 3)] if dictionary.color else [slice(c, c + 1) for c in range(3)]
     for channels in slices:
-        layer = _Layer(x, channels, dictionary, stops, stride, inner)
+        layer = _Layer(x, channels, dictionary, stops, stride, inner, in_bands)
         overlap = Overlap(x.shape[1], channels.stop - channels.start)
         blocks = blocks_of_positions(x.shape[:2], dictionary.patch_size, stride, mask, BLOCK)
-        groups = _grouped(blocks, x.shape[1] * 3)
-        for part in in_threads(layer.part, groups, threads):
+        groups = _grouped(blocks, x.shape[1] * 3) if in_bands else iter([list(blocks)])
+        for part in in_threads(layer.part, filter(None, groups), threads):
             for top, average, covered in overlap.finished_above(part.top):
                 yield CodedBand(top, channels, average, covered)
             overlap.add(part)
@@ -133,8 +136,9 @@ class _Layer:
         stops: tuple[int, float],
         stride: int,
         inner: loops.Loops,
+        in_bands: bool = True,
     ) -> None:
-        self.x, self.channels, self.inner = x, channels, inner
+        self.x, self.channels, self.inner, self.in_bands = x, channels, inner, in_bands
         self.b, self.gram = dictionary.patch_size, dictionary.gram
         self.min_correlation = stops[1]
         atoms = dictionary.atoms
@@ -176,8 +180,9 @@ class _Layer:
     def part(self, blocks: Sequence[NDArray[np.intp]]) -> Part:
         """Code the patches of some blocks, and sum those of each in the rows that they cover."""
         corners = np.concatenate(blocks)
-        top, left = corners.min(axis=0)
-        bottom, right = corners.max(axis=0) + self.b
+        (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0) + self.b
+        if not self.in_bands:
+            top, left, (bottom, right) = 0, 0, self.x.shape[:2]
         x = self.rows(slice(top, bottom), slice(left, right))
         counts = patches_over_each_pixel(corners - (top, left), x.shape[:2], self.b)
         strips = [self._strip(x, block - (top, left)) for block in blocks]
