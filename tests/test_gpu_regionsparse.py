@@ -116,7 +116,7 @@ def test_a_policy_takes_images_of_several_rules_together(small_dictionary):
     images = [make_picture(seed, 40, 30) for seed in range(3)]
     images += [np.full((40, 30, 3), 90 + seed, dtype=np.uint8) for seed in range(2)]
     rng = np.random.default_rng(0)
-    images += [rng.integers(128 - d, 129 + d, (40, 30, 3), dtype=np.uint8) for d in (4, 8)]
+    images += [rng.integers(128 - d, 129 + d, (40, 30, 3), dtype=np.uint8) for d in (4, 16, 60)]
     chosen = {default_policy().chosen_for(image) for image in images}
     assert len(chosen) >= 3
     ours = rsparse.purify_batch(images[::-1], small_dictionary, device="torch-cpu")[::-1]
