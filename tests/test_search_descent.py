@@ -224,6 +224,18 @@ def test_without_freedom_nothing_is_searched() -> None:
     assert torch.equal(found.x_adv, channels_first(whole_levels(x)))
 
 
+def test_an_image_that_comes_no_nearer_leaves_after_its_patience() -> None:
+    """From a corner of the region, no step helps any more; the first five lead there."""
+    net, x, _ = linear_problem(margin=9)
+    counting = Counting(net)
+    goal = Goal(torch.zeros(3, dtype=torch.int64))
+    recipe = Recipe(steps=40, step_size=1 / 5, patience=3)
+    found = descend(counting, channels_first(whole_levels(x)), goal, 5, recipe, stop=True)
+    assert found.steps.tolist() == [5, 5, 5]
+    assert counting.asked == [3] * 9
+    assert not found.reached.any()
+
+
 def test_a_guide_gives_the_gradient_and_the_model_the_answer() -> None:
     net, x, y = linear_problem(margin=3)
     flat = Linear(0 * net.weights, np.array([1e-3, 0]))

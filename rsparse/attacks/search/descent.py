@@ -37,6 +37,8 @@ class Recipe:
         Whether it starts at a random point of the region and not at the original.
     auto : bool
         Whether it takes APGD's steps; these need no length, momentum or falling.
+    patience : int or None
+        After how many steps without a better image an image leaves the batch; None is never.
     """
 
     steps: int
@@ -46,6 +48,7 @@ class Recipe:
     falling: bool = False
     random_start: bool = False
     auto: bool = False
+    patience: int | None = None
 
     def new_steps(self, eps: float) -> Steps:
         """The steps for a limit in grey levels."""
@@ -181,6 +184,8 @@ def descend(
         if before is not None and step <= EARLY:
             found.compare(left, asked.losses, before)
         kept = ~reached if stop else torch.ones_like(reached)
+        if recipe.patience is not None:
+            kept = kept & (step - found.steps[left] < recipe.patience)
         if step == last or not kept.any():
             break
         gradient = asked.gradient(kept)

@@ -60,12 +60,14 @@ def parts_of(steps: int, backwards: Sequence[str], evades: bool, fast: bool) -> 
 def _few(steps: int, backwards: Sequence[str], shapes: Sequence[str]) -> list[Part]:
     """Descents by the strongest backward and by the last one, which is the identity.
 
-    The two losses get stuck on different images, so the second descents have the other one.
+    An image that comes no nearer in a quarter of the steps goes on to the next descent. The two
+    losses get stuck on different images, so the last descents have the other one.
     """
     ends = list(dict.fromkeys((backwards[0], backwards[-1])))
+    brief = Recipe(steps, patience=max(1, steps // 4))
     return [
-        *(Part("pgd", Recipe(steps), ends[0], shape) for shape in shapes),
-        *(Part("pgd", Recipe(steps), backward) for backward in ends[1:]),
+        *(Part("pgd", brief, ends[0], shape) for shape in shapes),
+        *(Part("pgd", brief, backward) for backward in ends[1:]),
         *(Part("momentum", _falling(steps, CROSS_ENTROPY), ends[0], shape) for shape in shapes),
     ]
 
