@@ -8,6 +8,7 @@ dictionary codes by OMP, as purifying does.
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -128,11 +129,11 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
     """`rsparse learn-dict` on up to 1,000 photographs, and the CPU time of its parts."""
     count = len(images) if real else 100
     folder = photographs.folder_of(images, count, work / "learn")
+    output = work / "learned"
+    shutil.rmtree(output, ignore_errors=True)  # else an interrupted run would go on
     jobs = usable_cores()
     used, wall = measure.child_cpu(
-        measure.rsparse(
-            "learn-dict", folder, "-o", work / "learn.h5", "--overwrite", "--jobs", jobs
-        )
+        measure.rsparse("learn-dict", folder, "-o", output / "dict.h5", "--jobs", jobs)
     )
     share = measure.given_share(jobs)
     measure.pin()
@@ -146,6 +147,8 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
     )
     rows = [[name, f"{1000 * value:.1f}", f"{100 * value / total:.0f} %"]
             for name, value in parts.items()]  # fmt: skip
+    rows.append(["sum", f"{1000 * total:.1f}", ""])
+    rows.append(["the command, with its start", f"{1000 * used / count:.1f}", ""])
     print(table_text(["part", "CPU ms an image", "share"], rows))
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
     from rich.table import Table
     from rich.text import Text
 
@@ -130,7 +132,6 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -148,29 +149,32 @@ def progress_bar() -> Iterator[Progress]:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-
-    class RichProgress:
-        def __init__(self) -> None:
-            self.task: TaskID | None = None
-
-        def start(self, task: str, total: int, done: int = 0) -> None:
-            if self.task is not None:
-                bars.remove_task(self.task)
-            self.task = bars.add_task(one_line(task), total=total, completed=done)
-
-        def advance(self, items: int = 1) -> None:
-            if self.task is not None:
-                bars.advance(self.task, items)
-
-        def describe(self, task: str) -> None:
-            if self.task is not None:
-                bars.update(self.task, description=one_line(task))
-
-        def message(self, sentence: str) -> None:
-            bars.console.print(one_line(sentence), markup=False)
-
     with bars:
-        yield RichProgress()
+        yield _RichProgress(bars)
+
+
+class _RichProgress:
+    """Progress in bars of rich, of which one is shown at a time."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+
+    def start(self, task: str, total: int, done: int = 0) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(one_line(task), total=total, completed=done)
+
+    def advance(self, items: int = 1) -> None:
+        if self._task is not None:
+            self._bars.advance(self._task, items)
+
+    def describe(self, task: str) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, description=one_line(task))
+
+    def message(self, sentence: str) -> None:
+        self._bars.console.print(one_line(sentence), markup=False)
 
 
 def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

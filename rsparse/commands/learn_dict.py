@@ -27,7 +27,7 @@ from rsparse.store.together import appear_together
 from rsparse.work.one_core import one_thread
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import Outcome, load_image, refuse_all_failed, run_images
-from rsparse.work.steps import OneByOne
+from rsparse.work.steps import ImageStep, OneByOne
 from rsparse.work.workers import LocalWorkers, Workers
 
 
@@ -95,20 +95,9 @@ def learn_dict(
         replace(inputs, images=images, failed=()) for images in _by_pass(inputs.images, parameters)
     ]
     with journal_beside(output, job.identity(), overwrite) as journal:
-        failed: dict[str, Entry] = {}
-        done = resumed = 0
-        for turn in turns:
-            counts = run_images(
-                turn,
-                journal,
-                OneByOne(SampleStep(parameters)),
-                task="smooth",
-                workers=workers,
-                progress=progress,
-            )
-            done, resumed = done + counts[0], resumed + counts[1]
-            failed |= {_name(entry): {**entry, "name": _name(entry)} for entry in counts[2]}
-        failures = [*inputs.failed, *(failed[name] for name in sorted(failed))]
+        step = OneByOne(SampleStep(parameters))
+        done, resumed, failed = _sample(turns, journal, step, workers, progress)
+        failures = [*inputs.failed, *failed]
         refuse_all_failed(failures, done + resumed, None)
         try:
             threads = workers.cores(len(inputs.images))
@@ -131,6 +120,23 @@ def learn_dict(
     return LearnOutcome(
         output, done, resumed, failures, k, m, errors, passed_over=inputs.passed_over
     )
+
+
+def _sample(
+    turns: Sequence[ImageInputs],
+    journal: Journal,
+    step: ImageStep[Entry, Entry],
+    workers: Workers,
+    progress: Progress,
+) -> tuple[int, int, list[Entry]]:
+    """Sample the images of all passes; how many were done and resumed, and which images failed."""
+    failed: dict[str, Entry] = {}
+    done = resumed = 0
+    for turn in turns:
+        counts = run_images(turn, journal, step, task="smooth", workers=workers, progress=progress)
+        done, resumed = done + counts[0], resumed + counts[1]
+        failed |= {_name(entry): {**entry, "name": _name(entry)} for entry in counts[2]}
+    return done, resumed, [failed[name] for name in sorted(failed)]
 
 
 def _name(entry: Entry) -> str:
