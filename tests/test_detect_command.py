@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rsparse.store.detections import load_detected
-from rsparse.store.images import encode_png
+from rsparse.store.images import decode_image, encode_png
 from rsparse.store.reference_scores import load_reference
 from tests.conftest import make_picture
 from tests.onnx_models import ConvNet, four_animals
@@ -198,3 +198,58 @@ def test_a_changed_table_is_refused_by_verify(run_cli, folders, reference, tmp_p
     result = run_cli("verify", output)
     assert result.exit_code == 1
     assert "found.csv: differs from the checksum" in result.stdout + result.stderr
+
+
+class TestPurifyOnlyDetected:
+    """``purify --only-detected`` cleans what a table lists as detected, and keeps the rest."""
+
+    JPEG = ("--defense", "jpeg:quality=20")
+
+    @pytest.fixture
+    def both(self, run_cli, folders, tmp_path, reference) -> tuple[Path, Path]:
+        """Clean and attacked images in one folder, and what was detected among them."""
+        both, table = tmp_path / "both", tmp_path / "found.csv"
+        for folder in folders[1:]:
+            (both / folder.name).mkdir(parents=True)
+            for path in folder.iterdir():
+                (both / folder.name / path.name).write_bytes(path.read_bytes())
+        result = run_cli("detect", both, "--reference", reference, "-o", table)
+        assert result.exit_code == 0, result.stderr
+        return both, table
+
+    def test_others_are_kept_byte_for_byte_in_pixels(self, run_cli, both, tmp_path):
+        folder, table = both
+        output, everything = tmp_path / "some", tmp_path / "all"
+        result = run_cli("purify", folder, *self.JPEG, "--only-detected", table, "-o", output)
+        assert result.exit_code == 0, result.stderr
+        run_cli("purify", folder, *self.JPEG, "-o", everything)
+        manifest = json.loads((output / "manifest.json").read_text())
+        assert manifest["parameters"]["only_detected"] is True
+        assert [source["name"] for source in manifest["inputs"]] == ["both", "found.csv"]
+        flags = [entry["detected"] for entry in manifest["images"]]
+        assert 10 <= sum(flags) < 20
+        for entry in manifest["images"]:
+            expected = (everything if entry["detected"] else folder) / f"{entry['name']}.png"
+            made = output / entry["file"]
+            np.testing.assert_array_equal(
+                *(decode_image(p.read_bytes(), p) for p in (made, expected))
+            )
+        assert run_cli("verify", output).exit_code == 0
+
+    def test_an_image_that_was_not_examined_fails_alone(self, run_cli, both, tmp_path):
+        folder, table = both
+        (folder / "new.png").write_bytes(encode_png(make_picture(99)))
+        result = run_cli(
+            "purify", folder, *self.JPEG, "--only-detected", table, "-o", tmp_path / "some"
+        )
+        assert result.exit_code == 1
+        assert "new.png: is not among the images that were examined; detect again" in result.stderr
+
+    def test_a_changed_table_is_refused(self, run_cli, both, tmp_path):
+        folder, table = both
+        table.write_text(table.read_text().replace(",no,", ",yes,"))
+        result = run_cli("purify", folder, *self.JPEG, "--only-detected", table)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"rsparse: error: {table}: differs from the checksum in found.csv.json; make it again\n"
+        )

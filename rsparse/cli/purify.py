@@ -44,6 +44,7 @@ from rsparse.work.workers import Workers
     "rsparse purify adv/ --dict dict.h5 --device cpu",
     "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
     "rsparse purify adv/ --defense bilateral+jpeg -o both/",
+    "rsparse purify adv/ --only-detected found.csv --dict dict.h5",
 )
 def purify(
     *,
@@ -70,6 +71,14 @@ def purify(
     masks: Annotated[
         Path | None,
         path_option("FOLDER", "Folder of masks (white is object) to use instead of localization."),
+    ] = None,
+    only_detected: Annotated[
+        Path | None,
+        path_option(
+            "FILE",
+            "Clean only the images that 'rsparse detect' lists as detected in this file (.csv); "
+            "the others are written as they are.",
+        ),
     ] = None,
     run_parameters: PurifyRunParameters,
     parameters: PurifyParameters,
@@ -102,6 +111,7 @@ def purify(
             output or output_beside(images, "purified"),
             dictionaries=files,
             masks=masks,
+            only_detected=only_detected,
             run_parameters=run_parameters,
             workers=workers,
             overwrite=overwrite,

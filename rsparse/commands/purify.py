@@ -15,13 +15,14 @@ from rsparse.models.fields import read_fit
 from rsparse.models.fit import Fit
 from rsparse.models.resize import fit_pixels
 from rsparse.options.purify import PurifyRunParameters
+from rsparse.store.detections import load_detected
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
-from rsparse.store.records import IMAGES
+from rsparse.store.records import IMAGES, Source
 from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.runs import (
@@ -37,11 +38,12 @@ from rsparse.work.workers import LocalWorkers, Workers
 
 
 class ImageToPurify(NamedTuple):
-    """An image that is prepared for cleaning, and its entry so far."""
+    """An image that is prepared for cleaning, or is to be kept, and its entry so far."""
 
     image: ImageFile
-    prepared: PreparedImage
+    prepared: PreparedImage | None
     entry: Entry
+    kept: Pixels | None = None
 
 
 class PurifiedImage(NamedTuple):
@@ -54,13 +56,18 @@ class PurifiedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
-    """Cleans an image with a defense and writes it."""
+    """Cleans an image with a defense and writes it.
+
+    With ``detected``, whether each image looks attacked by the SHA-256 of its file, the others are
+    written as they are.
+    """
 
     images: DefendedImages
     masks: Mapping[str, ImageFile] | None
     labels: Mapping[str, int]
     output: Path
     fit: Fit | None = None
+    detected: Mapping[str, bool] | None = None
 
     @property
     def device(self) -> Device:
@@ -71,6 +78,12 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
         if self.fit is not None:
             pixels = fit_pixels(pixels, self.fit)
         entry: Entry = {"source_sha256": digest}
+        if self.detected is not None:
+            if digest not in self.detected:
+                raise InputError("is not among the images that were examined; detect again")
+            entry["detected"] = self.detected[digest]
+            if not entry["detected"]:
+                return ImageToPurify(image, None, entry, pixels)
         mask = None
         if self.masks is not None:
             if image.name not in self.masks:
@@ -80,13 +93,14 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
         return ImageToPurify(image, self.images.prepare(pixels, mask), entry)
 
     def work(self, batch: Sequence[ImageToPurify]) -> list[PurifiedImage | InputError]:
-        cleaned = self.images.finish([item.prepared for item in batch])
-        return [
-            pixels
-            if isinstance(pixels, InputError)
-            else PurifiedImage(item.image, pixels, item.entry)
-            for item, (pixels, _) in zip(batch, cleaned, strict=True)
-        ]
+        prepared = [item.prepared for item in batch if item.prepared is not None]
+        cleaned = iter(self.images.finish(prepared))
+        made: list[PurifiedImage | InputError] = []
+        for item in batch:
+            pixels = next(cleaned).pixels if item.kept is None else item.kept
+            is_error = isinstance(pixels, InputError)
+            made.append(pixels if is_error else PurifiedImage(item.image, pixels, item.entry))
+        return made
 
     def save(self, output: PurifiedImage) -> Entry:
         image, pixels, entry = output
@@ -95,8 +109,8 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
         return {**save_png(self.output, image.name, pixels), **entry}
 
     def has_same_mask(self, entry: Entry) -> bool:
-        """Whether an entry was made with the current mask."""
-        if self.masks is None:
+        """Whether an entry was made with the current mask, if it was needed."""
+        if self.masks is None or "mask_sha256" not in entry:
             return True
         return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
 
@@ -108,6 +122,7 @@ def purify_images(
     *,
     dictionaries: Mapping[str, Path] | None = None,
     masks: Path | None = None,
+    only_detected: Path | None = None,
     run_parameters: PurifyRunParameters | None = None,
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
@@ -125,6 +140,9 @@ def purify_images(
         use are not read.
     masks : Path, optional
         Folder of masks that replace localization.
+    only_detected : Path, optional
+        ``found.csv`` of ``rsparse detect``: images that it does not list as detected are written as
+        they are.
     run_parameters : PurifyRunParameters, optional
         On a GPU there is one process, and the workers' cores decode, localize and encode.
     workers, overwrite, progress
@@ -147,14 +165,17 @@ def purify_images(
     inputs = load_inputs(paths)
     given = load_inputs([masks]) if masks is not None else None
     digests = {name: source.sha256 for name, source in used.items()}
-    job = purify_job(inputs, defense, digests, run_parameters, device, given)
-    read = [*paths, *([masks] if masks is not None else [])]
+    detected, of_detection = _detected_in(only_detected)
+    job = purify_job(
+        inputs, defense, digests, run_parameters, device, given, of_detection=of_detection
+    )
+    read = [path for path in (*paths, masks, only_detected) if path is not None]
     folder = OutputFolder.open(output, job.identity(), read, overwrite)
     named_masks = None
     if given is not None:  # masks may be edited, so they need not be as the manifest lists them
         named_masks = {mask.name: replace(mask, sha256=None) for mask in given.images}
     images = DefendedImages(defense, resources, device)
-    step = PurifyStep(images, named_masks, inputs.labels, output, fit)
+    step = PurifyStep(images, named_masks, inputs.labels, output, fit, detected)
     done, resumed, failed = run_images(
         inputs,
         folder.journal,
@@ -168,9 +189,10 @@ def purify_images(
         batch_size=run_parameters.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
-    sources = [*inputs.sources(source_digests(folder.journal)), *used.values()]
+    sources = [*inputs.sources(source_digests(folder.journal)), *used.values(), *of_detection]
     if given is not None:
-        masked = {entry["name"]: entry["mask_sha256"] for entry in folder.journal.entries()}
+        entries = folder.journal.entries()
+        masked = {e["name"]: e["mask_sha256"] for e in entries if "mask_sha256" in e}
         sources += given.sources(masked)
     folder.finish(job.record(sources), failed)
     return Outcome(output, done, resumed, failed, passed_over=inputs.passed_over)
@@ -183,6 +205,7 @@ def purify_job(
     run_parameters: PurifyRunParameters,
     device: Device,
     masks: ImageInputs | None = None,
+    of_detection: Sequence[Source] = (),
 ) -> Job:
     """The job of cleaning ``inputs`` with a defense.
 
@@ -197,6 +220,8 @@ def purify_job(
         The device that cleans the images.
     masks : ImageInputs, optional
         Masks that replace localization.
+    of_detection : sequence of Source
+        The table of detected images, if only these are cleaned.
     """
     fit = fit_of(run_parameters)
     values = {
@@ -204,14 +229,25 @@ def purify_job(
         **device.record(),
         **({} if fit is None else {"size": list(fit.size)}),
         **({} if fit is None or fit.crop is None else {"crop": fit.crop}),
+        **({"only_detected": True} if of_detection else {}),
     }
-    known = {
+    known: dict[str, Any] = {
         "dictionaries": dict(dictionaries),
         "images": inputs.names_digest(),
         "masks": masks.names_digest() if masks else None,
     }
+    if of_detection:
+        known["detected"] = [source.sha256 for source in of_detection]
     seed = run_parameters.seed if defense.is_random else None
     return Job("purify", IMAGES, values, seed, known)
+
+
+def _detected_in(table: Path | None) -> tuple[dict[str, bool] | None, tuple[Source, ...]]:
+    """Which images a table lists as detected, by SHA-256, and the table as a source."""
+    if table is None:
+        return None, ()
+    detected, record = load_detected(table)
+    return detected, (Source(table.name, sha256_of_file(table), record),)
 
 
 def _device(

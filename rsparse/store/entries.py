@@ -39,6 +39,7 @@ _OTHERS: dict[str, Test] = {
     "source_sha256": _is_text,
     "label": _is_class,
     "found": _is_flag,
+    "detected": _is_flag,
     "area": _is_size,
     "overlay_sha256": _is_text,
     "mask_sha256": _is_text,
