@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsparse.detection.registry import SCORES
 from rsparse.store.detections import load_detected
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.reference_scores import load_reference
@@ -105,10 +106,11 @@ def test_with_a_model_its_answers_are_scores_too(run_cli, folders, tmp_path, dic
     model = four_animals(tmp_path / "m.onnx")
     reference = tmp_path / "with-model.h5"
     options = ["--model", model, "--dict", dict_file]
-    result = run_cli("detect", folders[0], "--calibrate", *options, "-o", reference)
+    chosen = [w for name in (*SCORES, "swing:quality=20") for w in ("--score", name)]
+    result = run_cli("detect", folders[0], "--calibrate", *options, *chosen, "-o", reference)
     assert result.exit_code == 0, result.stderr
     stored, record = load_reference(reference)
-    assert {"doubt", "squeezers", "disagreement"} <= set(stored.columns)
+    assert {"instability", "swing"} < set(stored.columns)
     assert {source["name"] for source in record["inputs"]} == {"benign", "m.onnx", "dict.h5"}
     result = run_cli("detect", folders[2], "--reference", reference, *options, "--json")
     assert result.exit_code == 0, result.stderr
@@ -125,7 +127,7 @@ def test_another_model_than_that_of_the_reference_is_refused(run_cli, folders, t
     reference = tmp_path / "with-model.h5"
     model, other = four_animals(tmp_path / "m.onnx"), tmp_path / "other.onnx"
     ConvNet(classes=5, metadata={"rsparse.input": json.dumps(UNIT)}).save(other)
-    score = ["--score", "doubt"]
+    score = ["--score", "swing"]
     run_cli("detect", folders[0], "--calibrate", "--model", model, *score, "-o", reference)
     result = run_cli("detect", folders[1], "--reference", reference, "--model", other)
     assert result.exit_code == 2
@@ -152,8 +154,8 @@ REFUSED = {
                 "--false-alarms 0.01: the reference has 24 clean images, with which no p-value is "
                 "below 1/25; take 99 or more, or more false alarms"),
     "a score that the reference lacks": (
-        ["imgs", "--reference", "reference.h5", "--score", "doubt"],
-        "--score doubt: reference.h5 has no such score; it has noise, period, color"),
+        ["imgs", "--reference", "reference.h5", "--score", "swing"],
+        "--score swing: reference.h5 has no such score; it has noise, period, color"),
     "a size beside a reference": (
         ["imgs", "--reference", "reference.h5", "--resize-to", "20"],
         "--resize-to: reference.h5 sets the size; leave it out"),

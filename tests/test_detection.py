@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from rsparse.core.noise import color_noise, noise_level
-from rsparse.defenses import NoDefense, Resources
+from rsparse.defenses import Resources
 from rsparse.detection.detector import Detector
-from rsparse.detection.model_scores import Compression, Disagreement, Doubt, Squeezers
+from rsparse.detection.model_scores import Disagreement, Instability, Squeezers, Swing
 from rsparse.detection.registry import SCORES, default_scores, parse_scores, score_of
+from rsparse.detection.score import Answer
+from rsparse.detection.views import Mirrored, Noisy, Shifted
 from rsparse.errors import InputError
 from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import load_classifier
 from tests.conftest import make_picture
 from tests.onnx_models import four_animals
-
-SEEN = NoDefense()
 
 
 class TestColorNoise:
@@ -50,31 +50,54 @@ class TestColorNoise:
         assert color_noise(attacked) > 1
 
 
+def answer(*probabilities: float) -> Answer:
+    shares = np.array(probabilities, np.float32)
+    return Answer(np.log(np.maximum(shares, 1e-9)), shares)
+
+
 class TestScoresOfAnswers:
     IMAGE = make_picture(0)
 
     def test_equal_answers_agree(self):
-        for score in (Disagreement(), Compression(), Squeezers()):
-            same = np.array([0.2, 0.8], np.float32)
-            assert score.measure(self.IMAGE, dict.fromkeys(score.views, same)) == 0
+        for score in (Instability(), Swing(), Disagreement(), Squeezers()):
+            assert score.measure(self.IMAGE, dict.fromkeys(score.views, answer(0.2, 0.8))) == 0
 
     def test_the_distance_of_two_sure_answers_is_two(self):
-        one, other = np.eye(2, dtype=np.float32)
-        for score in (Disagreement(), Compression()):
-            before, after = score.views
-            assert score.measure(self.IMAGE, {before: one, after: other}) == 2
+        for score in (Instability(), Disagreement(), Squeezers()):
+            answers = dict.fromkeys(score.views, answer(0, 1)) | {score.views[0]: answer(1, 0)}
+            assert score.measure(self.IMAGE, answers) == pytest.approx(2)
 
-    def test_the_squeezer_that_changes_most_counts(self):
-        score = Squeezers()
-        answers = {
-            view: np.array([1 - change, change], np.float32)
-            for view, change in zip(score.views, (0.0, 0.1, 0.3, 0.2), strict=True)
-        }
-        assert score.measure(self.IMAGE, answers) == pytest.approx(0.6)
+    def test_instability_is_a_mean_and_the_squeezers_a_maximum(self):
+        for score, expected in ((Squeezers(), 0.6), (Instability(), 0.12)):
+            answers = dict.fromkeys(score.views, answer(1, 0)) | {score.views[-1]: answer(0.7, 0.3)}
+            assert score.measure(self.IMAGE, answers) == pytest.approx(expected)
 
-    def test_doubt_is_the_second_probability_minus_the_first(self):
-        answers = {SEEN: np.array([0.1, 0.6, 0.3], np.float32)}
-        assert Doubt().measure(self.IMAGE, answers) == pytest.approx(-0.3)
+    def test_swing_is_the_largest_change_of_a_logit_less_the_mean_change(self):
+        before, after = Swing().views
+        logits = np.array([[1, 2, 9], [4, 5, 3]], np.float32)
+        answers = {v: Answer(z, z) for v, z in zip((before, after), logits, strict=True)}
+        assert Swing().measure(self.IMAGE, answers) == 6  # changes 3, 3, −6 with the mean 0
+        moved = {before: answers[before], after: Answer(logits[0] + 7, logits[0])}
+        assert Swing().measure(self.IMAGE, moved) == pytest.approx(0)
+
+
+class TestViews:
+    IMAGE = make_picture(3)
+
+    def test_mirroring_twice_and_shifting_all_the_way_give_the_image_again(self):
+        twice = Mirrored().clean(Mirrored().clean(self.IMAGE, Resources()), Resources())
+        np.testing.assert_array_equal(twice, self.IMAGE)
+        rows, columns = self.IMAGE.shape[:2]
+        whole = Shifted(rows=rows, columns=columns).clean(self.IMAGE, Resources())
+        np.testing.assert_array_equal(whole, self.IMAGE)
+        assert Shifted().clean(self.IMAGE, Resources())[2, 3].tolist() == self.IMAGE[0, 0].tolist()
+
+    def test_noise_has_its_deviation_and_depends_on_the_seed_and_the_image_only(self):
+        image = np.full((200, 200, 3), 128, np.uint8)
+        noisy = Noisy(deviation=6).clean(image, Resources(seed=1))
+        assert np.std(noisy.astype(float)) == pytest.approx(6, rel=0.03)
+        np.testing.assert_array_equal(noisy, Noisy(deviation=6).clean(image, Resources(seed=1)))
+        assert (noisy != Noisy(deviation=6).clean(image, Resources(seed=2))).any()
 
 
 @pytest.mark.parametrize("score", [kind() for kind in SCORES.values()], ids=repr)
@@ -102,11 +125,11 @@ class TestEveryScore:
             assert Detector((score,), resources).views == ()
 
 
-def test_the_default_scores_are_all_that_can_be_measured():
-    assert [s.name for s in default_scores(False, True)] == ["noise", "period", "color"]
-    needing = [s for s in default_scores(True, False) if any(v.dictionaries for v in s.views)]
-    assert needing == []
-    assert Disagreement() in default_scores(True, True)
+def test_the_default_scores_need_no_dictionary():
+    assert [score.name for score in default_scores(False)] == ["noise", "period", "color"]
+    views = [view for score in default_scores(True) for view in score.views]
+    assert views
+    assert not any(view.dictionaries for view in views)
 
 
 def test_a_score_that_is_given_twice_is_refused():

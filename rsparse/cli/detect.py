@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 @command(
     "rsparse detect imgs/ --reference benign/ --resize-to 224",
-    "rsparse detect imgs/ --reference benign/ --model m.onnx --dict dict.h5 -o found.csv",
-    "rsparse detect benign/ --calibrate --model m.onnx --dict dict.h5 -o reference.h5",
-    "rsparse detect imgs/ --reference reference.h5 --model m.onnx --dict dict.h5 -o found.csv",
+    "rsparse detect imgs/ --reference benign/ --model m.onnx -o found.csv",
+    "rsparse detect benign/ --calibrate --model m.onnx -o reference.h5",
+    "rsparse detect imgs/ --reference reference.h5 --model m.onnx -o found.csv",
     "rsparse detect other-benign/ --reference reference.h5 --attacked adv/ --json",
     "rsparse purify imgs/ --only-detected found.csv --dict dict.h5",
 )
@@ -74,8 +74,9 @@ def detect(
             metavar="NAME[:PARAMETER=VALUE,…]",
             show_default=False,
             help="Score to use, several times. Of the image alone: noise, period, color. With "
-            "--model: compression, squeezers, doubt; with --dict too: disagreement. The default is "
-            "all that can be used, or all of the reference file.",
+            "--model: instability, swing, squeezers; with --dict too: disagreement. The default "
+            "is noise, period, color and, with --model, instability and swing; or all of the "
+            "reference file.",
         ),
     ] = None,
     attacked: Annotated[

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from rsparse.defenses import Defense, Resources
-from rsparse.detection.score import Answers, Score
+from rsparse.detection.score import Answer, Answers, Score
 from rsparse.errors import InputError
 from rsparse.models.fit import Fit
 from rsparse.models.placed import place
@@ -95,4 +95,4 @@ class Detector:
             return {}
         logits = place(self.classifier, self.device).logits(viewed.views)
         probabilities = self.classifier.probabilities_of(logits)
-        return dict(zip(self.views, probabilities, strict=True))
+        return dict(zip(self.views, map(Answer, logits, probabilities), strict=True))

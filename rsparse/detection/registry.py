@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rsparse.detection.image_scores import Color, Noise, Period
-from rsparse.detection.model_scores import Compression, Disagreement, Doubt, Squeezers
+from rsparse.detection.model_scores import Disagreement, Instability, Squeezers, Swing
 from rsparse.detection.score import Score
 from rsparse.errors import InputError
 from rsparse.options.specs import parse_spec
 
 SCORES: dict[str, type[Score]] = {
     score.name: score
-    for score in (Noise, Period, Color, Disagreement, Compression, Squeezers, Doubt)
+    for score in (Noise, Period, Color, Instability, Swing, Disagreement, Squeezers)
 }
 """All scores; those of the image alone come first."""
 
@@ -28,8 +28,8 @@ def parse_scores(texts: Sequence[str]) -> tuple[Score, ...]:
 
     Examples
     --------
-    >>> [score.text for score in parse_scores(["noise", "compression:quality=40"])]
-    ['noise', 'compression-quality=40']
+    >>> [score.text for score in parse_scores(["noise", "swing:quality=40"])]
+    ['noise', 'swing-quality=40']
     """
     scores = tuple(score for text in texts for score in parse_spec(text, SCORES, kind="score"))
     for place, score in enumerate(scores):
@@ -38,20 +38,16 @@ def parse_scores(texts: Sequence[str]) -> tuple[Score, ...]:
     return scores
 
 
-def default_scores(with_model: bool, with_dictionary: bool) -> tuple[Score, ...]:
+def default_scores(with_model: bool) -> tuple[Score, ...]:
     """Return the scores that are measured unless others are chosen.
 
     Parameters
     ----------
-    with_model, with_dictionary : bool
-        Whether there are a classifier and a dictionary, which some scores need.
+    with_model : bool
+        Whether there is a classifier, which some scores need.
     """
-    chosen: list[Score] = [Noise(), Period(), Color()]
-    if with_model and with_dictionary:
-        chosen.append(Disagreement())
-    if with_model:
-        chosen += [Compression(), Squeezers(), Doubt()]
-    return tuple(chosen)
+    of_image: tuple[Score, ...] = (Noise(), Period(), Color())
+    return (*of_image, Instability(), Swing()) if with_model else of_image
 
 
 def score_of(record: Mapping[str, Any]) -> Score:

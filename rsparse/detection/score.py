@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rsparse.defenses import Defense
 from rsparse.options.fields import Parameters
@@ -17,8 +17,21 @@ if TYPE_CHECKING:
 
     from rsparse.core.regionsparse import Pixels
 
-Answers = Mapping[Defense, "NDArray[np.float32]"]
-"""A classifier's class probabilities (n_classes,) for an image behind each of some defenses."""
+
+class Answer(NamedTuple):
+    """A classifier's answer on one image.
+
+    Attributes
+    ----------
+    logits, probabilities : float32 arrays of shape (n_classes,)
+    """
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+
+Answers = Mapping[Defense, Answer]
+"""A classifier's answers on an image behind each of some defenses."""
 
 
 @dataclass(frozen=True)

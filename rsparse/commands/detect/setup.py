@@ -90,7 +90,7 @@ def set_up(
     InputError
         If a file cannot be used, or a score lacks what it needs.
     """
-    chosen = tuple(scores) or default_scores(files.model is not None, "" in files.dictionaries)
+    chosen = tuple(scores) or default_scores(files.model is not None)
     if files.model is not None and not any(score.needs_model for score in chosen):
         raise InputError("--model: none of the scores needs a classifier; leave it out")
     views = list(dict.fromkeys(view for score in chosen for view in score.views))
