@@ -2,10 +2,9 @@
 
     python -m studies.detection --shared ../shared --work bench-work/detection
 
-The reference is measured on photographs of ``train/``; attacks and false alarms on ``photos/``, which
-sets nothing. An attacked image counts if it fools the classifier after rounding to 8 bits. The
-results are docs/detection/rates.csv and, from ``studies.evasion``, docs/detection/evasion.csv. The
-work folder keeps everything; an interrupted run continues.
+The reference is measured on photographs of ``train/``; attacks and false alarms on ``photos/``,
+which sets nothing. An attacked image counts if it fools the classifier after rounding to 8 bits.
+The result is docs/detection/rates.csv. The work folder keeps all; an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -66,11 +65,11 @@ VERSIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__)
     attacked = attacked_folders(options)
     clean = options.work / "clean"
     if not clean.exists():
-        classifier = _classifier(options)
+        classifier = classifier_of(options.shared)
         images = {name: classifier.fit_to_input(x) for name, x, _ in photographs(options.shared)}
         write_images(clean, images)
     rows: list[Row] = []
@@ -132,17 +131,20 @@ def train_photographs(options: argparse.Namespace) -> list[Path]:
     return [options.shared / "train" / row["file"] for row in rows[:: options.every]]
 
 
-def _classifier(options: argparse.Namespace) -> Classifier:
-    chosen = model(options.shared, "mobilenet-v2")
+def classifier_of(shared: Path) -> Classifier:
+    """MobileNet-v2, on one core."""
+    chosen = model(shared, "mobilenet-v2")
     return load_classifier(chosen.path, chosen.input_options)
 
 
-def right_photographs(options: argparse.Namespace) -> Iterator[tuple[str, Pixels, int]]:
+def right_photographs(shared: Path, wanted: int) -> Iterator[tuple[str, Pixels, int]]:
     """The first photographs that the classifier gets right, at the size of its input."""
-    classifier, n = _classifier(options), 0
-    for name, pixels, label in photographs(options.shared):
+    classifier, n = classifier_of(shared), 0
+    for name, pixels, label in photographs(shared):
+        if n == wanted:
+            return
         image = classifier.fit_to_input(pixels)
-        if n < options.attacked and int(classifier.logits([image]).argmax()) == label:
+        if int(classifier.logits([image]).argmax()) == label:
             n += 1
             yield name, image, label
 
@@ -153,9 +155,9 @@ def attacked_folders(options: argparse.Namespace) -> list[Path]:
     folders = [options.work / "attacked" / attack_text(attack) for attack in attacks]
     missing = [pair for pair in zip(attacks, folders, strict=True) if not pair[1].exists()]
     if missing:
-        given = list(right_photographs(options))
+        given = list(right_photographs(options.shared, options.attacked))
         for attack, folder in missing:
-            write_images(folder, fooling(attack, given, _classifier(options)))
+            write_images(folder, fooling(attack, given, classifier_of(options.shared)))
             print(folder, flush=True)
     return folders
 
@@ -170,9 +172,8 @@ def fooling(
         result = run_attack(twin, to_unit(np.stack(images)), np.array(labels), attack)
         pixels = to_pixels(result.x_adv)
         predictions = classifier.logits(list(pixels)).argmax(axis=1)
-        for name, image, label, answer in zip(names, pixels, labels, predictions, strict=True):
-            if answer != label:
-                made[name] = image
+        rows = zip(names, pixels, labels, predictions, strict=True)
+        made |= {name: image for name, image, label, answer in rows if answer != label}
     return made
 
 
@@ -197,8 +198,9 @@ def changed(folder: Path, version: str, change: Callable[[Pixels], Pixels]) -> P
     return target
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options_of(text: str) -> argparse.Namespace:
+    """The options of this study, described by the first line of a text."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
     parser.add_argument("--every", type=int, default=4, help="take every n-th photograph of train")

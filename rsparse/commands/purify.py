@@ -98,8 +98,10 @@ class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
         made: list[PurifiedImage | InputError] = []
         for item in batch:
             pixels = next(cleaned).pixels if item.kept is None else item.kept
-            is_error = isinstance(pixels, InputError)
-            made.append(pixels if is_error else PurifiedImage(item.image, pixels, item.entry))
+            if isinstance(pixels, InputError):
+                made.append(pixels)
+            else:
+                made.append(PurifiedImage(item.image, pixels, item.entry))
         return made
 
     def save(self, output: PurifiedImage) -> Entry:

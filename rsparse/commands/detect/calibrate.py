@@ -60,7 +60,7 @@ def calibrate_images(
     setup = set_up(scores, files, parameters, workers, progress)
     inputs = load_inputs(paths)
     known = {**setup.known(), "images": inputs.names_digest()}
-    job = Job("detect", DETECTOR, setup.parameters(), known=known)
+    job = Job("detect", DETECTOR, setup.parameters(), setup.seed, known)
     with journal_beside(output, job.identity(), overwrite) as journal:
         measured = measure_folder(
             inputs,

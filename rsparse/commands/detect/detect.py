@@ -173,7 +173,7 @@ def _job(
             *([ready.images.names_digest()] if ready.images is not None else []),
         ],
     }
-    return Job("detect", DETECTIONS, values, known=known)
+    return Job("detect", DETECTIONS, values, ready.setup.seed, known)
 
 
 def _refuse_too_few(clean: ReferenceScores, parameters: DetectParameters) -> None:

@@ -61,6 +61,12 @@ class DetectorSetup:
         codecs = {k: number for view in detector.views for k, number in view.codecs().items()}
         return {**values, **({"codecs": codecs} if codecs else {})}
 
+    @property
+    def seed(self) -> int | None:
+        """The seed of random views; None if there are none."""
+        detector = self.detector
+        return detector.resources.seed if any(view.is_random for view in detector.views) else None
+
     def known(self) -> dict[str, Any]:
         """The digests of the files used, which distinguish runs."""
         return {"files": [source.sha256 for source in self.sources]}
