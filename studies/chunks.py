@@ -102,6 +102,10 @@ class Photographs:
             self._attack(chunk, self.attacks[column].unscaled())
         return _read(path)["images"]
 
+    def labels(self, chunk: int) -> NDArray[np.int64]:
+        """The classes of a chunk's images, (n,)."""
+        return self._clean(chunk)[1]
+
     def right(self, chunk: int, defense: Defense) -> Flags:
         """Which images of a chunk are right behind a defense, (columns, n)."""
         key = sha256_of(to_line({"defense": defense.as_record(), "dictionary": self._digest}))[:12]

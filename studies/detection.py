@@ -3,7 +3,7 @@
     python -m studies.detection --shared ../shared --work bench-work/detection
 
 The reference is measured on photographs of ``train/``; attacks and false alarms on ``photos/``,
-which sets nothing. An attacked image counts if it fools the classifier after rounding to 8 bits.
+which sets nothing. An attacked image counts if it fools the classifier after rounding.
 The result is docs/detection/rates.csv. The work folder keeps all; an interrupted run goes on.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ from rsparse.models.torch.twin import load_twin
 from rsparse.options.detect import DetectParameters
 from rsparse.store.images import decode_image, encode_png, to_pixels, to_unit
 from rsparse.work.workers import LocalWorkers
+from studies.least_change import attacked_photographs
 from studies.pages import DOCS
 from studies.plans import model
 from studies.tables import Row, read_rows, write_rows
@@ -36,9 +38,11 @@ Pixels = NDArray[np.uint8]
 
 ATTACKS = (
     "fgsm:eps=2", "fgsm:eps=10", "bim:eps=2", "bim:eps=10", "mi-fgsm:d=0.01", "mi-fgsm:d=0.1",
-    "deepfool:scale=2", "cw-l2:steps=40",
 )  # fmt: skip
+CLEAN = "clean"
 SIDE = 224
+DEEPFOOL = "deepfool-scale=2"
+_CHUNKS = (0, 1)  # of the photographs of ``studies.least_change``
 _AT_ONCE = 4
 
 
@@ -67,11 +71,11 @@ VERSIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
 def main() -> None:
     options = options_of(__doc__)
     attacked = attacked_folders(options)
-    clean = options.work / "clean"
+    clean = options.work / CLEAN
     if not clean.exists():
         classifier = classifier_of(options.shared)
-        images = {name: classifier.fit_to_input(x) for name, x, _ in photographs(options.shared)}
-        write_images(clean, images)
+        every_second = islice(photographs(options.shared), 0, None, 2)
+        write_images(clean, {name: classifier.fit_to_input(x) for name, x, _ in every_second})
     rows: list[Row] = []
     for kind, files, side in detectors(options):
         reference = options.work / f"reference-{kind}.h5"
@@ -159,7 +163,21 @@ def attacked_folders(options: argparse.Namespace) -> list[Path]:
         for attack, folder in missing:
             write_images(folder, fooling(attack, given, classifier_of(options.shared)))
             print(folder, flush=True)
-    return folders
+    least = options.work / "attacked" / DEEPFOOL
+    if not least.exists():
+        write_images(least, fooling_least(options))
+    return [*folders, least]
+
+
+def fooling_least(options: argparse.Namespace) -> dict[str, Pixels]:
+    """Photographs that ``studies.least_change`` attacked with DeepFool and that fool, by name."""
+    given, made = attacked_photographs(options.shared, options.work), {}
+    for chunk in _CHUNKS:
+        images, labels = given.images(chunk, DEEPFOOL), given.labels(chunk)
+        answers = given.classifier.logits(list(images)).argmax(axis=1)
+        for number in np.flatnonzero(answers != labels):
+            made[f"{chunk:02d}-{number:02d}"] = images[number]
+    return made
 
 
 def fooling(
@@ -187,12 +205,12 @@ def write_images(folder: Path, images: Mapping[str, Pixels]) -> None:
 
 
 def changed(folder: Path, version: str, change: Callable[[Pixels], Pixels]) -> Path:
-    """A folder of the same name with each image changed."""
+    """A folder of the same name with each image changed, of the clean ones every second."""
     target = folder.parent / version / folder.name
     if version == "as it is":
         return folder
     if not target.exists():
-        paths = sorted(folder.glob("*.png"))
+        paths = sorted(folder.glob("*.png"))[:: 2 if folder.name == CLEAN else 1]
         images = {path.stem: change(decode_image(path.read_bytes(), path)) for path in paths}
         write_images(target, images)
     return target

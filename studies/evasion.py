@@ -40,8 +40,8 @@ from rsparse.store.reference_scores import load_reference
 from studies.detection import Pixels, classifier_of, options_of, right_photographs
 from studies.tables import Row, write_rows
 
-EPS = (1, 2, 4)
-PHOTOGRAPHS = 14
+EPS = (2, 4)
+PHOTOGRAPHS = 8
 STEPS = 40
 _CHECK_EVERY = 4
 _SPARED = 0.06  # share of windows left alone; the noise is measured in a third of these

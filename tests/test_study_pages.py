@@ -57,3 +57,11 @@ def test_numbers_and_attacks_as_they_are_written():
 def test_a_page_is_short_enough_to_be_read():
     assert len(render("results").split()) <= 2500
     assert len(render("policies").splitlines()) <= 80
+
+
+def test_the_line_about_evasion_is_that_of_the_table():
+    from rsparse.detection.evasion import EVASION
+
+    rows = Tables(DOCS).rows("detection/evasion")
+    told = re.findall(r"(\d+) of (\d+)[^,]*? (?:of|at) (\d+)", EVASION)
+    assert told == [tuple(row[key] for key in ("found", "wrong", "eps")) for row in rows]

@@ -86,9 +86,12 @@ def color_noise(image: Pixels) -> float:
         Grey levels: as ``noise_level``, but of the differences red − green and blue − green, whose
         local powers are added. It is 0 for a grey image.
     """
-    channels = image.astype(np.float32)
-    differences = channels[:, :, ::2] - channels[:, :, 1:2]
-    return _flattest(_without_planes(differences))
+    red, green, blue = cv2.split(image)
+    rests = [
+        _without_planes(np.asarray(cv2.subtract(channel, green, dtype=cv2.CV_32F), np.float32))
+        for channel in (red, blue)
+    ]
+    return _flattest(*rests)
 
 
 def period_two(image: Pixels) -> float:
@@ -181,15 +184,10 @@ def _blocks(
     return means, kinds
 
 
-def _power(rest: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean square of the noise in the window around each pixel, (h, w).
-
-    ``rest`` is (h, w), or (h, w, c) with powers that are added over the channels.
-    """
-    squares = rest * rest
-    if squares.ndim == 3:
-        squares = squares.sum(axis=2)
-    side = (min(_WINDOW, rest.shape[1]), min(_WINDOW, rest.shape[0]))
+def _power(*rests: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean square of the noise in the window around each pixel, added over channels (h, w)."""
+    squares = sum((rest * rest for rest in rests[1:]), rests[0] * rests[0])
+    side = (min(_WINDOW, squares.shape[1]), min(_WINDOW, squares.shape[0]))
     power = cv2.blur(squares, side, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(power, dtype=np.float32)
 
@@ -212,12 +210,14 @@ def _rest(image: Pixels) -> NDArray[np.float32]:
     return _without_planes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
 
 
-def _without_planes(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove planes and straight edges from each channel, (h, w) or (h, w, c)."""
-    rest = cv2.filter2D(channels, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
+def _without_planes(channel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Remove planes and straight edges from a channel, (h, w)."""
+    rest = cv2.filter2D(channel, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(rest, dtype=np.float32)
 
 
-def _flattest(rest: NDArray[np.float32]) -> float:
-    """The 2 % quantile of the local deviation; ``rest`` is as for ``_power``."""
-    return float(np.sqrt(max(float(np.quantile(_power(rest), _QUANTILE, overwrite_input=True)), 0)))
+def _flattest(*rests: NDArray[np.float32]) -> float:
+    """The 2 % quantile of the local deviation; ``rests`` are as for ``_power``."""
+    return float(
+        np.sqrt(max(float(np.quantile(_power(*rests), _QUANTILE, overwrite_input=True)), 0))
+    )

@@ -1,8 +1,9 @@
-"""What an attacker who knows the detector leaves of it."""
+"""What an attacker who knows the detector leaves of it, as ``studies.evasion`` measured."""
 
 from __future__ import annotations
 
 EVASION = (
-    "An attacker who knows the detector evades it; what it finds says nothing about such attacks."
+    "An attacker who knows the detector evades it: 0 of 8 such attacks were found at a change of 2 "
+    "grey levels, 0 of 8 at 4 (docs/detect.md)."
 )
 """Printed with every result of ``rsparse detect``."""
