@@ -11,10 +11,10 @@ The shipped weights were made by
 
     python scripts/unrolled_coder.py ../shared/train --classifier mobilenet_v2_224.onnx
 
-in about ten CPU minutes, in pieces: the first part had 1,700 steps at a learning rate meant for
-more, from where the second part went on for 500. For the weights that keep pixels, the first part
-had another 700 with a falling rate. It runs on one thread with fixed seeds and goes on from its
-checkpoints.
+in about seven CPU minutes, in pieces: the first part was stopped after 1,700 steps, while its
+learning rate was still high, and the second part went on from there for 500, of which the last 150
+had a faster falling rate. More steps of the first part may still improve both sets of weights. It
+runs on one thread with fixed seeds and goes on from its checkpoints.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from typer.testing import Result
 
 from rsparse.commands.certify import sampling
 from rsparse.core.smoothing import grey_levels, largest_radius
+from rsparse.options.certify import CertifyParameters
 from rsparse.store.certificates import load_certificates
-from rsparse.store.images import encode_png
+from rsparse.store.images import ImageFile, encode_png
 from tests.conftest import tree_of
 from tests.onnx_models import linear_classifier
 
@@ -316,3 +317,18 @@ def test_refusals(folder: Path, assert_error: Callable[..., None]) -> None:
     (folder / "c").mkdir()
     (folder / "c/certificates.h5").write_text("something")
     assert_error("c/certificates.h5: exists; choose another output or pass --overwrite", *given)
+
+
+def test_blocks_are_made_when_they_are_asked_for() -> None:
+    images = [ImageFile(name, Path(f"{name}.png"), Path()) for name in ("a", "b")]
+    parameters = CertifyParameters(sigma="0.1,0.2", n0=110, n=250, first=300)
+    blocks = sampling.Blocks(images, parameters)
+    assert len(blocks) == len(list(blocks)) == len({block.name for block in blocks}) == 20
+    first = [(b.image, b.k, b.phase, b.number, b.n) for b in blocks[:5]]
+    assert first == [
+        ("a", 0, 0, 0, 100), ("a", 0, 0, 1, 10),
+        ("a", 0, 1, 3, 100), ("a", 0, 1, 4, 100), ("a", 0, 1, 5, 50),
+    ]  # fmt: skip
+    assert blocks[12].image == "b"
+    assert sampling.image_of(blocks[19].name) == "b"
+    assert (blocks[19].k, blocks[19].path) == (1, Path("b.png"))

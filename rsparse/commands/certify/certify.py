@@ -14,7 +14,7 @@ from rsparse.commands.certify.outcome import (
     refuse_existing_certificates,
     write_certificates,
 )
-from rsparse.commands.certify.sampling import CountClasses, add_up, blocks_of, image_of
+from rsparse.commands.certify.sampling import Blocks, CountClasses, add_up, image_of
 from rsparse.core.smoothing import largest_radius
 from rsparse.defenses import Resources
 from rsparse.denoisers import Denoiser, parse_denoiser
@@ -155,7 +155,7 @@ def _count(
     shared_paths: Sequence[Path],
 ) -> None:
     """Run all blocks, and tell how many images are done; one failed block fails its image."""
-    blocks = list(blocks_of(inputs.images, parameters))
+    blocks = Blocks(inputs.images, parameters)
     _, resumed, failed = run_images(
         replace(inputs, images=blocks, failed=()),
         journal,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
@@ -48,19 +49,38 @@ class Block(ImageFile):
     n: int
 
 
-def blocks_of(images: Iterable[ImageFile], parameters: CertifyParameters) -> Iterator[Block]:
-    """All blocks of the images; those of an image come together."""
-    ranges = [(SELECTION, 0, parameters.n0), (ESTIMATE, parameters.first, parameters.n)]
-    for image in images:
-        for k in range(len(parameters.sigmas)):
-            for phase, first, n in ranges:
-                for start in range(0, n, BLOCK):
-                    number = (first + start) // BLOCK
-                    name = _BETWEEN.join([image.name, f"{k:04d}", f"{phase}{number:08d}"])
-                    yield Block(
-                        name, image.path, image.root, image.name, k, phase, number,
-                        min(BLOCK, n - start), sha256=image.sha256,
-                    )  # fmt: skip
+class Blocks(Sequence[Block]):
+    """All blocks of images, of which none is kept in memory; those of an image come together."""
+
+    def __init__(self, images: Sequence[ImageFile], parameters: CertifyParameters) -> None:
+        self._images = images
+        self._of_image = [
+            (k, phase, (first + start) // BLOCK, min(BLOCK, n - start))
+            for k in range(len(parameters.sigmas))
+            for phase, first, n in (
+                (SELECTION, 0, parameters.n0),
+                (ESTIMATE, parameters.first, parameters.n),
+            )
+            for start in range(0, n, BLOCK)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._images) * len(self._of_image)
+
+    @overload
+    def __getitem__(self, place: int) -> Block: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Block]: ...
+    def __getitem__(self, place: int | slice) -> Block | list[Block]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        number, rest = divmod(place, len(self._of_image))
+        image, (k, phase, block, n) = self._images[number], self._of_image[rest]
+        name = _BETWEEN.join([image.name, f"{k:04d}", f"{phase}{block:08d}"])
+        given = (image.name, k, phase, block, n)
+        return Block(name, image.path, image.root, *given, sha256=image.sha256)
 
 
 def image_of(block_name: str) -> str:
