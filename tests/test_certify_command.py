@@ -102,6 +102,11 @@ def test_the_table_says_what_a_radius_covers(folder: Path, run_cli: Run) -> None
                      "--sigma", "0.01", *COMMON)  # fmt: skip
     assert result.exit_code == 0
     assert "certified as the right class within an L2 radius" in result.stderr
+    lines = result.stderr.splitlines()
+    heads = next(line.split() for line in lines if "abstained" in line)
+    (row,) = (line.split() for line in lines if line.split()[:1] == ["0.01"])
+    assert (heads[0], heads[-2:]) == ("σ", ["grey", "levels"])
+    assert row[-3:] == ["0", "0.015", f"±{grey_levels(largest_radius(100, 0.01, 0.001), SIZE):.2f}"]
     assert "so no certificate here covers such an attack" in result.stderr
     assert "only 100 samples, so that radii are small" in result.stderr
     text = (folder / "cert/certificates.csv").read_text()
@@ -257,6 +262,18 @@ def test_a_bad_image_does_not_stop_the_others(folder: Path, run_cli: Run) -> Non
     assert found.names == ("dark/a", "light/b", "light/c")
 
 
+def test_a_bad_image_with_a_line_break_in_its_name(folder: Path, run_cli: Run) -> None:
+    """It is told by its whole name, and is not taken for the image of the first line."""
+    (folder / "imgs/dark/a\nbad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    arguments = ("certify", "imgs", "-m", "m.onnx", "-o", "cert", "--n", 120, *COMMON, "--json")
+    result = run_cli(*arguments)
+    assert result.exit_code == 1
+    (failed,) = json.loads(result.stdout)["failed"]
+    assert failed["name"] == "dark/a\nbad"
+    found, _ = load_certificates(folder / "cert")
+    assert found.names == ("dark/a", "light/b", "light/c")
+
+
 def test_show_and_verify(folder: Path, run_cli: Run) -> None:
     assert (
         run_cli("certify", "imgs", "-m", "m.onnx", "-o", "cert", "--n", 120, "--n0", 10,
@@ -316,6 +333,15 @@ def test_refusals(folder: Path, assert_error: Callable[..., None]) -> None:
     )  # fmt: skip
     (folder / "c").mkdir()
     (folder / "c/certificates.h5").write_text("something")
+    for option in (
+        ["--sigma", 0.12], ["--model", "m.onnx"], ["--first-class", 0], ["--labels", "labels.csv"],
+        ["--dict", "dict.h5"], ["--preset", "unit"],
+    ):  # fmt: skip
+        assert_error(
+            f"{option[0]} cannot be used when certificates are merged, which keep the classifier, "
+            "the noise and the labels that they were made with; leave it out",
+            "certify", "c", "-o", "d", *option,
+        )  # fmt: skip
     assert_error("c/certificates.h5: exists; choose another output or pass --overwrite", *given)
 
 

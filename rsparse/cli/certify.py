@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.cli.command import command
+from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, say, summary, wide_table
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 )
 def certify(
     *,
+    context: typer.Context,
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -75,6 +76,7 @@ def certify(
     if refuse_mixed(images):
         from rsparse.commands.certify.merge import merge_certificates
 
+        _refuse_with_merging(context, model, dictionaries, labels, input_options)
         outcome = merge_certificates(images, output, overwrite=overwrite)
     elif model is None:
         raise InputError("certify needs a classifier: --model FILE")
@@ -96,6 +98,30 @@ def certify(
             )
     _print(outcome, watch)
     finish(outcome, as_json)
+
+
+def _refuse_with_merging(
+    context: typer.Context,
+    model: Path | None,
+    dictionaries: list[str] | None,
+    labels: LabelOptions,
+    input_options: InputOptions,
+) -> None:
+    """Refuse the options that only counting uses: merged certificates have theirs in them."""
+    given = list(given_options(context, CertifyParameters))
+    others = {
+        "--model": model,
+        "--dict": dictionaries,
+        "--labels": labels.file,
+        "--first-class": labels.first_class,
+    }
+    given += [name for name, value in others.items() if value not in (None, [])]
+    given += [f"--{name}" for name in input_options.options()]
+    if given:
+        raise InputError(
+            f"{given[0]} cannot be used when certificates are merged, which keep the classifier, "
+            "the noise and the labels that they were made with; leave it out"
+        )
 
 
 def _print(outcome: CertifyOutcome, watch: Stopwatch) -> None:

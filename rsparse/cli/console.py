@@ -183,8 +183,9 @@ def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Each part repeats the first column. Piped text is not split.
     """
     limit = stderr().width if sys.stderr.isatty() else sys.maxsize
+    # Next to its longest line, a column has a space at each side and one before the next column.
     widths = [
-        max(len(line) for text in texts for line in text.split("\n")) + 2
+        max(cell(line).cell_len for text in texts for line in text.split("\n")) + 3
         for texts in zip(columns, *rows, strict=True)
     ]
     start = 1
@@ -195,7 +196,7 @@ def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
             end += 1
         chosen = [0, *range(start, end)]
         parts = [[texts[place] for place in chosen] for texts in (columns, *rows)]
-        table(title if start == 1 else "", parts[0], parts[1:], max(width + 2, len(title) + 1))
+        table(title if start == 1 else "", parts[0], parts[1:], max(width + 1, len(title) + 1))
         start = end
 
 

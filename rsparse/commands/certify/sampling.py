@@ -23,7 +23,7 @@ from rsparse.work.runs import load_image
 
 SELECTION, ESTIMATE = 0, 1
 _TOGETHER = 10  # noisy images in memory
-_BETWEEN = "\n"  # no name of a file has it
+_BETWEEN = "\n"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Blocks(Sequence[Block]):
 
 def image_of(block_name: str) -> str:
     """The name of the image that a block belongs to."""
-    return block_name.partition(_BETWEEN)[0]
+    return block_name.rsplit(_BETWEEN, 2)[0]  # a name may hold a line break itself
 
 
 @dataclass(frozen=True)
