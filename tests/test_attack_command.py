@@ -232,6 +232,14 @@ def test_several_attacks_fill_a_subfolder_each_and_json_counts_them(run_cli, col
     assert (rows[1]["mean_d"], rows[1]["max_d"]) == (pytest.approx(np.mean(d)), max(d))
 
 
+def test_the_table_has_the_whole_name_of_an_attack(run_cli, colours, tmp_path):
+    spec = "bim:eps=8,steps=3,step_size=2.5,target=red"
+    result = run_cli("attack", colours, "-m", MODEL, "-a", spec, "-o", tmp_path / "adv", "--json")
+    name = json.loads(result.stdout)["attacks"][0]["attack"]
+    assert len(name) > 25
+    assert [line.split()[0] for line in result.stderr.splitlines() if " → " in line][-1] == name
+
+
 @pytest.mark.parametrize("source", ["labels.csv", "manifest", "class subfolders", "predictions"])
 def test_where_labels_come_from(run_cli, colours, tmp_path, source):
     """The source is named on stderr and in the record; the first one available is used."""

@@ -70,6 +70,7 @@ def test_success_is_measured_on_the_bare_model_and_behind_the_defense(run_cli, i
         assert entry["success_defended"] == (entry["defended"] != labels[name])
     found = list(entries_of(out).values())
     assert any(entry["success"] != entry["success_defended"] for entry in found)
+    assert "Behind bit-depth:bits=2: accuracy before → after" in result.stderr
     rows = [line for line in result.stderr.splitlines() if line.split()[:1] == ["fgsm-eps=31"]]
     right = [
         [entry[key] == entry["label"] for entry in found] for key in ("defended_before", "defended")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsparse.cli.command import command
-from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, table
+from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     Json,
@@ -84,7 +84,7 @@ def activations(
             overwrite=overwrite,
             progress=progress,
         )
-    table("activation, adversarial / benign", ("layers", "ratio"), list(_rows(outcome)))
+    wide_table("activation, adversarial / benign", ("layers", "ratio"), list(_rows(outcome)))
     summary(
         "activations",
         {

@@ -16,8 +16,8 @@ from rsparse.cli.console import (
     finish,
     progress_bar,
     summary,
-    table,
     warn_of_ignored_levels,
+    wide_table,
 )
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
@@ -112,7 +112,7 @@ def attack(
             progress=progress,
             announce=lambda cost: announce(cost, progress),
         )
-    _report(outcome, chosen, parameters, watch)
+    _report(outcome, chosen, parameters, defense, watch)
     finish(outcome, as_json)
 
 
@@ -152,6 +152,7 @@ def _report(
     outcome: AttackOutcome,
     attacks: list[Attack],
     parameters: AttackRunParameters,
+    defense: Defense | None,
     watch: Stopwatch,
 ) -> None:
     from rsparse.commands.attack.notes import notes_in_words
@@ -171,15 +172,15 @@ def _report(
             values[row.attack] = notes_in_words(row.notes, row.images)
     summary("attacked", {**values, "time": str(watch)})
     aimed = ["target %"] if any(attack.aim for attack in attacks) else []
-    table(
+    wide_table(
         "Accuracy before → after → rounded to 8 bits; share of right ones fooled: after → rounded",
         ["attack", "accuracy %", "fooled %", *aimed, "mean d", "max d", "L∞", "none"],
         [_row(row, bool(aimed)) for row in outcome.attacks],
     )
     defended = [row for row in outcome.attacks if row.accuracy_defended is not None]
-    if defended:
-        table(
-            "Behind the defense: accuracy before → after; share of right ones fooled",
+    if defense is not None and defended:
+        wide_table(
+            f"Behind {defense.spec}: accuracy before → after; share of right ones fooled",
             ["attack", "accuracy %", "fooled %"],
             [_defended_row(row) for row in defended],
         )

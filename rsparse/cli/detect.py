@@ -20,7 +20,7 @@ from rsparse.cli.console import (
     progress_bar,
     say,
     summary,
-    table,
+    wide_table,
 )
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Images, Json, Overwrite, output_option, path_option
@@ -197,7 +197,7 @@ def _show_summary(found: DetectOutcome, time: str) -> None:
     if found.attacked:
         rows = [["the images, as clean", _share(found.detected), ""]]
         rows += [[f.folder, _share(f.found), _area(f.area)] for f in found.attacked]
-        table("", ["folder", f"detected at {level}", "area under ROC"], rows)
+        wide_table("", ["folder", f"detected at {level}", "area under ROC"], rows)
 
 
 def _share(share: Estimate) -> str:
