@@ -13,6 +13,7 @@ from typer.testing import Result
 from rsparse.evaluation.timing import save_timing
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import CHECKSUM_KEY
+from tests.conftest import tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
 from tests.onnx_models import four_animals
 
@@ -168,3 +169,21 @@ def test_the_table(artifacts: Path, run_cli: Callable[..., Result]) -> None:
 )
 def test_what_is_no_artifact(artifacts: Path, assert_error, path: str, message: str) -> None:
     assert_error(f"{path}: {message}", "verify", path)
+
+
+def test_equal_images_in_folders_of_one_name(
+    pictures: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An input is the one whose record agrees, wherever the other one lies."""
+    monkeypatch.chdir(pictures.parent)
+    for place, defense in (("a", "bit-depth:bits=8"), ("b", "none")):
+        words = ("--defense", defense, "-o", f"{place}/kept")
+        assert run_cli("purify", "imgs", *words).exit_code == 0
+    assert tree_of(Path("a/kept")) != tree_of(Path("b/kept"))
+    assert run_cli("purify", "b/kept", "--defense", "none", "-o", "again").exit_code == 0
+    found, problems = found_by(run_cli, "a/kept", "b/kept", "again")
+    assert problems == []
+    assert found["again"]["inputs_found"] == 1
+    shutil.rmtree("b")
+    _, problems = found_by(run_cli, "a/kept", "again")
+    assert problems == ["a/kept: its record differs from the one in again"]

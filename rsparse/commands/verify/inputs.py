@@ -111,11 +111,11 @@ def _follow(
             for place in at_hand.named(source["name"])
             if place != path and (nested is not None or at_hand.record_of(place) is None)
         ]
-        match = next((place for place in places if _matches(place, source, used, at_hand)), None)
+        matching = (place for place in places if _matches(place, source, used, at_hand))
+        match, agrees = _best(matching, nested, at_hand)
         if match is not None:
             found.matching.append(match)
-            known = at_hand.record_of(match)
-            if known is not None and nested is not None and _differ(known, nested):
+            if not agrees:
                 found.problems.append(f"{match}: its record differs from the one in {path}")
             continue
         differing = [text for place in places if (text := _difference(place, used, at_hand))]
@@ -137,6 +137,23 @@ def _disagrees(record: Mapping[str, Any], used: Sequence[Digests]) -> bool:
     if len(folders) != 1 or len(used) != 1 or record["stage"] == "judge":
         return False
     return folders[0]["sha256"] not in (_digest_of_lines(used[0]), *used[0].values())
+
+
+def _best(
+    matching: Iterable[Path], nested: Mapping[str, Any] | None, at_hand: AtHand
+) -> tuple[Path | None, bool]:
+    """The first place of an input whose record agrees, else the first; and whether it agrees.
+
+    Two attacks may give equal images in folders of one name, such as one through a defense and
+    one that ignores it.
+    """
+    first = None
+    for place in matching:
+        known = at_hand.record_of(place)
+        if known is None or nested is None or not _differ(known, nested):
+            return place, True
+        first = first or place
+    return first, False
 
 
 def _differ(known: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
