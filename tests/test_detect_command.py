@@ -230,6 +230,8 @@ class TestPurifyOnlyDetected:
         assert [source["name"] for source in manifest["inputs"]] == ["both", "found.csv"]
         flags = [entry["detected"] for entry in manifest["images"]]
         assert 10 <= sum(flags) < 20
+        told = f"{sum(flags)} of {len(flags)} images were detected and cleaned, the others are kept"
+        assert told in result.stderr.splitlines()
         for entry in manifest["images"]:
             expected = (everything if entry["detected"] else folder) / f"{entry['name']}.png"
             made = output / entry["file"]
@@ -255,3 +257,13 @@ class TestPurifyOnlyDetected:
         assert result.stderr == (
             f"rsparse: error: {table}: differs from the checksum in found.csv.json; make it again\n"
         )
+
+    def test_a_table_without_a_record_is_refused(self, assert_error, both):
+        folder, table = both
+        alone = table.with_name("alone.csv")
+        alone.write_bytes(table.read_bytes())
+        assert_error(
+            f"{alone}: has no alone.csv.json beside it, which rsparse detect writes with "
+            "-o alone.csv",
+            "purify", folder, *self.JPEG, "--only-detected", alone,
+        )  # fmt: skip

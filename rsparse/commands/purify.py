@@ -15,7 +15,7 @@ from rsparse.models.fields import read_fit
 from rsparse.models.fit import Fit
 from rsparse.models.resize import fit_pixels
 from rsparse.options.purify import PurifyRunParameters
-from rsparse.store.detections import load_detected
+from rsparse.store.detections import how_many_cleaned, load_detected
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder
 from rsparse.store.images import ImageFile, Pixels
@@ -24,7 +24,7 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES, Source
 from rsparse.work.device import CPU, Device, choose_device
-from rsparse.work.progress import SILENT, Progress
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import (
     Outcome,
     load_image,
@@ -196,8 +196,10 @@ def purify_images(
         entries = folder.journal.entries()
         masked = {e["name"]: e["mask_sha256"] for e in entries if "mask_sha256" in e}
         sources += given.sources(masked)
+    notes = [] if detected is None else [how_many_cleaned(folder.journal.entries())]
+    tell(progress, notes)
     folder.finish(job.record(sources), failed)
-    return Outcome(output, done, resumed, failed, passed_over=inputs.passed_over)
+    return Outcome(output, done, resumed, failed, passed_over=inputs.passed_over, notes=notes)
 
 
 def purify_job(

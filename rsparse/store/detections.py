@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import read_bytes, sha256_of
+from rsparse.store.files import read_bytes, require_suffix, sha256_of
 from rsparse.store.records import DETECTIONS
 
 _YES, _NO = "yes", "no"
@@ -72,7 +73,14 @@ def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
     InputError
         If the table or its record is missing, damaged or changed.
     """
+    require_suffix(path, ".csv")
     content = read_bytes(path)
+    beside = path.with_name(f"{path.name}.json")
+    if not beside.exists():
+        raise InputError(
+            f"{path}: has no {beside.name} beside it, which rsparse detect writes with "
+            f"-o {path.name}"
+        )
     record = read_record_beside(path, DETECTIONS)
     if record.get(CHECKSUM) != sha256_of(content):
         raise InputError(f"{path}: differs from the checksum in {path.name}.json; make it again")
@@ -84,3 +92,9 @@ def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
             raise InputError(f"{path}: line {reader.line_num}: expected a sha256 and yes or no")
         found[digest] = answer == _YES
     return found, record
+
+
+def how_many_cleaned(entries: Iterable[Mapping[str, Any]]) -> str:
+    """A sentence on the ``detected`` of the entries of a folder in which only these are cleaned."""
+    flags = Counter(entry["detected"] for entry in entries)
+    return f"{flags[True]} of {flags.total()} images were detected and cleaned, the others are kept"
