@@ -116,6 +116,8 @@ def test_the_table_says_what_a_radius_covers(folder: Path, run_cli: Run) -> None
     assert float(rows[0]["grey_levels"]) == pytest.approx(
         grey_levels(float(rows[0]["radius"]), SIZE), abs=1e-3
     )
+    exact = largest_radius(100, 0.01, 0.001)  # a bound is not rounded up
+    assert exact - 1e-6 < float(rows[0]["cap"]) <= exact
     assert (folder / "cert/certified.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -36,7 +36,7 @@ def parse_denoiser(text: str, folder: Path = Path()) -> Denoiser:
     Examples
     --------
     >>> parse_denoiser("omp:threshold=2.5").spec
-    'omp:threshold=2.5'
+    'omp:threshold=2.5,stride=4'
     >>> parse_denoiser("bit-depth:bits=5+gaussian").spec
     'bit-depth:bits=5+gaussian:sigma=1'
     """

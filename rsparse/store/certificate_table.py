@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_DOWN, Decimal
+
 from rsparse.core.smoothing import ABSTAIN
 from rsparse.store.certificates import Certificates
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
@@ -23,8 +25,15 @@ def table_text(found: Certificates) -> str:
                 answer = [str(index), text_cell(found.class_names[index])]
             right = "" if label < 0 else ("yes" if index == label else "no")
             radius = float(radii[k, number])
-            numbers = [f"{p[k, number]:.6f}", f"{radius:.6f}", f"{found.caps[k]:.6f}"]
+            bounds = (float(p[k, number]), radius, float(found.caps[k]))
+            numbers = [_rounded_down(bound, 6) for bound in bounds]
             known = "" if label < 0 else str(label)
             cells = [name_cell(name), f"{sigma:g}", *answer, known, right, *numbers]
-            lines.append(csv_line([*cells, f"{found.grey(radius):.4f}"]))
+            lines.append(csv_line([*cells, _rounded_down(found.grey(radius), 4)]))
     return "".join(lines)
+
+
+def _rounded_down(bound: float, digits: int) -> str:
+    """A lower bound with so many decimals, which stays one."""
+    unit = Decimal(1).scaleb(-digits)
+    return f"{Decimal(bound).quantize(unit, ROUND_DOWN):f}"
