@@ -169,6 +169,8 @@ class TestFile:
              "rule 1: noise-below: expected a number above 0, got True"),
             ("[[rule]]\nnoise-below = nan\ndefense = 'none'",
              "rule 1: noise-below: expected a number above 0, got nan"),
+            (f"[[rule]]\nnoise-below = 1{'0' * 400}\ndefense = 'none'",
+             f"rule 1: noise-below: expected a number above 0, got 1{'0' * 400}"),
             ("[[rule]]\nnoise_below = 3\ndefense = 'none'",
              "rule 1: unknown key 'noise_below'; did you mean noise-below? Known: noise-below, "
              "period-below, color-period-below, defense"),

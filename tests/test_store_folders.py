@@ -260,6 +260,15 @@ def test_damaged_manifests_and_those_of_other_versions_are_refused(tmp_path, cha
         read_manifest(out)
 
 
+@pytest.mark.parametrize("change", [lambda text: text[:-1], lambda text: text + b" \n"])
+def test_a_manifest_that_ends_otherwise_is_refused(tmp_path, change):
+    """The checksum does not cover itself and what follows, which can only be one text."""
+    out = artifact(tmp_path / "out")
+    (out / MANIFEST).write_bytes(change((out / MANIFEST).read_bytes()))
+    with refused(f"{out / MANIFEST}: is damaged: it differs from its checksum"):
+        read_manifest(out)
+
+
 def test_an_older_folder_is_replaced(tmp_path):
     """A folder that can no longer be read can still be replaced."""
     out = artifact(tmp_path / "out")

@@ -18,7 +18,7 @@ The built-in policies are in ``policies/``.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +173,7 @@ def _parse_part(word: str) -> list[Defense]:
 
 def _bound(value: Any, key: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
+    if not is_number or not 0 < value <= sys.float_info.max:  # TOML has integers of any size
         raise InputError(f"{key}: expected a number above 0, got {value!r}")
     return float(value)
 

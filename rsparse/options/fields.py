@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -97,7 +98,7 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
         return None
     kind = field_type(field)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) <= sys.float_info.max else float("inf")
     name = field.name.replace("_", "-")
     right_type = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if not right_type or not _in_range(field, value):

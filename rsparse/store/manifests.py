@@ -39,7 +39,12 @@ def write_manifest(
         write(head[:-2].encode(errors="backslashreplace"))
         _write_array(write, "failed", (to_line(_without_path(entry))[:-1] for entry in failed))
         _write_array(write, "images", images)
-        file.write(_MARK + f'{digest.hexdigest()}"\n}}\n'.encode())
+        file.write(_end_with(digest.hexdigest()))
+
+
+def _end_with(checksum: str) -> bytes:
+    """The end of a manifest, which the checksum does not cover."""
+    return _MARK + f'{checksum}"\n}}\n'.encode()
 
 
 def _without_path(entry: Entry) -> Entry:
@@ -69,8 +74,10 @@ def load_manifest(path: Path, *, any_age: bool) -> dict[str, Any] | None:
     if not isinstance(manifest, dict) or "format" not in manifest:
         return None
     checksum = manifest.pop(_CHECKSUM, None)
-    if checksum is not None and checksum != sha256_of(content[: content.rfind(_MARK)]):
-        raise InputError(f"{path}: is damaged: it differs from its checksum")
+    if checksum is not None:
+        covered = content[: content.rfind(_MARK)]
+        if content != covered + _end_with(sha256_of(covered)):
+            raise InputError(f"{path}: is damaged: it differs from its checksum")
     check_record(manifest, path, IMAGES, any_age=any_age)
     listed = are_entries(manifest.get("images"))
     if not listed or not are_failures(manifest.get("failed")):
