@@ -50,7 +50,7 @@ def table_of(state: Path) -> str:
 def _kinds_of_faults(units: list[dict[str, Any]]) -> list[str]:
     complaints = [text for unit in units for *_, texts in unit["faults"] for text in texts]
     names = {
-        "tracebacks": "traceback", "hangs over 15 s": "hang", "half artifacts": "half artifact",
+        "tracebacks": "traceback", "hangs over 15 s": "hang:", "half artifacts": "half artifact",
         "orphans": "orphan",
     }  # fmt: skip
     counted = [f"{title}: {sum(word in c for c in complaints)}" for title, word in names.items()]
