@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from rsparse.core.noise import color_period_two, noise_level, period_two
+from rsparse.core import noise
+from rsparse.core.noise import (
+    color_noise,
+    color_period_two,
+    flattest,
+    noise_level,
+    period_two,
+)
 from rsparse.data import demo_photos
 from rsparse.store.finding import find_images
 from rsparse.store.images import decode_image
@@ -120,3 +129,27 @@ class TestPeriodInColour:
     def test_it_is_zero_for_what_is_too_small_or_flat(self):
         assert color_period_two(np.full((64, 64, 3), (10, 200, 90), np.uint8)) == 0
         assert color_period_two(np.zeros((5, 64, 3), np.uint8)) == 0
+
+
+class TestBands:
+    """A large image is measured in bands of rows, as if it were measured at once."""
+
+    @pytest.mark.parametrize("measure", [noise_level, color_noise, period_two, color_period_two])
+    @pytest.mark.parametrize("shape", [(117, 64), (40, 200), (29, 13), (8, 8)])
+    def test_they_change_no_byte(self, measure, shape, monkeypatch):
+        image = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        whole, flat = measure(image), flattest(image)
+        monkeypatch.setattr(noise, "_BAND", 1)
+        assert measure(image) == whole
+        np.testing.assert_array_equal(flattest(image), flat)
+
+    @pytest.mark.parametrize("measure", [noise_level, color_noise, period_two, color_period_two])
+    def test_a_large_image_takes_less_than_eight_bytes_a_pixel_more(self, measure, monkeypatch):
+        monkeypatch.setattr(noise, "_BAND", 1 << 14)
+        image = RNG.integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+        tracemalloc.start()
+        measure(image)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        bands = 80 * noise._BAND  # beside the rows under way
+        assert peak < 8 * 1500 * 2000 + bands

@@ -5,13 +5,16 @@ The flattest parts of an image, which contain only noise, show how strong an att
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Plane = NDArray[np.float32]
+Channel = Callable[[Pixels], Plane]
+"""Computes a plane (h, w) of an image, such as its grey levels."""
 
 # Immerkær, "Fast noise variance estimation" (1996): ignores planes and straight edges. The
 # norm of its entries is 6, so the deviation of white noise does not change.
@@ -22,7 +25,7 @@ _FLAT = 1e-3  # squared grey levels; blocks of less power are not used
 _FLAT_POWER = 4.0  # power at which a block has half the weight of a flat block
 _LARGEST_SHARE = 4.0  # of a pixel relative to its block's mean, so that no single pixel dominates
 _FEWEST_BLOCKS = 12
-_BAND = 1 << 17  # pixels of which the blocks are looked at together
+_BAND = 1 << 18  # pixels that are filtered together, so that a large image takes little memory
 _CONTRASTS = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 4  # rows, columns, both
 
 
@@ -41,7 +44,7 @@ def flattest(image: Pixels, share: float = _QUANTILE) -> NDArray[np.bool_]:
     -------
     bool array of shape (h, w)
     """
-    power = _power(_rest(image))
+    power = _power(image, _BRIGHTNESS)
     flat = (power <= np.quantile(power, share)).astype(np.uint8)
     reach = np.ones((_WINDOW + 3, _WINDOW + 3), np.uint8)  # of a window and the filter around it
     return np.asarray(cv2.dilate(flat, reach)) > 0
@@ -65,7 +68,7 @@ def noise_level(image: Pixels) -> float:
     -----
     Texture does not count as noise as long as at least a fiftieth of the image has none.
     """
-    return _flattest(_rest(image))
+    return _flattest(image, _BRIGHTNESS)
 
 
 def color_noise(image: Pixels) -> float:
@@ -86,12 +89,7 @@ def color_noise(image: Pixels) -> float:
         Grey levels: as ``noise_level``, but of the differences red − green and blue − green, whose
         local powers are added. It is 0 for a grey image.
     """
-    red, green, blue = cv2.split(image)
-    rests = [
-        _without_planes(np.asarray(cv2.subtract(channel, green, dtype=cv2.CV_32F), np.float32))
-        for channel in (red, blue)
-    ]
-    return _flattest(*rests)
+    return _flattest(image, _COLOR)
 
 
 def period_two(image: Pixels) -> float:
@@ -119,7 +117,7 @@ def period_two(image: Pixels) -> float:
     not depend on the strength of the noise. Flat blocks, which contain little but noise, have more
     weight. Resizing an image after an attack removes the period.
     """
-    return _period_of([_rest(image)])
+    return _period_of(image, _BRIGHTNESS)
 
 
 def color_period_two(image: Pixels) -> float:
@@ -138,21 +136,17 @@ def color_period_two(image: Pixels) -> float:
         red − green and blue − green, 9 degrees of freedom. A difference that is flat almost
         everywhere is left out; of a grey image, this is ``period_two``.
     """
-    channels = image.astype(np.float32)
-    differences = [_without_planes(channels[:, :, i] - channels[:, :, 1]) for i in (0, 2)]
-    return _period_of([_rest(image), *differences])
+    return _period_of(image, (*_BRIGHTNESS, *_COLOR))
 
 
-def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
+def _period_of(image: Pixels, channels: Sequence[Channel]) -> float:
     """Hotelling's T² of the contrasts of several planes (h, w) by its degrees of freedom.
 
     Blocks that are flat in any plane do not count. The first plane alone remains if too few do.
     """
-    side = _WINDOW
-    rows, columns = ((length - 4) // side * side for length in rests[0].shape)
-    if min(rows, columns) < side:
+    if min(image.shape[:2]) < _WINDOW + 4:
         return 0.0
-    planes = [_blocks(rest[2 : 2 + rows, 2 : 2 + columns]) for rest in rests]  # mirrored borders
+    planes = [_blocks(image, channel) for channel in channels]
     means = np.array([mean for mean, _ in planes])
     noisy = means > _FLAT
     kept = [number for number, some in enumerate(noisy) if some.sum() >= _FEWEST_BLOCKS]
@@ -171,30 +165,21 @@ def _period_of(rests: Sequence[NDArray[np.float32]]) -> float:
     return float(independent * average @ np.linalg.solve(covariance, average) / n_contrasts)
 
 
-def _blocks(
-    rest: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _blocks(image: Pixels, channel: Channel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean square (n,) of each block of a plane, and the shares (n, 4) of its kinds of pixels.
 
-    Only some blocks are looked at together, so that the squares of a large plane take no memory.
+    The borders, which the filter mirrors, belong to no block.
     """
-    step = _WINDOW * max(_BAND // (_WINDOW * rest.shape[1]), 1)
-    bands = [_shares_of_blocks(rest[top : top + step]) for top in range(0, len(rest), step)]
+    rows, columns = ((length - 4) // _WINDOW * _WINDOW for length in image.shape[:2])
+    bands = [
+        _shares_of_blocks(_rest(image, channel, 2 + top, 2 + bottom)[:, 2 : 2 + columns])
+        for top, bottom in _bands(rows, image.shape[1])
+    ]
     means, kinds = (np.concatenate(parts) for parts in zip(*bands, strict=True))
     return means, kinds
 
 
-def _power(*rests: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean square of the noise in the window around each pixel, added over channels (h, w)."""
-    squares = sum((rest * rest for rest in rests[1:]), rests[0] * rests[0])
-    side = (min(_WINDOW, squares.shape[1]), min(_WINDOW, squares.shape[0]))
-    power = cv2.blur(squares, side, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(power, dtype=np.float32)
-
-
-def _shares_of_blocks(
-    rest: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _shares_of_blocks(rest: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``_blocks`` of a few rows of blocks; the shares of flat blocks mean nothing."""
     side = _WINDOW
     n_rows, n_columns = rest.shape[0] // side, rest.shape[1] // side
@@ -205,19 +190,56 @@ def _shares_of_blocks(
     return mean, shares.reshape(-1, side // 2, 2, side // 2, 2).mean(axis=(1, 3)).reshape(-1, 4)
 
 
-def _rest(image: Pixels) -> NDArray[np.float32]:
-    """Remove planes and straight edges from the grey image (h, w)."""
-    return _without_planes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
+def _flattest(image: Pixels, channels: Sequence[Channel]) -> float:
+    """The 2 % quantile of the local deviation; ``channels`` are as for ``_power``."""
+    power = _power(image, channels)
+    return float(np.sqrt(max(float(np.quantile(power, _QUANTILE, overwrite_input=True)), 0)))
 
 
-def _without_planes(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove planes and straight edges from a channel, (h, w)."""
-    rest = cv2.filter2D(channel, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(rest, dtype=np.float32)
+def _power(image: Pixels, channels: Sequence[Channel]) -> Plane:
+    """The mean square of the noise in the window around each pixel, added over channels (h, w)."""
+    height, width = image.shape[:2]
+    window = (min(_WINDOW, width), min(_WINDOW, height))
+    power = np.empty((height, width), np.float32)
+    for top, bottom in _bands(height, width):
+        first, last = max(top - _WINDOW // 2, 0), min(bottom + _WINDOW // 2, height)
+        squares = np.zeros((last - first, width), np.float32)
+        for channel in channels:
+            rest = _rest(image, channel, first, last)
+            squares += rest * rest
+        mean = cv2.blur(squares, window, borderType=cv2.BORDER_REFLECT_101)
+        power[top:bottom] = mean[top - first : bottom - first]
+    return power
 
 
-def _flattest(*rests: NDArray[np.float32]) -> float:
-    """The 2 % quantile of the local deviation; ``rests`` are as for ``_power``."""
-    return float(
-        np.sqrt(max(float(np.quantile(_power(*rests), _QUANTILE, overwrite_input=True)), 0))
-    )
+def _bands(rows: int, width: int) -> Iterator[tuple[int, int]]:
+    """The first row of each band, and the one behind its last; blocks are whole."""
+    step = _WINDOW * max(_BAND // (_WINDOW * width), 1)
+    for top in range(0, rows, step):
+        yield top, min(top + step, rows)
+
+
+def _rest(image: Pixels, channel: Channel, top: int, bottom: int) -> Plane:
+    """Remove planes and straight edges from some rows of a channel."""
+    first = max(top - 1, 0)
+    plane = channel(image[first : bottom + 1])
+    rest = cv2.filter2D(plane, -1, _LAPLACIAN_DIFFERENCE, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(rest[top - first : bottom - first], dtype=np.float32)
+
+
+def _grey(image: Pixels) -> Plane:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _less_green(number: int) -> Channel:
+    """A channel less the green one."""
+
+    def difference(image: Pixels) -> Plane:
+        one, green = (np.ascontiguousarray(image[:, :, i]) for i in (number, 1))
+        return np.asarray(cv2.subtract(one, green, dtype=cv2.CV_32F), np.float32)
+
+    return difference
+
+
+_BRIGHTNESS: Sequence[Channel] = (_grey,)
+_COLOR: Sequence[Channel] = (_less_green(0), _less_green(2))
