@@ -57,6 +57,22 @@ def test_a_reference_holds_the_scores_of_each_clean_image(reference):
     assert [source["name"] for source in record["inputs"]] == ["benign"]
 
 
+def test_a_reference_of_few_images_is_told_and_of_too_few_is_refused(run_cli, folders, tmp_path):
+    path, few = tmp_path / "r.h5", sorted(folders[0].iterdir())[:18]
+    result = run_cli("detect", *few[:1], "--calibrate", "-o", path)
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "rsparse: error: --false-alarms 0.05: the reference has 1 clean image, with which no "
+        "p-value is below 1/2; take 19 or more, or more false alarms\n",
+    )
+    result = run_cli("detect", *few, "--calibrate", "-o", path)
+    assert result.exit_code == 2
+    assert not path.exists()
+    result = run_cli("detect", *few, "--calibrate", "--false-alarms", "0.1", "-o", path)
+    assert result.exit_code == 0
+    assert "only 18 clean images in the reference; take 100 or more" in result.stderr
+
+
 def test_attacked_images_are_found_and_the_shares_are_told(run_cli, folders, reference, tmp_path):
     output = tmp_path / "found.csv"
     result = run_cli(
@@ -257,6 +273,18 @@ class TestPurifyOnlyDetected:
         assert result.stderr == (
             f"rsparse: error: {table}: differs from the checksum in found.csv.json; make it again\n"
         )
+
+    @pytest.mark.parametrize(
+        ("given", "wanted"), [("reference.h5", "found.csv"), ("other.csv.json", "other.csv")]
+    )
+    def test_another_file_of_detect_is_refused_and_the_table_named(
+        self, assert_error, both, tmp_path, given, wanted
+    ):
+        assert_error(
+            f"{tmp_path / given}: expected a table that rsparse detect writes with -o {wanted}, a "
+            "file ending in .csv",
+            "purify", both[0], *self.JPEG, "--only-detected", tmp_path / given,
+        )  # fmt: skip
 
     def test_a_table_without_a_record_is_refused(self, assert_error, both):
         folder, table = both

@@ -19,7 +19,7 @@ from typing import Any
 from rsparse.errors import InputError
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
-from rsparse.store.files import read_bytes, require_suffix, sha256_of
+from rsparse.store.files import read_bytes, sha256_of
 from rsparse.store.records import DETECTIONS
 
 _YES, _NO = "yes", "no"
@@ -73,7 +73,12 @@ def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
     InputError
         If the table or its record is missing, damaged or changed.
     """
-    require_suffix(path, ".csv")
+    if path.suffix.lower() != ".csv":
+        table = path.name.removesuffix(".json") if path.name.endswith(".csv.json") else "found.csv"
+        raise InputError(
+            f"{path}: expected a table that rsparse detect writes with -o {table}, a file ending "
+            "in .csv"
+        )
     content = read_bytes(path)
     beside = path.with_name(f"{path.name}.json")
     if not beside.exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 from rsparse.commands.detect.measuring import MeasuredFolder, measure_folder
 from rsparse.commands.detect.setup import DetectorFiles, DetectorSetup, set_up
 from rsparse.detection.score import Score
+from rsparse.errors import InputError
 from rsparse.options.detect import DetectParameters
 from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.inputs import load_inputs
@@ -43,7 +44,7 @@ def calibrate_images(
         Clean images, such as those to examine later would be without attacks.
     output : Path
     parameters : DetectParameters
-        Its level of false alarms is not used.
+        The reference has to have enough images for its level of false alarms.
     scores : sequence of Score
         Empty for the default ones.
     files : DetectorFiles
@@ -53,12 +54,14 @@ def calibrate_images(
     Raises
     ------
     InputError
-        If an input cannot be used, the output exists, or no image could be measured.
+        If an input cannot be used, the output exists, no image could be measured, or there are too
+        few for the level of false alarms.
     """
     require_suffix(output, ".h5", ".hdf5")
     refuse_existing(output, overwrite)
     setup = set_up(scores, files, parameters, workers, progress)
     inputs = load_inputs(paths)
+    refuse_too_few(len(inputs.images), parameters.false_alarms)
     known = {**setup.known(), "images": inputs.names_digest()}
     job = Job("detect", DETECTOR, setup.parameters(), setup.seed, known)
     with journal_beside(output, job.identity(), overwrite) as journal:
@@ -71,6 +74,7 @@ def calibrate_images(
             workers=workers,
             progress=progress,
         )
+        refuse_too_few(len(measured.digests), parameters.false_alarms)
         record = job.record([*measured.sources, *setup.sources])
         with appear_together(output, journal) as members:
             save_reference(output, record, reference_of(measured, setup), members)
@@ -84,6 +88,17 @@ def reference_of(measured: MeasuredFolder, setup: DetectorSetup) -> ReferenceSco
     """The scores of clean images as a reference."""
     columns = tuple(score.spec for score in setup.detector.scores)
     return ReferenceScores(measured.digests, columns, measured.scores, measured.size)
+
+
+def refuse_too_few(n: int, level: float) -> None:
+    """Refuse a reference whose smallest p-value is above the level of false alarms."""
+    if (n + 1) * level < 1:
+        needed = -(-1 // level)
+        raise InputError(
+            f"--false-alarms {level:g}: the reference has {n} clean image{'s' * (n != 1)}, with "
+            f"which no p-value is below 1/{n + 1}; take {needed - 1:.0f} or more, or more false "
+            "alarms"
+        )
 
 
 def notes_on(n: int) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from rsparse.commands.detect.calibrate import reference_of
+from rsparse.commands.detect.calibrate import reference_of, refuse_too_few
 from rsparse.commands.detect.measuring import MeasuredFolder, measure_folder
 from rsparse.commands.detect.results import DetectOutcome, outcome_of
 from rsparse.commands.detect.setup import DetectorFiles, DetectorSetup, set_up, set_up_as
@@ -97,7 +97,7 @@ def detect_images(
             clean = reference_of(of_clean, ready.setup)
             sources += of_clean.sources
         assert clean is not None  # a folder or a file
-        _refuse_too_few(clean, parameters)
+        refuse_too_few(len(clean.digests), parameters.false_alarms)
         found = {
             name: measured(f"images {name}", inputs, f"examine {name}".rstrip(), number)
             for number, (name, inputs) in enumerate(folders.items(), 1)
@@ -174,14 +174,3 @@ def _job(
         ],
     }
     return Job("detect", DETECTIONS, values, ready.setup.seed, known)
-
-
-def _refuse_too_few(clean: ReferenceScores, parameters: DetectParameters) -> None:
-    """Refuse a reference whose smallest p-value is above the level of false alarms."""
-    n, level = len(clean.digests), parameters.false_alarms
-    if (n + 1) * level < 1:
-        needed = -(-1 // level)
-        raise InputError(
-            f"--false-alarms {level:g}: the reference has {n} clean images, with which no p-value "
-            f"is below 1/{n + 1}; take {needed - 1:.0f} or more, or more false alarms"
-        )
