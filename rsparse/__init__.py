@@ -6,6 +6,7 @@ The map of the package, from the top down; imports go downwards only:
 - ``signals``     end on SIGINT, SIGTERM and SIGHUP
 - ``api``         the commands on arrays
 - ``sklearn``     the method as a scikit-learn transformer
+- ``coder``       sparse coding and dictionary learning for signals of any kind
 - ``commands``    one module or folder per command: files in, one artifact out
 - ``report``      an evaluation as a page and tables
 - ``pictures``    everything that draws
@@ -36,6 +37,7 @@ _PUBLIC = {
     "AdversarialImages": "rsparse.api",
     "Classifier": "rsparse.models.onnx.classifier",
     "Dictionary": "rsparse.core.dictionary",
+    "DictionaryLearner": "rsparse.coder",
     "InputError": "rsparse.errors",
     "LearnParameters": "rsparse.options.learn_dict",
     "LocalizeParameters": "rsparse.options.localize",
@@ -50,6 +52,7 @@ _PUBLIC = {
     "load_classifier": "rsparse.models.onnx.classifier",
     "load_dictionary": "rsparse.store.dictionaries",
     "locate_object": "rsparse.core.localization",
+    "omp": "rsparse.coder",
     "purify": "rsparse.api",
     "purify_batch": "rsparse.api",
 }

@@ -36,7 +36,7 @@ HEAVY = frozenset({
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks", "core", "work", "training"},
+    "torch": {"models", "attacks", "core", "work", "training", "coder"},
     "safetensors": {"training"},
     "triton": {"core"},
     "foolbox": {"attacks"},
@@ -55,8 +55,8 @@ OWNERS = {
     "cv2": {"core", "store", "models", "work", "report"},
     "threadpoolctl": {"work", "core"},
     "numba": {"core"},
-    "sklearn": {"core", "sklearn"},
-    "scipy": {"core", "evaluation"},
+    "sklearn": {"core", "sklearn", "coder"},
+    "scipy": {"core", "evaluation", "coder"},
     "pydantic": set(),
 }
 JOINERS = {"demo", "evaluate", "train"}  # commands that run several others

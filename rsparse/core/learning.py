@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.core.atoms import clean_atoms
 from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.filters import non_local_means
@@ -28,7 +29,6 @@ Floats = NDArray[np.float32]
 HELD_OUT_SPARSITY = (1, 2, 4, 8)
 _POOL = 8192  # number of patches, from several images, that are shuffled before learning
 _MAX_HELD_OUT = 50_000
-_CLEANING_ROUNDS = 5
 _FLAT = 1e-3  # patches of at most this norm are considered flat
 
 
@@ -177,12 +177,7 @@ class DictionaryLearner:
         if not self.parameters.learned:
             return
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
-        limit = self.parameters.max_coherence
-        for _ in range(_CLEANING_ROUNDS if len(pool) else 0):
-            bad = _bad_atoms(learner.atoms, pool, limit)
-            if not bad.any():
-                return
-            learner.replace(*_replacements(learner.atoms, bad, pool, limit, self._rng))
+        clean_atoms(learner, pool, self.parameters.max_coherence, self._rng)
 
     def _errors(self, dictionary: Dictionary) -> dict[int, float]:
         if not self._held_out:
@@ -255,38 +250,3 @@ def _first_atoms(usable: Floats, n_atoms: int, rng: np.random.Generator) -> Floa
             "use more images, more patches per image, or fewer atoms"
         )
     return unit(usable[rng.choice(len(usable), n_atoms, replace=False)])
-
-
-def _bad_atoms(atoms: Floats, pool: Floats, max_coherence: float) -> NDArray[np.bool_]:
-    """Atoms that no patch of the pool uses, and the second of each near-duplicate pair."""
-    chosen, coefficients = omp(pool, atoms, 2)
-    used = np.zeros(len(atoms), dtype=bool)
-    used[chosen[coefficients != 0]] = True
-    alike = np.abs(np.triu(atoms @ atoms.T, k=1)) > max_coherence
-    return np.asarray(~used | alike.any(axis=0))
-
-
-def _replacements(
-    atoms: Floats,
-    bad: NDArray[np.bool_],
-    pool: Floats,
-    max_coherence: float,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.intp], Floats]:
-    """Indices of bad atoms, and for each a patch that the good atoms represent poorly.
-
-    A patch that is too similar to another atom is skipped. If there are too few patches, the
-    remaining bad atoms are kept.
-    """
-    kept, places = atoms[~bad], np.flatnonzero(bad)
-    residual = pool - reconstruct(*omp(pool, kept, 2), kept)
-    order = np.argsort(np.linalg.norm(residual, axis=1))[::-1]
-    order[: 4 * len(places)] = rng.permutation(order[: 4 * len(places)])
-    candidates = unit(pool[order])
-    free = ~(np.abs(candidates @ kept.T) > max_coherence).any(axis=1)
-    taken: list[int] = []
-    while free.any() and len(taken) < len(places):
-        taken.append(int(free.argmax()))
-        free &= np.abs(candidates @ candidates[taken[-1]]) <= max_coherence
-        free[taken[-1]] = False
-    return places[: len(taken)], candidates[taken]

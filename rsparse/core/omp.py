@@ -25,6 +25,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BLOCK = 1024  # signals coded together; they and their correlations fit into the cache
+_MOST = 1 << 26
+"""Numbers that the NumPy loops keep for a block, one for each signal, atom and step."""
 
 
 def gram_matrix(dictionary: Floats) -> Floats:
@@ -39,22 +41,25 @@ def omp(
     gram: Floats | None = None,
     *,
     tolerance: float = 0.0,
+    min_correlation: float = 0.0,
     threads: int = 1,
 ) -> tuple[Indices, Floats]:
     """Represent each signal by at most K atoms, chosen greedily and fitted by least squares.
 
     Parameters
     ----------
-    signals : float32 array of shape (n, m)
-    dictionary : float32 array of shape (k, m)
-        Atoms as rows, each of norm 1.
+    signals : array of shape (n, m)
+    dictionary : float32 or float64 array of shape (k, m)
+        Atoms as rows, each of norm 1. Everything is computed in its type.
     sparsity : int
         Maximum number of atoms K; a larger K is more faithful and slower.
-    gram : float32 array of shape (k, k), optional
+    gram : array of shape (k, k), optional
         ``gram_matrix(dictionary)``, if already known.
     tolerance : float
         Stop adding atoms to a signal once the norm of its residual is at most this; with 0, only
         ``sparsity`` limits the atoms.
+    min_correlation : float
+        Also stop once no atom's correlation with the residual is above this.
     threads : int
         Number of blocks coded at the same time. It does not change a byte of the codes.
 
@@ -62,7 +67,7 @@ def omp(
     -------
     atoms : int32 array of shape (n, K)
         The chosen atoms, in the order in which they were chosen.
-    coefficients : float32 array of shape (n, K)
+    coefficients : array of shape (n, K) of the dictionary's type
         Their coefficients. The remaining ones are 0 once a signal is represented well enough, or
         once the next atom would be a linear combination of the chosen ones.
 
@@ -70,16 +75,18 @@ def omp(
     ----------
     Pati, Rezaiifar, Krishnaprasad (1993); Rubinstein, Zibulevsky, Elad (2008).
     """
-    signals = np.ascontiguousarray(signals, dtype=np.float32)
-    dictionary = np.asarray(dictionary, dtype=np.float32)
+    kind = np.dtype(np.float64 if dictionary.dtype == np.float64 else np.float32)
+    signals = np.ascontiguousarray(signals, dtype=kind)
+    dictionary = np.asarray(dictionary, dtype=kind)
     steps = min(sparsity, *dictionary.shape)
     gram = gram_matrix(dictionary) if gram is None else gram
     atoms = np.zeros((len(signals), sparsity), dtype=np.int32)
-    coefficients = np.zeros((len(signals), sparsity), dtype=np.float32)
+    coefficients = np.zeros((len(signals), sparsity), dtype=kind)
     encoder = np.ascontiguousarray(dictionary.T)
+    size = min(BLOCK, max(1, _MOST // (steps * len(dictionary))))
 
     def code(start: int) -> None:
-        block = slice(start, start + BLOCK)
+        block = slice(start, start + size)
         loops.fastest.pursue(
             signals[block] @ encoder,
             gram,
@@ -88,9 +95,10 @@ def omp(
             tolerance**2,
             atoms[block],
             coefficients[block],
+            min_correlation,
         )
 
-    for _ in in_threads(code, range(0, len(signals), BLOCK), threads):
+    for _ in in_threads(code, range(0, len(signals), size), threads):
         pass
     return atoms, coefficients
 
@@ -98,13 +106,13 @@ def omp(
 def _energies(signals: Floats, tolerance: float) -> Floats:
     """Return the squared norms (n,) of the signals; empty without a tolerance."""
     if tolerance <= 0:
-        return np.empty(0, dtype=np.float32)
+        return np.empty(0, dtype=signals.dtype)
     return np.einsum("nm,nm->n", signals, signals)
 
 
 def reconstruct(atoms: Indices, coefficients: Floats, dictionary: Floats) -> Floats:
     """Reconstruct signals (n, m) from the codes of ``omp``."""
-    signals = np.zeros((len(atoms), dictionary.shape[1]), dtype=np.float32)
+    signals = np.zeros((len(atoms), dictionary.shape[1]), dtype=coefficients.dtype)
     for chosen, weight in zip(atoms.T, coefficients.T, strict=True):
         signals += weight[:, None] * dictionary[chosen]
     return signals

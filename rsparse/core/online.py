@@ -7,6 +7,7 @@ to its later use. ``LassoLearner`` uses scikit-learn, for the l1 penalty of the 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,12 +45,24 @@ class OmpLearner:
         Atoms per patch K while learning.
     threads : int
         Threads for coding. Their number does not change a byte of the atoms.
+    tolerance, min_correlation : float
+        As in ``omp``.
     """
 
-    def __init__(self, atoms: Floats, sparsity: int, threads: int = 1) -> None:
+    def __init__(
+        self,
+        atoms: Floats,
+        sparsity: int,
+        threads: int = 1,
+        *,
+        tolerance: float = 0.0,
+        min_correlation: float = 0.0,
+    ) -> None:
         self.atoms = atoms.copy()
         self._sparsity = sparsity
-        self._threads = threads
+        self._code = partial(
+            omp, threads=threads, tolerance=tolerance, min_correlation=min_correlation
+        )
         self._batches = 0
         self._a = np.zeros((len(atoms), len(atoms)), dtype=np.float32)
         self._b = np.zeros(atoms.shape, dtype=np.float32)
@@ -57,7 +70,7 @@ class OmpLearner:
     def partial_fit(self, batch: Floats) -> None:
         """Learn from patches (n, m)."""
         gram = gram_matrix(self.atoms)
-        codes = omp(batch, self.atoms, self._sparsity, gram, threads=self._threads)
+        codes = self._code(batch, self.atoms, self._sparsity, gram)
         self._batches += 1
         forgetting = np.float32(1 - 1 / self._batches)
         self._a *= forgetting

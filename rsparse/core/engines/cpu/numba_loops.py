@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from rsparse.core.engines.cpu import numpy_loops
@@ -20,11 +21,6 @@ from rsparse.core.engines.cpu import numpy_loops
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
-_INDEPENDENT = np.float32(numpy_loops.INDEPENDENT)
-_NEGLIGIBLE = np.float32(numpy_loops.NEGLIGIBLE)
-_MAGNITUDE = np.int32(
-    0x7FFFFFFF
-)  # bits of a float32 without the sign, which can be compared as integers
 _GROUP = 4  # signals processed together, since the steps of one signal wait for each other
 _VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
 
@@ -46,47 +42,71 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
     return decorate
 
 
-@compiled(fastmath=_VECTORISED)
 def pursue(
-    correlations: Floats,
-    gram: Floats,
+    correlations: Any,
+    gram: Any,
     sparsity: int,
-    energies: Floats,
+    energies: Any,
     threshold: float,
     atoms: Indices,
-    coefficients: Floats,
+    coefficients: Any,
     min_correlation: float = 0.0,
 ) -> None:
     """See ``numpy_loops.pursue``."""
+    kind = correlations.dtype
+    limits = (*numpy_loops.rounding_limits(kind), min_correlation)
+    # The bits of a number without the sign can be compared as integers.
+    bits = correlations.view(np.int32 if kind == np.float32 else np.int64)
+    magnitude = bits.dtype.type(np.iinfo(bits.dtype).max)
+    independent, negligible, smallest = map(kind.type, limits)
+    stops = threshold, independent, negligible, smallest
+    _pursue(correlations, bits, magnitude, gram, energies, sparsity, *stops, atoms, coefficients)
+
+
+@compiled(fastmath=_VECTORISED)
+def _pursue(
+    correlations: Any,
+    bits: Any,
+    magnitude: Any,
+    gram: Any,
+    energies: Any,
+    sparsity: int,
+    threshold: float,
+    independent: Any,
+    negligible: Any,
+    min_correlation: Any,
+    atoms: Indices,
+    coefficients: Any,
+) -> None:
     n, k = correlations.shape
-    bits = correlations.view(np.int32)
-    basis = np.empty((_GROUP, sparsity, k), np.float32)  # L_ss v_s; the first is a row of gram
-    factor = np.empty((_GROUP, sparsity, sparsity), np.float32)
-    inverse = np.empty((_GROUP, sparsity), np.float32)  # 1 / L_ss
-    forward = np.empty((_GROUP, sparsity), np.float32)
-    weights = np.empty(sparsity, np.float32)
-    largest = np.empty(_GROUP, np.int32)
+    kind = correlations.dtype.type
+    basis = np.empty((_GROUP, sparsity, k), correlations.dtype)  # L_ss v_s; first: a row of gram
+    factor = np.empty((_GROUP, sparsity, sparsity), correlations.dtype)
+    inverse = np.empty((_GROUP, sparsity), correlations.dtype)  # 1 / L_ss
+    forward = np.empty((_GROUP, sparsity), correlations.dtype)
+    weights = np.empty(sparsity, correlations.dtype)
+    largest = np.empty(_GROUP, bits.dtype)
     start = np.empty(_GROUP, np.uint32)  # unsigned, to skip the check for negative indices
     chosen = np.empty(_GROUP, np.uint32)
-    smallest = np.empty(_GROUP, np.float32)
-    left = np.empty(_GROUP, np.float32)
+    smallest = np.empty(_GROUP, correlations.dtype)
+    left = np.empty(_GROUP, correlations.dtype)
     count = np.empty(_GROUP, np.int32)
     stops = energies.size > 0
     for first in range(0, n, _GROUP):
         size = min(_GROUP, n - first)
         for g in range(size):
-            largest[g] = _largest(bits, first + g)
+            largest[g] = _largest(bits, magnitude, first + g)
             count[g] = 0
         for step in range(sparsity):
             for g in range(size):
                 if count[g] == step:
-                    chosen[g] = _place(bits, first + g, largest[g])
+                    chosen[g] = _place(bits, magnitude, first + g, largest[g])
             if step == 0:
                 for g in range(size):
                     start[g] = chosen[g]
-                    negligible = _NEGLIGIBLE * abs(correlations[first + g, chosen[g]])
-                    smallest[g] = max(np.float32(min_correlation), negligible)
-                    left[g] = energies[first + g] if stops else np.float32(0)
+                    least = negligible * abs(correlations[first + g, chosen[g]])
+                    smallest[g] = max(min_correlation, least)
+                    left[g] = energies[first + g] if stops else kind(0)
             for g in range(size):
                 if count[g] != step:
                     continue
@@ -100,10 +120,10 @@ def pursue(
                     pivot -= entry * entry
                 if (
                     abs(correlation) > smallest[g]
-                    and pivot > _INDEPENDENT
+                    and pivot > independent
                     and (not stops or left[g] > threshold)
                 ):
-                    inverse[g, step] = np.float32(1) / np.sqrt(pivot)
+                    inverse[g, step] = kind(1) / np.sqrt(pivot)
                     forward[g, step] = correlation * inverse[g, step]
                     left[g] -= forward[g, step] * forward[g, step]
                     atoms[first + g, step] = best
@@ -116,6 +136,7 @@ def pursue(
                         weights[step] = forward[g, step] * inverse[g, step]
                         largest[g] = _shrink(
                             correlations,
+                            bits,
                             first + g,
                             gram,
                             start[g],
@@ -134,28 +155,38 @@ def pursue(
                 coefficients[first + g, i] = rest * inverse[g, i]
 
 
-@compiled(inline="always")
-def _magnitude(x: np.float32) -> np.int32:
-    """The bits of |x|."""
-    return np.int32(np.float32(x).view(np.int32) & _MAGNITUDE)
+def _magnitude(x: Any) -> Any:
+    """The bits of |x|, an int32 or int64."""
+    raise NotImplementedError("it exists only in compiled code")
+
+
+@overload(_magnitude, inline="always")
+def _magnitude_of(x: Any) -> Callable[[Any], Any]:
+    def in_float32(x: Any) -> Any:
+        return np.int32(np.float32(x).view(np.int32) & np.int32(0x7FFFFFFF))
+
+    def in_float64(x: Any) -> Any:
+        return np.int64(np.float64(x).view(np.int64) & np.int64(0x7FFFFFFFFFFFFFFF))
+
+    return in_float32 if x == types.float32 else in_float64
 
 
 @compiled(inline="always")
-def _largest(bits: Indices, signal: int) -> np.int32:
+def _largest(bits: Any, magnitude: Any, signal: int) -> Any:
     """Return the bits of a signal's largest |correlation|."""
-    largest = np.int32(0)
+    largest = bits.dtype.type(0)
     for place in range(bits.shape[1]):
-        largest = max(largest, np.int32(bits[signal, place] & _MAGNITUDE))
+        largest = max(largest, bits[signal, place] & magnitude)
     return largest
 
 
 @compiled(inline="always")
-def _place(bits: Indices, signal: int, largest: np.int32) -> np.int32:
+def _place(bits: Any, magnitude: Any, signal: int, largest: Any) -> np.int32:
     """Return the index of a signal's largest |correlation|; ties go to the lower index."""
     k = bits.shape[1]
     best = np.int32(k)
     for place in range(k):
-        same = np.int32(bits[signal, place] & _MAGNITUDE) == largest
+        same = (bits[signal, place] & magnitude) == largest
         candidate = np.int32(place) if same else np.int32(k)
         best = min(best, candidate)
     return best
@@ -163,16 +194,17 @@ def _place(bits: Indices, signal: int, largest: np.int32) -> np.int32:
 
 @compiled(inline="always")
 def _shrink(
-    correlations: Floats,
+    correlations: Any,
+    bits: Any,
     signal: int,
-    gram: Floats,
+    gram: Any,
     start: int,
     chosen: int,
-    basis: Floats,
+    basis: Any,
     g: int,
-    row: Floats,
+    row: Any,
     step: int,
-) -> np.int32:
+) -> Any:
     """Compute L_ss v_s, subtract it from a signal's correlations, and return the largest one left.
 
     ``row`` holds the weights of the earlier vectors to subtract from the atom's row of the Gram
@@ -180,7 +212,7 @@ def _shrink(
     correlations. The first atom's vector is row ``start`` of the Gram matrix and is not copied.
     """
     k = correlations.shape[1]
-    largest = np.int32(0)
+    largest = bits.dtype.type(0)
     weight = row[step]
     if step == 0:
         for i in range(k):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -11,6 +13,12 @@ Indices = NDArray[np.int32]
 
 INDEPENDENT = 1e-5  # squared distance of an atom from the span of the chosen ones
 NEGLIGIBLE = 1e-6  # relative to the largest correlation of the first step
+_IN_FLOAT64 = 1e-10, 1e-14
+
+
+def rounding_limits(kind: np.dtype[Any]) -> tuple[float, float]:
+    """``INDEPENDENT`` and ``NEGLIGIBLE`` for float32, and the same for float64."""
+    return _IN_FLOAT64 if kind == np.float64 else (INDEPENDENT, NEGLIGIBLE)
 
 
 def pursue(
@@ -33,37 +41,37 @@ def pursue(
 
     Parameters
     ----------
-    correlations : float32 array of shape (n, k)
-        Overwritten.
-    gram : float32 array of shape (k, k)
+    correlations : float32 or float64 array of shape (n, k)
+        Overwritten. All other arrays of numbers have its type, in which everything is computed.
+    gram : array of shape (k, k)
     sparsity : int
         Maximum number of atoms, at most k.
-    energies : float32 array of shape (n,) or (0,)
+    energies : array of shape (n,) or (0,)
         Squared norms of the signals; empty if the residual's norm is no stopping criterion.
     threshold : float
         A signal is finished once the squared norm of its residual is at most this.
-    atoms, coefficients : int32 and float32 arrays of shape (n, ≥ sparsity), filled with zeros
+    atoms, coefficients : int32 and other arrays of shape (n, ≥ sparsity), filled with zeros
         The results.
     min_correlation : float
         A signal is also finished once no atom's correlation with its residual is above this.
     """
     n, k = correlations.shape
+    kind = correlations.dtype
+    independent, negligible = rounding_limits(kind)
     indices = np.arange(n)
-    basis = np.zeros((sparsity, n, k), dtype=np.float32)  # v_j
-    factor = np.zeros((n, sparsity, sparsity), dtype=np.float32)  # L
-    forward = np.zeros((n, sparsity), dtype=np.float32)  # z
+    basis = np.zeros((sparsity, n, k), kind)  # v_j
+    factor = np.zeros((n, sparsity, sparsity), kind)  # L
+    forward = np.zeros((n, sparsity), kind)  # z
     active = np.ones(n, dtype=bool)
     left = energies if len(energies) else np.full(n, np.inf)
     limit = threshold if len(energies) else 0
-    smallest = np.maximum(
-        NEGLIGIBLE * np.abs(correlations).max(axis=1), np.float32(min_correlation)
-    )
+    smallest = np.maximum(negligible * np.abs(correlations).max(axis=1), kind.type(min_correlation))
     for step in range(sparsity):
         chosen = np.abs(correlations).argmax(axis=1)
         correlation = correlations[indices, chosen]
         row = basis[:step, indices, chosen].T
         pivot = gram[chosen, chosen] - np.square(row).sum(axis=1)
-        active &= (np.abs(correlation) > smallest) & (pivot > INDEPENDENT) & (left > limit)
+        active &= (np.abs(correlation) > smallest) & (pivot > independent) & (left > limit)
         if not active.any():
             break
         diagonal = np.sqrt(np.where(active, pivot, 1))

@@ -17,36 +17,48 @@ are computed one term after another, so their order does not depend on n.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT, NEGLIGIBLE
+from rsparse.core.engines.cpu.numpy_loops import rounding_limits
 
 
 def pursue(
-    correlations: Tensor, gram: Tensor, sparsity: int, min_correlation: float = 0.0
+    correlations: Tensor,
+    gram: Tensor,
+    sparsity: int,
+    min_correlation: float = 0.0,
+    energies: Tensor | None = None,
+    threshold: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Choose atoms for signals from their correlations with all atoms.
 
     Parameters
     ----------
-    correlations : float32 tensor of shape (n, k)
-        Overwritten.
-    gram : float32 tensor of shape (k, k)
+    correlations : float32 or float64 tensor of shape (n, k)
+        Overwritten. All other tensors of numbers have its type.
+    gram : tensor of shape (k, k)
     sparsity : int
         Maximum number of atoms, at most k.
     min_correlation : float
         A signal is finished once no atom's correlation with its residual is above this.
+    energies : tensor of shape (n,), optional
+        Squared norms of the signals; without them the residual's norm is no stopping criterion.
+    threshold : float
+        A signal is finished once the squared norm of its residual is at most this.
 
     Returns
     -------
     atoms : int64 tensor of shape (K, n)
-    coefficients : float32 tensor of shape (K, n)
+    coefficients : tensor of shape (K, n)
         0 from the step on at which the signal is finished, or at which the next atom would be a
         linear combination of the chosen ones.
     """
     n = len(correlations)
+    in_float64 = gram.dtype == torch.float64
+    independent, negligible = rounding_limits(np.dtype(np.float64 if in_float64 else np.float32))
     atoms = torch.zeros((sparsity, n), dtype=torch.int64, device=gram.device)
     coordinates = gram.new_zeros((sparsity, sparsity, n))  # t_s
     coefficients = gram.new_zeros((sparsity, n))
@@ -55,12 +67,14 @@ def pursue(
     for step in range(sparsity):
         chosen, found = _strongest(correlations)
         if step == 0:
-            smallest = (NEGLIGIBLE * found.abs()).clamp(min=min_correlation)
+            smallest = (negligible * found.abs()).clamp(min=min_correlation)
         row = _factor_row(coordinates[:step], gram[atoms[:step], chosen])
         pivot = gram.diagonal()[chosen]
         for entry in row:
             pivot = pivot - entry.square()
-        active &= (found.abs() > smallest) & (pivot > INDEPENDENT)
+        active &= (found.abs() > smallest) & (pivot > independent)
+        if energies is not None:
+            active &= energies > threshold
         row *= active  # otherwise the values of finished signals could overflow
         diagonal = torch.where(active, pivot, 1).sqrt_()
         new = coordinates[step]
@@ -68,7 +82,10 @@ def pursue(
             new[:step].addcmul_(row[j], coordinates[j, :step], value=-1)
         new[step] = 1
         new /= diagonal
-        change = torch.where(active, found / diagonal, 0) * new[: step + 1]
+        weight = torch.where(active, found / diagonal, 0)
+        if energies is not None:
+            energies = energies - weight.square()
+        change = weight * new[: step + 1]
         coefficients[: step + 1] += change
         atoms[step] = torch.where(active, chosen, 0)
         if step + 1 < sparsity:
