@@ -1,6 +1,8 @@
 # Each target sets up .venv by itself; nothing needs root. `make` lists the targets.
 # pip's own configuration (index, proxy, cache) applies. You can override PYTHON, JOBS, DEMO, SHARED,
 # BENCH (make bench BENCH=--full), RESULTS (make results RESULTS="--device cuda"), MINUTES and SEED.
+# IMAGENET (make paper IMAGENET=ILSVRC2012_val) takes ImageNet's photographs instead of SHARED, and
+# PAPER has more options of studies.paper (make paper PAPER="--labels val.txt --dry-run").
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -18,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfil
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
 	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }
 
-.PHONY: help demo test test-slow test-all reliability coverage lint bench measurements results retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
+.PHONY: help demo test test-slow test-all reliability coverage lint bench measurements results paper paper-search retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -70,6 +72,17 @@ results: $(READY)  ## Evaluate all defenses on real classifiers, into docs/resul
 	@$(SHARED_OR_STOP)
 	@$(BIN)/python -m studies.results --shared "$(SHARED)" --work bench-work/results \
 		--jobs $(JOBS) $(ONLY) $(RESULTS)
+
+paper: $(READY)  ## Run the paper's figures and tables by its settings (hours; needs ../shared or IMAGENET=)
+	@$(if $(IMAGENET),,$(SHARED_OR_STOP);) $(BIN)/python -m studies.paper --jobs $(JOBS) \
+		$(if $(IMAGENET),--images "$(IMAGENET)" --work bench-work/imagenet,--shared "$(SHARED)" \
+		--work bench-work/paper --docs docs) $(PAPER)
+
+paper-search: $(READY)  ## Search for settings that reach the paper's figures (2 hours; needs ../shared)
+	@$(SHARED_OR_STOP)
+	@$(BIN)/python -m studies.paper.search --shared "$(SHARED)" --work bench-work/paper/search \
+		--jobs $(JOBS)
+	@$(BIN)/python -m studies.pages
 
 retrained: ONLY := --only retrained-mobilenet-v2 retrained-inception-v3
 retrained: results  ## Retrain two classifiers and evaluate them, into docs/results/ (5 to 6 hours; needs ../shared)

@@ -69,7 +69,7 @@ def main() -> None:
         TAKEN,
         model(options.shared, options.model),
         parse_attacks(list(ATTACKS)),
-        dictionary(options.shared, options.work, jobs=1),
+        {"": dictionary(options.shared, options.work, jobs=1)},
         options.work,
         N_CHUNKS,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -48,8 +49,8 @@ class Photographs:
     model : ModelChoice
     attacks : sequence of Attack
         The columns after the clean one.
-    dictionary : Path
-        The dictionary without a name.
+    dictionaries : mapping of str to Path
+        By the names that defenses use.
     work : Path
         Keeps all results.
     n_chunks : int
@@ -61,7 +62,7 @@ class Photographs:
         taken: slice,
         model: ModelChoice,
         attacks: Sequence[Attack],
-        dictionary: Path,
+        dictionaries: Mapping[str, Path],
         work: Path,
         n_chunks: int,
     ) -> None:
@@ -70,11 +71,19 @@ class Photographs:
         self._model = model
         self.attacks = {attack_text(attack): attack for attack in attacks}
         self.columns = (CLEAN, *self.attacks)
-        self._dictionary = dictionary
+        self._dictionaries = dictionaries
+        self._digests: dict[str, str] = {}
         identity = [[path.name, label] for path, label in self._rows]
         digest = sha256_of(to_line({"photographs": identity, "n_chunks": n_chunks}))[:12]
         self._work = work / f"{model.name}-{digest}"
         self.n_chunks = n_chunks
+
+    def alone(self) -> Photographs:
+        """The same without what was loaded, so that it can be sent to another process."""
+        other = copy(self)
+        for name in ("classifier", "_twin"):
+            other.__dict__.pop(name, None)
+        return other
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -85,13 +94,14 @@ class Photographs:
     def _twin(self) -> Twin:
         return load_twin(self.classifier)
 
-    @cached_property
-    def _resources(self) -> Resources:
-        return Resources({"": load_dictionary(self._dictionary)[0]})
+    def _resources(self, defense: Defense) -> Resources:
+        named = {name: self._dictionaries[name] for name in defense.dictionaries}
+        return Resources({name: load_dictionary(path)[0] for name, path in named.items()})
 
-    @cached_property
-    def _digest(self) -> str:
-        return sha256_of_file(self._dictionary)
+    def _digest(self, name: str) -> str:
+        if name not in self._digests:
+            self._digests[name] = sha256_of_file(self._dictionaries[name])
+        return self._digests[name]
 
     def images(self, chunk: int, column: str) -> NDArray[np.uint8]:
         """A chunk's images in a column, (n, h, w, 3), at the size of the classifier's input."""
@@ -106,18 +116,21 @@ class Photographs:
         """The classes of a chunk's images, (n,)."""
         return self._clean(chunk)[1]
 
-    def right(self, chunk: int, defense: Defense) -> Flags:
-        """Which images of a chunk are right behind a defense, (columns, n)."""
-        key = sha256_of(to_line({"defense": defense.as_record(), "dictionary": self._digest}))[:12]
-        path = self._work / f"{chunk:02d}" / "right" / f"{key}.npz"
+    def right(self, chunk: int, defense: Defense, columns: Sequence[str] = ()) -> Flags:
+        """Which images of a chunk are right behind a defense, (columns, n); by default in all."""
+        columns = columns or self.columns
+        digests = {name: self._digest(name) for name in defense.dictionaries}
+        record = {"defense": defense.as_record(), "dictionaries": digests}
+        path = self._work / f"{chunk:02d}" / "right" / f"{sha256_of(to_line(record))[:12]}.npz"
         known = dict(_read(path)) if path.exists() else {}
-        missing = [column for column in self.columns if column not in known]
+        missing = [column for column in columns if column not in known]
+        resources = self._resources(defense) if missing else Resources()
         for column in missing:
-            cleaned = [defense.clean(x, self._resources) for x in self.images(chunk, column)]
+            cleaned = [defense.clean(x, resources) for x in self.images(chunk, column)]
             known[column] = self._is_right(cleaned, self._clean(chunk)[1])
         if missing:
             _write(path, known)
-        return np.stack([known[column] for column in self.columns])
+        return np.stack([known[column] for column in columns])
 
     def measured(self, chunk: int, measure: Callable[[Pixels], float]) -> NDArray[np.float64]:
         """A measure of each image of a chunk, (columns, n)."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from rsparse.commands.classify import classify_images
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.commands.purify import purify_images
 from rsparse.defenses import RegionSparse
-from rsparse.models.spec import InputOptions
+from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.options.activations import ActivationParameters
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.attention import AttentionParameters
@@ -34,10 +35,11 @@ from rsparse.options.classify import ClassifyParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.folders import MANIFEST
+from rsparse.store.inputs import load_inputs
 from studies.pages import DOCS
+from studies.plans import model
 from studies.tables import Row, write_rows
 
-INPUTS = InputOptions(preset="inception-v3")
 STRIPS = ("conv_2", "mixed_1", "pool_3")
 GROUP = 10
 
@@ -49,18 +51,59 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=12, help="correctly classified ones")
     parser.add_argument("--gamma", type=float, default=0.0)
     options = parser.parse_args()
-    model, work = options.shared / "models" / "inception_v3_299.onnx", options.work
-    benign = _benign(options, model)
-    folders = {"benign": benign}
+    subject = Subject(options.shared, options.work, model(options.shared, "inception-v3"))
+    rows = measured(subject, options.photos, options.gamma)
+    write_rows(DOCS / "results" / "activations.csv", rows)
+
+
+class Subject(NamedTuple):
+    """The photographs, the work folder and the classifier of a run."""
+
+    shared: Path
+    work: Path
+    model: ModelChoice
+
+
+def measured(subject: Subject, photos: int, gamma: float) -> list[Row]:
+    """Attack, purify, classify and measure the photographs; also draw their attention panels."""
+    folders = _folders(subject, photos)
+    right = {}
+    for name, folder in folders.items():
+        outcome = classify_images(
+            [folder],
+            subject.model.path,
+            None,
+            ClassifyParameters(),
+            subject.model.input_options,
+            labels=LabelOptions(subject.work / "labels.csv"),
+        )
+        right[name] = {"right": str(outcome.n_correct), "photographs": str(outcome.n_labelled)}
+    rows = [
+        {"images": name, **right[name], **cells}
+        for name, cells in _ratios(subject, gamma, folders).items()
+    ]
+    shown = [folders[name] for name in ("benign", "bim", "bim purified")]
+    explain_images(
+        shown, subject.model.path, subject.work / "cams", AttentionParameters(),
+        subject.model.input_options, overwrite=True,
+    )  # fmt: skip
+    return rows
+
+
+def _folders(subject: Subject, photos: int) -> dict[str, Path]:
+    """The benign, attacked and purified photographs; missing ones are made."""
+    work = subject.work
+    folders = {"benign": _benign(subject, photos)}
     for spec in ("bim:eps=8", "fgsm:eps=8"):
         folders[spec.split(":")[0]] = place = work / spec.split(":")[0]
         if not (place / MANIFEST).exists():
             attack_images(
-                [benign], model, parse_attack(spec), place, AttackRunParameters(), INPUTS,
+                [folders["benign"]], subject.model.path, parse_attack(spec), place,
+                AttackRunParameters(), subject.model.input_options,
                 labels=LabelOptions(work / "labels.csv"),
             )  # fmt: skip
     if not (work / "dict.h5").exists():
-        learn_dict([options.shared / "train"], work / "dict.h5", LearnParameters())
+        learn_dict([subject.shared / "train"], work / "dict.h5", LearnParameters())
     folders["bim purified"] = purified = work / "bim-purified"
     if not (purified / MANIFEST).exists():
         purify_images(
@@ -69,58 +112,42 @@ def main() -> None:
             purified,
             dictionaries={"": work / "dict.h5"},
         )
-    right = {}
-    for name, folder in folders.items():
-        outcome = classify_images(
-            [folder],
-            model,
-            None,
-            ClassifyParameters(),
-            INPUTS,
-            labels=LabelOptions(work / "labels.csv"),
-        )
-        right[name] = {"right": str(outcome.n_correct), "photographs": str(outcome.n_labelled)}
-    rows = [
-        {"images": name, **right[name], **cells}
-        for name, cells in _ratios(options, model, folders).items()
-    ]
-    write_rows(DOCS / "results" / "activations.csv", rows)
-    explain_images(
-        [benign, folders["bim"], purified], model, work / "cams", AttentionParameters(), INPUTS,
-        overwrite=True,
-    )  # fmt: skip
+    return folders
 
 
-def _benign(options: argparse.Namespace, model: Path) -> Path:
+def _benign(subject: Subject, n: int) -> Path:
     """A folder of the first photographs that the network gets right, and their labels."""
-    photos, chosen = options.shared / "photos", options.work / "benign"
-    labels = options.work / "labels.csv"
+    photos, chosen = subject.shared / "photos", subject.work / "benign"
+    labels = subject.work / "labels.csv"
     if labels.exists():
         return chosen
     outcome = classify_images(
         [photos],
-        model,
+        subject.model.path,
         None,
         ClassifyParameters(),
-        INPUTS,
+        subject.model.input_options,
         labels=LabelOptions(photos / "labels.csv"),
     )
     chosen.mkdir(parents=True, exist_ok=True)
-    right = [row for row in outcome.predictions or () if row.is_correct][: options.photos]
+    right = [row for row in outcome.predictions or () if row.is_correct][:n]
+    files = {image.name: image.path for image in load_inputs([photos]).images}
     for row in right:
-        shutil.copy(photos / f"{row.name}.png", chosen)
-    labels.write_text("file,label\n" + "".join(f"{row.name}.png,{row.label}\n" for row in right))
+        file = files[row.name]
+        shutil.copy(file, chosen / f"{row.name.replace('/', '-')}{file.suffix}")
+    lines = [f"{row.name.replace('/', '-')},{row.label}\n" for row in right]
+    labels.write_text("file,label\n" + "".join(lines))
     return chosen
 
 
-def _ratios(options: argparse.Namespace, model: Path, folders: dict[str, Path]) -> dict[str, Row]:
+def _ratios(subject: Subject, gamma: float, folders: dict[str, Path]) -> dict[str, Row]:
     """V of each folder's images over V of the benign ones, in groups of layers and in STRIPS."""
     found = {}
     for name in ("bim", "fgsm", "bim purified"):
-        stem = options.work / f"act-{name.replace(' ', '-')}"
+        stem = subject.work / f"act-{name.replace(' ', '-')}"
         found[name] = measure_activations(
-            folders["benign"], folders[name], model, stem.with_suffix(".h5"),
-            ActivationParameters(gamma=options.gamma), INPUTS, layers=STRIPS,
+            folders["benign"], folders[name], subject.model.path, stem.with_suffix(".h5"),
+            ActivationParameters(gamma=gamma), subject.model.input_options, layers=STRIPS,
             plot=stem.with_suffix(".png"), overwrite=True,
         )  # fmt: skip
     layers = found["bim"].layers

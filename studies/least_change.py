@@ -64,7 +64,7 @@ def attacked_photographs(shared: Path, work: Path) -> Photographs:
         slice(None),
         model(shared, "mobilenet-v2"),
         parse_attacks(list(ATTACKS)),
-        dictionary(shared, work, jobs=1),
+        {"": dictionary(shared, work, jobs=1)},
         work,
         N_CHUNKS,
     )

@@ -47,6 +47,7 @@ def render(page: str, docs: Path = DOCS) -> str:
     }  # fmt: skip
     environment.globals |= {
         "rows": tables.rows, "row": tables.row, "value": tables.value, "about": tables.about,
+        "exists": tables.exists,
         "policies": {name: load_policy(name) for name in policy_names()},
     }  # fmt: skip
     return environment.get_template(f"{page}.md.j2").render()
@@ -58,6 +59,10 @@ class Tables:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._read = cache(lambda path: read_rows(folder / f"{path}.csv"))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a table."""
+        return (self._folder / f"{path}.csv").exists()
 
     def rows(self, path: str, **wanted: str) -> list[Row]:
         """The rows whose columns have these values."""

@@ -77,20 +77,30 @@ STRONG_OF_TABLE_TWO = _attacks("14,22", "0.14,0.2")
 TABLE_TWO_AND_BETWEEN = _attacks("2,10,14,18,22", "0.01,0.05,0.1,0.14,0.2")
 
 
-def dictionary(shared: Path, work: Path, name: str = "", jobs: int = 2) -> Path:
-    """The dictionary of that name; if it is missing, learn it from ``train/``."""
+def dictionary(
+    shared: Path,
+    work: Path,
+    name: str = "",
+    jobs: int = 2,
+    declared: Mapping[str, LearnParameters] = DICTIONARIES,
+) -> Path:
+    """The dictionary of that name; if it is missing, learn it from ``train/`` as declared."""
     path = work / f"dict{name and '-'}{name}.h5"
     if not path.exists():
-        learn_dict([shared / "train"], path, DICTIONARIES[name], workers=LocalWorkers(jobs))
+        learn_dict([shared / "train"], path, declared[name], workers=LocalWorkers(jobs))
     return path
 
 
 def dictionaries(
-    defenses: Iterable[str], shared: Path, work: Path, jobs: int = 2
+    defenses: Iterable[str],
+    shared: Path,
+    work: Path,
+    jobs: int = 2,
+    declared: Mapping[str, LearnParameters] = DICTIONARIES,
 ) -> dict[str, Path]:
     """The dictionaries of these defenses, by name."""
     names = {name for text in defenses for name in parse_defense(text)[0].dictionaries}
-    return {name: dictionary(shared, work, name, jobs) for name in sorted(names)}
+    return {name: dictionary(shared, work, name, jobs, declared) for name in sorted(names)}
 
 
 def text_of(spec: str) -> str:
@@ -99,7 +109,9 @@ def text_of(spec: str) -> str:
 
 
 def model(shared: Path, name: str) -> ModelChoice:
-    """A classifier of ``models/``."""
+    """A classifier of ``models/``: one of ``MODELS``, or one that ``rsparse fetch`` wrote."""
+    if name not in MODELS:
+        return ModelChoice(shared / "models" / f"{name}.onnx")
     file, preset = MODELS[name]
     return ModelChoice(shared / "models" / file, InputOptions(preset=preset))
 

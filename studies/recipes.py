@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rsparse.defenses import parse_defense
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import sha256_of
 from rsparse.store.journal import to_line
@@ -71,6 +72,7 @@ _FIRST: Mapping[str, TrainParameters] = {  # by original model; only about the f
         clean_share=0.3, original_share=0.5,
     ),
 }  # fmt: skip
+_FIRST_OF_OTHERS = {"inception_v3.tf_in1k": "inception-v3"}  # networks with the same layers
 _BOTH: Mapping[str, TrainParameters] = {
     base: replace(first, train_on="both", adversarial_share=0.25) for base, first in _FIRST.items()
 }
@@ -94,12 +96,40 @@ TRAININGS: Mapping[str, Mapping[str, Training]] = {
 }
 
 
-def digest(training: Training) -> str:
+OF_EACH: Mapping[str, str] = {  # the defenses of Fig. 6 and 7, by the name of their classifier
+    "regionsparse": "policy:paper",
+    "jpeg": "jpeg:quality=75",
+    "tvm": "tvm",
+    "feature-squeezing": "feature-squeezing",
+    "comdefend": "comdefend",
+}
+FAST = ("regionsparse", "jpeg")  # those of a quick run
+_FAST_EPOCHS = 4
+
+
+def behind_each(base: str, fast: bool = False) -> Mapping[str, Training]:
+    """A training on photographs behind each defense of Fig. 6 and 7, without attacked ones.
+
+    ``fast`` leaves out some defenses and most epochs.
+    """
+    parameters = _FIRST[_FIRST_OF_OTHERS.get(base, base)]
+    if base in _FIRST_OF_OTHERS:  # with published weights, which were not fitted to train/
+        parameters = replace(parameters, original_share=0.0)
+    if fast:
+        parameters = replace(parameters, epochs=_FAST_EPOCHS)
+    return {
+        name: Training(parameters, (defense,), ())
+        for name, defense in OF_EACH.items()
+        if not fast or name in FAST
+    }
+
+
+def digest(training: Training, declared: Mapping[str, LearnParameters] = DICTIONARIES) -> str:
     """The digest of a recipe: parameters, versions of the images, their dictionaries."""
     shown = [*training.purified, *(each.defense for each in training.attacked)]
     names = {n for text in shown for n in parse_defense(text)[0].dictionaries}
     return sha256_of(to_line({
         **training._asdict(),
         "parameters": training.parameters.as_record(),
-        "dictionaries": {n: DICTIONARIES[n].as_record() for n in names},
+        "dictionaries": {n: declared[n].as_record() for n in names},
     }))  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -30,12 +31,14 @@ from rsparse.evaluation.scenarios import (
 )
 from rsparse.options.attack import AttackRunParameters
 from rsparse.options.labels import LabelOptions
+from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.folders import MANIFEST
 from rsparse.work.device import choose_device
 from rsparse.work.progress import Progress
 from studies.hardware import Computer, EpochClock, add_options, chosen_computer
 from studies.plans import (
+    DICTIONARIES,
     STRONG_OF_TABLE_TWO,
     TABLE_TWO_AND_BETWEEN,
     TABLE_TWO_STRENGTHS,
@@ -43,7 +46,7 @@ from studies.plans import (
     judged,
     model,
 )
-from studies.recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, digest
+from studies.recipes import ADVERSARIAL, RETRAINED, SETTINGS, TRAININGS, Attacked, Training, digest
 
 
 class Figures(NamedTuple):
@@ -95,11 +98,24 @@ def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) 
 
     If there is one that was made by another recipe, the program ends with an error.
     """
+    return trained_by(TRAININGS[base][name], base, name, shared, work, computer)
+
+
+def trained_by(
+    training: Training,
+    base: str,
+    name: str,
+    shared: Path,
+    work: Path,
+    computer: Computer,
+    declared: Mapping[str, LearnParameters] = DICTIONARIES,
+) -> Path:
+    """The classifier of that name, trained by a recipe; ``declared`` are its dictionaries."""
     path = path_of(work, base, name)
     if path.exists():
-        _refuse_another(path, digest(TRAININGS[base][name]))
+        _refuse_another(path, digest(training, declared))
         return path
-    training, original = TRAININGS[base][name], model(shared, base)
+    original = model(shared, base)
     attacked = purified_attacks(base, training.attacked, shared, work, computer)
     with progress_bar() as progress:
         clock = EpochClock(progress)
@@ -107,7 +123,7 @@ def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) 
             [shared / "train"], original.path, path,
             replace(training.parameters, device=computer.device), original.input_options,
             defenses=parse_defenses(training.purified),
-            dictionaries=dictionaries(training.purified, shared, work, computer.jobs),
+            dictionaries=dictionaries(training.purified, shared, work, computer.jobs, declared),
             purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
             workers=computer.workers, progress=clock,
         )  # fmt: skip
@@ -115,7 +131,7 @@ def trained(base: str, name: str, shared: Path, work: Path, computer: Computer) 
     epochs = len(outcome.history) - 1  # the first is of the original
     figures = Figures(
         outcome.shown, epochs, outcome.best_epoch, cpu, wall, computer.name, computer.is_on_gpu,
-        digest(training),
+        digest(training, declared),
     )  # fmt: skip
     figures_beside(path).write_text(json.dumps(figures._asdict()) + "\n", encoding="utf-8")
     return path

@@ -14,7 +14,9 @@ COMMIT = "0" * 39 + "1"
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serves ``content`` as ``/<repository>/resolve/main/model.safetensors`` of any repository.
+    """Serves files as ``/<repository>/resolve/main/model.safetensors``.
+
+    That of a repository in ``others`` is its value there, that of any other one is ``content``.
 
     Like the hub, it answers the first request with the file's SHA-256 and size and redirects to
     another host for the content.
@@ -37,6 +39,8 @@ class HubServer(ThreadingHTTPServer):
         Whether the server shuts down after the first half.
     digest : str or None
         The SHA-256 to announce instead of the correct one.
+    others : dict of str to bytes
+        The files of some repositories, by name.
     downloads : int
         How often the content was requested.
     """
@@ -53,8 +57,14 @@ class HubServer(ThreadingHTTPServer):
         self.pause = 0.0
         self.closes = False
         self.digest: str | None = None
+        self.others: dict[str, bytes] = {}
         self.downloads = 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def content_of(self, path: str) -> bytes:
+        """The file of the repository in a request's path."""
+        named = (content for name, content in self.others.items() if f"/{name}/" in path)
+        return next(named, self.content)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that disconnect."""
@@ -72,20 +82,21 @@ class _Handler(BaseHTTPRequestHandler):
         if server.status != 302:
             self._answer(server.status, {"X-Error-Code": server.error} if server.error else {})
             return
+        content = server.content_of(self.path)
         self._answer(302, {
-            "Location": f"http://localhost:{server.server_address[1]}/content",
+            "Location": f"http://localhost:{server.server_address[1]}/content{self.path}",
             "X-Repo-Commit": COMMIT,
-            "X-Linked-Etag": f'"{server.digest or hashlib.sha256(server.content).hexdigest()}"',
-            "X-Linked-Size": str(len(server.content)),
+            "X-Linked-Etag": f'"{server.digest or hashlib.sha256(content).hexdigest()}"',
+            "X-Linked-Size": str(len(content)),
         })  # fmt: skip
 
     def do_GET(self) -> None:
-        if self.path != "/content":
+        if not self.path.startswith("/content"):
             self.do_HEAD()
             return
         server = self.server
         server.downloads += 1
-        content = server.content if server.sent is None else server.sent
+        content = server.content_of(self.path) if server.sent is None else server.sent
         start = int(self.headers.get("Range", "bytes=0-")[6:].split("-")[0])
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))

@@ -279,16 +279,13 @@ def test_the_classifiers_are_judged_into_a_table(toy, photographs, monkeypatch, 
 
 
 def test_activation_is_told_in_groups_of_layers(toy, photographs, monkeypatch, tmp_path):
-    from argparse import Namespace
-
-    from rsparse.models.spec import InputOptions
     from studies import inception_activations as study
+    from studies.plans import model
 
-    monkeypatch.setattr(study, "INPUTS", InputOptions(preset="unit"))
     monkeypatch.setattr(study, "STRIPS", ("pool",))
     folders = dict.fromkeys(("benign", "bim", "fgsm", "bim purified"), photographs / "train")
-    model = photographs / "models" / "colours.onnx"
-    found = study._ratios(Namespace(work=tmp_path, gamma=0.0), model, folders)
+    subject = study.Subject(photographs, tmp_path, model(photographs, "toy"))
+    found = study._ratios(subject, 0.0, folders)
     assert list(found) == ["benign", "bim", "fgsm", "bim purified"]
     assert set(found["bim"]) == {"conv 1-1", "pool"}
     assert {value for row in found.values() for value in row.values()} == {"1.00"}

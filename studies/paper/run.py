@@ -1,0 +1,167 @@
+"""Run the parts of ``make paper``, and write their tables and the page."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import measure
+from rsparse.cli.console import progress_bar
+from rsparse.commands.evaluate.estimate import estimate_cost
+from rsparse.commands.evaluate.evaluate import run_matrix
+from rsparse.commands.evaluate.layout import Matrix
+from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.evaluation.loading import load_evaluation
+from rsparse.evaluation.plan import Plan
+from rsparse.evaluation.results import Evaluation
+from rsparse.report.subjects import find_subjects
+from studies import comparisons, inception_activations, pages, tables, trainings
+from studies.hardware import Computer
+from studies.paper.cells import cells, counts
+from studies.paper.figures import DICTIONARIES, FORM, PLANS, Cast, Places, name_of, retrained, texts
+from studies.plans import model, text_of
+from studies.recipes import behind_each
+from studies.sharing import share_images
+from studies.tables import Row, read_rows, write_rows
+
+FIGURE_ONE, RETRAINED = "figure-1", "retrained"
+PARTS = (FIGURE_ONE, *PLANS, RETRAINED)
+PAGE = "paper-figures"
+SEARCHED = Path("results") / "paper" / "search-chosen.csv"
+SHOWN_PHOTOS = 12  # of Fig. 1 and 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on some classifiers and photographs."""
+
+    cast: Cast
+    places: Places
+    computer: Computer
+    fast: bool = False
+
+    def estimate(self, parts: Sequence[str]) -> int:
+        """Print the remaining work of each part and its time."""
+        seconds = 0.0
+        for name, plan in self._plans(parts):
+            if any(threat.judged.path.exists() is False for threat in plan.threats):
+                continue  # its classifier has to be retrained first
+            cost = estimate_cost(Matrix(plan, self.computer.workers), self.computer.workers)
+            own = cost.attack_seconds + cost.judge_seconds
+            seconds += own
+            print(
+                f"{name}: {cost.attacks_left} attacks, {cost.trials_left} of {cost.trials} trials "
+                f"to do, about {own / 60:.0f} min on {cost.cores} cores", file=sys.stderr,
+            )  # fmt: skip
+        if RETRAINED in parts:
+            seconds += self._estimate_trainings()
+        print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
+        return 0
+
+    def _estimate_trainings(self) -> float:
+        """The time of the trainings that are missing, by that of an epoch in docs/results/."""
+        known = read_rows(pages.DOCS / "results" / "retrained-mobilenet-v2" / "training.csv")[0]
+        each = float(known["wall_seconds_an_epoch"])
+        seconds = 0.0
+        for name, training in behind_each(self.cast.retrained, self.fast).items():
+            path = trainings.path_of(
+                self.places.work, self.cast.retrained, name_of(name, self.fast)
+            )
+            own = 0.0 if path.exists() else each * training.parameters.epochs
+            seconds += own
+            print(
+                f"retrain behind {name}: about {own / 60:.0f} min for MobileNet-v2 on "
+                f"{known['photographs']} photographs ({known['device']}), several times that for "
+                "Inception-v3", file=sys.stderr,
+            )  # fmt: skip
+        return seconds
+
+    def make(self, parts: Sequence[str], docs: Path) -> int:
+        """Make the parts and write their tables."""
+        failed = False
+        if FIGURE_ONE in parts:
+            self._figure_one(docs)
+        if RETRAINED in parts:
+            self._train()
+        for name, plan in self._plans(parts):
+            if name == "table-two":
+                share_images(self.places.work / "gray-box", plan.output)
+            start = time.monotonic()
+            with progress_bar() as progress:
+                outcome = run_matrix(
+                    Matrix(plan, self.computer.workers),
+                    workers=self.computer.workers, progress=progress,
+                )  # fmt: skip
+            took = (time.monotonic() - start) / 60
+            print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
+            failed |= bool(outcome.failed)
+        self.write(docs)
+        return int(failed)
+
+    def write(self, docs: Path) -> None:
+        """Write the tables of all parts in the work folder, and the page."""
+        place = docs / "results" / "paper"
+        place.mkdir(parents=True, exist_ok=True)
+        for folder in sorted(self.places.work.iterdir()):
+            if (folder / EVALUATION_FILE).exists():
+                found = load_evaluation(folder)
+                for file, rows in self.tables_of(folder.name, found, docs).items():
+                    write_rows(place / folder.name / f"{file}.csv", rows)
+        claims = docs / "results" / "paper-claims.csv"
+        if not claims.exists():
+            shutil.copy(pages.DOCS / "results" / "paper-claims.csv", claims)
+        (docs / f"{PAGE}.md").write_text(pages.render(PAGE, docs), encoding="utf-8")
+
+    def tables_of(self, name: str, evaluation: Evaluation, docs: Path) -> Mapping[str, list[Row]]:
+        """The tables of a part."""
+        judged = {defense.text for defense in evaluation.defenses}
+        form = text_of(FORM) if text_of(FORM) in judged else None
+        subjects = find_subjects(evaluation, form)
+        found = {
+            "accuracy": list(tables.accuracy(subjects)),
+            "defenses": list(tables.defenses(subjects)),
+        }
+        facts: dict[str, str] = {}
+        if name == "gray-box":
+            found["ablations"] = list(comparisons.ablations(evaluation, texts()))
+        if name == "table-two":
+            found["cells"] = rows = list(cells(evaluation, text_of(FORM), self._searched(docs)))
+            facts = {mark.replace(" ", "_"): str(n) for mark, n in counts(rows).items()}
+        found["about"] = tables.about(evaluation, measure.machine(), facts)
+        return found
+
+    def _searched(self, docs: Path) -> list[Row]:
+        """What the search chose, if it was on the same classifier."""
+        about = (docs / SEARCHED).with_name("search-about.csv")
+        if not about.exists():
+            return []
+        of = {row["key"]: row["value"] for row in read_rows(about)}
+        return read_rows(docs / SEARCHED) if of["model"] == self.cast.judged else []
+
+    def _figure_one(self, docs: Path) -> None:
+        subject = inception_activations.Subject(
+            self.places.shared,
+            self.places.work / FIGURE_ONE,
+            model(self.places.shared, self.cast.judged),
+        )
+        rows = inception_activations.measured(subject, SHOWN_PHOTOS, gamma=0.0)
+        write_rows(docs / "results" / "paper" / "activations.csv", rows)
+
+    def _train(self) -> None:
+        for name, training in behind_each(self.cast.retrained, self.fast).items():
+            trainings.trained_by(
+                training, self.cast.retrained, name_of(name, self.fast), self.places.shared,
+                self.places.work, self.computer, DICTIONARIES,
+            )  # fmt: skip
+
+    def _plans(self, parts: Sequence[str]) -> Iterator[tuple[str, Plan]]:
+        for name, make_plan in PLANS.items():
+            if name in parts:
+                yield name, make_plan(self.cast, self.places)
+        if RETRAINED in parts:
+            for name, plan in retrained(self.cast, self.places, self.fast).items():
+                yield f"retrained behind {name}", plan
