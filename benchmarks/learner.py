@@ -1,4 +1,4 @@
-"""Dictionary learning compared with scikit-learn and SPAMS, and the parts of `learn-dict`.
+"""Dictionary learning compared with scikit-learn and SPAMS; smoothing compared with OpenCV.
 
     python benchmarks/learner.py [--shared ../shared] [--full]
 
@@ -18,8 +18,8 @@ import numpy as np
 import peers
 import photographs
 
-from rsparse.core.filters import non_local_means
 from rsparse.core.learning import DictionaryLearner, standardized, take_patches
+from rsparse.core.non_local import non_local_means, non_local_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.options.learn_dict import LearnParameters
@@ -37,7 +37,47 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     images = photographs.photographs(options.shared, 1000, "train")
     whole_command(images, options.work, real=options.shared is not None)
+    smoothing(images[:20])
     learners(images, options.work, options.shared)
+
+
+def smoothing(images: list[Pixels]) -> None:
+    """Non-local means of photographs, compared with OpenCV's, both in one thread."""
+    measure.pin()
+    n, b = DEFAULTS.patches_per_image, DEFAULTS.patch_size
+    rng = np.random.default_rng(0)
+    corners = [
+        np.stack([rng.integers(side - b + 1, size=n) for side in image.shape[:2]], axis=1)
+        for image in images
+    ]
+    how = (DEFAULTS.smoothing_h, DEFAULTS.smoothing_patch, DEFAULTS.smoothing_window)
+
+    def patches() -> None:
+        for image, some in zip(images, corners, strict=True):
+            non_local_patches(image, some, b, *how)
+
+    def whole(weights: str) -> Callable[[], object]:
+        return lambda: [non_local_means(image, *how, weights) for image in images]
+
+    whole("squared")()  # the machine code is in memory from now on
+    seconds = {
+        "OpenCV, all pixels": measure.cpu(whole("opencv"))(),
+        "ours, all pixels": measure.cpu(whole("squared"))(),
+        f"ours, the pixels of {n} patches": measure.cpu(patches)(),
+    }
+    theirs, ours, chosen = seconds.values()
+    height, width = images[0].shape[:2]
+    print(
+        f"### Non-local means\n\n{len(images)} photographs of {width}×{height}, colour, h = "
+        f"{how[0]:g}, patches of {how[1]}×{how[1]} in a window of {how[2]}×{how[2]}, one thread.\n"
+    )
+    rows = [[name, f"{1000 * value / len(images):.1f}", f"{theirs / value:.1f}×"]
+            for name, value in seconds.items()]  # fmt: skip
+    print(table_text(["implementation", "CPU ms an image", "as fast as OpenCV"], rows))
+    print(measure.target("OpenCV / ours, all pixels, CPU time", theirs / ours, 2, at_least=True))
+    print(measure.target("OpenCV / ours, chosen pixels, CPU time", theirs / chosen, 5,
+                         at_least=True))  # fmt: skip
+    print()
 
 
 def learners(images: list[Pixels], work: Path, shared: Path | None) -> None:
@@ -130,11 +170,18 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
     count = len(images) if real else 100
     folder = photographs.folder_of(images, count, work / "learn")
     output = work / "learned"
-    shutil.rmtree(output, ignore_errors=True)  # else an interrupted run would go on
     jobs = usable_cores()
-    used, wall = measure.child_cpu(
-        measure.rsparse("learn-dict", folder, "-o", output / "dict.h5", "--jobs", jobs)
-    )
+
+    def learned(weights: str) -> tuple[float, float]:
+        shutil.rmtree(output, ignore_errors=True)  # else an interrupted run would go on
+        chosen = ("--smoothing-weights", weights, "--jobs", jobs)
+        return measure.child_cpu(
+            measure.rsparse("learn-dict", folder, "-o", output / "dict.h5", *chosen)
+        )
+
+    learned("squared")  # compiles
+    by_opencv, _ = learned("opencv")
+    used, wall = learned("squared")
     share = measure.given_share(jobs)
     measure.pin()
     parts = _parts(images[:count])
@@ -149,7 +196,10 @@ def whole_command(images: list[Pixels], work: Path, *, real: bool) -> None:
             for name, value in parts.items()]  # fmt: skip
     rows.append(["sum", f"{1000 * total:.1f}", ""])
     rows.append(["the command, with its start", f"{1000 * used / count:.1f}", ""])
+    rows.append(["the command with OpenCV's smoothing", f"{1000 * by_opencv / count:.1f}", ""])
     print(table_text(["part", "CPU ms an image", "share"], rows))
+    print(measure.target("the command with OpenCV's smoothing / with ours, CPU time",
+                         by_opencv / used, 5, at_least=True))  # fmt: skip
 
 
 def _parts(images: list[Pixels]) -> dict[str, float]:
@@ -167,8 +217,8 @@ def _parts(images: list[Pixels]) -> dict[str, float]:
 
     steps: dict[str, tuple[Callable[[], object], int]] = {
         "decoding": (lambda: [decode_image(file, Path("a.png")) for file in files], len(some)),
-        "non-local means": (
-            lambda: [non_local_means(image, 10.0, 7, 21) for image in some], len(some)
+        "non-local means, of the patches only": (
+            lambda: [take_patches(image, DEFAULTS, rng) for image in some], len(some)
         ),
         "patches": (lambda: taken.extend(
             standardized(take_patches(image, plain, rng), plain) for image in images

@@ -16,6 +16,15 @@ ATOMS = Job("learn-dict", DICTIONARY, {"n_atoms": 4}, 7)
 CLEANING = Job("purify", IMAGES, {"sparsity": 2, "size": (8, 8)}, None, {"images": "ab" * 32})
 
 
+@pytest.fixture(autouse=True, scope="module")
+def first_methods():
+    """Every stage is at its first method, whatever its number is now."""
+    with pytest.MonkeyPatch.context() as patched:
+        for stage in METHODS:
+            patched.setitem(METHODS, stage, 1)
+        yield
+
+
 def dictionary(method: int = 1, generator: str = records.GENERATOR) -> Source:
     record = ATOMS.record([Source("imgs", "ab" * 32)]).as_json()
     return Source("d.h5", "cd" * 32, {**record, "method": method, "generator": generator})

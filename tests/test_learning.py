@@ -9,7 +9,6 @@ import pytest
 
 from rsparse.core import learning
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.filters import non_local_means
 from rsparse.core.learning import (
     DictionaryLearner,
     learn_dictionary,
@@ -17,6 +16,7 @@ from rsparse.core.learning import (
     standardized,
     take_patches,
 )
+from rsparse.core.non_local import non_local_means
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import OmpLearner
 from rsparse.core.patches import positions, take, z_score

@@ -12,25 +12,6 @@ Pixels = NDArray[np.uint8]
 Value = TypeVar("Value", np.uint8, np.float32)
 
 
-def non_local_means(image: Pixels, h: float, template: int = 7, search: int = 21) -> Pixels:
-    """Smooth by non-local means, eq. (16), with colours separate from lightness (CIELAB).
-
-    Parameters
-    ----------
-    image : uint8 array of shape (h, w, 3), RGB
-    h : float
-        Strength in grey levels; larger smooths more.
-    template, search : int
-        Sides of the compared patches and of the search window in pixels; both odd.
-
-    References
-    ----------
-    Buades, Coll, Morel (2005), the paper's [27]; OpenCV's ``fastNlMeansDenoisingColored``.
-    """
-    smoothed = cv2.fastNlMeansDenoisingColored(image[:, :, ::-1], None, h, h, template, search)
-    return np.ascontiguousarray(smoothed[:, :, ::-1], dtype=np.uint8)
-
-
 def bilateral(image: Pixels, diameter: int, sigma_color: float, sigma_space: float) -> Pixels:
     """Smooth gradients and keep edges: the paper's background perturbation suppression.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rsparse.core.atoms import clean_atoms
 from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.filters import non_local_means
+from rsparse.core.non_local import non_local_means, non_local_patches
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.online import FixedAtoms, LassoLearner, OmpLearner, OnlineLearner, unit
 from rsparse.core.patches import take, z_score
@@ -34,6 +34,8 @@ _FLAT = 1e-3  # patches of at most this norm are considered flat
 
 def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Generator) -> Pixels:
     """Take random patches of the smoothed image, eq. (14), before normalization.
+
+    Only the pixels of these patches are smoothed, except by OpenCV.
 
     Parameters
     ----------
@@ -55,18 +57,22 @@ def take_patches(image: Pixels, parameters: LearnParameters, rng: np.random.Gene
     b = parameters.patch_size
     if min(height, width) < b:
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
-    if parameters.smoothing:
-        image = non_local_means(
-            image,
-            parameters.smoothing_h,
-            parameters.smoothing_patch,
-            parameters.smoothing_window,
-        )
     if not parameters.color:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[:, :, None]
     n = parameters.patches_per_image
-    corners = np.stack([rng.integers(height - b + 1, size=n), rng.integers(width - b + 1, size=n)])
-    return take(image, corners.T, b)
+    rows, columns = rng.integers(height - b + 1, size=n), rng.integers(width - b + 1, size=n)
+    corners = np.stack([rows, columns], axis=1)
+    if not parameters.smoothing:
+        return take(image, corners, b)
+    how = (
+        parameters.smoothing_h,
+        parameters.smoothing_patch,
+        parameters.smoothing_window,
+        parameters.smoothing_weights,
+    )
+    if parameters.smoothing_weights == "opencv":
+        return take(non_local_means(image, *how), corners, b)
+    return non_local_patches(image, corners, b, *how)
 
 
 def standardized(patches: Pixels, parameters: LearnParameters) -> Floats:

@@ -58,6 +58,9 @@ class FeatureSqueezing(Median):
 class NonLocalMeans(Defense):
     """Each pixel becomes the mean of nearby pixels with similar patches.
 
+    The patches are compared in all colours together; ``weights=opencv`` smooths lightness and
+    colour apart, as the authors of feature squeezing did.
+
     References
     ----------
     Buades, Coll, Morel (2005). Xu, Evans, Qi (2018), "Feature squeezing": 11-3-4 (search, patch,
@@ -67,18 +70,34 @@ class NonLocalMeans(Defense):
     name: ClassVar[str] = "nlm"
     strengths: ClassVar[tuple[str, ...]] = ("h",)
 
-    h: float = parameter(4.0, "Strength in grey levels.", above=0, maximum=255)
+    h: float = parameter(
+        4.0,
+        "Strength in grey levels; with printed weights in squared grey levels.",
+        above=0,
+        maximum=1e9,
+    )
     template: int = parameter(
         3, "Side of the compared patches in pixels.", minimum=1, maximum=31, odd=True
     )
-    search: int = parameter(
-        11, "Side of the search window in pixels.", minimum=1, maximum=99, odd=True
+    search: int | None = parameter(
+        11,
+        "Side of the search window in pixels, or whole for the whole image.",
+        minimum=1,
+        maximum=65535,
+        odd=True,
+        none="whole",
+    )
+    weights: str = parameter(
+        "squared",
+        "squared: exp(-d^2/h^2) with the mean square d^2 of the patches' differences. printed: "
+        "eq. (16) as printed, exp(-d^2/h) with the sum of squares. opencv: OpenCV's.",
+        choices=("squared", "printed", "opencv"),
     )
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
-        from rsparse.core.filters import non_local_means
+        from rsparse.core.non_local import non_local_means
 
-        return non_local_means(image, self.h, self.template, self.search)
+        return non_local_means(image, self.h, self.template, self.search, self.weights)
 
 
 @dataclass(frozen=True)

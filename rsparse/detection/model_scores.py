@@ -102,7 +102,7 @@ class Squeezers(Score):
 
     @property
     def views(self) -> tuple[Defense, ...]:
-        return _AS_IT_IS, BitDepth(bits=5), FeatureSqueezing(), NonLocalMeans()
+        return _AS_IT_IS, BitDepth(bits=5), FeatureSqueezing(), NonLocalMeans(weights="opencv")
 
     def measure(self, image: Pixels, answers: Answers) -> float:  # noqa: ARG002
         before, *squeezed = (answers[view] for view in self.views)

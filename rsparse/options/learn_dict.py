@@ -23,7 +23,18 @@ class LearnParameters(Parameters):
     )
     smoothing: bool = parameter(True, "Smooth each image by non-local means before taking patches.")
     smoothing_h: float = parameter(
-        10.0, "Strength h of the smoothing (eq. 16), in grey levels.", above=0, maximum=255
+        10.0,
+        "Strength h of the smoothing (eq. 16), in grey levels; with printed weights in squared "
+        "grey levels, where 10 becomes 100 times the number of values in a compared patch.",
+        above=0,
+        maximum=1e9,
+    )
+    smoothing_weights: str = parameter(
+        "squared",
+        "Weights of the smoothing: squared is exp(−d²/h²) with the mean square d² of the patches' "
+        "differences; printed is exp(−‖I(i) − I(j)‖²/h), as eq. (16) is printed; opencv is "
+        "OpenCV's non-local means, which smooths lightness and colour apart, on all pixels.",
+        choices=("squared", "printed", "opencv"),
     )
     smoothing_patch: int = parameter(
         7,
@@ -32,12 +43,14 @@ class LearnParameters(Parameters):
         maximum=31,
         odd=True,
     )
-    smoothing_window: int = parameter(
+    smoothing_window: int | None = parameter(
         21,
-        "Side of the window that the smoothing searches, in pixels.",
+        "Side of the window that the smoothing searches, in pixels, or whole for the whole image, "
+        "which is some 200 times slower.",
         minimum=1,
-        maximum=99,
+        maximum=65535,
         odd=True,
+        none="whole",
     )
     normalize: bool = parameter(
         True, "Standardise each dimension over the patches of one image (eq. 17)."

@@ -32,20 +32,20 @@ from rsparse.store.records import FORMAT_VERSIONS, Record, Source
 
 METHODS = {
     "activations": 1,
-    "attack": 1,
+    "attack": 2,
     "attention": 1,
-    "certify": 1,
+    "certify": 2,
     "classify": 1,
     "detect": 1,
     "evaluate": 1,
-    "judge": 1,
-    "learn-dict": 1,
+    "judge": 2,
+    "learn-dict": 2,
     "localize": 1,
     "measure": 1,
-    "purify": 1,
+    "purify": 2,
     "select": 1,
     "support": 1,
-    "train": 1,
+    "train": 2,
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 

@@ -87,7 +87,8 @@ def _bilateral(defense: Bilateral, image: Pixels, _: Resources, upper: Floats) -
 def _nlm(defense: NonLocalMeans, image: Pixels, _: Resources, upper: Floats) -> Floats:
     from rsparse.core.backward.non_local import non_local_vjp
 
-    return non_local_vjp(image, upper, defense.h, defense.template, defense.search)
+    compared = defense.h, defense.template, defense.search, defense.weights
+    return non_local_vjp(image, upper, *compared)
 
 
 def _tv(defense: TotalVariation, image: Pixels, resources: Resources) -> Traced:

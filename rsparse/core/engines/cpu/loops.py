@@ -1,4 +1,4 @@
-"""Select the inner loops of coding, learning and total variation: numba, or NumPy without it."""
+"""Select the inner loops of coding, learning and smoothing: numba, or NumPy without it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from rsparse.core.engines.cpu import numpy_loops, numpy_unrolled
+from rsparse.core.engines.cpu import numpy_loops, numpy_non_local, numpy_unrolled
 from rsparse.errors import InputError
 
 
@@ -14,7 +14,8 @@ from rsparse.errors import InputError
 class Loops:
     """One implementation of the inner loops.
 
-    ``numpy_loops`` documents each of them, ``numpy_unrolled`` the last two.
+    ``numpy_loops`` documents each of them, ``numpy_unrolled`` and
+    ``numpy_non_local`` the last three.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Loops:
     smooth: Callable[..., None]
     shrink: Callable[..., None]
     add_weighted: Callable[..., None]
+    non_local: Callable[..., None]
 
 
 NUMPY = Loops(
@@ -38,6 +40,7 @@ NUMPY = Loops(
     numpy_loops.smooth,
     numpy_unrolled.shrink,
     numpy_unrolled.add_weighted,
+    numpy_non_local.non_local,
 )
 
 
@@ -46,7 +49,12 @@ def _numba() -> Loops | None:
     if find_spec("numba") is None:
         return None
     try:
-        from rsparse.core.engines.cpu import numba_loops, numba_unrolled, numba_variation
+        from rsparse.core.engines.cpu import (
+            numba_loops,
+            numba_non_local,
+            numba_unrolled,
+            numba_variation,
+        )
     except ValueError as error:  # from its settings, such as NUMBA_NUM_THREADS=0
         raise InputError(
             f"numba cannot be used: {str(error).rstrip('.').lower()}; "
@@ -63,9 +71,10 @@ def _numba() -> Loops | None:
         numba_variation.smooth,
         numba_unrolled.shrink,
         numba_unrolled.add_weighted,
+        numba_non_local.non_local,
     )
 
 
 NUMBA = _numba()
 fastest: Loops = NUMBA or NUMPY
-"""The loops that coding, learning, denoising and total variation use; read it at each call."""
+"""The loops that coding, learning, denoising and smoothing use; read it at each call."""
