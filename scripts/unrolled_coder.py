@@ -2,10 +2,11 @@
 
 The steps of a sparse coder are unrolled into a network (Gregor and LeCun 2010; for denoising
 Simon and Elad 2019, Scetbon, Elad and Milanfar 2021), whose encoder, atoms, thresholds and weights
-of overlapping patches are trained together on the squared error. Training uses crops of photographs
-at the size that a classifier sees, with noise of a random σ. With ``--classifier``, training goes
-on with whole photographs and adds how far the classifier's answer to the denoised image is from
-its answer to the clean one (Salman et al. 2020, "stability").
+of overlapping patches are trained together on the squared error. Training uses crops of
+photographs, one half of them reduced to the size that a classifier sees, with noise of a random σ.
+With ``--classifier``, training goes on with photographs at that size and adds how far the
+classifier's answer to the denoised image is from its answer to the clean one (Salman et al. 2020,
+"stability").
 
 The shipped weights were made by
 
@@ -33,6 +34,7 @@ from rsparse.core.cosines import cosines
 from rsparse.core.dictionary import CentredAtoms
 from rsparse.core.engines.torch.unrolled import PATCH, UnrolledCoder
 from rsparse.core.online import OmpLearner, unit
+from rsparse.core.unrolled import weights_from
 from rsparse.data import denoising_weights
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
@@ -46,19 +48,23 @@ LEARNING_RATE = 2e-3
 N_ATOMS = 256
 FLAT, SPARSITY = 0.3, 8  # of the patches that the atoms of ``omp`` are learned from
 SIGMAS = (0.04, 0.28)  # the noise in training, log-uniform
-WHOLE = 4  # whole photographs in a step
-STABLE_SIGMAS = (0.08, 0.28)
-STABLE_RATE = 5e-4
-SQUARED_ERROR = 20.0
+WHOLE = 4  # photographs in a step
+STABLE_SIGMAS = (0.05, 0.28)
+STABLE_RATE = 1e-3
+SQUARED_ERROR = 10.0
 STARTED = time.monotonic()
 HELD_OUT = 25  # one in 25 photographs is held out
 LOG = 100  # steps
+DRAWS = 5  # of noise for each held-out photograph
 
 
 def read_folder(folder: Path) -> np.ndarray:
-    """Return the photographs (n, SIDE, SIDE, 3), uint8."""
-    images = (decode_image(file.read(), file.path) for file in find_images([folder]))
-    return np.stack([cv2.resize(i, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for i in images])
+    """Return the photographs, uint8 arrays of one size that is SIDE or more."""
+    return np.stack([decode_image(file.read(), file.path) for file in find_images([folder])])
+
+
+def reduced(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def first_atoms(rng: np.random.Generator) -> torch.Tensor:
@@ -75,10 +81,25 @@ def crops_of(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
     crops = []
     for _ in range(BATCH):
         image = images[rng.integers(len(images))]
-        top, left = rng.integers(SIDE - CROP + 1, size=2)
-        crop = image[top : top + CROP, left : left + CROP]
+        crop = random_square(reduced(image) if rng.random() < 0.5 else image, CROP, rng)
         crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
     return to_tensor(np.stack(crops))
+
+
+def views_of(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Random large squares of photographs, (WHOLE, 3, SIDE, SIDE) in [0, 1]."""
+    views = []
+    for _ in range(WHOLE):
+        image = images[rng.integers(len(images))]
+        side = int(rng.integers(SIDE, image.shape[0] + 1))
+        view = reduced(random_square(image, side, rng))
+        views.append(view[:, ::-1] if rng.random() < 0.5 else view)
+    return to_tensor(np.stack(views))
+
+
+def random_square(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    top, left = (rng.integers(length - side + 1) for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
@@ -100,7 +121,7 @@ def psnr(network: UnrolledCoder, images: np.ndarray, sigma: float) -> float:
     """Mean PSNR in dB on held-out photographs."""
     rng, values = np.random.default_rng(1), []
     for image in images:
-        x = to_tensor(image[None])
+        x = to_tensor(reduced(image)[None])
         level = torch.tensor([sigma])
         error = (network(noisy(x, level, rng), level).clamp(0, 1) - x).square().mean()
         values.append(-10 * math.log10(float(error)))
@@ -127,17 +148,15 @@ def train(network: UnrolledCoder, images: np.ndarray, held_out: np.ndarray, opti
 def stabilise(network: UnrolledCoder, images: np.ndarray, held_out: np.ndarray, options) -> None:
     """Train on, so that the classifier's answer stays what it is without noise.
 
-    The loss is the Kullback-Leibler divergence between both answers on whole photographs, plus the
-    squared error of before.
+    The loss is the Kullback-Leibler divergence between both answers, plus the squared error of
+    before.
     """
-    classifier = load_classifier(options.classifier, InputOptions(options.preset))
-    twin = load_twin(classifier, trainable=True)
+    twin = twin_of(options)
     optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     first = load(options.stable_checkpoint, network, optimizer)
     for step in range(first, options.stability_steps):
         rng = np.random.default_rng([SEED, 1, step])
-        chosen = images[rng.integers(len(images), size=WHOLE)]
-        x = to_tensor(chosen[:, :, ::-1] if rng.random() < 0.5 else chosen)
+        x = views_of(images, rng)
         sigma = sigmas_of(WHOLE, rng, STABLE_SIGMAS)
         with torch.no_grad():
             expected = twin(x).log_softmax(1)
@@ -151,8 +170,30 @@ def stabilise(network: UnrolledCoder, images: np.ndarray, held_out: np.ndarray, 
         if (step + 1) % 25 == 0:
             save(options.stable_checkpoint, step + 1, network, optimizer)
             print(f"step {step + 1}  divergence {float(divergence):.3f}", flush=True)
-        if (step + 1) % 200 == 0 or step + 1 == options.stability_steps:
+        if (step + 1) % 500 == 0 or step + 1 == options.stability_steps:
             report(step + 1, network, held_out)
+            print(f"agreement at 0.12, 0.25: {agreement(network, held_out, twin)}", flush=True)
+
+
+def twin_of(options):
+    """The classifier in torch."""
+    classifier = load_classifier(options.classifier, InputOptions(options.preset))
+    return load_twin(classifier, trainable=True)
+
+
+@torch.no_grad()
+def agreement(network: UnrolledCoder, images: np.ndarray, twin) -> str:
+    """How often the answer to held-out, noisy, denoised photographs is that to the clean ones."""
+    rng, shares = np.random.default_rng(2), []
+    for sigma in (0.12, 0.25):
+        right = 0
+        for image in images:
+            x = to_tensor(reduced(image)[None])
+            level = torch.full((DRAWS,), sigma)
+            clean = network(noisy(x.expand(DRAWS, -1, -1, -1), level, rng), level)
+            right += int((twin(clean).argmax(1) == twin(x).argmax(1)).sum())
+        shares.append(f"{100 * right / len(images) / DRAWS:.1f} %")
+    return ", ".join(shares)
 
 
 def rate(step: int, steps: int) -> float:
@@ -176,6 +217,19 @@ def report(step: int, network: UnrolledCoder, held_out: np.ndarray) -> None:
     print(f"step {step}  {time.monotonic() - STARTED:.0f} s  {text} dB", flush=True)
 
 
+def judge(files: list[Path], held_out: np.ndarray, options) -> None:
+    """Report what weights in files reach on held-out photographs."""
+    for file in files:
+        with np.load(file) as arrays:
+            for kind in ("pixels", "answers"):
+                own = {n.removeprefix(f"{kind}/"): a for n, a in arrays.items() if kind in n}
+                network = UnrolledCoder.of(weights_from(own))
+                print(f"{file} {kind}", end="  ")
+                report(0, network, held_out)
+                if options.classifier is not None:
+                    print(agreement(network, held_out, twin_of(options)), flush=True)
+
+
 def save(path: Path, step: int, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(
@@ -197,7 +251,7 @@ def load(path: Path, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -
 def learned_atoms(images: np.ndarray) -> np.ndarray:
     """Learn the atoms of the denoiser ``omp`` from clean patches that are not flat."""
     rng, patches = np.random.default_rng(SEED), []
-    for image in images[::4]:
+    for image in map(reduced, images[::4]):
         for top, left in rng.integers(SIDE - PATCH + 1, size=(160, 2)):
             patches.append(image[top : top + PATCH, left : left + PATCH].reshape(-1, 3))
     signals = np.array(patches, np.float32) / 255
@@ -216,13 +270,14 @@ def learned_atoms(images: np.ndarray) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--checkpoint", type=Path, default=Path("unrolled-training.pt"))
     parser.add_argument("--classifier", type=Path)
     parser.add_argument("--preset", default="mobilenet-v2")
-    parser.add_argument("--stability-steps", type=int, default=500)
+    parser.add_argument("--stability-steps", type=int, default=3000)
     parser.add_argument("--stable-checkpoint", type=Path, default=Path("unrolled-stable.pt"))
     parser.add_argument("--output", type=Path, default=denoising_weights())
+    parser.add_argument("--judge", type=Path, nargs="*", help="weights to compare; none are made")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -231,6 +286,9 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     network = UnrolledCoder(first_atoms(rng), first_atoms(rng))
     sets = photographs[~is_held_out], photographs[is_held_out]
+    if options.judge:
+        judge(options.judge, sets[1], options)
+        return
     arrays = {"atoms": learned_atoms(sets[0])}
     train(network, *sets, options)
     arrays |= {f"pixels/{name}": array for name, array in network.arrays().items()}

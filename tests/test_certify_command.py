@@ -19,6 +19,7 @@ from rsparse.core.smoothing import grey_levels, largest_radius
 from rsparse.options.certify import CertifyParameters
 from rsparse.store.certificates import load_certificates
 from rsparse.store.images import ImageFile, encode_png
+from rsparse.store.job import METHODS
 from tests.conftest import tree_of
 from tests.onnx_models import linear_classifier
 
@@ -283,7 +284,7 @@ def test_show_and_verify(folder: Path, run_cli: Run) -> None:
         == 0
     )  # fmt: skip
     shown = run_cli("show", "cert")
-    assert "rsparse-certificates 1, by certify (method 1)" in shown.stdout
+    assert f"rsparse-certificates 1, by certify (method {METHODS['certify']})" in shown.stdout
     assert "denoiser = omp:threshold=3,stride=4" in shown.stdout
     assert "certified/radius: 1×3 float64" in shown.stdout
     (artifact,) = json.loads(run_cli("verify", "cert", "--json").stdout)["artifacts"][:1]

@@ -136,7 +136,7 @@ def _print(outcome: CertifyOutcome, watch: Stopwatch) -> None:
     rows = [[f"{sigma:g}", *_cells(found, k, radii)] for k, sigma in enumerate(found.sigmas)]
     wide_table(
         f"{title} within an L2 radius, % (95 % interval)",
-        ("σ", *heads, "abstained", "largest radius", "grey levels"),
+        ("σ", *heads, "abstained", "cap", "grey levels"),
         rows,
     )
     say(f"{found.sentence}.")
@@ -154,7 +154,7 @@ def _print(outcome: CertifyOutcome, watch: Stopwatch) -> None:
 
 
 def _cells(found: Certificates, k: int, radii: list[float]) -> list[str]:
-    """Shares within the radii, abstentions and the largest radius at the k-th σ."""
+    """Shares within the radii, abstentions and the cap of the radius at the k-th σ."""
     cap, cells = float(found.caps[k]), []
     for radius in radii:
         share = found.certified_accuracy(k, radius)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.cli.command import command
+from rsparse.cli.command import command, given_options
 from rsparse.cli.console import (
     Stopwatch,
     count,
@@ -30,6 +32,7 @@ from rsparse.cli.options import (
     path_option,
 )
 from rsparse.defenses import parse_defenses
+from rsparse.errors import InputError
 from rsparse.options.specs import named_files
 from rsparse.options.train import TrainParameters
 from rsparse.work.workers import Workers
@@ -51,9 +54,11 @@ if TYPE_CHECKING:
     "rsparse train imgs/ -m m.onnx --train-on both --purified-images purified/ --train-layers head "
     "-o n.onnx",
     "rsparse train imgs/ -m m.onnx --distill --purified-images adv-purified/ -o new.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --noise 0.12 --denoiser unrolled -o new.onnx",
 )
 def train(
     *,
+    context: typer.Context,
     images: Images,
     model: Model,
     output: Annotated[Path, output_option("FILE", "File for the retrained classifier (ONNX).")],
@@ -123,7 +128,7 @@ def train(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Retrain a classifier on clean, purified or adversarial images.
+    """Retrain a classifier on clean, purified, adversarial or noisy images.
 
     The result is the same graph with new weights, checked with onnxruntime; every other command
     can read it. The weights with the lowest validation loss are kept; the validation loss weighs
@@ -131,6 +136,7 @@ def train(
     the original ones. An interrupted training continues where it stopped. On a CPU, the same
     images and seed give the same file for any number of --jobs.
     """
+    parameters = _with_noise(parameters, given_options(context, TrainParameters))
     purifying = parse_defenses(defenses or [], policies or [])
     adversarial = parse_defenses(adversarial_defenses or [])
     known = parse_defenses(through or [])
@@ -160,6 +166,15 @@ def train(
         )
     _report(outcome, parameters, watch)
     finish(outcome, as_json)
+
+
+def _with_noise(parameters: TrainParameters, given: Collection[str]) -> TrainParameters:
+    """``--noise`` alone means ``--train-on noisy``; only that uses a denoiser."""
+    if parameters.noise is not None and "--train-on" not in given:
+        parameters = replace(parameters, train_on="noisy")
+    if "--denoiser" in given and not parameters.is_noisy:
+        raise InputError("--denoiser: cleans noisy images; add their noise with --noise 0.12")
+    return parameters
 
 
 def _report(outcome: TrainOutcome, parameters: TrainParameters, watch: Stopwatch) -> None:

@@ -21,14 +21,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.core.denoising import COARSE, mend_coarse
 from rsparse.core.engines.cpu import loops
-from rsparse.core.omp import BLOCK
 from rsparse.core.patches import positions
 
 Floats = NDArray[np.float32]
@@ -39,6 +38,10 @@ REFERENCE = 0.1
 SCALES = ("fine", "coarse")
 _FIELDS = ("encoder", "decoder", "thresholds", "window", "spread")
 _TINY = 1e-12
+BLOCK = 256
+"""Patches coded together, so that they and their codes stay in a core's cache."""
+_AVERAGES = np.tile(np.eye(3, dtype=np.float32) / PATCH_SIZE**2, (PATCH_SIZE**2, 1))
+"""Takes patches to the means of their channels."""
 
 
 @dataclass(frozen=True)
@@ -125,28 +128,41 @@ def _one_scale(x: Floats, sigma: float, weights: ScaleWeights, stride: int) -> F
     squares = weights.squares(sigma)
     a, c = weights.spread
     total, counts = np.zeros(x.shape, np.float32), np.zeros(x.shape[:2], np.float32)
-    averages = np.tile(np.eye(3, dtype=np.float32) / b**2, (b * b, 1))
+    arrays = _Arrays.of(min(len(corners), BLOCK), weights)
     for start in range(0, len(corners), BLOCK):
         block = corners[start : start + BLOCK]
-        patches = np.empty((len(block), 3 * b * b), np.float32)
-        gains = np.empty(len(block), np.float32)
+        patches, correlations, codes, gains = arrays.first(len(block))
         inner.gather(x, block, b, patches)
-        correlations = patches @ weights.encoder
-        codes = correlations.copy()
+        means = patches @ _AVERAGES
+        np.matmul(patches, weights.encoder, out=correlations)
+        np.copyto(codes, correlations)
         inner.shrink(codes, squares[0], gains)
-        codes = codes @ weights.inhibition
-        codes += correlations
-        inner.shrink(codes, squares[1], gains)
+        correlations += np.matmul(codes, weights.inhibition, out=arrays.product[: len(block)])
+        inner.shrink(correlations, squares[1], gains)
+        decoded = np.matmul(correlations, weights.decoder, out=patches)
         top, bottom = int(block[0, 0]), int(block[-1, 0]) + b
-        inner.add_weighted(
-            total[top:bottom],
-            counts[top:bottom],
-            top,
-            block,
-            b,
-            codes @ weights.decoder,
-            patches @ averages,
-            1 / (a + c * gains),
-            weights.window,
-        )
-    return total / counts[:, :, None]
+        strip = total[top:bottom], counts[top:bottom], top, block, b
+        inner.add_weighted(*strip, decoded, means, 1 / (a + c * gains), weights.window)
+    total /= counts[:, :, None]
+    return total
+
+
+class _Arrays(NamedTuple):
+    """Memory for a block of patches, used again by the next one."""
+
+    patches: Floats
+    correlations: Floats
+    codes: Floats
+    product: Floats
+    gains: Floats
+
+    @classmethod
+    def of(cls, n: int, weights: ScaleWeights) -> _Arrays:
+        n_features, k = weights.encoder.shape
+        columns = (n_features, k, k, k)
+        patches, correlations, codes, product = (np.empty((n, m), np.float32) for m in columns)
+        return cls(patches, correlations, codes, product, np.empty(n, np.float32))
+
+    def first(self, n: int) -> tuple[Floats, Floats, Floats, Floats]:
+        """Patches, correlations, codes and gains of ``n`` patches."""
+        return self.patches[:n], self.correlations[:n], self.codes[:n], self.gains[:n]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
 BLOCK = 100
 """Samples that are drawn from one random number generator."""
@@ -21,7 +21,7 @@ class CertifyParameters(Parameters):
         "Standard deviation of the noise for pixels in [0, 1], or several separated by commas. "
         "More noise allows larger radii and makes the classifier less accurate.",
         metavar="X[,X…]",
-        what="a number above 0 and at most 2, or several separated by commas",
+        what=ONE_OR_SEVERAL,
     )
     denoiser: str = parameter(
         "unrolled",
@@ -56,25 +56,9 @@ class CertifyParameters(Parameters):
         super().__post_init__()
         if self.first % BLOCK:
             raise InputError(f"first: expected a multiple of {BLOCK}, got {self.first}")
-        if len(set(self.sigmas)) < len(self.sigmas):
-            raise InputError(f"sigma: names the same noise twice: {self.sigma}")
+        sigmas_from(self.sigma, "sigma")
 
     @property
     def sigmas(self) -> tuple[float, ...]:
-        """The standard deviations, in rising order.
-
-        Raises
-        ------
-        InputError
-            If one is no number above 0 and at most 2.
-        """
-        try:
-            values = sorted(float(word) for word in self.sigma.split(","))
-        except ValueError:
-            values = [math.nan]
-        if not all(0 < value <= 2 for value in values):
-            raise InputError(
-                "sigma: expected a number above 0 and at most 2, or several separated by commas, "
-                f"got {self.sigma!r}"
-            )
-        return tuple(values)
+        """The standard deviations, in rising order."""
+        return sigmas_from(self.sigma, "sigma")

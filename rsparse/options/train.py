@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
 _ATTACK = "Adversarial images"
+_NOISE = "Noisy images"
 _OPTIMISER = "Optimisation"
 _AUGMENTATION = "Augmentation"
 _COMPUTING = "Memory and precision"
@@ -20,8 +23,8 @@ class TrainParameters(Parameters):
     train_on: str = parameter(
         "purified",
         "Images to train on in addition to clean ones: purified ones, adversarial ones (made on "
-        "the current weights), both, or none (clean).",
-        choices=("clean", "purified", "adversarial", "both"),
+        "the current weights), both, noisy ones (--noise), or none (clean).",
+        choices=("clean", "purified", "adversarial", "both", "noisy"),
     )
     distill: bool = parameter(
         False,
@@ -53,6 +56,21 @@ class TrainParameters(Parameters):
         minimum=1,
         maximum=100,
         section=_ATTACK,
+    )
+    noise: str | None = parameter(
+        None,
+        "Train on noisy, denoised images, for rsparse certify: standard deviation of the noise for "
+        "pixels in [0, 1], or several separated by commas. Implies --train-on noisy.",
+        metavar="X[,X…]",
+        what=ONE_OR_SEVERAL,
+        section=_NOISE,
+    )
+    denoiser: str = parameter(
+        "unrolled",
+        "Denoiser of the noisy images, as in rsparse certify.",
+        metavar="SPEC",
+        what="a denoiser",
+        section=_NOISE,
     )
     train_layers: str = parameter(
         "all",
@@ -185,6 +203,15 @@ class TrainParameters(Parameters):
     )
     device: str = device_parameter()
 
+    def as_record(self) -> dict[str, Any]:
+        """The values as plain JSON types; those of the noise only if there is any."""
+        values = super().as_record()
+        return {
+            name: value
+            for name, value in values.items()
+            if self.is_noisy or name not in ("noise", "denoiser")
+        }
+
     @property
     def score(self) -> str:
         """The name of the share of right answers: by labels, or by the original model's answers."""
@@ -199,3 +226,19 @@ class TrainParameters(Parameters):
     def is_adversarial(self) -> bool:
         """Whether the training uses adversarial images."""
         return self.train_on in ("adversarial", "both")
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the training uses noisy images."""
+        return self.train_on == "noisy"
+
+    @property
+    def noise_sigmas(self) -> tuple[float, ...]:
+        """The standard deviations of the noise, in rising order; none without noise.
+
+        Raises
+        ------
+        InputError
+            If ``noise`` describes none.
+        """
+        return () if self.noise is None else sigmas_from(self.noise, "noise")

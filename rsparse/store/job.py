@@ -51,9 +51,9 @@ METHODS = {
 
 Several stages share code that can change their bytes. ``purify``, ``judge``, ``train`` and
 ``certify`` share the defenses, localization and sparse coding, and ``support`` the latter;
-``attack`` and ``train`` share the attacks. All stages with a classifier share its logits and the
-fitting of an image to its input. ``select``, ``measure`` (of given adversarial images) and
-``judge`` are steps of ``rsparse evaluate``.
+``attack`` and ``train`` share the attacks, ``certify`` and ``train`` the denoisers. All stages with
+a classifier share its logits and the fitting of an image to its input. ``select``, ``measure`` (of
+given adversarial images) and ``judge`` are steps of ``rsparse evaluate``.
 """
 
 

@@ -23,8 +23,10 @@ from rsparse.models.torch.twin import Twin
 from rsparse.models.torch.weights import Trainable
 from rsparse.options.train import TrainParameters
 from rsparse.training.adversaries import Adversaries
+from rsparse.training.noise import NoisyVersions
 from rsparse.training.objective import bim, distillation_loss, label_loss
 from rsparse.training.samples import Shard
+from rsparse.work.workers import ParallelMap
 
 Gradients = tuple[torch.Tensor, ...]
 
@@ -54,6 +56,8 @@ class Learner:
         Cores that compute shards. With a GPU, they read images and purify attacked ones.
     adversaries : Adversaries, optional
         The defenses that purify images after they are attacked.
+    noise : NoisyVersions, optional
+        The noise, and the denoiser behind it.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Learner:
         precision: str,
         threads: int,
         adversaries: Adversaries | None = None,
+        noise: NoisyVersions | None = None,
     ) -> None:
         self.trainable = trainable
         self.twin = trainable.twin
@@ -70,6 +75,7 @@ class Learner:
         self.parameters = parameters
         self.precision = precision
         self.adversaries = adversaries or Adversaries()
+        self.noise = noise or NoisyVersions()
         self.device = trainable.twin.mean.device
         self.optimizer = make_optimizer(trainable, parameters)
         serial = self.device.type != "cpu" or trainable.has_statistics
@@ -136,7 +142,7 @@ class Learner:
         return losses, Score(float(losses.detach().double().sum()), right, len(shard.labels))
 
     def _shown(self, shard: Shard) -> torch.Tensor:
-        """The images of a shard, (n, 3, h, w) in [0, 1], attacked and purified as it says."""
+        """The images of a shard, (n, 3, h, w), attacked and purified, or noisy, as it says."""
         x = self._tensor(shard.images)
         for through, attacked in self._attacked(shard):
             rows = torch.from_numpy(attacked).to(self.device)
@@ -149,7 +155,17 @@ class Learner:
         ]
         if defended:
             x[defended] = self._purified(x[defended], [shard.versions[n] for n in defended])
+        noisy = [n for n, version in enumerate(shard.versions) if version in self.noise.sigmas]
+        if noisy:
+            x[noisy] = self._denoised(shard, noisy)
         return x
+
+    def _denoised(self, shard: Shard, rows: Sequence[int]) -> torch.Tensor:
+        """Some images of a shard with their noise, denoised; (n, 3, h, w)."""
+        shown = self._map(
+            lambda n: self.noise.shown(shard.versions[n], shard.images[n], shard.seeds[n]), rows
+        )
+        return self._to_device(np.stack(list(shown)))
 
     def _attacked(self, shard: Shard) -> Iterator[tuple[str, NDArray[np.intp]]]:
         """Yield the images of a shard to attack together, with the version to attack through."""
@@ -161,14 +177,21 @@ class Learner:
     def _purified(self, x: torch.Tensor, versions: Sequence[str]) -> torch.Tensor:
         """Purify attacked images with the defenses of their versions."""
         pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        over = map if self._purifying is None else self._purifying.map
         with torch.autocast(self.device.type, enabled=False):  # a defense is computed in full
-            shown = self.adversaries.shown(versions, list(pixels), over)
+            shown = self.adversaries.shown(versions, list(pixels), self._map)
         return self._tensor(np.stack(shown))
 
+    @property
+    def _map(self) -> ParallelMap:
+        """Map over images: on many cores, unless one core computes the whole shard."""
+        return map if self._purifying is None else self._purifying.map
+
     def _tensor(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        return self._to_device(images).float() / 255
+
+    def _to_device(self, images: NDArray[Any]) -> torch.Tensor:
         channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return torch.from_numpy(channels_first).to(self.device).float() / 255
+        return torch.from_numpy(channels_first).to(self.device)
 
     def _autocast(self) -> Any:
         kind = self.device.type

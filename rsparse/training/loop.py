@@ -20,6 +20,7 @@ from rsparse.training.samples import (
     epoch_order,
     load_shard,
     shares_of,
+    validation_view,
 )
 from rsparse.training.schedule import best_epoch, is_stuck, learning_rate
 from rsparse.work.progress import Progress
@@ -50,7 +51,7 @@ class Training:
     parts : two sequences of Sample
         The training set and the validation set.
     purified : sequence of str
-        The purified versions, in addition to the clean one and the learner's adversarial ones.
+        The purified versions, in addition to the clean one and those that the learner makes.
     parameters : TrainParameters
     checkpoint : Path
         The file that stores the state.
@@ -74,8 +75,9 @@ class Training:
         self.learner, self.classifier = learner, classifier
         self.shown, self.held_out = parts
         self.parameters = parameters
-        self.purified, self.adversarial = purified, [*learner.adversaries.defenses]
-        self.shares = shares_of(purified, self.adversarial, parameters)
+        self.purified = [*purified, *learner.noise.sigmas]
+        self.adversarial = [*learner.adversaries.defenses]
+        self.shares = shares_of(self.purified, self.adversarial, parameters)
         self.checkpoint, self.run_name, self.threads = checkpoint, run, threads
         self.n_batches = math.ceil(len(self.shown) / parameters.batch_size)
         self.original = self._weights() if parameters.original_share else {}
@@ -145,8 +147,10 @@ class Training:
         """Score all versions of the validation set, uncropped and attacked with the full eps."""
         scores = {}
         for version in self.shares:
-            eps = self.parameters.attack_eps if version in self.adversarial else 0.0
-            views = [View(sample, version, eps=eps) for sample in self.held_out]
+            views = [
+                validation_view(sample, version, self.adversarial, self.parameters)
+                for sample in self.held_out
+            ]
             scores[version] = Score()
             for shards in self._read(chunked(views, self.parameters.batch_size)):
                 score = self.learner.scores(shards)

@@ -19,6 +19,7 @@ from rsparse.options.train import TrainParameters
 from rsparse.training.adversaries import Adversaries
 from rsparse.training.learner import Learner
 from rsparse.training.loop import Training
+from rsparse.training.noise import NoisyVersions
 from rsparse.training.samples import Sample
 from rsparse.work.one_core import one_thread
 from rsparse.work.progress import Progress
@@ -45,6 +46,7 @@ def retrain(
     parts: tuple[Sequence[Sample], Sequence[Sample]],
     purified: Sequence[str],
     adversaries: Adversaries,
+    noise: NoisyVersions,
     parameters: TrainParameters,
     *,
     device: str,
@@ -66,6 +68,8 @@ def retrain(
         The names of the samples' purified versions.
     adversaries : Adversaries
         The adversarial versions, which are attacked during training.
+    noise : NoisyVersions
+        The noisy versions, which are drawn during training.
     parameters : TrainParameters
     device, precision : str
         Resolved values, not ``auto``.
@@ -82,7 +86,7 @@ def retrain(
     """
     trainable = open_trainable(classifier, parameters, device)
     with one_torch_thread(), one_thread():
-        learner = Learner(trainable, parameters, precision, threads, adversaries)
+        learner = Learner(trainable, parameters, precision, threads, adversaries, noise)
         try:
             training = Training(
                 learner, classifier, parts, purified, parameters, checkpoint, run, threads

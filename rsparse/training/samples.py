@@ -22,7 +22,7 @@ from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, Pixels, decode_image
 
 CLEAN = "clean"
-_SPLIT, _ORDER, _DRAW = range(3)
+_SPLIT, _ORDER, _DRAW, _NOISE, _HELD_OUT = range(5)
 _ASPECTS = (3 / 4, 4 / 3)
 
 
@@ -30,7 +30,7 @@ _ASPECTS = (3 / 4, 4 / 3)
 class Sample:
     """An image: its files and their digests by version, and its label if there is one.
 
-    A version without a file is adversarial: it is made from the clean one during training.
+    A version without a file is made from the clean one during training: adversarial or noisy.
     """
 
     name: str
@@ -80,7 +80,8 @@ class View:
     """One augmented view of an image: its version, crop, mirroring and attack.
 
     ``eps`` is the strength of the attack in grey levels; 0 means no attack. ``share`` is the
-    image's weight in the blend with its neighbour in the shard.
+    image's weight in the blend with its neighbour in the shard. ``seed`` is that of the noise in a
+    noisy version.
     """
 
     sample: Sample
@@ -89,6 +90,7 @@ class View:
     mirrored: bool = False
     eps: float = 0.0
     share: float = 1.0
+    seed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,15 @@ class Shard:
     clean : uint8 array of shape (n, h, w, 3)
         The same crops of the clean versions, from which a teacher computes the targets.
     versions : tuple of str
-        The version of each image; adversarial ones still have to be attacked.
+        The version of each image; adversarial ones still have to be attacked, and noisy ones to
+        get their noise.
     labels : int64 array of shape (n,)
     eps : float32 array of shape (n,), in grey levels
     shares : float32 array of shape (n,), in [0.5, 1]
         The weight of each image itself in ``images`` and ``clean``. The rest is the image before
         it; the first image is blended with the last.
+    seeds : tuple of tuple of int
+        The seed of each image's noise.
     """
 
     images: Pixels
@@ -116,6 +121,7 @@ class Shard:
     labels: NDArray[np.int64]
     eps: NDArray[np.float32]
     shares: NDArray[np.float32]
+    seeds: tuple[tuple[int, ...], ...] = ()
 
 
 def split(
@@ -185,18 +191,29 @@ def draw(
     ----------
     sample : Sample
     purified, adversarial : sequence of str
-        The versions besides the clean one; the parameters set how often each is drawn.
+        The versions besides the clean one; the parameters set how often each is drawn. Noisy
+        versions are among the purified ones.
     parameters : TrainParameters
     epoch : int
     """
-    rng = np.random.default_rng([parameters.seed, _DRAW, epoch, crc32(sample.name.encode())])
+    own = crc32(sample.name.encode())
+    rng = np.random.default_rng([parameters.seed, _DRAW, epoch, own])
     version = _draw_version(rng, purified, adversarial, parameters)
     box = draw_box(rng, parameters.min_crop)
     mirrored = parameters.flip and bool(rng.random() < 0.5)
-    is_stored = version in sample.files
-    eps = 0.0 if is_stored else float(rng.uniform(0, parameters.attack_eps))
+    eps = float(rng.uniform(0, parameters.attack_eps)) if version in adversarial else 0.0
     share = rng.beta(parameters.mixup, parameters.mixup) if parameters.mixup else 1.0
-    return View(sample, version, box, mirrored, eps, float(max(share, 1 - share)))
+    seed = (parameters.seed, _NOISE, epoch, own)
+    return View(sample, version, box, mirrored, eps, float(max(share, 1 - share)), seed)
+
+
+def validation_view(
+    sample: Sample, version: str, adversarial: Sequence[str], parameters: TrainParameters
+) -> View:
+    """The view of a sample in every validation: uncropped, attacked with the full eps."""
+    eps = parameters.attack_eps if version in adversarial else 0.0
+    seed = (parameters.seed, _HELD_OUT, crc32(sample.name.encode()))
+    return View(sample, version, eps=eps, seed=seed)
 
 
 def _draw_version(
@@ -246,6 +263,7 @@ def load_shard(views: Iterable[View], classifier: Classifier, needs_clean: bool)
         np.array([one.sample.label for one in batch], np.int64),
         np.array([one.eps for one in batch], np.float32),
         shares,
+        tuple(one.seed for one in batch),
     )
 
 

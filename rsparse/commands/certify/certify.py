@@ -16,20 +16,19 @@ from rsparse.commands.certify.outcome import (
 )
 from rsparse.commands.certify.sampling import Blocks, CountClasses, add_up, image_of
 from rsparse.core.smoothing import largest_radius
-from rsparse.defenses import Resources
 from rsparse.denoisers import Denoiser, parse_denoiser
+from rsparse.denoisers.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.certify import CertifyParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.store.certificates import Certificates, table_of_counts
-from rsparse.store.dictionaries import load_dictionaries
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.labels import Labels, find_labels
-from rsparse.store.records import CERTIFICATES, Source
+from rsparse.store.records import CERTIFICATES
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import refuse_all_failed, run_images
 from rsparse.work.steps import OneByOne
@@ -76,7 +75,7 @@ def certify_images(
     """
     path = refuse_existing_certificates(output, overwrite)
     denoiser = parse_denoiser(parameters.denoiser)
-    resources, sources = _resources(denoiser, dictionaries or {}, parameters.seed)
+    resources, sources = load_resources(denoiser, dictionaries or {}, parameters.seed)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
@@ -108,16 +107,6 @@ def certify_images(
         record = job.record(used, computed={"labels": known_labels.origin})
         write_certificates(path, record, found, denoiser.spec, journal)
     return outcome
-
-
-def _resources(
-    denoiser: Denoiser, paths: Mapping[str, Path], seed: int
-) -> tuple[Resources, dict[str, Source]]:
-    asked_for = {name: paths[name] for name in denoiser.dictionaries if name in paths}
-    loaded, sources = load_dictionaries(asked_for)
-    resources = Resources(loaded, seed)
-    denoiser.check(resources)
-    return resources, sources
 
 
 def _tell_of_few_samples(parameters: CertifyParameters, progress: Progress) -> None:

@@ -47,6 +47,13 @@ def refuse_contradictions(parameters: TrainParameters, labels: LabelOptions) -> 
             "--adversarial-share: only works with --train-on both, which uses purified and "
             f"adversarial images, got --train-on {parameters.train_on}"
         )
+    if parameters.is_noisy and parameters.noise is None:
+        raise InputError("--train-on noisy needs the strength of the noise: --noise 0.12")
+    if parameters.noise is not None and not parameters.is_noisy:
+        raise InputError(
+            f"--noise cannot be used with --train-on {parameters.train_on}, which shows no noisy "
+            "images"
+        )
     if parameters.clean_share == 1 and parameters.train_on != "clean":
         raise InputError(
             f"--clean-share: expected less than 1 with --train-on {parameters.train_on}, got 1"

@@ -32,6 +32,7 @@ from rsparse.store.pending import hidden_beside, journal_of, settle
 from rsparse.store.records import MODEL, Record
 from rsparse.store.temporaries import name_beside, remove
 from rsparse.training.adversaries import AdversarialDefenses, load_adversaries
+from rsparse.training.noise import load_noise
 from rsparse.training.samples import CLEAN, Sample, split
 from rsparse.training.schedule import best_epoch
 from rsparse.work.device import choose_device
@@ -127,9 +128,10 @@ class TrainingRun:
         refuse_contradictions(parameters, labels)
         self.parameters, self.workers = parameters, workers
         self.device = choose_device(parameters.device, for_gradients=True)
-        self.adversaries, self.dictionaries = load_adversaries(
-            parameters, adversarial_defenses, self.device
-        )
+        chosen = adversarial_defenses or AdversarialDefenses((), {})
+        self.adversaries, used = load_adversaries(parameters, chosen, self.device)
+        self.noise, used_too = load_noise(parameters, chosen.dictionaries)
+        self.dictionaries = used | used_too
         auto = "bf16" if self.device.torch.startswith("cuda") else "float32"
         self.precision = auto if parameters.precision == "auto" else parameters.precision
         self.inputs = load_inputs(paths)
@@ -142,6 +144,7 @@ class TrainingRun:
                 "training needs one class for each image"
             )
         self.adversaries.check(self.classifier.spec.size)
+        self.noise.check(self.classifier.spec.size)
         self.labels = self._find_labels(labels)
 
     def _find_labels(self, options: LabelOptions) -> Labels:
@@ -167,6 +170,13 @@ class TrainingRun:
             "adversarial_defenses": [v for v in known.defenses if v not in known.through],
             "through": [v for v in known.defenses if v in known.through],
         }
+        if self.parameters.is_noisy:
+            codecs = self.noise.denoiser.codecs()
+            values |= {
+                "noise": list(self.parameters.noise_sigmas),
+                "denoiser": self.noise.denoiser.as_record(),
+                **({"codecs": codecs} if codecs else {}),
+            }
         values |= {
             **{
                 name: [known.defenses[version].as_record() for version in versions]
@@ -256,6 +266,7 @@ class TrainingRun:
             parts,
             list(files),
             self.adversaries,
+            self.noise,
             self.parameters,
             device=self.device.torch,
             precision=self.precision,
