@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("torch")
 
 from rsparse.defenses import DEFENSES, Defense, Resources, parse_defense
-from rsparse.defenses.cleaner import Cleaner, SelectingCleaner, clean_isolating_errors
+from rsparse.defenses.applied import Applied, Cleaned
+from rsparse.defenses.cleaner import Choice, Cleaner, SelectingCleaner, clean_isolating_errors
 from rsparse.errors import InputError
 from rsparse.work.device import CPU, Device
 from tests import short_of_memory
@@ -37,11 +38,16 @@ def resources(small_dictionary) -> Resources:
     return Resources({"": small_dictionary})
 
 
-def cleaned(cleaner: Cleaner, images, masks=None) -> list:
+def applied_to(cleaner: Cleaner, images, masks=None) -> list:
     masks = masks or [None] * len(images)
     sent = pickle.loads(pickle.dumps(cleaner))
     prepared = [sent.prepare(*given) for given in zip(images, masks, strict=True)]
     return list(cleaner.finish(pickle.loads(pickle.dumps(prepared))))
+
+
+def cleaned(cleaner: Cleaner, images, masks=None) -> list:
+    results = applied_to(cleaner, images, masks)
+    return [r if isinstance(r, InputError) else r.pixels for r in results]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -58,6 +64,18 @@ class TestEveryDefense:
                 assert (difference == 0).all()
             assert (difference > 1).mean() < (0.05 if "+" in spec else 1e-3)
 
+    def test_a_device_and_the_cores_tell_the_same(self, spec, resources):
+        (defense,) = parse_defense(spec)
+        for device in (CPU, TORCH):
+            results = applied_to(defense.on(device, resources), PICTURES)
+            for result, picture in zip(results, PICTURES, strict=True):
+                pixels, applied = defense.apply(picture, resources)
+                np.testing.assert_array_equal(pixels, defense.clean(picture, resources))
+                assert _without_measures(result.applied) == _without_measures(applied)
+                if not defense.has_device_part or spec.startswith("policy"):
+                    assert result.applied == applied
+                assert len(applied) >= spec.count("+") + 1
+
     def test_only_what_has_a_device_part_uses_the_device(self, spec, resources):
         (defense,) = parse_defense(spec)
         assert defense.on(TORCH, resources).uses_device == defense.has_device_part
@@ -72,6 +90,11 @@ class TestEveryDefense:
             (alone,) = cleaned(cleaner, [picture])
             np.testing.assert_array_equal(together[number], alone)
         assert cleaned(cleaner, []) == []
+
+
+def _without_measures(applied) -> list:
+    """What later parts of a chain measure depends on the device, up to rounding."""
+    return [replace(part, measured={}) for part in applied]
 
 
 def test_a_chain_hands_its_mask_to_every_part(resources):
@@ -131,19 +154,23 @@ class Adds(Cleaner):
 
     def finish(self, batch):
         self.batches.append(len(batch))
-        return [image + np.uint8(self.number) for image in batch]
+        return [Cleaned(image + np.uint8(self.number), (Applied("toy"),)) for image in batch]
 
 
-def is_wide(image) -> int:
-    return int(image.shape[1] > 56)
+def by_width(image) -> Choice:
+    is_wide = int(image.shape[1] > 56)
+    return Choice(is_wide, is_wide + 1, {"width": image.shape[1] + 0.000_001})
 
 
 def test_one_of_several_is_chosen_for_each_image_and_finishes_its_own_together():
     batches: list[int] = []
-    cleaner = SelectingCleaner({0: Adds(1, batches), 1: Adds(2, batches)}, is_wide)
+    cleaner = SelectingCleaner({0: Adds(1, batches), 1: Adds(2, batches)}, by_width)
     prepared = [cleaner.prepare(picture) for picture in PICTURES]
     for found, picture in zip(cleaner.finish(prepared), PICTURES, strict=True):
-        np.testing.assert_array_equal(found, picture + np.uint8(1 + is_wide(picture)))
+        number = 1 + int(picture.shape[1] > 56)
+        np.testing.assert_array_equal(found.pixels, picture + np.uint8(number))
+        told = Applied("toy", rule=number, measured={"width": picture.shape[1]})
+        assert found.applied == (told,)
     assert batches == [3, 1]
     cleaner.finish(prepared[:2])
     assert batches == [3, 1, 2]  # a cleaner with no images is not called

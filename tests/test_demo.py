@@ -11,8 +11,8 @@ import pytest
 
 from rsparse.store import records
 from rsparse.store.images import decode_image
-from rsparse.store.job import METHODS
 from tests.conftest import tree_of
+from tests.methods import raise_method
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,9 @@ def test_another_release_passes_over_what_is_there(demo_folder, run_cli, monkeyp
 )
 def test_what_another_method_made_is_refused(demo_folder, assert_error, monkeypatch, stage, name):
     before = tree_of(demo_folder)
-    monkeypatch.setitem(METHODS, stage, 2)
+    changed = raise_method(monkeypatch, stage)
     assert_error(
-        f"{demo_folder / name}: was made by method 1 of {stage}, not 2; pass --overwrite to run "
+        f"{demo_folder / name}: was made by {changed}; pass --overwrite to run "
         "the demo again",
         "demo", "-o", demo_folder,
     )  # fmt: skip
@@ -85,10 +85,10 @@ def test_so_is_what_came_of_it(demo_folder, tmp_path, assert_error, monkeypatch)
     copied = tmp_path / "demo"
     shutil.copytree(demo_folder, copied)
     (copied / "dict.h5").unlink()
-    monkeypatch.setitem(METHODS, "learn-dict", 2)
+    changed = raise_method(monkeypatch, "learn-dict")
     monkeypatch.setattr("rsparse.commands.learn_dict.learn_dict", lambda *_, **__: None)
     assert_error(
-        f"{copied / 'benign-purified'}: was made by method 1 of learn-dict, not 2; pass "
+        f"{copied / 'benign-purified'}: was made by {changed}; pass "
         "--overwrite to run the demo again",
         "demo", "-o", copied,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from rsparse.store.job import METHODS
 from rsparse.store.lines import to_checked_line
 from rsparse.work.device import CPU
 from tests.conftest import tree_of
+from tests.methods import raise_method
 from tests.refusals import refused
 from tests.test_attack_command import MODEL, picture, save
 
@@ -95,12 +96,12 @@ class TestEvaluation:
         self, run_cli, root, monkeypatch
     ):
         attacks = tree_of(root / "e" / "attacks")
-        monkeypatch.setitem(METHODS, "judge", 2)
+        changed = raise_method(monkeypatch, "judge")
         assert self.evaluate_plan(run_cli, root)["trials_left"] == TRIALS
         outcome = self.evaluate(run_cli, root)
         assert (outcome["done"], outcome["resumed"]) == (TRIALS, 0)
-        assert outcome["judged_again"] == {"method 1 of judge, not 2": TRIALS}
-        line = f"{TRIALS} trials were judged again: made by method 1 of judge, not 2"
+        assert outcome["judged_again"] == {changed: TRIALS}
+        line = f"{TRIALS} trials were judged again: made by {changed}"
         assert line in outcome["stderr"].splitlines()
         assert tree_of(root / "e" / "attacks") == attacks
         assert self.evaluate_plan(run_cli, root)["trials_left"] == 0
@@ -115,25 +116,25 @@ class TestEvaluation:
         self, run_cli, root, monkeypatch
     ):
         """The images are byte-identical, but another method made them."""
-        monkeypatch.setitem(METHODS, "attack", 2)
+        changed = raise_method(monkeypatch, "attack")
         shutil.rmtree(root / "e" / "attacks")
         outcome = self.evaluate(run_cli, root)
         assert (outcome["done"], outcome["resumed"]) == (TRIALS // 2, TRIALS // 2)
-        assert outcome["judged_again"] == {"method 1 of attack, not 2": TRIALS // 2}
+        assert outcome["judged_again"] == {changed: TRIALS // 2}
 
     def test_attacks_of_another_method_are_refused(self, run_cli, root, monkeypatch):
-        monkeypatch.setitem(METHODS, "attack", 2)
+        changed = raise_method(monkeypatch, "attack")
         assert self.refusal(run_cli, root) == (
-            f"rsparse: error: {root}/e/attacks/colours/fgsm-eps=8: was made by method 1 of attack, "
-            "not 2; choose another output or pass --overwrite"
+            f"rsparse: error: {root}/e/attacks/colours/fgsm-eps=8: was made by {changed}; "
+            "choose another output or pass --overwrite"
         )
         assert self.evaluate(run_cli, root, "--overwrite")["done"] == TRIALS
-        assert read_manifest(root / "e/attacks/colours/fgsm-eps=8")["method"] == 2
+        assert read_manifest(root / "e/attacks/colours/fgsm-eps=8")["method"] == METHODS["attack"]
 
     def test_a_selection_of_another_method_is_refused(self, run_cli, root, monkeypatch):
-        monkeypatch.setitem(METHODS, "select", 2)
+        changed = raise_method(monkeypatch, "select")
         assert self.refusal(run_cli, root) == (
-            f"rsparse: error: {root}/e: was made by method 1 of select, not 2; choose another "
+            f"rsparse: error: {root}/e: was made by {changed}; choose another "
             "output or pass --overwrite"
         )
 
@@ -190,15 +191,15 @@ class TestCache:
     def test_another_method_refuses_it(self, pictures, tmp_path, monkeypatch):
         self.purify(pictures, tmp_path / "place")
         before = self.stamps(tmp_path / "place")
-        monkeypatch.setitem(METHODS, "purify", 2)
+        changed = raise_method(monkeypatch, "purify")
         with refused(
-            f"{tmp_path / 'place'}: was made by method 1 of purify, not 2; choose another output "
+            f"{tmp_path / 'place'}: was made by {changed}; choose another output "
             "or pass --overwrite"
         ):
             self.purify(pictures, tmp_path / "place")
         assert self.stamps(tmp_path / "place") == before
         self.purify(pictures, tmp_path / "place", overwrite=True)
-        assert read_manifest(tmp_path / "place")["method"] == 2
+        assert read_manifest(tmp_path / "place")["method"] == METHODS["purify"]
 
     def test_so_does_another_method_of_what_it_was_purified_from(self, pictures, tmp_path):
         """The pictures are byte-identical."""
@@ -206,10 +207,11 @@ class TestCache:
         (defense,) = parse_defense("jpeg")
         purify_once([pictures], defense, source, {}, PurifyRunParameters())
         self.purify(source, tmp_path / "place")
-        (source / MANIFEST).write_text(json.dumps({**read_manifest(source), "method": 2}))
+        now = METHODS["purify"]
+        (source / MANIFEST).write_text(json.dumps({**read_manifest(source), "method": now + 1}))
         with refused(
-            f"{tmp_path / 'place'}: was made by method 1 of purify, not 2; choose another output "
-            "or pass --overwrite"
+            f"{tmp_path / 'place'}: was made by method {now} of purify, not {now + 1}; choose "
+            "another output or pass --overwrite"
         ):
             self.purify(source, tmp_path / "place")
 
@@ -263,7 +265,7 @@ class TestUnfinishedRun:
         assert (outcome["done"], outcome["resumed"]) == (1, 2)
 
     def test_another_method_refuses(self, assert_error, run_cli, words, monkeypatch):
-        monkeypatch.setitem(METHODS, "purify", 2)
+        raise_method(monkeypatch, "purify")
         assert_error(
             f"{words[-1]}: holds an unfinished run of another rsparse version with a different "
             "method; pass --overwrite to start again",

@@ -11,6 +11,7 @@ import pytest
 from rsparse.store import records
 from rsparse.store.job import METHODS, Job, outdated
 from rsparse.store.records import DICTIONARY, IMAGES, Source
+from tests.methods import raise_method
 
 ATOMS = Job("learn-dict", DICTIONARY, {"n_atoms": 4}, 7)
 CLEANING = Job("purify", IMAGES, {"sparsity": 2, "size": (8, 8)}, None, {"images": "ab" * 32})
@@ -45,7 +46,7 @@ def test_every_command_that_makes_an_artifact_has_a_method():
 def test_the_identity_is_known_before_the_work():
     assert CLEANING.identity() == {
         "stage": "purify",
-        "method": 1,
+        "method": METHODS["purify"],
         "format": "rsparse-images",
         "format_version": 2,
         "parameters": {"sparsity": 2, "size": (8, 8)},
@@ -103,11 +104,11 @@ def test_another_release_makes_nothing_stale(monkeypatch):
 
 def test_another_method_makes_its_work_stale(monkeypatch):
     record, identity = from_disk(CLEANING.record([dictionary()])), CLEANING.identity()
-    monkeypatch.setitem(METHODS, "purify", 2)
+    changed = raise_method(monkeypatch, "purify")
     assert CLEANING.identity() != identity
     assert not CLEANING.matches(record, [dictionary()])
-    assert CLEANING.changed_method(record, [dictionary()]) == "method 1 of purify, not 2"
-    assert outdated(record) == "method 1 of purify, not 2"
+    assert CLEANING.changed_method(record, [dictionary()]) == changed
+    assert outdated(record) == changed
     again = from_disk(CLEANING.record([dictionary()]))
     assert CLEANING.matches(again, [dictionary()])
     assert outdated(again) is None
@@ -116,11 +117,11 @@ def test_another_method_makes_its_work_stale(monkeypatch):
 def test_another_method_makes_what_came_of_its_work_stale(monkeypatch):
     """The input's record is compared, whether or not the method of this stage has changed."""
     record = from_disk(CLEANING.record([dictionary()]))
-    monkeypatch.setitem(METHODS, "learn-dict", 2)
-    assert outdated(record) == "method 1 of learn-dict, not 2"
+    changed = raise_method(monkeypatch, "learn-dict")
+    assert outdated(record) == changed
     learned_again = dictionary(method=2)
     assert not CLEANING.matches(record, [learned_again])
-    assert CLEANING.changed_method(record, [learned_again]) == "method 1 of learn-dict, not 2"
+    assert CLEANING.changed_method(record, [learned_again]) == changed
     assert CLEANING.matches(record, [dictionary()])  # a file that the user still wants to use
 
 

@@ -54,14 +54,19 @@ def test_the_summary_goes_to_stderr_and_no_bar_is_drawn_in_a_pipe(run_cli, pictu
     result = run_cli("purify", pictures, "--dict", dict_file)
     lines = [line.split() for line in result.stderr.splitlines()]
     assert lines[:3] == [["purified"], ["images", "3"], ["defense", "policy-default"]]
-    assert lines[3][0] == "time"
-    assert len(lines) == 4
+    assert lines[3][0] == "done"
+    assert [line[0] for line in lines[-3:]] == ["least", "most", "time"]
     assert "\x1b" not in result.stderr
+
+
+TOLD_BY_EVERY_STAGE = ["output", "done", "resumed", "failed", "passed_over", "notes"]
 
 
 def test_json(run_cli, pictures, dict_file, tmp_path):
     result = run_cli("purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--json")
-    assert json.loads(result.stdout) == {
+    told = json.loads(result.stdout)
+    assert list(told) == ["schema", *TOLD_BY_EVERY_STAGE, "treatments", "images"]
+    assert {key: told[key] for key in TOLD_BY_EVERY_STAGE} == {
         "output": str(tmp_path / "out"), "done": 3, "resumed": 0, "failed": [],
         "passed_over": {"count": 0, "files": []}, "notes": [],
     }  # fmt: skip
@@ -110,6 +115,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(many, dict_file, tmp_path, jobs)
     assert outcome["resumed"] >= 8
     assert outcome["done"] == 30 - outcome["resumed"] > 0
     assert f"30 ({outcome['resumed']} from an earlier run)" in stderr
+    assert sum(outcome["treatments"]["counts"].values()) == 30
     assert finished(*arguments, "-o", tmp_path / "whole")[0] == 0
     assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
 

@@ -30,7 +30,8 @@ def purify(
     mask: NDArray[np.bool_] | None = None,
     *,
     policy: str | None = None,
-) -> Pixels:
+    return_treatment: bool = False,
+) -> Any:
     """Clean one image with RegionSparse or a policy.
 
     Parameters
@@ -45,10 +46,14 @@ def purify(
         True on the object region.
     policy : str, optional
         Its name, or a path that ends in ``.toml``. Without parameters, ``default`` is the default.
+    return_treatment : bool
+        Return what was done to the image, too.
 
     Returns
     -------
-    uint8 array of shape (h, w, 3), RGB
+    uint8 array of shape (h, w, 3), RGB; with ``return_treatment`` a pair of this array and a
+    ``Treatment``: the parts of the defense that were applied, with the policy's rule and what it
+    measured, K and the share of the object region, and the change of the image.
 
     Raises
     ------
@@ -58,7 +63,11 @@ def purify(
     """
     _require_pixels(image, "image")
     defense = _purifier(parameters, localization, mask, policy)
-    return defense.clean(image, _sole_dictionary(defense, dictionary), mask)
+    from rsparse.defended.images import DefendedImages
+
+    defended = DefendedImages(defense, _sole_dictionary(defense, dictionary))
+    ((pixels, treatment),) = defended.treat([image], mask)
+    return (pixels, treatment) if return_treatment else pixels
 
 
 def purify_batch(
@@ -71,6 +80,7 @@ def purify_batch(
     policy: str | None = None,
     device: str = "auto",
     batch_size: int = PurifyRunParameters.batch_size,
+    return_treatment: bool = False,
 ) -> Any:
     """Clean a batch of images as ``purify`` does, on a GPU if there is one.
 
@@ -84,12 +94,14 @@ def purify_batch(
         imported without a GPU. ``"torch-cpu"`` runs the GPU's code on the CPU.
     batch_size : int
         Number of images that a GPU purifies together; it does not change the pixels.
+    return_treatment : bool
+        Return what was done to the images, too.
 
     Returns
     -------
     An array (n, h, w, 3) if ``images`` is an array, else a list of images. On a GPU they may differ
     from the CPU's by one grey level, and by more in the few patches whose two best atoms are
-    equally good.
+    equally good. With ``return_treatment``, a pair of these and a list of ``Treatment``.
 
     Raises
     ------
@@ -102,7 +114,7 @@ def purify_batch(
     defense = _purifier(parameters, localization, mask, policy)
     resources = _sole_dictionary(defense, dictionary)
     defended = DefendedImages(defense, resources, choose_device(device))
-    return _cleaned(images, defended, mask, batch_size)
+    return _cleaned(images, defended, mask, batch_size, return_treatment)
 
 
 def defend(
@@ -113,6 +125,7 @@ def defend(
     *,
     device: str = "auto",
     batch_size: int = PurifyRunParameters.batch_size,
+    return_treatment: bool = False,
 ) -> Any:
     """Clean a batch of images with any defense, on a GPU if there is one.
 
@@ -126,12 +139,13 @@ def defend(
         Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
     seed : int
         Seed of the defenses that draw random numbers.
-    device, batch_size
+    device, batch_size, return_treatment
         As for ``purify_batch``. Defenses without a GPU part run on the CPU cores.
 
     Returns
     -------
-    An array (n, h, w, 3) if ``images`` is an array, else a list of images.
+    An array (n, h, w, 3) if ``images`` is an array, else a list of images; with
+    ``return_treatment`` a pair of these and a list of ``Treatment``.
 
     Raises
     ------
@@ -144,13 +158,16 @@ def defend(
     >>> import numpy as np
     >>> defend(np.full((1, 2, 2, 3), 130, dtype=np.uint8), "bit-depth:bits=1")[0, 0, 0].tolist()
     [255, 255, 255]
+    >>> grey = np.full((1, 8, 8, 3), 130, dtype=np.uint8)
+    >>> defend(grey, "bit-depth:bits=1", return_treatment=True)[1][0].change
+    Change(psnr=6.19, linf=125)
     """
     from rsparse.defended.images import DefendedImages
     from rsparse.work.device import choose_device
 
     resources = resources_of(dictionaries, seed)
     defended = DefendedImages(find_defense(defense), resources, choose_device(device))
-    return _cleaned(images, defended, None, batch_size)
+    return _cleaned(images, defended, None, batch_size, return_treatment)
 
 
 def _purifier(
@@ -221,14 +238,20 @@ def _require_pixels(image: Any, name: str) -> None:
 
 
 def _cleaned(
-    images: Images, defended: DefendedImages, mask: NDArray[np.bool_] | None, batch_size: int
+    images: Images,
+    defended: DefendedImages,
+    mask: NDArray[np.bool_] | None,
+    batch_size: int,
+    with_treatments: bool,
 ) -> Any:
     """Clean images in batches; return an array for an array, else a list."""
     from rsparse.work.workers import chunked
 
     for number, image in enumerate(images):
         _require_pixels(image, f"image {number}")
-    cleaned = []
+    treated = []
     for batch in chunked(list(images), batch_size):
-        cleaned += defended.clean(batch, mask)
-    return np.stack(cleaned) if isinstance(images, np.ndarray) else cleaned
+        treated += defended.treat(batch, mask)
+    pixels = [clean for clean, _ in treated]
+    cleaned = np.stack(pixels) if isinstance(images, np.ndarray) else pixels
+    return (cleaned, [treatment for _, treatment in treated]) if with_treatments else cleaned

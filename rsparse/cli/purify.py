@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,9 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.options.specs import named_files
 from rsparse.work.workers import Workers
+
+if TYPE_CHECKING:
+    from rsparse.store.treatments import Treatments
 
 
 @command(
@@ -122,8 +125,19 @@ def purify(
         shown["sparsity K"] = str(parameters.sparsity)
     else:
         shown["defense"] = defense.text
+    shown |= _told(outcome.treatments)
     summary("purified", {**shown, "time": str(watch)})
     finish(outcome, as_json)
+
+
+def _told(treatments: Treatments) -> dict[str, str]:
+    """How many images were treated how, and the least and the most changed one."""
+    lines = [f"{n} {done}" for done, n in treatments.counts.items()]
+    shown = {"done": "\n".join(lines)} if lines else {}
+    least, most = treatments.least, treatments.most
+    if least is not None and most is not None:
+        shown |= {"least changed": least.text, "most changed": most.text}
+    return shown
 
 
 def _defense(

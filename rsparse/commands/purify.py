@@ -3,118 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rsparse.defended.images import DefendedImages, PreparedImage
+from rsparse.defended.images import DefendedImages
+from rsparse.defended.purifying import PurifyStep
 from rsparse.defenses import DEFENSES, Defense
 from rsparse.defenses.resources import load_resources
 from rsparse.errors import InputError
 from rsparse.models.fields import read_fit
 from rsparse.models.fit import Fit
-from rsparse.models.resize import fit_pixels
 from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.detections import how_many_cleaned, load_detected
 from rsparse.store.files import sha256_of_file
-from rsparse.store.folders import OutputFolder
-from rsparse.store.images import ImageFile, Pixels
+from rsparse.store.folders import OutputFolder, read_manifest
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
-from rsparse.store.journal import Entry
 from rsparse.store.records import IMAGES, Source
+from rsparse.store.treatments import KEYS, Treatments, treatments_of
 from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress, tell
-from rsparse.work.runs import (
-    Outcome,
-    load_image,
-    refuse_all_failed,
-    run_images,
-    save_png,
-    source_digests,
-)
-from rsparse.work.steps import ImageStep
+from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
 from rsparse.work.workers import LocalWorkers, Workers
 
-
-class ImageToPurify(NamedTuple):
-    """An image that is prepared for cleaning, or is to be kept, and its entry so far."""
-
-    image: ImageFile
-    prepared: PreparedImage | None
-    entry: Entry
-    kept: Pixels | None = None
+JSON_SCHEMA = "rsparse-purified 1"
+"""Name and version of what ``--json`` prints; see docs/formats.md."""
 
 
-class PurifiedImage(NamedTuple):
-    """A purified image that is not yet written, and its entry so far."""
+@dataclass
+class PurifyOutcome(Outcome):
+    """Also tells what was done to the images."""
 
-    image: ImageFile
-    pixels: Pixels
-    entry: Entry
+    treatments: Treatments = field(default_factory=Treatments, kw_only=True)
 
-
-@dataclass(frozen=True)
-class PurifyStep(ImageStep[ImageToPurify, PurifiedImage]):
-    """Cleans an image with a defense and writes it.
-
-    With ``detected``, whether each image looks attacked by the SHA-256 of its file, the others are
-    written as they are.
-    """
-
-    images: DefendedImages
-    masks: Mapping[str, ImageFile] | None
-    labels: Mapping[str, int]
-    output: Path
-    fit: Fit | None = None
-    detected: Mapping[str, bool] | None = None
-
-    @property
-    def device(self) -> Device:
-        return self.images.device
-
-    def load(self, image: ImageFile) -> ImageToPurify:
-        pixels, digest = load_image(image)
-        if self.fit is not None:
-            pixels = fit_pixels(pixels, self.fit)
-        entry: Entry = {"source_sha256": digest}
-        if self.detected is not None:
-            if digest not in self.detected:
-                raise InputError("is not among the images that were examined; detect again")
-            entry["detected"] = self.detected[digest]
-            if not entry["detected"]:
-                return ImageToPurify(image, None, entry, pixels)
-        mask = None
-        if self.masks is not None:
-            if image.name not in self.masks:
-                raise InputError(f"has no mask named {image.name!r}")
-            picture, entry["mask_sha256"] = load_image(self.masks[image.name])
-            mask = picture[:, :, 0] > 127
-        return ImageToPurify(image, self.images.prepare(pixels, mask), entry)
-
-    def work(self, batch: Sequence[ImageToPurify]) -> list[PurifiedImage | InputError]:
-        prepared = [item.prepared for item in batch if item.prepared is not None]
-        cleaned = iter(self.images.finish(prepared))
-        made: list[PurifiedImage | InputError] = []
-        for item in batch:
-            pixels = next(cleaned).pixels if item.kept is None else item.kept
-            if isinstance(pixels, InputError):
-                made.append(pixels)
-            else:
-                made.append(PurifiedImage(item.image, pixels, item.entry))
-        return made
-
-    def save(self, output: PurifiedImage) -> Entry:
-        image, pixels, entry = output
-        if image.name in self.labels:
-            entry["label"] = self.labels[image.name]
-        return {**save_png(self.output, image.name, pixels), **entry}
-
-    def has_same_mask(self, entry: Entry) -> bool:
-        """Whether an entry was made with the current mask, if it was needed."""
-        if self.masks is None or "mask_sha256" not in entry:
-            return True
-        return entry["mask_sha256"] == sha256_of_file(self.masks[entry["name"]].path)
+    def as_json(self) -> dict[str, Any]:
+        """For scripts, with what was done to each image as the manifest has it."""
+        entries = (read_manifest(self.output) or {"images": ()})["images"]
+        images = [{key: e[key] for key in KEYS if key in e} for e in entries]
+        return {
+            "schema": JSON_SCHEMA,
+            **super().as_json(),
+            "treatments": self.treatments.as_json(),
+            "images": images,
+        }
 
 
 def purify_images(
@@ -129,7 +61,7 @@ def purify_images(
     workers: Workers = LocalWorkers(),
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> Outcome:
+) -> PurifyOutcome:
     """Clean all images in ``paths`` with one defense and write them to the folder ``output``.
 
     Parameters
@@ -198,8 +130,17 @@ def purify_images(
         sources += given.sources(masked)
     notes = [] if detected is None else [how_many_cleaned(folder.journal.entries())]
     tell(progress, notes)
+    treatments = treatments_of(folder.journal.entries())
     folder.finish(job.record(sources), failed)
-    return Outcome(output, done, resumed, failed, passed_over=inputs.passed_over, notes=notes)
+    return PurifyOutcome(
+        output,
+        done,
+        resumed,
+        failed,
+        passed_over=inputs.passed_over,
+        notes=notes,
+        treatments=treatments,
+    )
 
 
 def purify_job(

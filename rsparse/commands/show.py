@@ -11,6 +11,7 @@ from rsparse.store.certificates import CERTIFICATES_FILE
 from rsparse.store.csv_artifacts import read_record_beside, record_beside
 from rsparse.store.folders import read_manifest, record_of
 from rsparse.store.hdf5_reading import members, open_hdf5, read_array
+from rsparse.store.treatments import treatments_of
 
 
 def read_record(artifact: Path) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def read_record(artifact: Path) -> dict[str, Any]:
     if manifest is None:
         raise InputError(f"{artifact}: is not an rsparse artifact: it has no manifest.json")
     contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
-    return {**record_of(manifest), "contents": contents}
+    counts = treatments_of(manifest["images"]).counts
+    return {**record_of(manifest), "contents": contents | {k: f"{n}" for k, n in counts.items()}}
 
 
 def _record_of_model(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rsparse.defended.images import DefendedImages, PreparedImage
+from rsparse.defended.treatment import Treatment
 from rsparse.defended.verdict import Verdict
 from rsparse.defenses import Defense, Resources
 from rsparse.errors import InputError, for_usable
@@ -24,10 +25,11 @@ FittedImages = tuple["Pixels", ...]
 
 
 class TimedVerdicts(NamedTuple):
-    """The verdict of each classifier on an image, and the seconds that the defense took."""
+    """The verdict of each classifier on an image, and what the defense did and took in seconds."""
 
     verdicts: tuple[Verdict, ...]
     seconds: float
+    treatment: Treatment
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,12 @@ class DefendedClassifier:
         if images.uses_device:
             cleaned = images.finish(batch)
             fitted = for_usable(lambda some: [*map(fit, some)], [c.pixels for c in cleaned])
-            seconds = [each.seconds for each in cleaned]
+            told = [(each.seconds, each.treatment) for each in cleaned]
         else:
-            fitted, seconds = [each.item for each in batch], [each.seconds for each in batch]
+            fitted = [each.item for each in batch]
+            told = [(each.seconds, each.treatment) for each in batch]
         verdicts = for_usable(self._verdicts, fitted)
-        return [
-            verdict if isinstance(verdict, InputError) else TimedVerdicts(verdict, each)
-            for verdict, each in zip(verdicts, seconds, strict=True)
-        ]
+        return [_told(verdict, *each) for verdict, each in zip(verdicts, told, strict=True)]
 
     def predict(self, images: Sequence[Pixels]) -> list[tuple[Verdict, ...]]:
         """Return the verdict of each classifier on each image, (h, w, 3) uint8 of any size.
@@ -149,3 +149,12 @@ class DefendedClassifier:
             )
             for of_image in zip(*scores, strict=True)
         ]
+
+
+def _told(
+    verdicts: tuple[Verdict, ...] | InputError, seconds: float, treatment: Treatment | None
+) -> TimedVerdicts | InputError:
+    if isinstance(verdicts, InputError):
+        return verdicts
+    assert treatment is not None  # it is missing only where cleaning failed
+    return TimedVerdicts(verdicts, seconds, treatment)

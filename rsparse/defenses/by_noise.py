@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsparse.defenses.cleaner import Cleaner, SelectingCleaner
+from rsparse.defenses.applied import Cleaned, chosen_by_rule
+from rsparse.defenses.cleaner import Choice, Cleaner, SelectingCleaner
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.defenses.registry import POLICY
 from rsparse.errors import InputError
@@ -104,22 +105,33 @@ class ByNoise(Defense):
 
     def chosen_for(self, image: Pixels) -> Defense:
         """Return the defense of the first rule that applies to an image, uint8 (h, w, 3)."""
+        return self.rules[self.choice_for(image).rule - 1].defense
+
+    def choice_for(self, image: Pixels) -> Choice:
+        """Return the choice of ``chosen_for``: its defense, its rule and what was measured."""
         from rsparse.core import noise
 
         measured: dict[str, float] = {}  # only what a rule asks for
 
         def fits(name: str, bound: float) -> bool:
-            if name not in measured:
-                measured[name] = getattr(noise, MEASURES[name])(image)
-            return measured[name] < bound
+            measure = name.removesuffix("_below")
+            if measure not in measured:
+                measured[measure] = getattr(noise, MEASURES[name])(image)
+            return measured[measure] < bound
 
-        for rule in self.rules[:-1]:  # the last one covers every image, so nothing is measured
+        for number, rule in enumerate(self.rules, 1):  # the last one covers every image
             if all(fits(name, bound) for name, bound in rule.bounds().items()):
-                return rule.defense
-        return self.rules[-1].defense
+                return Choice(rule.defense, number, measured)
+        raise AssertionError("the last rule has no bounds")
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
-        return self.chosen_for(image).clean(image, resources, mask)
+        return self.apply(image, resources, mask).pixels
+
+    def apply(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Cleaned:
+        choice = self.choice_for(image)
+        cleaned = self.rules[choice.rule - 1].defense.apply(image, resources, mask)
+        applied = chosen_by_rule(cleaned.applied, choice.rule, choice.measured)
+        return Cleaned(cleaned.pixels, applied)
 
     def on(self, device: Device, resources: Resources) -> Cleaner:
         """Run each image's defense on the device if it can, else on the cores."""
@@ -127,7 +139,7 @@ class ByNoise(Defense):
             return super().on(device, resources)
         defenses = [rule.defense for rule in self.rules]
         cleaners = {defense: defense.on(device, resources) for defense in defenses}
-        return SelectingCleaner(cleaners, self.chosen_for)
+        return SelectingCleaner(cleaners, self.choice_for)
 
     @property
     def has_device_part(self) -> bool:

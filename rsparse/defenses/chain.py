@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from rsparse.defenses.applied import Applied, Cleaned
 from rsparse.defenses.cleaner import Cleaner
 from rsparse.defenses.defense import Defense, Resources
-from rsparse.errors import InputError, attempt, for_usable
+from rsparse.errors import InputError, attempt
 from rsparse.work.device import CPU, Device
 from rsparse.work.workers import usable_cores
 
@@ -35,9 +35,14 @@ class Chain(Defense):
         """Check nothing: its parts are already checked."""
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
+        return self.apply(image, resources, mask).pixels
+
+    def apply(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Cleaned:
+        applied: tuple[Applied, ...] = ()
         for part in self.parts:
-            image = part.clean(image, resources, mask)
-        return image
+            image, done = part.apply(image, resources, mask)
+            applied += done
+        return Cleaned(image, applied)
 
     def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:
         for part in self.parts:
@@ -98,10 +103,20 @@ class Chain(Defense):
 
 
 class ImageInChain(NamedTuple):
-    """An image in a chain: prepared for the next part that uses the device, or already clean."""
+    """An image in a chain: prepared for the next part that uses the device, or already clean.
+
+    Attributes
+    ----------
+    prepared : Any
+        For that part; a ``Cleaned`` of all parts if there is none.
+    mask : bool array of shape (h, w), or None
+    applied : tuple of Applied
+        The parts before that part.
+    """
 
     prepared: Any
     mask: Mask | None
+    applied: tuple[Applied, ...]
 
 
 @dataclass(frozen=True)
@@ -111,32 +126,44 @@ class ChainCleaner(Cleaner):
     parts: tuple[Cleaner, ...]
 
     def prepare(self, image: Pixels, mask: Mask | None = None) -> ImageInChain:
-        return ImageInChain(_prepared(self.parts, image, mask), mask)
+        return _prepared(self.parts, image, mask, ())
 
-    def finish(self, batch: Sequence[ImageInChain]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[ImageInChain]) -> Sequence[Cleaned | InputError]:
         from concurrent.futures import ThreadPoolExecutor
 
-        masks = [item.mask for item in batch]
-        images: Sequence[Any] = [item.prepared for item in batch]
+        items: list[ImageInChain | InputError] = list(batch)
         with ThreadPoolExecutor(usable_cores()) as pool:
             for number, part in enumerate(self.parts):
-                if not part.uses_device:
-                    continue  # already applied while preparing for this part
-                rest = self.parts[number + 1 :]
-                clean = for_usable(part.finish, images)
-                images = list(pool.map(partial(_prepare_next, rest), clean, masks))
-        return images
+                if part.uses_device:  # the others are applied while preparing for it
+                    usable = [item for item in items if isinstance(item, ImageInChain)]
+                    clean = iter(part.finish([item.prepared for item in usable]))
+                    rest = self.parts[number + 1 :]
+                    following = [
+                        item
+                        if isinstance(item, InputError)
+                        else pool.submit(_prepare_next, rest, item, next(clean))
+                        for item in items
+                    ]
+                    items = [f if isinstance(f, InputError) else f.result() for f in following]
+        return [item if isinstance(item, InputError) else item.prepared for item in items]
 
 
-def _prepared(parts: Sequence[Cleaner], image: Pixels, mask: Mask | None) -> Any:
+def _prepared(
+    parts: Sequence[Cleaner], image: Pixels, mask: Mask | None, applied: tuple[Applied, ...]
+) -> ImageInChain:
     """Apply parts to an image, up to and including the first preparation for the device."""
     for part in parts:
-        image = part.prepare(image, mask)
+        prepared = part.prepare(image, mask)
         if part.uses_device:
-            break
-    return image
+            return ImageInChain(prepared, mask, applied)
+        image, applied = prepared.pixels, applied + prepared.applied
+    return ImageInChain(Cleaned(image, applied), mask, applied)
 
 
-def _prepare_next(rest: Sequence[Cleaner], image: Pixels | InputError, mask: Mask | None) -> Any:
+def _prepare_next(
+    rest: Sequence[Cleaner], before: ImageInChain, clean: Cleaned | InputError
+) -> ImageInChain | InputError:
     """Continue with an image in the rest of the chain, unless it has failed."""
-    return image if isinstance(image, InputError) else attempt(_prepared, rest, image, mask)
+    if isinstance(clean, InputError):
+        return clean
+    return attempt(_prepared, rest, clean.pixels, before.mask, before.applied + clean.applied)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from rsparse.defenses.applied import Cleaned, chosen_by_rule
 from rsparse.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Cleaner(ABC):
 
     @property
     def uses_device(self) -> bool:
-        """Whether ``finish`` has work to do; if not, ``prepare`` returns the clean image."""
+        """Whether ``finish`` has work to do; if not, ``prepare`` returns a ``Cleaned``."""
         return True
 
     @abstractmethod
@@ -42,14 +43,32 @@ class Cleaner(ABC):
         """
 
     @abstractmethod
-    def finish(self, batch: Sequence[Any]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[Any]) -> Sequence[Cleaned | InputError]:
         """Finish a prepared batch: clean images, and an InputError for each image that failed."""
 
 
-class KeyedImage(NamedTuple):
-    """An image prepared by one of several cleaners, and the key of that cleaner."""
+class Choice(NamedTuple):
+    """The choice among several defenses for an image, and its reason.
+
+    Attributes
+    ----------
+    key : hashable
+        The defense, or what stands for it.
+    rule : int
+        Number of the rule that chose it, from 1.
+    measured : mapping of str to float
+        What was measured in the image.
+    """
 
     key: Hashable
+    rule: int
+    measured: Mapping[str, float]
+
+
+class ChosenImage(NamedTuple):
+    """An image prepared by one of several cleaners, and the choice of that cleaner."""
+
+    choice: Choice
     prepared: Any
 
 
@@ -61,29 +80,36 @@ class SelectingCleaner(Cleaner):
     ----------
     cleaners : mapping of hashable to Cleaner
     choose : callable
-        Returns the key of the cleaner for an image. It has to be picklable.
+        Returns the choice for an image, with the key of its cleaner. It has to be picklable.
     """
 
     cleaners: Mapping[Any, Cleaner]
-    choose: Callable[[Pixels], Hashable]
+    choose: Callable[[Pixels], Choice]
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> KeyedImage:
-        key = self.choose(image)
-        return KeyedImage(key, self.cleaners[key].prepare(image, mask))
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> ChosenImage:
+        choice = self.choose(image)
+        return ChosenImage(choice, self.cleaners[choice.key].prepare(image, mask))
 
-    def finish(self, batch: Sequence[KeyedImage]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[ChosenImage]) -> Sequence[Cleaned | InputError]:
         """Let each cleaner finish its own images together."""
-        clean: dict[int, Pixels | InputError] = {}
-        for key in dict.fromkeys(item.key for item in batch):
-            places = [place for place, item in enumerate(batch) if item.key == key]
+        clean: dict[int, Cleaned | InputError] = {}
+        for key in dict.fromkeys(item.choice.key for item in batch):
+            places = [place for place, item in enumerate(batch) if item.choice.key == key]
             some = self.cleaners[key].finish([batch[place].prepared for place in places])
             clean.update(zip(places, some, strict=True))
-        return [clean[place] for place in range(len(batch))]
+        return [_told(clean[place], item.choice) for place, item in enumerate(batch)]
+
+
+def _told(clean: Cleaned | InputError, choice: Choice) -> Cleaned | InputError:
+    """A clean image with the choice of its defense."""
+    if isinstance(clean, InputError):
+        return clean
+    return Cleaned(clean.pixels, chosen_by_rule(clean.applied, choice.rule, choice.measured))
 
 
 def clean_isolating_errors(
-    clean: Callable[[Sequence[Item]], Sequence[Pixels]], batch: Sequence[Item]
-) -> Sequence[Pixels | InputError]:
+    clean: Callable[[Sequence[Item]], Sequence[Cleaned]], batch: Sequence[Item]
+) -> Sequence[Cleaned | InputError]:
     """Clean a batch; if it fails, clean its images one by one, so that errors stay separate."""
     try:
         return clean(batch) if batch else []

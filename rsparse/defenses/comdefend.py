@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from rsparse.defenses.applied import Applied, Cleaned
 from rsparse.defenses.cleaner import Cleaner, clean_isolating_errors
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.work.device import CPU, Device
@@ -40,7 +41,7 @@ class ComDefend(Defense):
     def on(self, device: Device, resources: Resources) -> Cleaner:
         if not device.takes_images:
             return super().on(device, resources)
-        return ComDefendCleaner(device)
+        return ComDefendCleaner(device, (Applied(self.spec),))
 
     @property
     def has_device_part(self) -> bool:
@@ -63,15 +64,17 @@ class ComDefendCleaner(Cleaner):
     """ComDefend in torch."""
 
     device: Device
+    applied: tuple[Applied, ...]
 
     def prepare(self, image: Pixels, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         return image
 
-    def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[Pixels]) -> Sequence[Cleaned | InputError]:
         return clean_isolating_errors(self._restored, batch)
 
-    def _restored(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
+    def _restored(self, batch: Sequence[Pixels]) -> Sequence[Cleaned]:
         from rsparse.data import comdefend_model
         from rsparse.models.autoencoder import load_autoencoder
 
-        return load_autoencoder(comdefend_model(), self.device.torch).restored_together(batch)
+        restored = load_autoencoder(comdefend_model(), self.device.torch).restored_together(batch)
+        return [Cleaned(pixels, self.applied) for pixels in restored]

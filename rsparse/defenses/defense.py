@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rsparse.defenses.applied import Applied, Cleaned
 from rsparse.defenses.cleaner import Cleaner
 from rsparse.errors import InputError
 from rsparse.options.fields import Parameters
@@ -92,6 +93,10 @@ class Defense(Parameters):
             If the image is too small or too large for the defense, or a resource is missing.
         """
         raise NotImplementedError
+
+    def apply(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Cleaned:
+        """Clean one image as ``clean`` does, and tell what was done to it."""
+        return Cleaned(self.clean(image, resources, mask), (Applied(self.spec),))
 
     def clean_unrounded(self, x: Floats, resources: Resources) -> Floats:
         """Clean an image that is not rounded to grey levels, such as one with noise.
@@ -217,8 +222,8 @@ class CpuCleaner(Cleaner):
     def uses_device(self) -> bool:
         return False
 
-    def prepare(self, image: Pixels, mask: Mask | None = None) -> Pixels:
-        return self.defense.clean(image, self.resources, mask)
+    def prepare(self, image: Pixels, mask: Mask | None = None) -> Cleaned:
+        return self.defense.apply(image, self.resources, mask)
 
-    def finish(self, batch: Sequence[Pixels]) -> Sequence[Pixels]:
+    def finish(self, batch: Sequence[Cleaned]) -> Sequence[Cleaned]:
         return batch

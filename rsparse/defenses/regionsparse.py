@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from rsparse.defenses.applied import Applied, Cleaned
 from rsparse.defenses.cleaner import Cleaner, clean_isolating_errors
 from rsparse.defenses.defense import Defense, Resources
 from rsparse.options.fields import Parameters, parameter
@@ -30,10 +31,22 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     dictionary: str = parameter("", "Name of the dictionary; by default the one without a name.")
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:
-        from rsparse.core.regionsparse import purify
+        return self.apply(image, resources, mask).pixels
+
+    def apply(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Cleaned:
+        from rsparse.core.engines import engine_for
+        from rsparse.core.regionsparse import object_region, purify_batch
 
         self.check(resources)
-        return purify(image, resources.dictionaries[self.dictionary], self, self, mask)
+        dictionary = resources.dictionaries[self.dictionary]
+        region = object_region(image, dictionary, self, self, mask)
+        (pixels,) = purify_batch([image], [region], dictionary, self, engine_for())
+        return Cleaned(pixels, self.applied_in(region))
+
+    def applied_in(self, region: Region) -> tuple[Applied, ...]:
+        """Tell what is done to an image with this region."""
+        share = round(float(region.mask.mean()), 4)
+        return (Applied(self.spec, sparsity=self.sparsity, region=share),)
 
     def on(self, device: Device, resources: Resources) -> Cleaner:
         if not device.takes_images:
@@ -102,13 +115,15 @@ class RegionSparseCleaner(Cleaner):
             image, object_region(image, self.dictionary, self.defense, self.defense, mask)
         )
 
-    def finish(self, batch: Sequence[LocatedImage]) -> Sequence[Pixels | InputError]:
+    def finish(self, batch: Sequence[LocatedImage]) -> Sequence[Cleaned | InputError]:
         return clean_isolating_errors(self._purified, batch)
 
-    def _purified(self, batch: Sequence[LocatedImage]) -> Sequence[Pixels]:
+    def _purified(self, batch: Sequence[LocatedImage]) -> Sequence[Cleaned]:
         from rsparse.core.engines import engine_for
         from rsparse.core.regionsparse import purify_batch
 
         images, regions = zip(*batch, strict=True)
         engine = engine_for(self.device.torch)
-        return purify_batch(images, regions, self.dictionary, self.defense, engine)
+        purified = purify_batch(images, regions, self.dictionary, self.defense, engine)
+        told = map(self.defense.applied_in, regions)
+        return [Cleaned(*each) for each in zip(purified, told, strict=True)]

@@ -1,0 +1,47 @@
+"""Measure how much an image was changed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+class Change(NamedTuple):
+    """The change of an image.
+
+    Attributes
+    ----------
+    psnr : float
+        Peak signal-to-noise ratio in dB, 10 log₁₀(255² / mean squared difference), with two
+        decimals; infinite for an unchanged image.
+    linf : int
+        Largest change of a value, in grey levels.
+    """
+
+    psnr: float
+    linf: int
+
+    @property
+    def is_none(self) -> bool:
+        """Whether all pixels are equal."""
+        return self.linf == 0
+
+
+def change_between(image: Pixels, other: Pixels) -> Change:
+    """Measure the change from one image to another, without copies of them.
+
+    Parameters
+    ----------
+    image, other : uint8 arrays of the same shape (h, w, 3)
+    """
+    linf = int(cv2.norm(image, other, cv2.NORM_INF))
+    if linf == 0:
+        return Change(math.inf, 0)
+    squares = cv2.norm(image, other, cv2.NORM_L2SQR)
+    return Change(round(10 * math.log10(255**2 * image.size / squares), 2), linf)
