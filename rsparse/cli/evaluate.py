@@ -50,6 +50,7 @@ _Texts = list[str] | None
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=1,2,4,8 --policy default -d dict.h5 \\",
     "  --scenario adaptive -o eval/",
     "rsparse evaluate imgs/ -m m.onnx --adversarial patch=patched/ --defense jpeg -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense jpeg --detector reference.h5 -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --policy default -d dict.h5 \\",
     "  --scenario gray-box --scenario black-box:model=retrained.onnx \\",
     "  --scenario adversarial-training:model=adversarial.onnx -o eval/",
@@ -115,6 +116,14 @@ def evaluate(
             "change measured.",
         ),
     ] = None,
+    detector: Annotated[
+        Path | None,
+        path_option(
+            "FILE",
+            "A reference made by rsparse detect --calibrate. The detector sees every image before "
+            "the defenses; an image that it rejects counts as neither right nor fooled.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         output_option("FOLDER", "Folder for the evaluation, its attacked images and predictions."),
@@ -147,6 +156,7 @@ def evaluate(
         "--first-class": labels.first_class,
         "--scenario": scenarios,
         "--adversarial": adversarial,
+        "--detector": detector,
     }
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
@@ -227,5 +237,6 @@ def _plan_from_options(
         scenarios=parse_scenarios(texts("--scenario")),
         dictionaries=named_files(texts("--dict")),
         adversarial=named_folders(texts("--adversarial")),
+        detector=given["--detector"],
         parameters=parameters,
     )

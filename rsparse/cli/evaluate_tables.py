@@ -10,7 +10,7 @@ from rsparse.cli.console import Stopwatch, duration, say, summary, wide_table
 if TYPE_CHECKING:
     from rsparse.commands.evaluate.estimate import EvaluationCost
     from rsparse.evaluation.plan import Plan
-    from rsparse.evaluation.results import Evaluation, ThreatKey
+    from rsparse.evaluation.results import Column, Evaluation, ThreatKey
 
 
 def print_plan(plan: Plan, cost: EvaluationCost) -> None:
@@ -35,6 +35,7 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
             "columns": columns,
             "attacked": f"{cost.models_attacked} model{'s' * (cost.models_attacked > 1)}",
             "defenses": str(cost.defenses),
+            **({} if plan.detector is None else {"detector": plan.detector.name}),
             "trials": f"{cost.trials}, {most}{judged:,} images to classify",
             "to do": f"{cost.attacks_left} attacks, {cost.trials_left} trials",
             "estimated": f"{duration(seconds)} {cores}: attacks "
@@ -57,6 +58,7 @@ def print_judged_again(trials: Mapping[str, int]) -> None:
 
 def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = False) -> None:
     """Print a table for each threat, optionally one by class, and the results of the checks."""
+    from rsparse.detection.evasion import EVASION
     from rsparse.evaluation.checks import count_outcomes, failures
     from rsparse.evaluation.statistics import threats
 
@@ -64,6 +66,10 @@ def print_results(evaluation: Evaluation, watch: Stopwatch, per_class: bool = Fa
         _print_table(evaluation, threat)
         if per_class:
             _print_classes(evaluation, threat)
+        if evaluation.detector is not None:
+            _print_rejections(evaluation, threat)
+    if evaluation.detector is not None:
+        say(EVASION)
     counts = count_outcomes(evaluation.checks)
     for check in failures(evaluation.checks):
         place = " · ".join(part for part in (check.scenario, check.defense) if part)
@@ -94,6 +100,36 @@ def _print_classes(evaluation: Evaluation, threat: ThreatKey) -> None:
     )
 
 
+def _print_rejections(evaluation: Evaluation, threat: ThreatKey) -> None:
+    """Print the shares of images right and accepted, wrong and accepted, and rejected."""
+    from rsparse.evaluation.estimates import percent
+    from rsparse.evaluation.rejections import shares
+    from rsparse.evaluation.statistics import attacked_columns, clean_column, one_of_each_attack
+
+    columns = one_of_each_attack(attacked_columns(evaluation, threat=threat))
+    columns = [clean_column(evaluation, threat[2]), *columns]
+    rows = []
+    for defense in evaluation.defenses:
+        found = [shares(evaluation, column, defense) for column in columns]
+        cells = [
+            "–" if three is None else " / ".join(percent(each.value, 0) for each in three)
+            for three in found
+        ]
+        rows.append([defense.text, *cells])
+    level = f"{100 * (evaluation.detector or {}).get('false_alarms', 0):g}"
+    wide_table(
+        f"% right and accepted / wrong and accepted / rejected by the detector, {threat[0]}; of "
+        f"clean images, those rejected are false alarms ({level} % wanted)",
+        ["defense", *(_head(column) for column in columns)],
+        rows,
+    )
+
+
+def _head(column: Column) -> str:
+    """The family of an attack above its parameters."""
+    return f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
+
+
 def _print_table(evaluation: Evaluation, threat: ThreatKey) -> None:
     """Print top-1 accuracy in percent; rows are defenses, columns are attacks."""
     from rsparse.evaluation.estimates import percent
@@ -116,14 +152,10 @@ def _print_table(evaluation: Evaluation, threat: ThreatKey) -> None:
         values.append(share(worst_case(evaluation, defense, columns)).value)
         values += [accuracy(evaluation, c, defense).value for c in (clean, *columns)]
         rows.append([defense.text, *(percent(value, 0) for value in values)])
-    heads = [
-        f"{column.family}\n{column.attack.removeprefix(column.family).lstrip('-')}"
-        for column in columns
-    ]
     made_on = f", attacks on {source}" if source else ""
     wide_table(
         f"top-1 %, {scenario}{made_on}, judged {judged}; {len(evaluation.names)} "
         f"images, {_which(evaluation.only_correct)}",
-        ["defense", "mean\nattacked", "worst\ncase", "clean", *heads],
+        ["defense", "mean\nattacked", "worst\ncase", "clean", *map(_head, columns)],
         rows,
     )

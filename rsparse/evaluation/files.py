@@ -17,6 +17,8 @@ dataset                       shape, dtype       meaning
 ``column/change/target``      (m, n) int64       class that the attack was to reach; −1 for an
                                                  image that was not attacked, −2 for an attack
                                                  without a target
+``column/rejected``           (m, n) uint8       1 where the detector rejects an image; missing
+                                                 without a detector
 ``defense/text``, …           (k,) UTF-8         ``text``, ``kind``, ``parameters`` (JSON)
 ``trial/column``              (t,) int64         index of the column, from 0
 ``trial/defense``             (t,) int64         index of the defense, from 0
@@ -126,6 +128,9 @@ def _write_columns(group: Any, columns: Sequence[Column]) -> None:
     none = np.full(len(columns[0].found), UNTARGETED)
     targets = [none if column.target is None else column.target for column in columns]
     change["target"] = np.stack(targets).astype(np.int64)
+    rejected = [column.rejected for column in columns if column.rejected is not None]
+    if rejected:
+        group["rejected"] = np.stack(rejected).astype(np.uint8)
 
 
 def _write_texts(group: Any, names: Iterable[str], items: Sequence[Any]) -> None:
@@ -203,6 +208,7 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                     "l2": column.l2[i],
                     "linf": column.linf[i],
                     "found": bool(column.found[i]),
+                    "rejected": None if column.rejected is None else bool(column.rejected[i]),
                 }
 
 

@@ -130,6 +130,9 @@ def _read_columns(file: h5py.File, n_images: int, n_classes: int) -> Iterator[Co
     }
     found = read_array(file, "column/change/found", "u", shape).astype(bool)
     targets = _read_classes(file, "column/change/target", shape, range(UNTARGETED, n_classes))
+    rejected = None
+    if "rejected" in file["column"]:
+        rejected = read_array(file, "column/rejected", "u", shape).astype(bool)
     for i, strength in enumerate(strengths):
         row: dict[str, Any] = {name: values[i] for name, values in (texts | changes).items()}
         yield Column(
@@ -139,6 +142,7 @@ def _read_columns(file: h5py.File, n_images: int, n_classes: int) -> Iterator[Co
             parameters=_object("column/attack/parameters", parameters[i]),
             found=found[i],
             target=None if (targets[i] == UNTARGETED).all() else targets[i],
+            rejected=None if rejected is None else rejected[i],
         )
 
 

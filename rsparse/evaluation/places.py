@@ -21,6 +21,12 @@ def given_folder(name: str) -> Path:
     return Path(GIVEN, name)
 
 
+def detections_file(folder: Path) -> Path:
+    """What the detector found in a folder of images."""
+    place = Path("detections", folder)
+    return place.with_name(f"{place.name}.csv")
+
+
 def images_folder(column: Column) -> Path:
     """The folder of a column's images."""
     if column.family == CLEAN:

@@ -53,6 +53,8 @@ class Plan:
         By name; "" is the default one.
     adversarial : mapping of str to Path
         Folders of adversarial images that other programs made from the images, by name.
+    detector : Path or None
+        ``reference.h5`` of a detector, which rejects images before the defenses.
     parameters : EvaluateParameters
 
     Raises
@@ -70,6 +72,7 @@ class Plan:
     scenarios: tuple[Scenario, ...] = ()
     dictionaries: Mapping[str, Path] = field(default_factory=dict)
     adversarial: Mapping[str, Path] = field(default_factory=dict)
+    detector: Path | None = None
     parameters: EvaluateParameters = field(default_factory=EvaluateParameters)
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ _KEYS = (
     "dict",
     "adversarial",
     "scenario",
+    "detector",
     "output",
     *_PARAMETERS,
 )
@@ -96,6 +97,7 @@ def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         scenarios=_scenarios(values.get("scenario", []), folder),
         dictionaries=named_files(_texts(values, "dict"), folder),
         adversarial=named_folders(_texts(values, "adversarial"), folder),
+        detector=folder / _text(values, "detector") if "detector" in values else None,
         parameters=EvaluateParameters(
             **{field: values[key] for key, field in _PARAMETERS.items() if key in values}
         ),

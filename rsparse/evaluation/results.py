@@ -68,6 +68,8 @@ class Column:
     target : int64 array of shape (n,), or None
         The class that the attack was to reach; −1 for an image that was not attacked. None if any
         wrong class would do.
+    rejected : bool array of shape (n,), or None
+        Which images the detector rejects, as they are before any defense. None without a detector.
     """
 
     scenario: str
@@ -84,6 +86,7 @@ class Column:
     d: NDArray[np.float64]
     found: NDArray[np.bool_]
     target: NDArray[np.int64] | None = None
+    rejected: NDArray[np.bool_] | None = None
 
     @property
     def threat(self) -> ThreatKey:
@@ -207,6 +210,12 @@ class Evaluation:
     defenses: tuple[JudgedDefense, ...]
     trials: tuple[Trial, ...]
     checks: tuple[Check, ...] = field(default=())
+
+    @property
+    def detector(self) -> Mapping[str, Any] | None:
+        """The parameters of the detector, among them ``false_alarms``; None without one."""
+        found: Mapping[str, Any] | None = self.record.get("parameters", {}).get("detector")
+        return found
 
     def trial(self, column: Column, defense: JudgedDefense) -> Trial | None:
         """The trial of a column behind a defense; None if it was not tried there."""

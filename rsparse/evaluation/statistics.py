@@ -15,6 +15,7 @@ import numpy as np
 
 from rsparse.core.metrics import Estimate, share_of
 from rsparse.core.paired import Flags, mcnemar
+from rsparse.evaluation import rejections
 from rsparse.evaluation.results import (
     CLEAN,
     AttackKey,
@@ -196,12 +197,20 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
                 "best_baseline": None if best is None else best.text,
                 "p": p,
                 "target_reached": None if column.target is None else reached.value,
+                **_shares(rejections.shares(evaluation, column, defense)),
                 **_distortion(column),
                 "seconds": defense.seconds,
                 "only_correct": evaluation.only_correct,
             }
         )
     return lines
+
+
+def _shares(found: rejections.Shares | None) -> dict[str, float | None]:
+    """The cells of a detector; empty without one."""
+    names = ("right_accepted", "wrong_accepted", "rejected")
+    values = [None] * len(names) if found is None else [each.value for each in found]
+    return dict(zip(names, values, strict=True))
 
 
 def _column_cells(column: Column) -> dict[str, Any]:

@@ -33,6 +33,12 @@ class EvaluateParameters(Parameters):
         "Also run the attacks that only the checklist needs: noise, a huge eps, more steps, a "
         "search without gradients.",
     )
+    false_alarms: float = parameter(
+        0.05,
+        "Share of clean images like those of --detector that it may reject.",
+        above=0,
+        maximum=0.5,
+    )
     batch_size: int | None = parameter(
         None,
         "Images attacked together; auto is 4 on a CPU, and on a GPU as many as fit in its memory, "

@@ -10,6 +10,7 @@ from rsparse.report.checklist import SYMBOLS
 from rsparse.report.knowledge import known_and_unknown
 from rsparse.report.markdown_tables import escaped, table_head, table_row
 from rsparse.report.page import basis, names_digest
+from rsparse.report.rejections import TITLE, about, all_rejected
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.verdict import verdicts
@@ -43,6 +44,10 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         title = f"{family.title}, {family.scenario}"
         yield from _heading(title, f"Top-1 in % with Wilson's 95 % interval, on {basis(subjects)}.")
         yield from _table(tables.by_column(subjects, [*clean, *family.columns], heads))
+    for scenario, table in all_rejected(subjects).items():
+        text = f"Shares in %, on {basis(subjects)}. {about(subjects)}"
+        yield from _heading(f"{TITLE}, {scenario}", text)
+        yield from _table(table)
     for two in tables_two(subjects):
         yield from _heading(f"Table II, {two.scenario}", f"Top-1 in %, on {basis(subjects)}.")
         yield from _table(two.table)

@@ -18,6 +18,7 @@ from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
 from rsparse.report.figures import Figure, to_csv
 from rsparse.report.knowledge import KNOWLEDGE, known_and_unknown
 from rsparse.report.pictures import Gallery
+from rsparse.report.rejections import REJECTIONS, TITLE, about, all_rejected
 from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
@@ -71,6 +72,8 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             groups=drawn,
             charted=charted,
             tables_two=tables_two(subjects),
+            rejected=all_rejected(subjects),
+            about_rejected=about(subjects),
             sections=_sections(subjects, charted),
             basis=basis(subjects),
             legends=_legends(charts),
@@ -97,6 +100,7 @@ def _sections(subjects: Subjects, charted: Sequence[ChartSection]) -> dict[str, 
         KNOWLEDGE: by_key.pop(KNOWLEDGE, ""),
         "defenses": "All defenses",
         **by_key,
+        REJECTIONS: TITLE if all_rejected(subjects) else "",
         "table-two": "Table II" if tables_two(subjects) else "",
         "attention": "Where the model looks",
         "activation": "Activation by layer",
@@ -148,6 +152,10 @@ def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
                 tables.overview(subjects, scenario),
             )
             for number, scenario in enumerate(subjects.scenarios)
+        ),
+        *(
+            (f"rejections-{scenario}.csv", f"with a detector, {scenario}", table)
+            for scenario, table in all_rejected(subjects).items()
         ),
         *(
             (f"{two.scenario}.csv", f"Table II, {two.scenario}", two.table)

@@ -178,7 +178,7 @@ def images(subjects: Subjects) -> Table:
     """
     evaluation, scenario = subjects.evaluation, subjects.main_scenario
     columns = subjects.columns(scenario)
-    defenses = _table_defenses(subjects, scenario)
+    defenses = table_defenses(subjects, scenario)
     counts = {
         d.text: np.rint(
             per_image(evaluation, d, columns) * len(tried_behind(evaluation, d, columns))
@@ -202,7 +202,7 @@ def images(subjects: Subjects) -> Table:
     return Table(header, tuple(rows), numeric)
 
 
-def _table_defenses(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
+def table_defenses(subjects: Subjects, scenario: str) -> list[JudgedDefense]:
     """The judged defense, the best baseline and none; only those that were tried."""
     candidates = (subjects.judged, subjects.best_baseline(scenario), subjects.undefended)
     columns = subjects.columns(scenario)

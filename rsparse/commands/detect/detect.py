@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from rsparse.commands.detect.calibrate import reference_of, refuse_too_few
 from rsparse.commands.detect.measuring import MeasuredFolder, measure_folder
+from rsparse.commands.detect.reference import ReadyReference, reference_at
 from rsparse.commands.detect.results import DetectOutcome, outcome_of
-from rsparse.commands.detect.setup import DetectorFiles, DetectorSetup, set_up, set_up_as
-from rsparse.detection.registry import parse_scores
+from rsparse.commands.detect.setup import DetectorFiles
 from rsparse.detection.score import Score
 from rsparse.errors import InputError
 from rsparse.options.detect import DetectParameters
 from rsparse.store.csv_artifacts import refuse_existing_csv, write_csv
 from rsparse.store.detections import detection_lines
-from rsparse.store.files import require_suffix, sha256_of_file
+from rsparse.store.files import require_suffix
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import journal_beside
-from rsparse.store.records import DETECTIONS, Source
-from rsparse.store.reference_scores import ReferenceScores, load_reference
+from rsparse.store.records import DETECTIONS
 from rsparse.store.together import appear_together
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.workers import LocalWorkers, Workers
@@ -70,10 +68,40 @@ def detect_images(
     if output is not None:
         require_suffix(output, ".csv")
         refuse_existing_csv(output, overwrite)
-    ready = _reference_at(reference, scores, files, parameters, workers, progress)
+    ready = reference_at(reference, scores, files, parameters, workers, progress)
     folders = {"": load_inputs(paths)}
     folders |= {name: load_inputs([path]) for name, path in _named(attacked).items()}
-    job = _job(folders, ready, parameters)
+    outcome = examine(
+        folders,
+        ready,
+        output,
+        parameters,
+        workers=workers,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    tell(progress, outcome.notes)
+    return outcome
+
+
+def examine(
+    folders: Mapping[str, ImageInputs],
+    ready: ReadyReference,
+    output: Path | None,
+    parameters: DetectParameters,
+    *,
+    workers: Workers = LocalWorkers(),
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> DetectOutcome:
+    """Find which images of folders look attacked; the given ones have the name "".
+
+    Raises
+    ------
+    InputError
+        As ``detect_images``.
+    """
+    job = job_of(folders, ready, parameters)
     with ExitStack() as stack:
 
         def measured(part: str, inputs: ImageInputs, task: str, number: int) -> MeasuredFolder:
@@ -104,7 +132,6 @@ def detect_images(
         }
         outcome = outcome_of(found, clean, ready.setup, parameters)
         outcome.output, outcome.is_written = output or Path("-"), output is not None
-        tell(progress, outcome.notes)
         if output is not None:
             sources += [source for folder in found.values() for source in folder.sources]
             record = job.record([*sources, *ready.setup.sources])
@@ -112,42 +139,6 @@ def detect_images(
                 lines = detection_lines(outcome.rows, outcome.columns)
                 write_csv(members, output, record, lines)
     return outcome
-
-
-class _ReadyReference(NamedTuple):
-    """A reference that is read, or the images from which it is to be measured."""
-
-    setup: DetectorSetup
-    scores: ReferenceScores | None
-    images: ImageInputs | None
-    sources: tuple[Source, ...]
-
-
-def _reference_at(
-    path: Path,
-    scores: Sequence[Score],
-    files: DetectorFiles,
-    parameters: DetectParameters,
-    workers: Workers,
-    progress: Progress,
-) -> _ReadyReference:
-    """Read a reference, or find its images, and put the detector together."""
-    if path.is_dir():
-        setup = set_up(scores, files, parameters, workers, progress)
-        return _ReadyReference(setup, None, load_inputs([path]), ())
-    stored, record = load_reference(path)
-    chosen = tuple(scores) or parse_scores(stored.columns)
-    for score in chosen:
-        if score.spec not in stored.columns:
-            raise InputError(
-                f"--score {score.spec}: {path} has no such score; it has "
-                f"{', '.join(stored.columns)}"
-            )
-    setup = set_up_as(path, record, chosen, files, parameters, workers, progress)
-    places = [stored.columns.index(score.spec) for score in chosen]
-    columns = tuple(score.spec for score in chosen)
-    kept = ReferenceScores(stored.digests, columns, stored.scores[:, places], stored.size)
-    return _ReadyReference(setup, kept, None, (Source(path.name, sha256_of_file(path), record),))
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
@@ -161,9 +152,10 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _job(
-    folders: Mapping[str, ImageInputs], ready: _ReadyReference, parameters: DetectParameters
+def job_of(
+    folders: Mapping[str, ImageInputs], ready: ReadyReference, parameters: DetectParameters
 ) -> Job:
+    """The work of ``examine``."""
     values = {**ready.setup.parameters(), "false_alarms": parameters.false_alarms}
     known = {
         **ready.setup.known(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,8 @@ from rsparse.evaluation.results import (
     JudgedDefense,
     Trial,
 )
-from rsparse.evaluation.scenarios import Scenario
-from rsparse.store.files import sha256_of
-from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.predictions import Prediction
-from rsparse.store.records import EVALUATION, Record, Source
 
 
 @dataclass(frozen=True)
@@ -54,12 +50,15 @@ class Findings:
         For each column, the entries of its manifest by name.
     trials : dict
         The predictions for each column and defense.
+    rejected : dict
+        For each column, whether the detector rejects each image, by name.
     """
 
     matrix: Matrix
     selection: Selection
     entries: dict[PlannedColumn, dict[str, Entry]] = field(default_factory=dict)
     trials: dict[tuple[PlannedColumn, Defense], list[Prediction]] = field(default_factory=dict)
+    rejected: dict[PlannedColumn, Mapping[str, bool]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +66,16 @@ class Findings:
         return [entry["name"] for entry in self.selection.entries]
 
     def column(self, column: PlannedColumn) -> Column:
-        """The attack's effect on each image; an image it could not attack counts as unchanged."""
+        """The attack's effect on each image; an image it could not attack counts as unchanged.
+
+        An image that the detector could not examine is not rejected.
+        """
+        made, rejected = self._column(column), self.rejected.get(column)
+        if rejected is None:
+            return made
+        return replace(made, rejected=np.array([rejected.get(n, False) for n in self.names], bool))
+
+    def _column(self, column: PlannedColumn) -> Column:
         entries = self.entries[column]
         sizes: dict[str, Any] = {
             key: np.array([_size(entries.get(name), key) for name in self.names], np.float64)
@@ -268,34 +276,3 @@ def _trial(column: Column, defense: str, names: Sequence[str], rows: Sequence[Pr
     by_name = {row.name: row.probabilities[0] for row in rows}
     probabilities = np.array([by_name.get(name, 0.0) for name in names], np.float32)
     return Trial(column.key, defense, classes_by_name(names, rows), probabilities)
-
-
-def record_of_evaluation(matrix: Matrix, selection: Selection) -> Record:
-    """The record of an evaluation; its attacks and trials have records of their own."""
-    plan, values = matrix.plan, matrix.plan.parameters.as_record()
-    seed = values.pop("seed")
-    parameters = {
-        **values,
-        "input": matrix.classifier.input_record(),
-        "labels": selection.label_origin,
-        "attacks": [attack.as_record() for attack in plan.attacks],
-        "defenses": [defense.as_record() for defense in plan.defenses],
-        "scenarios": [_scenario_record(matrix, scenario) for scenario in plan.scenarios],
-    }
-    entries = "".join(f"{e['name']} {e['sha256']}\n" for e in selection.entries)
-    models = {model.sha256: model for model in matrix.models.values()}
-    sources = [
-        Source(CLEAN, sha256_of(entries.encode()), selection.record),
-        matrix.classifier.source(),
-        *(model.source() for model in models.values() if model is not matrix.classifier),
-        *matrix.judging.dictionaries.values(),
-    ]
-    return Job("evaluate", EVALUATION, parameters, seed).record(sources)
-
-
-def _scenario_record(matrix: Matrix, scenario: Scenario) -> dict[str, Any]:
-    """A scenario's parameters, with the input of its other model."""
-    if scenario.other is None:
-        return scenario.as_record()
-    model = matrix.models[scenario.other.name]
-    return {**scenario.as_record(), "input": model.input_record()}

@@ -48,7 +48,7 @@ class EvaluationCost:
     trials, trials_left, attacks_left : int
         Over all columns, including those for the checks.
     attack_seconds, judge_seconds : float
-        Estimated time of the remaining work on ``cores``.
+        Estimated time of the remaining work on ``cores``; judging includes the detector.
     """
 
     images: int
@@ -96,6 +96,7 @@ def estimate_cost(
     pictures = _pictures(matrix)
     attacking = _attack_seconds(matrix, left, pictures)
     judging = _judge_seconds(matrix, missing, pictures)
+    examining = _examine_seconds(matrix, overwrite, pictures)
     return EvaluationCost(
         n,
         is_exact,
@@ -108,7 +109,7 @@ def estimate_cost(
         len(missing),
         len(left),
         (attacking.core / cores + attacking.device) * n,
-        (judging.core / cores + judging.device) * n,
+        ((judging.core + examining) / cores + judging.device) * n,
         cores,
     )
 
@@ -206,6 +207,16 @@ def _judge_seconds(
     }
     parts = [*map(cleaning.__getitem__, cleaned), *map(classifying.__getitem__, judges)]
     return _Seconds(sum(part.core for part in parts), sum(part.device for part in parts))
+
+
+def _examine_seconds(matrix: Matrix, overwrite: bool, pictures: Sequence[Pixels]) -> float:
+    """Seconds of the detector for one image in all columns, on one core."""
+    watch = matrix.watch
+    if watch is None:
+        return 0.0
+    places = dict.fromkeys(column.place for column in matrix.columns)
+    left = sum(overwrite or not watch.has_examined(place) for place in places)
+    return left * _seconds(watch.look, pictures) if left else 0.0
 
 
 def _cleaning(images: DefendedImages, pictures: Sequence[Pixels]) -> _Seconds:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rsparse.commands.attack.attack import attack_chosen
 from rsparse.commands.attack.campaign import KeptResults
-from rsparse.commands.evaluate.assembly import Findings, record_of_evaluation
+from rsparse.commands.evaluate.assembly import Findings
 from rsparse.commands.evaluate.attacked import AttackedFolders
 from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.defense_evidence import DefenseProbe
@@ -26,10 +25,11 @@ from rsparse.commands.evaluate.judge import (
     read_trial,
 )
 from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.evaluate.outcome import EvaluateOutcome, RunCounts
 from rsparse.commands.evaluate.photographs import save_photographs
+from rsparse.commands.evaluate.record import record_of_evaluation
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
-from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import DefenseEvidence, all_checks
 from rsparse.evaluation.files import EVALUATION_FILE, remove_evaluation, save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
@@ -40,49 +40,8 @@ from rsparse.store.folders import is_finished
 from rsparse.store.journal import Entry, remove_journal_beside
 from rsparse.store.predictions import Prediction
 from rsparse.store.sole_writer import sole_writer
-from rsparse.work.progress import SILENT, Progress
-from rsparse.work.runs import Outcome
+from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.workers import LocalWorkers, Workers
-
-
-@dataclass
-class EvaluateOutcome(Outcome):
-    """Also holds the evaluation. ``done`` and ``resumed`` count trials.
-
-    ``judged_again`` counts the trials of ``done`` that replaced ones of an outdated method, by that
-    method.
-    """
-
-    evaluation: Evaluation | None = None
-    judged_again: dict[str, int] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """For scripts: also the lines of ``results.csv``, worst cases and checks."""
-        content = super().as_json()
-        evaluation = self.evaluation
-        if evaluation is None:
-            return content
-        return {
-            **content,
-            "images": len(evaluation.names),
-            "left_out": evaluation.left_out,
-            "only_correct": evaluation.only_correct,
-            "results": statistics.rows(evaluation),
-            "defenses": statistics.defense_rows(evaluation),
-            "checks": [vars(check) for check in evaluation.checks],
-            "judged_again": self.judged_again,
-        }
-
-
-@dataclass
-class RunCounts:
-    """The numbers of trials and failures of a run so far."""
-
-    trials: int = 0
-    resumed: int = 0
-    failed: list[Entry] = field(default_factory=list)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    judged_again: Counter[str] = field(default_factory=Counter)
 
 
 def run_matrix(
@@ -148,6 +107,7 @@ class _MatrixRun:
         doubled = {threat: self.findings.doubled_steps(threat) for threat in threats}
         second = [column for steps in doubled.values() if steps for column in steps.doubled]
         self._make(second)
+        self._examine(planned)
         whole = self.findings.evaluation(dict.fromkeys([*first, *second]))
         evidence = self.findings.all_evidence(planned, probes, doubled)
         images = image_evidence(self.matrix, self.selection)
@@ -229,6 +189,25 @@ class _MatrixRun:
         )
         self.findings.entries[column] = {entry["name"]: entry for entry in manifest["images"]}
         self.done.failed += manifest["failed"]
+
+    def _examine(self, columns: Sequence[PlannedColumn]) -> None:
+        """Find the images of columns that the detector rejects, if there is one."""
+        watch, found = self.matrix.watch, self.findings
+        if watch is None:
+            return
+        for column in columns:
+            folder = found.folder(column)
+            known = None if self.overwrite else watch.rejected(folder, column.place)
+            if known is None:
+                known, outcome = watch.examine(
+                    folder, column.place, workers=self.workers, progress=self.progress
+                )
+                task = f"{column.place.name} before the detector"
+                self.done.failed += [_named(entry, task) for entry in outcome.failed]
+                notes = [note for note in outcome.notes if note not in self.selection.notes]
+                tell(self.progress, notes)
+                self.selection.notes.extend(notes)
+            found.rejected[column] = known
 
     def _judge(self, columns: Sequence[PlannedColumn]) -> None:
         """Make the missing trials of columns with the same images, and read all trials."""

@@ -25,7 +25,6 @@ from rsparse.store.files import read_bytes, safe_join
 from rsparse.store.images import Pixels, decode_image, to_unit
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Entry
-from rsparse.store.records import Source
 
 MOST_READ = 100
 """The number of images that are classified again for other inputs of the model."""
@@ -51,7 +50,7 @@ def image_evidence(matrix: Matrix, selection: Selection) -> ImageEvidence:
         answers={name: _answers(model, pictures, labels) for name, model in matrix.models.items()},
         copies=_copies(selection),
         unreadable=len(selection.failed),
-        learned_from=list(_learned_from(matrix, selection.sources)),
+        learned_from=list(_learned_from(matrix, selection)),
     )
 
 
@@ -132,13 +131,19 @@ def strangers_among(selection: Selection, folder: Path, entries: Mapping[str, En
     return count_strangers(_thumbnails(folder, changed), _thumbnails(selection.folder, known))
 
 
-def _learned_from(matrix: Matrix, images: Sequence[Source]) -> Iterator[str]:
-    """The names of the models and dictionaries in whose records the images are an input."""
-    digests = {source.sha256 for source in images}
+def _learned_from(matrix: Matrix, selection: Selection) -> Iterator[str]:
+    """The names of the models and dictionaries in whose records the images are an input.
+
+    Also that of the detector's reference, if a judged image is among its clean ones.
+    """
+    digests = {source.sha256 for source in selection.sources}
     sources = [model.source() for model in matrix.models.values()]
     for source in (*sources, *matrix.judging.dictionaries.values()):
         if digests & set(_digests_in(source.record)):
             yield source.name
+    own = [entry[key] for entry in selection.entries for key in ("sha256", "source_sha256")]
+    if matrix.watch is not None and matrix.watch.knows_any(own):
+        yield matrix.watch.source.name
 
 
 def _digests_in(record: Mapping[str, Any] | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rsparse.commands.attack.through import AttackedDefense, refuse_unable
 from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.judge import Folder, JudgedTrial, make_trial
 from rsparse.commands.evaluate.probes import Probes, probes_of
+from rsparse.commands.evaluate.watch import Watch
 from rsparse.defended.judging import JudgingSetup
 from rsparse.defenses import Defense, NoDefense, Resources, defense_text
 from rsparse.errors import InputError, system_error
@@ -64,6 +65,7 @@ class Matrix:
         self.device = choose_device(plan.parameters.device, workers, for_gradients=True)
         for_images = self.device.for_images() if workers.can_share_device else CPU
         self.judging = JudgingSetup(resources, sources, for_images)
+        self.watch = Watch.of(plan, workers)
 
     @property
     def columns(self) -> list[PlannedColumn]:

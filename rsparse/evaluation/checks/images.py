@@ -228,10 +228,10 @@ def _copies(results: Results, images: ImageEvidence) -> Finding:
 
 
 def _learned(images: ImageEvidence) -> Finding:
-    """No model or dictionary was made from the judged images."""
+    """No model, dictionary or reference of a detector was made from the judged images."""
     if images.learned_from:
         return Finding(FAIL, f"made from the judged images: {', '.join(images.learned_from)}")
-    return Finding(PASS, "no record of a model or dictionary names the judged images")
+    return Finding(PASS, "no record of a model, dictionary or detector names the judged images")
 
 
 def _judged(results: Results, images: ImageEvidence | None) -> Finding:
