@@ -61,3 +61,15 @@ def test_the_p_value_is_the_share_of_all_images_together_by_definition():
     found = Reference(reference).unusualness(image[None])
     assert found.p_value[0] == pytest.approx(np.mean(sums >= sums[-1] - 1e-9))
     assert found.combined[0] == pytest.approx(sums[-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lower_scores_never_lower_the_p_value(kind):
+    """So a tolerance, by which noise is divided, makes no image more suspicious."""
+    rng = np.random.default_rng(3)
+    scores = np.abs(KINDS[kind](rng))
+    reference, images = Reference(scores[:40]), scores[40:]
+    before = reference.unusualness(images).p_value
+    for tolerance in (1.5, 2.0, 10.0):
+        some = np.where(rng.random(images.shape) < 0.5, images / tolerance, images)
+        assert (reference.unusualness(some).p_value >= before).all()

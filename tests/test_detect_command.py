@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsparse.core.conformal import Reference
 from rsparse.detection.registry import SCORES
 from rsparse.store.detections import load_detected
 from rsparse.store.images import decode_image, encode_png
@@ -148,6 +149,29 @@ def test_another_model_than_that_of_the_reference_is_refused(run_cli, folders, t
     result = run_cli("detect", folders[1], "--reference", reference, "--model", other)
     assert result.exit_code == 2
     assert f"{reference}: was not made with other.onnx; make it again" in result.stderr
+
+
+def test_a_tolerance_divides_levels_of_noise_only(run_cli, folders, reference, tmp_path):
+    def rows(*more):
+        output = tmp_path / "found.csv"
+        found = run_cli("detect", folders[2], "--reference", reference, "-o", output, "--overwrite",
+                        *more)  # fmt: skip
+        assert found.exit_code == 0, found.stderr
+        return list(csv.DictReader(output.read_text().splitlines())), load_detected(output)[1]
+
+    stored, _ = load_reference(reference)
+    plain, record = rows()
+    assert record["parameters"]["tolerance"] == 1
+    tolerant, record = rows("--tolerance", "50")
+    assert record["parameters"]["tolerance"] == 50
+    ranked = Reference(stored.scores)
+    for row, before in zip(tolerant, plain, strict=True):
+        scores = np.array([[float(row[name]) for name in stored.columns]])
+        assert [row[name] for name in stored.columns] == [before[name] for name in stored.columns]
+        expected = ranked.unusualness(scores / np.array([50, 1, 50])).p_value[0]
+        assert float(row["p_value"]) == pytest.approx(expected, abs=1e-6)
+        assert float(row["p_value"]) >= float(before["p_value"])
+    assert [row["p_value"] for row in tolerant] != [row["p_value"] for row in plain]
 
 
 def test_images_of_another_size_than_the_reference_are_told(run_cli, folders, reference, tmp_path):

@@ -33,7 +33,8 @@ __all__ = ["colours"]  # the fixture
 DICT = REPOSITORY / "fixtures" / "dict.h5"
 KEYS = (
     "images, labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
-    "output, only-correct, predicted-labels, max-images, extra-checks, batch-size, seed, device"
+    "detector, output, only-correct, predicted-labels, max-images, extra-checks, false-alarms, "
+    "tolerance, batch-size, seed, device"
 )
 LEAST = 'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "eval"\n'
 
@@ -116,8 +117,8 @@ def test_a_plan_can_set_every_option(tmp_path):
         ("images = [", "is not valid TOML: Invalid value (at end of document)"),
         (LEAST + "lables = 'l.csv'", "unknown key 'lables'; did you mean labels? Known: images, "
          "labels, first-class, model, attack, defense, policy, dict, adversarial, scenario, "
-         "output, only-correct, predicted-labels, max-images, extra-checks, batch-size, seed, "
-         "device"),
+         "detector, output, only-correct, predicted-labels, max-images, extra-checks, "
+         "false-alarms, tolerance, batch-size, seed, device"),
         ('images = "a"\nmodel = "m.onnx"\n', "the key attack is missing"),
         (LEAST.replace('output = "eval"', ""),
          "the key output is missing; add it, or pass -o"),

@@ -64,7 +64,8 @@ class Reference:
         1932). Since the image is treated like all others, its sum has each of the n + 1 ranks with
         the same probability if it is exchangeable with them, also if the scores depend on each
         other. The p-value is the share of the n + 1 whose sum is at least as large, so that none is
-        below 1/(n + 1).
+        below 1/(n + 1). A lower score never lowers it, so it also holds for an image all of whose
+        scores are at most those of one that is exchangeable with the reference.
         """
         m, k = scores.shape
         p_value, combined, tails = np.empty(m), np.empty(m), np.empty((m, k))

@@ -16,6 +16,7 @@ class Noise(Score):
     """The noise in the flattest parts of an image, in grey levels."""
 
     name: ClassVar[str] = "noise"
+    is_level: ClassVar[bool] = True
 
     def measure(self, image: Pixels, answers: Answers) -> float:  # noqa: ARG002
         from rsparse.core.noise import noise_level
@@ -40,6 +41,7 @@ class Color(Score):
     """The noise in colour in the flattest parts of an image, in grey levels."""
 
     name: ClassVar[str] = "color"
+    is_level: ClassVar[bool] = True
 
     def measure(self, image: Pixels, answers: Answers) -> float:  # noqa: ARG002
         from rsparse.core.noise import color_noise

@@ -42,9 +42,12 @@ class Score(Parameters):
     ----------
     name : str
         Its name in a spec.
+    is_level : bool
+        Whether it is in grey levels, which differ between cameras and file formats.
     """
 
     name: ClassVar[str]
+    is_level: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, image: Pixels, answers: Answers) -> float:

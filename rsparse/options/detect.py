@@ -19,6 +19,13 @@ class DetectParameters(Parameters):
         above=0,
         maximum=0.5,
     )
+    tolerance: float = parameter(
+        1.0,
+        "Factor by which the noise of clean images may exceed that of the reference: 1 if both are "
+        "of the same origin, 2 if not. The noise of each image is divided by it.",
+        minimum=1,
+        maximum=100,
+    )
     resize_to: str | None = parameter(
         None,
         "Resize images first, to a side such as 224 or to height x width; with a centre crop, "
@@ -34,3 +41,7 @@ class DetectParameters(Parameters):
         minimum=1,
         maximum=65536,
     )
+
+    def ranking(self) -> dict[str, float]:
+        """The parameters on which the p-values and what is detected depend, but not the scores."""
+        return {"false_alarms": self.false_alarms, "tolerance": self.tolerance}

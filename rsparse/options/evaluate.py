@@ -39,6 +39,12 @@ class EvaluateParameters(Parameters):
         above=0,
         maximum=0.5,
     )
+    tolerance: float = parameter(
+        1.0,
+        "Factor by which the noise of clean images may exceed that of the --detector's.",
+        minimum=1,
+        maximum=100,
+    )
     batch_size: int | None = parameter(
         None,
         "Images attacked together; auto is 4 on a CPU, and on a GPU as many as fit in its memory, "

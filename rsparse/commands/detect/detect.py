@@ -156,7 +156,7 @@ def job_of(
     folders: Mapping[str, ImageInputs], ready: ReadyReference, parameters: DetectParameters
 ) -> Job:
     """The work of ``examine``."""
-    values = {**ready.setup.parameters(), "false_alarms": parameters.false_alarms}
+    values = {**ready.setup.parameters(), **parameters.ranking()}
     known = {
         **ready.setup.known(),
         "images": {name: inputs.names_digest() for name, inputs in folders.items()},

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rsparse.commands.detect.calibrate import notes_on
 from rsparse.commands.detect.measuring import MeasuredFolder
 from rsparse.commands.detect.setup import DetectorSetup
@@ -104,7 +106,9 @@ def outcome_of(
 ) -> DetectOutcome:
     """Rank all images among the clean ones; the given ones come first in ``found``."""
     reference = Reference(clean.scores)
-    columns = tuple(score.text for score in setup.detector.scores)
+    scores = setup.detector.scores
+    columns = tuple(score.text for score in scores)
+    tolerances = np.array([parameters.tolerance if score.is_level else 1.0 for score in scores])
     outcome = DetectOutcome(
         Path("-"),
         columns=columns,
@@ -118,7 +122,7 @@ def outcome_of(
         outcome.done += measured.outcome.done
         outcome.resumed += measured.outcome.resumed
         outcome.failed += measured.outcome.failed
-        result = reference.unusualness(measured.scores)
+        result = reference.unusualness(measured.scores / tolerances)
         of_given = result.combined if of_given is None else of_given
         detected = result.p_value <= parameters.false_alarms
         outcome.rows += [

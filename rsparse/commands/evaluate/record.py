@@ -16,7 +16,9 @@ from rsparse.store.records import EVALUATION, Record, Source
 def record_of_evaluation(matrix: Matrix, selection: Selection) -> Record:
     """The record of an evaluation; its attacks and trials have records of their own."""
     plan, values = matrix.plan, matrix.plan.parameters.as_record()
-    seed, _ = values.pop("seed"), values.pop("false_alarms")  # the latter is the detector's
+    for of_detector in ("false_alarms", "tolerance"):
+        del values[of_detector]
+    seed = values.pop("seed")
     parameters = {
         **values,
         "input": matrix.classifier.input_record(),

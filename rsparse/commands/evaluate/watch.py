@@ -50,7 +50,7 @@ class Watch:
                 f"rsparse detect {plan.detector} --calibrate"
             )
         values = plan.parameters
-        parameters = DetectParameters(values.false_alarms, device=values.device)
+        parameters = DetectParameters(values.false_alarms, values.tolerance, device=values.device)
         given = DetectorFiles(plan.model.path, plan.model.input_options, plan.dictionaries)
         files = needed_files(plan.detector, given)
         ready = reference_at(plan.detector, (), files, parameters, workers, SILENT)
@@ -66,7 +66,7 @@ class Watch:
 
     def record(self) -> dict[str, Any]:
         """The detector as a parameter of a record."""
-        return {**self.ready.setup.parameters(), "false_alarms": self.parameters.false_alarms}
+        return {**self.ready.setup.parameters(), **self.parameters.ranking()}
 
     def look(self, image: Pixels) -> None:
         """Measure an image, to see how long it takes."""
