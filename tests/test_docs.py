@@ -135,10 +135,11 @@ def test_evaluations_are_as_documented(tmp_path: Path, run_cli: Callable[..., Re
     labels = tmp_path / "labels.csv"
     names = [path.name for path in sorted(images.iterdir())]
     labels.write_text("file,label\n" + "".join(f"{name},red\n" for name in names))
-    output = tmp_path / "eval"
+    output, reference, level = tmp_path / "eval", tmp_path / "r.h5", ("--false-alarms", 0.5)
+    run_cli("detect", images, "--calibrate", "--score", "noise", *level, "-o", reference)
     done = run_cli(
         "evaluate", images, "-m", model, "-a", "noise", "--labels", labels, "--all-images",
-        "--max-images", 2, "--no-extra-checks", "-o", output,
+        "--max-images", 2, "--no-extra-checks", "--detector", reference, *level, "-o", output,
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert datasets(output / "evaluation.h5") == documented_datasets("Evaluations")
