@@ -50,8 +50,18 @@ def spams_learn(
     return learn
 
 
+def batched_omp(given: dict[str, np.ndarray], sparsity: int) -> Callable[[], object]:
+    import torch
+    from orthogonal_matching_pursuit_gpu import run_omp
+
+    torch.set_num_threads(1)
+    atoms = torch.from_numpy(np.ascontiguousarray(given["dictionary"].T))
+    signals = torch.from_numpy(given["signals"])
+    return lambda: run_omp(atoms, signals, sparsity, normalize=False, fit_intercept=False)
+
+
 TASKS: dict[str, Callable[..., Callable[[], object]]] = {
-    "spams_omp": spams_omp, "spams_learn": spams_learn,
+    "spams_omp": spams_omp, "spams_learn": spams_learn, "batched_omp": batched_omp,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The programs that rsparse is compared with.
 
-scikit-learn runs in the benchmark's own process. SPAMS (GPL) is installed into a separate folder
-and runs in a separate process.
+scikit-learn runs in the benchmark's own process. SPAMS (GPL) and orthogonal-matching-pursuit-gpu
+are installed into separate folders and run in separate processes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sklearn.linear_model import orthogonal_mp_gram
 from rsparse.core.engines.cpu import loops
 
 SPAMS = ("spams-bin==2.6.14",)
+BATCHED = ("orthogonal-matching-pursuit-gpu==0.1.3",)
 _CORETYPES = ("", "Haswell", "Zen", "SkylakeX")  # the OpenBLAS in SPAMS may not know a new CPU
 
 
@@ -96,6 +97,16 @@ def spams_worker(work: Path, **arrays: np.ndarray) -> tuple[Worker, str] | None:
         return None
     best = min(times, key=times.__getitem__)
     return Worker(packages, file, OPENBLAS_CORETYPE=best), best or "its own choice"
+
+
+def batched_worker(work: Path, **arrays: np.ndarray) -> Worker | None:
+    """orthogonal-matching-pursuit-gpu, with arrays as for ``spams_worker``."""
+    packages = installed(BATCHED, work)
+    if packages is None:
+        return None
+    file = work.absolute() / "batched.npz"
+    np.savez(file, **arrays)
+    return Worker(packages, file)
 
 
 def scikit_codes(correlations: np.ndarray, gram: np.ndarray, sparsity: int) -> np.ndarray:

@@ -4,6 +4,8 @@ The map of the package, from the top down; imports go downwards only:
 
 - ``cli``         one module per command: parse, call, print
 - ``signals``     end on SIGINT, SIGTERM and SIGHUP
+- ``torch``       a defense as a torch module
+- ``adapters``    the same in other libraries
 - ``api``         the commands on arrays
 - ``sklearn``     the method as a scikit-learn transformer
 - ``coder``       sparse coding and dictionary learning for signals of any kind
@@ -59,6 +61,8 @@ _PUBLIC = {
 
 _RENAMED = {"Attacked": "AdversarialImages", "RegionSparse": "RegionSparseTransformer"}
 
+_MODULES = ("adapters", "torch")
+
 __all__ = ["__version__", *_PUBLIC]
 
 
@@ -66,6 +70,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import rsparse`` stays fast."""
     if name in _RENAMED:
         raise AttributeError(f"rsparse.{name} is now rsparse.{_RENAMED[name]}")
+    if name in _MODULES:
+        return importlib.import_module(f"rsparse.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'rsparse' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from rsparse.api import purify
+from rsparse.api.images import Images, read_images
 from rsparse.core.learning import learn_dictionary
 from rsparse.errors import InputError
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
-from rsparse.store.images import to_pixels, to_unit
 from rsparse.work.workers import LocalWorkers
-
-Images = NDArray[Any] | Sequence[NDArray[Any]]
 
 
 class RegionSparseTransformer(TransformerMixin, BaseEstimator):
@@ -80,7 +77,7 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array of shape (n, h, w, 3), or sequence of arrays of shape (h, w, 3)
+        X : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
             Benign RGB images, uint8, or floating point in [0, 1].
         y : ignored
 
@@ -95,7 +92,7 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
             be used together.
         """
         self._check_parameters()
-        self.dictionary_ = learn_dictionary(as_pixels(X), self.learn or LearnParameters())
+        self.dictionary_ = learn_dictionary(read_images(X).pixels, self.learn or LearnParameters())
         return self
 
     def transform(self, X: Images) -> Any:  # noqa: N803
@@ -103,12 +100,12 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array of shape (n, h, w, 3), or sequence of arrays of shape (h, w, 3)
+        X : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
             As for ``fit``. Floating-point images are first rounded to 8 bits, as in a file.
 
         Returns
         -------
-        Images of the same shapes and type as ``X``; an array if ``X`` is an array, else a list.
+        Images of the same shapes and type as ``X``; a list if ``X`` is a sequence.
 
         Raises
         ------
@@ -118,13 +115,9 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_parameters()
         step = _Purify(self.dictionary_, self.purify, self.localize, self.policy)
-        images = as_pixels(X)
-        cleaned = list(LocalWorkers(self.n_jobs).map(step, images, len(images)))
-        like = [
-            pixels if np.asarray(image).dtype == np.uint8 else to_unit(pixels)
-            for pixels, image in zip(cleaned, X, strict=True)
-        ]
-        return np.stack(like) if isinstance(X, np.ndarray) else like
+        images = read_images(X)
+        pixels = images.pixels
+        return images.like(list(LocalWorkers(self.n_jobs).map(step, pixels, len(pixels))))
 
     def _check_parameters(self) -> None:
         kinds = {
@@ -162,33 +155,3 @@ class _Purify:
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         purifying = (self.parameters, self.localization)
         return purify(pixels, self.dictionary, *purifying, policy=self.policy)
-
-
-def as_pixels(images: Images) -> list[NDArray[np.uint8]]:
-    """Convert images to uint8 arrays of shape (h, w, 3).
-
-    Raises
-    ------
-    InputError
-        If an image has another shape or type, or floating-point values outside [0, 1].
-    """
-    if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise InputError(f"images: expected an array of shape (n, h, w, 3), got {images.shape}")
-    if len(images) == 0:
-        raise InputError("images: expected at least one, got none")
-    return [_pixels(np.asarray(image), number) for number, image in enumerate(images)]
-
-
-def _pixels(image: NDArray[Any], number: int) -> NDArray[np.uint8]:
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"image {number}: expected shape (h, w, 3), got {image.shape}")
-    if image.dtype == np.uint8:
-        return image
-    if not np.issubdtype(image.dtype, np.floating):
-        raise InputError(
-            f"image {number}: expected uint8, or floating point in [0, 1], got {image.dtype}"
-        )
-    low, high = float(image.min()), float(image.max())
-    if not (low >= 0 and high <= 1):
-        raise InputError(f"image {number}: expected values in [0, 1], got {low:g} to {high:g}")
-    return to_pixels(image.astype(np.float32))

@@ -16,8 +16,9 @@ torch = pytest.importorskip("torch")
 
 from rsparse.attacks import run_attack  # noqa: E402
 from rsparse.attacks.through.backwards import backwards_of, trace  # noqa: E402
+from rsparse.attacks.through.cleaning import to_images  # noqa: E402
 from rsparse.attacks.through.kinds import BACKWARDS  # noqa: E402
-from rsparse.attacks.through.module import DefendedModule, to_images  # noqa: E402
+from rsparse.attacks.through.module import DefendedModule  # noqa: E402
 from tests.toy_networks import linear_problem  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_core")

@@ -85,7 +85,7 @@ def test_same_type_and_shapes_out_as_in(images):
     estimator = RegionSparseTransformer(learn=SMALL).fit(images)
     assert estimator.transform(images).dtype == np.uint8
     as_float = estimator.transform(images.astype(np.float64) / 255)
-    assert as_float.dtype == np.float32
+    assert as_float.dtype == np.float64
     assert as_float.max() <= 1
     np.testing.assert_array_equal(np.rint(as_float * 255), estimator.transform(images))
     unequal = [images[0], images[1][:20, :31]]
@@ -121,9 +121,12 @@ def test_unfitted():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((4, 5)), r"images: expected an array of shape \(n, h, w, 3\), got \(4, 5\)"),
+        (
+            np.zeros((4, 5)),
+            r"images: expected an array of shape \(n, h, w, 3\) or \(n, 3, h, w\), got",
+        ),
         ([], "images: expected at least one, got none"),
-        ([np.zeros((4, 5))], r"image 0: expected shape \(h, w, 3\), got \(4, 5\)"),
+        ([np.zeros((4, 5))], r"image 0: expected shape \(h, w, 3\) or \(3, h, w\), got"),
         (np.zeros((1, 9, 9, 3), int), r"image 0: expected uint8, or floating point .* got int64"),
         (np.full((1, 9, 9, 3), 1.5), r"image 0: expected values in \[0, 1\], got 1.5 to 1.5"),
         (np.full((1, 9, 9, 3), np.nan), r"image 0: expected values in \[0, 1\], got nan to nan"),

@@ -33,14 +33,16 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
-    "jinja2", "timm", "huggingface_hub", "safetensors", "triton",
+    "jinja2", "timm", "huggingface_hub", "safetensors", "triton", "art", "secmlt",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks", "core", "work", "training", "coder"},
+    "torch": {"models", "attacks", "core", "work", "training", "coder", "api", "torch", "adapters"},
     "safetensors": {"training"},
     "triton": {"core"},
-    "foolbox": {"attacks"},
-    "eagerpy": {"attacks"},
+    "foolbox": {"attacks", "adapters"},
+    "eagerpy": {"attacks", "adapters"},
+    "art": {"adapters"},
+    "secmlt": {"adapters"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "timm": {"models"},

@@ -39,19 +39,87 @@ def test_paths_may_be_strings(dict_file):
 
 
 @pytest.mark.parametrize(
-    ("image", "got"),
-    [(np.zeros((9, 9, 3)), r"float64 \(9, 9, 3\)"), (np.zeros((9, 9), "u1"), r"uint8 \(9, 9\)")],
+    ("image", "message"),
+    [
+        (np.zeros((9, 9), "u1"), "expected shape (h, w, 3) or (3, h, w), got (9, 9)"),
+        (
+            np.zeros((3, 9, 3), "u1"),
+            "the shape (3, 9, 3) can be read as (h, w, 3) and as (3, h, w)",
+        ),
+        (np.zeros((9, 9, 3), int), "expected uint8, or floating point in [0, 1], got int64"),
+        (
+            np.full((9, 9, 3), 255.0),
+            "expected values in [0, 1], got 255 to 255; divide by 255, or use uint8",
+        ),
+        (
+            np.linspace(-2, 2, 243).reshape(9, 9, 3),
+            "expected values in [0, 1], got -2 to 2; clean images before they are normalised",
+        ),
+    ],
 )
-def test_an_image_of_another_type_is_refused(small_dictionary, image, got):
-    expected = f"expected uint8 of shape \\(h, w, 3\\), got {got}$"
-    with pytest.raises(rsparse.InputError, match=f"^image: {expected}"):
+def test_an_image_of_another_form_is_refused(small_dictionary, image, message):
+    with refused(f"image: {message}"):
         rsparse.purify(image, small_dictionary)
     for clean in (
         lambda images: rsparse.purify_batch(images, small_dictionary),
         lambda images: rsparse.defend(images, "jpeg"),
+        lambda images: rsparse.classify(images, demo_model()),
+        lambda images: rsparse.activations(images, demo_model()),
+        lambda images: rsparse.attack(images, [0], demo_model()),
     ):
-        with pytest.raises(rsparse.InputError, match=f"^image 0: {expected}"):
+        with refused(f"image 0: {message}"):
             clean([image])
+
+
+def forms(pixels: np.ndarray) -> dict[str, object]:
+    """The same images in all forms in which they can be given."""
+    first = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    unit = (pixels / 255).astype(np.float32)
+    held = {
+        "last": pixels,
+        "first": first,
+        "float32": unit,
+        "float64": pixels / 255,
+        "sequence": [pixels[0], first[1], *unit[2:]],
+    }
+    torch = pytest.importorskip("torch")
+    held["tensor"] = torch.from_numpy(first)
+    held["float tensor"] = torch.from_numpy(first).float() / 255
+    held["bfloat16 tensor"] = held["float tensor"].bfloat16()
+    return held
+
+
+@pytest.mark.parametrize("name", [*forms(np.zeros((4, 6, 6, 3), np.uint8))])
+def test_images_may_have_any_form_and_keep_it(photos, name):
+    given = forms(photos)[name]
+    clean = rsparse.defend(given, "median:size=3")
+    assert type(clean) is type(given)
+    expected = rsparse.defend(photos, "median:size=3")
+    for place, (one, before) in enumerate(zip(clean, given, strict=True)):
+        assert one.shape == before.shape
+        assert one.dtype == before.dtype
+        array = np.asarray(one if isinstance(one, np.ndarray) else one.float())
+        array = array.transpose(1, 2, 0) if array.shape[0] == 3 else array
+        levels = array if one.dtype in (np.uint8,) or array.max() > 1 else np.rint(array * 255)
+        if "bfloat16" not in name:  # which rounds the given images
+            np.testing.assert_array_equal(levels, expected[place])
+    if "bfloat16" not in name:
+        verdicts = rsparse.classify(given, demo_model())
+        assert verdicts == rsparse.classify(photos, demo_model())
+
+
+def test_dictionaries_and_models_may_be_paths(photos, dict_file):
+    dictionary = rsparse.load_dictionary(dict_file)[0]
+    expected = rsparse.purify(photos[0], dictionary)
+    np.testing.assert_array_equal(rsparse.purify(photos[0], str(dict_file)), expected)
+    np.testing.assert_array_equal(rsparse.purify_batch(photos[:1], dict_file)[0], expected)
+    for given in (str(dict_file), {"": str(dict_file)}):
+        clean = rsparse.defend(photos[:1], "regionsparse", given)
+        np.testing.assert_array_equal(clean, rsparse.defend(photos[:1], "regionsparse", dictionary))
+    assert rsparse.classify(photos[:1], str(demo_model()), "regionsparse", str(dict_file))
+    assert rsparse.activations(photos[:1], str(demo_model()))
+    with refused("dictionary: expected a Dictionary or a path, got 3"):
+        rsparse.purify(photos[0], 3)
 
 
 @pytest.mark.parametrize("device", ["cpu", "torch-cpu"])
@@ -134,7 +202,7 @@ def test_purify_batch_keeps_array_or_list(photos, small_dictionary):
         ({"attack": "fgsm:eps=2,4"}, "attack: expected one, got 2"),
         ({"images": [np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]},
          "images: expected one size, got 2"),
-        ({"images": np.zeros((4, 4, 4, 3))}, "images: expected uint8"),
+        ({"images": np.zeros((4, 4))}, "images: expected an array of shape"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_attacked(photos, change, message):

@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 torch = pytest.importorskip("torch")
 
 from rsparse.attacks import run_attack  # noqa: E402
-from rsparse.attacks.through.module import to_images  # noqa: E402
+from rsparse.attacks.through.cleaning import to_images  # noqa: E402
 
 if TYPE_CHECKING:
     from rsparse.core.regionsparse import Mask, Pixels

@@ -1,7 +1,8 @@
 """The commands as functions on arrays, without touching the disk for images.
 
-Images are uint8 RGB, an array (n, h, w, 3) or a sequence of (h, w, 3) of any sizes; a model is
-a loaded ``Classifier`` or the path of an ONNX file that describes its input.
+Images are RGB: NumPy arrays or torch tensors, channels last or first, uint8 or floating point in
+[0, 1]; or sequences of images of any sizes. A model is a loaded ``Classifier`` or the path of an
+ONNX file that describes its input.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.api.classifiers import as_classifier
+from rsparse.api.images import Images, read_images
 from rsparse.errors import InputError
 from rsparse.store.images import to_pixels, to_unit
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rsparse.models.onnx.classifier import Classifier
 
 Pixels = NDArray[np.uint8]
-Images = NDArray[np.uint8] | Sequence[Pixels]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ def attack(
 
     Parameters
     ----------
-    images : uint8 array of shape (n, h, w, 3), RGB
-        Attacked at their own size, through the model's resizing if its input has another size.
+    images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
+        RGB, uint8, or floating point in [0, 1], which is first rounded to 8 bits. Attacked at their
+        own size, through the model's resizing if its input has another size.
     labels : sequence of n ints
         The true classes, from which the attack leads away.
     model : Classifier or path
@@ -123,12 +124,8 @@ def _one_attack(attack: Attack | str) -> Attack:
 
 
 def _same_size(images: Images) -> Pixels:
-    shapes = {np.shape(image) for image in images}
+    pixels = read_images(images).pixels
+    shapes = {image.shape for image in pixels}
     if len(shapes) != 1:
         raise InputError(f"images: expected one size, got {len(shapes)}")
-    pixels = np.stack([np.asarray(image) for image in images])
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
-        raise InputError(
-            f"images: expected uint8 of shape (n, h, w, 3), got {pixels.dtype} {pixels.shape}"
-        )
-    return pixels
+    return np.stack(pixels)

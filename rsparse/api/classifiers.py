@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.api.cleaning import find_defense, resources_of
+from rsparse.api.cleaning import Dictionaries, find_defense, resources_of
+from rsparse.api.images import Images, read_images
 from rsparse.options.classify import ClassifyParameters
 
 if TYPE_CHECKING:
-    from rsparse.core.dictionary import Dictionary
     from rsparse.defended.verdict import Verdict
     from rsparse.defenses import Defense
     from rsparse.models.onnx.classifier import Classifier
-
-Pixels = NDArray[np.uint8]
-Images = NDArray[np.uint8] | Sequence[Pixels]
 
 
 def classify(
     images: Images,
     model: Classifier | Path | str,
     defense: Defense | str = "none",
-    dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
+    dictionaries: Dictionaries = None,
     *,
     top: int = 1,
     seed: int = 0,
@@ -37,11 +33,12 @@ def classify(
 
     Parameters
     ----------
-    images : uint8 array of shape (n, h, w, 3), or sequence of images of any sizes
+    images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
+        RGB, uint8 or floating point in [0, 1].
     model : Classifier or path
     defense : Defense or str
         One defense, as on the command line: ``"jpeg:quality=40"``, ``"policy:default"``.
-    dictionaries : Dictionary, or mapping of str to Dictionary, optional
+    dictionaries : Dictionary or path, or mapping of str to them, optional
         Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
     top : int
         Number of classes in a verdict, most probable first.
@@ -75,7 +72,7 @@ def classify(
     )
     return [
         verdict
-        for batch in chunked(list(images), batch_size)
+        for batch in chunked(read_images(images).pixels, batch_size)
         for (verdict,) in defended.predict(batch)
     ]
 
@@ -87,7 +84,8 @@ def activations(
 
     Parameters
     ----------
-    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
+        RGB, uint8 or floating point in [0, 1].
     model : Classifier or path
     gamma : float
         Threshold γ; detectors at or below it do not count.
@@ -105,7 +103,7 @@ def activations(
     layers = activation_layers(classifier.graph, str(classifier.path))
     probe = PeakProbe(classifier, layers)
     totals: dict[str, list[NDArray[np.float64]]] = {layer.name: [] for layer in layers}
-    for image in images:
+    for image in read_images(images).pixels:
         _, peaks = probe.peaks([image])
         for layer, peak in zip(layers, peaks, strict=True):
             totals[layer.name].append(total_activation(peak, gamma))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.api.images import Images, read_image, read_images
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
@@ -18,13 +20,13 @@ if TYPE_CHECKING:
     from rsparse.defended.images import DefendedImages
     from rsparse.defenses import Defense, Resources
 
-Pixels = NDArray[np.uint8]
-Images = NDArray[np.uint8] | Sequence[Pixels]
+Dictionaries = Any
+"""A dictionary or its path, or a mapping of names to them."""
 
 
 def purify(
-    image: Pixels,
-    dictionary: Dictionary,
+    image: Any,
+    dictionary: Dictionary | Path | str,
     parameters: PurifyParameters | None = None,
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -36,8 +38,9 @@ def purify(
 
     Parameters
     ----------
-    image : uint8 array of shape (h, w, 3), RGB
-    dictionary : Dictionary
+    image : array or tensor of shape (h, w, 3) or (3, h, w), RGB
+        uint8, or floating point in [0, 1], which is first rounded to 8 bits, as in a file.
+    dictionary : Dictionary or path
     parameters : PurifyParameters, optional
         Used for every image. Without them, a policy chooses a defense by the noise in the image.
     localization : LocalizeParameters, optional
@@ -51,28 +54,28 @@ def purify(
 
     Returns
     -------
-    uint8 array of shape (h, w, 3), RGB; with ``return_treatment`` a pair of this array and a
+    The clean image, in the form of the given one; with ``return_treatment`` a pair of it and a
     ``Treatment``: the parts of the defense that were applied, with the policy's rule and what it
     measured, K and the share of the object region, and the change of the image.
 
     Raises
     ------
     InputError
-        If the image is not uint8 RGB, the image or the mask has an unusable size, there is no such
-        policy, or the arguments cannot be used together.
+        If the image has another type or shape, the image or the mask has an unusable size, there is
+        no such policy, or the arguments cannot be used together.
     """
-    _require_pixels(image, "image")
+    pixels, form = read_image(image)
     defense = _purifier(parameters, localization, mask, policy)
     from rsparse.defended.images import DefendedImages
 
     defended = DefendedImages(defense, _sole_dictionary(defense, dictionary))
-    ((pixels, treatment),) = defended.treat([image], mask)
-    return (pixels, treatment) if return_treatment else pixels
+    ((clean, treatment),) = defended.treat([pixels], mask)
+    return (form.of(clean), treatment) if return_treatment else form.of(clean)
 
 
 def purify_batch(
     images: Images,
-    dictionary: Dictionary,
+    dictionary: Dictionary | Path | str,
     parameters: PurifyParameters | None = None,
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -86,7 +89,8 @@ def purify_batch(
 
     Parameters
     ----------
-    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
+        As for ``purify``.
     dictionary, parameters, localization, mask, policy
         As for ``purify``; a mask applies to all images.
     device : str
@@ -99,7 +103,7 @@ def purify_batch(
 
     Returns
     -------
-    An array (n, h, w, 3) if ``images`` is an array, else a list of images. On a GPU they may differ
+    The clean images in the form of the given ones; a list for a sequence. On a GPU they may differ
     from the CPU's by one grey level, and by more in the few patches whose two best atoms are
     equally good. With ``return_treatment``, a pair of these and a list of ``Treatment``.
 
@@ -120,7 +124,7 @@ def purify_batch(
 def defend(
     images: Images,
     defense: Defense | str,
-    dictionaries: Mapping[str, Dictionary] | Dictionary | None = None,
+    dictionaries: Dictionaries = None,
     seed: int = 0,
     *,
     device: str = "auto",
@@ -131,11 +135,12 @@ def defend(
 
     Parameters
     ----------
-    images : uint8 array of shape (n, h, w, 3), or sequence of images
+    images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
+        RGB, uint8 or floating point in [0, 1].
     defense : Defense or str
         One defense, as on the command line: ``"jpeg:quality=40"``, ``"bilateral+jpeg"``,
         ``"policy:default"``.
-    dictionaries : Dictionary, or mapping of str to Dictionary, optional
+    dictionaries : Dictionary or path, or mapping of str to them, optional
         Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
     seed : int
         Seed of the defenses that draw random numbers.
@@ -144,8 +149,8 @@ def defend(
 
     Returns
     -------
-    An array (n, h, w, 3) if ``images`` is an array, else a list of images; with
-    ``return_treatment`` a pair of these and a list of ``Treatment``.
+    The clean images in the form of the given ones; a list for a sequence. With
+    ``return_treatment``, a pair of these and a list of ``Treatment``.
 
     Raises
     ------
@@ -194,22 +199,33 @@ def _purifier(
     return defense
 
 
-def _sole_dictionary(defense: Defense, dictionary: Dictionary) -> Resources:
+def _sole_dictionary(defense: Defense, dictionary: Dictionary | Path | str) -> Resources:
     """Use one dictionary for every dictionary name of the defense."""
     from rsparse.defenses import Resources
 
-    return Resources(dict.fromkeys(defense.dictionaries, dictionary))
+    return Resources(dict.fromkeys(defense.dictionaries, _dictionary(dictionary)))
 
 
-def resources_of(
-    dictionaries: Mapping[str, Dictionary] | Dictionary | None, seed: int
-) -> Resources:
+def resources_of(dictionaries: Dictionaries, seed: int) -> Resources:
     """Return what defenses need; one dictionary without a name is the default one."""
-    from rsparse.core.dictionary import Dictionary
     from rsparse.defenses import Resources
 
-    named = {"": dictionaries} if isinstance(dictionaries, Dictionary) else dictionaries or {}
-    return Resources(named, seed)
+    if dictionaries is None:
+        return Resources({}, seed)
+    named = dictionaries if isinstance(dictionaries, Mapping) else {"": dictionaries}
+    return Resources({name: _dictionary(value) for name, value in named.items()}, seed)
+
+
+def _dictionary(value: Dictionary | Path | str) -> Dictionary:
+    """A dictionary, which is loaded if its path is given."""
+    from rsparse.core.dictionary import Dictionary
+    from rsparse.store.dictionaries import load_dictionary
+
+    if isinstance(value, Dictionary):
+        return value
+    if not isinstance(value, str | Path):
+        raise InputError(f"dictionary: expected a Dictionary or a path, got {value!r:.80}")
+    return load_dictionary(value)[0]
 
 
 def find_defense(defense: Defense | str) -> Defense:
@@ -228,15 +244,6 @@ def find_defense(defense: Defense | str) -> Defense:
     return defenses[0]
 
 
-def _require_pixels(image: Any, name: str) -> None:
-    """Refuse an image of another type or shape, which a defense could misread."""
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise InputError(
-            f"{name}: expected uint8 of shape (h, w, 3), got {pixels.dtype} {pixels.shape}"
-        )
-
-
 def _cleaned(
     images: Images,
     defended: DefendedImages,
@@ -244,14 +251,12 @@ def _cleaned(
     batch_size: int,
     with_treatments: bool,
 ) -> Any:
-    """Clean images in batches; return an array for an array, else a list."""
+    """Clean images in batches, and return them in the form in which they were given."""
     from rsparse.work.workers import chunked
 
-    for number, image in enumerate(images):
-        _require_pixels(image, f"image {number}")
+    batch = read_images(images)
     treated = []
-    for batch in chunked(list(images), batch_size):
-        treated += defended.treat(batch, mask)
-    pixels = [clean for clean, _ in treated]
-    cleaned = np.stack(pixels) if isinstance(images, np.ndarray) else pixels
+    for some in chunked(batch.pixels, batch_size):
+        treated += defended.treat(some, mask)
+    cleaned = batch.like([clean for clean, _ in treated])
     return (cleaned, [treatment for _, treatment in treated]) if with_treatments else cleaned

@@ -9,16 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from rsparse.core.tensors import is_tensor
 from rsparse.errors import InputError
 
 _BLOCK = 1 << 22
 """Numbers that are checked together."""
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether it is a torch tensor; torch is not imported for it."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
 
 
 @dataclass(frozen=True)

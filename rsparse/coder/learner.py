@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from rsparse.coder.arrays import as_rows, is_tensor
+from rsparse.coder.arrays import as_rows
 from rsparse.coder.pursuit import omp
 from rsparse.coder.stops import Stops
 from rsparse.core.atoms import clean_atoms
 from rsparse.core.online import OmpLearner, unit
+from rsparse.core.tensors import is_tensor
 from rsparse.errors import InputError
 
 _POOL = 8192
@@ -26,7 +27,7 @@ class DictionaryLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     """Learn a dictionary in which signals are sparse, and code signals with it.
 
     Online dictionary learning (Mairal et al. 2009): each mini-batch is coded by OMP, and then all
-    atoms are improved in turn. After each pass over the signals, atoms that no signal uses and
+    atoms are improved in turn. Between passes over the signals, atoms that no signal uses and
     near-duplicates are replaced by signals that are coded badly. The signals are used as they are:
     subtract their means first if the mean is not to be coded.
 
@@ -116,10 +117,10 @@ class DictionaryLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         signals = self._signals(X, reset=True)
         self._start(signals)
-        for _ in range(_whole("passes", self.passes)):
+        for number in range(_whole("passes", self.passes)):
+            if number:
+                self._clean(signals)
             self._learn(signals[self._rng.permutation(len(signals))])
-            self._clean(signals)
-        self._learn(signals[self._rng.permutation(len(signals))])
         return self._finish(signals)
 
     def partial_fit(self, X: Any, y: object = None) -> DictionaryLearner:  # noqa: ARG002, N803

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rsparse.coder.arrays import Rows, as_rows, is_tensor
+from rsparse.coder.arrays import Rows, as_rows
 from rsparse.coder.stops import Stops
 from rsparse.core.omp import gram_matrix
 from rsparse.core.omp import omp as code_arrays
+from rsparse.core.tensors import is_tensor
 from rsparse.errors import InputError
 
 _NUMBERS = 1 << 22

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from rsparse.attacks.backend import has_gradients
-from rsparse.attacks.through.backwards import Pixels, Vjp, backwards_of, chosen_backward, trace
+from rsparse.attacks.through.backwards import backwards_of, chosen_backward
+from rsparse.attacks.through.cleaning import clean_tensor, to_images
 from rsparse.defenses import Chain, Defense, Resources
 from rsparse.defenses.by_noise import ByNoise
 
@@ -108,7 +107,7 @@ class DefendedModule(torch.nn.Module):
     def drawn(self, x: torch.Tensor, resources: Resources) -> torch.Tensor:
         """Logits (n, n_classes) for one seed."""
         self.queries += len(x)
-        cleaned: torch.Tensor = _Clean.apply(x, self, resources)
+        cleaned = clean_tensor(x, self.defense, resources, self.backward)
         logits: torch.Tensor = self.twin(cleaned)
         return logits
 
@@ -128,35 +127,3 @@ class DefendedModule(torch.nn.Module):
         if self.draws == 1 or not self.is_random:
             return [self.resources]
         return [self._with_draw(draw) for draw in range(1, self.draws + 1)]
-
-
-class _Clean(torch.autograd.Function):
-    """Rounds and cleans images; the gradient passes by the module's backward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, module: DefendedModule, resources: Resources
-    ) -> torch.Tensor:
-        images = to_images(x)
-        if not x.requires_grad:
-            cleaned = [module.defense.clean(image, resources) for image in images]
-        else:
-            traced = [trace(module.defense, each, resources, module.backward) for each in images]
-            cleaned = [each.cleaned for each in traced]
-            ctx.vjps = [each.vjp for each in traced]
-        pixels = torch.from_numpy(np.stack(cleaned)).to(x.device)
-        return (pixels.permute(0, 3, 1, 2) / 255).contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (upper,) = gradients
-        vjps: list[Vjp] = ctx.vjps
-        arrays = upper.detach().cpu().permute(0, 2, 3, 1).contiguous().numpy()
-        lower = np.stack([vjp(array) for vjp, array in zip(vjps, arrays, strict=True)])
-        return torch.from_numpy(lower).to(upper).permute(0, 3, 1, 2), None, None
-
-
-def to_images(x: torch.Tensor) -> list[Pixels]:
-    """Images (n, 3, h, w) in [0, 1] as arrays (h, w, 3), rounded to 8 bits as files are."""
-    levels = (x.detach().cpu().permute(0, 2, 3, 1) * 255).round().clamp(0, 255)
-    return list(levels.to(torch.uint8).contiguous().numpy())
