@@ -264,6 +264,31 @@ def test_dependent_atoms_are_held_once():
     np.testing.assert_allclose(twice, once, atol=1e-5)
 
 
+def smooth_atoms(count: int, side: int) -> Dictionary:
+    """Random smooth patches, which are almost combinations of a few, as learned atoms are."""
+    rows, columns = np.indices((side, side))
+    decay = np.exp(-1.0 * (rows + columns))[:, :, None]
+    waves = np.cos(np.pi * np.outer(np.arange(side) + 0.5, np.arange(side)) / side)
+    spectra = normal((count, side, side, 3)) * decay
+    patches = np.einsum("iu,jv,nuvc->nijc", waves, waves, spectra).reshape(count, -1)
+    atoms = (patches / np.linalg.norm(patches, axis=1, keepdims=True)).astype(np.float32)
+    return Dictionary(atoms, side, normalize=False)
+
+
+def test_atoms_that_almost_depend_on_each_other_make_no_large_gradient():
+    """However many atoms are held, the gradient is a projection: shorter, and equal twice."""
+    dictionary = smooth_atoms(96, 8)
+    image = make_picture(3, 8, 8).clip(100, 150)
+    done = purify_recorded(
+        image, dictionary, PurifyParameters(localize=False, sparsity=24), share=4
+    )
+    assert (done.engine.recorder.layers()[0].held >= 0).sum() == 96
+    upper = normal(image.shape)
+    once = done.vjp(upper)
+    assert 0.1 * np.linalg.norm(upper) < np.linalg.norm(once) < np.linalg.norm(upper)
+    np.testing.assert_allclose(done.vjp(once), once, atol=0.005 * np.abs(once).max())
+
+
 def test_both_loops_agree():
     if loops.NUMBA is None:
         pytest.skip("numba is not installed")

@@ -32,7 +32,7 @@ from rsparse.store.records import FORMAT_VERSIONS, Record, Source
 
 METHODS = {
     "activations": 1,
-    "attack": 2,
+    "attack": 3,
     "attention": 1,
     "certify": 2,
     "classify": 1,
@@ -45,7 +45,7 @@ METHODS = {
     "purify": 2,
     "select": 1,
     "support": 1,
-    "train": 2,
+    "train": 3,
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.engines.cpu import numpy_loops
+from rsparse.core.backward.numpy_loops import INDEPENDENT
 from rsparse.core.engines.cpu.numba_loops import compiled
 
 Floats = NDArray[np.float32]
@@ -13,7 +13,7 @@ Indices = NDArray[np.int32]
 
 _CHUNK = 64  # atoms that are skipped together
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-_INDEPENDENT = np.float32(numpy_loops.INDEPENDENT)
+_INDEPENDENT = np.float32(INDEPENDENT)
 _VECTORISED = {"reassoc", "contract", "nsz", "arcp"}
 
 
@@ -82,7 +82,7 @@ def pull_back(
     z, g, q = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
     coded, signal = np.empty(m, np.float32), np.empty(m, np.float32)
     factor, pivots = np.empty((u + 1, u), np.float32), np.empty(u, np.int32)
-    forward, weights = np.empty(u, np.float32), np.empty(u, np.float32)
+    rests, forward, weights = np.empty((3, u), np.float32)
     for number in range(len(corners)):
         top, left = corners[number, 0], corners[number, 1] * channels
         for row in range(patch_size):
@@ -95,9 +95,10 @@ def pull_back(
             signal[i] = deviation[i] * g[i]
             q[i] = 0
             coded[i] = 0
-        size = _solve(held, number, signal, dictionary, gram, factor, pivots, forward, weights)
+        own = held[number]
+        size = _solve(own, signal, dictionary, gram, factor, rests, pivots, forward, weights)
         for s in range(size):
-            weight, atom = weights[s], held[number, s]
+            weight, atom = weights[s], own[s]
             for i in range(m):
                 q[i] += weight * dictionary[atom, i]
         for s in range(atoms.shape[1]):
@@ -118,32 +119,39 @@ def pull_back(
 @compiled(inline="always")
 def _solve(
     held: Indices,
-    number: int,
     signal: Floats,
     dictionary: Floats,
     gram: Floats,
     factor: Floats,
+    rests: Floats,
     pivots: Indices,
     forward: Floats,
     weights: Floats,
 ) -> int:
     """Solve for the weights of the held atoms, 0 for dependent ones; return how many are held.
 
-    Row j of ``factor`` is that of the Cholesky factor for the independent atom ``pivots[j]``. Rows
-    are subtracted four at a time, from all later atoms at once: short sums are not vectorised.
+    Row j of ``factor`` is that of the Cholesky factor for the independent atom ``pivots[j]``;
+    ``rests`` are the squares of what of each atom the rows so far do not reach. Only independent
+    atoms need their row of the Gram matrix, whose entries lie apart in memory. Rows are subtracted
+    four at a time, from all later atoms at once: short sums are not vectorised.
     """
-    size = held.shape[1]
-    while size > 0 and held[number, size - 1] < 0:
+    size = held.size
+    while size > 0 and held[size - 1] < 0:
         size -= 1
+    for place in range(size):
+        rests[place] = gram[held[place], held[place]]
+        weights[place] = 0
     count = 0
     for place in range(size):
-        atom = held[number, place]
+        if rests[place] <= _INDEPENDENT:
+            continue
+        atom = held[place]
         inner = np.float32(0)
         for i in range(signal.size):
             inner += dictionary[atom, i] * signal[i]
         row = factor[count]
         for i in range(place, size):
-            row[i] = gram[atom, held[number, i]]
+            row[i] = gram[atom, held[i]]
         j = 0
         while j + 4 <= count:
             e, f, g, h = factor[j], factor[j + 1], factor[j + 2], factor[j + 3]
@@ -159,14 +167,15 @@ def _solve(
                 row[i] -= a * e[i]
             inner -= a * forward[j]
             j += 1
-        weights[place] = 0
-        if row[place] > _INDEPENDENT:
-            scale = np.float32(1) / np.sqrt(row[place])
-            for i in range(place, size):
-                row[i] *= scale
-            forward[count] = inner * scale
-            pivots[count] = place
-            count += 1
+        scale = np.float32(1) / np.sqrt(rests[place])
+        for i in range(place, size):
+            row[i] *= scale
+        row[place] = np.sqrt(rests[place])
+        for i in range(place, size):
+            rests[i] -= row[i] * row[i]
+        forward[count] = inner * scale
+        pivots[count] = place
+        count += 1
     for turn in range(count):
         j = count - 1 - turn
         place, rest = pivots[j], forward[j]

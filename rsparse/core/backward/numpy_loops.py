@@ -7,10 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.engines.cpu.numpy_loops import INDEPENDENT
-
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
+
+INDEPENDENT = 0.01
+"""Square of what of an atom has to be left beside earlier ones for it to be held.
+
+Many atoms of a code of large K are almost combinations of others. A smaller bound holds them, but
+in float32 the projection then multiplies rounding by a hundred and more.
+"""
 
 
 def strongest(correlations: Floats, counts: Indices, atoms: Indices) -> None:
@@ -62,7 +67,8 @@ def pull_back(
     patch_size : int
         b.
     held : int32 array of shape (n, u)
-        The atoms of P; −1 ends a shorter list. An atom that depends on the earlier ones is ignored.
+        The atoms of P; −1 ends a shorter list. An atom is ignored if the square of what the earlier
+        ones leave of it is no more than ``INDEPENDENT``.
     atoms, coefficients : arrays of shape (n, K)
         The codes; unused entries have the coefficient 0.
     dictionary, gram : float32 arrays of shape (k, b·b·c) and (k, k)
