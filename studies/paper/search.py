@@ -35,23 +35,24 @@ from studies.tables import Row, read_rows, write_rows
 
 LEARNED = slice(0, None, 16)  # photographs of train/ for the dictionaries
 CHOOSING = slice(2, None, 8)  # others, by which settings are chosen
-N_CHUNKS = 10
-JUDGED = slice(None, None, 2)  # photographs of photos/, by which what was chosen is judged once
-JUDGED_CHUNKS = 5
+N_CHUNKS = 14  # of them, 7 or 8 each
+JUDGED_CHUNKS = 4  # of photos/, by which what was chosen is judged once; 50 each, one with --fast
 Means = NDArray[np.float64]
 
 
 def main() -> None:
     options = _options()
-    space = load_space()
+    space = load_space(fast=options.fast)
     settings = space.settings()
     train, photos = (_photographs(options, settings, part) for part in ("train", "photos"))
     rows, chosen = halving(space, settings, train, options.jobs)
-    final = judge(photos, list(chosen.values()), range(JUDGED_CHUNKS), (), options.jobs)
+    chunks = range(1 if options.fast else JUDGED_CHUNKS)
+    judged = [space.paper, *chosen.values()]
+    final = judge(photos, judged, chunks, (), options.jobs)
     tables = {
         "search": rows,
-        "search-chosen": list(chosen_rows(photos.columns, chosen, final)),
-        "search-about": list(_about(options, settings, train, photos)),
+        "search-chosen": list(chosen_rows(photos.columns, chosen, final, space.paper)),
+        "search-about": list(_about(options, space, settings, (train, photos))),
     }
     for name, found in tables.items():
         write_rows(options.docs / "results" / "paper" / f"{name}.csv", found)
@@ -62,6 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
     parser.add_argument("--model", default="mobilenet-v2", help="a classifier of plans.py")
+    parser.add_argument("--fast", action="store_true", help="the same on fewer photographs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the tables")
     return parser.parse_args()
@@ -71,7 +73,10 @@ def _photographs(
     options: argparse.Namespace, settings: Sequence[Setting], part: str
 ) -> Photographs:
     """The photographs of ``train/`` or ``photos/`` under the attacks of Table II."""
-    taken, n_chunks = {"train": (CHOOSING, N_CHUNKS), "photos": (JUDGED, JUDGED_CHUNKS)}[part]
+    taken, n_chunks = {
+        "train": (CHOOSING, N_CHUNKS),
+        "photos": (slice(None), JUDGED_CHUNKS),
+    }[part]
     return Photographs(
         options.shared / part,
         taken,
@@ -198,8 +203,12 @@ def chosen_rows(
     columns: Sequence[str],
     chosen: Mapping[str, Setting],
     final: Mapping[Setting, NDArray[np.bool_]],
+    form: Setting,
 ) -> Iterator[Row]:
-    """Of each column, the paper's figure and the setting chosen for it, with its interval."""
+    """Of each column, the paper's figure and the setting chosen for it, with its interval.
+
+    ``form`` is the paper's form, whose figures stand beside.
+    """
     target = paper_table()["RegionSparse"]
     for place, column in enumerate(columns):
         found = share(final[chosen[column]][place])
@@ -211,6 +220,7 @@ def chosen_rows(
             "best": percent(found.value),
             "low": percent(found.low),
             "high": percent(found.high),
+            "form": percent(final[form][place].mean()),
         }
     mean = chosen["mean"]
     yield {
@@ -218,22 +228,31 @@ def chosen_rows(
         "dictionary": mean.dictionary,
         "defense": mean.defense.spec,
         "best": percent(attacked_mean(final[mean].mean(axis=1)[None], columns)[0]),
+        "form": percent(attacked_mean(final[form].mean(axis=1)[None], columns)[0]),
     }
 
 
 def _about(
     options: argparse.Namespace,
+    space: Space,
     settings: Sequence[Setting],
-    train: Photographs,
-    photos: Photographs,
+    photographs: tuple[Photographs, Photographs],
 ) -> Iterator[Row]:
     """What was run."""
+    train, photos = photographs
+    judged_chunks = 1 if options.fast else JUDGED_CHUNKS
+    steps = [
+        f"{sum(len(train.labels(chunk)) for chunk in range(rung.chunks))} photographs, "
+        f"{len(rung.columns or train.columns)} columns"
+        for rung in space.rungs
+    ]
     found = {
         "model": options.model,
         "settings": str(len(settings)),
         "dictionaries": str(len({setting.dictionary for setting in settings})),
-        "chosen_on": str(sum(len(train.labels(chunk)) for chunk in range(N_CHUNKS))),
-        "judged_on": str(sum(len(photos.labels(chunk)) for chunk in range(JUDGED_CHUNKS))),
+        "steps": "; ".join(steps),
+        "kept": ", ".join(str(rung.keep) for rung in space.rungs[:-1]),
+        "judged_on": str(sum(len(photos.labels(chunk)) for chunk in range(judged_chunks))),
         "machine": measure.machine(),
     }
     for key, value in found.items():
