@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,20 @@ import pytest
 
 pytest.importorskip("torch")
 
+from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
 from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import encode_png
 from studies import plans
+from studies.pages import DOCS
 from studies.paper import __main__ as program
 from studies.paper import figures, photographs, run
-from studies.paper.cells import cells, counts, mark_of
+from studies.paper.cells import Measured, cells, committed, counts, mark_of, measured
 from studies.paper.photographs import Wanted, choose
 from studies.tables import read_rows
 from tests.conftest import REPOSITORY, make_picture, tree_of
-from tests.evaluations import make_evaluation
 
 COLOURS = REPOSITORY / "fixtures" / "colours.onnx"
 CLASSES = ("n00000001 red", "n00000002 green", "n00000003 blue")
@@ -167,7 +169,7 @@ def test_the_parts_are_run_once_and_shown(toy, tmp_path, monkeypatch, capsys):
     assert len(marked) == 52
     assert {row["mark"] for row in marked} <= {"reached", "not reached"}
     assert marked[0] == {
-        "row": "Normal", "attack": "clean", "paper": "100", "ours": "100.0", "low": "56.6",
+        "row": "Normal", "attack": "clean", "paper": "100", "ours": "100", "low": "56.6",
         "high": "100.0", "mark": "reached",
     }  # fmt: skip
 
@@ -230,33 +232,43 @@ def test_a_cell_is_reached_within_five_points(paper, ours, is_defended, mark):
 
 
 def test_a_cell_is_bounded_only_by_the_interval_of_the_best_setting():
-    evaluation = make_evaluation(trained=True, transfer=False)
-    ours = next(d.text for d in evaluation.defenses if d.is_ours)
-    attack = next(c.attack for c in evaluation.columns if c.scenario == GRAY_BOX and c.strength)
-    known = {"row": "RegionSparse", "clean": "84", attack: "90"}
-    from studies.paper import cells as module
-
     def found(high: str) -> str:
-        searched = [{"column": attack, "best": "50", "low": "40", "high": high,
+        searched = [{"column": "bim-eps=14", "best": "50", "low": "40", "high": high,
                      "defense": "d", "dictionary": "x"}]  # fmt: skip
-        rows = list(cells(evaluation, ours, searched))
-        return next(row["mark"] for row in rows if row["attack"] == attack)
+        rows = list(cells({"RegionSparse": Measured({"bim-eps=14": "30"}, 50)}, searched))
+        assert sum(row["mark"] != "open" for row in rows) == 1
+        return next(row["mark"] for row in rows if row["mark"] != "open")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "paper_table", lambda: {"RegionSparse": known})
-        assert found("84.9") == "bounded"
-        assert found("85.0") == "not reached"
+    assert found("64.9") == "bounded"  # the paper has 70
+    assert found("65.0") == "not reached"
 
 
-def test_what_was_not_measured_is_open():
-    evaluation = make_evaluation(trained=False, transfer=False)
-    ours = next(d.text for d in evaluation.defenses if d.is_ours)
-    rows = list(cells(evaluation, ours))
-    assert len(rows) == 52
-    adversarial = [row for row in rows if "FGSM Adversarial" in row["row"]]
-    assert {row["mark"] for row in adversarial} == {"open"}
-    assert sum(counts(rows).values()) == 52
-    assert ADVERSARIAL_TRAINING not in {c.scenario for c in evaluation.columns}
+def test_the_rows_of_table_two_are_found_in_an_accuracy_table():
+    table = [
+        {"scenario": scenario, "defense": defense, "clean": str(number)}
+        for number, (scenario, defense) in enumerate(
+            product((GRAY_BOX, ADVERSARIAL_TRAINING, "transfer"), ("none", "policy-paper", "x"))
+        )
+    ]
+    rows = measured(table, 40)
+    assert {name: row.shares["clean"] for name, row in rows.items()} == {
+        "Normal": "0", "FGSM Adversarial": "3", "RegionSparse": "1",
+        "RegionSparse + FGSM Adversarial": "4",
+    }  # fmt: skip
+    marked = list(cells(rows))
+    assert len(marked) == 52
+    assert sum(counts(marked).values()) == 52
+    assert counts(marked)["open"] == 48
+    (first, *_) = marked
+    interval = wilson_interval(0, 40)
+    assert (first["low"], first["high"]) == tuple(f"{100 * v:.1f}" for v in interval)
+
+
+def test_the_committed_cells_are_those_of_the_tables():
+    assert read_rows(DOCS / "results" / "paper" / "cells.csv") == [
+        {**dict.fromkeys(read_rows(DOCS / "results" / "paper" / "cells.csv")[0], ""), **row}
+        for row in committed(DOCS)
+    ]
 
 
 def test_the_paper_s_names_differ_from_its_form_in_one_parameter_each():

@@ -158,7 +158,7 @@ def _learn(
     threads: int,
     progress: Progress,
 ) -> tuple[Dictionary, dict[int, float]]:
-    """Learn from the patches in the journal, image by image."""
+    """Learn from the patches in the journal, which together are D of eq. (15), image by image."""
     learner = DictionaryLearner(parameters, threads)
     progress.start("learn", len(journal))
     with one_thread():

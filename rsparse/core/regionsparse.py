@@ -46,6 +46,8 @@ def purify(
 ) -> Pixels:
     """Clean one image by RegionSparse: F(x) = θ C(x_o) + (1 − θ) C(x_b), eq. (19).
 
+    This is eq. (18) for two regions.
+
     Parameters
     ----------
     image : uint8 array of shape (h, w, 3), RGB

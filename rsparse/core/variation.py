@@ -19,7 +19,9 @@ def least_variation(
     kept: NDArray[np.bool_] | None = None,
     tolerance: float = 1e-4,
 ) -> Pixels:
-    """Minimise ½ Σ_kept (z − x)² + weight · TV(z), channel by channel.
+    """Minimise ½ Σ_kept (z − x)² + weight · TV(z), channel by channel (eq. 5 and 6).
+
+    The paper's eq. 5 has the norm itself; the square is that of Guo et al.'s code.
 
     Parameters
     ----------

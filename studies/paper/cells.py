@@ -1,21 +1,25 @@
-"""The cells of the paper's Table II beside what was measured, each with a mark."""
+"""The cells of the paper's Table II beside what was measured, each with a mark.
+
+    python -m studies.paper.cells
+
+This writes ``docs/results/paper/cells.csv`` from the committed tables of MobileNet-v2 and
+Inception-v3; ``make paper`` writes the cells of its own run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-from rsparse.evaluation import statistics
+from rsparse.core.metrics import share_of
 from rsparse.evaluation.estimates import percent
-from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    CLEAN,
-    GRAY_BOX,
-    Column,
-    Evaluation,
-    JudgedDefense,
-)
+from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
 from studies.comparisons import paper_table
-from studies.tables import Row
+from studies.pages import DOCS
+from studies.plans import text_of
+from studies.tables import Row, read_rows, write_rows
 
 NEAR = 5.0  # points within which a figure of the paper counts as reached
 REACHED, NOT_REACHED, BOUNDED, OPEN = "reached", "not reached", "bounded", "open"
@@ -26,16 +30,35 @@ ROWS = {  # of Table II: the scenario, and whether the paper's form is in front
     OURS: (GRAY_BOX, True),
     "RegionSparse + FGSM Adversarial": (ADVERSARIAL_TRAINING, True),
 }
+FORM = "policy:paper"
 
 
-def cells(evaluation: Evaluation, form: str, searched: Sequence[Row] = ()) -> Iterator[Row]:
+class Measured(NamedTuple):
+    """A row of Table II as measured: top-1 in per cent by column, on so many photographs."""
+
+    shares: Mapping[str, str]
+    photographs: int
+
+
+def measured(accuracy: Sequence[Row], photographs: int, form: str = "") -> dict[str, Measured]:
+    """The rows of Table II that a table ``accuracy`` has; ``form`` is behind ``RegionSparse``."""
+    form = form or text_of(FORM)
+    found = {}
+    for name, (scenario, is_behind) in ROWS.items():
+        wanted = scenario, form if is_behind else "none"
+        for row in accuracy:
+            if (row["scenario"], row["defense"]) == wanted:
+                found[name] = Measured(row, photographs)
+    return found
+
+
+def cells(found: Mapping[str, Measured], searched: Sequence[Row] = ()) -> Iterator[Row]:
     """All cells of Table II.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    form : str
-        The short name of the paper's form.
+    found : mapping of str to Measured
+        By the name of the row.
     searched : sequence of Row
         The table ``search-chosen`` of a search with the same classifier, if there was one.
 
@@ -53,23 +76,20 @@ def cells(evaluation: Evaluation, form: str, searched: Sequence[Row] = ()) -> It
     """
     best = {row["column"]: row for row in searched}
     for name, paper in paper_table().items():
-        scenario, is_behind = ROWS[name]
-        found = _columns(evaluation, scenario)
         for attack in (key for key in paper if key != "row"):
-            column = found.get(attack)
             row = {"row": name, "attack": attack, "paper": paper[attack]}
-            if column is None:
+            known = found.get(name)
+            if known is None or not known.shares.get(attack):
                 yield row | {"ours": "", "low": "", "high": "", "mark": OPEN}
                 continue
-            defense = _defense(evaluation, form if is_behind else "none")
-            estimate = statistics.accuracy(evaluation, column, defense)
-            target, ours = float(paper[attack]), 100 * estimate.value
-            mark = mark_of(target, ours, is_defended=name != NORMAL)
+            share, n = float(known.shares[attack]), known.photographs
+            estimate = share_of(round(share * n / 100), n)
+            mark = mark_of(float(paper[attack]), share, is_defended=name != NORMAL)
             searched_here = best.get(attack) if name == OURS else None
-            if mark == NOT_REACHED and searched_here and is_bounded(target, searched_here):
-                mark = BOUNDED
+            if mark == NOT_REACHED and searched_here:
+                mark = BOUNDED if is_bounded(float(paper[attack]), searched_here) else mark
             yield row | {
-                "ours": percent(estimate.value),
+                "ours": f"{share:g}",
                 "low": percent(estimate.low),
                 "high": percent(estimate.high),
                 "mark": mark,
@@ -88,10 +108,38 @@ def is_bounded(paper: float, searched: Row) -> bool:
     return float(searched["high"]) < paper - NEAR
 
 
-def counts(rows: Sequence[Row]) -> Mapping[str, int]:
+def counts(rows: Iterable[Row]) -> Mapping[str, int]:
     """How many cells have each mark."""
     marks = [row["mark"] for row in rows]
     return {mark: marks.count(mark) for mark in (REACHED, NOT_REACHED, BOUNDED, OPEN)}
+
+
+def committed(docs: Path) -> Iterator[Row]:
+    """The cells of both classifiers, from the tables in docs/results/."""
+    results = docs / "results"
+
+    def of(part: str) -> tuple[list[Row], int]:
+        about = {row["key"]: row["value"] for row in read_rows(results / part / "about.csv")}
+        return read_rows(results / part / "accuracy.csv"), int(about["photographs"])
+
+    searched = _rows(results / "paper" / "search-chosen.csv")
+    about = {row["key"]: row["value"] for row in _rows(results / "paper" / "search-about.csv")}
+    mobilenet = measured(*of("retrained-mobilenet-v2"))
+    if searched:
+        form = {row["column"]: row["form"] for row in searched}
+        mobilenet[OURS] = Measured(form, int(about["judged_on"]))
+    inception = measured(*of("inception-v3"))
+    if (results / "paper" / "table-two" / "accuracy.csv").exists():
+        inception |= {OURS: measured(*of("paper/table-two"))[OURS]}
+    for model, found, known in (
+        ("inception-v3", inception, ()),
+        ("mobilenet-v2", mobilenet, searched),
+    ):
+        yield from ({"model": model} | row for row in cells(found, known))
+
+
+def _rows(path: Path) -> list[Row]:
+    return read_rows(path) if path.exists() else []
 
 
 def _best(searched: Row | None) -> Row:
@@ -103,14 +151,10 @@ def _best(searched: Row | None) -> Row:
     }
 
 
-def _columns(evaluation: Evaluation, scenario: str) -> dict[str, Column]:
-    """The columns of a scenario by attack, and the clean one of its judged model."""
-    own = {c.attack: c for c in evaluation.columns if c.scenario == scenario and c.attack != CLEAN}
-    if not own:
-        return {}
-    judged = next(iter(own.values())).judged
-    return {CLEAN: statistics.clean_column(evaluation, judged)} | own
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    write_rows(DOCS / "results" / "paper" / "cells.csv", list(committed(DOCS)))
 
 
-def _defense(evaluation: Evaluation, text: str) -> JudgedDefense:
-    return next(defense for defense in evaluation.defenses if defense.text == text)
+if __name__ == "__main__":
+    main()

@@ -36,7 +36,8 @@ from studies.tables import Row, read_rows, write_rows
 LEARNED = slice(0, None, 16)  # photographs of train/ for the dictionaries
 CHOOSING = slice(2, None, 8)  # others, by which settings are chosen
 N_CHUNKS = 14  # of them, 7 or 8 each
-JUDGED_CHUNKS = 4  # of photos/, by which what was chosen is judged once; 50 each, one with --fast
+JUDGED_CHUNKS = 8  # of photos/, by which what was chosen is judged once; 25 each
+FAST_CHUNKS = 2  # of them with --fast
 Means = NDArray[np.float64]
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     settings = space.settings()
     train, photos = (_photographs(options, settings, part) for part in ("train", "photos"))
     rows, chosen = halving(space, settings, train, options.jobs)
-    chunks = range(1 if options.fast else JUDGED_CHUNKS)
+    chunks = range(FAST_CHUNKS if options.fast else JUDGED_CHUNKS)
     judged = [space.paper, *chosen.values()]
     final = judge(photos, judged, chunks, (), options.jobs)
     tables = {
@@ -240,7 +241,7 @@ def _about(
 ) -> Iterator[Row]:
     """What was run."""
     train, photos = photographs
-    judged_chunks = 1 if options.fast else JUDGED_CHUNKS
+    judged_chunks = FAST_CHUNKS if options.fast else JUDGED_CHUNKS
     steps = [
         f"{sum(len(train.labels(chunk)) for chunk in range(rung.chunks))} photographs, "
         f"{len(rung.columns or train.columns)} columns"
