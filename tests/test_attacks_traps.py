@@ -224,6 +224,25 @@ def test_random_numbers_come_from_the_seed_alone() -> None:
     assert (run_attack(net, x, y, attack, seed=2).x_adv != first).any()
 
 
+def test_only_errors_of_foolbox_are_called_its_refusals(monkeypatch) -> None:
+    """One in the attacked module, or in an attack of our own, is a bug with a traceback."""
+
+    class Broken(torch.nn.Module):
+        n_classes = 4
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise TypeError("a bug of ours")
+
+    net, x, y = smooth_problem()
+    for text in ("LinfPGD:eps=8", "pgd:eps=8", "adaptive"):
+        (attack,) = parse_attack(text)
+        with monkeypatch.context() as patch:
+            patch.setattr(Broken, "__module__", "rsparse.somewhere")
+            patch.setitem(Broken.forward.__globals__, "__name__", "rsparse.somewhere")
+            with pytest.raises(TypeError, match="^a bug of ours$"):
+                run_attack(Broken().eval(), x, y, attack)
+
+
 def test_spatial_attack_draws_from_numpy() -> None:
     net, x, y = smooth_problem()
     (attack,) = parse_attack("SpatialAttack:grid_search=no,random_steps=3,max_translation=2")

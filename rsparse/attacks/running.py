@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,8 @@ def _perturb(
             f"of {x.shape[3]}×{x.shape[2]} pixels; use a smaller --batch-size"
         ) from error
     except (AssertionError, ValueError, NotImplementedError, TypeError) as error:
+        if not _raised_by_foolbox(error):
+            raise
         if not (attack.seeks_minimum and _found_no_start(error)):
             detail = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{attack.name}: refused by foolbox: {detail}") from error
@@ -148,6 +151,19 @@ def _counted(module: torch.nn.Module) -> Iterator[list[int]]:
         yield asked
     finally:
         hook.remove()
+
+
+def _raised_by_foolbox(error: BaseException) -> bool:
+    """Whether foolbox, and not the attacked module or an attack of our own, raised an error.
+
+    The innermost of the two decides; what they call, such as torch, raises for its caller.
+    """
+    packages = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in walk_tb(error.__traceback__)
+    ]
+    known = [package for package in packages if package in ("foolbox", "rsparse")]
+    return known[-1:] == ["foolbox"]
 
 
 def _found_no_start(error: Exception) -> bool:
