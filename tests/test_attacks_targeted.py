@@ -122,6 +122,18 @@ def test_the_command_counts_success_both_ways(run_cli, colours, tmp_path):
     assert row[-5] == "67"
 
 
+def test_an_image_that_has_the_target_as_its_label_is_not_counted_as_reached(
+    run_cli, colours, tmp_path
+):
+    """Of the three others, two have a margin that eps 8 undoes; nothing is asked of blue/mid."""
+    arguments = ("attack", colours, "-m", MODEL, "-a", "adaptive:eps=8,target=2,fast=yes")
+    result = run_cli(*arguments, "-o", tmp_path / "adv", "--json")
+    (summary,) = json.loads(result.stdout)["attacks"]
+    assert (summary["notes"]["reached"], summary["notes"]["images"]) == (2, 3)
+    assert summary["target_reached"] == pytest.approx(2 / 3)
+    assert "fools for 2 of 3 (2 by pgd)" in " ".join(result.stderr.split())
+
+
 def test_the_command_takes_a_class_name_of_a_tagged_model(run_cli, colours, tmp_path):
     names, model = tmp_path / "names.txt", tmp_path / "m.onnx"
     names.write_text("red, crimson\ngreen\nblue\n")

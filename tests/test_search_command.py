@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from rsparse.attacks import Bim, Pgd
-from rsparse.commands.attack import campaign
+from rsparse.commands.attack import campaign, run
 from rsparse.commands.attack.campaign import file_limit
 from rsparse.commands.attack.notes import notes_in_words, summarize_notes
 from rsparse.store.folders import read_manifest
@@ -93,6 +94,17 @@ def test_the_summary_tells_what_found_the_images_and_in_how_many_steps(run_cli, 
     assert (found["reached"], found["by"], found["lowered"]) == (2, {"pgd": 2}, 1)
 
 
+def test_the_seconds_of_an_image_are_told_and_not_written(run_cli, colours, tmp_path, monkeypatch):
+    """A clock that an attack of a batch moves by 12 s: 3 s for each of its four images."""
+    ticks = itertools.count(step=12)
+    monkeypatch.setattr(run.time, "perf_counter", lambda: float(next(ticks)))
+    arguments = ("attack", colours, "-m", MODEL, "-a", "adaptive:eps=8,fast=yes", "-j", 1)
+    outcome = run_cli(*arguments, "--json", "-o", tmp_path / "adv")
+    assert json.loads(outcome.stdout)["attacks"][0]["seconds"] == 3
+    assert "3 s an image (mean)" in " ".join(outcome.stderr.split())
+    assert "seconds" not in (tmp_path / "adv" / "manifest.json").read_text()
+
+
 def test_what_a_random_defense_answers_is_summed_over_the_images():
     notes = [
         {"by": "pgd", "reached": True, "gradients": 3, "queries": 9, "asked": 4, "fooled": fooled}
@@ -101,7 +113,7 @@ def test_what_a_random_defense_answers_is_summed_over_the_images():
     notes[0]["reached"] = False
     found = summarize_notes({"notes": note} for note in notes)
     assert (found["held_each_time"], found["held_by_majority"]) == (1, 2)
-    assert notes_in_words(found, 4) == (
+    assert notes_in_words(found) == (
         "fools for 3 of 4 (3 by pgd) in 3 steps (median); 9 queries an image (median); asked 4 "
         "times, the defense holds each time for 1, by majority for 2"
     )

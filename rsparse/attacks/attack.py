@@ -42,6 +42,8 @@ class Attack(Parameters):
         Rounding moves the other attacks' results by up to half a level.
     attacks_through : bool
         Whether it can be made through a defense.
+    stops_early : bool
+        Whether an image is done as soon as it fools, so that most need far fewer than ``passes``.
     """
 
     name: ClassVar[str]
@@ -51,6 +53,7 @@ class Attack(Parameters):
     needs_gradients: ClassVar[bool] = True
     whole_levels: ClassVar[bool] = False
     attacks_through: ClassVar[bool] = True
+    stops_early: ClassVar[bool] = False
 
     def through(
         self,

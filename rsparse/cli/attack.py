@@ -144,7 +144,7 @@ def announce(cost: AttackCost, progress: Progress) -> None:
     cores = f"on {cost.cores} core{'s' * (cost.cores > 1)}"
     progress.message(
         f"{cost.results:,} images to attack, {cost.passes:,} passes through the model of "
-        f"{1000 * cost.seconds_per_pass:.0f} ms each: about {duration(cost.seconds)} {cores}"
+        f"{1000 * cost.seconds_per_pass:.0f} ms each: {cost.word} {duration(cost.seconds)} {cores}"
     )
 
 
@@ -169,7 +169,9 @@ def _report(
         if row.scaling is not None:
             values[row.attack] = _scaling_text(attack, row)
         if row.notes is not None:
-            values[row.attack] = notes_in_words(row.notes, row.images)
+            values[row.attack] = notes_in_words(row.notes)
+            if row.seconds is not None:
+                values[row.attack] += f"; {row.seconds:.2g} s an image (mean)"
     summary("attacked", {**values, "time": str(watch)})
     aimed = ["target %"] if any(attack.aim for attack in attacks) else []
     wide_table(

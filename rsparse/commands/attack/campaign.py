@@ -10,6 +10,7 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,13 +119,14 @@ def _part(batch: Batch, result: AttackResult, some: slice) -> Part:
 
 @dataclass(frozen=True)
 class KeepResult:
-    """Attacks a batch so that its result is kept, and returns its number of images."""
+    """Attacks a batch so that its result is kept; returns its number of images and the seconds."""
 
     campaign: Campaign
 
-    def __call__(self, batch: Batch) -> int:
+    def __call__(self, batch: Batch) -> tuple[int, float]:
+        start = time.perf_counter()
         self.campaign.result(batch)
-        return len(batch.targets)
+        return len(batch.targets), time.perf_counter() - start
 
 
 class KeptResults:

@@ -26,6 +26,8 @@ class AttackCost:
     seconds_per_pass : float
         Measured on one core or the GPU; 0 if nothing is left to do.
     cores : int
+    stops_early : bool
+        Whether an attack is done with most images long before its last pass.
     """
 
     images: int
@@ -33,6 +35,12 @@ class AttackCost:
     passes: int
     seconds_per_pass: float
     cores: int
+    stops_early: bool = False
+
+    @property
+    def word(self) -> str:
+        """What stands before the seconds."""
+        return "at most" if self.stops_early else "about"
 
     @property
     def seconds(self) -> float:

@@ -14,20 +14,27 @@ Notes = dict[str, Any]
 def summarize_notes(entries: Iterable[Mapping[str, Any]]) -> Notes | None:
     """Summarize the notes in a manifest's entries.
 
+    Images whose label is the class that the attack is to reach are left out: there is nothing to
+    do for them.
+
     Returns
     -------
     dict or None
-        ``queries``: the median number of images that were classified for one. For ``adaptive``
+        ``images``: how many have notes. ``queries``: the median number of images that were classified for one. For ``adaptive``
         also ``reached`` (images that fool the attacked model), ``by`` (how many of these by what),
         ``steps`` (the median of their gradient steps), ``lowered`` (the median share of steps that
         lowered the loss; None if no image needed two). For a random defense, ``asked`` (how often
         about each result), ``held_each_time`` and ``held_by_majority`` (images). None if no entry
         has notes.
     """
-    notes = [entry["notes"] for entry in entries if "notes" in entry]
+    notes = [
+        entry["notes"]
+        for entry in entries
+        if "notes" in entry and not ("target" in entry and entry["target"] == entry["label"])
+    ]
     if not notes:
         return None
-    found: Notes = {"queries": _median(note["queries"] for note in notes)}
+    found: Notes = {"images": len(notes), "queries": _median(note["queries"] for note in notes)}
     if "by" in notes[0]:
         reached = [note for note in notes if note["reached"]]
         found["reached"] = len(reached)
@@ -42,13 +49,13 @@ def summarize_notes(entries: Iterable[Mapping[str, Any]]) -> Notes | None:
     return found
 
 
-def notes_in_words(notes: Mapping[str, Any], images: int) -> str:
+def notes_in_words(notes: Mapping[str, Any]) -> str:
     """The summary of notes in one line."""
     queries = f"{notes['queries']:g} queries an image (median)"
     if "by" not in notes:
         return queries
     by = ", ".join(f"{count} by {name}" for name, count in notes["by"].items()) or "none"
-    text = f"fools for {notes['reached']} of {images} ({by})"
+    text = f"fools for {notes['reached']} of {notes['images']} ({by})"
     if notes["steps"] is not None:
         text += f" in {notes['steps']:g} steps (median)"
     text += f"; {queries}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -155,7 +156,8 @@ class AttackRun:
                 attacker.classifier, pictures, attacker.device, attacker.factory
             )
         cores = self._workers.cores(len(self.batches))
-        return AttackCost(len(self.targets), images, passes, seconds, cores)
+        early = any(attack.stops_early for attack in folders)
+        return AttackCost(len(self.targets), images, passes, seconds, cores, early)
 
     def _map_attack(
         self, step: Callable[[Batch], Result], batches: Sequence[Batch], folder: OutputFolder
@@ -204,14 +206,18 @@ class AttackRun:
             kept = KeptResults(output, run)
         campaign = Campaign(self._attacker_of(unscaled), unscaled, kept)
         summaries = {}
+        spent = 0.0
         for attack, folder in folders.items():
             scaling = None
             if attack.average_d is not None:
                 progress.start(_task(unscaled), len(self.targets))
-                for n_images in self._map_attack(KeepResult(campaign), self.batches, folder):
+                for n_images, seconds in self._map_attack(
+                    KeepResult(campaign), self.batches, folder
+                ):
+                    spent += seconds
                     progress.advance(n_images)
                 scaling = campaign.scaling_to(attack.average_d, self.batches)
-            summaries[attack] = self.write(campaign, attack, folder, scaling, progress)
+            summaries[attack] = self.write(campaign, attack, folder, scaling, progress, spent)
         if kept is not None:
             kept.remove()
         return summaries
@@ -223,8 +229,9 @@ class AttackRun:
         folder: OutputFolder,
         scaling: Scaling | None,
         progress: Progress,
+        spent: float = 0.0,
     ) -> AttackSummary:
-        """Write the images that the folder lacks, and finish it."""
+        """Write the images that the folder lacks, and finish it; ``spent`` are earlier seconds."""
         tau = attack.factor if scaling is None else scaling.tau
         drop_others(folder.journal, self.targets)
         pending = [b for b in self.batches if not is_written(b, folder, tau)]
@@ -233,7 +240,8 @@ class AttackRun:
         floats = {"float_file": FLOAT_FILE} if self.parameters.keep_float else {}
         with self._workers.map_of_parts() as map_parts:
             step = _AttackAndWrite(campaign, tau, folder.path, floats, map_parts)
-            for entries in self._map_attack(step, pending, folder):
+            for entries, seconds in self._map_attack(step, pending, folder):
+                spent += seconds
                 for entry in entries:
                     folder.journal.add(entry)
                 progress.advance(len(entries))
@@ -248,6 +256,7 @@ class AttackRun:
             folder.journal.entries(),
             resumed,
             None if scaling is None else vars(scaling),
+            spent,
         )
         folder.finish(self.origin.record(attack, self._digests, scaling), self.failed)
         return summary
@@ -263,8 +272,12 @@ class _AttackAndWrite:
     extra: Mapping[str, str]
     map_parts: ParallelMap
 
-    def __call__(self, batch: Batch) -> list[Entry]:
-        return list(chain.from_iterable(self.map_parts(self.write, self.campaign.parts(batch))))
+    def __call__(self, batch: Batch) -> tuple[list[Entry], float]:
+        """The entries, and the seconds of the attack."""
+        start = time.perf_counter()
+        parts = self.campaign.parts(batch)
+        seconds = time.perf_counter() - start
+        return list(chain.from_iterable(self.map_parts(self.write, parts))), seconds
 
     def write(self, part: Part) -> list[Entry]:
         """Measure and write the images of a part, and return their entries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,9 @@ class AttackSummary:
         these images.
     mean_d, max_d, mean_l2, mean_linf, max_linf : float
         Dissimilarity; L2 norm of the perturbation with pixels in [0, 1]; L∞ norm in grey levels.
+    seconds : float or None
+        Mean seconds that the attack of an image took on one core or on the device; None if all
+        images are from an earlier run. No artifact has it.
     accuracy_defended_before, accuracy_defended : float or None
         Accuracy behind the attacked defense on the benign and on the attacked images; None if the
         attack was on the bare model.
@@ -70,6 +73,7 @@ class AttackSummary:
     max_linf: float
     scaling: Mapping[str, float] | None
     notes: Mapping[str, Any] | None = None
+    seconds: float | None = field(default=None, compare=False)
     accuracy_defended_before: float | None = None
     accuracy_defended: float | None = None
     success_defended: float | None = None
@@ -92,12 +96,13 @@ def summarize(
     entries: Iterable[Mapping[str, Any]],
     resumed: int,
     scaling: Mapping[str, float] | None,
+    spent: float = 0.0,
 ) -> AttackSummary:
-    """Summarize a manifest's entries."""
+    """Summarize a manifest's entries; ``spent`` are the seconds that the attack took."""
     rows, aimed, noted, defended = [], [], [], []
     for entry in entries:
-        if "notes" in entry:
-            noted.append({"notes": entry["notes"]})
+        known = ("notes", "label", "target")
+        noted.append({key: entry[key] for key in known if key in entry})
         rows.append(_row(entry))
         if "defended" in entry:
             right_before = entry["defended_before"] == entry["label"]
@@ -129,6 +134,7 @@ def summarize(
         max_linf=float(maxima[2]),
         scaling=scaling,
         notes=summarize_notes(noted),
+        seconds=spent / made if (made := len(rows) - resumed) > 0 and spent else None,
         **_behind_the_defense(defended),
     )
 
