@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.attacks import ATTACKS, Bim, parse_attack
+from rsparse.attacks import ATTACKS, Adaptive, Bim, parse_attack
 from rsparse.defenses import DEFENSES, NoDefense, Resources, parse_defense
 from rsparse.options.attack import BACKWARD_NAMES, BackwardChoice
 from rsparse.store.dictionaries import load_dictionary
@@ -132,6 +132,21 @@ def test_a_policy_is_differentiated_through_the_rule_that_it_applies():
 def test_a_policy_behind_another_defense_does_not_see_the_image():
     assert defended("bilateral+policy:default").branch(noisy()) is None
     assert defended("policy:default+jpeg").branch(noisy()) is not None
+
+
+def test_the_worst_case_averages_over_as_many_draws_as_the_module():
+    """One step at an eps that fools nobody: the number of draws is what the gradients cost."""
+    images = noisy().numpy().transpose(0, 2, 3, 1)
+    attack = Adaptive(eps=1, steps=1, fast=True, resubmissions=1)
+    for draws in (1, 3, 7):
+        module = defended("slq", draws=draws)
+        labels = module.drawn(noisy(), RESOURCES).argmax(1).numpy()
+        module.queries = 0
+        notes = run_attack(module, images, labels, attack).notes
+        assert not any(note["reached"] for note in notes)
+        asked, gradients = (sum(note[key] for note in notes) for key in ("queries", "gradients"))
+        averaged = gradients * draws if draws > 1 else 0  # a single draw is the defender's own
+        assert module.queries == asked + averaged + len(notes) * attack.resubmissions
 
 
 def test_a_random_defense_is_averaged_over_draws_that_are_not_the_defenders():

@@ -102,6 +102,10 @@ def test_the_nearest_image_is_the_result_where_nothing_fools():
     np.testing.assert_array_equal(np.rint(255 * found.x_adv), corner)
     every = parts_of(40, ("exact",), evades=False, fast=False)
     assert [note["gradients"] for note in found.notes] == [sum(p.recipe.steps for p in every)] * 3
+    assert Adaptive(eps=1, queries=5).passes == found.notes[0]["gradients"] + 2  # a third of 5
+    fast = Adaptive(eps=1, fast=True)
+    (noted,) = run_attack(net, x[:1], y[:1], fast).notes
+    assert noted["gradients"] < fast.passes == 140  # an image that comes no nearer leaves early
 
 
 def test_squares_are_tried_last():
@@ -137,16 +141,18 @@ def test_a_random_defense_is_judged_by_the_defenders_draw_and_asked_again():
     x = whole_levels(x)
     y = classify(net, x)
     module = Drawn(net).eval()
+    module.draws = 4
     found = run_attack(module, x, y, Adaptive(eps=16, resubmissions=7))
     assert module.averaged  # EOT for the gradient
-    assert module.draws == 1
     assert (classify(net, found.x_adv) != y).all()
     margins = found.x_adv.reshape(len(x), -1) @ uphill(net).reshape(-1)
     for note, margin in zip(found.notes, margins, strict=True):
         assert note["asked"] == 7
         assert note["fooled"] == sum(margin > draw / 3 for draw in range(7))
-    once = run_attack(module, x, y, Adaptive(eps=16, draws=1))
+    module.draws, module.averaged = 1, 0
+    once = run_attack(module, x, y, Adaptive(eps=16))
     assert (classify(net, once.x_adv) != y).all()
+    assert not module.averaged
 
 
 def test_fast_is_a_part_of_the_whole():
@@ -183,8 +189,6 @@ def test_queries_of_attacks_without_gradients_are_noted():
 def test_mistakes():
     with refused("queries: expected a whole number from 0 to 1000000, got -1"):
         Adaptive(queries=-1)
-    with refused("draws: expected a whole number from 1 to 100, got 0"):
-        Adaptive(draws=0)
 
 
 class TestUnnoticed:
@@ -220,6 +224,6 @@ class TestUnnoticed:
         }
 
     def test_a_module_without_a_defense_has_one_gradient_and_no_policy(self):
-        subject = Subject(torch.nn.Flatten(), draws=4)
+        subject = Subject(torch.nn.Flatten())
         assert (subject.backwards, subject.has_policy, subject.guide) == (("exact",), False, None)
         assert subject.branches(torch.zeros(1, 3, 4, 4)) is None

@@ -27,8 +27,8 @@ class Adaptive(Attack):
     so most need few steps.
 
     Behind a policy, changes that its statistics do not notice come first. Behind a defense that
-    draws random numbers, the gradient is the mean over several draws, and the defense is asked
-    again and again: it has to hold each time.
+    draws random numbers, the gradient is the mean over the draws of the attacked module, and the
+    defense is asked again and again: it has to hold each time.
 
     References
     ----------
@@ -38,6 +38,7 @@ class Adaptive(Attack):
 
     name: ClassVar[str] = "adaptive"
     whole_levels: ClassVar[bool] = True
+    stops_early: ClassVar[bool] = True
 
     eps: float = eps_parameter()
     fast: bool = parameter(
@@ -52,9 +53,6 @@ class Adaptive(Attack):
     )
     evade: bool = parameter(
         True, "Begin with changes that a policy's statistics do not notice; only for policies."
-    )
-    draws: int = parameter(
-        4, "Draws of a random defense over which a gradient is averaged.", minimum=1, maximum=100
     )
     resubmissions: int = parameter(
         10, "Times that a random defense is asked about a result.", minimum=1, maximum=1000
@@ -85,5 +83,13 @@ class Adaptive(Attack):
 
     @property
     def passes(self) -> int:
-        """See ``Attack.passes``: of its first part, since most images are done by then."""
-        return self.steps
+        """See ``Attack.passes``: of an image that withstands all parts, by one gradient.
+
+        An image that falls is done at once, mostly in a few steps. A defense with several
+        gradients is asked by each.
+        """
+        from rsparse.attacks.search.plan import parts_of
+
+        parts = parts_of(self.steps, ("",), False, self.fast)
+        queries = 0 if self.fast else self.queries
+        return sum(part.recipe.steps for part in parts) + -(-queries // 3)

@@ -26,6 +26,7 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
     judged = cost.trials * cost.images
     most = "" if cost.is_exact else "at most "
     seconds = cost.attack_seconds + cost.judge_seconds
+    bound = "at most " if cost.stops_early else ""
     cores = f"on {cost.cores} core{'s' if cost.cores > 1 else ''}"
     summary(
         "plan",
@@ -38,7 +39,7 @@ def print_plan(plan: Plan, cost: EvaluationCost) -> None:
             **({} if plan.detector is None else {"detector": plan.detector.name}),
             "trials": f"{cost.trials}, {most}{judged:,} images to classify",
             "to do": f"{cost.attacks_left} attacks, {cost.trials_left} trials",
-            "estimated": f"{duration(seconds)} {cores}: attacks "
+            "estimated": f"{bound}{duration(seconds)} {cores}: attacks "
             f"{duration(cost.attack_seconds)}, the rest {duration(cost.judge_seconds)}",
             "output": str(plan.output),
         },

@@ -30,14 +30,11 @@ class Subject:
     Parameters
     ----------
     module : torch.nn.Module
-        Images (n, 3, h, w) in [0, 1] to logits.
-    draws : int
-        Over how many draws of a random defense a gradient is averaged.
+        Images (n, 3, h, w) in [0, 1] to logits. Gradients are averaged over its draws.
     """
 
-    def __init__(self, module: Any, draws: int) -> None:
+    def __init__(self, module: Any) -> None:
         self.module = module
-        self._draws = draws
         self.has_defense = hasattr(module, "backwards")
         self.is_random = self.has_defense and self.module.is_random
         self.backwards: tuple[str, ...] = getattr(module, "backwards", (EXACT,))
@@ -53,17 +50,9 @@ class Subject:
     def guide(self) -> Any:
         """What gives the gradients if not ``ask``: the mean over draws that are not the defender's.
 
-        None for a defense without random numbers.
+        None for a defense without random numbers, and for a single draw, which is the defender's.
         """
-        return self._averaged if self.is_random and self._draws > 1 else None
-
-    def _averaged(self, x: torch.Tensor) -> torch.Tensor:
-        before = self.module.draws
-        self.module.draws = self._draws
-        try:
-            return self.module(x)
-        finally:
-            self.module.draws = before
+        return self.module if self.is_random and self.module.draws > 1 else None
 
     def surrogate(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of the bare model behind a Gaussian blur, which stands for the defense."""

@@ -42,7 +42,7 @@ class WorstCase:
     def __init__(
         self, module: torch.nn.Module, x: torch.Tensor, goal: Goal, attack: Adaptive
     ) -> None:
-        self._subject = Subject(module, attack.draws)
+        self._subject = Subject(module)
         self._x, self._goal, self._attack = x, goal, attack
         self._found = Found(Region.around(x, attack.eps))
         self._notes: list[Note] = [{"by": UNCHANGED} for _ in x]
