@@ -233,7 +233,7 @@ def test_only_errors_of_foolbox_are_called_its_refusals(monkeypatch) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise TypeError("a bug of ours")
 
-    net, x, y = smooth_problem()
+    _, x, y = smooth_problem()
     for text in ("LinfPGD:eps=8", "pgd:eps=8", "adaptive"):
         (attack,) = parse_attack(text)
         with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -159,6 +160,23 @@ def test_inception_v3_wants_what_the_preset_says(name: str) -> None:
         "size": [299, 299], "mean": [0.5] * 3, "std": [0.5] * 3, "range": 1.0,
     }  # fmt: skip
     assert (model.repository, model.license) == (f"timm/inception_v3.{name}", "apache-2.0")
+
+
+def test_the_help_names_all_that_were_trained_on_adversarial_images(
+    run_cli: Callable[..., Result], timm: Any
+) -> None:
+    from rsparse.models.zoo.networks import adversarial_training, find_model
+
+    known = {n for n in timm.list_pretrained() if adversarial_training(n.partition(".")[2])}
+    text = " ".join(run_cli("fetch", "--help").stdout.split())
+    named = set(re.findall(r"\b[a-z0-9_]+\.\w*(?:adv|ap)_in1k", text))
+    first, last = "tf_efficientnet_b0.ap_in1k", "tf_efficientnet_b8.ap_in1k"
+    assert f"{first} to {last}" in text
+    between = {f"tf_efficientnet_b{number}.ap_in1k" for number in range(9)}
+    assert known == named | between
+    assert find_model("inception_v3.tf_adv_in1k").training == "on adversarial images"
+    assert find_model("tf_efficientnet_b0.ap_in1k").training.endswith("(AdvProp)")
+    assert find_model("inception_v3.tf_in1k").training is None
 
 
 def test_taken_output_is_refused_first(assert_error: Callable[..., None], tmp_path: Path) -> None:

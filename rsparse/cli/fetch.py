@@ -40,6 +40,10 @@ def fetch(
 ) -> None:
     """Get a classifier by name and save it as an ONNX file that the other commands can read.
 
+    Trained on adversarial images are inception_v3.tf_adv_in1k and
+    inception_resnet_v2.tf_ens_adv_in1k, and with AdvProp, for clean images too,
+    tf_efficientnet_b0.ap_in1k to tf_efficientnet_b8.ap_in1k.
+
     timm builds the network. Its weights come from the Hugging Face hub or its cache (HF_HOME) and
     are checked against their SHA-256. The file describes the input that the network expects and,
     for ImageNet, names the classes. It is written only if onnxruntime gives the same logits as
@@ -70,6 +74,7 @@ def _summary_values(fetched: FetchOutcome, parameters: FetchParameters) -> dict[
     height, width = model.spec.size
     return {
         "model": model.name,
+        **({} if model.training is None else {"trained": model.training}),
         **origin,
         "input": f"{height}×{width}",
         "mean, std": f"{_three(model.spec.mean)}; {_three(model.spec.std)}",

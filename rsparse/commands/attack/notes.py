@@ -20,12 +20,12 @@ def summarize_notes(entries: Iterable[Mapping[str, Any]]) -> Notes | None:
     Returns
     -------
     dict or None
-        ``images``: how many have notes. ``queries``: the median number of images that were classified for one. For ``adaptive``
-        also ``reached`` (images that fool the attacked model), ``by`` (how many of these by what),
-        ``steps`` (the median of their gradient steps), ``lowered`` (the median share of steps that
-        lowered the loss; None if no image needed two). For a random defense, ``asked`` (how often
-        about each result), ``held_each_time`` and ``held_by_majority`` (images). None if no entry
-        has notes.
+        ``images``: how many have notes. ``queries``: the median number of images that were
+        classified for one. For ``adaptive`` also ``reached`` (images that fool the attacked model),
+        ``by`` (how many of these by what), ``steps`` (the median of their gradient steps),
+        ``lowered`` (the median share of steps that lowered the loss; None if no image needed two).
+        For a random defense, ``asked`` (how often about each result), ``held_each_time`` and
+        ``held_by_majority`` (images). None if no entry has notes.
     """
     notes = [
         entry["notes"]

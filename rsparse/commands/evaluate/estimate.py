@@ -35,24 +35,24 @@ Item = TypeVar("Item")
 class EvaluationCost:
     """The size and estimated cost of a plan.
 
-        Attributes
-        ----------
-        images : int
-            Images to judge; an upper bound until the correctly classified images are known.
-        is_exact : bool
-            Whether ``images`` is exact.
-        attacks, threats, defenses, extra : int
-            Attacks over all threats, threats and defenses in the plan, and additional columns for the
-            checks.
-        models_attacked : int
-        trials, trials_left, attacks_left : int
-            Over all columns, including those for the checks.
-        attack_seconds, judge_seconds : float
-                Estimated time of the remaining work on ``cores``; judging includes the detector.
-        stops_early : bool
-            Whether an attack is done with most images long before its last pass, so that
-            ``attack_seconds`` is a bound.
-        """
+    Attributes
+    ----------
+    images : int
+        Images to judge; an upper bound until the correctly classified images are known.
+    is_exact : bool
+        Whether ``images`` is exact.
+    attacks, threats, defenses, extra : int
+        Attacks over all threats, threats and defenses in the plan, and additional columns for the
+        checks.
+    models_attacked : int
+    trials, trials_left, attacks_left : int
+        Over all columns, including those for the checks.
+    attack_seconds, judge_seconds : float
+        Estimated time of the remaining work on ``cores``; judging includes the detector.
+    stops_early : bool
+        Whether an attack is done with most images long before its last pass, so that
+        ``attack_seconds`` is a bound.
+    """
 
     images: int
     is_exact: bool

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 IMAGENET_CLASSES = 1000
 
+ADVERSARIAL_TAGS = {"adv": "on adversarial images", "ap": "on adversarial images too (AdvProp)"}
+"""Words of timm's tags that tell how a classifier was trained."""
+
 
 @dataclass(frozen=True)
 class ZooModel:
@@ -35,6 +38,8 @@ class ZooModel:
         The licence of its weights, as timm spells it.
     timm : str
         The version of timm.
+    training : str or None
+        How it was trained, in words, if on adversarial images.
     """
 
     name: str
@@ -43,6 +48,7 @@ class ZooModel:
     repository: str | None
     license: str | None
     timm: str
+    training: str | None = None
 
 
 def find_model(name: str) -> ZooModel:
@@ -82,7 +88,14 @@ def find_model(name: str) -> ZooModel:
         settings.hf_hub_id,
         settings.license,
         timm.__version__,
+        adversarial_training(settings.tag),
     )
+
+
+def adversarial_training(tag: str) -> str | None:
+    """How the weights of a tag of timm were trained, if on adversarial images."""
+    words = tag.split("_")
+    return next((text for word, text in ADVERSARIAL_TAGS.items() if word in words), None)
 
 
 def build_network(model: ZooModel, weights: Path | None, seed: int = 0) -> nn.Module:
