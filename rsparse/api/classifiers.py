@@ -63,9 +63,10 @@ def classify(
     from rsparse.work.device import choose_device
     from rsparse.work.workers import chunked
 
+    chosen = find_defense(defense)
     defended = DefendedClassifier(
-        find_defense(defense),
-        resources_of(dictionaries, seed),
+        chosen,
+        resources_of(chosen, dictionaries, seed),
         [as_classifier(model)],
         choose_device(device),
         top,

@@ -26,7 +26,7 @@ Dictionaries = Any
 
 def purify(
     image: Any,
-    dictionary: Dictionary | Path | str,
+    dictionary: Dictionary | Path | str | None = None,
     parameters: PurifyParameters | None = None,
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -40,7 +40,8 @@ def purify(
     ----------
     image : array or tensor of shape (h, w, 3) or (3, h, w), RGB
         uint8, or floating point in [0, 1], which is first rounded to 8 bits, as in a file.
-    dictionary : Dictionary or path
+    dictionary : Dictionary, path or name, optional
+        By default the one that comes with rsparse.
     parameters : PurifyParameters, optional
         Used for every image. Without them, a policy chooses a defense by the noise in the image.
     localization : LocalizeParameters, optional
@@ -75,7 +76,7 @@ def purify(
 
 def purify_batch(
     images: Images,
-    dictionary: Dictionary | Path | str,
+    dictionary: Dictionary | Path | str | None = None,
     parameters: PurifyParameters | None = None,
     localization: LocalizeParameters | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -170,8 +171,9 @@ def defend(
     from rsparse.defended.images import DefendedImages
     from rsparse.work.device import choose_device
 
-    resources = resources_of(dictionaries, seed)
-    defended = DefendedImages(find_defense(defense), resources, choose_device(device))
+    chosen = find_defense(defense)
+    resources = resources_of(chosen, dictionaries, seed)
+    defended = DefendedImages(chosen, resources, choose_device(device))
     return _cleaned(images, defended, None, batch_size, return_treatment)
 
 
@@ -199,20 +201,31 @@ def _purifier(
     return defense
 
 
-def _sole_dictionary(defense: Defense, dictionary: Dictionary | Path | str) -> Resources:
+def _sole_dictionary(defense: Defense, dictionary: Dictionary | Path | str | None) -> Resources:
     """Use one dictionary for every dictionary name of the defense."""
     from rsparse.defenses import Resources
 
+    if dictionary is None:
+        return resources_of(defense, None, seed=0)
     return Resources(dict.fromkeys(defense.dictionaries, _dictionary(dictionary)))
 
 
-def resources_of(dictionaries: Dictionaries, seed: int) -> Resources:
-    """Return what defenses need; one dictionary without a name is the default one."""
+def resources_of(defense: Defense, dictionaries: Dictionaries, seed: int) -> Resources:
+    """Return what a defense needs.
+
+    One dictionary without a name is the default one; if there is none, the default one is the one
+    that comes with rsparse.
+    """
+    from rsparse.data import embedded_dictionary
     from rsparse.defenses import Resources
 
-    if dictionaries is None:
-        return Resources({}, seed)
-    named = dictionaries if isinstance(dictionaries, Mapping) else {"": dictionaries}
+    named: dict[str, Any] = {}
+    if isinstance(dictionaries, Mapping):
+        named.update(dictionaries)
+    elif dictionaries is not None:
+        named[""] = dictionaries
+    if "" in defense.dictionaries:
+        named.setdefault("", embedded_dictionary())
     return Resources({name: _dictionary(value) for name, value in named.items()}, seed)
 
 

@@ -26,6 +26,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 COMMANDS = {  # each is in the module of its name; this is the order in the help
     "learn-dict": "Learn a dictionary from benign images.",
+    "dictionaries": "List the dictionaries that have a name, and fetch them.",
     "localize": "Find the object region of each image from its gradients.",
     "purify": "Clean images by sparse coding, according to their noise.",
     "policy": "List and print policies, which choose a defense by noise.",

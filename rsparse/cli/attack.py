@@ -16,7 +16,7 @@ from rsparse.cli.console import (
     finish,
     progress_bar,
     summary,
-    warn_of_ignored_levels,
+    tell_of_dictionaries,
     wide_table,
 )
 from rsparse.cli.input_options import InputOptions
@@ -25,7 +25,7 @@ from rsparse.cli.options import Dictionaries, Images, Json, Model, Overwrite, ou
 from rsparse.defenses import Defense, parse_defense
 from rsparse.errors import InputError
 from rsparse.options.attack import AttackRunParameters, BackwardChoice
-from rsparse.options.specs import named_files
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def attack(
     --through also the predictions behind the defense.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
-    files = named_files(dictionaries)
+    files = dictionary_files(dictionaries)
     defense = _defense(through, given_options(context, BackwardChoice), files)
     from rsparse.commands.attack.attack import attack_images
     from rsparse.commands.attack.through import Through
@@ -133,7 +133,7 @@ def _defense(
     defenses = parse_defense(spec)
     if len(defenses) > 1:
         raise InputError(f"--through {spec!r}: expected one defense, got {len(defenses)}")
-    warn_of_ignored_levels(files, defenses)
+    tell_of_dictionaries(files, defenses)
     return defenses[0]
 
 

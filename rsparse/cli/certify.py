@@ -14,7 +14,7 @@ from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
 from rsparse.errors import InputError
 from rsparse.options.certify import CertifyParameters
-from rsparse.options.specs import named_files
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def certify(
                 output,
                 parameters,
                 input_options,
-                dictionaries=named_files(dictionaries),
+                dictionaries=dictionary_files(dictionaries),
                 labels=labels,
                 workers=workers,
                 overwrite=overwrite,

@@ -266,9 +266,17 @@ def finish(outcome: Outcome, as_json: bool, show_result: Callable[[], None] | No
         raise typer.Exit(1)
 
 
-def warn_of_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
-    """Warn on stderr that an old dictionary's levels are ignored, and name the policy to use."""
+def tell_of_dictionaries(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
+    """Say on stderr which dictionary is used without ``--dict``.
+
+    Also warn that an old dictionary's levels are ignored, and name the policy to use.
+    """
     used = {name for defense in defenses for name in defense.dictionaries}
+    if "" in used and "" not in dictionaries:
+        from rsparse.data import embedded_dictionary
+
+        name = embedded_dictionary().stem
+        say(f"rsparse: no --dict, so {name} is used, which comes with rsparse")
     read = {name: path for name, path in dictionaries.items() if name in used}
     if not read:
         return

@@ -26,7 +26,7 @@ from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Images, Json, Overwrite, output_option, path_option
 from rsparse.errors import InputError
 from rsparse.options.detect import DetectParameters
-from rsparse.options.specs import named_files
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def detect(
     from rsparse.detection.registry import parse_scores
 
     scores = parse_scores(score_specs or [])
-    files = DetectorFiles(model, input_options, named_files(dictionaries))
+    files = DetectorFiles(model, input_options, dictionary_files(dictionaries))
     if calibrate:
         _refuse_with_calibrate(reference, attacked)
         outcome = _calibrated(images, output, parameters, scores, files, workers, overwrite)

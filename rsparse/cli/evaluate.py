@@ -16,7 +16,7 @@ from rsparse.cli.console import (
     answer_json,
     finish,
     progress_bar,
-    warn_of_ignored_levels,
+    tell_of_dictionaries,
 )
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.input_options import InputOptions
@@ -31,7 +31,8 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import InputError
 from rsparse.options.evaluate import EvaluateParameters
-from rsparse.options.specs import named_files, named_folders
+from rsparse.options.specs import named_folders
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
-    warn_of_ignored_levels(plan.dictionaries, plan.defenses)
+    tell_of_dictionaries(plan.dictionaries, plan.defenses)
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
@@ -235,7 +236,7 @@ def _plan_from_options(
         defenses=parse_defenses(texts("--defense"), texts("--policy")),
         output=output,
         scenarios=parse_scenarios(texts("--scenario")),
-        dictionaries=named_files(texts("--dict")),
+        dictionaries=dictionary_files(texts("--dict")),
         adversarial=named_folders(texts("--adversarial")),
         detector=given["--detector"],
         parameters=parameters,

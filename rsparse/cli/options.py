@@ -66,7 +66,8 @@ Dictionaries = Annotated[
         "-d",
         metavar="[NAME=]FILE",
         show_default=False,
-        help="Dictionary from learn-dict, for regionsparse and policies. Give several by name: "
+        help="Dictionary for regionsparse and policies: from learn-dict, or a name from 'rsparse "
+        "dictionaries list'; the default is the one that comes with rsparse. Give several by name: "
         "regionsparse:dictionary=dct uses --dict dct=other.h5.",
     ),
 ]

@@ -15,7 +15,7 @@ from rsparse.cli.console import (
     finish,
     progress_bar,
     summary,
-    warn_of_ignored_levels,
+    tell_of_dictionaries,
 )
 from rsparse.cli.help import NOT_LISTED
 from rsparse.cli.options import (
@@ -31,7 +31,7 @@ from rsparse.defenses import DEFENSES, Defense, RegionSparse, parse_defense
 from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
-from rsparse.options.specs import named_files
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def purify(
     given = given_options(context, PurifyParameters, LocalizeParameters)
     values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
     defense = _defense(spec, policy, given, values)
-    files = named_files(dictionaries)
-    warn_of_ignored_levels(files, [defense])
+    files = dictionary_files(dictionaries)
+    tell_of_dictionaries(files, [defense])
     from rsparse.commands.purify import purify_images
     from rsparse.store.default_outputs import output_beside
 

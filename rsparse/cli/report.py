@@ -12,7 +12,7 @@ from rsparse.cli.console import answer, answer_json, progress_bar, say
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
 from rsparse.options.report import ReportParameters
-from rsparse.options.specs import named_files
+from rsparse.store.published import dictionary_files
 
 
 @command(
@@ -90,7 +90,7 @@ def report(
             output,
             parameters,
             formats=formats or ["html"],
-            dictionaries=named_files(dictionaries),
+            dictionaries=dictionary_files(dictionaries),
             model=model,
             input_options=input_options,
             judged=judged,

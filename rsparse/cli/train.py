@@ -17,7 +17,7 @@ from rsparse.cli.console import (
     progress_bar,
     summary,
     table,
-    warn_of_ignored_levels,
+    tell_of_dictionaries,
 )
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
@@ -33,8 +33,8 @@ from rsparse.cli.options import (
 )
 from rsparse.defenses import parse_defenses
 from rsparse.errors import InputError
-from rsparse.options.specs import named_files
 from rsparse.options.train import TrainParameters
+from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ def train(
     purifying = parse_defenses(defenses or [], policies or [])
     adversarial = parse_defenses(adversarial_defenses or [])
     known = parse_defenses(through or [])
-    files = named_files(dictionaries)
-    warn_of_ignored_levels(files, (*purifying, *adversarial, *known))
+    files = dictionary_files(dictionaries)
+    tell_of_dictionaries(files, (*purifying, *adversarial, *known))
     from rsparse.commands.train.retraining import purify_and_train
 
     watch = Stopwatch()

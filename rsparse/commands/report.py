@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rsparse.data import embedded_dictionary
 from rsparse.defenses import Resources
 from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
@@ -201,6 +202,7 @@ class _PictureMaker:
         self.progress = progress
         record = subjects.evaluation.record
         known = set(_digests(record))
+        dictionaries = _with_embedded(dictionaries, known)
         for path in [*dictionaries.values(), *([model] if model is not None else [])]:
             if sha256_of_file(path) not in known:
                 raise InputError(f"{path}: is not the file that the evaluation used")
@@ -320,6 +322,14 @@ class _Images:
             self._listed[place] = {entry["name"]: entry["sha256"] for entry in manifest["images"]}
         image = ImageFile(name, path, self.folder, sha256=self._listed[place].get(name))
         return decode_image(image.read(), path)
+
+
+def _with_embedded(dictionaries: Mapping[str, Path], known: Container[str]) -> dict[str, Path]:
+    """The given dictionaries, and the embedded one if the evaluation used it."""
+    given = dict(dictionaries)
+    if "" not in given and sha256_of_file(embedded_dictionary()) in known:
+        given[""] = embedded_dictionary()
+    return given
 
 
 def _refuse_other_model(model: Path, evaluated: str, record: Mapping[str, Any]) -> None:

@@ -18,11 +18,10 @@ def load_resources(
     Raises
     ------
     InputError
-        If a dictionary cannot be used, or a required one is not in ``paths``.
+        If a dictionary cannot be used, or a required one with a name is not in ``paths``.
     """
     names = dict.fromkeys(name for defense in defenses for name in defense.dictionaries)
-    asked_for = {name: paths[name] for name in names if name in paths}
-    dictionaries, sources = load_dictionaries(asked_for)
+    dictionaries, sources = load_dictionaries(paths, names)
     resources = Resources(dictionaries, seed)
     for defense in defenses:
         defense.check(resources)

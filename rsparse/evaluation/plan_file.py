@@ -20,8 +20,9 @@ from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.fields import field_type
 from rsparse.options.labels import LabelOptions
 from rsparse.options.renamed import new_spelling
-from rsparse.options.specs import hint_of, named_files, named_folders
+from rsparse.options.specs import hint_of, named_folders
 from rsparse.store.files import read_toml
+from rsparse.store.published import dictionary_files
 
 _PARAMETERS = {
     field.name.replace("_", "-"): field.name for field in dataclasses.fields(EvaluateParameters)
@@ -95,7 +96,7 @@ def _plan(values: Mapping[str, Any], folder: Path, output: Path | None) -> Plan:
         defenses=parse_defenses(_texts(values, "defense"), _texts(values, "policy"), folder),
         output=output if output is not None else folder / _text(values, "output"),
         scenarios=_scenarios(values.get("scenario", []), folder),
-        dictionaries=named_files(_texts(values, "dict"), folder),
+        dictionaries=dictionary_files(_texts(values, "dict"), folder),
         adversarial=named_folders(_texts(values, "adversarial"), folder),
         detector=folder / _text(values, "detector") if "detector" in values else None,
         parameters=EvaluateParameters(

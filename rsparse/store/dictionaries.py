@@ -16,7 +16,7 @@ Files of version 1 may hold a group ``levels``, which ``load_old_levels`` reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from rsparse.errors import InputError
 from rsparse.store.files import FileCreator, atomic_path, sha256_of_file
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.hdf5_reading import is_present, open_hdf5, read_array, read_attribute
+from rsparse.store.published import file_of, with_embedded
 from rsparse.store.records import DICTIONARY, Record, Source
 
 _ALWAYS = ("noise_below", "sparsity", "localize", "prefilter")
@@ -48,13 +49,17 @@ def save_dictionary(
     errors: Mapping[int, float],
     images: Mapping[str, str],
     create: FileCreator = atomic_path,
+    *,
+    packed: bool = False,
 ) -> None:
     """Write ``dict.h5``; ``images`` maps the names of the training images to their digests.
 
-    ``create`` is as for ``create_hdf5``.
+    ``create`` is as for ``create_hdf5``. With ``packed``, the atoms are compressed, which makes the
+    file smaller if they are rounded.
     """
+    packing: dict[str, Any] = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
     with create_hdf5(path, record, create) as file:
-        atoms = file.create_dataset("atoms", data=dictionary.atoms)
+        atoms = file.create_dataset("atoms", data=dictionary.atoms, **(packing if packed else {}))
         atoms.attrs["patch_size"] = dictionary.patch_size
         atoms.attrs["color"] = dictionary.color
         atoms.attrs["normalize"] = dictionary.normalize
@@ -69,6 +74,11 @@ def save_dictionary(
 def load_dictionary(path: Path | str) -> tuple[Dictionary, dict[str, Any]]:
     """Read ``dict.h5``.
 
+    Parameters
+    ----------
+    path : Path or str
+        Its file, or the name of a published one.
+
     Returns
     -------
     dictionary : Dictionary
@@ -77,9 +87,10 @@ def load_dictionary(path: Path | str) -> tuple[Dictionary, dict[str, Any]]:
     Raises
     ------
     InputError
-        If it is not an rsparse dictionary, or its values are invalid.
+        If it is not an rsparse dictionary, its values are invalid, or a published one has not been
+        fetched.
     """
-    path = Path(path)
+    path = file_of(Path(path))
     with open_hdf5(path, DICTIONARY) as (file, record):
         with np.errstate(over="ignore"):  # overflow gives infinity, which is refused below
             atoms = read_array(file, "atoms", "f", (None, None)).astype(np.float32)
@@ -125,18 +136,27 @@ def load_old_levels(path: Path) -> list[dict[str, Any]] | None:
 
 
 def load_dictionaries(
-    paths: Mapping[str, Path],
+    paths: Mapping[str, Path], needed: Iterable[str] | None = None
 ) -> tuple[dict[str, Dictionary], dict[str, Source]]:
-    """Read several dictionaries and their sources for a record, both by the names in ``paths``.
+    """Read several dictionaries and their sources for a record, both by name.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+        Their files.
+    needed : iterable of str, optional
+        The names that are needed, by default those in ``paths``. If "" is needed and not given, it
+        is the embedded dictionary.
 
     Raises
     ------
     InputError
         As for ``load_dictionary``.
     """
-    loaded = {name: load_dictionary(path) for name, path in paths.items()}
+    wanted = with_embedded(paths, tuple(paths if needed is None else needed))
+    loaded = {name: load_dictionary(path) for name, path in wanted.items()}
     sources = {
-        name: Source(paths[name].name, sha256_of_file(paths[name]), record)
+        name: Source(wanted[name].name, sha256_of_file(wanted[name]), record)
         for name, (_, record) in loaded.items()
     }
     return {name: dictionary for name, (dictionary, _) in loaded.items()}, sources

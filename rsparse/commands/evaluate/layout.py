@@ -57,7 +57,9 @@ class Matrix:
         for choice in (c for t in plan.threats for c in (t.attacked, t.judged)):
             if choice.name not in self.models:
                 self.models[choice.name] = _load_other(choice, self.classifier)
-        dictionaries, sources = load_dictionaries(plan.dictionaries)
+        needed = (name for defense in plan.defenses for name in defense.dictionaries)
+        named = dict.fromkeys((*plan.dictionaries, *needed))
+        dictionaries, sources = load_dictionaries(plan.dictionaries, named)
         resources = Resources(dictionaries, plan.parameters.seed)
         for defense in plan.defenses:
             defense.check(resources)
