@@ -21,7 +21,7 @@ from rsparse.data import embedded_dictionary
 from rsparse.store import published as module
 from rsparse.store.images import decode_image
 from rsparse.store.published import PublishedDictionary, file_of, published
-from tests.conftest import make_picture
+from tests.conftest import REPOSITORY, make_picture
 
 EMBEDDED = embedded_dictionary().stem
 OTHER = "other-4x4-64"
@@ -95,7 +95,9 @@ class TestEmbedded:
         settings = PurifyParameters(sparsity=4, localize=False)
 
         def error(chosen: Any) -> float:
-            return float(np.square(purify(picture, chosen, settings).astype(float) - picture).mean())
+            return float(
+                np.square(purify(picture, chosen, settings).astype(float) - picture).mean()
+            )
 
         assert error(dictionary) < 0.5 * error(random)
 
@@ -110,8 +112,8 @@ class TestEmbedded:
         assert "no --dict" not in by_name.stderr
         manifests = [(tmp_path / folder / "manifest.json").read_bytes() for folder in "ab"]
         assert manifests[0] == manifests[1]
-        pixels = decode_image((pictures / "a.png").read_bytes())
-        written = decode_image((tmp_path / "a" / "a.png").read_bytes())
+        pixels = _read(pictures / "a.png")
+        written = _read(tmp_path / "a" / "a.png")
         np.testing.assert_array_equal(purify(pixels), written)
 
     def test_is_not_mentioned_where_no_dictionary_is_needed(
@@ -149,9 +151,7 @@ class TestFetch:
         used = run_cli("purify", pictures, "--dict", OTHER, "--sparsity", 1, "-o", cache / "out")
         assert used.exit_code == 0, used.stderr
 
-    def test_from_a_folder(
-        self, cache: Path, place: Path, run_cli: Callable[..., Result]
-    ) -> None:
+    def test_from_a_folder(self, cache: Path, place: Path, run_cli: Callable[..., Result]) -> None:
         assert self.fetched(run_cli, place).exit_code == 0
         assert file_of(Path(OTHER)) == cache / f"{OTHER}.h5"
 
@@ -192,7 +192,7 @@ class TestFetch:
         assert_error(line + "scripts/dictionaries.py has made", *command)
         line = "ftp://x: expected an address that begins with https://, or a folder"
         assert_error(line, *command, "--from", "ftp://x")
-        line = f"file:///etc: expected an address that begins with https://, or a folder"
+        line = "file:///etc: expected an address that begins with https://, or a folder"
         assert_error(line, *command, "--from", "file:///etc")
 
     def test_an_unknown_name(self, cache: Path, assert_error: Callable[..., None]) -> None:
@@ -226,6 +226,19 @@ class TestNames:
         (tmp_path / OTHER).write_bytes(b"")
         assert file_of(Path(OTHER)) == Path(OTHER)
         assert file_of(Path(EMBEDDED), tmp_path / "plans") == embedded_dictionary()
+
+
+def test_the_published_files_are_those_of_the_catalogue() -> None:
+    folder = REPOSITORY / "fixtures" / "dictionaries"
+    for name, dictionary in published().items():
+        if not dictionary.is_embedded:
+            file = folder / f"{name}.h5"
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == dictionary.sha256
+            assert load_dictionary(file)[0].color == dictionary.color
+
+
+def _read(file: Path) -> Any:
+    return decode_image(file.read_bytes(), file)
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
