@@ -60,7 +60,7 @@ class Purifier(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.defense = find_defense(defense)
-        self.resources = resources_of(dictionaries, seed)
+        self.resources = resources_of(self.defense, dictionaries, seed)
         self.defense.check(self.resources)
         self.backward_name = chosen_backward(self.defense, backward)
         self._on: dict[Device, DefendedImages] = {}

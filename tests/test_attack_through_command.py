@@ -175,7 +175,10 @@ def test_a_model_without_gradients_is_attacked_by_its_answers(run_cli, tmp_path)
             ("--through", "jpeg", "--backward", "atoms"),
             "jpeg has no backward 'atoms'; it has smooth, identity",
         ),
-        (("--through", "regionsparse"), "regionsparse needs a dictionary: --dict dict.h5"),
+        (
+            ("--through", "regionsparse:dictionary=dct"),
+            "regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
+        ),
     ],
     ids=lambda words: " ".join(map(str, words)) if isinstance(words, tuple) else "",
 )

@@ -39,7 +39,7 @@ def from_disk(record: Any) -> dict[str, Any]:
 def test_every_command_that_makes_an_artifact_has_a_method():
     from rsparse.cli.app import COMMANDS
 
-    without = {"demo", "fetch", "model", "policy", "report", "show", "verify"}
+    without = {"demo", "dictionaries", "fetch", "model", "policy", "report", "show", "verify"}
     assert set(METHODS) == {"select", "measure", "judge"} | set(COMMANDS) - without
 
 

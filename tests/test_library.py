@@ -137,8 +137,8 @@ def test_classify_sees_the_images_behind_the_defense(photos, device):
 
 
 def test_classify_needs_what_the_defense_needs(photos):
-    with refused("regionsparse needs a dictionary: --dict dict.h5"):
-        rsparse.classify(photos, demo_model(), "regionsparse", device="cpu")
+    with refused("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5"):
+        rsparse.classify(photos, demo_model(), "regionsparse:dictionary=dct", device="cpu")
 
 
 def test_attack_deceives_and_stays_within_eps(photos):
@@ -226,5 +226,5 @@ def test_defend_equals_the_command(photos, small_dictionary, dict_file, run_cli,
 def test_defend_takes_one_defense_and_what_it_needs(photos):
     with refused("defense: expected one, got 2 from 'jpeg:quality=2,3'"):
         rsparse.defend(photos, "jpeg:quality=2,3")
-    with refused("regionsparse needs a dictionary: --dict dict.h5"):
-        rsparse.defend(photos, "regionsparse")
+    with refused("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5"):
+        rsparse.defend(photos, "regionsparse:dictionary=dct")

@@ -140,8 +140,6 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
         ("--closing-size and --defense cannot be used together; for regionsparse write "
          "--defense regionsparse:closing-size=…",
          ("--defense", "regionsparse", "--closing-size", 3)),
-        ("policy default: regionsparse needs a dictionary: --dict dict.h5", ()),
-        ("regionsparse needs a dictionary: --dict dict.h5", ("--sparsity", 2)),
         ("--policy and --defense cannot be used together; give one of them",
          ("--defense", "jpeg", "--policy", "paper")),
         ("--sparsity and --policy cannot be used together; set it in a copy of the policy: "
@@ -154,7 +152,8 @@ def test_equal_bytes_for_any_jobs_and_another_seed_differs(run_cli, pictures, tm
          "--defense regionsparse:localize=…", ("--defense", "regionsparse", "--no-localize")),
         ("--no-localize needs --sparsity K, such as --sparsity 2; or set it in a copy of a "
          "policy: rsparse policy show default --toml > mine.toml", ("--no-localize",)),
-        ("regionsparse needs a dictionary: --dict dict.h5", ("--defense", "jpeg+regionsparse")),
+        ("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
+         ("--defense", "jpeg+regionsparse:dictionary=dct")),
         ("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
          ("--defense", "regionsparse:dictionary=dct", "--dict", "dict.h5")),
         *((f"--masks: {text} has no object region; give --sparsity K without --no-localize, or a "

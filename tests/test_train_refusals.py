@@ -82,8 +82,8 @@ def test_adversarial_images_that_are_not_shown(refuses):
 
 def test_defenses_of_adversarial_images(refuses, dict_file, tmp_path):
     refuses(
-        "regionsparse needs a dictionary: --dict dict.h5", "--train-on", "adversarial",
-        "--adversarial-defense", "regionsparse",
+        "regionsparse needs a dictionary named 'dct': --dict dct=dict.h5",
+        "--train-on", "adversarial", "--adversarial-defense", "regionsparse:dictionary=dct",
     )  # fmt: skip
     small = linear_classifier(tmp_path / "small.onnx", np.ones((3, 12)), (2, 2))
     refuses(

@@ -16,7 +16,8 @@ from rsparse.cli.console import (
     finish,
     progress_bar,
     summary,
-    tell_of_dictionaries,
+    tell_of_embedded,
+    warn_of_ignored_levels,
     wide_table,
 )
 from rsparse.cli.input_options import InputOptions
@@ -112,6 +113,7 @@ def attack(
             progress=progress,
             announce=lambda cost: announce(cost, progress),
         )
+    tell_of_embedded(files, [] if defense is None else [defense])
     _report(outcome, chosen, parameters, defense, watch)
     finish(outcome, as_json)
 
@@ -133,7 +135,7 @@ def _defense(
     defenses = parse_defense(spec)
     if len(defenses) > 1:
         raise InputError(f"--through {spec!r}: expected one defense, got {len(defenses)}")
-    tell_of_dictionaries(files, defenses)
+    warn_of_ignored_levels(files, defenses)
     return defenses[0]
 
 

@@ -266,17 +266,18 @@ def finish(outcome: Outcome, as_json: bool, show_result: Callable[[], None] | No
         raise typer.Exit(1)
 
 
-def tell_of_dictionaries(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
-    """Say on stderr which dictionary is used without ``--dict``.
-
-    Also warn that an old dictionary's levels are ignored, and name the policy to use.
-    """
-    used = {name for defense in defenses for name in defense.dictionaries}
-    if "" in used and "" not in dictionaries:
+def tell_of_embedded(dictionaries: Mapping[str, Path], defenses: Iterable[Defense]) -> None:
+    """Say on stderr which dictionary was used without ``--dict``, if one was."""
+    if "" not in dictionaries and any("" in defense.dictionaries for defense in defenses):
         from rsparse.data import embedded_dictionary
 
         name = embedded_dictionary().stem
-        say(f"rsparse: no --dict, so {name} is used, which comes with rsparse")
+        say(f"rsparse: used the dictionary {name}, which comes with rsparse; --dict names another")
+
+
+def warn_of_ignored_levels(dictionaries: Mapping[str, Path], defenses: Sequence[Defense]) -> None:
+    """Warn on stderr that an old dictionary's levels are ignored, and name the policy to use."""
+    used = {name for defense in defenses for name in defense.dictionaries}
     read = {name: path for name, path in dictionaries.items() if name in used}
     if not read:
         return

@@ -39,7 +39,7 @@ def list_dictionaries(as_json: Json = False) -> None:
     if as_json:
         answer_json([_as_json(dictionary) for dictionary in dictionaries])
         return
-    columns = ["dictionary", "patches", "atoms", "error (K=2)", "size", ""]
+    columns = ["dictionary", "patches", "atoms", "error", "size", "here"]
     answer_table(columns, map(_cells, dictionaries))
 
 
@@ -79,8 +79,8 @@ def fetch(
     if as_json:
         answer_json({**_as_json(dictionary), "file": str(dictionary.file)})
         return
-    place = "fetched" if downloaded else _place(dictionary)
-    summary("dictionary", {"name": name, "file": place, "time": str(watch)})
+    came = "downloaded" if downloaded else f"was here: {_place(dictionary)}"
+    summary("dictionary", {"name": name, "file": came, "time": str(watch)})
     answer(dictionary.file)
 
 
@@ -98,8 +98,8 @@ def _cells(dictionary: PublishedDictionary) -> list[str]:
 
 def _place(dictionary: PublishedDictionary) -> str:
     if dictionary.is_embedded:
-        return "comes with rsparse"
-    return "in the cache" if dictionary.is_here else ""
+        return "built in"
+    return "fetched" if dictionary.is_here else "no"
 
 
 def _as_json(dictionary: PublishedDictionary) -> dict[str, object]:

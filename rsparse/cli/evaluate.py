@@ -16,7 +16,8 @@ from rsparse.cli.console import (
     answer_json,
     finish,
     progress_bar,
-    tell_of_dictionaries,
+    tell_of_embedded,
+    warn_of_ignored_levels,
 )
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
 from rsparse.cli.input_options import InputOptions
@@ -163,7 +164,7 @@ def evaluate(
         plan = _plan_from_file(images[0], output, parameters, input_options, given)
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
-    tell_of_dictionaries(plan.dictionaries, plan.defenses)
+    warn_of_ignored_levels(plan.dictionaries, plan.defenses)
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
@@ -181,6 +182,7 @@ def evaluate(
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
     assert outcome.evaluation is not None
     print_judged_again(outcome.judged_again)
+    tell_of_embedded(plan.dictionaries, plan.defenses)
     print_results(outcome.evaluation, watch, per_class)
     finish(outcome, as_json)
 

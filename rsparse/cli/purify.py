@@ -15,7 +15,8 @@ from rsparse.cli.console import (
     finish,
     progress_bar,
     summary,
-    tell_of_dictionaries,
+    tell_of_embedded,
+    warn_of_ignored_levels,
 )
 from rsparse.cli.help import NOT_LISTED
 from rsparse.cli.options import (
@@ -102,7 +103,7 @@ def purify(
     values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)
     defense = _defense(spec, policy, given, values)
     files = dictionary_files(dictionaries)
-    tell_of_dictionaries(files, [defense])
+    warn_of_ignored_levels(files, [defense])
     from rsparse.commands.purify import purify_images
     from rsparse.store.default_outputs import output_beside
 
@@ -126,6 +127,7 @@ def purify(
     else:
         shown["defense"] = defense.text
     shown |= _told(outcome.treatments)
+    tell_of_embedded(files, [defense])
     summary("purified", {**shown, "time": str(watch)})
     finish(outcome, as_json)
 

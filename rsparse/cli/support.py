@@ -9,8 +9,10 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
-from rsparse.cli.options import Json, Overwrite, folder_argument, output_option, path_option
+from rsparse.cli.options import Json, Overwrite, folder_argument, output_option
+from rsparse.data import embedded_dictionary
 from rsparse.options.support import SupportParameters
+from rsparse.store.published import file_of
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
@@ -45,8 +47,18 @@ def support(
             show_default=False,
         ),
     ],
-    dictionary: Annotated[Path, path_option("FILE", "Dictionary from learn-dict.", "--dict", "-d")],
     output: Annotated[Path, output_option("FILE", "File for the measures (HDF5).")],
+    dictionary: Annotated[
+        str | None,
+        typer.Option(
+            "--dict",
+            "-d",
+            metavar="FILE|NAME",
+            show_default=False,
+            help="Dictionary: from learn-dict, or a name from 'rsparse dictionaries list'; the "
+            "default is the one that comes with rsparse.",
+        ),
+    ] = None,
     parameters: SupportParameters,
     workers: Workers,
     overwrite: Overwrite = False,
@@ -66,7 +78,7 @@ def support(
         outcome = measure_supports(
             benign,
             adversarial,
-            dictionary,
+            embedded_dictionary() if dictionary is None else file_of(Path(dictionary)),
             output,
             parameters,
             workers=workers,

@@ -17,7 +17,8 @@ from rsparse.cli.console import (
     progress_bar,
     summary,
     table,
-    tell_of_dictionaries,
+    tell_of_embedded,
+    warn_of_ignored_levels,
 )
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
@@ -141,7 +142,7 @@ def train(
     adversarial = parse_defenses(adversarial_defenses or [])
     known = parse_defenses(through or [])
     files = dictionary_files(dictionaries)
-    tell_of_dictionaries(files, (*purifying, *adversarial, *known))
+    warn_of_ignored_levels(files, (*purifying, *adversarial, *known))
     from rsparse.commands.train.retraining import purify_and_train
 
     watch = Stopwatch()
@@ -164,6 +165,7 @@ def train(
             overwrite=overwrite,
             progress=progress,
         )
+    tell_of_embedded(files, (*purifying, *adversarial, *known))
     _report(outcome, parameters, watch)
     finish(outcome, as_json)
 

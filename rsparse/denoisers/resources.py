@@ -36,7 +36,7 @@ def load_resources(
             raise InputError(
                 f"--dict {given}: the denoiser {denoiser.spec} does not use it; leave it out"
             )
-    dictionaries, sources = load_dictionaries(paths)
+    dictionaries, sources = load_dictionaries(paths, denoiser.dictionaries)
     resources = Resources(dictionaries, seed)
     denoiser.check(resources)
     return resources, sources

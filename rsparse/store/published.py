@@ -194,6 +194,7 @@ def _content(place: str, dictionary: PublishedDictionary) -> bytes:
             content: bytes = answer.read(dictionary.bytes + 1)
             return content
     except HTTPError as error:
+        error.close()
         raise InputError(f"{url}: cannot be fetched: the server answers {error.code}") from error
     except (URLError, TimeoutError) as error:
         cause = error.reason if isinstance(error, URLError) else error

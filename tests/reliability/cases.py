@@ -40,7 +40,7 @@ class Case:
     @property
     def command(self) -> str:
         """The command's name, for counts."""
-        group = self.arguments[0] in ("model", "policy")
+        group = self.arguments[0] in ("dictionaries", "model", "policy")
         return " ".join(self.arguments[: 2 if group else 1])
 
     @property
