@@ -161,7 +161,7 @@ def test_other_input_is_refused(x, message):
 
 
 def test_other_defenses_are_refused():
-    with refused("regionsparse needs a dictionary: --dict dict.h5"):
-        Purifier("regionsparse")
+    with refused("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5"):
+        Purifier("regionsparse:dictionary=dct")
     with refused("jpeg has no backward 'atoms'; it has smooth, identity"):
         Purifier("jpeg", backward="atoms")
