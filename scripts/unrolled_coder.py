@@ -8,14 +8,11 @@ With ``--classifier``, training goes on with photographs at that size and adds h
 classifier's answer to the denoised image is from its answer to the clean one (Salman et al. 2020,
 "stability").
 
-The shipped weights were made by
-
-    python scripts/unrolled_coder.py ../shared/train --classifier mobilenet_v2_224.onnx
-
-in about seven CPU minutes, in pieces: the first part was stopped after 1,700 steps, while its
-learning rate was still high, and the second part went on from there for 500, of which the last 150
-had a faster falling rate. More steps of the first part may still improve both sets of weights. It
-runs on one thread with fixed seeds and goes on from its checkpoints.
+The shipped weights are those of an earlier form of this script, in about seven CPU minutes: the
+first part took all crops from reduced photographs and was stopped after 1,700 steps, while its
+learning rate was still high; the second went on from there for 500 steps on whole photographs, with
+σ from 0.08 on, a rate of 5e-4 and the weight 20 of the squared error. ``--start`` goes on from
+them. It runs on one thread with fixed seeds and goes on from its checkpoints.
 """
 
 from __future__ import annotations
@@ -28,12 +25,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from omp_atoms import N_ATOMS, learned_atoms
 from torch.nn import functional
 
 from rsparse.core.cosines import cosines
-from rsparse.core.dictionary import CentredAtoms
 from rsparse.core.engines.torch.unrolled import PATCH, UnrolledCoder
-from rsparse.core.online import OmpLearner, unit
 from rsparse.core.unrolled import weights_from
 from rsparse.data import denoising_weights
 from rsparse.models.onnx.classifier import load_classifier
@@ -45,8 +41,6 @@ from rsparse.store.images import decode_image
 SEED = 0
 SIDE, CROP, BATCH = 224, 64, 12
 LEARNING_RATE = 2e-3
-N_ATOMS = 256
-FLAT, SPARSITY = 0.3, 8  # of the patches that the atoms of ``omp`` are learned from
 SIGMAS = (0.04, 0.28)  # the noise in training, log-uniform
 WHOLE = 4  # photographs in a step
 STABLE_SIGMAS = (0.05, 0.28)
@@ -55,6 +49,7 @@ SQUARED_ERROR = 10.0
 STARTED = time.monotonic()
 HELD_OUT = 25  # one in 25 photographs is held out
 LOG = 100  # steps
+KINDS = ("pixels", "answers")  # the sets of weights: after the first part, and after both
 DRAWS = 5  # of noise for each held-out photograph
 
 
@@ -220,14 +215,19 @@ def report(step: int, network: UnrolledCoder, held_out: np.ndarray) -> None:
 def judge(files: list[Path], held_out: np.ndarray, options) -> None:
     """Report what weights in files reach on held-out photographs."""
     for file in files:
-        with np.load(file) as arrays:
-            for kind in ("pixels", "answers"):
-                own = {n.removeprefix(f"{kind}/"): a for n, a in arrays.items() if kind in n}
-                network = UnrolledCoder.of(weights_from(own))
-                print(f"{file} {kind}", end="  ")
-                report(0, network, held_out)
-                if options.classifier is not None:
-                    print(agreement(network, held_out, twin_of(options)), flush=True)
+        for kind in KINDS:
+            network = network_from(file, kind)
+            print(f"{file} {kind}", end="  ")
+            report(0, network, held_out)
+            if options.classifier is not None:
+                print(agreement(network, held_out, twin_of(options)), flush=True)
+
+
+def network_from(file: Path, kind: str) -> UnrolledCoder:
+    """The coder with one of the two sets of weights in a file that this script wrote."""
+    with np.load(file) as arrays:
+        own = {n.removeprefix(f"{kind}/"): a for n, a in arrays.items() if n.startswith(kind)}
+    return UnrolledCoder.of(weights_from(own))
 
 
 def save(path: Path, step: int, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -> None:
@@ -248,23 +248,12 @@ def load(path: Path, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -
     return int(state["step"])
 
 
-def learned_atoms(images: np.ndarray) -> np.ndarray:
-    """Learn the atoms of the denoiser ``omp`` from clean patches that are not flat."""
-    rng, patches = np.random.default_rng(SEED), []
-    for image in map(reduced, images[::4]):
-        for top, left in rng.integers(SIDE - PATCH + 1, size=(160, 2)):
-            patches.append(image[top : top + PATCH, left : left + PATCH].reshape(-1, 3))
-    signals = np.array(patches, np.float32) / 255
-    signals = (signals - signals.mean(axis=1, keepdims=True)).reshape(len(signals), -1)
-    signals = signals[np.linalg.norm(signals, axis=1) > FLAT]
-    atoms = CentredAtoms.of(cosines(PATCH, 3, 3 * PATCH * PATCH), PATCH).atoms
-    more = unit(signals[rng.choice(len(signals), N_ATOMS - len(atoms), replace=False)])
-    learner = OmpLearner(np.concatenate([atoms, more]), SPARSITY)
-    for _ in range(3):
-        rng.shuffle(signals)
-        for start in range(0, len(signals), 4096):
-            learner.partial_fit(signals[start : start + 4096])
-    return learner.atoms.astype(np.float16)
+def atoms_of(start: Path | None, images: np.ndarray) -> np.ndarray:
+    """The atoms of the denoiser ``omp``: those of a file, or learned ones."""
+    if start is None:
+        return learned_atoms(np.stack([reduced(image) for image in images[::4]]))
+    with np.load(start) as arrays:
+        return arrays["atoms"]
 
 
 def main() -> None:
@@ -277,6 +266,7 @@ def main() -> None:
     parser.add_argument("--stability-steps", type=int, default=3000)
     parser.add_argument("--stable-checkpoint", type=Path, default=Path("unrolled-stable.pt"))
     parser.add_argument("--output", type=Path, default=denoising_weights())
+    parser.add_argument("--start", type=Path, help="go on from both sets of weights in this file")
     parser.add_argument("--judge", type=Path, nargs="*", help="weights to compare; none are made")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -284,15 +274,18 @@ def main() -> None:
     photographs = read_folder(options.images)
     is_held_out = np.arange(len(photographs)) % HELD_OUT == 0
     rng = np.random.default_rng(SEED)
-    network = UnrolledCoder(first_atoms(rng), first_atoms(rng))
+    first = UnrolledCoder(first_atoms(rng), first_atoms(rng))
     sets = photographs[~is_held_out], photographs[is_held_out]
     if options.judge:
         judge(options.judge, sets[1], options)
         return
-    arrays = {"atoms": learned_atoms(sets[0])}
+    arrays = {"atoms": atoms_of(options.start, sets[0])}
+    network = first if options.start is None else network_from(options.start, "pixels")
     train(network, *sets, options)
     arrays |= {f"pixels/{name}": array for name, array in network.arrays().items()}
     if options.classifier is not None:
+        if options.start is not None:
+            network = network_from(options.start, "answers")
         stabilise(network, *sets, options)
         arrays |= {f"answers/{name}": array for name, array in network.arrays().items()}
     rounded = {name: array.astype(np.float16) for name, array in arrays.items()}

@@ -20,7 +20,7 @@ from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = ("results", "policies", "least-change", "detect", "paper", "dictionaries")
+PAGES = ("results", "policies", "least-change", "detect", "certify", "paper", "dictionaries")
 FAMILIES = {
     "fgsm": "FGSM",
     "bim": "BIM",

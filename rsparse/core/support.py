@@ -4,6 +4,9 @@ The paper assumes that an attack ``e`` does not move the support S_K(x) of a pat
 ‖Ψᵀe‖ < ‖e‖ (after eq. 13). ``compare`` measures both. ``patch_radii`` computes, for each patch, the
 largest ball in which the pursuit chooses the same atoms in the same order; ``image_radius`` turns
 them into a radius for the whole image. Everything is computed for standardised patches (eq. 17).
+
+The nearest neighbour is robust width (Peck, Goossens 2024), which bounds the distance of the
+recovered image instead, for nearly sparse images and a random sensing operator.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from rsparse.options.specs import spec_string
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
@@ -48,6 +50,15 @@ class Denoiser(Parameters):
         -------
         float32 array of shape (h, w, 3)
         """
+        raise NotImplementedError
+
+    @property
+    def has_device_part(self) -> bool:
+        """Whether ``on`` denoises on a device; if not, the CPU cores do."""
+        return False
+
+    def on(self, device: str) -> Callable[[torch.Tensor, float], torch.Tensor]:
+        """``denoise`` in torch, for images (n, 3, h, w) on a device of torch, and σ."""
         raise NotImplementedError
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +14,7 @@ from rsparse.errors import InputError
 from rsparse.options.fields import parameter
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from rsparse.core.dictionary import CentredAtoms
@@ -52,7 +54,7 @@ class OmpDenoiser(Denoiser):
 
         how = OmpDenoising(self.threshold, self.stride, self.sparsity, self.weighted, self.coarse)
         atoms = _atoms(self.dictionary, resources)
-        _refuse_smaller(x, atoms.patch_size)
+        _refuse_smaller(x.shape[:2], atoms.patch_size)
         return omp_denoise(x, sigma, atoms, how)
 
     @property
@@ -98,15 +100,31 @@ class UnrolledDenoiser(Denoiser):
     def denoise(self, x: Floats, sigma: float, resources: Resources) -> Floats:  # noqa: ARG002
         from rsparse.core.unrolled import PATCH_SIZE, unrolled_denoise
 
-        _refuse_smaller(x, PATCH_SIZE)
+        _refuse_smaller(x.shape[:2], PATCH_SIZE)
         return unrolled_denoise(x, sigma, embedded_weights(self.keeps), self.stride)
+
+    @property
+    def has_device_part(self) -> bool:
+        return True
+
+    def on(self, device: str) -> Callable[[torch.Tensor, float], torch.Tensor]:
+        from rsparse.core.engines.torch.unrolled import unrolled_on
+        from rsparse.core.unrolled import PATCH_SIZE
+
+        network = unrolled_on(embedded_weights(self.keeps), self.stride, device)
+
+        def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
+            _refuse_smaller(x.shape[2:], PATCH_SIZE)
+            return network(x, sigma)
+
+        return denoise
 
     def codecs(self) -> dict[str, str]:
         return embedded_digest()
 
 
-def _refuse_smaller(x: Floats, b: int) -> None:
-    height, width = x.shape[:2]
+def _refuse_smaller(shape: Sequence[int], b: int) -> None:
+    height, width = shape
     if min(height, width) < b:
         raise InputError(f"is {width}×{height} pixels, smaller than a patch of {b}×{b}")
 

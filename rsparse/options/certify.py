@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rsparse.errors import InputError
+from rsparse.options.device import device_parameter
 from rsparse.options.fields import Parameters, parameter
 from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
@@ -51,6 +52,7 @@ class CertifyParameters(Parameters):
         0.001, "Probability with which a certificate may be wrong.", above=0, maximum=0.5
     )
     seed: int = parameter(0, "Seed of the noise.", minimum=0, maximum=2**32 - 1)
+    device: str = device_parameter()
 
     def __post_init__(self) -> None:
         super().__post_init__()

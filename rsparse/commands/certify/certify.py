@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rsparse.commands.certify.device import CountOnDevice
 from rsparse.commands.certify.outcome import (
     CertifyOutcome,
     refuse_existing_certificates,
@@ -29,6 +30,7 @@ from rsparse.store.job import Job
 from rsparse.store.journal import Entry, Journal, journal_beside
 from rsparse.store.labels import Labels, find_labels
 from rsparse.store.records import CERTIFICATES
+from rsparse.work.device import Device, choose_device
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import refuse_all_failed, run_images
 from rsparse.work.steps import OneByOne
@@ -87,7 +89,8 @@ def certify_images(
         "images": inputs.names_digest(),
         "dictionaries": {name: source.sha256 for name, source in sources.items()},
     }
-    job = Job("certify", CERTIFICATES, values, parameters.seed, known)
+    device = choose_device(parameters.device, workers)
+    job = Job("certify", CERTIFICATES, values | device.record(), parameters.seed, known)
     step = CountClasses(classifier, denoiser, resources, parameters.sigmas, parameters.seed)
     outcome = CertifyOutcome(
         output,
@@ -97,7 +100,7 @@ def certify_images(
         notes=known_labels.sentences(),
     )
     with journal_beside(path, job.identity(), overwrite) as journal:
-        _count(outcome, inputs, journal, step, parameters, workers, progress, [model])
+        _count(outcome, inputs, journal, step, device, parameters, workers, progress, [model])
         tell(progress, outcome.notes)
         digests = _digests(journal, {entry["name"] for entry in outcome.failed})
         found = _certificates(journal, digests, known_labels, step, parameters)
@@ -138,6 +141,7 @@ def _count(
     inputs: ImageInputs,
     journal: Journal,
     step: CountClasses,
+    device: Device,
     parameters: CertifyParameters,
     workers: Workers,
     progress: Progress,
@@ -145,12 +149,14 @@ def _count(
 ) -> None:
     """Run all blocks, and tell how many images are done; one failed block fails its image."""
     blocks = Blocks(inputs.images, parameters)
+    whole = CountOnDevice(step, device) if device.takes_images else OneByOne(step)
     _, resumed, failed = run_images(
         replace(inputs, images=blocks, failed=()),
         journal,
-        OneByOne(step),
+        whole,
         task="certify",
         workers=workers,
+        batch_size=1,
         progress=progress,
         shared_paths=shared_paths,
     )

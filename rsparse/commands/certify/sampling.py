@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -88,6 +88,14 @@ def image_of(block_name: str) -> str:
     return block_name.rsplit(_BETWEEN, 2)[0]  # a name may hold a line break itself
 
 
+class Drawn(NamedTuple):
+    """A block with its noisy samples, float32 arrays (h, w, 3), and the digest of its file."""
+
+    block: Block
+    sha256: str
+    samples: Iterable[np.ndarray]
+
+
 @dataclass(frozen=True)
 class CountClasses:
     """Counts the classes that a block of noisy, denoised samples gets."""
@@ -100,22 +108,33 @@ class CountClasses:
 
     def __call__(self, block: ImageFile) -> Entry:
         assert isinstance(block, Block)
+        drawn, found = self.draw(block), []
+        for some in _batches(iter(drawn.samples)):
+            clean = [self.denoise(block, each) for each in some]
+            found += self.classifier.logits(clean).argmax(axis=1).tolist()
+        return self.entry(drawn, found)
+
+    def draw(self, block: Block) -> Drawn:
+        """Read the image of a block, fit it to the classifier's input, and add the noise."""
         pixels, sha256 = load_image(block)
         fitted = self.classifier.fit_to_input(pixels)
         x, sigma = to_unit(fitted), np.float32(self.sigmas[block.k])
         given = (self.seed, digest_of(fitted), block.phase, block.number, block.n)
-        noisy = (x + sigma * noise for noise in noise_block(*given, x.shape))
-        found: list[int] = []
-        for some in _batches(noisy):
-            clean = [self.denoiser.denoise(each, float(sigma), self.resources) for each in some]
-            found += self.classifier.logits(clean).argmax(axis=1).tolist()
+        return Drawn(block, sha256, (x + sigma * noise for noise in noise_block(*given, x.shape)))
+
+    def denoise(self, block: Block, x: np.ndarray) -> np.ndarray:
+        """Denoise a sample of a block."""
+        return self.denoiser.denoise(x, float(np.float32(self.sigmas[block.k])), self.resources)
+
+    def entry(self, drawn: Drawn, found: Sequence[int]) -> Entry:
+        """The journal's entry of a block whose samples got these classes."""
         classes, counts = np.unique(found, return_counts=True)
         return {
-            "name": block.name,
-            "source_sha256": sha256,
-            "image": block.image,
-            "k": block.k,
-            "phase": block.phase,
+            "name": drawn.block.name,
+            "source_sha256": drawn.sha256,
+            "image": drawn.block.image,
+            "k": drawn.block.k,
+            "phase": drawn.block.phase,
             "classes": classes.tolist(),
             "counts": counts.tolist(),
         }

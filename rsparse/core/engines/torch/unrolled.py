@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from rsparse.core.denoising import COARSE
+from rsparse.core.patches import grid
 from rsparse.core.unrolled import PATCH_SIZE, REFERENCE, SCALES
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ class UnrolledScale(nn.Module):
 
     def forward(self, x: torch.Tensor, sigma: torch.Tensor, stride: int) -> torch.Tensor:
         """Denoise images (n, 3, h, w) with noise of σ (n,); patches lie on a grid of ``stride``."""
-        height, width = x.shape[2:]
-        patches = functional.unfold(x, PATCH, stride=stride).transpose(1, 2)  # (n, L, 3·b·b)
+        grid = _Grid(x.shape[2:], stride)
+        patches = grid.patches(x)
         mean = patches.unflatten(2, (3, -1)).mean(3, keepdim=True)
         centred = (patches.unflatten(2, (3, -1)) - mean).flatten(2)
         scale = sigma.view(-1, 1, 1)
@@ -78,11 +80,44 @@ class UnrolledScale(nn.Module):
         weight = 1 / (a + c * gains.mean(2, keepdim=True))
         window = torch.exp(self.window).repeat(3) * weight
         decoded = codes @ self.decoder + mean.expand(-1, -1, -1, PATCH * PATCH).flatten(2)
+        return grid.sums(decoded * window) / grid.sums(window.expand_as(decoded))
 
-        def sums(values: torch.Tensor) -> torch.Tensor:
-            return functional.fold(values.transpose(1, 2), (height, width), PATCH, stride=stride)
 
-        return sums(decoded * window) / sums(window.expand_as(decoded))
+class _Grid:
+    """Patches every ``stride`` pixels, and at the end of each side, as ``core.patches.grid``."""
+
+    def __init__(self, shape: Sequence[int], stride: int) -> None:
+        self.height, self.width = shape
+        self.stride = stride
+        self.rows, self.columns = (
+            torch.from_numpy(grid(side, PATCH, stride)) for side in (self.height, self.width)
+        )
+        self.is_regular = all((side - PATCH) % stride == 0 for side in shape)
+
+    def patches(self, x: torch.Tensor) -> torch.Tensor:
+        """The patches (n, L, 3·b·b) of images (n, 3, h, w)."""
+        if self.is_regular:
+            return functional.unfold(x, PATCH, stride=self.stride).transpose(1, 2)
+        rows, columns = self.rows.to(x.device), self.columns.to(x.device)
+        windows = x.unfold(2, PATCH, 1)[:, :, rows].unfold(3, PATCH, 1)[:, :, :, columns]
+        return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+
+    def sums(self, patches: torch.Tensor) -> torch.Tensor:
+        """The images (n, 3, h, w) to which patches (n, L, 3·b·b) add up.
+
+        Patches are added in a fixed order, on a GPU, too.
+        """
+        if self.is_regular:
+            size = self.height, self.width
+            return functional.fold(patches.transpose(1, 2), size, PATCH, stride=self.stride)
+        rows, columns = self.rows.to(patches.device), self.columns.to(patches.device)
+        pixels = patches.unflatten(1, (len(rows), len(columns))).unflatten(3, (3, PATCH, PATCH))
+        total = patches.new_zeros(len(patches), self.height, self.width, 3)
+        for row in range(PATCH):  # within one place of the patches, no pixel occurs twice
+            for column in range(PATCH):
+                place = slice(None), (rows + row)[:, None], columns + column
+                total[place] = total[place] + pixels[..., row, column]
+        return total.permute(0, 3, 1, 2)
 
 
 class UnrolledCoder(nn.Module):
@@ -122,11 +157,29 @@ class UnrolledCoder(nn.Module):
             arrays[f"{scale}/spread"] = own.spread.detach().exp().numpy()
         return arrays
 
-    def forward(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """Denoise images (n, 3, h, w); h and w are multiples of 4·COARSE."""
-        small = functional.avg_pool2d(x, COARSE)
-        change = self.coarse(small, sigma / COARSE, STRIDE) - small
-        grown = functional.interpolate(
-            change, scale_factor=COARSE, mode="bilinear", align_corners=False
-        )
-        return self.fine(x + grown, sigma, STRIDE)
+    def forward(self, x: torch.Tensor, sigma: torch.Tensor, stride: int = STRIDE) -> torch.Tensor:
+        """Denoise images (n, 3, h, w), of at least b×b pixels, with noise of σ (n,)."""
+        height, width = x.shape[2:]
+        missing = (0, -width % COARSE, 0, -height % COARSE)
+        if min(-(-side // COARSE) for side in (height, width)) >= PATCH:
+            padded = functional.pad(x, missing, mode="replicate") if any(missing) else x
+            small = functional.avg_pool2d(padded, COARSE)
+            change = self.coarse(small, sigma / COARSE, stride) - small
+            grown = functional.interpolate(
+                change, scale_factor=COARSE, mode="bilinear", align_corners=False
+            )
+            x = x + grown[:, :, :height, :width]
+        return self.fine(x, sigma, stride)
+
+
+def unrolled_on(
+    weights: UnrolledWeights, stride: int, device: str
+) -> Callable[[torch.Tensor, float], torch.Tensor]:
+    """``rsparse.core.unrolled.unrolled_denoise`` for images (n, 3, h, w) on a device, and σ."""
+    network = UnrolledCoder.of(weights).to(device)
+
+    def denoise(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        clean: torch.Tensor = network(x, torch.full((len(x),), sigma, device=x.device), stride)
+        return clean
+
+    return denoise
