@@ -111,9 +111,9 @@ def test_the_twin_and_cam_take_it(small: Path) -> None:
 def test_different_logits_are_refused(
     assert_error: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rsparse.commands import fetch
+    from rsparse.models.zoo import checked
 
-    monkeypatch.setattr(fetch, "torch_logits", lambda network, x: np.ones((2, 1000), np.float32))
+    monkeypatch.setattr(checked, "torch_logits", lambda network, x: np.ones((2, 1000), np.float32))
     with pytest.raises(AssertionError, match="onnxruntime's logits differ from torch's by"):
         assert_error("", *RANDOM, "-o", tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,8 @@
 """The commands as functions on arrays, without touching the disk for images.
 
 Images are RGB: NumPy arrays or torch tensors, channels last or first, uint8 or floating point in
-[0, 1]; or sequences of images of any sizes. A model is a loaded ``Classifier`` or the path of an
-ONNX file that describes its input.
+[0, 1]; or sequences of images of any sizes. A model is a loaded ``Classifier``, or what
+``load_classifier`` takes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from rsparse.api.attacking import AdversarialImages, attack
 from rsparse.api.classifiers import activations, classify
 from rsparse.api.cleaning import defend, purify, purify_batch
+from rsparse.api.loading import load_classifier
 
 __all__ = [
     "AdversarialImages",
@@ -17,6 +18,7 @@ __all__ = [
     "attack",
     "classify",
     "defend",
+    "load_classifier",
     "purify",
     "purify_batch",
 ]

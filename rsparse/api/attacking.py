@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.api.classifiers import as_classifier
 from rsparse.api.images import Images, read_images
+from rsparse.api.loading import as_classifier
 from rsparse.errors import InputError
 from rsparse.store.images import to_pixels, to_unit
 
@@ -50,7 +49,7 @@ class AdversarialImages:
 def attack(
     images: Images,
     labels: Sequence[int] | NDArray[np.integer],
-    model: Classifier | Path | str,
+    model: Classifier | Any,
     attack: Attack | str = "bim:eps=8",
     *,
     batch_size: int = 16,
@@ -66,7 +65,8 @@ def attack(
         own size, through the model's resizing if its input has another size.
     labels : sequence of n ints
         The true classes, from which the attack leads away.
-    model : Classifier or path
+    model : Classifier, path, name or torch module
+        As for ``load_classifier``.
     attack : Attack or str
         One attack, as on the command line: ``"fgsm:eps=2"``, ``"cw-l2:d=0.05"``.
     batch_size : int

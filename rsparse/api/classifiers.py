@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsparse.api.cleaning import Dictionaries, find_defense, resources_of
 from rsparse.api.images import Images, read_images
+from rsparse.api.loading import as_classifier
 from rsparse.options.classify import ClassifyParameters
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def classify(
     images: Images,
-    model: Classifier | Path | str,
+    model: Classifier | Any,
     defense: Defense | str = "none",
     dictionaries: Dictionaries = None,
     *,
@@ -35,7 +35,8 @@ def classify(
     ----------
     images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
         RGB, uint8 or floating point in [0, 1].
-    model : Classifier or path
+    model : Classifier, path, name or torch module
+        As for ``load_classifier``.
     defense : Defense or str
         One defense, as on the command line: ``"jpeg:quality=40"``, ``"policy:default"``.
     dictionaries : Dictionary or path, or mapping of str to them, optional
@@ -79,7 +80,7 @@ def classify(
 
 
 def activations(
-    images: Images, model: Classifier | Path | str, gamma: float = 0.0
+    images: Images, model: Classifier | Any, gamma: float = 0.0
 ) -> dict[str, NDArray[np.float64]]:
     """Measure the total activation V_l of every layer for every image, eq. (7).
 
@@ -87,7 +88,8 @@ def activations(
     ----------
     images : array or tensor of shape (n, h, w, 3) or (n, 3, h, w), or sequence of images
         RGB, uint8 or floating point in [0, 1].
-    model : Classifier or path
+    model : Classifier, path, name or torch module
+        As for ``load_classifier``.
     gamma : float
         Threshold γ; detectors at or below it do not count.
 
@@ -109,10 +111,3 @@ def activations(
         for layer, peak in zip(layers, peaks, strict=True):
             totals[layer.name].append(total_activation(peak, gamma))
     return {name: np.concatenate(values) for name, values in totals.items()}
-
-
-def as_classifier(model: Classifier | Path | str) -> Classifier:
-    """Return a classifier, loading it if a path is given."""
-    from rsparse.models.onnx.classifier import load_classifier
-
-    return load_classifier(Path(model)).check() if isinstance(model, str | Path) else model

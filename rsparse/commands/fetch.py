@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
 from rsparse.models.input_sources import METADATA_KEY
-from rsparse.models.onnx.classifier import Classifier
-from rsparse.models.onnx.file import read_onnx
-from rsparse.models.onnx.session import Session
-from rsparse.models.parity import difference_of, disagreement, probe_images
-from rsparse.models.zoo.export import export_onnx, torch_logits
-from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, fetch_weights
+from rsparse.models.zoo.checked import export_checked
+from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, weights_of
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
 from rsparse.options.fetch import FetchParameters
 from rsparse.store.files import refuse_existing, require_suffix, write_atomic
@@ -65,32 +60,17 @@ def fetch_model(
     refuse_existing(output, overwrite)
     require_suffix(output, ".onnx")
     model = find_model(name)
-    weights = _weights_of(model) if parameters.pretrained else None
+    weights = weights_of(model) if parameters.pretrained else None
     network = build_network(model, weights.path if weights else None, parameters.seed)
     metadata = {
         METADATA_KEY: model.spec.to_json(),
         ORIGIN_KEY: json.dumps(_origin(model, weights, parameters)),
     }
-    content = export_onnx(network, model.name, model.spec.size, metadata)
-    file = read_onnx(content, output)
-    x = Classifier(output, model.spec, file=file).prepare(probe_images(model.spec.size))
-    expected = torch_logits(network, x)
+    exported = export_checked(network, model.name, model.spec, metadata, output)
     del network  # large, and no longer needed
-    logits = Session(file.model, output, batch=len(x)).run(x)[0]
-    different = disagreement(logits, expected)
-    if different:
-        raise InputError(f"{model.name}: onnxruntime's logits differ from torch's by {different}")
-    write_atomic(output, content)
-    return FetchOutcome(output, model, weights, file.sha256, *difference_of(logits, expected))
-
-
-def _weights_of(model: ZooModel) -> CachedWeights:
-    if model.repository is None:
-        raise InputError(
-            f"{model.name}: has no weights on the Hugging Face hub; "
-            "pass --no-pretrained to build it with random weights"
-        )
-    return fetch_weights(model.repository)
+    write_atomic(output, exported.content)
+    file = exported.file
+    return FetchOutcome(output, model, weights, file.sha256, exported.difference, exported.spread)
 
 
 def _origin(

@@ -22,7 +22,7 @@ from rsparse.models.onnx.behaviour import (
     note_of_sum,
     score_type_of,
 )
-from rsparse.models.onnx.file import OnnxFile, load_onnx
+from rsparse.models.onnx.file import OnnxFile, load_onnx, read_onnx
 from rsparse.models.onnx.provenance import record_in
 from rsparse.models.onnx.session import Session
 from rsparse.models.parity import probe_images
@@ -41,8 +41,8 @@ class Classifier:
 
     Its graph is that of the file in the form that ``adapt`` gives it, without a softmax at the end,
     since attacks and attention need ``logits``. The session opens on the first forward pass. A
-    pickled classifier holds the path, not the weights; a process that unpickles it several times
-    opens the file once.
+    pickled classifier holds the path, not the weights, unless it was made in memory; a process that
+    unpickles it several times opens the file once.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ class Classifier:
         self.graph = self.adapted.model
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._file.in_memory:
+            return _rebuild, (self._file.with_metadata({}), self.path, self.spec, self.threads)
         return _reopen, (self.path, self.spec, self.threads, self.sha256)
 
     def with_spec(self, spec: InputSpec) -> Classifier:
@@ -271,6 +273,12 @@ def _reopen(path: Path, spec: InputSpec, threads: int, sha256: str) -> Classifie
     if classifier.sha256 != sha256:
         raise InputError(f"{path}: changed while it was in use")
     return classifier
+
+
+@lru_cache(maxsize=4)
+def _rebuild(content: bytes, path: Path, spec: InputSpec, threads: int) -> Classifier:
+    file = replace(read_onnx(content, path), in_memory=True)
+    return Classifier(path, spec, threads, file=file)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -36,6 +36,8 @@ class OnnxFile:
     outputs : tuple of Port
     metadata : dict
         The key-value pairs stored in the file.
+    in_memory : bool
+        There is no file: ``path`` is a name for messages and records.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class OnnxFile:
     input: Port
     outputs: tuple[Port, ...]
     metadata: dict[str, str]
+    in_memory: bool = False
 
     @property
     def input_dims(self) -> Dims:

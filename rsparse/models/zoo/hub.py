@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rsparse.errors import InputError, MachineError, is_of_machine, reason
 from rsparse.models.telemetry import import_huggingface_hub
 from rsparse.store.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from rsparse.models.zoo.networks import ZooModel
 
 WEIGHTS_FILE = "model.safetensors"
 TIMEOUT = 10.0
@@ -63,6 +66,22 @@ def fetch_weights(repository: str) -> CachedWeights:
             "the hub states; run the same command again"
         )
     return CachedWeights(path, expected, downloaded=True)
+
+
+def weights_of(model: ZooModel) -> CachedWeights:
+    """``fetch_weights`` for a network of timm.
+
+    Raises
+    ------
+    InputError
+        Also if it has no weights on the hub.
+    """
+    if model.repository is None:
+        raise InputError(
+            f"{model.name}: has no weights on the Hugging Face hub; "
+            "pass --no-pretrained to build it with random weights"
+        )
+    return fetch_weights(model.repository)
 
 
 def _name_in_cache(path: Path) -> str | None:
