@@ -158,6 +158,44 @@ def test_gradients_that_lead_elsewhere(shares, expected, detail):
     assert detail in found[1]
 
 
+@pytest.mark.parametrize(
+    ("tried", "found", "expected", "detail"),
+    [
+        (
+            ("atoms", "identity"),
+            ["identity"] * 9,
+            "fail",
+            "atoms found 0 images, and the gradients",
+        ),
+        (("atoms", "identity"), ["atoms"] * 9, "pass", "atoms found 9 images, and the gradients"),
+        (("atoms",), ["atoms"], "pass", "after it 0 more"),
+        (("smooth", "identity"), ["smooth"] * 5 + ["identity"] * 4, "undecided", "about"),
+        (("identity",), ["identity"] * 9, "not run", "no image fell to one of several gradients"),
+    ],
+)
+def test_a_substitute_that_is_weaker_than_the_identity(tried, found, expected, detail):
+    run = replace(RUN, gradients=[(tried, name) for name in found])
+    name = "the first gradient is not weaker than the others"
+    outcome_, text = outcome(sound(), name, evidence=with_run(run))
+    assert outcome_ == expected
+    assert detail in text
+
+
+@pytest.mark.parametrize(("linf", "expected"), [(40.0, "pass"), (8.4, "fail")])
+def test_a_decision_based_attack_counts_by_what_it_changes(linf, expected):
+    """It has no limit and fools every image; by larger changes than BIM's, that says nothing."""
+    free = replace(column("HopSkipJumpAttack"), linf=np.full(N, linf))
+    evaluation = results(
+        trial(CLEANED, answers(N)), trial(BIM, answers(12)), trial(free, answers(0)),
+        columns=(CLEANED, BIM, free),
+    )  # fmt: skip
+    name = "gradient-based attacks beat gradient-free ones"
+    right = "100" if expected == "pass" else "0"
+    found, text = outcome(evaluation, name, "none", [Evidence([BIM, free])])
+    assert found == expected
+    assert text.startswith(f"bim-eps=8 30 %, HopSkipJumpAttack within eps 8 {right} %")
+
+
 def test_steps_of_less_than_a_grey_level_say_nothing_about_the_loss():
     run = replace(RUN, lowered=np.full(N, 0.4))
     weak = with_run(run, attack="bim-eps=2", strength=2.0)

@@ -15,6 +15,7 @@ from rsparse.evaluation.scenarios import parse_scenarios
 from rsparse.evaluation.statistics import accuracy
 from rsparse.report.knowledge import left, strengths
 from rsparse.report.subjects import find_subjects
+from rsparse.store.folders import read_manifest
 from tests.conftest import REPOSITORY
 from tests.test_attack_command import MODEL
 from tests.test_evaluate_command import make_images, read_csv
@@ -112,6 +113,10 @@ def test_the_checks_know_an_attack_that_stops_early(whole):
     assert checks["attacks use up their limit", ADAPTIVE]["outcome"] != "fail"
     assert checks["steps lower the attack's loss", ADAPTIVE]["outcome"] in ("pass", "undecided")
     assert checks["steps lower the attack's loss", GRAY_BOX]["outcome"] == "not run"
+    first = "the first gradient is not weaker than the others"
+    assert checks[first, ADAPTIVE]["outcome"] in ("pass", "undecided")
+    assert "found" in checks[first, ADAPTIVE]["detail"]
+    assert checks[first, GRAY_BOX]["outcome"] == "not run"
 
 
 def test_nothing_is_made_twice(whole, run_cli):
@@ -121,6 +126,25 @@ def test_nothing_is_made_twice(whole, run_cli):
              "--json")  # fmt: skip
     result = run_cli(*words)
     assert json.loads(result.stdout)["done"] == 0
+
+
+def test_a_decision_based_attack_is_made_through_each_defense_and_compared(run_cli, tmp_path):
+    """HopSkipJump has the classes alone, behind the defense; what it finds is a file."""
+    words = ("evaluate", make_images(tmp_path / "imgs"), "-m", MODEL, "-a", "bim:eps=8,steps=3",
+             "-a", "HopSkipJumpAttack:steps=1", "--defense", "median", "--no-extra-checks",
+             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", tmp_path / "eval")  # fmt: skip
+    result = run_cli(*words)
+    assert result.exit_code == 0, result.stderr
+    (place,) = (tmp_path / "eval/attacks/colours/through-median-size=3").glob("HopSkipJump*")
+    entries = read_manifest(place)["images"]
+    assert all(entry["notes"]["queries"] > 20 for entry in entries)
+    assert any(entry["success_defended"] for entry in entries)
+    checks = {
+        (c["name"], c["scenario"], c["defense"]): c for c in read_csv(tmp_path / "eval/checks.csv")
+    }
+    check = checks["gradient-based attacks beat gradient-free ones", ADAPTIVE, "median-size=3"]
+    assert check["outcome"] in ("pass", "undecided")
+    assert "HopSkipJumpAttack-steps=1 within eps 8" in check["detail"]
 
 
 def test_the_report_puts_the_attacker_who_knows_first(whole, run_cli, tmp_path):

@@ -78,6 +78,7 @@ def test_a_blind_gradient_is_passed_over_and_the_note_names_the_other():
     found = run_attack(module, x, y, Adaptive(eps=16, fast=True))
     assert (classify(net, found.x_adv) != y).all()
     assert {note["backward"] for note in found.notes} == {"identity"}
+    assert [note["tried"] for note in found.notes] == [["blind", "identity"]] * 3
     assert {note["by"] for note in found.notes} == {"pgd"}
     assert all(note["gradients"] == 10 + note["steps"] for note in found.notes)
     assert module.backward == "blind"  # as before

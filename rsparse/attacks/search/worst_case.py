@@ -47,6 +47,7 @@ class WorstCase:
         self._found = Found(Region.around(x, attack.eps))
         self._notes: list[Note] = [{"by": UNCHANGED} for _ in x]
         self._gradients = [0] * len(x)
+        self._tried: list[list[str]] = [[] for _ in x]
 
     def run(self) -> torch.Tensor:
         """The image of each original that fools, or else comes nearest, (n, 3, h, w)."""
@@ -68,13 +69,16 @@ class WorstCase:
         result, ``gradients`` those of all descents and ``queries`` the images that the defender
         classified. ``lowered`` is the share of the first steps of all descents that lowered the
         loss. ``rules`` are the numbers of the policy's rules before and after the attack.
-        ``fooled`` is how many of ``asked`` draws of a random defense the result fools.
+        ``fooled`` is how many of ``asked`` draws of a random defense the result fools. ``tried``
+        are the backwards of a defense by which the image was attacked, in their order.
         """
         found = self._found
         for i, note in enumerate(self._notes):
             note["reached"] = bool(found.reached[i])
             note["gradients"] = self._gradients[i]
             note["queries"] = int(found.asked[i])
+            if self._tried[i]:
+                note["tried"] = self._tried[i]
             compared = int(found.compared[i])
             if compared:
                 note["lowered"] = round(int(found.lowered[i]) / compared, 4)
@@ -100,7 +104,12 @@ class WorstCase:
             )
         taken = self._found.take_better(other, left)
         for i, place in enumerate(left.tolist()):
-            self._gradients[place] += int(other.asked[i]) - 1
+            steps = int(other.asked[i]) - 1
+            self._gradients[place] += steps
+            tried = self._tried[place]
+            by_defense = subject.has_defense and not part.transferred
+            if steps and by_defense and part.backward not in tried:
+                tried.append(part.backward)
             if taken[i]:
                 self._notes[place] = _note(part, int(other.steps[i]), subject.has_defense)
 

@@ -237,7 +237,17 @@ class Findings:
             else 0,
             attack is not None and attack.whole_levels,
             self._lowered(column),
+            self._gradients(column),
         )
+
+    def _gradients(self, column: PlannedColumn) -> list[tuple[tuple[str, ...], str]]:
+        """By which backwards the fooled images were attacked, and which of these found them."""
+        notes = [self.entries[column].get(name, {}).get("notes", {}) for name in self.names]
+        return [
+            (tuple(note["tried"]), note["backward"])
+            for note in notes
+            if note.get("reached") and {"tried", "backward"} <= note.keys()
+        ]
 
     def _lowered(self, column: PlannedColumn) -> NDArray[np.float64] | None:
         """The share of the attack's steps that lowered its loss, by image; None without notes."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from rsparse.core.paired import Flags, Pairs
+from rsparse.core.paired import SIGNIFICANT, Flags, Pairs, images_to_exceed, tail
 from rsparse.evaluation.checks.changes import (
     Judge,
     changes_images,
@@ -27,6 +27,7 @@ from rsparse.evaluation.checks.outcomes import (
     Finding,
     combined,
     compared,
+    enough,
     needed,
     percent,
     rare,
@@ -37,6 +38,8 @@ from rsparse.evaluation.results import Evaluation as Results
 NO_LIMIT = "no attack in the plan has to use up a limit"
 NOTHING_TO_ATTACK = "the attacked model gets no image right before the attack"
 NO_LOSS = "no attack with steps of a grey level or more notes its loss"
+IDENTITY = "identity"
+ONE_GRADIENT = "no image fell to one of several gradients through a defense"
 NO_RUNS = "it is not known what the attacks did to the attacked model"
 
 
@@ -47,6 +50,7 @@ def attack_checks(results: Results, evidence: Evidence) -> Iterator[Check]:
         ("attacks change the images", changes_images, NO_LIMIT),
         ("attacks use up their limit", uses_up_limit, NO_LIMIT),
         ("steps lower the attack's loss", lowers_loss, NO_LOSS),
+        ("the first gradient is not weaker than the others", _first_gradient, ONE_GRADIENT),
         ("searches find an adversarial image", _finds, "no attack seeks the smallest change"),
         ("no failed attack counts as success", keeps_picture, "every attack has a limit"),
         ("attacks survive rounding to 8 bits", _rounding, NO_RUNS),
@@ -101,6 +105,26 @@ def _finds(results: Results, column: Column, run: AttackRun | None) -> Finding |
     missed = int(np.count_nonzero(attacked & ~column.found))
     what = "have no adversarial image that the search found"
     return rare(missed, int(np.count_nonzero(attacked)), what, "every search succeeded")
+
+
+def _first_gradient(_: Results, __: Column, run: AttackRun | None) -> Finding | None:
+    """Through a defense, few images fall to a later gradient after the first has failed.
+
+    The first is the projection onto many atoms, or a smooth substitute; the last is the identity.
+    The identity alone would find most where a substitute is flawed.
+    """
+    several = [each for each in run.gradients if each[0][0] != IDENTITY] if run else []
+    if not several:
+        return None
+    later = sum(found != tried[0] for tried, found in several)
+    n, first = len(several), len(several) - later
+    name = several[0][0][0]
+    text = f"{name} found {first} images, and the gradients after it {later} more"
+    if tail(later, n, 0.5) < SIGNIFICANT:
+        return Finding(FAIL, text)
+    if not later or tail(first, n, 0.5) < SIGNIFICANT:
+        return Finding(PASS, text)
+    return Finding(UNDECIDED, f"{text}; {enough(images_to_exceed(max(first, later) / n, 0.5, n))}")
 
 
 def _rounding(results: Results, column: Column, run: AttackRun | None) -> Finding | None:

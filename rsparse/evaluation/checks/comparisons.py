@@ -40,6 +40,9 @@ GRADIENT_FREE = (
     "LinearSearchBlendedUniformNoiseAttack",
 )
 
+_CHANGES = {"eps": "linf", "d": "d"}  # a limit, and what of an image's change it limits
+_ROUNDED = {"eps": 0.5, "d": 0.0}  # what rounding to 8 bits may add
+
 NO_EXTRA = "--no-extra-checks was given"
 NOT_TRIED = "not tried behind this defense"
 NOTHING_RIGHT = "no image is right under either attack, so there is nothing to compare"
@@ -112,7 +115,9 @@ def gains_nothing_by_more_steps(
 def beats_gradient_free(results: Results, evidence: Evidence, defense: JudgedDefense) -> Check:
     """Check that the strongest attack with gradients is at least as strong as those without.
 
-    A search made for this check is one of the latter: without a defense, or through each one.
+    A search made for this check is one of the latter: without a defense, or through each one. Of an
+    attack without a limit, such as a decision-based one, only the images count as fooled that it
+    changes by no more than the other may.
     """
     name = "gradient-based attacks beat gradient-free ones"
     has_search = evidence.is_adaptive or defense.kind == "none"
@@ -241,11 +246,15 @@ def _compare(results: Results, defense: JudgedDefense, columns: Sequence[ColumnP
     """
     found: list[tuple[str, Pairs, str]] = []
     for stronger, weaker in columns:
+        limit = _limit_beside(stronger, weaker)
         correct = [results.correct(column, defense) for column in (stronger, weaker)]
+        if limit:
+            correct[1] |= getattr(weaker, _CHANGES[limit[0]]) > limit[1] + _ROUNDED[limit[0]]
         if not (correct[0].any() or correct[1].any()):
             continue
         first, second = (percent(float(flags.mean())) for flags in correct)
-        text = f"{_label(stronger)} {first}, {_label(weaker)} {second}"
+        within = f" within {limit[0]} {limit[1]:g}" if limit else ""
+        text = f"{_label(stronger)} {first}, {_label(weaker)}{within} {second}"
         pairs = Pairs.of(*correct)
         found.append((compared(pairs, len(columns)), pairs, text))
     if not found:
@@ -259,6 +268,14 @@ def _compare(results: Results, defense: JudgedDefense, columns: Sequence[ColumnP
     if closest.only_first > closest.only_second or all(how == UNDECIDED for how, *_ in found):
         return Finding(UNDECIDED, f"{text} ({needed(closest, len(columns))})")
     return Finding(PASS, text)
+
+
+def _limit_beside(stronger: Column, weaker: Column) -> tuple[str, float] | None:
+    """The limit of one attack, by name and value, if the other one has none to compare it with."""
+    name, strength = stronger.strength_name, stronger.strength
+    if weaker.family not in GRADIENT_FREE or weaker.strength is not None or strength is None:
+        return None
+    return (name, strength) if name in _CHANGES else None
 
 
 def _label(column: Column) -> str:

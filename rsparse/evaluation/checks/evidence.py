@@ -38,6 +38,9 @@ class AttackRun:
     lowered : float64 array of shape (n,) or None
         The share of the attack's steps after which the loss was lower; NaN where no steps were
         compared.
+    gradients : sequence of (tuple of str, str)
+        Of each image that fell to a gradient through a defense: the backwards that were tried, in
+        their order, and the one that found it.
     """
 
     before: Classes
@@ -49,6 +52,7 @@ class AttackRun:
     strangers: int = 0
     is_best_of_search: bool = False
     lowered: NDArray[np.float64] | None = None
+    gradients: Sequence[tuple[tuple[str, ...], str]] = ()
 
 
 @dataclass(frozen=True)
