@@ -4,7 +4,7 @@ A search for a policy asks the same question many times: is this image right beh
 Here each (photograph, attack, defense) is judged once. A chunk is a few photographs from all over
 the list, so that a search can begin with the first chunks. A file is written when it is complete,
 and an interrupted run continues. Attacks, defenses and the classifier are those of ``evaluate``;
-CW-L2 is scaled to its average d within a chunk.
+CW-L2 and MI-FGSM are scaled to their average d within a chunk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,7 +174,9 @@ class Photographs:
                 continue
             tau = attack.factor
             if attack.average_d is not None:
-                tau = scale_to_average(lambda: zip(x, x_adv, strict=True), attack.average_d).tau
+                pairs = partial(zip, x, x_adv, strict=True)
+                shrink = not attack.seeks_minimum
+                tau = scale_to_average(pairs, attack.average_d, shrink=shrink).tau
             content = {"images": to_pixels(scaled(x, x_adv, tau))}
             _write(self._work / f"{chunk:02d}" / f"{text}.npz", content)
 

@@ -112,7 +112,7 @@ def test_fgsm_in_closed_form(run_cli, colours, tmp_path):
 
 @pytest.mark.parametrize(
     "attack",
-    ["bim:eps=4", "mi-fgsm:eps=4", "LinfPGD:eps=4,steps=80", "mi-fgsm:d=0.02", "L2PGD:d=0.02",
+    ["bim:eps=4", "mi-fgsm:eps=4", "LinfPGD:eps=4,steps=80", "mi-fgsm-l2:d=0.02", "L2PGD:d=0.02",
      "cw-l2:steps=50", "LinfDeepFoolAttack:eps=4"],
 )  # fmt: skip
 def test_limits_are_kept_and_results_measured(run_cli, colours, tmp_path, attack):
@@ -130,6 +130,23 @@ def test_limits_are_kept_and_results_measured(run_cli, colours, tmp_path, attack
                 x = read(colours / entry["file"]) / 255
                 change = np.linalg.norm(floats[entry["file"]][()] - x)
                 assert change <= 0.02001 * np.linalg.norm(x)
+
+
+def test_momentum_reaches_an_average_change_by_equal_steps(run_cli, colours, tmp_path):
+    """The toy's gradient has one sign everywhere, so all move by one eps, times one τ."""
+    out = tmp_path / "adv"
+    arguments = ("-m", MODEL, "-a", "mi-fgsm:d=0.05", "-o", out, "--keep-float", "--json")
+    scaling = json.loads(run_cli("attack", colours, *arguments).stdout)["attacks"][0]["scaling"]
+    dissimilarities, moved = [], []
+    with h5py.File(out / "float.h5") as floats:
+        for name in true_labels():
+            x = read(colours / f"{name}.png") / 255
+            change = floats[f"{name}.png"][()] - x
+            dissimilarities.append(np.linalg.norm(change) / np.linalg.norm(x))
+            moved.append(np.abs(change))
+    assert np.mean(dissimilarities) == pytest.approx(0.05, rel=1e-3)
+    assert np.ptp(dissimilarities) > 1e-4  # not a radius for each image
+    np.testing.assert_allclose(np.concatenate(moved), scaling["tau"] * 0.025, atol=1e-5)
 
 
 def test_rounding_can_undo_an_attack(run_cli, tmp_path):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rsparse.attacks import Attack, Bim, CwL2, DeepFool, Fgsm, MiFgsm, parse_attack
+from rsparse.attacks import Attack, Bim, CwL2, DeepFool, Fgsm, MiFgsm, MiFgsmL2, parse_attack
 from rsparse.core.metrics import dissimilarity, l2_distance, linf_distance
 
 torch = pytest.importorskip("torch")
@@ -41,13 +41,22 @@ def test_step_size_is_in_grey_levels() -> None:
     np.testing.assert_allclose(found.x_adv, x + 6 / 255 * np.sign(uphill(net)), atol=1e-6)
 
 
+def test_momentum_of_an_average_d_steps_along_signs() -> None:
+    """Before it is scaled, it moves every image by the eps that changes x = 1/2 by d."""
+    net, x, y = linear_problem()
+    found = run_attack(net, x, y, MiFgsm(d=0.04))
+    np.testing.assert_allclose(found.x_adv, x + 0.02 * np.sign(uphill(net)), atol=1e-6)
+    slow = run_attack(net, x, y, MiFgsm(d=0.04, steps=3, step_size=0.01))
+    np.testing.assert_allclose(slow.x_adv, x + 0.015 * np.sign(uphill(net)), atol=1e-6)
+
+
 def test_momentum_in_l2_on_a_linear_model() -> None:
     """It moves each image d·‖x‖ along the gradient, where ‖x‖ is the image's own norm."""
     net, x, y = linear_problem()
     x[1] *= 0.5
     y = classify(net, x)
     assert (y == 0).all()
-    found = run_attack(net, x, y, MiFgsm(d=0.03))
+    found = run_attack(net, x, y, MiFgsmL2(d=0.03))
     norms = np.linalg.norm(x.reshape(len(x), -1), axis=1)[:, None, None, None]
     direction = uphill(net) / np.linalg.norm(uphill(net))
     np.testing.assert_allclose(found.x_adv, x + 0.03 * norms * direction, atol=1e-6)
@@ -135,7 +144,14 @@ def test_a_search_is_cut_back_to_its_limit() -> None:
 def test_pixels_stay_in_range() -> None:
     net, x, y = linear_problem()
     x = (x > 0.5).astype(np.float32)
-    for attack in (Fgsm(eps=30), MiFgsm(eps=30), MiFgsm(d=0.3), CwL2(), DeepFool(scale=30)):
+    for attack in (
+        Fgsm(eps=30),
+        MiFgsm(eps=30),
+        MiFgsm(d=0.3),
+        MiFgsmL2(d=0.3),
+        CwL2(),
+        DeepFool(scale=30),
+    ):
         found = run_attack(net, x, classify(net, x), attack).x_adv
         assert found.min() >= 0
         assert found.max() <= 1

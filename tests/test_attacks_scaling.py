@@ -49,6 +49,17 @@ def test_scaling_never_shrinks() -> None:
     assert found.d == found.d_raw > 0.05
 
 
+def test_scaling_shrinks_if_it_may() -> None:
+    """x_adv − x is multiplied by d / d_raw; no pixel is clipped on the way to x."""
+    _, x, _ = linear_problem()
+    x_adv = np.clip(x + np.float32(0.1), 0, 1)
+    found = scale_to_average(lambda: zip(x, x_adv, strict=True), 0.05, shrink=True)
+    raw = dissimilarity(x, x_adv).mean()
+    assert found.tau == pytest.approx(0.05 / raw)
+    assert found.d == pytest.approx(0.05, rel=1e-4)
+    assert dissimilarity(x, scaled(x, x_adv, found.tau)).mean() == pytest.approx(0.05, rel=1e-4)
+
+
 def test_scaling_beyond_black_and_white_stops() -> None:
     x = np.full((1, 2, 2, 3), 0.9, np.float32)
     found = scaling_of(x, x + np.float32(0.01), 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.attacks import Attack, CwL2, Fgsm, MiFgsm, parse_attack
+from rsparse.attacks import Attack, CwL2, Fgsm, MiFgsm, MiFgsmL2, parse_attack
 from rsparse.core.metrics import dissimilarity
 from tests.refusals import refused
 
@@ -65,7 +65,7 @@ def test_trap_1_in_l2() -> None:
     net, x, y = smooth_problem()
     limits = 0.2 * np.linalg.norm(x.reshape(3, -1), axis=1)
     expected = momentum_by_the_book(net, x, y, limits, "l2")
-    ours = run_attack(net, x, y, MiFgsm(d=0.2)).x_adv
+    ours = run_attack(net, x, y, MiFgsmL2(d=0.2)).x_adv
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     theirs, _ = foolbox_result(
         net, x[:1], y[:1], L2MomentumIterativeFastGradientMethod(), float(limits[0])
@@ -118,7 +118,7 @@ def test_trap_3_numpy_has_no_gradients() -> None:
         L2CarliniWagnerAttack(steps=2)(model, x.transpose(0, 3, 1, 2), y, epsilons=None)
 
 
-@pytest.mark.parametrize("text", ["mi-fgsm:d=0.05", "L2PGD:d=0.05", "L1PGD:d=0.05"])
+@pytest.mark.parametrize("text", ["mi-fgsm-l2:d=0.05", "L2PGD:d=0.05", "L1PGD:d=0.05"])
 def test_trap_4_limits_are_relative_to_each_image(text: str) -> None:
     """Foolbox uses one epsilon for a whole batch, which would change dark images too much."""
     net, x, _ = smooth_problem()

@@ -134,7 +134,7 @@ class HeldMethod:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         filtered = self._filtered(x) - self.filtered_by[0] + self.filtered_by[1]
-        is_filtered = self.values.prefilter or not self.done.region.mask.all()
+        is_filtered = self.values.prefilter or (self.done.region.theta < 1).any()
         x_b = filtered if self.values.filter_background and is_filtered else x
         coding = self.done.engine.coding
         if coding is None:
@@ -301,3 +301,16 @@ def test_both_loops_agree():
             values = PurifyParameters(stride=2, sparsity=3)
             found.append(purify_recorded(image, dictionary, values, WHERE, share=3).vjp(upper))
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+
+
+def test_theta_mixes_the_gradients_of_the_code_and_of_the_background():
+    dictionary, image = random_dictionary(), make_picture(1, 16, 19)
+    upper = normal(image.shape)
+
+    def pulled(theta: float) -> np.ndarray:
+        values = PurifyParameters(localize=False, sparsity=2, theta=theta)
+        return purify_recorded(image, dictionary, values).vjp(upper)
+
+    filtered = bilateral_vjp(image, upper, 9, 80, 80)
+    np.testing.assert_allclose(pulled(0), filtered, atol=1e-5)
+    np.testing.assert_allclose(pulled(0.3), 0.3 * pulled(1) + 0.7 * filtered, atol=1e-4)

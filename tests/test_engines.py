@@ -29,6 +29,9 @@ CASES = {
     "gaps": PurifyParameters(stride=7, sparsity=4, bilateral_diameter=5),
     "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=4, stride=5),
     "no filter": PurifyParameters(filter_background=False, feather=5, stride=4),
+    "a share of the code": PurifyParameters(theta=0.4, stride=3),
+    "a share of the code everywhere": PurifyParameters(theta=0.7, localize=False, stride=4),
+    "nothing of the code": PurifyParameters(theta=0, stride=4),
     "filtered before": PurifyParameters(prefilter=True, localize=False, stride=4),
     "filtered before, not around": PurifyParameters(
         prefilter=True, filter_background=False, stride=4

@@ -83,6 +83,23 @@ def test_the_record_tells_parameters_seed_and_images(learn, tmp_path):
     assert str(tmp_path).encode() not in (tmp_path / "dict.h5").read_bytes()
 
 
+def test_options_that_are_given_replace_those_of_a_preset(learn, tmp_path):
+    given = ("--smoothing-window", 5, "--color", "--coder", "omp")
+    learn("-o", tmp_path / "dict.h5", "--preset", "paper", *given)
+    _, record = load_dictionary(tmp_path / "dict.h5")
+    expected = LearnParameters.preset(
+        "paper",
+        patch_size=4,
+        n_atoms=16,
+        patches_per_image=60,
+        smoothing_window=5,
+        color=True,
+        coder="omp",
+    )
+    assert record["parameters"] == expected.as_record()
+    assert record["parameters"]["replace_atoms"] is False
+
+
 def test_the_patches_of_an_image_depend_on_its_name_and_the_seed_only(run_cli, pictures, tmp_path):
     run_cli("learn-dict", pictures / "a.png", *QUICK, "-o", tmp_path / "dict.h5")
     image = decode_image((pictures / "a.png").read_bytes(), pictures / "a.png")

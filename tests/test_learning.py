@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 
@@ -264,3 +265,33 @@ def test_the_held_out_patches_are_bounded(monkeypatch):
     for seed in range(4):
         learner.partial_fit(samples(make_picture(seed), QUICK))
     assert sum(map(len, learner._held_out)) == 40
+
+
+def test_atoms_are_replaced_unless_told_otherwise(images):
+    """With a limit that all atoms exceed, every cleaning would replace some."""
+    strict = quick(max_coherence=0.3)
+    kept = learn_dictionary(images, quick(max_coherence=0.3, replace_atoms=False))
+    other_limit = learn_dictionary(images, quick(max_coherence=0.9, replace_atoms=False))
+    np.testing.assert_array_equal(kept.atoms, other_limit.atoms)
+    assert (learn_dictionary(images, strict).atoms != kept.atoms).any()
+
+
+def test_the_preset_paper_is_grey_smoothed_everywhere_and_keeps_atoms(images):
+    paper = LearnParameters.preset("paper", patch_size=4, n_atoms=12, patches_per_image=60)
+    assert (paper.coder, paper.replace_atoms, paper.smoothing_window) == ("lars", False, None)
+    assert LearnParameters.preset("default") == LearnParameters()
+    grey = cv2.cvtColor(images[0], cv2.COLOR_RGB2GRAY)[:, :, None]
+    everywhere = non_local_means(grey, 49 * 10.0**2, 7, None, "printed")
+    found = take_patches(images[0], paper, patch_rng(0, 0, 0))
+    plain = take_patches(
+        np.repeat(everywhere, 3, axis=2),
+        LearnParameters.preset("paper", patch_size=4, patches_per_image=60, smoothing=False),
+        patch_rng(0, 0, 0),
+    )
+    np.testing.assert_array_equal(found, plain)
+    assert learn_dictionary(images, paper).atoms.shape == (12, 16)
+
+
+def test_an_unknown_preset_is_refused():
+    with refused("unknown preset 'papr'; did you mean paper? Known: default, paper"):
+        LearnParameters.preset("papr")

@@ -83,8 +83,13 @@ class TestBuiltIn:
         file = REPOSITORY / "rsparse" / "defenses" / "policies" / f"{name}.toml"
         assert policy.as_toml() == file.read_text(encoding="utf-8")
 
-    def test_paper_is_regionsparse_with_its_defaults(self):
-        assert load_policy("paper").defense.rules == (Rule(RegionSparse()),)
+    def test_paper_is_what_the_text_says_without_our_additions(self):
+        """G = Gx − Gy keeps horizontal gradients; no blur, working size or soft border is named."""
+        paper = RegionSparse(
+            gradient_difference="horizontal", blur_size=1, working_size=0, feather=0
+        )
+        assert load_policy("paper").defense.rules == (Rule(paper),)
+        assert (paper.theta, paper.localize, paper.filter_background) == (1, True, True)
 
     def test_coarse_and_wide_leave_the_images_alone_that_sparing_does(self):
         first = {name: load_policy(name).defense.rules[0] for name in policy_names()}
@@ -419,8 +424,11 @@ class TestOldDictionary:
     def test_without_levels_it_was_the_paper_s_form(self, run_cli, pictures, old):
         path = old(None)
         assert self.purified(run_cli, pictures, path) == [
-            f"rsparse: {path}: its levels are ignored; use --policy paper, which has the same rules"
+            f"rsparse: {path}: its levels are ignored; 'rsparse policy show {path} --toml > "
+            "mine.toml' turns them into a policy"
         ]
+        shown = run_cli("policy", "show", path, "--toml").stdout
+        assert tomllib.loads(shown)["rule"] == [{"defense": "regionsparse:sparsity=2"}]
 
     def test_other_levels_become_a_policy(self, run_cli, pictures, old, tmp_path):
         levels = {"noise_below": [0.5, np.inf], "sparsity": [8, 2], "localize": [True, False],
@@ -469,7 +477,8 @@ def test_masks_take_the_place_of_localization_in_a_policy_s_rules(
     options = ("--dict", dict_file, "--policy", "paper", "--masks", masks, "-o", out)
     assert run_cli("purify", noisy, *options).exit_code == 0
     image = decode_image((noisy / "noise.png").read_bytes(), noisy)
-    expected = rsparse.purify(image, small_dictionary, PurifyParameters(), mask=half > 127)
+    hard = PurifyParameters(feather=0)
+    expected = rsparse.purify(image, small_dictionary, hard, mask=half > 127)
     np.testing.assert_array_equal(decode_image((out / "noise.png").read_bytes(), out), expected)
 
 
@@ -523,6 +532,7 @@ def test_a_report_tells_a_policy_by_its_rules():
     record = load_policy("paper").defense.as_record()
     assert flat({"a": {"b": 1, "defense": record}}) == {"a.b": 1, "a.defense": record}
     assert plain([{"name": "jpeg"}, record]) == (
-        "jpeg; policy paper: otherwise: regionsparse:sparsity=2"
+        "jpeg; policy paper: otherwise: regionsparse:sparsity=2,feather=0,"
+        "gradient_difference=horizontal,blur_size=1,working_size=0"
     )
     assert plain({"policy": "x", "rules": [{"defense": {"name": "magic"}}]}) == "policy x"

@@ -248,3 +248,36 @@ def test_atoms_of_another_type_are_taken_as_float32(image, small_dictionary):
     double = Dictionary(small_dictionary.atoms.astype(np.float64), 4)
     assert double.atoms.dtype == np.float32
     np.testing.assert_array_equal(purify(image, double), purify(image, small_dictionary))
+
+
+def test_theta_trades_the_coded_object_for_the_background(image, mask):
+    """Eq. 19 with a weight for each pixel: θ C(x_o) + (1 − θ) C(x_b) inside, C(x_b) outside."""
+    dictionary = complete(48)
+    coded, filtered, half = (
+        purify(image, dictionary, PurifyParameters(sparsity=1, theta=theta, feather=0), mask=mask)
+        for theta in (1.0, 0.0, 0.25)
+    )
+    np.testing.assert_array_equal(filtered, bilateral(image, 9, 80, 80))
+    np.testing.assert_array_equal(half[~mask], filtered[~mask])
+    mixed = 0.25 * coded.astype(float) + 0.75 * filtered
+    assert np.abs(half - mixed).max() <= 0.5 + 0.25 * 0.5 + 1e-3
+    assert (coded[mask] != filtered[mask]).mean() > 0.5
+
+
+def test_theta_without_a_filter_leaves_a_share_of_the_image(image):
+    some = PurifyParameters(sparsity=1, theta=0.5, localize=False, filter_background=False)
+    coded = purify(image, complete(48), PurifyParameters(sparsity=1, localize=False))
+    mixed = 0.5 * coded.astype(float) + 0.5 * image
+    assert np.abs(purify(image, complete(48), some) - mixed).max() <= 0.76
+
+
+def test_a_grey_dictionary_codes_each_channel_alone(image):
+    """The paper's patches have b·b numbers: a colour image is three grey ones."""
+    dictionary = complete(16, color=False)
+    parameters = PurifyParameters(sparsity=2, localize=False)
+    clean = purify(image, dictionary, parameters)
+    for channel in range(3):
+        grey = np.repeat(image[:, :, channel : channel + 1], 3, axis=2)
+        np.testing.assert_array_equal(
+            clean[:, :, channel], purify(grey, dictionary, parameters)[:, :, 0]
+        )

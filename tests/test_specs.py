@@ -97,7 +97,7 @@ def test_every_type_of_value() -> None:
         (
             "mi-fgsm:eps=8,d=0.1",
             "attack 'mi-fgsm:eps=8,d=0.1': eps and d cannot be used together: "
-            "eps limits the L∞ norm, d the L2 norm",
+            "eps limits the L∞ norm, d is the average change in L2",
         ),
     ],
 )

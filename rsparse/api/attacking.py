@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +103,9 @@ def attack(
     ]
     x_adv = np.concatenate([result.x_adv for result in results])
     if chosen.average_d is not None:
-        tau = scale_to_average(lambda: zip(x, x_adv, strict=True), chosen.average_d).tau
+        shrink = not chosen.seeks_minimum
+        pairs = partial(zip, x, x_adv, strict=True)
+        tau = scale_to_average(pairs, chosen.average_d, shrink=shrink).tau
         x_adv = scaled(x, x_adv, tau)
     rounded = to_pixels(x_adv)
     return AdversarialImages(

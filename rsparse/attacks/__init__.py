@@ -17,7 +17,7 @@ from rsparse.attacks.carlini_wagner import CwL2
 from rsparse.attacks.ddn import Ddn
 from rsparse.attacks.deepfool import DeepFool
 from rsparse.attacks.descents import Apgd, Pgd
-from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm
+from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm, MiFgsmL2
 from rsparse.attacks.random_noise import Noise
 from rsparse.attacks.square import Square
 from rsparse.options.specs import parse_spec, spec_text
@@ -27,7 +27,20 @@ if TYPE_CHECKING:
 
 ATTACKS: dict[str, type[Attack]] = {
     attack.name: attack
-    for attack in (Fgsm, Bim, MiFgsm, Pgd, Apgd, CwL2, DeepFool, Ddn, Square, Noise, Adaptive)
+    for attack in (
+        Fgsm,
+        Bim,
+        MiFgsm,
+        MiFgsmL2,
+        Pgd,
+        Apgd,
+        CwL2,
+        DeepFool,
+        Ddn,
+        Square,
+        Noise,
+        Adaptive,
+    )
 }
 
 __all__ = [
@@ -42,6 +55,7 @@ __all__ = [
     "DeepFool",
     "Fgsm",
     "MiFgsm",
+    "MiFgsmL2",
     "Noise",
     "Pgd",
     "Square",

@@ -1,8 +1,8 @@
 """Scale the perturbations of a whole folder to an average dissimilarity (Section V-A).
 
 The paper multiplies Carlini-Wagner's perturbations by one constant τ ≥ 1 to change their strength
-d, the mean of ‖x′ − x‖₂/‖x‖₂. Pixels are clipped at black and white, so τ has to be found by
-iteration.
+d, the mean of ‖x′ − x‖₂/‖x‖₂, and adjusts MI-FGSM's average d, too. Pixels are clipped at black and
+white, so τ has to be found by iteration.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def scaled(x: Image, x_adv: Image, tau: float) -> Image:
     return np.clip(x + np.float32(tau) * (x_adv - x), 0, 1)
 
 
-def scale_to_average(pairs: Callable[[], Iterable[tuple[Image, Image]]], d: float) -> Scaling:
-    """Find τ ≥ 1 so that the average dissimilarity of ``scaled`` images is d.
+def scale_to_average(
+    pairs: Callable[[], Iterable[tuple[Image, Image]]], d: float, *, shrink: bool = False
+) -> Scaling:
+    """Find τ so that the average dissimilarity of ``scaled`` images is d.
 
     Parameters
     ----------
@@ -45,7 +47,10 @@ def scale_to_average(pairs: Callable[[], Iterable[tuple[Image, Image]]], d: floa
         Yields all pairs of original and adversarial images (h, w, 3). It is called several times,
         so that the pairs can be read from disk each time.
     d : float
-        The target average. If the raw average is already above it, τ = 1.
+        The target average.
+    shrink : bool
+        Whether τ may be below 1. Smallest changes that fool a classifier would fool it no longer,
+        so without ``shrink`` τ = 1 if the raw average is already above d.
 
     Returns
     -------
@@ -65,6 +70,8 @@ def scale_to_average(pairs: Callable[[], Iterable[tuple[Image, Image]]], d: floa
 
     tau, reached = 1.0, average(1.0)
     d_raw = reached
+    if shrink and reached > d:  # on the way to x nothing is clipped
+        return Scaling(d / reached, d_raw, average(d / reached))
     for _ in range(MAX_PASSES):
         if reached == 0 or reached >= d * (1 - TOLERANCE):
             break

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from rsparse.cli.command import command
+import typer
+
+from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.generated import completed
 from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
-from rsparse.options.learn_dict import LearnParameters
+from rsparse.options.learn_dict import PRESETS, LearnParameters
 from rsparse.work.workers import Workers
 
 
@@ -17,15 +20,28 @@ from rsparse.work.workers import Workers
     "rsparse learn-dict imgs/ -o dict.h5 --preview dict.png",
     "rsparse learn-dict imgs/ -o dict.h5 --n-atoms 1024 --patch-size 6",
     "rsparse learn-dict imgs/ -o dict.h5 --no-smoothing --no-normalize",
+    "rsparse learn-dict imgs/ -o paper.h5 --preset paper",
 )
 def learn_dict(
     *,
+    context: typer.Context,
     images: Images,
     output: Annotated[Path, output_option("FILE", "Dictionary file to write (HDF5).")],
     preview: Annotated[
         Path | None,
         path_option("PNG", "Also draw the atoms to this file."),
     ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(PRESETS),
+            help="Values of the options below that are not given. paper is the method as the paper "
+            "prints it: --grey --smoothing-weights printed --smoothing-h 4900 --smoothing-window "
+            "whole --coder lars --l1-penalty 1.2 --keep-atoms; smoothing over the whole image "
+            "takes seconds for each photograph.",
+            autocompletion=completed(list(PRESETS)),
+        ),
+    ] = "default",
     parameters: LearnParameters,
     workers: Workers,
     overwrite: Overwrite = False,
@@ -39,6 +55,8 @@ def learn_dict(
     """
     from rsparse.commands.learn_dict import learn_dict as learn
 
+    given = given_options(context, LearnParameters).values()
+    parameters = LearnParameters.preset(preset, **{k: getattr(parameters, k) for k in given})
     watch = Stopwatch()
     with progress_bar() as progress:
         outcome = learn(

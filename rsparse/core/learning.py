@@ -2,7 +2,7 @@
 
 Online dictionary learning (Mairal et al. 2009, the paper's [26]) receives patches of one image
 after another, so memory does not grow with the number of images. To keep the dictionary useful
-for OMP, dead and near-duplicate atoms are replaced.
+for OMP, dead and near-duplicate atoms are replaced, unless ``replace_atoms`` is off.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class DictionaryLearner:
 
     def _clean(self, learner: OnlineLearner, pool: Floats) -> None:
         """Replace dead and near-duplicate atoms by poorly represented patches."""
-        if not self.parameters.learned:
+        if not (self.parameters.learned and self.parameters.replace_atoms):
             return
         pool = pool[np.linalg.norm(pool, axis=1) > _FLAT]
         clean_atoms(learner, pool, self.parameters.max_coherence, self._rng)

@@ -30,7 +30,7 @@ class Region(NamedTuple):
     """The region of an image that is sparsely coded.
 
     ``mask`` (h, w) is true on the object region; ``theta`` (h, w) float32 in [0, 1] is θ of
-    eq. (19): 1 inside the region, 0 outside, and a ramp across the border.
+    eq. (19): the parameter ``theta`` inside the region, 0 outside, and a ramp across the border.
     """
 
     mask: Mask
@@ -46,7 +46,9 @@ def purify(
 ) -> Pixels:
     """Clean one image by RegionSparse: F(x) = θ C(x_o) + (1 − θ) C(x_b), eq. (19).
 
-    This is eq. (18) for two regions.
+    This is eq. (18) for two regions. Eq. (19) adds two images, so θ is read as a weight of each
+    pixel: C(x_o) is the coded image, C(x_b) the filtered one, and θ trades one against the other.
+    Outside the object region it is 0; inside it is the parameter ``theta``, 1 by default.
 
     Parameters
     ----------
@@ -168,7 +170,7 @@ def purified(
     """
     filtered = _filtered(pixels, regions, parameters, engine)
     x_b = filtered if parameters.filter_background else pixels
-    if not any(region.mask.any() for region in regions):
+    if not any(region.theta.any() for region in regions):
         return x_b
     return engine.code_over(
         filtered if parameters.prefilter else pixels,
@@ -187,7 +189,7 @@ def _filtered(
     chosen = [
         number
         for number, region in enumerate(regions)
-        if parameters.prefilter or (parameters.filter_background and not region.mask.all())
+        if parameters.prefilter or (parameters.filter_background and (region.theta < 1).any())
     ]
     if not chosen:
         return pixels
@@ -227,11 +229,11 @@ def object_region(
             f"is {width}×{height} pixels, but its mask is {mask.shape[1]}×{mask.shape[0]}"
         )
     mask = mask.astype(bool)
-    return Region(mask, _soft(mask, parameters.feather))
+    return Region(mask, _soft(mask, parameters.feather) * np.float32(parameters.theta))
 
 
 def _soft(mask: Mask, feather: float) -> Floats:
-    """Compute θ for each pixel from the mask."""
+    """Compute each pixel's share of the region from the mask."""
     theta = mask.astype(np.float32)
     if feather == 0 or mask.all():
         return theta

@@ -81,12 +81,13 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
         around = (
             ", the bilateral filter around it" if self.localize and self.filter_background else ""
         )
+        share = "" if self.theta == 1 else f" to a share of {self.theta:g}"
         tolerance = self.bilateral_sigma_color
         usual = tolerance == PurifyParameters.bilateral_sigma_color
         mild = "" if usual else f" with a tolerance of {tolerance:g} grey levels"
         filtered = f"the bilateral filter{mild}, then " if self.prefilter else ""
         named = f", with the dictionary {self.dictionary}" if self.dictionary else ""
-        return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{around}{named}"
+        return f"{filtered}{coded} coded with {atoms} at stride {self.stride}{share}{around}{named}"
 
 
 def _values(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:

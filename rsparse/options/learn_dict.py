@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+from rsparse.errors import InputError
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.specs import hint_of
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {
+        "color": False,
+        "smoothing_weights": "printed",
+        "smoothing_h": 4900.0,  # 7·7·10²: the default's strength for grey patches
+        "smoothing_window": None,
+        "coder": "lars",
+        "l1_penalty": 1.2,  # 1.2/√m for patches of norm 1 (Mairal et al. 2009), standardised
+        "replace_atoms": False,
+    },
+}
+"""Values that differ from the defaults, by the name of the preset.
+
+``paper`` is Section IV-B to the letter: grey patches of b×b numbers, the weights of eq. (16) over
+the whole image, and online learning with the l1 penalty of eq. (20) alone. The text names no b, k,
+n, h or β.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +96,15 @@ class LearnParameters(Parameters):
     )
     batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
     passes: int = parameter(1, "Number of passes over all images.", minimum=1, maximum=1000)
+    replace_atoms: bool = parameter(
+        True,
+        "Replace unused and near-duplicate atoms by poorly represented patches, which the paper "
+        "does not.",
+        flag="--replace-atoms/--keep-atoms",
+    )
     max_coherence: float = parameter(
         0.98,
-        "Replace an atom if its inner product with another atom exceeds this.",
+        "An atom is a near-duplicate if its inner product with another atom exceeds this.",
         above=0,
         maximum=1,
     )
@@ -87,3 +115,16 @@ class LearnParameters(Parameters):
         maximum=0.9,
     )
     seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
+
+    @classmethod
+    def preset(cls, name: str, **given: Any) -> LearnParameters:
+        """The parameters of a preset; values that are given replace the preset's.
+
+        Raises
+        ------
+        InputError
+            If there is no such preset, or a value is out of range.
+        """
+        if name not in PRESETS:
+            raise InputError(f"unknown preset {name!r}; {hint_of(name, PRESETS)}")
+        return cls(**{**PRESETS[name], **given})

@@ -66,6 +66,13 @@ class PurifyParameters(Parameters):
         above=0,
         maximum=1000,
     )
+    theta: float = parameter(
+        1.0,
+        "θ of eq. (19) in the object region: its share of the coded image; the rest is the image "
+        "as the background has it. 1 is only the coded image, 0 none of it.",
+        minimum=0,
+        maximum=1,
+    )
     feather: float = parameter(
         2.0,
         "Width of the soft border of the object region, in pixels; 0 gives a hard edge.",

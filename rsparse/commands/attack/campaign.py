@@ -91,6 +91,7 @@ class Campaign:
                 pair for batch in batches for pair in self.attacker.pairs(batch, self.result(batch))
             ),
             d,
+            shrink=not self.attack.seeks_minimum,
         )
 
     def floats(

@@ -98,7 +98,7 @@ class PurifiedImage:
                 self.engine.recorder,
             )
             background = (1 - theta) * upper
-        is_filtered = values.prefilter or not self.region.mask.all()
+        is_filtered = values.prefilter or bool((self.region.theta < 1).any())
         filtered, direct = np.zeros_like(upper), np.zeros_like(upper)
         for part, passes_filter in (
             (through_code, values.prefilter),
