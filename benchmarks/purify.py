@@ -37,8 +37,9 @@ def main() -> None:
     whole_command(images, dictionary, options.work)
     print(
         f"### One image\n\nThe mean of {IMAGES} {photographs.source(options.shared)}, from uint8 "
-        "to uint8. `purify` follows the policy paper: colour patches of 8×8, k=256, K=2, stride "
-        "2; the object is coded and the rest is filtered. The second row codes the whole image.\n"
+        "to uint8. `purify` codes the object region (`--sparsity 2`): colour patches of 8×8, "
+        "k=256, K=2, stride 2; the object is coded and the rest is filtered. The second row codes "
+        "the whole image.\n"
     )
     one_image(images[:: len(images) // IMAGES][:IMAGES], dictionary)
 
@@ -76,7 +77,7 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
 
     def command(cores: int) -> tuple[float, float]:
         return measure.child_cpu(measure.rsparse(
-            "purify", folder, "--dict", file, "--policy", "paper", "-o", output, "--overwrite",
+            "purify", folder, "--dict", file, "--sparsity", "2", "-o", output, "--overwrite",
             "--jobs", cores,
         ))  # fmt: skip
 
@@ -93,7 +94,7 @@ def whole_command(images: list[Pixels], dictionary: Dictionary, work: Path) -> N
     rows.append([f"the command with --jobs {jobs}", f"{1000 * used / COMMAND_IMAGES:.1f}"])
     print(
         f"### `rsparse purify` on {COMMAND_IMAGES:,} images\n\nPNG files of 299×299 with "
-        f"`--policy paper --jobs {jobs}` took {wall:.1f} s of wall time and {used:.1f} CPU-s; the "
+        f"`--sparsity 2 --jobs {jobs}` took {wall:.1f} s of wall time and {used:.1f} CPU-s; the "
         f"images alone need {needed:.1f} s on as many cores. Immediately before and afterwards, "
         f"{jobs} processes that only count got {share:.0%} of a core each; the target below scales "
         "the wall time by this share.\n"
