@@ -27,6 +27,7 @@ from rsparse.evaluation.results import (
     JudgedDefense,
     Trial,
 )
+from rsparse.evaluation.treated import Treated
 from rsparse.store.files import sha256_of_file
 from rsparse.store.images import encode_png
 from rsparse.store.records import EVALUATION, Record, Source
@@ -117,6 +118,13 @@ CHECKS = (
 )  # fmt: skip
 
 
+def treated_by(n: int, strength: float) -> Treated:
+    """Every third image is left unchanged, the others have a PSNR that falls with the strength."""
+    done = np.where(np.arange(n) % 3 == 0, 0, 1)
+    psnr = np.where(done == 0, np.inf, 40 - strength).astype(np.float32)
+    return Treated(("rule 1: none", "rule 2: other"), done.astype(np.int64), psnr)
+
+
 def make_evaluation(
     n: int = 24,
     *,
@@ -170,7 +178,9 @@ def make_evaluation(
             wrong = (labels + 1 + rng.integers(0, len(CLASSES) - 1, n)) % len(CLASSES)
             prediction = np.where(right, labels, wrong)
             probability = rng.uniform(0.3, 1, n).astype(np.float32)
-            trials.append(Trial(column.key, text, prediction.astype(np.int64), probability))
+            treated = treated_by(n, column.strength or 0.0)
+            classes = prediction.astype(np.int64)
+            trials.append(Trial(column.key, text, classes, probability, treated))
     return Evaluation(
         record=RECORD,
         model=MODEL,

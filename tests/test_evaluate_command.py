@@ -120,6 +120,16 @@ def test_a_trial_equals_purify_and_classify(whole, tmp_path, run_cli):
     np.testing.assert_allclose(
         [r.probabilities[0] for r in rows], [r.probabilities[0] for r in expected], rtol=1e-6
     )
+    entries = read_manifest(tmp_path / "clean")["images"]
+    assert [row.done for row in rows] == [entry["done"] for entry in entries]
+    assert [row.psnr for row in rows] == pytest.approx([entry["psnr"] for entry in entries])
+    found = load_evaluation(whole / "eval")
+    (treated,) = (
+        t.treated
+        for t in found.trials
+        if t.defense == "regionsparse-sparsity=1" and t.column[-1] == "bim-eps=8"
+    )
+    assert treated.counts() == {"regionsparse:sparsity=1": len(rows)}
     assert [source["name"] for source in record["inputs"]] == ["bim-eps=8", MODEL.name, "dict.h5"]
     assert record["inputs"][0]["record"]["stage"] == "attack"
     assert record["inputs"][2]["record"]["format"] == "rsparse-dictionary"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,19 @@ from rsparse.core.noise import noise_level, period_two
 from rsparse.defended.images import DefendedImages
 from rsparse.defenses import Resources, parse_defense
 from rsparse.defenses.applied import Applied
+from rsparse.evaluation.files import image_rows, save_evaluation
+from rsparse.evaluation.loading import load_evaluation
+from rsparse.evaluation.treated import Treated
 from rsparse.options.purify import PurifyParameters
+from rsparse.report.markdown import render_markdown
+from rsparse.report.subjects import find_subjects
+from rsparse.report.treatments import what_was_done
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import decode_image, encode_png
+from rsparse.store.records import EVALUATION, Record
 from rsparse.store.treatments import KEYS, UNCHANGED, Treatments, treatments_of
 from tests.conftest import make_picture
+from tests.evaluations import make_evaluation
 
 POLICY = """
 [[rule]]
@@ -173,6 +182,44 @@ class TestSummary:
         assert list(found.counts) == [UNCHANGED, "b", "rule 9: a", "rule 10: a"]
         assert (found.least.name, found.most.name) == ("2", "0")
         assert treatments_of([]) == Treatments()
+
+
+class TestEvaluation:
+    def test_a_trial_counts_them(self):
+        treated = Treated(
+            ("rule 1: none", "rule 2: a", "rule 3: b"),
+            np.array([0, 1, -1, 1, 0]),
+            np.array([np.inf, 30, np.nan, 34, np.inf], np.float32),
+        )
+        assert treated.counts() == {"rule 1: none": 2, "rule 2: a": 2}
+        assert treated.unchanged == 2
+        assert treated.mean_psnr == 32
+        nothing = Treated((), np.full(2, -1), np.full(2, np.nan, np.float32))
+        assert (nothing.counts(), nothing.unchanged, nothing.mean_psnr) == ({}, 0, None)
+
+    def test_the_report_has_a_row_for_each_column(self):
+        subjects = find_subjects(make_evaluation(9, transfer=False), "jpeg-quality=75")
+        table = what_was_done(subjects)
+        assert table.header[-4:] == ("rule 1: none", "rule 2: other", "unchanged", "PSNR, dB")
+        first = [value.text for value in table.rows[0]]
+        assert first == ["jpeg-quality=75", "", "clean", "mobilenet-v2", "3", "6", "3", "40.0"]
+        assert len(table.rows) == len(subjects.evaluation.columns)
+        assert "| rule 1: none | rule 2: other |" in render_markdown(subjects)
+
+    def test_an_evaluation_that_does_not_tell_has_no_table(self):
+        told = make_evaluation(9, transfer=False)
+        trials = tuple(replace(trial, treated=None) for trial in told.trials)
+        silent = replace(told, trials=trials)
+        assert what_was_done(find_subjects(silent, None)) is None
+        assert {row["done"] for row in image_rows(silent)} == {None}
+
+    def test_it_is_kept_in_its_file(self, tmp_path):
+        told = make_evaluation(9, transfer=False)
+        save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), told)
+        for before, after in zip(told.trials, load_evaluation(tmp_path).trials, strict=True):
+            assert after.treated.texts == before.treated.texts
+            np.testing.assert_array_equal(after.treated.done, before.treated.done)
+            np.testing.assert_array_equal(after.treated.psnr, before.treated.psnr)
 
 
 class TestCallers:

@@ -120,4 +120,6 @@ class JudgeStep(ImageStep[LoadedImage, JudgedImage]):
             "classes": [list(verdict.classes) for verdict in verdicts],
             "probabilities": [list(verdict.probabilities) for verdict in verdicts],
             "seconds": made.judged.seconds,
+            "done": made.judged.treatment.text,
+            "psnr": made.judged.treatment.as_json()["psnr"],
         }

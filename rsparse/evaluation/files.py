@@ -24,6 +24,11 @@ dataset                       shape, dtype       meaning
 ``trial/defense``             (t,) int64         index of the defense, from 0
 ``trial/prediction``          (t, n) int64       −1 if an image was not classified
 ``trial/probability``         (t, n) float32     probability of the predicted class
+``trial/done``                (t, n) int64       index of what was done to the image, −1 if an
+                                                 image was not classified
+``trial/psnr``                (t, n) float32     change by the defense, in dB; infinite for an
+                                                 unchanged image, NaN for one not classified
+``done``                      (q,) UTF-8         what was done: ``rule 2: jpeg:quality=75``
 ``confusion/trial``           (e,) int64         index of the trial, from 0
 ``confusion/label``, …        (e,) int64         ``label``, ``prediction``, ``images``: how many
                                                  images of a class were classified as what
@@ -47,6 +52,7 @@ import numpy as np
 
 from rsparse.evaluation import by_class, statistics
 from rsparse.evaluation.results import Check, Column, Evaluation
+from rsparse.evaluation.treated import Treated
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
 from rsparse.store.hdf5 import create_hdf5, utf8
 from rsparse.store.records import Record
@@ -153,6 +159,20 @@ def _write_trials(group: Any, evaluation: Evaluation) -> None:
         dataset = group.create_dataset(name, shape, dtype)
         for row, (_, _, trial) in enumerate(pairs):
             dataset[row] = getattr(trial, name)
+    _write_treated(group, [trial.treated for _, _, trial in pairs])
+
+
+def _write_treated(group: Any, trials: Sequence[Treated | None]) -> None:
+    """Write what was done to the images, if that is known of all trials."""
+    known = [treated for treated in trials if treated is not None]
+    if not known or len(known) < len(trials):
+        return
+    group.parent["done"] = utf8(list(known[0].texts))
+    shape = len(known), len(known[0].done)
+    for name, dtype in (("done", np.int64), ("psnr", np.float32)):
+        dataset = group.create_dataset(name, shape, dtype)
+        for row, treated in enumerate(known):
+            dataset[row] = getattr(treated, name)
 
 
 def _write_confusion(group: Any, evaluation: Evaluation) -> None:
@@ -209,7 +229,21 @@ def image_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                     "linf": column.linf[i],
                     "found": bool(column.found[i]),
                     "rejected": None if column.rejected is None else bool(column.rejected[i]),
+                    **_treatment_cells(trial.treated, i),
                 }
+
+
+def _treatment_cells(treated: Treated | None, i: int) -> dict[str, Any]:
+    """What was done to one image; the PSNR of an unchanged image is empty."""
+    if treated is None or treated.done[i] < 0:
+        return {"done": None, "unchanged": None, "psnr": None}
+    psnr = float(treated.psnr[i])
+    unchanged = not np.isfinite(psnr)
+    return {
+        "done": treated.texts[treated.done[i]],
+        "unchanged": unchanged,
+        "psnr": None if unchanged else psnr,
+    }
 
 
 def table_text(rows: Iterable[Mapping[str, Any]], header: Sequence[str] = ()) -> str:

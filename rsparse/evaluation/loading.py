@@ -25,9 +25,18 @@ from rsparse.evaluation.files import (
     EVALUATION_FILE,
     UNTARGETED,
 )
-from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
+from rsparse.evaluation.results import (
+    CLEAN,
+    Check,
+    Column,
+    Evaluation,
+    JudgedDefense,
+    Trial,
+)
 from rsparse.evaluation.timing import load_timing
+from rsparse.evaluation.treated import Treated
 from rsparse.store.hdf5_reading import (
+    is_present,
     open_hdf5,
     read_array,
     read_attribute,
@@ -199,9 +208,23 @@ def _read_trials(
     defense = _read_classes(file, "trial/defense", shape[:1], range(len(defenses)))
     prediction = _read_classes(file, "trial/prediction", shape, range(-1, n_classes))
     probability = _read_measured(file, "trial/probability", shape, 1.001)
+    treated = _read_treated(file, shape)
     pairs = _distinct("trial", zip(column.tolist(), defense.tolist(), strict=True))
     for row, (i, j) in enumerate(pairs):
-        yield Trial(columns[i].key, defenses[j].text, prediction[row], probability[row])
+        key, text = columns[i].key, defenses[j].text
+        yield Trial(key, text, prediction[row], probability[row], treated[row])
+
+
+def _read_treated(file: h5py.File, shape: tuple[int, int]) -> list[Treated | None]:
+    """What was done to the images of each trial; None if the file does not tell."""
+    if not is_present(file, "done"):
+        return [None] * shape[0]
+    texts = tuple(_distinct("done", read_texts(file, "done")))
+    done = _read_classes(file, "trial/done", shape, range(-1, len(texts)))
+    psnr = read_array(file, "trial/psnr", "f", shape)
+    if not ((psnr >= 0) | ((done < 0) & np.isnan(psnr))).all():
+        raise ValueError("trial/psnr: expected numbers of 0 or more, and NaN without a text")
+    return [Treated(texts, *rows) for rows in zip(done, psnr, strict=True)]
 
 
 def _read_checks(file: h5py.File) -> Iterator[Check]:

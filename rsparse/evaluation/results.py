@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.evaluation.treated import Treated
+
 CLEAN = "clean"
 GRAY_BOX = "gray-box"
 ADAPTIVE = "adaptive"
@@ -151,12 +153,15 @@ class Trial:
         Class indices; −1 for an image that could not be classified.
     probability : float32 array of shape (n,)
         Softmax probability of the predicted class.
+    treated : Treated or None
+        What was done to the images; None if the evaluation does not tell.
     """
 
     column: ColumnKey
     defense: str
     prediction: NDArray[np.int64]
     probability: NDArray[np.float32]
+    treated: Treated | None = None
 
 
 @dataclass(frozen=True)

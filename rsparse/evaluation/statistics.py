@@ -23,6 +23,7 @@ from rsparse.evaluation.results import (
     Evaluation,
     JudgedDefense,
     ThreatKey,
+    Trial,
 )
 
 
@@ -201,6 +202,7 @@ def _rows_of_column(evaluation: Evaluation, column: Column) -> list[dict[str, An
                 **_distortion(column),
                 "seconds": defense.seconds,
                 "only_correct": evaluation.only_correct,
+                **_treatment_cells(evaluation.trial(column, defense)),
             }
         )
     return lines
@@ -211,6 +213,15 @@ def _shares(found: rejections.Shares | None) -> dict[str, float | None]:
     names = ("right_accepted", "wrong_accepted", "rejected")
     values = [None] * len(names) if found is None else [each.value for each in found]
     return dict(zip(names, values, strict=True))
+
+
+def _treatment_cells(trial: Trial | None) -> dict[str, Any]:
+    """How many images were treated how, and how much they were changed."""
+    treated = None if trial is None else trial.treated
+    if treated is None:
+        return {"done": None, "unchanged": None, "mean_psnr": None}
+    counts = "; ".join(f"{n} {text}" for text, n in treated.counts().items())
+    return {"done": counts, "unchanged": treated.unchanged, "mean_psnr": treated.mean_psnr}
 
 
 def _column_cells(column: Column) -> dict[str, Any]:

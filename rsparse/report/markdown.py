@@ -13,6 +13,7 @@ from rsparse.report.page import basis, names_digest
 from rsparse.report.rejections import TITLE, about, all_rejected
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
+from rsparse.report.treatments import TREATMENTS_TEXT, TREATMENTS_TITLE, what_was_done
 from rsparse.report.verdict import verdicts
 
 
@@ -66,6 +67,10 @@ def _lines(subjects: Subjects) -> Iterator[str]:
         "Attacks as carried out", f"After rounding to 8 bits, on {basis(subjects)}."
     )
     yield from _table(tables.attacks(subjects))
+    done = what_was_done(subjects)
+    if done is not None:
+        yield from _heading(TREATMENTS_TITLE, escaped(f"{TREATMENTS_TEXT} On {basis(subjects)}."))
+        yield from _table(done)
     yield from _heading("Provenance", f"Made by {evaluation.record['generator']}.")
     yield f"SHA-256 of the image names, one per line: `{names_digest(subjects)}`"
 

@@ -22,6 +22,12 @@ from rsparse.report.rejections import REJECTIONS, TITLE, about, all_rejected
 from rsparse.report.sections import ChartSection, chart_sections
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
+from rsparse.report.treatments import (
+    TREATMENTS,
+    TREATMENTS_TEXT,
+    TREATMENTS_TITLE,
+    what_was_done,
+)
 from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
 from rsparse.store.labels import OWN_PREDICTIONS
 
@@ -78,6 +84,8 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
             basis=basis(subjects),
             legends=_legends(charts),
             attacks=tables.attacks(subjects),
+            treatments=what_was_done(subjects),
+            treatments_text=TREATMENTS_TEXT,
             images=tables.images(subjects),
             by_class=classes.by_class(subjects),
             confusions=classes.confusions(subjects),
@@ -109,6 +117,7 @@ def _sections(subjects: Subjects, charted: Sequence[ChartSection]) -> dict[str, 
         "classes": "By class",
         "checks": "Checks",
         "attacks": "Attacks as carried out",
+        TREATMENTS: TREATMENTS_TITLE if what_was_done(subjects) else "",
         "provenance": "Provenance",
     }
     return {key: title for key, title in titles.items() if title}
@@ -138,13 +147,14 @@ def data_files(subjects: Subjects, charts: Sequence[Figure]) -> dict[str, str]:
 
 
 def _tables_as_csv(subjects: Subjects) -> list[tuple[str, str, str]]:
-    knowledge = known_and_unknown(subjects)
+    knowledge, done = known_and_unknown(subjects), what_was_done(subjects)
     described = [
         *([("knowledge.csv", "both attackers, by strength", knowledge)] if knowledge else []),
         ("images.csv", "image by image", tables.images(subjects)),
         ("classes.csv", "by class", classes.by_class(subjects)),
         ("confusions.csv", "most frequent confusions", classes.confusions(subjects)),
         ("attacks.csv", "actual distortion", tables.attacks(subjects)),
+        *([("treatments.csv", "what was done to the images", done)] if done else []),
         *(
             (
                 f"overview-{number}.csv" if number else "overview.csv",

@@ -11,8 +11,13 @@ dataset                 shape, dtype       meaning
 ``top_class``           (n, k) int64       the k most probable classes, the first the prediction
 ``top_probability``     (n, k) float32     their probabilities
 ``class_name``          (c,) UTF-8         names of the classes
+``done/text``           (q,) UTF-8         what a defense did to the images
+``done/index``          (n,) int64         index of the image's text
+``done/psnr``           (n,) float32       from the image to the clean one in dB; infinite for an
+                                           unchanged image
 ======================  =================  ===================================================
 
+The group ``done`` is only in the trials of an evaluation.
 ``pred.csv`` contains the same as text, with label columns only if labels are known. Its record
 is in ``pred.csv.json`` beside it.
 """
@@ -29,20 +34,27 @@ import numpy as np
 from rsparse.store.csv_artifacts import write_csv
 from rsparse.store.csv_text import csv_line, name_cell, text_cell
 from rsparse.store.hdf5 import create_hdf5, utf8
-from rsparse.store.hdf5_reading import open_hdf5, read_array, read_texts
+from rsparse.store.hdf5_reading import is_present, open_hdf5, read_array, read_texts
 from rsparse.store.records import PREDICTIONS, Record
 from rsparse.store.together import Members, appear_together
+from rsparse.store.treatments import in_order
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of an image; the first is the prediction."""
+    """The most probable classes of an image; the first is the prediction.
+
+    ``done`` tells what a defense did to the image before, and ``psnr`` how much it changed it, in
+    dB; None if that is not recorded.
+    """
 
     name: str
     sha256: str
     label: int | None
     classes: tuple[int, ...]
     probabilities: tuple[float, ...]
+    done: str | None = None
+    psnr: float | None = None
 
     @property
     def is_correct(self) -> bool | None:
@@ -76,6 +88,16 @@ def save_predictions(
         file["top_class"] = np.array([row.classes for row in rows], dtype=np.int64)
         file["top_probability"] = np.array([row.probabilities for row in rows], dtype=np.float32)
         file["class_name"] = utf8(list(class_names))
+        if rows and all(row.done is not None for row in rows):
+            _write_done(file.create_group("done"), rows)
+
+
+def _write_done(group: Any, rows: Sequence[Prediction]) -> None:
+    texts = in_order({row.done or "" for row in rows})
+    places = {text: place for place, text in enumerate(texts)}
+    group["text"] = utf8(texts)
+    group["index"] = np.array([places[row.done or ""] for row in rows], dtype=np.int64)
+    group["psnr"] = np.array([row.psnr for row in rows], dtype=np.float32)
 
 
 def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
@@ -95,17 +117,32 @@ def load_predictions(path: Path) -> tuple[list[Prediction], dict[str, Any]]:
         probabilities = read_array(file, "top_probability", "f", classes.shape)
         _refuse_outside(labels, classes, probabilities, n_classes)
         rows = [
-            Prediction(name, digest, None if label < 0 else int(label), top, shares)
-            for name, digest, label, top, shares in zip(
+            Prediction(name, digest, None if label < 0 else int(label), top, shares, *done)
+            for name, digest, label, top, shares, done in zip(
                 names,
                 digests,
                 labels,
                 map(tuple, classes.tolist()),
                 map(tuple, probabilities.tolist()),
+                _read_done(file, n),
                 strict=True,
             )
         ]
     return rows, record
+
+
+def _read_done(file: Any, n: int) -> list[tuple[str | None, float | None]]:
+    """What was done to each image and its PSNR; None if the file does not tell."""
+    if not is_present(file, "done"):
+        return [(None, None)] * n
+    texts = read_texts(file, "done/text")
+    places = read_array(file, "done/index", "i", (n,))
+    psnr = read_array(file, "done/psnr", "f", (n,))
+    if n and not (places.min() >= 0 and places.max() < len(texts)):
+        raise ValueError(f"done/index: expected numbers from 0 to {len(texts) - 1}")
+    if not (psnr >= 0).all():
+        raise ValueError("done/psnr: expected numbers of 0 or more")
+    return [(texts[place], size) for place, size in zip(places, psnr.tolist(), strict=True)]
 
 
 def _refuse_outside(labels: Any, classes: Any, probabilities: Any, n_classes: int) -> None:

@@ -63,14 +63,18 @@ def treatments_of(entries: Iterable[Mapping[str, Any]]) -> Treatments:
             image = ChangedImage(entry["name"], entry["psnr"], entry["done"])
             least = image if least is None else max(least, image, key=_closeness)
             most = image if most is None else min(most, image, key=_closeness)
-    return Treatments(dict(sorted(counts.items(), key=_order)), least, most)
+    return Treatments({done: counts[done] for done in in_order(counts)}, least, most)
 
 
 def _closeness(image: ChangedImage) -> float:
     return image.psnr
 
 
-def _order(count: tuple[str, int]) -> tuple[bool, int, str]:
-    """Unchanged images first, then by the numbers of the rules."""
-    rule = re.match(r"rule (\d+):", count[0])
-    return count[0] != UNCHANGED, int(rule[1]) if rule else 0, count[0]
+def in_order(dones: Iterable[str]) -> list[str]:
+    """Texts of what was done: unchanged images first, then by the numbers of the rules."""
+    return sorted(dones, key=_order)
+
+
+def _order(done: str) -> tuple[bool, int, str]:
+    rule = re.match(r"rule (\d+):", done)
+    return done != UNCHANGED, int(rule[1]) if rule else 0, done

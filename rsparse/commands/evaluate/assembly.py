@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from rsparse.commands.evaluate.judge import Folder
 from rsparse.commands.evaluate.layout import Matrix
 from rsparse.commands.evaluate.probes import Probes
 from rsparse.commands.evaluate.select import Selection
+from rsparse.commands.evaluate.trials import trial_of
 from rsparse.defenses import Defense, defense_text
 from rsparse.evaluation.checks import Evidence
 from rsparse.evaluation.checks.evidence import AttackRun, Classes
@@ -26,10 +28,10 @@ from rsparse.evaluation.results import (
     Column,
     Evaluation,
     JudgedDefense,
-    Trial,
 )
 from rsparse.store.journal import Entry
 from rsparse.store.predictions import Prediction
+from rsparse.store.treatments import in_order
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,12 @@ class Findings:
         """The evaluation of columns whose trials are all finished, without a record."""
         keys = {planned: self.column(planned) for planned in columns}
         plan, labels = self.matrix.plan, self.selection.labels
+        rows = itertools.chain.from_iterable(self.trials.values())
+        texts = tuple(in_order({row.done for row in rows if row.done is not None}))
         trials = [
-            _trial(column, defense_text(defense), self.names, self.trials[planned, defense])
+            trial_of(
+                column, defense_text(defense), self.names, self.trials[planned, defense], texts
+            )
             for planned, column in keys.items()
             for defense in self.matrix.defenses_of(planned)
         ]
@@ -274,15 +280,3 @@ def _size(entry: Entry | None, key: str) -> float:
     if entry is None or key not in entry:
         return 0.0
     return float("inf") if entry[key] is None else float(entry[key])
-
-
-def classes_by_name(names: Sequence[str], rows: Sequence[Prediction]) -> Classes:
-    """The predicted classes in the order of ``names``; −1 for a name without a row."""
-    by_name = {row.name: row.classes[0] for row in rows}
-    return np.array([by_name.get(name, -1) for name in names], np.int64)
-
-
-def _trial(column: Column, defense: str, names: Sequence[str], rows: Sequence[Prediction]) -> Trial:
-    by_name = {row.name: row.probabilities[0] for row in rows}
-    probabilities = np.array([by_name.get(name, 0.0) for name in names], np.float32)
-    return Trial(column.key, defense, classes_by_name(names, rows), probabilities)

@@ -7,10 +7,11 @@ from itertools import combinations
 
 import numpy as np
 
-from rsparse.commands.evaluate.assembly import Findings, classes_by_name
+from rsparse.commands.evaluate.assembly import Findings
 from rsparse.commands.evaluate.columns import PlannedColumn
 from rsparse.commands.evaluate.judge import judge_images, read_trial
 from rsparse.commands.evaluate.layout import Matrix
+from rsparse.commands.evaluate.trials import classes_by_name
 from rsparse.defenses import Defense, NoDefense, defense_text
 from rsparse.errors import InputError
 from rsparse.evaluation.checks import DefenseEvidence

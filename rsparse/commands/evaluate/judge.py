@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,6 +190,8 @@ def _predictions(folder: Folder, entries: Sequence[Entry], judge: int) -> list[P
             folder.labels[entry["name"]],
             tuple(entry["classes"][judge]),
             tuple(entry["probabilities"][judge]),
+            sys.intern(entry["done"]),
+            math.inf if entry["psnr"] is None else entry["psnr"],
         )
         for entry in entries
     ]
