@@ -20,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfil
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
 	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }
 
-.PHONY: help demo test test-slow test-all reliability coverage lint bench measurements results paper paper-search retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
+.PHONY: help release-check demo test test-slow test-all reliability coverage lint bench measurements results paper paper-search retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -110,6 +110,10 @@ comdefend-model: $(READY)  ## Train ComDefend's networks again (30 minutes; need
 
 fixtures: $(READY)  ## Make the tests' fixtures again
 	@$(BIN)/python scripts/make_fixtures.py
+
+release-check: $(READY)  ## Build twice, compare, install in empty environments and run (TAG=v0.2.0 for a release)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'twine>=6'
+	@$(BIN)/python scripts/release_check.py --output dist $(if $(TAG),--tag $(TAG))
 
 docs: $(READY)  ## Update the help texts and pictures in README.md and docs/
 	@$(BIN)/python scripts/update_docs.py
