@@ -248,12 +248,12 @@ def load(path: Path, network: UnrolledCoder, optimizer: torch.optim.Optimizer) -
     return int(state["step"])
 
 
-def atoms_of(start: Path | None, images: np.ndarray) -> np.ndarray:
-    """The atoms of the denoiser ``omp``: those of a file, or learned ones."""
+def started(start: Path | None, images: np.ndarray) -> dict[str, np.ndarray]:
+    """All arrays of a file, or only the atoms of ``omp``, learned."""
     if start is None:
-        return learned_atoms(np.stack([reduced(image) for image in images[::4]]))
+        return {"atoms": learned_atoms(np.stack([reduced(image) for image in images[::4]]))}
     with np.load(start) as arrays:
-        return arrays["atoms"]
+        return dict(arrays)
 
 
 def main() -> None:
@@ -279,10 +279,11 @@ def main() -> None:
     if options.judge:
         judge(options.judge, sets[1], options)
         return
-    arrays = {"atoms": atoms_of(options.start, sets[0])}
-    network = first if options.start is None else network_from(options.start, "pixels")
-    train(network, *sets, options)
-    arrays |= {f"pixels/{name}": array for name, array in network.arrays().items()}
+    arrays = started(options.start, sets[0])
+    if options.steps:
+        network = first if options.start is None else network_from(options.start, "pixels")
+        train(network, *sets, options)
+        arrays |= {f"pixels/{name}": array for name, array in network.arrays().items()}
     if options.classifier is not None:
         if options.start is not None:
             network = network_from(options.start, "answers")
