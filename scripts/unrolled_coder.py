@@ -8,11 +8,13 @@ With ``--classifier``, training goes on with photographs at that size and adds h
 classifier's answer to the denoised image is from its answer to the clean one (Salman et al. 2020,
 "stability").
 
-The shipped weights are those of an earlier form of this script, in about seven CPU minutes: the
-first part took all crops from reduced photographs and was stopped after 1,700 steps, while its
-learning rate was still high; the second went on from there for 500 steps on whole photographs, with
-σ from 0.08 on, a rate of 5e-4 and the weight 20 of the squared error. ``--start`` goes on from
-them. It runs on one thread with fixed seeds and goes on from its checkpoints.
+The shipped weights were made in two rounds. In the first, of an earlier form of this script and 7
+CPU minutes, all crops were of reduced photographs and the first part was stopped after 1,700 steps,
+at a high learning rate; the second went on from there for 500 steps on whole photographs, with σ
+from 0.08 on, a rate of 5e-4 and the weight 20 of the squared error (``answers``). The second round,
+of three CPU minutes, trained only ``pixels`` further, with ``--start denoising.npz --steps 2000``:
+their PSNR on eight held-out photographs rose from 31.88 to 32.00 dB at σ = 25/255. ``answers`` were
+not trained further. The script uses one thread and fixed seeds and goes on from its checkpoints.
 """
 
 from __future__ import annotations
