@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rsparse.commands.learn_dict import learn_dict
 from rsparse.defenses import defense_text, parse_defense, parse_defenses
+from rsparse.defenses.policy import load_policy
+from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.scenarios import Adaptive, GrayBox, Scenario, Transfer
@@ -15,12 +18,22 @@ from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.work.workers import LocalWorkers
+from studies.tables import read_rows
 
 MODELS = {  # file, and preset of its input
     "mobilenet-v2": ("mobilenet_v2_224.onnx", "mobilenet-v2"),
     "mobilenet-v1": ("mobilenet_v1_075_192.onnx", "unit"),
     "inception-v3": ("inception_v3_299.onnx", "inception-v3"),
 }
+
+
+def form_with(dictionary: str) -> str:
+    """The paper's form, the defense of ``policy:paper``, with the dictionary of that name."""
+    defense = load_policy("paper").defense.rules[-1].defense
+    assert isinstance(defense, RegionSparse)
+    return replace(defense, dictionary=dictionary).spec
+
+
 ATOMS = {"n_atoms": 1024, "patches_per_image": 600}
 DICTIONARIES: Mapping[str, LearnParameters] = {
     "": LearnParameters(**ATOMS),
@@ -28,8 +41,11 @@ DICTIONARIES: Mapping[str, LearnParameters] = {
     "noTR": LearnParameters(**ATOMS, learned=False),
     "noIS": LearnParameters(**ATOMS, smoothing=False),
     "noPN": LearnParameters(**ATOMS, normalize=False),
+    "paper": LearnParameters.preset("paper"),
 }
+LEARNED_FROM = {"paper": 64}  # photographs, of which its smoothing takes long; else all
 OURS = "policy:default"
+FORM = form_with("paper")  # the paper's form to the letter
 SPARING = "policy:sparing"  # the default of the first tables
 FORMER = f"policy:{Path(__file__).with_name('former.toml')}"  # in which all patches overlapped
 COARSE = "policy:coarse"  # K = 1 for all noise of 1.6 or more
@@ -83,12 +99,25 @@ def dictionary(
     name: str = "",
     jobs: int = 2,
     declared: Mapping[str, LearnParameters] = DICTIONARIES,
+    limit: int | None = None,
 ) -> Path:
-    """The dictionary of that name; if it is missing, learn it from ``train/`` as declared."""
-    path = work / f"dict{name and '-'}{name}.h5"
+    """The dictionary of that name; if it is missing, learn it from ``train/`` as declared.
+
+    With ``limit``, from that many photographs, evenly spaced.
+    """
+    path, limit = work / f"dict{name and '-'}{name}.h5", limit or LEARNED_FROM.get(name)
     if not path.exists():
-        learn_dict([shared / "train"], path, declared[name], workers=LocalWorkers(jobs))
+        train = shared / "train"
+        images = [train / row["file"] for row in read_rows(train / "labels.csv")] if limit else []
+        some = [images[n] for n in spaced(len(images), limit)] if limit else [train]
+        learn_dict(some, path, declared[name], workers=LocalWorkers(jobs))
     return path
+
+
+def spaced(n: int, limit: int) -> list[int]:
+    """At most ``limit`` numbers below n, evenly spaced."""
+    step = max(1.0, n / limit)
+    return [int(place * step) for place in range(min(n, limit))]
 
 
 def dictionaries(
@@ -174,7 +203,7 @@ def judged(
     limit: int | None = None,
     checks: bool = True,
 ) -> Plan:
-    """The plan of that name: RegionSparse and other defenses on all photographs of ``photos/``.
+    """The plan of that name: ours, the paper's form and others on photographs of ``photos/``.
 
     ``base`` is the classifier; it defaults to the name of the plan.
     """
@@ -184,10 +213,10 @@ def judged(
         labels=LabelOptions(photos / "labels.csv"),
         model=model(shared, base or output),
         attacks=parse_attacks(attacks),
-        defenses=parse_defenses([OURS, *beside]),
+        defenses=parse_defenses([OURS, FORM, *beside]),
         output=work / output,
         scenarios=tuple(scenarios),
-        dictionaries=dictionaries([OURS, *beside], shared, work),
+        dictionaries=dictionaries([OURS, FORM, *beside], shared, work),
         parameters=EvaluateParameters(max_images=limit, extra_checks=checks),
     )
 

@@ -29,7 +29,8 @@ from studies.trainings import path_of
 FORM = "policy:paper"
 OTHERS = ("tvm", "feature-squeezing", "jpeg:quality=75", "comdefend")
 TRANSFERRED = ("fgsm:eps=22", "bim:eps=22", "mi-fgsm:d=0.1", CW.format("0.1"))
-LEARNING = LearnParameters(color=False)
+LEARNING = LearnParameters.preset("paper")
+LEARNED_FROM = 64  # photographs of train/; a dictionary needs few, and smoothing them takes long
 DICTIONARIES: Mapping[str, LearnParameters] = {  # by the paper's names for what is left out
     "": LEARNING,
     "noTR": replace(LEARNING, learned=False),
@@ -190,13 +191,17 @@ def _plan(
         defenses=kept,
         output=places.work / part,
         scenarios=tuple(scenarios),
-        dictionaries={
-            name: dictionary(places.shared, places.work, name, places.jobs, DICTIONARIES)
-            for name in names
-        },
+        dictionaries={name: learned(places, name) for name in names},
         parameters=EvaluateParameters(
             max_images=places.limit, extra_checks=False, device=places.device
         ),
+    )
+
+
+def learned(places: Places, name: str = "") -> Path:
+    """The dictionary of that name; if it is missing, learn it from some photographs."""
+    return dictionary(
+        places.shared, places.work, name, places.jobs, DICTIONARIES, LEARNED_FROM
     )
 
 

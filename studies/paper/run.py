@@ -22,7 +22,17 @@ from rsparse.report.subjects import find_subjects
 from studies import comparisons, inception_activations, pages, tables, trainings
 from studies.hardware import Computer
 from studies.paper.cells import cells, counts, measured
-from studies.paper.figures import DICTIONARIES, FORM, PLANS, Cast, Places, name_of, retrained, texts
+from studies.paper.figures import (
+    DICTIONARIES,
+    FORM,
+    PLANS,
+    Cast,
+    Places,
+    learned,
+    name_of,
+    retrained,
+    texts,
+)
 from studies.plans import model, text_of
 from studies.recipes import behind_each
 from studies.sharing import share_images
@@ -153,6 +163,7 @@ class Run:
         write_rows(docs / "results" / "paper" / "activations.csv", rows)
 
     def _train(self) -> None:
+        learned(self.places)  # else the trainings would learn it from all photographs
         for name, training in behind_each(self.cast.retrained, self.fast).items():
             trainings.trained_by(
                 training, self.cast.retrained, name_of(name, self.fast), self.places.shared,

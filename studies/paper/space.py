@@ -20,7 +20,12 @@ SPACE = Path(__file__).with_name("space.toml")
 REGIONS: Mapping[str, Mapping[str, Any]] = {
     "threshold": {},
     "otsu": {"otsu": True},
-    "horizontal": {"gradient_difference": "horizontal"},
+    "paper": {
+        "gradient_difference": "horizontal",
+        "blur_size": 1,
+        "working_size": 0,
+        "feather": 0.0,
+    },  # as in policy:paper
     "whole": {"localize": False},
 }
 FILTERS: Mapping[str, Mapping[str, Any]] = {
