@@ -37,7 +37,7 @@ LEARNED = slice(0, None, 16)  # photographs of train/ for the dictionaries
 CHOOSING = slice(2, None, 8)  # others, by which settings are chosen
 N_CHUNKS = 14  # of them, 7 or 8 each
 JUDGED_CHUNKS = 8  # of photos/, by which what was chosen is judged once; 25 each
-FAST_CHUNKS = 2  # of them with --fast
+FAST_CHUNKS = 1  # of them with --fast
 Means = NDArray[np.float64]
 
 
