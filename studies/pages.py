@@ -25,6 +25,7 @@ FAMILIES = {
     "fgsm": "FGSM",
     "bim": "BIM",
     "mi-fgsm": "MI-FGSM",
+    "mi-fgsm-l2": "MI-FGSM-L2",
     "cw-l2": "CW-L2",
     "deepfool": "DeepFool ×",
 }

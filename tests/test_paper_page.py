@@ -35,14 +35,14 @@ KNOWN = {
 }  # fmt: skip
 ROWS = read_rows(DOCS / "paper" / "rows.csv")
 OPEN = read_rows(DOCS / "paper" / "open.csv")
-MARKS = {"faithful", "differs", "contradicted", "silent", "missing"}
+MARKS = {"faithful", "by name", "differs", "contradicted", "silent", "missing"}
 HELD = [held for row in (*ROWS, *OPEN) for held in row["holds"].split("; ") if held]
 
 
 def test_every_row_has_a_mark_and_what_differs_has_a_reason():
     assert [row["number"] for row in ROWS] == [str(number) for number in range(1, 76)]
     assert {row["mark"] for row in ROWS} <= MARKS
-    assert all(row["why"] for row in ROWS if row["mark"] == "differs")
+    assert all(row["why"] for row in ROWS if row["mark"] in ("by name", "differs"))
     assert all(row["here"] for row in ROWS)
     assert all(row["why"] for row in OPEN)
 
@@ -87,7 +87,8 @@ def test_what_is_open_is_written_as_the_source_has_it():
 def test_the_page_says_how_many_rows_have_each_mark():
     page = " ".join(render("paper").split())
     number = [sum(row["mark"] == mark for row in ROWS) for mark in ("faithful", "differs")]
-    assert f"Of 75 rows, {number[0]} are faithful, {number[1]} differ and say why" in page
+    assert f"Of 75 rows, {number[0]} are faithful, " in page
+    assert f" {number[1]} differ and say why" in page
 
 
 def test_the_files_of_the_page_are_linked_where_they_are():
