@@ -55,7 +55,7 @@ SHOWN_PURIFIED = {  # strongly and mildly purified, by the classifier's policy
 }
 SHOWN_ATTACKS = (
     "fgsm:eps=12", "fgsm:eps=22", "bim:eps=4,steps=5", "bim:eps=14,steps=5",
-    "mi-fgsm:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
+    "mi-fgsm-l2:d=0.17,steps=5", "cw-l2:d=0.17,steps=10",
 )  # fmt: skip
 _COMMON = TrainParameters(
     distill=True, clean_share=0.2, batch_size=16, epochs=16, patience=None, learning_rate=1e-4,

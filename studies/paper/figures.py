@@ -200,9 +200,7 @@ def _plan(
 
 def learned(places: Places, name: str = "") -> Path:
     """The dictionary of that name; if it is missing, learn it from some photographs."""
-    return dictionary(
-        places.shared, places.work, name, places.jobs, DICTIONARIES, LEARNED_FROM
-    )
+    return dictionary(places.shared, places.work, name, places.jobs, DICTIONARIES, LEARNED_FROM)
 
 
 def texts() -> Mapping[str, str]:
