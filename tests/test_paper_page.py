@@ -22,6 +22,7 @@ from rsparse.options.learn_dict import LearnParameters
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from studies.pages import DOCS, render
+from studies.paper.figures import form
 from studies.tables import read_rows
 from tests.conftest import REPOSITORY
 
@@ -94,3 +95,14 @@ def test_the_page_says_how_many_rows_have_each_mark():
 def test_the_files_of_the_page_are_linked_where_they_are():
     for target in re.findall(r"\]\(([^)#]+)", render("paper")):
         assert (DOCS / target).exists(), target
+
+
+def test_the_names_give_what_the_rows_say():
+    whole, learning = form(), LearnParameters.preset("paper")
+    assert (whole.feather, whole.blur_size, whole.working_size) == (0, 1, 0)
+    assert (whole.gradient_difference, whole.sparsity) == ("horizontal", 2)
+    assert (whole.localize, whole.filter_background, whole.prefilter) == (True, True, False)
+    assert (learning.color, learning.coder, learning.replace_atoms) == (False, "lars", False)
+    assert (learning.smoothing_weights, learning.smoothing_window) == ("printed", None)
+    by_name = [row["here"] for row in ROWS if row["mark"] == "by name"]
+    assert all("--preset paper" in here or "--policy paper" in here for here in by_name)
