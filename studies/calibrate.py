@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rsparse.core.noise import color_period_two, noise_level
+from rsparse.core.noise import color_noise, color_period_two, noise_level
 from rsparse.defenses import defense_text, parse_defense
-from rsparse.defenses.policy import load_policy
+from rsparse.defenses.policy import DEFAULT_POLICY, load_policy
 from rsparse.evaluation.plan import parse_attacks
 from studies.chunks import CLEAN, Photographs, judged
 from studies.pages import DOCS
-from studies.plans import dictionary, model, text_of
+from studies.plans import SPARING, WITHOUT_JPEG, dictionary, model, text_of
 from studies.policies import (
     Flags,
     Floats,
@@ -31,34 +31,45 @@ from studies.policies import (
     Rule,
     all_bounds,
     chosen,
+    color_bounds,
     halves,
     right_behind,
     shares,
 )
 from studies.tables import Row, write_rows
 
-ATTACKS = ("fgsm:eps=2,8", "bim:eps=2,8", "mi-fgsm:d=0.01,0.1", "deepfool:scale=1,2,4")
-TAKEN = slice(2, 880, 8)  # 110 photographs; the classifier gets 98 of them right
-N_CHUNKS = 4
+ATTACKS = ("fgsm:eps=2,10", "bim:eps=2,10", "mi-fgsm-l2:d=0.01", "deepfool:scale=1,2,4")
+TAKEN = slice(None)
+N_CHUNKS = 40
 WHOLE, FILTERED = "localize=no", "localize=no,prefilter=yes"
 APART = 8  # stride: patches side by side, each pixel in one
 
 
-def _coded(k: int, how: str = WHOLE, then: str = "") -> str:
+def _coded(k: int, how: str = WHOLE, jpeg: int | None = None) -> str:
+    then = "" if jpeg is None else f"+jpeg:quality={jpeg}"
     return f"regionsparse:sparsity={k},stride={APART},{how}{then}"
 
 
-MILD = f"{FILTERED},bilateral_sigma_color=40"
+def _filtered(tolerance: int) -> str:
+    return f"{FILTERED},bilateral_sigma_color={tolerance}"
+
+
+STRONG = f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}"
 CANDIDATES = (
     *(_coded(k) for k in (24, 12, 8)),
-    _coded(16, then="+jpeg:quality=75"),
-    *(_coded(k, MILD) for k in (8, 6)),
-    _coded(5, FILTERED),
-    _coded(8, then="+jpeg:quality=20"),
-    f"regionsparse:sparsity=16,min_correlation=2,stride=5,{FILTERED}",
+    _coded(8, _filtered(40)),
+    _coded(8, _filtered(30), jpeg=60),
+    _coded(12, _filtered(60), jpeg=60),
+    STRONG,
+    f"{STRONG}+jpeg:quality=70",
 )
-LAST = f"regionsparse:sparsity=1,{FILTERED}"  # at any noise of 6 or more
-TRIED = ("jpeg:quality=75", "jpeg:quality=20", "bilateral+jpeg:quality=20")  # not part of a policy
+STRONGEST = 6  # the noise of attacks that no candidate is meant for
+LAST = f"regionsparse:sparsity=1,{FILTERED}"  # at that noise
+MEASURES = (noise_level, color_period_two, color_noise)
+TRIED = (  # not part of a policy
+    "jpeg:quality=75", "bilateral:sigma-color=60+jpeg:quality=60", SPARING,
+)  # fmt: skip
+BOUNDS = {"noise and period": all_bounds(), "these and noise in colour": color_bounds()}
 BINS = (0.0, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, np.inf)
 
 
@@ -73,20 +84,24 @@ def main() -> None:
         options.work,
         N_CHUNKS,
     )
-    defenses = {spec: parse_defense(spec)[0] for spec in (*CANDIDATES, LAST, *TRIED)}
-    found = judged(photographs, range(options.chunks), defenses, (noise_level, color_period_two))
-    measured = Measured(found.measures["noise_level"], found.measures["color_period_two"])
+    chunks = range(options.chunks)
+    found = judged(photographs, chunks, {}, MEASURES)
+    measured = Measured(*(found.measures[measure.__name__] for measure in MEASURES))
+    last = (LAST,) if (measured.noise >= STRONGEST).any() else ()
+    defenses = {spec: parse_defense(spec)[0] for spec in (*CANDIDATES, *last, *TRIED)}
+    found = judged(photographs, chunks, defenses, ())
     candidates = {spec: found.right[spec] for spec in CANDIDATES}
-    everything = {spec: found.right[spec] for spec in (*CANDIDATES, LAST)}
+    everything = {spec: found.right[spec] for spec in (*CANDIDATES, *last)}
     right = {text_of(spec): flags for spec, flags in found.right.items()}
-    right["policy-default"] = right_behind(default_rules(), everything, measured)
+    for name in (DEFAULT_POLICY, WITHOUT_JPEG.partition(":")[2]):
+        right[f"policy-{name}"] = right_behind(rules_of(name), everything, measured)
     columns = photographs.columns
     tables: Mapping[str, Iterator[Row]] = {
         "candidates": by_column(columns, right),
         "noise-and-period": quantiles(columns, measured),
         "by-noise": by_noise(candidates, measured.noise),
-        "chosen": chosen(candidates, measured, columns, all_bounds()),
-        "about": iter([{"key": "photographs", "value": str(measured.noise.shape[1])}]),
+        "chosen": chosen(candidates, measured, columns, BOUNDS),
+        "about": about(measured.noise.shape[1], options.chunks),
         "neighbours": halves(compared(), everything, measured, columns),
     }
     print(f"{options.model}, {measured.noise.shape[1]} photographs that it gets right")
@@ -95,40 +110,49 @@ def main() -> None:
         print(options.output / f"{name}.csv")
 
 
+def about(photographs: int, chunks: int) -> Iterator[Row]:
+    """How many photographs were judged."""
+    yield {"key": "photographs", "value": str(photographs)}
+    yield {"key": "chunks", "value": f"{chunks} of {N_CHUNKS}"}
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="photographs and models")
     parser.add_argument("--work", type=Path, required=True, help="folder for the artifacts")
     parser.add_argument("--model", choices=("mobilenet-v2", "inception-v3"), default="mobilenet-v2")
-    parser.add_argument(
-        "--chunks", type=int, default=N_CHUNKS, help="judge only the first quarters"
-    )
+    parser.add_argument("--chunks", type=int, default=N_CHUNKS, help="judge only the first ones")
     parser.add_argument(
         "-o", "--output", type=Path, default=DOCS / "policies", help="folder for the tables"
     )
     return parser.parse_args()
 
 
-def default_rules() -> Policy:
-    """The default policy, with the specs of its candidates."""
+def rules_of(name: str) -> Policy:
+    """A built-in policy, with the specs of the candidates."""
     specs = {text_of(spec): spec for spec in (*CANDIDATES, LAST)}
     return tuple(
-        Rule(rule.noise_below, rule.color_period_below, specs[defense_text(rule.defense)])
-        for rule in load_policy("default").defense.rules
+        Rule(rule.noise_below, rule.color_period_below, np.inf, specs[defense_text(rule.defense)])
+        for rule in load_policy(name).defense.rules
     )
 
 
 def compared() -> tuple[Policy, ...]:
     """The default policy, and others that differ from it in one bound or defense."""
-    default = default_rules()
-    first, second = default[:2]
+    default = rules_of(DEFAULT_POLICY)
+    first, second, third, last = default
+
+    def with_weak(defense: str) -> Policy:
+        return (first, second._replace(defense=defense), third, last)
+
     return (
         default,
-        (first._replace(defense=second.defense), *default[1:]),
-        default[1:],
-        (first, second._replace(noise_below=1.6), *default[2:]),
-        (first, second._replace(period_below=3.0), *default[2:]),
-        (first, *default[2:]),
+        *((first._replace(defense=_coded(k)), *default[1:]) for k in (24, 8)),
+        *((first._replace(period_below=period), *default[1:]) for period in (2.0, 3.0, 4.0)),
+        *((first, second._replace(noise_below=noise), third, last) for noise in (1.2, 2.2)),
+        with_weak(_coded(8, _filtered(40))),
+        with_weak(_coded(12, _filtered(60), jpeg=60)),
+        (first, second, third._replace(defense=STRONG), last),
     )
 
 

@@ -22,7 +22,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.store.images import Pixels, decode_image
 from studies.pages import DOCS
-from studies.plans import dictionary, model
+from studies.plans import WITHOUT_JPEG, dictionary, model
 from studies.tables import Row, read_rows, write_rows
 
 ATTACKS = ("fgsm:eps=2", "fgsm:eps=10", "bim:eps=2", "bim:eps=10")
@@ -75,8 +75,8 @@ def attacked(
 
 
 def right(x: Pixels, y: np.ndarray, classifier: Classifier, atoms: Dictionary) -> float:
-    """The share of images that are right behind the default policy."""
-    verdicts = classify(x, classifier, "policy:default", atoms)
+    """The share of images that are right behind the policy that was the default then."""
+    verdicts = classify(x, classifier, WITHOUT_JPEG, atoms)
     return float(np.mean([v.classes[0] == label for v, label in zip(verdicts, y, strict=True)]))
 
 

@@ -47,6 +47,7 @@ LEARNED_FROM = {"paper": 64}  # photographs, of which its smoothing takes long; 
 OURS = "policy:default"
 FORM = form_with("paper")  # the paper's form to the letter
 SPARING = "policy:sparing"  # the default of the first tables
+WITHOUT_JPEG = "policy:without-jpeg"  # the default after it
 FORMER = f"policy:{Path(__file__).with_name('former.toml')}"  # in which all patches overlapped
 COARSE = "policy:coarse"  # K = 1 for all noise of 1.6 or more
 WIDE = "policy:wide"  # patches of 12×12

@@ -48,7 +48,7 @@ def test_an_image_is_cleaned_as_its_rule_says(rng, resources, deviation, sparsit
     np.testing.assert_array_equal(TWO_RULES.clean(image, resources, mask), expected)
 
 
-@pytest.mark.parametrize(("deviation", "place"), [(0, 0), (3, 1), (8, 3), (30, 4)])
+@pytest.mark.parametrize(("deviation", "place"), [(0, 0), (3, 0), (8, 2), (30, 3)])
 def test_the_default_policy_goes_from_many_atoms_to_one(rng, deviation, place):
     image, policy = noisy(rng, deviation), default_policy()
     assert policy.chosen_for(image) == policy.rules[place].defense
@@ -59,7 +59,7 @@ def test_the_default_policy_filters_weak_noise_that_has_a_period_in_colour(rng):
     red = np.rint(rng.normal(0, 1.5, size=(64, 64)))
     red[::2] = 0
     image[..., 0] = np.clip(image[..., 0] + red, 0, 255)
-    assert policy.chosen_for(image) == policy.rules[2].defense
+    assert policy.chosen_for(image) == policy.rules[1].defense
 
 
 @pytest.mark.parametrize(("deviation", "place"), [(0, 0), (1.5, 1), (4, 2), (30, 3)])

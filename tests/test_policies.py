@@ -73,7 +73,7 @@ def old(dict_file: Path):
 
 class TestBuiltIn:
     def test_the_default_one_is_first(self):
-        assert policy_names() == ["default", "coarse", "paper", "sparing", "wide"]
+        assert policy_names() == ["default", "coarse", "paper", "sparing", "wide", "without-jpeg"]
 
     @pytest.mark.parametrize("name", policy_names())
     def test_each_says_what_it_is_for_and_is_spelled_as_it_is_printed(self, name):
@@ -97,7 +97,7 @@ class TestBuiltIn:
 
     def test_they_are_those_of_the_docs(self):
         text = (REPOSITORY / "docs" / "policies.md").read_text(encoding="utf-8")
-        named = re.findall(r"^\| `(\w+)` \|", text, re.M)
+        named = re.findall(r"^\| `([\w-]+)` \|", text, re.M)
         assert sorted(named) == sorted(policy_names())
 
     def test_the_default_one_is_that_of_the_docs(self):
@@ -131,9 +131,9 @@ class TestSpec:
         ("spec", "line"),
         [
             ("policy", "defense 'policy': expected policy:NAME or policy:FILE.toml; known are "
-             "default, coarse, paper, sparing, wide"),
+             "default, coarse, paper, sparing, wide, without-jpeg"),
             ("policy:papr", "unknown policy 'papr'; did you mean paper? Known: default, coarse, "
-             "paper, sparing, wide; or give a file, such as mine.toml"),
+             "paper, sparing, wide, without-jpeg; or give a file, such as mine.toml"),
             ("policies:paper", "unknown defense 'policies'; did you mean policy? Known: "
              f"{', '.join(DEFENSES)}"),
             ("policy:no.toml", "no.toml: cannot be read: no such file or directory"),
@@ -212,7 +212,7 @@ class TestCommand:
     def test_list(self, run_cli):
         result = run_cli("policy", "list")
         assert result.exit_code == 0
-        assert re.findall(r"^  (\w+)   +\S", result.stdout, re.M)[1:] == policy_names()
+        assert re.findall(r"^  ([\w-]+)   +\S", result.stdout, re.M)[1:] == policy_names()
         listed = json.loads(run_cli("policy", "list", "--json").stdout)
         assert [entry["name"] for entry in listed] == policy_names()
         assert [entry["about"] for entry in listed] == [
@@ -225,13 +225,12 @@ class TestCommand:
         assert lines[0] == f"default: {load_policy('default').about}"
         coded = "the bilateral filter, then the whole image coded with"
         assert re.split(r"\s{2,}", lines[2].strip()) == ["noise", "period in colour", "defense"]
-        assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:9]] == [
-            ["below 0.5", "below 2", "the whole image coded with K = 24 at stride 8"],
-            ["below 4", "below 2.5", "the whole image coded with K = 8 at stride 8"],
-            ["below 1.6", "any", "the bilateral filter with a tolerance of 40 grey levels, then "
-             "the whole image coded with K = 8 at stride 8"],
+        assert [re.split(r"\s{2,}", line.strip()) for line in lines[4:8]] == [
+            ["below 4", "below 2.5", "the whole image coded with K = 12 at stride 8"],
+            ["below 1.6", "any", "the bilateral filter with a tolerance of 30 grey levels, then "
+             "the whole image coded with K = 8 at stride 8, then jpeg:quality=60"],
             ["below 6", "any", f"{coded} at most K = 16 atoms with a correlation above 2 "
-             "at stride 5"],
+             "at stride 5, then jpeg:quality=70"],
             ["otherwise", f"{coded} K = 1 at stride 2"],
         ]  # fmt: skip
 
@@ -263,7 +262,7 @@ class TestCommand:
     def test_mistakes(self, assert_error, dict_file):
         assert_error(
             "unknown policy 'defalt'; did you mean default? Known: default, coarse, "
-            "paper, sparing, wide; or give a file, such as mine.toml",
+            "paper, sparing, wide, without-jpeg; or give a file, such as mine.toml",
             "policy",
             "show",
             "defalt",
@@ -524,7 +523,7 @@ def test_a_rule_is_told_by_its_bounds_and_its_spec():
     assert last.text == "otherwise: regionsparse:sparsity=1,localize=no,prefilter=yes"
     first = load_policy("default").defense.rules[0]
     assert first.text == (
-        "noise below 0.5, color period below 2: regionsparse:sparsity=24,stride=8,localize=no"
+        "noise below 4, color period below 2.5: regionsparse:sparsity=12,stride=8,localize=no"
     )
 
 

@@ -102,11 +102,12 @@ def test_gains_are_paired_and_over_the_columns_of_each_group():
     right = {
         "policy-default": np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]], bool),
         "policy-sparing": np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]], bool),
+        "policy-without-jpeg": np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]], bool),
         "jpeg-quality=75": np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], bool),
         "jpeg-quality=20": np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]], bool),
         "a+b": np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], bool),
     }
-    kinds = dict(zip(right, ("ours", "ours", "single", "single", "chain"), strict=True))
+    kinds = dict(zip(right, (*["ours"] * 3, "single", "single", "chain"), strict=True))
     rows = {(row["columns"], row["kind"]): row for row in gains(columns, right, kinds)}
     least = rows["least change", "single"]
     assert (least["other"], least["difference"], least["n_columns"]) == (
@@ -115,7 +116,8 @@ def test_gains_are_paired_and_over_the_columns_of_each_group():
         "1",
     )
     assert rows["others", "single"]["other"] == "jpeg-quality=20"
-    assert rows["all", "former"]["difference"] == "25.0"
-    assert rows["others", "former"]["difference"] == "0.0"
+    assert rows["all", "sparing"]["difference"] == "25.0"
+    assert rows["others", "sparing"]["difference"] == "0.0"
+    assert rows["all", "without JPEG"]["difference"] == "12.5"
     (first, *_) = accuracy(columns, right, kinds)
     assert (first["deepfool-scale=2"], first["all"]) == ("75.0", "62.5")
