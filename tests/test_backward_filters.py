@@ -160,8 +160,13 @@ def test_bits_have_the_bytes_of_comdefend_and_a_slope_where_the_code_is_small():
     networks, image = load_binary_code(comdefend_model()), make_picture(6, 24, 27)
     x = torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)[None]
     restored = networks.restored(x)[0].permute(1, 2, 0).detach().numpy()
-    clean = ComDefend().clean(image, Resources())
+    clean = ComDefend(noise=0).clean(image, Resources())
     assert (np.rint(255 * restored) == clean).mean() > 0.999
+    drawn = ComDefend(noise=9).drawn(image, Resources()).rows(0, 24, 27)
+    noise = torch.from_numpy(drawn).permute(2, 0, 1)[None]
+    noisy = networks.restored(x, noise)[0].permute(1, 2, 0).detach().numpy()
+    clean = ComDefend(noise=9).clean(image, Resources())
+    assert (np.rint(255 * noisy) == clean).mean() > 0.999
     assert np.linalg.norm(networks.vjp(image, normal(image.shape))) > 0
     code = torch.linspace(-100, 100, 2001, requires_grad=True)
     bits = _Bits.apply(code)

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from rsparse.data import comdefend_model, demo_photos
 from rsparse.defenses import Resources, parse_defense
 from rsparse.errors import InputError
-from rsparse.models.autoencoder import REACH, Autoencoder, load_autoencoder
+from rsparse.models.autoencoder import REACH, Autoencoder, CodeNoise, load_autoencoder
 from rsparse.models.onnx.session import Session
 from rsparse.store.finding import find_images
 from rsparse.store.images import decode_image
@@ -153,10 +153,10 @@ def test_a_batch_too_large_for_the_device_is_halved_and_an_image_refused(monkeyp
     whole, network = networks.restored(images), networks._run._network
     memory = 2
 
-    def short_of_memory(x):
+    def short_of_memory(x, noise):
         if len(x) > memory:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return network(x)
+        return network(x, noise)
 
     monkeypatch.setattr(networks._run, "_network", short_of_memory)
     halved = networks.restored(images)
@@ -164,6 +164,41 @@ def test_a_batch_too_large_for_the_device_is_halved_and_an_image_refused(monkeyp
     memory = 0
     with pytest.raises(InputError, match="too large for the memory of device 'cpu'"):
         networks.restored(images)
+
+
+def test_noise_is_drawn_from_the_seed_and_the_image():
+    image, (defense,) = make_picture(2, 40, 52), parse_defense("comdefend:noise=8")
+    clean = defense.clean(image, Resources(seed=3))
+    np.testing.assert_array_equal(clean, defense.clean(image, Resources(seed=3)))
+    assert (clean != defense.clean(image, Resources(seed=4))).any()
+    (still,) = parse_defense("comdefend:noise=0")
+    assert not still.is_random
+    quiet = still.clean(image, Resources(seed=3))
+    networks = load_autoencoder(comdefend_model())
+    np.testing.assert_array_equal(quiet, networks.restored(image[None])[0])
+    assert (clean != quiet).any()
+    assert parse_defense("comdefend")[0].noise == 1  # the authors' N(0, 1)
+
+
+def test_noise_of_any_size_has_the_bytes_of_the_whole_in_tiles():
+    images, noise = make_picture(2, 61, 83)[None], CodeNoise(9.0, 5)
+    networks = load_autoencoder(comdefend_model())
+    whole = networks.restored(images, [noise])
+    tiled = Autoencoder(networks._run, 25).restored(images, [noise])
+    np.testing.assert_array_equal(tiled, whole)
+    rows = noise.rows(0, 400, 30)
+    assert rows.shape == (400, 30, 12)
+    assert rows.std() == pytest.approx(9, rel=0.02)
+    assert rows.mean() == pytest.approx(0, abs=0.1)
+    np.testing.assert_array_equal(noise.rows(7, 9, 30), rows[7:9])
+
+
+def test_more_noise_flips_more_bits():
+    image = make_picture(2, 40, 52)
+    clean = [parse_defense(f"comdefend:noise={deviation}")[0].clean(image, Resources()).astype(int)
+             for deviation in (0, 1, 30, 300)]  # fmt: skip
+    apart = [np.abs(other - clean[0]).mean() for other in clean[1:]]
+    assert 0 < apart[0] < apart[1] < apart[2]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (17, 2)])

@@ -22,6 +22,7 @@ from rsparse.cli.console import (
 )
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
+from rsparse.cli.listing import list_option
 from rsparse.cli.options import Dictionaries, Images, Json, Model, Overwrite, output_option
 from rsparse.defenses import Defense, parse_defense
 from rsparse.errors import InputError
@@ -58,8 +59,9 @@ def attack(
             metavar="NAME:PARAMETER=VALUE,…",
             show_default=False,
             help=f"The attack: {', '.join(sorted(ATTACKS))}, or the name of an attack class of "
-            "foolbox. eps is in grey levels, d is relative to the L2 norm of the image; target is "
-            "the class to reach (least-likely, random, an index or a name). With several values of "
+            "foolbox; --list tells their parameters. eps is in grey levels, d is relative to the "
+            "L2 norm of the image; target is the class to reach (least-likely, random, an index or "
+            "a name). With several values of "
             "a parameter (eps=2,10,22) or several --attack, each attack gets its own subfolder of "
             "the output.",
         ),
@@ -83,6 +85,7 @@ def attack(
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    list_all: Annotated[bool, list_option("attacks", ATTACKS)] = False,  # noqa: ARG001 - ends before
 ) -> None:
     """Make adversarial images that a classifier gets wrong.
 

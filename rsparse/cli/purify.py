@@ -19,6 +19,7 @@ from rsparse.cli.console import (
     warn_of_ignored_levels,
 )
 from rsparse.cli.help import NOT_LISTED
+from rsparse.cli.listing import list_option
 from rsparse.cli.options import (
     Dictionaries,
     Images,
@@ -90,6 +91,7 @@ def purify(
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    list_all: Annotated[bool, list_option("defenses", DEFENSES)] = False,  # noqa: ARG001 - ends before
 ) -> None:
     """Clean images by sparse coding, according to the noise in each, or with another defense.
 

@@ -106,11 +106,13 @@ def _tvm(defense: MaskedTotalVariation, image: Pixels, resources: Resources) -> 
     return Traced(cleaned, lambda upper: variation_vjp(cleaned, upper, defense.weight, kept))
 
 
-def _comdefend(_: ComDefend, image: Pixels, __: Resources, upper: Floats) -> Floats:
+def _comdefend(defense: ComDefend, image: Pixels, resources: Resources, upper: Floats) -> Floats:
     from rsparse.data import comdefend_model
     from rsparse.models.torch.binary_code import load_binary_code
 
-    return load_binary_code(comdefend_model()).vjp(image, upper)
+    height, width = image.shape[:2]
+    noise = defense.drawn(image, resources).rows(0, height, width) if defense.noise else None
+    return load_binary_code(comdefend_model()).vjp(image, upper, noise)
 
 
 BACKWARDS: dict[type[Defense], Mapping[str, Trace]] = {

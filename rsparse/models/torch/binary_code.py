@@ -36,18 +36,30 @@ class BinaryCode:
         self._compress = _frozen(extractor, given.name, threshold.input[0])
         self._reconstruct = _frozen(extractor, cast.output[0], result.name)
 
-    def restored(self, x: torch.Tensor) -> torch.Tensor:
-        """The restored images (n, 3, h, w), which can be differentiated."""
-        code: torch.Tensor = _Bits.apply(self._compress(x))
+    def restored(self, x: torch.Tensor, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """The restored images (n, 3, h, w), which can be differentiated.
+
+        ``noise`` (n, 12, h, w) is subtracted from the code before its bits are taken.
+        """
+        code: torch.Tensor = _Bits.apply(self._compress(x) - noise)
         restored: torch.Tensor = self._reconstruct(code)
         return restored
 
-    def vjp(self, image: NDArray[np.uint8], upper: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Multiply a gradient (h, w, 3) by the networks' Jacobian at an image, transposed."""
+    def vjp(
+        self,
+        image: NDArray[np.uint8],
+        upper: NDArray[np.float32],
+        noise: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Multiply a gradient (h, w, 3) by the networks' Jacobian at an image, transposed.
+
+        ``noise`` (h, w, 12) is that of the code.
+        """
+        drawn = 0.0 if noise is None else torch.from_numpy(noise).permute(2, 0, 1)[None]
         x = torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)[None]
         x.requires_grad_()
         with torch.enable_grad(), float32_in_full():
-            restored = self.restored(x)
+            restored = self.restored(x, drawn)
             above = torch.from_numpy(np.ascontiguousarray(upper)).permute(2, 0, 1)[None]
             (gradient,) = torch.autograd.grad(restored, x, above)
         return np.ascontiguousarray(gradient[0].permute(1, 2, 0).numpy())
