@@ -4,13 +4,16 @@
 
 It prints the table of docs/coder.md; with `--write` it is put there. CPU times of one thread on one
 core, medians of interleaved runs. The last three cases are those of
-orthogonal-matching-pursuit-gpu's own benchmark; `--full` codes all of their signals.
+orthogonal-matching-pursuit-gpu's own benchmark; `--full` codes all of their signals. Each row is
+kept in the work folder, so that an interrupted run continues; `--rows N` stops after N new ones.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,9 +43,9 @@ CASES = (
     Case("colour patches", 192, 256, 5, 20_000, 4_000),
     Case("grey patches", 64, 256, 5, 20_000, 4_000),
     Case("K = m", 64, 256, 64, 2_000, 500),
-    Case("image patches", 256, 1024, 32, 5_000, 1_000),
-    Case("face recognition", 8064, 1207, 30, 1_207, 1_207),
-    Case("audio", 512, 2048, 64, 5_000, 500),
+    Case("image patches", 256, 1024, 32, 5_000, 400),
+    Case("face recognition", 8064, 1207, 30, 1_207, 200),
+    Case("audio", 512, 2048, 64, 5_000, 200),
 )
 ROUNDS = 3
 
@@ -50,16 +53,21 @@ ROUNDS = 3
 def main() -> None:
     parser = measure.parser(__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/coder.md")
+    parser.add_argument("--rows", type=int, default=len(CASES) * 2, help="rows to measure now")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     measure.pin()
-    rows, behind = [], []
-    for case in CASES:
-        for kind in (np.float32, np.float64):
-            row, lags = measured(case, np.dtype(kind), options.work, options.full)
-            rows.append(row)
-            behind += lags
-            print(row, flush=True)
+    kept = options.work / f"coder{'-full' * options.full}.json"
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    for case, kind in product(CASES, ("float32", "float64")):
+        if f"{case.name} {kind}" not in known and options.rows > 0:
+            options.rows -= 1
+            known[f"{case.name} {kind}"] = measured(
+                case, np.dtype(kind), options.work, options.full
+            )
+            kept.write_text(json.dumps(known))
+    rows = [row for row, _ in known.values()]
+    behind = [lag for _, lags in known.values() for lag in lags]
     columns = ["case", "m", "k", "K", "signals", "type", "ours, µs a signal",
                *(f"{name} / ours" for name in PEERS)]  # fmt: skip
     text = table_text(columns, rows) + "\n\n" + explained(behind)

@@ -34,9 +34,22 @@ HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton", "art", "secmlt",
+    "mlflow",
 })  # fmt: skip
 OWNERS = {
-    "torch": {"models", "attacks", "core", "work", "training", "coder", "api", "torch", "adapters"},
+    "mlflow": {"report"},
+    "torch": {
+        "report",
+        "models",
+        "attacks",
+        "core",
+        "work",
+        "training",
+        "coder",
+        "api",
+        "torch",
+        "adapters",
+    },
     "safetensors": {"training"},
     "triton": {"core"},
     "foolbox": {"attacks", "adapters"},

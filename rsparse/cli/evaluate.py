@@ -16,6 +16,7 @@ from rsparse.cli.console import (
     answer_json,
     finish,
     progress_bar,
+    say,
     tell_of_embedded,
     warn_of_ignored_levels,
 )
@@ -136,6 +137,16 @@ def evaluate(
     parameters: EvaluateParameters,
     input_options: InputOptions,
     workers: Workers,
+    trackers: Annotated[
+        _Texts,
+        typer.Option(
+            "--log",
+            metavar="mlflow:ADDRESS|tensorboard:FOLDER",
+            show_default=False,
+            help="Also send the results to a tracker of experiments, through its own client; can "
+            "be given several times.",
+        ),
+    ] = None,
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Also print the accuracy of each class.")
     ] = False,
@@ -168,7 +179,9 @@ def evaluate(
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
+    from rsparse.report.trackers import Tracked, open_trackers
 
+    opened = open_trackers(trackers or [])
     watch, matrix = Stopwatch(), Matrix(plan, workers)
     cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)
@@ -184,6 +197,8 @@ def evaluate(
     print_judged_again(outcome.judged_again)
     tell_of_embedded(plan.dictionaries, plan.defenses)
     print_results(outcome.evaluation, watch, per_class)
+    for tracker in opened:
+        say(f"logged: {tracker.send(Tracked.of(outcome.evaluation, plan.output))}")
     finish(outcome, as_json)
 
 

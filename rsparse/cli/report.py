@@ -20,6 +20,7 @@ from rsparse.store.published import dictionary_files
     "rsparse report eval/ -o report/ --dict dict.h5 --model m.onnx --preset inception-v3",
     "rsparse report eval/ -o report/ --certificates cert/",
     "rsparse report eval/ -o tables/ --format md --format csv",
+    "rsparse report eval/ -o ci/ --format junit --require 'adaptive.eps=2>=0.1'",
 )
 def report(
     evaluation: Annotated[
@@ -37,8 +38,8 @@ def report(
             "--format",
             metavar="FORMAT",
             show_default=False,
-            help="Format of the report: html (with the data as CSV), md, png or csv; can be given "
-            "several times.  [default: html]",
+            help="Format of the report: html (with the data as CSV), md, png, csv, or junit (for "
+            "continuous integration); can be given several times.  [default: html]",
         ),
     ] = None,
     dictionaries: Dictionaries = None,
@@ -72,6 +73,18 @@ def report(
             "adds the certified radii.",
         ),
     ] = None,
+    required: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require",
+            metavar="WHERE>=SHARE",
+            show_default=False,
+            help="Share of images that have to be right under each attack that WHERE names, else "
+            "the exit code is 1: adaptive.eps=2>=0.1, bim>=40%, clean>=0.7. WHERE is one or more "
+            "scenarios, attacks, parameters or defenses, joined by dots; the defense is by default "
+            "the verdict's. Can be given several times.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -95,14 +108,17 @@ def report(
             input_options=input_options,
             judged=judged,
             certificates=certificates,
+            requirements=required or [],
             overwrite=overwrite,
             progress=progress,
         )
     for sentence in (*outcome.sentences, *outcome.left_out):
         say(sentence)
+    for each in outcome.requirements:
+        say(each.sentence)
     if as_json:
         answer_json(outcome.as_json())
     else:
         answer(outcome.main)
-    if outcome.failed:
+    if outcome.failed or not all(each.is_met for each in outcome.requirements):
         raise typer.Exit(1)

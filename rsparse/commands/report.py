@@ -14,6 +14,12 @@ from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.places import images_folder
+from rsparse.evaluation.requirements import (
+    Outcome,
+    Requirement,
+    judge_requirement,
+    parse_requirement,
+)
 from rsparse.evaluation.results import Column
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import attention_maps, layer_activations
@@ -23,6 +29,7 @@ from rsparse.pictures.charts import png
 from rsparse.report.certified import certified_figure
 from rsparse.report.figures import Figure
 from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
+from rsparse.report.junit import render_junit
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
@@ -37,13 +44,14 @@ from rsparse.store.images import ImageFile, Pixels, decode_image
 from rsparse.store.outputs import AtomicFolder
 from rsparse.work.progress import SILENT, Progress
 
-FORMATS = ("html", "md", "png", "csv")
-PAGE, TABLES, DATA, FIGURES = "index.html", "report.md", "data", "figures"
+FORMATS = ("html", "md", "png", "csv", "junit")
+PAGE, TABLES, DATA, FIGURES, CASES = "index.html", "report.md", "data", "figures", "junit.xml"
+PLACES = {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA, "junit": CASES}
 
 
 @dataclass
 class ReportOutcome:
-    """The written report, its verdict, and the omitted parts with the reasons.
+    """The written report, its verdict, the requirements, and the omitted parts with the reasons.
 
     ``failed`` has a message for each judged image that is missing or damaged; parts that need it
     are omitted as well.
@@ -52,6 +60,7 @@ class ReportOutcome:
     output: Path
     main: Path
     sentences: tuple[str, ...]
+    requirements: tuple[Outcome, ...] = ()
     left_out: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -61,6 +70,18 @@ class ReportOutcome:
             "output": str(self.output),
             "main": str(self.main),
             "verdict": list(self.sentences),
+            "requirements": [
+                {
+                    "requirement": each.requirement.text,
+                    "met": each.is_met,
+                    "found": each.found.value,
+                    "low": each.found.low,
+                    "high": each.found.high,
+                    "n": each.found.n,
+                    "defense": each.defense,
+                }
+                for each in self.requirements
+            ],
             "left_out": self.left_out,
             "failed": self.failed,
         }
@@ -77,6 +98,7 @@ def write_report(
     input_options: InputOptions | None = None,
     judged: str | None = None,
     certificates: Path | None = None,
+    requirements: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ReportOutcome:
@@ -101,6 +123,8 @@ def write_report(
         Short name of the defense that the verdict is about.
     certificates : Path, optional
         Certificates of the evaluation's images, by ``rsparse certify``.
+    requirements : sequence of str
+        What the evaluation has to show, such as ``adaptive.eps=2>=0.1``.
     overwrite : bool
         Replace an existing report.
     progress : Progress
@@ -112,8 +136,10 @@ def write_report(
         or the output exists.
     """
     chosen = _checked_formats(formats)
+    required = [parse_requirement(text) for text in requirements]
     target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
+    outcomes = _outcomes(required, subjects)
     gallery, figures = Gallery(), figures_of(subjects)
     certified = [] if certificates is None else [_certified(certificates, subjects)]
     images = _Images(folder)
@@ -123,15 +149,20 @@ def write_report(
         figures += measured
     figures += certified
     with target.filled() as place:
-        for name, content in _files(chosen, subjects, figures, gallery):
+        for name, content in _files(chosen, subjects, figures, gallery, outcomes):
             path = safe_join(place, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     missing = [gallery.missing_sheets, gallery.missing_panels, gallery.missing_activations]
     left_out = list(dict.fromkeys(filter(None, missing)))
-    main = output / {"html": PAGE, "md": TABLES, "png": FIGURES, "csv": DATA}[chosen[0]]
+    main = output / PLACES[chosen[0]]
     failed = list(dict.fromkeys(images.failed))
-    return ReportOutcome(output, main, verdicts(subjects)[0].text, left_out, failed)
+    return ReportOutcome(output, main, verdicts(subjects)[0].text, outcomes, left_out, failed)
+
+
+def _outcomes(required: Sequence[Requirement], subjects: Subjects) -> tuple[Outcome, ...]:
+    defense = subjects.judged or subjects.evaluation.defenses[0]
+    return tuple(judge_requirement(subjects.evaluation, each, defense) for each in required)
 
 
 def _certified(path: Path, subjects: Subjects) -> Figure:
@@ -166,12 +197,16 @@ def _checked_formats(formats: Sequence[str]) -> list[str]:
 def _is_report_file(file: Path) -> bool:
     """Whether a report may contain a file with this relative path."""
     if file.parent == Path():
-        return file.name in (PAGE, TABLES)
+        return file.name in (PAGE, TABLES, CASES)
     return (str(file.parent), file.suffix) in ((DATA, ".csv"), (FIGURES, ".png"))
 
 
 def _files(
-    formats: Sequence[str], subjects: Subjects, figures: Sequence[Figure], gallery: Gallery
+    formats: Sequence[str],
+    subjects: Subjects,
+    figures: Sequence[Figure],
+    gallery: Gallery,
+    outcomes: Sequence[Outcome],
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of a report."""
     if "html" in formats:
@@ -181,6 +216,8 @@ def _files(
     if "html" in formats or "csv" in formats:
         for name, text in data_files(subjects, figures).items():
             yield f"{DATA}/{name}", text.encode(errors="backslashreplace")
+    if "junit" in formats:
+        yield CASES, render_junit(outcomes, subjects.evaluation.checks).encode()
     if "png" in formats:
         for figure in figures:
             yield f"{FIGURES}/{figure.key}.png", png(figure.chart, figure.title)
