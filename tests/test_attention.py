@@ -199,7 +199,7 @@ def test_refusals(
     assert_error(
         f"{flat}: expected global average pooling followed by one linear layer (Gemm, MatMul or "
         "1×1 Conv) before the class scores, found the input where the pooling should be",
-        "attention", pictures, "-m", flat, "--preset", "unit", "-o", output,
+        "attention", pictures, "-m", flat, "--preset", "unit", "-o", output, "--method", "cam",
     )  # fmt: skip
     assert_error(
         "attention: expected several folders or single images, got both",

@@ -34,10 +34,11 @@ HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton", "art", "secmlt",
-    "mlflow",
+    "mlflow", "captum",
 })  # fmt: skip
 OWNERS = {
     "mlflow": {"report"},
+    "captum": {"models"},
     "torch": {
         "report",
         "models",

@@ -52,9 +52,10 @@ def attention(
     """Show where a model sees a class, with class activation maps.
 
     A map is the sum of the last feature maps before global average pooling, weighted by the
-    classifier's weights for the class (Zhou et al. 2016). One folder gives an overlay for each
-    image. Several folders, such as benign, attacked and purified, give a panel for each name that
-    is in all of them.
+    classifier's weights for the class (Zhou et al. 2016). For networks without such pooling, the
+    weights come from gradients (Grad-CAM, Selvaraju et al. 2017). One folder gives an overlay for
+    each image. Several folders, such as benign, attacked and purified, give a panel for each name
+    that is in all of them.
     """
     from rsparse.commands.attention import explain_images
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.attention import class_activation_map, overlay_map, stretch_to_unit
+from rsparse.core.attention import overlay_map, stretch_to_unit
 from rsparse.errors import InputError, as_text
 from rsparse.models.onnx.classifier import Classifier, load_classifier
-from rsparse.models.onnx.probes import AttentionProbe
+from rsparse.models.onnx.probes import Explainer, probe_of
 from rsparse.models.spec import InputOptions
 from rsparse.options.attention import AttentionParameters
 from rsparse.options.labels import LabelOptions
@@ -62,7 +62,7 @@ class ExplainedImage:
 class AttentionStep:
     """Explains an image, or draws a panel of its versions, and writes the picture."""
 
-    probe: AttentionProbe
+    probe: Explainer
     explain: int | str
     parameters: AttentionParameters
     labels: Mapping[str, int]
@@ -83,16 +83,12 @@ class AttentionStep:
         pixels, digest = load_image(image)
         if self.probe.classifier.spec.fit.crop is not None:
             pixels = self.probe.classifier.fit_to_input(pixels)  # the map covers only what is seen
-        logits, features = self.probe.features([pixels])
+        center = self.parameters.center_weights
+        logits, attention, chosen = self.probe.explain(
+            pixels, lambda logits: self._chosen(logits, label), center
+        )
         probabilities = self.probe.classifier.probabilities_of(logits)[0]
         predicted = int(logits[0].argmax())
-        chosen = self.explain if isinstance(self.explain, int) else predicted
-        if self.explain == LABEL:
-            if label is None:
-                raise InputError("has no label to explain")
-            chosen = label
-        weights = self.probe.weights_for(chosen, self.parameters.center_weights)
-        attention = class_activation_map(features[0], weights)
         overlay = overlay_map(pixels, stretch_to_unit(attention), self.parameters.map_opacity)
         return ExplainedImage(
             pixels,
@@ -103,6 +99,16 @@ class AttentionStep:
             chosen,
             float(probabilities[chosen]),
         )
+
+    def _chosen(self, logits: NDArray[np.float32], label: int | None) -> int:
+        """The class to explain."""
+        if isinstance(self.explain, int):
+            return self.explain
+        if self.explain == LABEL:
+            if label is None:
+                raise InputError("has no label to explain")
+            return label
+        return int(logits[0].argmax())
 
     def _panel(
         self, name: str, versions: Sequence[ExplainedImage], label: int | None
@@ -177,15 +183,15 @@ def explain_images(
     Raises
     ------
     InputError
-        If an input cannot be used, the output exists, the model has no global pooling followed by
-        a linear layer, or no image could be explained.
+        If an input cannot be used, the output exists, the model cannot be explained in this way, or
+        no image could be explained.
     """
     columns = _columns(paths)
     inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
     first, unmatched = _joined(inputs) if columns else (inputs[0], [])
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
-    probe = AttentionProbe(classifier)
+    probe = probe_of(classifier, parameters.method)
     known = find_labels(first, labels, classifier.class_names, classifier.n_classes)
     chosen = choose_class(explain, classifier)
     values = {**parameters.as_record(), "explain": chosen, "labels": known.origin}

@@ -11,6 +11,13 @@ from rsparse.options.fields import Parameters, parameter
 class AttentionParameters(Parameters):
     """Class activation maps (the paper's Section V-B)."""
 
+    method: str = parameter(
+        "auto",
+        "cam: maps from the graph, for networks that end in global average pooling and a linear "
+        "layer. grad-cam: from gradients of the torch twin, for any network with convolutions. "
+        "auto: cam where it works, else grad-cam.",
+        choices=("auto", "cam", "grad-cam"),
+    )
     center_weights: bool = parameter(
         True,
         "Subtract the average of all classes from the class's weights, or use them unchanged. A "

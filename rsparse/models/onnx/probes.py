@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,17 @@ from rsparse.models.onnx.classifier import Classifier, Image
 from rsparse.models.onnx.graph import FeatureLayer, activation_layers, with_peaks
 
 Floats = NDArray[np.float32]
+
+
+class Explainer(Protocol):
+    """Explains the classes of a classifier."""
+
+    classifier: Classifier
+
+    def explain(
+        self, image: Any, choose: Callable[[Floats], int], center: bool = True
+    ) -> tuple[Floats, Floats, int]:
+        """See ``AttentionProbe.explain``."""
 
 
 class PeakProbe:
@@ -93,6 +105,64 @@ class AttentionProbe:
             )
         return logits, features
 
+    def explain(
+        self, image: Image, choose: Callable[[Floats], int], center: bool = True
+    ) -> tuple[Floats, Floats, int]:
+        """Explain a class of one image.
+
+        Parameters
+        ----------
+        image : array of shape (h, w, 3)
+        choose : callable
+            Returns the class, given logits (1, n_classes).
+        center : bool
+            Explain the class relative to the average class.
+
+        Returns
+        -------
+        logits : float32 array of shape (1, n_classes)
+        attention : float32 array of shape (h', w')
+            At the resolution of the last feature maps.
+        chosen : int
+            The class.
+        """
+        logits, features = self.features([image])
+        chosen = choose(logits)
+        return logits, class_activation_map(features[0], self.weights_for(chosen, center)), chosen
+
+
+def probe_of(classifier: Classifier, method: str = "auto") -> Explainer:
+    """The probe that explains a classifier's classes.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    method : str
+        ``cam``, ``grad-cam``, or ``auto``: class activation maps if the graph has them, else
+        Grad-CAM.
+
+    Raises
+    ------
+    InputError
+        If it cannot be explained in this way.
+    """
+    if method != "grad-cam":
+        try:
+            return AttentionProbe(classifier)
+        except InputError as error:
+            if method == "cam":
+                raise
+            refused = error
+    if find_spec("torch") is None or find_spec("captum") is None:
+        if method == "auto":
+            raise InputError(
+                f"{refused}; Grad-CAM explains other networks: pip install 'rsparse[attention]'"
+            )
+        raise InputError("Grad-CAM needs captum and torch: pip install 'rsparse[attention]'")
+    from rsparse.models.torch.grad_cam import GradCamProbe
+
+    return GradCamProbe(classifier)
+
 
 # A process unpickles a classifier once, and likewise builds each probe on it once.
 
@@ -138,7 +208,7 @@ def attention_maps(
     classes: Sequence[int] | None = None,
     center: bool = True,
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Compute the class activation maps of images.
+    """Compute the class activation maps of images, by Grad-CAM without global pooling.
 
     Parameters
     ----------
@@ -157,11 +227,15 @@ def attention_maps(
         At the resolution of the last feature maps (8×8 in Inception-v3).
     classes : ndarray of shape (n_images,), int64
     """
-    probe = AttentionProbe(classifier)
-    logits, features = probe.features(images)
-    chosen = np.asarray(logits.argmax(axis=1) if classes is None else classes, np.int64)
-    maps = [
-        class_activation_map(feature, probe.weights_for(int(index), center))
-        for feature, index in zip(features, chosen, strict=True)
-    ]
-    return np.stack(maps), chosen
+    probe = probe_of(classifier)
+    wanted = [None] * len(images) if classes is None else list(classes)
+    maps, chosen = [], []
+    for image, index in zip(images, wanted, strict=True):
+        explained = probe.explain(image, _choice(index), center)
+        maps.append(explained[1])
+        chosen.append(explained[2])
+    return np.stack(maps), np.asarray(chosen, np.int64)
+
+
+def _choice(index: int | None) -> Callable[[Floats], int]:
+    return lambda logits: int(logits[0].argmax()) if index is None else int(index)
