@@ -109,7 +109,7 @@ def test_another_dictionary_is_refused(eval_folder, dict_file, tmp_path, assert_
 
 def test_an_unknown_format_is_refused(eval_folder, tmp_path, assert_error):
     assert_error(
-        "format: expected one of html, md, png, csv, got 'pdf'",
+        "format: expected one of html, md, png, csv, junit, got 'pdf'",
         "report", eval_folder, "-o", tmp_path / "r", "--format", "pdf",
     )  # fmt: skip
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rsparse.data import embedded_dictionary
 from rsparse.defenses import Resources
 from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.places import images_folder
 from rsparse.evaluation.requirements import (
     Outcome,
     Requirement,
     judge_requirement,
     parse_requirement,
 )
-from rsparse.evaluation.results import Column
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import attention_maps, layer_activations
 from rsparse.models.spec import InputOptions
 from rsparse.options.report import ReportParameters
 from rsparse.pictures.charts import png
 from rsparse.report.certified import certified_figure
+from rsparse.report.evaluated import (
+    EvaluatedImages,
+    digests,
+    refuse_other_model,
+    with_embedded,
+)
 from rsparse.report.figures import Figure
 from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
 from rsparse.report.junit import render_junit
@@ -39,8 +42,7 @@ from rsparse.report.verdict import verdicts
 from rsparse.store.certificates import load_certificates
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import safe_join, sha256_of_file
-from rsparse.store.folders import read_manifest
-from rsparse.store.images import ImageFile, Pixels, decode_image
+from rsparse.store.images import Pixels
 from rsparse.store.outputs import AtomicFolder
 from rsparse.work.progress import SILENT, Progress
 
@@ -142,7 +144,7 @@ def write_report(
     outcomes = _outcomes(required, subjects)
     gallery, figures = Gallery(), figures_of(subjects)
     certified = [] if certificates is None else [_certified(certificates, subjects)]
-    images = _Images(folder)
+    images = EvaluatedImages(folder)
     if "html" in chosen or "png" in chosen or "csv" in chosen:
         maker = _PictureMaker(images, subjects, dictionaries or {}, model, input_options, progress)
         gallery, measured = maker.make(parameters, pictures="html" in chosen)
@@ -174,7 +176,7 @@ def _certified(path: Path, subjects: Subjects) -> Figure:
         If they are of another model, or do not cover all images.
     """
     found, record = load_certificates(path)
-    if not set(_digests(record)) & _models(subjects.evaluation.record):
+    if not set(digests(record)) & _models(subjects.evaluation.record):
         raise InputError(f"{path}: is not of a model that the evaluation used")
     try:
         return certified_figure(found.only(subjects.evaluation.names), record)
@@ -228,7 +230,7 @@ class _PictureMaker:
 
     def __init__(
         self,
-        images: _Images,
+        images: EvaluatedImages,
         subjects: Subjects,
         dictionaries: Mapping[str, Path],
         model: Path | None,
@@ -238,13 +240,13 @@ class _PictureMaker:
         self.subjects = subjects
         self.progress = progress
         record = subjects.evaluation.record
-        known = set(_digests(record))
-        dictionaries = _with_embedded(dictionaries, known)
+        known = set(digests(record))
+        dictionaries = with_embedded(dictionaries, known)
         for path in [*dictionaries.values(), *([model] if model is not None else [])]:
             if sha256_of_file(path) not in known:
                 raise InputError(f"{path}: is not the file that the evaluation used")
         if model is not None:
-            _refuse_other_model(model, subjects.evaluation.model, record)
+            refuse_other_model(model, subjects.evaluation.model, record)
         loaded = {name: load_dictionary(path)[0] for name, path in dictionaries.items()}
         self.resources = Resources(loaded, record.get("seed") or 0)
         self.classifier = None
@@ -328,59 +330,3 @@ def cache_by_bytes(clean: Callable[[Pixels], Pixels]) -> Callable[[Pixels], Pixe
         return done[key]
 
     return cached
-
-
-class _Images:
-    """The images of an evaluation's folder, as their manifests list them.
-
-    ``failed`` collects the messages about images that are missing or damaged.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.failed: list[str] = []
-        self._listed: dict[Path, dict[str, str]] = {}
-
-    def load(self, column: Column, name: str) -> Pixels:
-        """An image of a column."""
-        try:
-            return self._load(column, name)
-        except InputError as error:
-            self.failed.append(str(error))
-            raise
-
-    def _load(self, column: Column, name: str) -> Pixels:
-        place = images_folder(column)
-        path = safe_join(self.folder, (place / f"{name}.png").as_posix())
-        if not path.exists():
-            raise InputError("the images that were judged are not in the evaluation's folder")
-        if place not in self._listed:
-            manifest = read_manifest(self.folder / place) or {"images": ()}
-            self._listed[place] = {entry["name"]: entry["sha256"] for entry in manifest["images"]}
-        image = ImageFile(name, path, self.folder, sha256=self._listed[place].get(name))
-        return decode_image(image.read(), path)
-
-
-def _with_embedded(dictionaries: Mapping[str, Path], known: Container[str]) -> dict[str, Path]:
-    """The given dictionaries, and the embedded one if the evaluation used it."""
-    given = dict(dictionaries)
-    if "" not in given and sha256_of_file(embedded_dictionary()) in known:
-        given[""] = embedded_dictionary()
-    return given
-
-
-def _refuse_other_model(model: Path, evaluated: str, record: Mapping[str, Any]) -> None:
-    """Refuse a model that the evaluation used, but is not about, such as one to transfer from."""
-    names = {source["sha256"]: Path(source["name"]).stem for source in record["inputs"]}
-    if evaluated in names.values() and names.get(sha256_of_file(model)) != evaluated:
-        raise InputError(
-            f"{model}: is another model of the evaluation; give {evaluated}, which it is about"
-        )
-
-
-def _digests(record: Mapping[str, Any]) -> Iterator[str]:
-    """The digests of all inputs in a record, including nested ones."""
-    for source in record.get("inputs", ()):
-        yield source["sha256"]
-        if source.get("record"):
-            yield from _digests(source["record"])
