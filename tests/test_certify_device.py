@@ -9,6 +9,7 @@ import pytest
 
 from rsparse.commands.certify import device as certify_device
 from rsparse.commands.certify.device import CountOnDevice
+from rsparse.commands.certify.merge import Image, _both
 from rsparse.commands.certify.sampling import Blocks, CountClasses
 from rsparse.core.unrolled import unrolled_denoise
 from rsparse.data import demo_model, demo_photos
@@ -97,4 +98,16 @@ def test_the_command_names_the_device_and_merges_with_the_cpu(tmp_path: Path, ru
     assert record_of_device["parameters"]["device"] == "torch-cpu"
     merged = run_cli("certify", tmp_path / "cpu", tmp_path / "more", "-o", tmp_path / "all")
     assert merged.exit_code == 0, merged.stderr
-    assert load_certificates(tmp_path / "all")[0].n == 200
+    both, record_of_both = load_certificates(tmp_path / "all")
+    assert both.n == 200
+    assert record_of_both["parameters"]["device"] == "merged"
+
+
+def test_a_selection_that_rounding_changed_merges():
+    """That of the earlier samples holds, in any order; estimates add up; empty entries go."""
+    first = Image("f", 1, ((0, 10),), ({1: [6, 9], 2: [4, 1]},))
+    other = Image("f", 1, ((10, 20),), ({1: [5, 8], 2: [4, 2], 3: [1, 0]},))
+    for pair in ((first, other), (other, first)):
+        merged = _both("a", *pair, Path("b"))
+        assert merged.samples == ((0, 20),)
+        assert merged.counts == ({1: [6, 17], 2: [4, 3]},)

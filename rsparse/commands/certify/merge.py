@@ -91,6 +91,8 @@ def merge_certificates(
     values = {**first.record["parameters"], "samples": [list(range_) for range_ in samples]}
     origins = {part.record["parameters"].get("labels") for part in parts}
     values["labels"] = origins.pop() if len(origins) == 1 else "merged"
+    if len({part.record["parameters"].get("device") for part in parts}) > 1:
+        values["device"] = "merged"
     sources = [Source(p.path.name, sha256_of_file(p.path), p.record) for p in parts]
     record = Job("certify", CERTIFICATES, values, first.record["seed"]).record(sources)
     spec = denoiser_of(values["denoiser"]).spec
@@ -148,31 +150,31 @@ def _counts_by_image(found: Certificates) -> list[tuple[dict[int, list[int]], ..
 
 
 def _both(name: str, old: Image, new: Image, path: Path) -> Image:
-    """The counts of different samples of an image; the selection is the same in both."""
+    """The counts of different samples of an image.
+
+    The samples of the selection are the same in both, but rounding may have given some of them
+    another class on another machine or device. Then that of the earlier samples holds. It has no
+    part in the estimate, so the bound stays valid.
+    """
     if old.sha256 != new.sha256:
         raise InputError(f"{path}: has another file of the image {name!r}")
     if old.label != new.label and -1 not in (old.label, new.label):
         raise InputError(f"{path}: has another label of the image {name!r}")
+    earlier, later = sorted((old, new), key=lambda image: image.samples)
     counts = []
-    for one, two in zip(old.counts, new.counts, strict=True):
-        if _selection(one) != _selection(two):
-            raise InputError(f"{path}: selected the class of {name!r} from other samples")
-        estimates = {
+    for one, two in zip(earlier.counts, later.counts, strict=True):
+        pairs = {
             index: [
-                one.get(index, two.get(index, [0, 0]))[0],
+                one.get(index, [0, 0])[0],
                 sum(each[index][1] for each in (one, two) if index in each),
             ]
             for index in one.keys() | two.keys()
         }
-        counts.append(estimates)
+        counts.append({index: pair for index, pair in pairs.items() if any(pair)})
     samples = _union(old.samples, new.samples)
     if samples is None:
         raise InputError(f"{path}: counts samples of {name!r} that another input counts, too")
     return Image(old.sha256, max(old.label, new.label), samples, tuple(counts))
-
-
-def _selection(counts: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    return {index: pair[0] for index, pair in counts.items() if pair[0]}
 
 
 def _union(one: Ranges, two: Ranges) -> Ranges | None:
