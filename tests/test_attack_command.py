@@ -152,7 +152,8 @@ def test_momentum_reaches_an_average_change_by_equal_steps(run_cli, colours, tmp
 def test_rounding_can_undo_an_attack(run_cli, tmp_path):
     save(tmp_path / "imgs/red/a.png", picture(0, 0.5))
     out = tmp_path / "adv"
-    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-a", "fgsm:eps=0.4", "--keep-float")
+    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "--keep-float")
+    arguments += ("-a", "bim:eps=1,step_size=0.4,steps=1")
     summary = json.loads(run_cli(*arguments, "-o", out, "--json").stdout)["attacks"][0]
     check_entries(tmp_path / "imgs", out, {"red/a": 0})
     entry = entries_of(out)["red/a"]

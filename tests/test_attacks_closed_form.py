@@ -136,9 +136,9 @@ def test_a_search_is_cut_back_to_its_limit() -> None:
     np.testing.assert_allclose(dissimilarity(x, found.x_adv), 0.001, rtol=1e-3)
     assert not found.failed.any()
     assert (classify(net, found.x_adv) == y).all()
-    (attack,) = parse_attack("LinfDeepFoolAttack:eps=0.5")
+    (attack,) = parse_attack("LinfDeepFoolAttack:eps=1")
     found = run_attack(net, x, y, attack)
-    np.testing.assert_allclose(255 * linf_distance(x, found.x_adv), 0.5, rtol=1e-3)
+    np.testing.assert_allclose(255 * linf_distance(x, found.x_adv), 1, rtol=1e-3)
 
 
 def test_pixels_stay_in_range() -> None:

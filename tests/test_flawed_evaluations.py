@@ -190,7 +190,7 @@ def strange_attacks(monkeypatch) -> None:
         ("bim:eps=4,steps=1", "attacks use up their limit", "24 of 24 images are changed by"),
         ("too-far:eps=2", "distortion within the limit", "L∞ is 3 grey levels, 2 are allowed"),
         ("black", "no failed attack counts as success", "24 of 24 images are changed by as much"),
-        ("bim:eps=0.03", "attacks change the images", "less than half a grey level"),
+        ("bim:eps=1,step_size=0.003", "attacks change the images", "less than half a grey level"),
         ("cw-l2:steps=1,binary_search_steps=1", "searches find an adversarial image",
          "24 of 24 images have no adversarial image"),
     ],

@@ -108,7 +108,10 @@ def test_values_outside_the_range_are_refused(kind, field):
 
 @pytest.mark.parametrize(("kind", "field"), FIELDS)
 def test_values_at_the_ends_of_the_range_are_taken(kind, field):
+    question = field.metadata["question"] or (lambda name, value: None)
     for value in inside(field):
+        if question(field.name, value) is not None:
+            continue  # see tests/test_units.py
         assert getattr(make(kind, field.name, value), field.name) == value
     if "None" in str(field.type):
         make(kind, field.name, None)  # some replace None by another value

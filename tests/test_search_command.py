@@ -33,7 +33,7 @@ def extremes(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("attack", ["pgd", "apgd", "adaptive:queries=9,"])
 def test_the_files_keep_within_eps(run_cli, extremes, tmp_path, attack):
     out = tmp_path / "adv"
-    spec = f"{attack}{'' if attack.endswith(',') else ':'}eps=0.5,1,2.7,4"
+    spec = f"{attack}{'' if attack.endswith(',') else ':'}eps=1,1.5,2.7,4"
     result = run_cli("attack", extremes, "-m", MODEL, "-a", spec, "--predicted-labels", "-o", out)
     assert result.exit_code == 0, result.stderr
     for folder in out.iterdir():

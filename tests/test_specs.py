@@ -85,8 +85,8 @@ def test_every_type_of_value() -> None:
             "attack 'fgsm:eps=2,-1': eps: expected a number from 0 to 255, got -1.0",
         ),
         (
-            "bim:eps=8/255",
-            "attack 'bim:eps=8/255': eps: expected a number from 0 to 255, got '8/255'",
+            "bim:eps=8/256",
+            "attack 'bim:eps=8/256': eps: expected a number from 0 to 255, got '8/256'",
         ),
         ("bim:eps=nan", "attack 'bim:eps=nan': eps: expected a number from 0 to 255, got nan"),
         ("bim:eps=", "attack 'bim:eps=': eps: expected a number from 0 to 255, got ''"),

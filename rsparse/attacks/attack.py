@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.options.attack import BackwardChoice
-from rsparse.options.fields import Parameters, parameter
+from rsparse.options.fields import Parameters, levels_parameter, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -160,7 +160,7 @@ class Attack(Parameters):
 
 def eps_parameter(default: float | None = 8.0) -> Any:
     """Declare the limit of a change in L∞."""
-    return parameter(default, "Largest change of a pixel in grey levels.", minimum=0, maximum=255)
+    return levels_parameter(default, "Largest change of a pixel in grey levels.", minimum=0)
 
 
 def steps_parameter(default: int) -> Any:

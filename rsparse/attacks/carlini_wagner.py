@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.attacks.attack import Attack, steps_parameter
 from rsparse.attacks.goal import target_parameter
-from rsparse.options.fields import parameter
+from rsparse.options.fields import parameter, relative_parameter
 
 if TYPE_CHECKING:
     import torch
@@ -38,11 +38,10 @@ class CwL2(Attack):
     strengths: ClassVar[tuple[str, ...]] = ("d",)
     seeks_minimum: ClassVar[bool] = True
 
-    d: float | None = parameter(
+    d: float | None = relative_parameter(
         None,
         "Average dissimilarity to which all perturbations are scaled up; none does not.",
         above=0,
-        maximum=1,
     )
     confidence: float = parameter(
         0.0, "Margin kappa by which the wrong class must lead.", minimum=0, maximum=1e6

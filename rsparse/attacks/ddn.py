@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rsparse.attacks.attack import Attack, steps_parameter
 from rsparse.attacks.descents import loss_parameter
 from rsparse.attacks.goal import target_parameter
-from rsparse.options.fields import parameter
+from rsparse.options.fields import parameter, relative_parameter
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +32,10 @@ class Ddn(Attack):
     seeks_minimum: ClassVar[bool] = True
     norm: ClassVar[str | None] = "l2"
 
-    d: float | None = parameter(
+    d: float | None = relative_parameter(
         None,
         "Largest L2 norm of the change, relative to the image's own; none sets no limit.",
         minimum=0,
-        maximum=1,
     )
     steps: int = steps_parameter(100)
     loss: str = loss_parameter("ce")

@@ -54,7 +54,11 @@ class Pgd(Attack):
     eps: float = eps_parameter()
     steps: int = steps_parameter(40)
     step_size: float | None = parameter(
-        None, "Change in one step, in grey levels; none is a quarter of eps.", above=0, maximum=255
+        None,
+        "Change in one step, in grey levels; none is a quarter of eps.",
+        above=0,
+        maximum=255,
+        levels=True,
     )
     loss: str = loss_parameter()
     random_start: bool = parameter(False, "Start at a random point, not at the original image.")

@@ -13,7 +13,12 @@ from rsparse.attacks.attack import Attack
 from rsparse.attacks.backend import require_foolbox
 from rsparse.attacks.goal import LEAST_LIKELY, target_parameter
 from rsparse.errors import InputError
-from rsparse.options.fields import field_type, parameter
+from rsparse.options.fields import (
+    field_type,
+    levels_parameter,
+    parameter,
+    relative_parameter,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -222,11 +227,11 @@ def _strength(norm: str | None, seeks_minimum: bool) -> list[tuple[str, str, Any
     annotation = "float | None" if seeks_minimum else "float"
     if norm == "linf":
         default = None if seeks_minimum else 8.0
-        return [("eps", annotation, parameter(default, "Grey levels.", minimum=0, maximum=255))]
+        return [("eps", annotation, levels_parameter(default, "Grey levels.", minimum=0))]
     if norm in ("l1", "l2"):
         default = None if seeks_minimum else 0.05
         text = f"Largest {norm.upper()} norm of the change, relative to the image's own."
-        return [("d", annotation, parameter(default, text, minimum=0, maximum=1))]
+        return [("d", annotation, relative_parameter(default, text, minimum=0))]
     return []
 
 

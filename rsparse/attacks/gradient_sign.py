@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rsparse.attacks.attack import Attack, eps_parameter, steps_parameter
 from rsparse.attacks.goal import target_parameter
 from rsparse.errors import InputError
-from rsparse.options.fields import parameter
+from rsparse.options.fields import parameter, relative_parameter
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,11 @@ class Bim(Attack):
     eps: float = eps_parameter()
     steps: int = steps_parameter(10)
     step_size: float | None = parameter(
-        None, "Change in one step, in grey levels; none is a fifth of eps.", above=0, maximum=255
+        None,
+        "Change in one step, in grey levels; none is a fifth of eps.",
+        above=0,
+        maximum=255,
+        levels=True,
     )
     target: str | None = target_parameter()
 
@@ -95,11 +99,10 @@ class MiFgsm(Attack):
     strengths: ClassVar[tuple[str, ...]] = ("eps", "d")
 
     eps: float | None = eps_parameter(None)
-    d: float | None = parameter(
+    d: float | None = relative_parameter(
         None,
         "Average dissimilarity to which the changes of all images are scaled.",
         minimum=0,
-        maximum=1,
     )
     steps: int = steps_parameter(10)
     step_size: float | None = parameter(

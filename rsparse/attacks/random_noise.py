@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.attacks.attack import Attack, eps_parameter
 from rsparse.errors import InputError
-from rsparse.options.fields import parameter
+from rsparse.options.fields import relative_parameter
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +29,8 @@ class Noise(Attack):
     needs_gradients: ClassVar[bool] = False
 
     eps: float | None = eps_parameter(None)
-    d: float | None = parameter(
-        None, "L2 norm of the change, relative to the image's own norm.", minimum=0, maximum=1
+    d: float | None = relative_parameter(
+        None, "L2 norm of the change, relative to the image's own norm.", minimum=0
     )
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from rsparse.cli.help import NOT_LISTED
 from rsparse.errors import InputError
-from rsparse.options.fields import describe, field_type, limits, word_of
+from rsparse.options.fields import describe, field_type, limits, number_from, word_of
 
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -69,7 +69,7 @@ def _reader(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
         if word is None or (word == none and "None" in str(field.type)):
             return None
         try:
-            return kind(word)
+            return number_from(field, word) if kind in (int, float) else kind(word)
         except ValueError:
             name = field.name.replace("_", "-")
             raise InputError(f"{name}: expected {describe(field)}, got {word!r}") from None

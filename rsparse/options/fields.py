@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rsparse.errors import InputError
@@ -30,6 +30,8 @@ def parameter(
     section: str | None = None,
     shown_default: str | None = None,
     what: str | None = None,
+    levels: bool = False,
+    question: Callable[[str, float], str | None] | None = None,
 ) -> Any:
     """A dataclass field with its range, its help text and, for a switch, its option names.
 
@@ -37,7 +39,9 @@ def parameter(
     overrides the names of the command-line option (``"--color/--grey"``). ``none`` is the
     spelling of None. ``what`` describes a text in error messages. ``metavar`` is the placeholder
     of a text in the help, and ``section`` is the title that lists the option there.
-    ``shown_default`` replaces the default value in the help.
+    ``shown_default`` replaces the default value in the help. With ``levels``, the number is in grey
+    levels and may be written as a fraction of 255. ``question`` takes the name and a value in the
+    range, and returns what to ask about a value that would do nothing.
     """
     metadata = {
         "help": help,
@@ -52,6 +56,8 @@ def parameter(
         "section": section,
         "shown_default": shown_default,
         "what": what,
+        "levels": levels,
+        "question": question,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -103,7 +109,25 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     right_type = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if not right_type or not _in_range(field, value):
         raise InputError(f"{name}: expected {describe(field)}, got {value!r}")
+    question = field.metadata.get("question")
+    if question is not None and (asked := question(name, value)) is not None:
+        raise InputError(f"{name}: {asked}")
     return value
+
+
+def number_from(field: dataclasses.Field[Any], word: str) -> int | float:
+    """Read a number of a field's type; of grey levels also a fraction: ``8/255`` is 8.
+
+    Raises
+    ------
+    ValueError
+        If the word is no number, or a fraction of anything but 255.
+    """
+    if field.metadata.get("levels"):
+        word, bar, whole = (part.strip() for part in word.partition("/"))
+        if bar and whole not in ("255", "255.0"):
+            raise ValueError(f"{whole}: is not 255")
+    return int(word) if field_type(field) is int else float(word)
 
 
 def _in_range(field: dataclasses.Field[Any], value: Any) -> bool:
@@ -120,6 +144,37 @@ def _in_range(field: dataclasses.Field[Any], value: Any) -> bool:
         and (rules.get("above") is None or value > rules["above"])
         and (not rules.get("odd") or value % 2 == 1)
     )
+
+
+def _ask_about_levels(name: str, value: float) -> str | None:
+    if not 0 < value < 1:
+        return None
+    if value >= 0.5:
+        return f"{value:g} grey levels is less than the step of a file; did you mean {name}=1?"
+    meant = max(round(255 * value), 1)
+    return (
+        f"{value:g} grey levels changes nothing after rounding; did you mean {meant}/255, that is "
+        f"{name}={meant}?"
+    )
+
+
+def _ask_about_norm(name: str, value: float) -> str | None:
+    if not 0 < value < 0.001:
+        return None
+    return (
+        f"{value:g} of an image's norm vanishes after rounding; expected {name}=0.001 or more, "
+        f"such as {name}=0.05"
+    )
+
+
+def levels_parameter(default: float | None, help: str, **rules: Any) -> Any:
+    """Declare the size of a change of a pixel, in grey levels up to 255, which are rounded."""
+    return parameter(default, help, maximum=255, levels=True, question=_ask_about_levels, **rules)
+
+
+def relative_parameter(default: float | None, help: str, **rules: Any) -> Any:
+    """Declare the norm of a change relative to the image's own, up to 1."""
+    return parameter(default, help, maximum=1, question=_ask_about_norm, **rules)
 
 
 def _spelled(bound: float | None) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rsparse.errors import InputError
-from rsparse.options.fields import Parameters, describe, field_type, word_of
+from rsparse.options.fields import Parameters, describe, field_type, number_from, word_of
 from rsparse.options.renamed import new_spelling
 
 P = TypeVar("P", bound=Parameters)
@@ -231,6 +231,6 @@ def _value(field: dataclasses.Field[Any], word: str, spec: str) -> bool | int | 
     if kind is str:
         return word
     try:
-        return _SWITCHES[word.lower()] if kind is bool else kind(word)
+        return _SWITCHES[word.lower()] if kind is bool else number_from(field, word)
     except (ValueError, KeyError):
         raise InputError(f"{field.name}: expected {describe(field)}, got {word!r}") from None

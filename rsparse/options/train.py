@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from rsparse.options.device import device_parameter
-from rsparse.options.fields import Parameters, parameter
+from rsparse.options.fields import Parameters, levels_parameter, parameter
 from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
 _ATTACK = "Adversarial images"
@@ -43,11 +43,10 @@ class TrainParameters(Parameters):
         none="auto",
         section=_ATTACK,
     )
-    attack_eps: float = parameter(
+    attack_eps: float = levels_parameter(
         16.0,
         "Largest change by the attack, in grey levels; each image draws a random one up to it.",
         above=0,
-        maximum=255,
         section=_ATTACK,
     )
     attack_steps: int = parameter(
