@@ -67,9 +67,7 @@ def purify(
     """
     pixels, form = read_image(image)
     defense = _purifier(parameters, localization, mask, policy)
-    from rsparse.defended.images import DefendedImages
-
-    defended = DefendedImages(defense, _sole_dictionary(defense, dictionary))
+    defended = _defended(defense, _sole_dictionary(defense, dictionary), "cpu")
     ((clean, treatment),) = defended.treat([pixels], mask)
     return (form.of(clean), treatment) if return_treatment else form.of(clean)
 
@@ -113,12 +111,8 @@ def purify_batch(
     InputError
         As for ``purify``, or if the device cannot be used.
     """
-    from rsparse.defended.images import DefendedImages
-    from rsparse.work.device import choose_device
-
     defense = _purifier(parameters, localization, mask, policy)
-    resources = _sole_dictionary(defense, dictionary)
-    defended = DefendedImages(defense, resources, choose_device(device))
+    defended = _defended(defense, _sole_dictionary(defense, dictionary), device)
     return _cleaned(images, defended, mask, batch_size, return_treatment)
 
 
@@ -168,12 +162,9 @@ def defend(
     >>> defend(grey, "bit-depth:bits=1", return_treatment=True)[1][0].change
     Change(psnr=6.19, linf=125)
     """
-    from rsparse.defended.images import DefendedImages
-    from rsparse.work.device import choose_device
-
     chosen = find_defense(defense)
     resources = resources_of(chosen, dictionaries, seed)
-    defended = DefendedImages(chosen, resources, choose_device(device))
+    defended = _defended(chosen, resources, device)
     return _cleaned(images, defended, None, batch_size, return_treatment)
 
 
@@ -239,6 +230,16 @@ def _dictionary(value: Dictionary | Path | str) -> Dictionary:
     if not isinstance(value, str | Path):
         raise InputError(f"dictionary: expected a Dictionary or a path, got {value!r:.80}")
     return load_dictionary(value)[0]
+
+
+def _defended(defense: Defense, resources: Resources, device: str) -> DefendedImages:
+    """Put a defense on a device, after a check of what it asks for."""
+    from rsparse.defended.images import DefendedImages
+    from rsparse.work.device import choose_device
+
+    defense.check(resources)
+    defense.check_strength(resources)
+    return DefendedImages(defense, resources, choose_device(device))
 
 
 def find_defense(defense: Defense | str) -> Defense:

@@ -18,8 +18,10 @@ from rsparse.attacks.ddn import Ddn
 from rsparse.attacks.deepfool import DeepFool
 from rsparse.attacks.descents import Apgd, Pgd
 from rsparse.attacks.gradient_sign import Bim, Fgsm, MiFgsm, MiFgsmL2
+from rsparse.attacks.names import ALIASES, SETS, find_name, key_of
 from rsparse.attacks.random_noise import Noise
 from rsparse.attacks.square import Square
+from rsparse.errors import InputError
 from rsparse.options.specs import parse_spec, spec_text
 
 if TYPE_CHECKING:
@@ -68,25 +70,55 @@ __all__ = [
 def parse_attack(text: str) -> list[Attack]:
     """Return the attacks that a spec string describes (see ``rsparse.options.specs.parse_spec``).
 
-    A name with a capital letter is looked up among foolbox's classes, which imports foolbox.
+    Names are found in upper or lower case; see ``rsparse.attacks.names``. A name that is not one of
+    ``ATTACKS`` or their other names is looked up among foolbox's classes, which imports foolbox.
 
     Raises
     ------
     InputError
         If a name, parameter or value is unknown, or a class needs more than plain numbers.
-    """
 
+    Examples
+    --------
+    >>> parse_attack("PGD:eps=8/255") == parse_attack("pgd:eps=8")
+    True
+    """
+    word, colon, rest = text.partition(":")
+    parts = SETS.get(key_of(word))
+    if parts is not None:
+        return [attack for part in parts for attack in _parsed(_with(part, rest))]
+    name = find_name(word, ATTACKS)
+    if name is None and word:
+        name = find_name(word, (), _class_names(word))
+    return _parsed(f"{name or word}{colon}{rest}")
+
+
+def _with(spec: str, rest: str) -> str:
+    return f"{spec},{rest}" if rest else spec
+
+
+def _class_names(word: str) -> list[str]:
+    """The classes of foolbox; without foolbox none, unless the word looks like a class."""
+    from rsparse.attacks.foolbox_classes import class_names
+
+    try:
+        return class_names()
+    except InputError:
+        if word == word.lower():
+            return []
+        raise
+
+
+def _parsed(text: str) -> list[Attack]:
     def find_class(name: str) -> type[Attack] | None:
         from rsparse.attacks.foolbox_classes import foolbox_attack
 
         return foolbox_attack(name) if name != name.lower() else None
 
-    def class_names() -> list[str]:
-        from rsparse.attacks.foolbox_classes import usable_names
+    def other_names() -> list[str]:
+        return [*ALIASES, *SETS, *_class_names("")]
 
-        return usable_names() if text != text.lower() else []
-
-    return parse_spec(text, ATTACKS, find_other=find_class, other_names=class_names)
+    return parse_spec(text, ATTACKS, find_other=find_class, other_names=other_names)
 
 
 def attack_text(attack: Attack) -> str:

@@ -158,6 +158,11 @@ def usable_names() -> list[str]:
     ]
 
 
+def class_names() -> list[str]:
+    """Return the names of all foolbox attacks, also of those that cannot be used."""
+    return list(_classes())
+
+
 def _classes() -> dict[str, type]:
     require_foolbox()
     import foolbox.attacks

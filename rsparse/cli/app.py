@@ -60,6 +60,12 @@ class Commands(LazyGroup):
             self.made = typer.main.get_command(app).made  # type: ignore[attr-defined]
         return self.made[name]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the command; ``help COMMAND`` is ``COMMAND --help``."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         """Parse the options before the command."""
         with errors_on_one_line():
@@ -145,7 +151,11 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.support import Comparison, compare
+from rsparse.defenses.regionsparse import refuse_excess
 from rsparse.errors import InputError
 from rsparse.options.support import SupportParameters
 from rsparse.store.dictionaries import load_dictionaries
@@ -144,6 +145,7 @@ def measure_supports(
     inputs = [load_inputs([benign]), *(load_inputs([folder]) for folder in folders)]
     joined, unmatched = join_inputs(inputs)
     loaded, sources = load_dictionaries({"": dictionary})
+    refuse_excess(loaded[""], parameters.sparsity)
     values = {**parameters.as_record(), "attacks": names}
     known = {"dictionary": sources[""].sha256, "images": joined.names_digest()}
     job = Job("support", SUPPORT, values, known=known)

@@ -75,6 +75,10 @@ class Chain(Defense):
         for part in self.parts:
             part.check(resources)
 
+    def check_strength(self, resources: Resources) -> None:
+        for part in self.parts:
+            part.check_strength(resources)
+
     def codecs(self, device: Device = CPU) -> dict[str, str]:
         return {name: number for part in self.parts for name, number in part.codecs(device).items()}
 

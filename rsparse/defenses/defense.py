@@ -146,6 +146,17 @@ class Defense(Parameters):
                 hint = f" named {name!r}: --dict {name}=dict.h5" if name else ": --dict dict.h5"
                 raise InputError(f"{self.kind} needs a dictionary{hint}")
 
+    def check_strength(self, resources: Resources) -> None:
+        """Check that a strength is not beyond what ``resources`` can give; ``check`` comes first.
+
+        A policy is not checked, since it is written for dictionaries of any size.
+
+        Raises
+        ------
+        InputError
+            If a larger value than possible is asked for.
+        """
+
     @property
     def dictionaries(self) -> tuple[str, ...]:
         """Names of the dictionaries that it needs; "" is the default one."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from rsparse.defenses.applied import Applied, Cleaned
 from rsparse.defenses.cleaner import Cleaner, clean_isolating_errors
 from rsparse.defenses.defense import Defense, Resources
+from rsparse.errors import InputError
 from rsparse.options.fields import Parameters, parameter
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
@@ -18,7 +19,6 @@ from rsparse.work.device import Device
 if TYPE_CHECKING:
     from rsparse.core.dictionary import Dictionary
     from rsparse.core.regionsparse import Mask, Pixels, Region
-    from rsparse.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
     def takes_mask(self) -> bool:
         return self.localize
 
+    def check_strength(self, resources: Resources) -> None:
+        self.check(resources)
+        refuse_excess(resources.dictionaries[self.dictionary], self.sparsity)
+
     def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:
         """Return its own parameters, and those of localization in a group if it is used."""
         values = _values(PurifyParameters, self)
@@ -92,6 +96,29 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
 
 def _values(kind: type[Parameters], parameters: Parameters) -> dict[str, Any]:
     return {field.name: getattr(parameters, field.name) for field in dataclasses.fields(kind)}
+
+
+def refuse_excess(dictionary: Dictionary, sparsity: int, what: str = "sparsity") -> None:
+    """Refuse more atoms for a patch than can matter.
+
+    Raises
+    ------
+    InputError
+        If ``sparsity`` is above the numbers in a patch, or above the number of atoms.
+    """
+    n_atoms, n_features = dictionary.atoms.shape
+    b, color = dictionary.patch_size, dictionary.color
+    if sparsity > n_features:
+        size = f"{b}×{b}{'×3' if color else ''}"
+        raise InputError(
+            f"{what}: expected at most {n_features}, since a patch of {size} has no more numbers, "
+            f"got {sparsity}"
+        )
+    if sparsity > n_atoms:
+        raise InputError(
+            f"{what}: expected at most {n_atoms}, since the dictionary has no more atoms, got "
+            f"{sparsity}"
+        )
 
 
 class LocatedImage(NamedTuple):

@@ -18,11 +18,13 @@ def load_resources(
     Raises
     ------
     InputError
-        If a dictionary cannot be used, or a required one with a name is not in ``paths``.
+        If a dictionary cannot be used, a required one with a name is not in ``paths``, or a
+        defense asks for more atoms than can matter.
     """
     names = dict.fromkeys(name for defense in defenses for name in defense.dictionaries)
     dictionaries, sources = load_dictionaries(paths, names)
     resources = Resources(dictionaries, seed)
     for defense in defenses:
         defense.check(resources)
+        defense.check_strength(resources)
     return resources, sources

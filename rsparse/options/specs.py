@@ -168,17 +168,20 @@ def named_files(words: Sequence[str] | None, folder: Path = Path()) -> dict[str,
     return files
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most similar to ``name``, ignoring case, or None if none is similar."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name most similar to ``name``, ignoring case, or None if none is similar.
+
+    ``cutoff`` is the least similarity, 0 to 1.
+    """
     by_lower = {other.lower(): other for other in reversed(list(known))}
-    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 
 
 def hint_of(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
     """The end of an error for an unknown name: the nearest name, if any, and the known ones."""
     names = list(known)
-    guess = nearest(name, [*names, *others])
+    guess = nearest(name, names, cutoff=0.6) or nearest(name, [*names, *others])
     start = f"did you mean {guess}? Known" if guess else "known"
     return f"{start}: {', '.join(names)}"
 
