@@ -37,6 +37,10 @@ FIELDS = [
 ]
 
 
+LEFT_OUT = [("TrainParameters", "noise"), ("TrainParameters", "denoiser")]
+"""Of no use without noise, and left out of a record then."""
+
+
 def make(kind: type[Parameters], name: str, value: object) -> Parameters:
     return kind(**{name: value})
 
@@ -81,7 +85,7 @@ def test_defaults_are_in_range_and_all_is_frozen_and_recorded(kind):
     made = kind()
     record = made.as_record()
     for field in dataclasses.fields(made):
-        assert field.name in record
+        assert field.name in record or (kind.__name__, field.name) in LEFT_OUT
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.anything = 1
     assert kind() == made

@@ -166,11 +166,8 @@ class MiFgsmL2(Attack):
     name: ClassVar[str] = "mi-fgsm-l2"
     strengths: ClassVar[tuple[str, ...]] = ("d",)
 
-    d: float = parameter(
-        0.05,
-        "Largest L2 norm of the change, relative to the image's own norm.",
-        minimum=0,
-        maximum=1,
+    d: float = relative_parameter(
+        0.05, "Largest L2 norm of the change, relative to the image's own norm.", minimum=0
     )
     steps: int = steps_parameter(10)
     step_size: float | None = parameter(
