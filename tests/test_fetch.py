@@ -179,12 +179,18 @@ def test_the_help_names_all_that_were_trained_on_adversarial_images(
     assert find_model("inception_v3.tf_in1k").training is None
 
 
-def test_taken_output_is_refused_first(assert_error: Callable[..., None], tmp_path: Path) -> None:
+def test_a_wrong_name_is_told_before_a_taken_output(
+    assert_error: Callable[..., None], tmp_path: Path
+) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"mine")
     assert_error(
-        f"{path}: exists; choose another output or pass --overwrite",
+        "timm has no model 'no such model'; timm.list_pretrained() in Python lists all names",
         "fetch", "no such model", "-o", path,
+    )  # fmt: skip
+    assert_error(
+        f"{path}: exists; choose another output or pass --overwrite",
+        "fetch", "mobilenetv3_small_050", "-o", path, "--no-pretrained",
     )  # fmt: skip
     assert path.read_bytes() == b"mine"
 

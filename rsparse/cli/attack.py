@@ -171,12 +171,13 @@ def _report(
     if parameters.only_correct:
         values["left out, misclassified"] = str(outcome.left_out)
     for attack, row in zip(attacks, outcome.attacks, strict=True):
-        if row.scaling is not None:
-            values[row.attack] = _scaling_text(attack, row)
+        told = [] if row.scaling is None else [_scaling_text(attack, row)]
         if row.notes is not None:
-            values[row.attack] = notes_in_words(row.notes)
+            told.append(notes_in_words(row.notes))
             if row.seconds is not None:
-                values[row.attack] += f"; {row.seconds:.2g} s an image (mean)"
+                told.append(f"{row.seconds:.2g} s an image (mean)")
+        if told:
+            values[row.attack] = "; ".join(told)
     summary("attacked", {**values, "time": str(watch)})
     aimed = ["target %"] if any(attack.aim for attack in attacks) else []
     wide_table(

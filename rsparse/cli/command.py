@@ -24,6 +24,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import typer
 
 from rsparse.cli.app import app
+from rsparse.cli.console import without_tables
 from rsparse.cli.generated import field_option, keyword
 from rsparse.cli.help import NOT_LISTED, SectionedCommand
 from rsparse.cli.options import ClusterAddress, Jobs, choose_workers
@@ -78,6 +79,8 @@ def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callab
     @functools.wraps(function)
     def run(**values: Any) -> Any:
         with ExitStack() as stack:
+            if values.get("as_json"):
+                stack.enter_context(without_tables())
             for argument, group in groups.items():
                 own = {option.name: values.pop(option.name) for option in group.options}
                 values[argument] = group.make(own, stack)

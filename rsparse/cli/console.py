@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -177,6 +178,18 @@ class _RichProgress:
         self._bars.console.print(one_line(sentence), markup=False)
 
 
+_PIPED = 100_000  # columns, so that no line is broken in a pipe
+_without_tables = ContextVar("_without_tables", default=False)
+
+
+@contextmanager
+def without_tables() -> Iterator[None]:
+    """Print no tables on stderr while the block runs, since the result is printed as JSON."""
+    token = _without_tables.set(True)
+    yield
+    _without_tables.reset(token)
+
+
 def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, split into several if the terminal is too narrow for all columns.
 
@@ -204,6 +217,8 @@ def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> None:
     """Print a table on stderr; the first column is text, the others are numbers."""
+    if _without_tables.get():
+        return
     stderr(width).print(table_of(columns, rows, title=title, numbers=columns[1:]))
 
 
@@ -231,7 +246,7 @@ def summary(title: str, values: Mapping[str, str]) -> None:
     sheet = Table.grid(padding=(0, 3))
     for key, value in values.items():
         sheet.add_row(cell(f"  {key}"), cell(value))
-    console = stderr()
+    console = stderr(None if sys.stderr.isatty() else _PIPED)
     console.print(cell(title, "bold"))
     console.print(sheet)
 

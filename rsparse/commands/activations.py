@@ -130,17 +130,17 @@ def measure_activations(
     InputError
         If an input cannot be used, an output exists, or no image is in both folders.
     """
-    refuse_existing(output, overwrite)
     require_suffix(output, ".h5", ".hdf5")
     if plot is not None:
         require_suffix(plot, ".png")
-        refuse_existing(plot, overwrite)
     inputs = [load_inputs([adversarial]), load_inputs([benign])]
     joined, unmatched = join_inputs(inputs)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
     all_layers = activation_layers(classifier.graph, str(model))
     chosen = choose_layers(all_layers, layers)
+    for path in (output, *([plot] if plot is not None else [])):
+        refuse_existing(path, overwrite)
     values = {**parameters.as_record(), "input": classifier.input_record()}
     values["layers"] = [all_layers[number].name for number in chosen]
     known = {"model": classifier.sha256, "images": joined.names_digest()}

@@ -113,13 +113,15 @@ def classify_images(
     InputError
         If an input cannot be used, the output exists, or no image could be classified.
     """
-    _check_output(output, overwrite)
+    if output is not None:
+        require_suffix(output, *SUFFIXES)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
     known_labels = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)
+    _check_output(output, overwrite)
     values = {"top": top, "input": classifier.input_record(), **device.record()}
     known = {"model": classifier.sha256, "images": inputs.names_digest()}
     job = Job("classify", PREDICTIONS, values, known=known)
@@ -169,7 +171,6 @@ def classify_images(
 def _check_output(output: Path | None, overwrite: bool) -> None:
     if output is None:
         return
-    require_suffix(output, *SUFFIXES)
     if output.suffix.lower() == ".csv":
         refuse_existing_csv(output, overwrite)
     else:

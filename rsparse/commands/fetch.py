@@ -57,9 +57,9 @@ def fetch_model(
         or the output cannot be written. In all these cases, nothing is written.
     """
     parameters = parameters or FetchParameters()
-    refuse_existing(output, overwrite)
     require_suffix(output, ".onnx")
     model = find_model(name)
+    refuse_existing(output, overwrite)
     weights = weights_of(model) if parameters.pretrained else None
     network = build_network(model, weights.path if weights else None, parameters.seed)
     metadata = {

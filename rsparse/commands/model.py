@@ -105,9 +105,9 @@ def tag_model(
     InputError
         If the model cannot be used, a field of the input is unknown, or the output exists.
     """
-    refuse_existing(output, overwrite)
     require_suffix(output, ".onnx")
     file = load_onnx(path)
     spec = open_classifier(file, input_options).check().spec
+    refuse_existing(output, overwrite)
     write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
     return spec

@@ -139,9 +139,9 @@ def write_report(
     """
     chosen = _checked_formats(formats)
     required = [parse_requirement(text) for text in requirements]
-    target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     subjects = find_subjects(load_evaluation(folder), judged)
     outcomes = _outcomes(required, subjects)
+    target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     gallery, figures = Gallery(), figures_of(subjects)
     certified = [] if certificates is None else [_certified(certificates, subjects)]
     images = EvaluatedImages(folder)

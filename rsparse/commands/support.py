@@ -138,7 +138,6 @@ def measure_supports(
     InputError
         If an input cannot be used, the output exists, or no image is in all folders.
     """
-    refuse_existing(output, overwrite)
     require_suffix(output, ".h5", ".hdf5")
     folders = [part for folder in adversarial for part in _attacks_in(folder)]
     names = _names_of(folders)
@@ -146,6 +145,7 @@ def measure_supports(
     joined, unmatched = join_inputs(inputs)
     loaded, sources = load_dictionaries({"": dictionary})
     refuse_excess(loaded[""], parameters.sparsity)
+    refuse_existing(output, overwrite)
     values = {**parameters.as_record(), "attacks": names}
     known = {"dictionary": sources[""].sha256, "images": joined.names_digest()}
     job = Job("support", SUPPORT, values, known=known)

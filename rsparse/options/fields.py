@@ -115,15 +115,17 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     return value
 
 
-def number_from(field: dataclasses.Field[Any], word: str) -> int | float:
+def number_from(field: dataclasses.Field[Any], word: str | float) -> int | float:
     """Read a number of a field's type; of grey levels also a fraction: ``8/255`` is 8.
+
+    A number, such as an option's default, is taken as it is.
 
     Raises
     ------
     ValueError
         If the word is no number, or a fraction of anything but 255.
     """
-    if field.metadata.get("levels"):
+    if field.metadata.get("levels") and isinstance(word, str):
         word, bar, whole = (part.strip() for part in word.partition("/"))
         if bar and whole not in ("255", "255.0"):
             raise ValueError(f"{whole}: is not 255")

@@ -75,9 +75,9 @@ def certify_images(
     InputError
         If an input cannot be used, the output exists, or no image could be certified.
     """
-    path = refuse_existing_certificates(output, overwrite)
     denoiser = parse_denoiser(parameters.denoiser)
     resources, sources = load_resources(denoiser, dictionaries or {}, parameters.seed)
+    path = refuse_existing_certificates(output, overwrite)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)

@@ -58,8 +58,8 @@ def calibrate_images(
         few for the level of false alarms.
     """
     require_suffix(output, ".h5", ".hdf5")
-    refuse_existing(output, overwrite)
     setup = set_up(scores, files, parameters, workers, progress)
+    refuse_existing(output, overwrite)
     inputs = load_inputs(paths)
     refuse_too_few(len(inputs.images), parameters.false_alarms)
     known = {**setup.known(), "images": inputs.names_digest()}

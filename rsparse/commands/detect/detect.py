@@ -67,8 +67,9 @@ def detect_images(
     """
     if output is not None:
         require_suffix(output, ".csv")
-        refuse_existing_csv(output, overwrite)
     ready = reference_at(reference, scores, files, parameters, workers, progress)
+    if output is not None:
+        refuse_existing_csv(output, overwrite)
     folders = {"": load_inputs(paths)}
     folders |= {name: load_inputs([path]) for name, path in _named(attacked).items()}
     outcome = examine(
