@@ -13,7 +13,7 @@ def test_one_score_gives_the_rank():
     found = reference.unusualness(np.array([[0.0], [2.5], [9.0]]))
     np.testing.assert_allclose(found.p_value, [1, 3 / 5, 1 / 5])
     np.testing.assert_allclose(found.tails[:, 0], found.p_value)
-    np.testing.assert_allclose(found.combined, -np.log(found.p_value))
+    np.testing.assert_allclose(found.combined, 1 / found.p_value)
 
 
 def test_an_equal_score_counts_as_at_least_as_unusual():
@@ -26,6 +26,21 @@ def test_an_image_that_is_unusual_in_both_of_two_scores_is_more_so_than_in_one()
     found = reference.unusualness(np.array([[9.0, 9.0], [9.0, 0.0], [0.0, 0.0]]))
     assert found.p_value[0] == pytest.approx(0.01)
     assert found.p_value[0] < found.p_value[1] < found.p_value[2]
+
+
+def test_one_very_unusual_score_is_enough_among_usual_ones():
+    """It ranks with the clean images that are first in one of the other scores: five of 100."""
+    scores = np.repeat(np.arange(99.0)[:, None], 5, axis=1)
+    for column in range(5):  # so that another image is first in each score
+        scores[:, column] = np.roll(scores[:, column], 20 * column)
+    image = np.array([[100.0, 48.5, 48.5, 48.5, 48.5]])
+    found = Reference(scores).unusualness(image)
+    np.testing.assert_allclose(found.tails, [[0.01, 0.51, 0.51, 0.51, 0.51]])
+    assert found.combined[0] == pytest.approx((100 + 4 / 0.51) / 5)
+    assert found.p_value[0] == pytest.approx(0.05)
+    nothing = Reference(scores).unusualness(np.full((1, 5), 48.5))
+    assert nothing.combined[0] == pytest.approx(1 / 0.51)
+    assert nothing.p_value[0] > 0.5
 
 
 KINDS = {
@@ -57,7 +72,7 @@ def test_the_p_value_is_the_share_of_all_images_together_by_definition():
     reference, image = rng.normal(size=(20, 3)), rng.normal(size=3)
     together = np.vstack([reference, image])
     tails = (together[None] >= together[:, None]).mean(axis=1)
-    sums = -np.log(tails).sum(axis=1)
+    sums = (1 / tails).mean(axis=1)
     found = Reference(reference).unusualness(image[None])
     assert found.p_value[0] == pytest.approx(np.mean(sums >= sums[-1] - 1e-9))
     assert found.combined[0] == pytest.approx(sums[-1])

@@ -10,7 +10,7 @@ import pytest
 from rsparse.core.noise import color_noise, noise_level
 from rsparse.defenses import Resources
 from rsparse.detection.detector import Detector
-from rsparse.detection.model_scores import Disagreement, Instability, Squeezers, Swing
+from rsparse.detection.model_scores import Disagreement, Instability, Lead, Squeezers, Swing
 from rsparse.detection.registry import SCORES, default_scores, parse_scores, score_of
 from rsparse.detection.score import Answer
 from rsparse.detection.views import Mirrored, Noisy, Shifted
@@ -59,7 +59,7 @@ class TestScoresOfAnswers:
     IMAGE = make_picture(0)
 
     def test_equal_answers_agree(self):
-        for score in (Instability(), Swing(), Disagreement(), Squeezers()):
+        for score in (Instability(), Lead(), Swing(), Disagreement(), Squeezers()):
             assert score.measure(self.IMAGE, dict.fromkeys(score.views, answer(0.2, 0.8))) == 0
 
     def test_the_distance_of_two_sure_answers_is_two(self):
@@ -71,6 +71,25 @@ class TestScoresOfAnswers:
         for score, expected in ((Squeezers(), 0.6), (Instability(), 0.12)):
             answers = dict.fromkeys(score.views, answer(1, 0)) | {score.views[-1]: answer(0.7, 0.3)}
             assert score.measure(self.IMAGE, answers) == pytest.approx(expected)
+
+    def test_instability_is_the_distance_of_the_mean_so_changes_both_ways_cancel(self):
+        score = Instability()
+        as_it_is, first, second, *rest = score.views
+        answers = dict.fromkeys((as_it_is, *rest), answer(0.5, 0.5))
+        answers |= {first: answer(0.9, 0.1), second: answer(0.1, 0.9)}
+        assert score.measure(self.IMAGE, answers) == pytest.approx(0, abs=1e-6)
+
+    def test_the_lead_is_lost_to_the_class_that_is_next_after_the_changes(self):
+        score = Lead()
+        as_it_is, *after = score.views
+        before = np.array([9, 7, 1], np.float32)
+        later = np.array([6, 2, 5], np.float32)  # the rival is the last class
+        answers = dict.fromkeys(after, Answer(later, later)) | {as_it_is: Answer(before, before)}
+        assert score.measure(self.IMAGE, answers) == pytest.approx((9 - 1) - (6 - 5))
+        moved = {view: Answer(a.logits + 3, a.logits) for view, a in answers.items()}
+        assert score.measure(self.IMAGE, moved) == pytest.approx(7)
+        alone = {view: Answer(a.logits[:1], a.logits[:1]) for view, a in answers.items()}
+        assert score.measure(self.IMAGE, alone) == 0
 
     def test_swing_is_the_largest_change_of_a_logit_less_the_mean_change(self):
         before, after = Swing().views
@@ -90,6 +109,9 @@ class TestViews:
         rows, columns = self.IMAGE.shape[:2]
         whole = Shifted(rows=rows, columns=columns).clean(self.IMAGE, Resources())
         np.testing.assert_array_equal(whole, self.IMAGE)
+        there = Shifted(rows=4, columns=-5).clean(self.IMAGE, Resources())
+        back = Shifted(rows=-4, columns=5).clean(there, Resources())
+        np.testing.assert_array_equal(back, self.IMAGE)
         assert Shifted().clean(self.IMAGE, Resources())[2, 3].tolist() == self.IMAGE[0, 0].tolist()
 
     def test_noise_has_its_deviation_and_depends_on_the_seed_and_the_image_only(self):

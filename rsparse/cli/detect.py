@@ -74,9 +74,9 @@ def detect(
             metavar="NAME[:PARAMETER=VALUE,…]",
             show_default=False,
             help="Score to use, several times. Of the image alone: noise, period, color. With "
-            "--model: instability, swing, squeezers; with --dict too: disagreement. The default "
-            "is noise, period, color and, with --model, instability and swing; or all of the "
-            "reference file.",
+            "--model: instability, lead, swing, squeezers; with --dict too: disagreement. The "
+            "default is noise, period, color and, with --model, instability and lead; or all of "
+            "the reference file.",
         ),
     ] = None,
     attacked: Annotated[

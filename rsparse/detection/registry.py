@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rsparse.detection.image_scores import Color, Noise, Period
-from rsparse.detection.model_scores import Disagreement, Instability, Squeezers, Swing
+from rsparse.detection.model_scores import Disagreement, Instability, Lead, Squeezers, Swing
 from rsparse.detection.score import Score
 from rsparse.errors import InputError
 from rsparse.options.specs import parse_spec
 
 SCORES: dict[str, type[Score]] = {
     score.name: score
-    for score in (Noise, Period, Color, Instability, Swing, Disagreement, Squeezers)
+    for score in (Noise, Period, Color, Instability, Lead, Swing, Disagreement, Squeezers)
 }
 """All scores; those of the image alone come first."""
 
@@ -47,7 +47,7 @@ def default_scores(with_model: bool) -> tuple[Score, ...]:
         Whether there is a classifier, which some scores need.
     """
     of_image: tuple[Score, ...] = (Noise(), Period(), Color())
-    return (*of_image, Instability(), Swing()) if with_model else of_image
+    return (*of_image, Instability(), Lead()) if with_model else of_image
 
 
 def score_of(record: Mapping[str, Any]) -> Score:

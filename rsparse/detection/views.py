@@ -28,12 +28,14 @@ class Mirrored(Defense):
 
 @dataclass(frozen=True)
 class Shifted(Defense):
-    """The image moved down and to the right; what leaves it comes in on the other side."""
+    """The image moved; what leaves it comes in on the other side."""
 
     name: ClassVar[str] = "shifted"
 
-    rows: int = parameter(2, "Pixels down.", minimum=0, maximum=1000)
-    columns: int = parameter(3, "Pixels to the right.", minimum=0, maximum=1000)
+    rows: int = parameter(2, "Pixels down; up if negative.", minimum=-1000, maximum=1000)
+    columns: int = parameter(
+        3, "Pixels to the right; to the left if negative.", minimum=-1000, maximum=1000
+    )
 
     def clean(self, image: Pixels, resources: Resources, mask: Mask | None = None) -> Pixels:  # noqa: ARG002
         import numpy as np

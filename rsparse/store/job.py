@@ -36,7 +36,7 @@ METHODS = {
     "attention": 1,
     "certify": 2,
     "classify": 1,
-    "detect": 1,
+    "detect": 2,
     "evaluate": 2,
     "judge": 3,
     "learn-dict": 2,
