@@ -54,7 +54,7 @@ _SPARED = 0.06  # share of windows left alone; the noise is measured in a third 
 _LEAD = 0.02  # weight of the penalty
 _SHIFTS = (Shifted(), Shifted(rows=-3, columns=1))
 _STRAIGHT_THROUGH = (Jpeg(quality=90), Noisy())
-_LEVEL = DetectParameters().false_alarms
+_DETECT = DetectParameters()
 
 
 class Knowledge(NamedTuple):
@@ -71,8 +71,9 @@ class Knowledge(NamedTuple):
 
     def is_found(self, image: Pixels) -> bool:
         """Whether the detector finds an image."""
-        scores = np.array([self.detector.measure(self.detector.prepare(image))])
-        return bool(self.reference.unusualness(scores).p_value[0] <= _LEVEL)
+        levels = [_DETECT.tolerance if score.is_level else 1.0 for score in self.detector.scores]
+        scores = np.array([self.detector.measure(self.detector.prepare(image))]) / levels
+        return bool(self.reference.unusualness(scores).p_value[0] <= _DETECT.false_alarms)
 
 
 def main() -> None:

@@ -35,10 +35,14 @@ _AT_ONCE = 4
 
 
 class Attacked(NamedTuple):
-    """An attack; ``factor`` multiplies the change that it finds, image by image."""
+    """An attack; ``factor`` multiplies the change that it finds, image by image.
+
+    ``often`` multiplies the number of photographs, where few attacked ones fool after rounding.
+    """
 
     spec: str
     factor: float = 1.0
+    often: int = 1
 
 
 ATTACKS = {  # CW's images of least change become right again by rounding, so theirs are doubled
@@ -48,9 +52,9 @@ ATTACKS = {  # CW's images of least change become right again by rounding, so th
     "bim-eps=10": Attacked("bim:eps=10"),
     "mi-fgsm-d=0.01": Attacked("mi-fgsm:d=0.01"),
     "mi-fgsm-d=0.1": Attacked("mi-fgsm:d=0.1"),
-    "deepfool-scale=2": Attacked("deepfool:scale=2"),
-    "cw-l2-doubled": Attacked("cw-l2:steps=60", 2.0),
-    "cw-l2-confidence=10": Attacked("cw-l2:confidence=10,steps=60"),
+    "deepfool-scale=2": Attacked("deepfool:scale=2", often=2),
+    "cw-l2-doubled": Attacked("cw-l2:steps=30", 2.0),
+    "cw-l2-confidence=10": Attacked("cw-l2:confidence=10,steps=30"),
 }
 
 
@@ -71,9 +75,9 @@ def turned(image: Pixels) -> Pixels:
     return np.ascontiguousarray(np.rot90(image))
 
 
-AS_IT_IS = "as it is"
+AS_IT_IS, TURNED = "as it is", "turned by 90°"
 VERSIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
-    AS_IT_IS: lambda image: image, "half size": half, "JPEG 85": jpeg, "turned by 90°": turned,
+    AS_IT_IS: lambda image: image, "half size": half, "JPEG 85": jpeg, TURNED: turned,
 }  # fmt: skip
 
 
@@ -121,9 +125,11 @@ def attacked_folders(options: argparse.Namespace) -> list[Path]:
     folders = {name: options.work / "attacked" / name for name in ATTACKS}
     missing = {name: folder for name, folder in folders.items() if not folder.exists()}
     if missing:
-        given = right_photographs(options.shared, options.attacked)
+        most = max(attacked.often for attacked in ATTACKS.values())
+        given = right_photographs(options.shared, most * options.attacked)
         for name, folder in missing.items():
-            write_images(folder, fooling(ATTACKS[name], given, classifier_of(options.shared)))
+            some = given[: ATTACKS[name].often * options.attacked]
+            write_images(folder, fooling(ATTACKS[name], some, classifier_of(options.shared)))
             print(folder, flush=True)
     return [folder for folder in folders.values() if any(folder.glob("*.png"))]
 
@@ -155,6 +161,20 @@ def changed(folder: Path, version: str) -> Path:
         change = VERSIONS[version]
         write_images(target, {p.stem: change(decode_image(p.read_bytes(), p)) for p in paths})
     return target
+
+
+def still_fooling(options: argparse.Namespace, folder: Path) -> int:
+    """How many images of a folder the classifier gets wrong."""
+    labels = {
+        Path(row["file"]).stem: int(row["label"])
+        for row in read_rows(options.shared / "photos" / "labels.csv")
+    }
+    classifier = classifier_of(options.shared)
+    wrong = 0
+    for path in folder.glob("*.png"):
+        image = classifier.fit_to_input(decode_image(path.read_bytes(), path))
+        wrong += int(classifier.logits([image]).argmax()) != labels[path.stem]
+    return wrong
 
 
 def write_images(folder: Path, images: Mapping[str, Pixels]) -> None:

@@ -160,7 +160,8 @@ def test_a_tolerance_divides_levels_of_noise_only(run_cli, folders, reference, t
         return list(csv.DictReader(output.read_text().splitlines())), load_detected(output)[1]
 
     stored, _ = load_reference(reference)
-    plain, record = rows()
+    assert rows()[1]["parameters"]["tolerance"] == 2
+    plain, record = rows("--tolerance", "1")
     assert record["parameters"]["tolerance"] == 1
     tolerant, record = rows("--tolerance", "50")
     assert record["parameters"]["tolerance"] == 50

@@ -43,8 +43,10 @@ class Instability(Score):
         return _AS_IT_IS, *_VIEWS
 
     def measure(self, image: Pixels, answers: Answers) -> float:  # noqa: ARG002
+        import numpy as np
+
         before, *after = (answers[view].probabilities.astype("float64") for view in self.views)
-        return float(abs(before - sum(after) / len(after)).sum())
+        return float(abs(before - np.mean(after, axis=0)).sum())
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ class Lead(Score):
         return _AS_IT_IS, *_VIEWS
 
     def measure(self, image: Pixels, answers: Answers) -> float:  # noqa: ARG002
+        import numpy as np
+
         before, *after = (answers[view].logits.astype("float64") for view in self.views)
-        mean = sum(after) / len(after)
+        mean = np.mean(after, axis=0)
         predicted = int(before.argmax())
         others = mean.copy()
         others[predicted] = float("-inf")

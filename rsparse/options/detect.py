@@ -20,9 +20,10 @@ class DetectParameters(Parameters):
         maximum=0.5,
     )
     tolerance: float = parameter(
-        1.0,
-        "Factor by which the noise of clean images may exceed that of the reference: 1 if both are "
-        "of the same origin, 2 if not. The noise of each image is divided by it.",
+        2.0,
+        "Factor by which the noise of clean images may exceed that of the reference. The noise of "
+        "each image is divided by it. With 1, which is for images of the same origin as the "
+        "reference only, weaker attacks are found.",
         minimum=1,
         maximum=100,
     )

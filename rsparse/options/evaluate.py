@@ -40,8 +40,8 @@ class EvaluateParameters(Parameters):
         maximum=0.5,
     )
     tolerance: float = parameter(
-        1.0,
-        "Factor by which the noise of clean images may exceed that of the --detector's.",
+        2.0,
+        "Factor by which the noise of clean images may exceed that of --detector's.",
         minimum=1,
         maximum=100,
     )
