@@ -60,12 +60,15 @@ def test_paths_may_be_strings(dict_file):
 def test_an_image_of_another_form_is_refused(small_dictionary, image, message):
     with refused(f"image: {message}"):
         rsparse.purify(image, small_dictionary)
+    with refused(f"image: {message}"):
+        rsparse.locate_object(image)
     for clean in (
         lambda images: rsparse.purify_batch(images, small_dictionary),
         lambda images: rsparse.defend(images, "jpeg"),
         lambda images: rsparse.classify(images, demo_model()),
         lambda images: rsparse.activations(images, demo_model()),
         lambda images: rsparse.attack(images, [0], demo_model()),
+        lambda images: rsparse.learn_dictionary(images),
     ):
         with refused(f"image 0: {message}"):
             clean([image])
@@ -106,6 +109,17 @@ def test_images_may_have_any_form_and_keep_it(photos, name):
     if "bfloat16" not in name:
         verdicts = rsparse.classify(given, demo_model())
         assert verdicts == rsparse.classify(photos, demo_model())
+
+
+@pytest.mark.parametrize("name", ["first", "float64", "sequence", "float tensor"])
+def test_learning_and_localization_take_any_form(photos, name):
+    given = forms(photos)[name]
+    few = rsparse.LearnParameters(n_atoms=16, patch_size=4, patches_per_image=99, smoothing=False)
+    expected = rsparse.learn_dictionary(photos, few).atoms
+    np.testing.assert_array_equal(rsparse.learn_dictionary(given, few).atoms, expected)
+    mask, found = rsparse.locate_object(given[2])
+    np.testing.assert_array_equal(mask, rsparse.locate_object(photos[2])[0])
+    assert found == rsparse.locate_object(photos[2])[1]
 
 
 def test_dictionaries_and_models_may_be_paths(photos, dict_file):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from rsparse.api.attacking import AdversarialImages, attack
 from rsparse.api.classifiers import activations, classify
 from rsparse.api.cleaning import defend, purify, purify_batch
+from rsparse.api.learning import learn_dictionary, locate_object
 from rsparse.api.loading import load_classifier
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "attack",
     "classify",
     "defend",
+    "learn_dictionary",
     "load_classifier",
+    "locate_object",
     "purify",
     "purify_batch",
 ]
