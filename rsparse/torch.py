@@ -30,7 +30,8 @@ class Purifier(torch.nn.Module):
     defense : Defense or str
         One defense, as on the command line: ``"policy:default"``, ``"jpeg:quality=40"``.
     dictionaries : Dictionary or path, or mapping of str to them, optional
-        Required by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary.
+        Used by ``regionsparse`` and most policies. In a mapping, "" is the default dictionary; by
+        default that is the one that comes with rsparse.
     seed : int
         Seed of the defenses that draw random numbers.
     backward : str, optional
