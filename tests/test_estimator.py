@@ -56,7 +56,9 @@ def test_it_takes_a_set_of_parameters_for_each_step():
 
 def test_a_policy_purifies_where_no_parameters_are_given(images):
     estimator = RegionSparseTransformer(learn=SMALL, policy="paper").fit(images)
-    expected = [purify(image, estimator.dictionary_, PurifyParameters()) for image in images]
+    where = LocalizeParameters(gradient_difference="horizontal", blur_size=1, working_size=0)
+    how = PurifyParameters(sparsity=2, feather=0), where
+    expected = [purify(image, estimator.dictionary_, *how) for image in images]
     np.testing.assert_array_equal(estimator.transform(images), expected)
     default = RegionSparseTransformer(learn=SMALL).fit(images).transform(images)
     assert (default != expected).any()
