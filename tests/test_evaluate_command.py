@@ -135,6 +135,34 @@ def test_a_trial_equals_purify_and_classify(whole, tmp_path, run_cli):
     assert record["inputs"][2]["record"]["format"] == "rsparse-dictionary"
 
 
+def test_show_reads_every_artifact_in_it(whole, run_cli):
+    """The folder, the images, the trials and the tables, which have the evaluation's record."""
+    folder = whole / "eval"
+    stages = {
+        folder: "evaluate",
+        folder / "evaluation.h5": "evaluate",
+        folder / "clean": "select",
+        folder / "clean/manifest.json": "select",
+        folder / "attacks/colours/bim-eps=8": "attack",
+        **dict.fromkeys(folder.glob("trials/**/*.h5"), "judge"),
+        **dict.fromkeys(folder.glob("*.csv"), "evaluate"),
+    }
+    assert len(stages) >= 5 + 4 * 3 + 6  # and the trials of the checks
+    for path, stage in stages.items():
+        result = run_cli("show", path, "--json")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["stage"] == stage
+        assert run_cli("show", path).exit_code == 0
+    rows = json.loads(run_cli("show", folder / "results.csv", "--json").stdout)["contents"]
+    assert rows == {"rows": "12"}
+
+
+def test_show_refuses_a_table_without_a_record(tmp_path, assert_error):
+    path = tmp_path / "results.csv"
+    path.write_text("name\n")
+    assert_error(f"{path}: is not an rsparse artifact: it has no results.csv.json", "show", path)
+
+
 def test_tables_and_checks(whole):
     rows = read_csv(whole / "eval/results.csv")
     assert len(rows) == 4 * 3

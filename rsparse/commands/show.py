@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from rsparse.errors import InputError
-from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.evaluation.files import ADAPTIVE_TABLE, EVALUATION_FILE, TABLES
+from rsparse.store.certificate_table import TABLE_FILE
 from rsparse.store.certificates import CERTIFICATES_FILE
 from rsparse.store.csv_artifacts import read_record_beside, record_beside
-from rsparse.store.folders import read_manifest, record_of
+from rsparse.store.files import read_bytes
+from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.hdf5_reading import members, open_hdf5, read_array
 from rsparse.store.treatments import treatments_of
 
@@ -22,13 +26,15 @@ def read_record(artifact: Path) -> dict[str, Any]:
     InputError
         If it is missing, not an rsparse artifact, damaged, or of an unsupported version.
     """
+    if artifact.name == MANIFEST:
+        artifact = artifact.absolute().parent
     for name in (EVALUATION_FILE, CERTIFICATES_FILE):
         if (artifact / name).is_file():
             artifact = artifact / name
     if artifact.suffix.lower() == ".onnx":
         return _record_of_model(artifact)
-    if artifact.suffix.lower() == ".csv" and record_beside(artifact).exists():
-        return {**read_record_beside(artifact), "contents": {}}
+    if artifact.suffix.lower() == ".csv":
+        return _record_of_table(artifact)
     if not artifact.is_dir():
         with open_hdf5(artifact) as (file, record):
             contents: dict[str, str] = {}
@@ -41,6 +47,28 @@ def read_record(artifact: Path) -> dict[str, Any]:
     contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
     counts = treatments_of(manifest["images"]).counts
     return {**record_of(manifest), "contents": contents | {k: f"{n}" for k, n in counts.items()}}
+
+
+def _record_of_table(path: Path) -> dict[str, Any]:
+    """The record of a CSV file: beside it, or in the HDF5 file whose content it repeats."""
+    contents = {"rows": f"{_rows_of(path)}"}
+    if record_beside(path).exists():
+        return {**read_record_beside(path), "contents": contents}
+    names = dict.fromkeys((*TABLES, ADAPTIVE_TABLE), EVALUATION_FILE) | {
+        TABLE_FILE: CERTIFICATES_FILE
+    }
+    if path.name not in names or not (whole := path.with_name(names[path.name])).is_file():
+        raise InputError(
+            f"{path}: is not an rsparse artifact: it has no {record_beside(path).name}"
+        )
+    with open_hdf5(whole) as (_, record):
+        return {**record, "contents": contents}
+
+
+def _rows_of(path: Path) -> int:
+    """The number of rows of a CSV file without its header."""
+    lines = io.StringIO(read_bytes(path).decode(errors="replace"), newline="")
+    return max(sum(1 for _ in csv.reader(lines)) - 1, 0)
 
 
 def _record_of_model(path: Path) -> dict[str, Any]:
