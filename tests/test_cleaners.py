@@ -66,11 +66,11 @@ class TestEveryDefense:
 
     def test_a_device_and_the_cores_tell_the_same(self, spec, resources):
         (defense,) = parse_defense(spec)
+        told = [defense.apply(picture, resources) for picture in PICTURES[:2]]
+        np.testing.assert_array_equal(told[0].pixels, defense.clean(PICTURES[0], resources))
         for device in (CPU, TORCH):
-            results = applied_to(defense.on(device, resources), PICTURES)
-            for result, picture in zip(results, PICTURES, strict=True):
-                pixels, applied = defense.apply(picture, resources)
-                np.testing.assert_array_equal(pixels, defense.clean(picture, resources))
+            results = applied_to(defense.on(device, resources), PICTURES[:2])
+            for result, (_, applied) in zip(results, told, strict=True):
                 assert _without_measures(result.applied) == _without_measures(applied)
                 if not defense.has_device_part or spec.startswith("policy"):
                     assert result.applied == applied

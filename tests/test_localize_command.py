@@ -16,7 +16,9 @@ from rsparse.core.localization import draw_outline, locate_object
 from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
+from rsparse.store.job import METHODS
 from rsparse.store.records import IMAGES
+from rsparse.store.treatments import treatments_of
 from tests.conftest import REPOSITORY, make_picture, tree_of
 
 FOUND = ("--threshold", 20, "--closing-size", 5, "--blur-size", 3)
@@ -145,7 +147,10 @@ class TestShow:
         assert result.exit_code == 0
         assert result.stderr == ""
         lines = result.stdout.splitlines()
-        assert lines[0] == "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0"
+        assert (
+            lines[0]
+            == f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of rsparse 0.1.0"
+        )
         assert "├── sparsity = 2" in lines
         assert "├── localization.threshold = 90" in lines
         assert "├── images: 3" in lines
@@ -159,7 +164,10 @@ class TestShow:
     def test_json_is_the_record_itself(self, run_cli, purified):
         record = json.loads(run_cli("show", purified, "--json").stdout)
         manifest = read_manifest(purified)
-        assert record.pop("contents") == {"images": "3", "failed": "0"}
+        done = treatments_of(manifest["images"]).counts
+        assert sum(done.values()) == 3
+        counts = {text: str(n) for text, n in done.items()}
+        assert record.pop("contents") == {"images": "3", "failed": "0", **counts}
         assert record == {k: v for k, v in manifest.items() if k not in ("images", "failed")}
 
     def test_a_single_number_is_shown_itself(self, run_cli, dict_file, tmp_path):
@@ -196,8 +204,9 @@ class TestShow:
     def test_long_lines_are_not_broken_in_a_pipe(self, run_cli, purified, monkeypatch):
         monkeypatch.setenv("COLUMNS", "20")
         assert "    └── sha256 " in run_cli("show", purified).stdout
-        assert "out  rsparse-images 2, by purify (method 1) of rsparse 0.1.0\n" in (
-            run_cli("show", purified).stdout
+        assert (
+            f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of rsparse 0.1.0\n"
+            in (run_cli("show", purified).stdout)
         )
 
 
