@@ -49,9 +49,17 @@ def render(page: str, docs: Path = DOCS) -> str:
     environment.globals |= {
         "rows": tables.rows, "row": tables.row, "value": tables.value, "about": tables.about,
         "exists": tables.exists,
+        "few_images": lambda: _few_images(docs),
         "policies": {name: load_policy(name) for name in policy_names()},
     }  # fmt: skip
     return environment.get_template(f"{page}.md.j2").render()
+
+
+def _few_images(docs: Path) -> str:
+    """The table of the study of how many images a dictionary needs."""
+    from studies.few_images import table  # which needs DOCS from here
+
+    return table(docs / "results" / "few-images.csv")
 
 
 class Tables:
