@@ -110,6 +110,15 @@ def test_longer_atoms_are_not_preferred_and_zero_atoms_are_never_chosen():
     np.testing.assert_allclose(codes, [[0, 200, 0, 1]])
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e30])
+def test_atoms_of_any_magnitude_are_usable(scale):
+    atoms = random_atoms(64, 32).astype(np.float32)
+    signals = np.random.default_rng(0).standard_normal((20, 32)).astype(np.float32)
+    plain = rsparse.omp(signals, atoms, n_nonzero_coefs=4)
+    scaled = rsparse.omp(signals, (atoms * scale).astype(np.float32), n_nonzero_coefs=4)
+    np.testing.assert_allclose(scaled * np.float32(scale), plain, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1, 1e30])
 def test_codes_scale_with_the_signals(scale):
     atoms = random_atoms(64, 32).astype(np.float32)

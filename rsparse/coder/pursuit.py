@@ -18,6 +18,8 @@ from rsparse.errors import InputError
 
 _NUMBERS = 1 << 22
 """Numbers in a block of signals or its codes; memory beside the inputs and the result is small."""
+_PLAIN = 1e-12, 1e12
+"""Largest magnitudes of atoms whose norms are computed without scaling."""
 
 
 def omp(
@@ -115,17 +117,22 @@ class _Atoms(NamedTuple):
 
     @classmethod
     def of(cls, atoms: Rows, signals: Rows) -> _Atoms:
-        rows = atoms.as_numpy().astype(np.float64)
-        peaks = np.abs(rows).max(axis=1, keepdims=True)
+        rows = atoms.as_numpy()
+        peaks = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)[:, None]
         peaks[peaks == 0] = 1
-        norms = np.linalg.norm(rows / peaks, axis=1, keepdims=True)
+        if peaks.min() < _PLAIN[0] or peaks.max() > _PLAIN[1]:  # their squares could overflow
+            rows = rows / peaks
+        else:
+            peaks = np.ones_like(peaks)
+        norms = np.sqrt(np.einsum("km,km->k", rows, rows, dtype=np.float64))[:, None]
         norms[norms == 0] = 1
-        unit, factor = rows / peaks / norms, 1 / (peaks * norms)[:, 0]
+        unit, factor = rows / norms.astype(rows.dtype), 1 / (peaks * norms)[:, 0]
         if is_tensor(signals.rows):
             import torch
 
             return cls(*(torch.from_numpy(a).to(signals.rows) for a in (unit, factor)))
-        return cls(unit.astype(signals.rows.dtype), factor.astype(signals.rows.dtype))
+        kind = signals.rows.dtype
+        return cls(unit.astype(kind, copy=False), factor.astype(kind))
 
 
 def _coded(

@@ -25,6 +25,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BLOCK = 1024  # signals coded together; they and their correlations fit into the cache
+_LARGE = 1 << 22
 _MOST = 1 << 26
 """Numbers that the NumPy loops keep for a block, one for each signal, atom and step."""
 
@@ -82,7 +83,8 @@ def omp(
     gram = gram_matrix(dictionary) if gram is None else gram
     atoms = np.zeros((len(signals), sparsity), dtype=np.int32)
     coefficients = np.zeros((len(signals), sparsity), dtype=kind)
-    encoder = np.ascontiguousarray(dictionary.T)
+    encoder = dictionary.T  # copied, unless that takes longer than it saves
+    encoder = np.ascontiguousarray(encoder) if encoder.size <= _LARGE else encoder
     size = min(BLOCK, max(1, _MOST // (steps * len(dictionary))))
 
     def code(start: int) -> None:
