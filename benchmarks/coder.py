@@ -3,7 +3,7 @@
     python benchmarks/coder.py [--work bench-work] [--full]
 
 It prints the table of docs/coder.md; with `--write` it is put there. CPU times of one thread on one
-core, medians of interleaved runs. The last three cases are those of
+core, medians of interleaved runs. Three of the cases are those of
 orthogonal-matching-pursuit-gpu's own benchmark; `--full` codes all of their signals. Each row is
 kept in the work folder, so that an interrupted run continues; `--rows N` stops after N new ones.
 """
@@ -47,6 +47,7 @@ CASES = (
     Case("face recognition", 8064, 1207, 30, 1_207, 200),
     Case("audio", 512, 2048, 64, 5_000, 200),
 )
+OWN = "Image patches, face recognition and audio"
 ROUNDS = 3
 
 
@@ -88,7 +89,8 @@ def explained(behind: list[str]) -> str:
         "rsparse, scikit-learn (`orthogonal_mp_gram` and its products) and "
         "orthogonal-matching-pursuit-gpu 0.1.3 (`run_omp` on the CPU with torch) return dense "
         "codes, SPAMS 2.6.14 sparse ones; its `omp` follows another greedy rule of the same cost. "
-        "The last three cases are those of orthogonal-matching-pursuit-gpu's own benchmark. "
+        f"{OWN} are the cases of orthogonal-matching-pursuit-gpu's own benchmark, with fewer "
+        "signals unless `--full` is given; a case without a row was not measured. "
         f"Measured by `benchmarks/coder.py` on {measure.machine()}.\n"
     )
 
