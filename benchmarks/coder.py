@@ -90,8 +90,8 @@ def explained(behind: list[str]) -> str:
         "orthogonal-matching-pursuit-gpu 0.1.3 (`run_omp` on the CPU with torch) return dense "
         "codes, SPAMS 2.6.14 sparse ones; its `omp` follows another greedy rule of the same cost. "
         f"{OWN} are the cases of orthogonal-matching-pursuit-gpu's own benchmark, with fewer "
-        "signals unless `--full` is given; a case without a row was not measured. "
-        f"Measured by `benchmarks/coder.py` on {measure.machine()}.\n"
+        "signals unless `--full` is given. "
+        f"Measured by `benchmarks/coder.py` on {measure.machine()}\n"
     )
 
 
