@@ -255,6 +255,8 @@ def test_the_table_has_the_whole_name_of_an_attack(run_cli, colours, tmp_path):
     result = run_cli("attack", colours, "-m", MODEL, "-a", spec, "-o", tmp_path / "adv", "--json")
     name = json.loads(result.stdout)["attacks"][0]["attack"]
     assert len(name) > 25
+    assert " → " not in result.stderr  # JSON alone
+    result = run_cli("attack", colours, "-m", MODEL, "-a", spec, "-o", tmp_path / "again")
     assert [line.split()[0] for line in result.stderr.splitlines() if " → " in line][-1] == name
 
 

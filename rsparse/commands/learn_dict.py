@@ -82,13 +82,13 @@ def learn_dict(
         If an input cannot be used, an output exists, or there are too few patches.
     """
     outputs = [path for path in (output, preview) if path is not None]
-    require_suffix(output, ".h5", ".hdf5")
-    if preview is not None:
-        require_suffix(preview, ".png")
     for path in outputs:
         refuse_existing(path, overwrite)
     inputs = load_inputs(paths)
     _refuse_overlap(outputs, inputs.images)
+    require_suffix(output, ".h5", ".hdf5")
+    if preview is not None:
+        require_suffix(preview, ".png")
     known = {"images": inputs.names_digest()}
     job = Job("learn-dict", DICTIONARY, parameters.as_record(), parameters.seed, known)
     turns = [

@@ -68,11 +68,11 @@ def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overw
     InputError
     """
     outputs = [output, *([plot] if plot is not None else [])]
-    require_suffix(output, ".onnx")
-    if plot is not None:
-        require_suffix(plot, ".png")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{output}: is both the classifier and its plot; name two files")
     for path in outputs:
         refuse_existing(path, overwrite)
         refuse_overlap(path, inputs)
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"{output}: is both the classifier and its plot; name two files")
+    require_suffix(output, ".onnx")
+    if plot is not None:
+        require_suffix(plot, ".png")
