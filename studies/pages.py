@@ -20,7 +20,10 @@ from studies.tables import Row, read_rows
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = ("results", "policies", "least-change", "detect", "certify", "paper", "dictionaries")
+PAGES = (
+    *("results", "policies", "least-change", "detect", "certify"),
+    *("paper", "dictionaries", "robustness"),
+)
 FAMILIES = {
     "fgsm": "FGSM",
     "bim": "BIM",
@@ -50,7 +53,7 @@ def render(page: str, docs: Path = DOCS) -> str:
         "rows": tables.rows, "row": tables.row, "value": tables.value, "about": tables.about,
         "exists": tables.exists,
         "few_images": lambda: _few_images(docs),
-        "policies": {name: load_policy(name) for name in policy_names()},
+        "policies": {name: load_policy(name) for name in policy_names()}, "policy_of": policy_of,
     }  # fmt: skip
     return environment.get_template(f"{page}.md.j2").render()
 
@@ -93,6 +96,16 @@ class Tables:
     def about(self, part: str, key: str) -> str:
         """A figure of a part's about.csv."""
         return self.value(f"results/{part}/about", "value", key=key)
+
+
+def policy_of(rules: str) -> str:
+    """The name of the policy with these rules (their texts, joined): the default one if it has."""
+    found = [
+        name
+        for name in policy_names()
+        if "; ".join(rule.text for rule in load_policy(name).defense.rules) == rules
+    ]
+    return "default" if "default" in found else next(iter(found), "")
 
 
 def signed(number: str) -> str:

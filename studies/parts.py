@@ -49,8 +49,6 @@ def tables_of(
         plain = next(d for d in evaluation.defenses if d.text == text_of(PLAIN))
         found["beside-paper"] = rows = list(comparisons.beside_paper(subjects, plain))
         facts |= comparisons.paper_facts(evaluation, rows)
-    elif name == "robustness":
-        found["knowledge"] = list(tables.knowledge(subjects))
     elif name == "transfer":
         found["means"] = list(tables.means(evaluation))
     elif name in BASES:

@@ -12,7 +12,7 @@ from rsparse.defenses.policy import load_policy
 from rsparse.defenses.regionsparse import RegionSparse
 from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Plan, parse_attacks
-from rsparse.evaluation.scenarios import Adaptive, GrayBox, Scenario, Transfer
+from rsparse.evaluation.scenarios import GrayBox, Scenario, Transfer
 from rsparse.models.spec import InputOptions
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.labels import LabelOptions
@@ -74,12 +74,6 @@ CHAINS = (  # smoothing, then the compression that was best after it on training
     *(f"{first}+jpeg:quality=20" for first in ("bilateral", "median:size=5", "nlm:h=20")),
     "bilateral+jpeg:quality=30",
 )
-ATTACKED_THROUGH = (
-    "policy:paper", PLAIN, "jpeg:quality=20,75", "bit-depth:bits=3", "tvm", "nlm:h=20", COMDEFEND,
-    "bilateral+jpeg:quality=20", "median:size=5+jpeg:quality=20",
-)  # fmt: skip
-ATTACKED_PHOTOS = 60  # each attack through a defense cleans every image many times
-ADAPTIVE_EPS = "1,2,4,8"
 CW = "cw-l2:d={},steps=30"
 LEAST_CHANGE = "deepfool:scale=1,2,4"
 
@@ -184,14 +178,6 @@ def transfer(shared: Path, work: Path) -> Plan:
     )  # fmt: skip
 
 
-def robustness(shared: Path, work: Path) -> Plan:
-    """Attacks through the defenses, beside the same strengths gray-box."""
-    return judged(
-        "robustness", shared, work, (f"bim:eps={ADAPTIVE_EPS}",), ATTACKED_THROUGH,
-        base="mobilenet-v2", scenarios=(GrayBox(), Adaptive(fast=True)), limit=ATTACKED_PHOTOS,
-    )  # fmt: skip
-
-
 def judged(
     output: str,
     shared: Path,
@@ -228,5 +214,4 @@ PLANS: Mapping[str, Callable[[Path, Path], Plan]] = {
     "comdefend": comdefend,
     "inception-v3": inception_v3,
     "transfer": transfer,
-    "robustness": robustness,
 }

@@ -10,8 +10,7 @@ from rsparse.core.metrics import Estimate
 from rsparse.evaluation import statistics
 from rsparse.evaluation.checks import count_outcomes, failures
 from rsparse.evaluation.estimates import mean_share, paired_difference, per_image, percent
-from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX, Column, Evaluation, JudgedDefense
-from rsparse.report.knowledge import Strength, left, strengths
+from rsparse.evaluation.results import Column, Evaluation, JudgedDefense
 from rsparse.report.subjects import Subjects
 
 Row = dict[str, str]
@@ -83,32 +82,6 @@ def defenses(subjects: Subjects) -> Iterator[Row]:
                 **_difference(evaluation, defense, best, columns),
                 "milliseconds": "" if defense.seconds is None else f"{1000 * defense.seconds:.3g}",
             }
-
-
-def knowledge(subjects: Subjects) -> Iterator[Row]:
-    """Each defense and strength: what an attacker who knows the defense leaves, and the other."""
-    evaluation = subjects.evaluation
-    clean = _clean_of(subjects, ADAPTIVE)
-    for defense in evaluation.defenses:
-        for strength in strengths(subjects):
-            yield {
-                "defense": defense.text,
-                "eps": f"{strength[1]:g}",
-                **_with_interval("clean", statistics.accuracy(evaluation, clean, defense)),
-                **_left("knows", subjects, ADAPTIVE, defense, strength),
-                **_left("does_not_know", subjects, GRAY_BOX, defense, strength),
-            }
-
-
-def _left(
-    name: str, subjects: Subjects, scenario: str, defense: JudgedDefense, strength: Strength
-) -> Row:
-    found = left(subjects, scenario, defense, strength)
-    return (
-        {}
-        if found is None
-        else {f"{name}_right": str(found.correct), **_with_interval(name, found)}
-    )
 
 
 def means(evaluation: Evaluation) -> Iterator[Row]:

@@ -125,20 +125,3 @@ def test_a_report_goes_on_where_an_earlier_one_ended(monkeypatch, tmp_path):
     assert report.sections_of(path) == sections
     committed = REPOSITORY / "docs" / "benchmarks.md"
     assert report.page(report.sections_of(committed)) == committed.read_text(encoding="utf-8")
-
-
-def test_attacks_that_know_a_defense():
-    text = printed(
-        "adaptive.py",
-        "--images",
-        1,
-        "--dict",
-        REPOSITORY / "fixtures" / "dict.h5",
-        "--defense",
-        "jpeg:quality=75",
-        "--attack",
-        "adaptive:fast=yes,eps=8",
-    )
-    (row,) = [line for line in text.splitlines() if line.startswith("| jpeg-quality=75 |")]
-    assert "adaptive 8 | 1 of 1 |" in row
-    assert "of them" in text.splitlines()[-1]

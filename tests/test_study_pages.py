@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from studies.pages import DOCS, PAGES, TEMPLATES, Tables, render, short, signed
+from studies.pages import DOCS, PAGES, TEMPLATES, Tables, policy_of, render, short, signed
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -57,6 +57,24 @@ def test_numbers_and_attacks_as_they_are_written():
 def test_a_page_is_short_enough_to_be_read():
     assert len(render("results").split()) <= 2500
     assert len(render("policies").splitlines()) <= 80
+
+
+def test_readme_s_line_about_attackers_who_know_is_that_of_the_table():
+    every = Tables(DOCS).rows("results/robustness/left")
+    rows = [row for row in every if row["rules"] and policy_of(row["rules"]) == "default"]
+    if not rows:
+        pytest.skip("today's default policy was not attacked by one who knows it")
+    by_eps = {row["eps"]: row for row in rows}
+    text = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"leaves (\w+) of (\d+) right by changes of one grey level, and (\w+) by two\*\* "
+        r"\(95 % interval (\d+)–(\d+) %",
+        text,
+    )
+    assert said is not None
+    one, two = ("none" if by_eps[eps]["knows"] == "0" else by_eps[eps]["knows"] for eps in "12")
+    ends = by_eps["1"]["knows_low"], by_eps["1"]["knows_high"]
+    assert said.groups() == (one, rows[0]["photographs"], two, *ends)
 
 
 def test_the_line_about_evasion_is_that_of_the_table():
