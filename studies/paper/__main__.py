@@ -15,7 +15,8 @@ that has photographs and classifiers. The parts are
 - ``retrained``: Fig. 6 and 7, a retrained classifier for each defense, only if ``--only`` names it.
 
 The work folder keeps everything; an interrupted run continues. ``--dry-run`` says what is left to
-do and how long it will take. ``--docs`` gets the tables and the page ``paper-figures.md``.
+do and how long it will take, after it has learned missing dictionaries. ``--docs`` gets the tables
+and the page ``paper-figures.md``.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ from studies.paper.space import Rung, Setting, Space, load_space
 from studies.plans import TABLE_TWO_STRENGTHS, model
 from studies.tables import Row, read_rows, write_rows
 
-LEARNED = slice(0, None, 16)  # photographs of train/ for the dictionaries
+LEARNED = slice(0, None, 32)  # photographs of train/ for the dictionaries
 CHOOSING = slice(2, None, 8)  # others, by which settings are chosen
-N_CHUNKS = 14  # of them, 7 or 8 each
+N_CHUNKS = 20  # of them, 5 or 6 each
 JUDGED_CHUNKS = 8  # of photos/, by which what was chosen is judged once; 25 each
 FAST_CHUNKS = 1  # of them with --fast
 Means = NDArray[np.float64]
