@@ -115,6 +115,7 @@ def searched(shared: Path, tmp_path: Path, monkeypatch, name: str, jobs: int) ->
     return tree_of(tmp_path / f"{name}-docs")
 
 
+@pytest.mark.slow
 def test_a_search_can_be_repeated_and_continued(shared, tmp_path, monkeypatch):
     tables = searched(shared, tmp_path, monkeypatch, "one", jobs=1)
     place = tmp_path / "one-docs" / "results" / "paper"

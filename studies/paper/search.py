@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -48,11 +49,10 @@ def main() -> None:
     train, photos = (_photographs(options, settings, part) for part in ("train", "photos"))
     rows, chosen = halving(space, settings, train, options.jobs)
     chunks = range(FAST_CHUNKS if options.fast else JUDGED_CHUNKS)
-    judged = [space.paper, *chosen.values()]
-    final = judge(photos, judged, chunks, (), options.jobs)
+    final = judged_once(photos, chosen, space.paper, chunks, options.jobs)
     tables = {
         "search": rows,
-        "search-chosen": list(chosen_rows(photos.columns, chosen, final, space.paper)),
+        "search-chosen": list(chosen_rows(photos.columns, chosen, final)),
         "search-about": list(_about(options, space, settings, (train, photos))),
     }
     for name, found in tables.items():
@@ -200,19 +200,48 @@ def _row(
     }
 
 
-def chosen_rows(
-    columns: Sequence[str],
+class Final(NamedTuple):
+    """What is right on the photographs that judge what was chosen.
+
+    Attributes
+    ----------
+    best : dict of str to bool array of shape (n,)
+        With the setting that was chosen for each column, in that column.
+    mean, form : bool arrays of shape (columns, n)
+        With the setting that was chosen for the mean, and with the paper's form.
+    """
+
+    best: dict[str, NDArray[np.bool_]]
+    mean: NDArray[np.bool_]
+    form: NDArray[np.bool_]
+
+
+def judged_once(
+    photographs: Photographs,
     chosen: Mapping[str, Setting],
-    final: Mapping[Setting, NDArray[np.bool_]],
     form: Setting,
+    chunks: Sequence[int],
+    jobs: int,
+) -> Final:
+    """Judge each chosen setting in its column, and that of the mean and the paper's form in all."""
+    best = {
+        column: judge(photographs, [chosen[column]], chunks, [column], jobs)[chosen[column]][0]
+        for column in photographs.columns
+    }
+    whole = judge(photographs, [chosen["mean"], form], chunks, (), jobs)
+    return Final(best, whole[chosen["mean"]], whole[form])
+
+
+def chosen_rows(
+    columns: Sequence[str], chosen: Mapping[str, Setting], final: Final
 ) -> Iterator[Row]:
     """Of each column, the paper's figure and the setting chosen for it, with its interval.
 
-    ``form`` is the paper's form, whose figures stand beside.
+    ``form`` are the figures of the paper's form.
     """
     target = paper_table()["RegionSparse"]
     for place, column in enumerate(columns):
-        found = share(final[chosen[column]][place])
+        found = share(final.best[column])
         yield {
             "column": column,
             "paper": target[column],
@@ -221,15 +250,14 @@ def chosen_rows(
             "best": percent(found.value),
             "low": percent(found.low),
             "high": percent(found.high),
-            "form": percent(final[form][place].mean()),
+            "form": percent(final.form[place].mean()),
         }
-    mean = chosen["mean"]
     yield {
         "column": "mean",
-        "dictionary": mean.dictionary,
-        "defense": mean.defense.spec,
-        "best": percent(attacked_mean(final[mean].mean(axis=1)[None], columns)[0]),
-        "form": percent(attacked_mean(final[form].mean(axis=1)[None], columns)[0]),
+        "dictionary": chosen["mean"].dictionary,
+        "defense": chosen["mean"].defense.spec,
+        "best": percent(attacked_mean(final.mean.mean(axis=1)[None], columns)[0]),
+        "form": percent(attacked_mean(final.form.mean(axis=1)[None], columns)[0]),
     }
 
 
@@ -251,6 +279,7 @@ def _about(
         "model": options.model,
         "settings": str(len(settings)),
         "dictionaries": str(len({setting.dictionary for setting in settings})),
+        "learned_from": str(len(read_rows(options.shared / "train" / "labels.csv")[LEARNED])),
         "steps": "; ".join(steps),
         "kept": ", ".join(str(rung.keep) for rung in space.rungs[:-1]),
         "judged_on": str(sum(len(photos.labels(chunk)) for chunk in range(judged_chunks))),
