@@ -232,15 +232,18 @@ def test_a_cell_is_reached_within_five_points(paper, ours, is_defended, mark):
 
 
 def test_a_cell_is_bounded_only_by_the_interval_of_the_best_setting():
-    def found(high: str) -> str:
+    def found(high: str, n: int = 50) -> str:
         searched = [{"column": "bim-eps=14", "best": "50", "low": "40", "high": high,
                      "defense": "d", "dictionary": "x"}]  # fmt: skip
-        rows = list(cells({"RegionSparse": Measured({"bim-eps=14": "30"}, 50)}, searched))
+        rows = list(cells({"RegionSparse": Measured({"bim-eps=14": "30"}, n)}, searched))
         assert sum(row["mark"] != "open" for row in rows) == 1
         return next(row["mark"] for row in rows if row["mark"] != "open")
 
     assert found("64.9") == "bounded"  # the paper has 70
     assert found("65.0") == "not reached"
+    assert found("64.9", n=10) == "bounded"
+    assert wilson_interval(1.5, 5)[1] > 0.65
+    assert found("64.9", n=5) == "not reached"  # its own interval is too wide
 
 
 def test_the_rows_of_table_two_are_found_in_an_accuracy_table():

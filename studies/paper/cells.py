@@ -69,8 +69,8 @@ def cells(found: Mapping[str, Measured], searched: Sequence[Row] = ()) -> Iterat
 
         - reached: at most 5 points below the paper's figure; in the row "Normal", which no defense
           improves, at most 5 points from it;
-        - bounded: not reached, and even the interval of the best setting of the search, chosen for
-          this column, ends more than 5 points below the paper's figure;
+        - bounded: not reached, and even the intervals of this figure and of the best setting of the
+          search, chosen for this column, end more than 5 points below the paper's figure;
         - not reached;
         - open: not measured.
     """
@@ -87,7 +87,8 @@ def cells(found: Mapping[str, Measured], searched: Sequence[Row] = ()) -> Iterat
             mark = mark_of(float(paper[attack]), share, is_defended=name != NORMAL)
             searched_here = best.get(attack) if name == OURS else None
             if mark == NOT_REACHED and searched_here:
-                mark = BOUNDED if is_bounded(float(paper[attack]), searched_here) else mark
+                highest = max(100 * estimate.high, float(searched_here["high"]))
+                mark = BOUNDED if highest < float(paper[attack]) - NEAR else mark
             yield row | {
                 "ours": f"{share:g}",
                 "low": percent(estimate.low),
@@ -101,11 +102,6 @@ def mark_of(paper: float, ours: float, is_defended: bool) -> str:
     """Whether a figure in per cent reaches the paper's."""
     below = paper - ours if is_defended else abs(paper - ours)
     return REACHED if below <= NEAR else NOT_REACHED
-
-
-def is_bounded(paper: float, searched: Row) -> bool:
-    """Whether the interval of the best setting of a search ends below what counts as reached."""
-    return float(searched["high"]) < paper - NEAR
 
 
 def counts(rows: Iterable[Row]) -> Mapping[str, int]:
