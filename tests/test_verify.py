@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import Result
 
@@ -15,7 +16,7 @@ from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import CHECKSUM_KEY
 from tests.conftest import tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
-from tests.onnx_models import four_animals
+from tests.onnx_models import four_animals, linear_classifier
 
 SPEC = ("--preset", "unit")
 
@@ -123,6 +124,22 @@ def test_an_evaluation(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
         f"{folder}/results.csv: is not the table of evaluation.h5",
         f"{folder}/checks.csv: is missing",
     ]
+
+
+def test_an_evaluation_that_left_out_what_the_model_gets_wrong(
+    tmp_path: Path, pictures: Path, run_cli: Callable[..., Result]
+) -> None:
+    model = linear_classifier(tmp_path / "m.onnx", np.ones((2, 12)) * [[1], [-1]], (2, 2))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\na.png,0\nb.png,0\nsub/c.png,1\n")
+    done = run_cli(
+        "evaluate", pictures, "--model", model, *SPEC, "--labels", labels,
+        "--attack", "noise:eps=2", "--defense", "jpeg", "-o", tmp_path / "eval",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    listed = json.loads((tmp_path / "eval" / "clean" / "manifest.json").read_text())["images"]
+    assert [entry["name"] for entry in listed] == ["a", "b"]
+    assert found_by(run_cli, tmp_path / "eval")[1] == []
 
 
 def test_a_tagged_model_has_one_checksum(artifacts: Path, run_cli: Callable[..., Result]) -> None:

@@ -130,11 +130,12 @@ def _follow(
 def _disagrees(record: Mapping[str, Any], used: Sequence[Digests]) -> bool:
     """Whether the images that an artifact lists are not the input that its record names.
 
-    This is known if there is one folder of images, all of which were used.
+    This is known if there is one folder of images, all of which were used: an evaluation judges
+    only some, and selects those that the model gets right.
     """
     folders = [s for s in record["inputs"] if Path(s["name"]).suffix.lower() not in _FILES]
     used = [names for names in used if names]
-    if len(folders) != 1 or len(used) != 1 or record["stage"] == "judge":
+    if len(folders) != 1 or len(used) != 1 or record["stage"] in ("judge", "select"):
         return False
     return folders[0]["sha256"] not in (_digest_of_lines(used[0]), *used[0].values())
 
