@@ -38,7 +38,7 @@ LEARNED = slice(0, None, 32)  # photographs of train/ for the dictionaries
 CHOOSING = slice(2, None, 8)  # others, by which settings are chosen
 N_CHUNKS = 20  # of them, 5 or 6 each
 JUDGED_CHUNKS = 8  # of photos/, by which what was chosen is judged once; 25 each
-FAST_CHUNKS = 1  # of them with --fast
+FAST_CHUNKS = 2  # of them with --fast
 Means = NDArray[np.float64]
 
 
