@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -167,6 +168,20 @@ def test_the_readmes_pipeline_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in re.findall(r"-o (\S+)", code_after("pipeline")):
         assert (tmp_path / name).exists(), name
+
+
+def test_the_readmes_evaluation_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Callable[..., Result]
+) -> None:
+    pytest.importorskip("foolbox")
+    shutil.copytree(demo_photos("test") / "cat", tmp_path / "photos" / "cat")
+    shutil.copy(demo_model(), tmp_path / "classifier.onnx")
+    monkeypatch.chdir(tmp_path)
+    evaluate = shlex.split(code_after("judge").replace("\\\n", " ").splitlines()[0])
+    result = run_cli(*evaluate[1:], "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "judged\n"
+    assert "gray-box, adaptive" in result.stderr
 
 
 @pytest.mark.slow
