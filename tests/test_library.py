@@ -242,3 +242,34 @@ def test_defend_takes_one_defense_and_what_it_needs(photos):
         rsparse.defend(photos, "jpeg:quality=2,3")
     with refused("regionsparse needs a dictionary named 'dct': --dict dct=dict.h5"):
         rsparse.defend(photos, "regionsparse:dictionary=dct")
+
+
+@pytest.mark.parametrize("name", ["purify", "defend", "classify"])
+def test_numeric_libraries_take_one_thread_as_in_the_commands(photos, monkeypatch, name):
+    """With more threads, BLAS adds in another order, and a pixel may round differently."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from rsparse.defended.classifier import DefendedClassifier
+    from rsparse.defended.images import DefendedImages
+
+    used = set()
+
+    def watch(kind, method):
+        original = getattr(kind, method)
+
+        def watched(*arguments):
+            used.update(pool["num_threads"] for pool in threadpool_info())
+            return original(*arguments)
+
+        monkeypatch.setattr(kind, method, watched)
+
+    watch(DefendedImages, "treat")
+    watch(DefendedClassifier, "predict")
+    call = {
+        "purify": lambda: rsparse.purify(photos[0]),
+        "defend": lambda: rsparse.defend(photos, "jpeg", device="cpu"),
+        "classify": lambda: rsparse.classify(photos, demo_model(), "jpeg", device="cpu"),
+    }[name]
+    with threadpool_limits(2):
+        call()
+    assert used == {1}

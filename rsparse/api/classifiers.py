@@ -62,6 +62,7 @@ def classify(
     """
     from rsparse.defended.classifier import DefendedClassifier
     from rsparse.work.device import choose_device
+    from rsparse.work.one_core import one_thread
     from rsparse.work.workers import chunked
 
     chosen = find_defense(defense)
@@ -72,11 +73,12 @@ def classify(
         choose_device(device),
         top,
     )
-    return [
-        verdict
-        for batch in chunked(read_images(images).pixels, batch_size)
-        for (verdict,) in defended.predict(batch)
-    ]
+    with one_thread():  # as the command, so that the bytes are the same
+        return [
+            verdict
+            for batch in chunked(read_images(images).pixels, batch_size)
+            for (verdict,) in defended.predict(batch)
+        ]
 
 
 def activations(

@@ -65,10 +65,13 @@ def purify(
         If the image has another type or shape, the image or the mask has an unusable size, there is
         no such policy, or the arguments cannot be used together.
     """
+    from rsparse.work.one_core import one_thread
+
     pixels, form = read_image(image)
     defense = _purifier(parameters, localization, mask, policy)
     defended = _defended(defense, _sole_dictionary(defense, dictionary), "cpu")
-    ((clean, treatment),) = defended.treat([pixels], mask)
+    with one_thread():  # as the command, so that the bytes are the same
+        ((clean, treatment),) = defended.treat([pixels], mask)
     return (form.of(clean), treatment) if return_treatment else form.of(clean)
 
 
@@ -266,11 +269,13 @@ def _cleaned(
     with_treatments: bool,
 ) -> Any:
     """Clean images in batches, and return them in the form in which they were given."""
+    from rsparse.work.one_core import one_thread
     from rsparse.work.workers import chunked
 
     batch = read_images(images)
     treated = []
-    for some in chunked(batch.pixels, batch_size):
-        treated += defended.treat(some, mask)
+    with one_thread():  # as the command, so that the bytes are the same
+        for some in chunked(batch.pixels, batch_size):
+            treated += defended.treat(some, mask)
     cleaned = batch.like([clean for clean, _ in treated])
     return (cleaned, [treatment for _, treatment in treated]) if with_treatments else cleaned
