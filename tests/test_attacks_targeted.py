@@ -117,6 +117,9 @@ def test_the_command_counts_success_both_ways(run_cli, colours, tmp_path):
     (summary,) = json.loads(result.stdout)["attacks"]
     assert summary["target_reached"] == pytest.approx(2 / 3)
     assert summary["success"] == pytest.approx(2 / 4)
+    result = run_cli(
+        "attack", colours, "-m", MODEL, "-a", "bim:eps=8,target=2", "-o", out, "--overwrite"
+    )
     assert "target %" in result.stderr
     row = next(line.split() for line in result.stderr.splitlines() if "50 → 50" in line)
     assert row[-5] == "67"

@@ -80,8 +80,8 @@ def listed(help_text: str) -> dict[str, list[str]]:
 def test_help_lists_options_by_what_they_set(run_cli):
     found = listed(run_cli("train", "--help").stdout)
     assert list(found) == [
-        "Options", "Adversarial images", "Optimisation", "Augmentation", "Memory and precision",
-        "Input of the model", "Common options",
+        "Options", "Adversarial images", "Noisy images", "Optimisation", "Augmentation",
+        "Memory and precision", "Input of the model", "Common options",
     ]  # fmt: skip
     assert found["Options"][:2] == ["--model", "--output"]
     assert found["Augmentation"] == ["--flip", "--min-crop", "--mixup"]
@@ -110,5 +110,5 @@ def test_options_that_purifys_help_leaves_to_localize_still_work(
 
 
 def test_help_ends_with_examples(run_cli):
-    for name in COMMANDS.keys() - {"model", "policy"}:
+    for name in COMMANDS.keys() - {"dictionaries", "model", "policy"}:
         assert f"  Examples:\n    rsparse {name}" in run_cli(name, "--help").stdout

@@ -21,7 +21,7 @@ def test_transfer_between_models_of_other_sizes(tmp_path, run_cli, assert_error)
     result = run_cli(
         *arguments(images, tmp_path / "eval"),
         "--scenario", f"transfer:model={source},preset=unit", "--scenario", "gray-box",
-        "--no-extra-checks", "--json",
+        "--no-extra-checks",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = load_evaluation(tmp_path / "eval")

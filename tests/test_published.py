@@ -229,7 +229,7 @@ class TestNames:
 
 
 def test_the_published_files_are_those_of_the_catalogue() -> None:
-    folder = REPOSITORY / "fixtures" / "dictionaries"
+    folder = REPOSITORY / "dictionaries"
     for name, dictionary in published().items():
         if not dictionary.is_embedded:
             file = folder / f"{name}.h5"

@@ -21,6 +21,7 @@ from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
+from rsparse.store.job import METHODS
 from rsparse.store.predictions import load_predictions
 from tests.conftest import REPOSITORY, tree_of
 
@@ -148,7 +149,9 @@ def test_other_commands_read_it_and_nest_its_record(run_cli, labelled, colours, 
     (model,) = [source for source in record["inputs"] if source["name"] == "new.onnx"]
     assert model["record"]["stage"] == "train"
     shown = run_cli("show", out)
-    assert shown.stdout.startswith("new.onnx  rsparse-model 2, by train (method 1) of rsparse ")
+    assert shown.stdout.startswith(
+        f"new.onnx  rsparse-model 2, by train (method {METHODS['train']}) of rsparse "
+    )
     assert "colours.onnx  sha256 " in shown.stdout
     assert run_cli("show", MODEL).stderr == (
         f"rsparse: error: {MODEL}: was not made by rsparse train: its metadata have no record\n"
