@@ -12,6 +12,7 @@ import typer.main
 import rsparse.cli
 from rsparse.cli import app
 from rsparse.cli.app import COMMANDS
+from rsparse.cli.console import table, without_tables
 from rsparse.models.spec import INPUT_OPTIONS
 
 SOURCES = {
@@ -112,3 +113,19 @@ def test_options_that_purifys_help_leaves_to_localize_still_work(
 def test_help_ends_with_examples(run_cli):
     for name in COMMANDS.keys() - {"dictionaries", "model", "policy"}:
         assert f"  Examples:\n    rsparse {name}" in run_cli(name, "--help").stdout
+
+
+def test_tables_are_printed_again_after_a_command_with_json_has_failed(capsys):
+    def show():
+        table("title", ["name", "number"], [["a", "1"]])
+
+    def fail():
+        with without_tables():
+            show()
+            raise ValueError("fails")
+
+    with pytest.raises(ValueError, match="fails"):
+        fail()
+    assert capsys.readouterr().err == ""
+    show()
+    assert "title" in capsys.readouterr().err

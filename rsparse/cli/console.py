@@ -186,8 +186,10 @@ _without_tables = ContextVar("_without_tables", default=False)
 def without_tables() -> Iterator[None]:
     """Print no tables on stderr while the block runs, since the result is printed as JSON."""
     token = _without_tables.set(True)
-    yield
-    _without_tables.reset(token)
+    try:
+        yield
+    finally:
+        _without_tables.reset(token)
 
 
 def wide_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

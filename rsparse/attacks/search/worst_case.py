@@ -68,7 +68,8 @@ class WorstCase:
         ``shape`` name the descent that found it; ``steps`` counts its gradient steps up to the
         result, ``gradients`` those of all descents and ``queries`` the images that the defender
         classified. ``lowered`` is the share of the first steps of all descents that lowered the
-        loss. ``rules`` are the numbers of the policy's rules before and after the attack.
+        loss. ``rules`` are the numbers, from 1, of the policy's rules before and after the
+        attack.
         ``fooled`` is how many of ``asked`` draws of a random defense the result fools. ``tried``
         are the backwards of a defense by which the image was attacked, in their order.
         """
@@ -148,7 +149,7 @@ class WorstCase:
         after = self._subject.branches(self._found.x_adv)
         if before is not None and after is not None:
             for note, rules in zip(self._notes, zip(before, after, strict=True), strict=True):
-                note["rules"] = list(rules)
+                note["rules"] = [number + 1 for number in rules]
 
     def _resubmit(self) -> None:
         """Ask a random defense again about each result."""
