@@ -241,7 +241,9 @@ def table(rows: Sequence[Row]) -> str:
         cells = [row["family"], row["network"].partition(":")[2], place]
         lines.append(f"| {' | '.join([*cells, *(cell(row[name]) for name in COMMANDS)])} |")
     said = [f"{number}. {reason}" for reason, number in reasons.items()]
-    return "\n".join([*lines, "", "What the commands say where there is a number:", "", *said, ""])
+    if said:
+        lines += ["", "What the commands say where there is a number:", "", *said]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

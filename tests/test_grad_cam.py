@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +78,20 @@ def test_a_network_without_pooling_is_explained():
     maps, classes = attention_maps(classifier, [image, image], [0, 1], center=False)
     assert maps.shape == (2, 16, 16)
     assert list(classes) == [0, 1]
+
+
+def test_threads_do_not_mix_their_maps():
+    """captum keeps the features of the last image that passed, whoever asked for it."""
+    probe = probe_of(flat())
+    images = [make_picture(seed, 16, 16) for seed in range(40)]
+
+    def explained(image):
+        return probe.explain(image, lambda _: 1, center=True)[1]
+
+    expected = [explained(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for found, wanted in zip(pool.map(explained, images), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_the_command_draws_it(tmp_path, run_cli):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class GradCamProbe:
                 "pip install 'rsparse[attention]'"
             ) from error
         self.classifier = classifier
+        self._lock = Lock()  # captum keeps what a layer gave last, for whichever thread asked
         twin = load_twin(classifier, trainable=True)
         layer = _mark_features(twin, str(classifier.path))
         self._by_center = {
@@ -68,7 +70,7 @@ class GradCamProbe:
         logits = self.classifier.logits([image])
         chosen = choose(logits)
         x = torch.from_numpy(to_unit(self.classifier.fit_to_input(image)))
-        with float32_in_full():
+        with self._lock, float32_in_full():
             maps = self._by_center[center].attribute(
                 x.permute(2, 0, 1)[None].requires_grad_(), target=chosen
             )
@@ -89,15 +91,16 @@ class _Scores(nn.Module):
 
 def _mark_features(twin: Twin, where: str) -> nn.Module:
     """Put a module after the features that are explained, and return it."""
-    shapes = _Shapes(twin.network)
-    x = torch.zeros(1, 3, *twin.spec.size)
-    with torch.no_grad():
-        shapes.run(twin.prepare(x).expand(twin.batch or 1, -1, -1, -1))
-    convolutions = [n for n in shapes.found if str(n.meta.get(WHERE)).startswith(_CONVOLUTION)]
+    maps = _FeatureMaps(twin.network)
+    x = torch.zeros(1, 3, *twin.spec.size, requires_grad=True)
+    with torch.enable_grad():
+        output = maps.run(twin.prepare(x).expand(twin.batch or 1, -1, -1, -1))
+    used = _with_gradient(maps.found, output)
+    convolutions = [n for n in used if str(n.meta.get(WHERE)).startswith(_CONVOLUTION)]
     if not convolutions:
         raise InputError(f"{where}: has no convolution with maps that Grad-CAM could explain")
-    size = shapes.found[convolutions[-1]]
-    chosen = [node for node, found in shapes.found.items() if found == size][-1]
+    size = used[convolutions[-1]].shape[2:]
+    chosen = [node for node, features in used.items() if features.shape[2:] == size][-1]
     network = twin.network
     marker = nn.Identity()
     network.add_submodule(_FEATURES, marker)
@@ -108,21 +111,35 @@ def _mark_features(twin: Twin, where: str) -> nn.Module:
     return marker
 
 
+def _with_gradient(found: dict[fx.Node, torch.Tensor], output: Any) -> dict[fx.Node, torch.Tensor]:
+    """Those feature maps on which the output depends; others may lie beside the way to it."""
+    score = (output[0] if isinstance(output, tuple | list) else output).sum()
+    moved = {node: features for node, features in found.items() if features.requires_grad}
+    if not moved:
+        return {}
+    gradients = torch.autograd.grad(score, list(moved.values()), allow_unused=True)
+    return {
+        node: features
+        for (node, features), gradient in zip(moved.items(), gradients, strict=True)
+        if gradient is not None
+    }
+
+
 _CONVOLUTION = "the operator Conv "
 
 
-class _Shapes(fx.Interpreter):
-    """Runs a network; ``found`` has the height and width of all feature maps, in their order."""
+class _FeatureMaps(fx.Interpreter):
+    """Runs a network; ``found`` has all feature maps, in their order."""
 
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
-        self.found: dict[fx.Node, tuple[int, ...]] = {}
+        self.found: dict[fx.Node, torch.Tensor] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         is_map = isinstance(result, torch.Tensor) and result.dim() == 4 and n.op != "output"
         if is_map and n.op not in ("placeholder", "get_attr") and min(result.shape[2:]) > 1:
-            self.found[n] = tuple(result.shape[2:])
+            self.found[n] = result
         return result
 
 
