@@ -11,6 +11,7 @@ The map of the package, from the top down; imports go downwards only:
 - ``coder``       sparse coding and dictionary learning for signals of any kind
 - ``commands``    one module or folder per command: files in, one artifact out
 - ``report``      an evaluation as a page and tables
+- ``pages``       what HTML pages share: base template, style, tables, sliders
 - ``pictures``    everything that draws
 - ``evaluation``  results of an evaluation: scenarios, trials, statistics, checks
 - ``training``    retraining: samples, losses, the training loop, checkpoints

@@ -63,7 +63,7 @@ OWNERS = {
     "huggingface_hub": {"models"},
     "h5py": {"store"},
     "distributed": {"work"},
-    "jinja2": {"report"},
+    "jinja2": {"pages"},
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"pictures"},

@@ -24,7 +24,10 @@ pytestmark = pytest.mark.slow
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FIXTURES = REPOSITORY / "fixtures"
-TEMPLATES = ("macros.html", "page.html", "page.js", "style.css")
+TEMPLATES = ("macros.html", "page.html", "report.css")
+SHARED_TEMPLATES = (
+    "base.css", "base.html", "compare.css", "compare.js", "parts.html", "tables.css", "tables.js",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "rsparse/data/LICENSES.md",
         "rsparse/data/photos/crops.csv",
         *(f"rsparse/report/templates/{name}" for name in TEMPLATES),
+        *(f"rsparse/pages/templates/{name}" for name in SHARED_TEMPLATES),
         *(f"rsparse/defenses/policies/{name}.toml" for name in policy_names()),
     } <= names
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/rsparse/data/LICENSES.md"} <= names

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from rsparse.defenses.recorded import defense_of
-from rsparse.errors import InputError, one_line
 from rsparse.evaluation.checks import worst_first
+from rsparse.pages.rendering import Templates
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import classes, figures, tables
 from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
@@ -20,6 +18,7 @@ from rsparse.report.knowledge import KNOWLEDGE, known_and_unknown
 from rsparse.report.pictures import Gallery
 from rsparse.report.rejections import REJECTIONS, TITLE, about, all_rejected
 from rsparse.report.sections import ChartSection, chart_sections
+from rsparse.report.spelled import flat, plain
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.treatments import (
@@ -31,8 +30,9 @@ from rsparse.report.treatments import (
 from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
 from rsparse.store.labels import OWN_PREDICTIONS
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{}'; "
-_POLICY += "base-uri 'none'; form-action 'none'"
+_STYLES = ("base.css", "tables.css", "compare.css", "report.css")
+_SCRIPTS = ("compare.js", "tables.js")
+_TEMPLATES = Templates("rsparse.report", {"flat": flat, "plain": plain})
 
 
 @dataclass(frozen=True)
@@ -55,49 +55,44 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         In the order in which the sections show them.
     gallery : Gallery
     """
-    script = _template("page.js")
     drawn: dict[str, list[DrawnFigure]] = {}
     for figure in charts:
         drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
     charted = [section for section in chart_sections(subjects) if section.group in drawn]
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            style=_template("style.css"),
-            script=script,
-            policy=_POLICY.format(_digest(script)),
-            generator=subjects.evaluation.record["generator"],
-            evaluation=subjects.evaluation,
-            subjects=subjects,
-            verdicts=verdicts(subjects),
-            numbers=key_numbers(subjects),
-            scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
-            knowledge=known_and_unknown(subjects),
-            overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
-            groups=drawn,
-            charted=charted,
-            tables_two=tables_two(subjects),
-            rejected=all_rejected(subjects),
-            about_rejected=about(subjects),
-            sections=_sections(subjects, charted),
-            basis=basis(subjects),
-            legends=_legends(charts),
-            attacks=tables.attacks(subjects),
-            treatments=what_was_done(subjects),
-            treatments_text=TREATMENTS_TEXT,
-            images=tables.images(subjects),
-            by_class=classes.by_class(subjects),
-            confusions=classes.confusions(subjects),
-            n_attacks=len(subjects.columns(subjects.main_scenario)),
-            most_rows=tables.MOST_ROWS,
-            gallery=gallery,
-            checks=worst_first(checks_of_judged(subjects)),
-            other_checks=other_checks(subjects),
-            outcomes=SYMBOLS,
-            files=_files(subjects),
-            names_digest=names_digest(subjects),
-        )
+    return _TEMPLATES.render(
+        "page.html",
+        styles=_STYLES,
+        scripts=_SCRIPTS,
+        generator=subjects.evaluation.record["generator"],
+        evaluation=subjects.evaluation,
+        subjects=subjects,
+        verdicts=verdicts(subjects),
+        numbers=key_numbers(subjects),
+        scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},
+        knowledge=known_and_unknown(subjects),
+        overviews={s: tables.overview(subjects, s) for s in subjects.scenarios},
+        groups=drawn,
+        charted=charted,
+        tables_two=tables_two(subjects),
+        rejected=all_rejected(subjects),
+        about_rejected=about(subjects),
+        sections=_sections(subjects, charted),
+        basis=basis(subjects),
+        legends=_legends(charts),
+        attacks=tables.attacks(subjects),
+        treatments=what_was_done(subjects),
+        treatments_text=TREATMENTS_TEXT,
+        images=tables.images(subjects),
+        by_class=classes.by_class(subjects),
+        confusions=classes.confusions(subjects),
+        n_attacks=len(subjects.columns(subjects.main_scenario)),
+        most_rows=tables.MOST_ROWS,
+        gallery=gallery,
+        checks=worst_first(checks_of_judged(subjects)),
+        other_checks=other_checks(subjects),
+        outcomes=SYMBOLS,
+        files=_files(subjects),
+        names_digest=names_digest(subjects),
     )
 
 
@@ -230,66 +225,3 @@ def _csv_url(text: str) -> str:
         "data:text/csv;charset=utf-8;base64,"
         + base64.b64encode(text.encode(errors="backslashreplace")).decode()
     )
-
-
-def _digest(script: str) -> str:
-    digest = hashlib.sha256(script.encode()).digest()
-    return "sha256-" + base64.b64encode(digest).decode()
-
-
-def _template(name: str) -> str:
-    return (files("rsparse.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_template),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["line"] = lambda text: one_line(str(text))
-    environment.filters["flat"] = flat
-    environment.filters["plain"] = plain
-    return environment
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested parameters to one level (``localization.theta``), sorted by name."""
-    flattened: dict[str, Any] = {}
-    for key in sorted(values):
-        value = values[key]
-        if isinstance(value, Mapping) and "rules" not in value:
-            flattened |= flat(value, f"{prefix}{key}.")
-        else:
-            flattened[prefix + key] = value
-    return flattened
-
-
-def _policy(record: Mapping[str, Any]) -> str:
-    """The name and the rules of a policy, as text."""
-    try:
-        return f"policy {record['policy']}: {'; '.join(defense_of(record).details)}"
-    except InputError:
-        return f"policy {record.get('policy')}"
-
-
-def plain(value: Any) -> str:
-    """Format a parameter's value for people: no brackets, yes and no, a dash for none."""
-    if isinstance(value, Mapping):
-        if "rules" in value:
-            return _policy(value)
-        rest = [f"{key}={plain(value[key])}" for key in sorted(value) if key != "name"]
-        return " ".join([*([str(value["name"])] if "name" in value else []), *rest])
-    if isinstance(value, list | tuple):
-        return ("; " if any(isinstance(v, Mapping) for v in value) else ", ").join(
-            map(plain, value)
-        )
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,14 +1,3 @@
-"use strict";
-for (const compare of document.querySelectorAll(".compare")) {
-  const slider = compare.querySelector("input");
-  const show = () => {
-    compare.style.setProperty("--at", slider.value + "%");
-    slider.setAttribute("aria-valuetext", slider.value + " % adversarial");
-  };
-  slider.addEventListener("input", show);
-  show();
-}
-
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
