@@ -164,9 +164,10 @@ class TestShow:
     def test_json_is_the_record_itself(self, run_cli, purified):
         record = json.loads(run_cli("show", purified, "--json").stdout)
         manifest = read_manifest(purified)
-        done = treatments_of(manifest["images"]).counts
-        assert sum(done.values()) == 3
-        counts = {text: str(n) for text, n in done.items()}
+        treatments = treatments_of(manifest["images"])
+        assert sum(treatments.counts.values()) == 3
+        counts = {text: str(n) for text, n in treatments.counts.items()}
+        counts["changed"] = treatments.degrees_text
         assert record.pop("contents") == {"images": "3", "failed": "0", **counts}
         assert record == {k: v for k, v in manifest.items() if k not in ("images", "failed")}
 

@@ -25,7 +25,16 @@ from rsparse.report.treatments import what_was_done
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.records import EVALUATION, Record
-from rsparse.store.treatments import KEYS, UNCHANGED, Treatments, treatments_of
+from rsparse.store.treatments import (
+    KEYS,
+    LIGHT_DB,
+    LIGHTLY,
+    STRONGLY,
+    UNCHANGED,
+    Treatments,
+    degree_of,
+    treatments_of,
+)
 from tests.conftest import make_picture
 from tests.evaluations import make_evaluation
 
@@ -153,10 +162,11 @@ class TestSummary:
         entries = entries_of(tmp_path / "out")
         shown = [" ".join(line.split()) for line in result.stderr.splitlines()]
         weak, strong = entries["weak"]["psnr"], entries["strong"]["psnr"]
-        assert shown[3:8] == [
+        assert shown[3:9] == [
             "done 1 left unchanged",
             "1 rule 2: jpeg:quality=75",
             "1 rule 3: jpeg:quality=40",
+            "changed left unchanged 1, lightly 1, strongly 1 (lightly: PSNR of 30 dB or more)",
             f"least changed weak, {weak:.1f} dB",
             f"most changed strong, {strong:.1f} dB",
         ]
@@ -168,9 +178,26 @@ class TestSummary:
         assert told["treatments"]["most_changed"] == {
             "name": "strong", "psnr": strong, "done": "rule 3: jpeg:quality=40",
         }  # fmt: skip
+        assert told["treatments"]["changed"] == {UNCHANGED: 1, LIGHTLY: 1, STRONGLY: 1}
+        assert told["treatments"]["lightly_from_psnr"] == LIGHT_DB
+        degrees = {"flat": UNCHANGED, "strong": STRONGLY, "weak": LIGHTLY}
         assert told["images"] == [
-            {key: entries[name][key] for key in KEYS} for name in ("flat", "strong", "weak")
+            {**{key: entries[name][key] for key in KEYS}, "changed": degree}
+            for name, degree in degrees.items()
         ]
+
+    def test_lightly_is_a_change_of_eight_grey_levels_in_root_mean_square(self):
+        image = np.full((16, 16, 3), 100, np.uint8)
+        assert degree_of(change_between(image, image + 8).psnr) == LIGHTLY
+        assert degree_of(change_between(image, image + 9).psnr) == STRONGLY
+        assert degree_of(LIGHT_DB) == LIGHTLY
+        assert degree_of(None) == UNCHANGED
+
+    def test_show_counts_them_too(self, run_cli, folder, tmp_path):
+        options = ("--defense", "jpeg:quality=75", "-o", tmp_path / "out")
+        assert run_cli("purify", folder, *options).exit_code == 0
+        contents = json.loads(run_cli("show", tmp_path / "out", "--json").stdout)["contents"]
+        assert contents["changed"] == "left unchanged 1, lightly 1, strongly 1"
 
     def test_rules_are_in_their_order_after_what_is_unchanged(self):
         dones = ["rule 10: a", "b", "rule 9: a", "rule 1: none"]

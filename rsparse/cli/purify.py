@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,10 +34,8 @@ from rsparse.errors import InputError
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters, PurifyRunParameters
 from rsparse.store.published import dictionary_files
+from rsparse.store.treatments import LIGHT_DB, Treatments
 from rsparse.work.workers import Workers
-
-if TYPE_CHECKING:
-    from rsparse.store.treatments import Treatments
 
 
 @command(
@@ -135,9 +133,12 @@ def purify(
 
 
 def _told(treatments: Treatments) -> dict[str, str]:
-    """How many images were treated how, and the least and the most changed one."""
+    """How many images were treated how and changed how much; the least and most changed one."""
+    if not treatments.counts:
+        return {}
     lines = [f"{n} {done}" for done, n in treatments.counts.items()]
-    shown = {"done": "\n".join(lines)} if lines else {}
+    changed = f"{treatments.degrees_text} (lightly: PSNR of {LIGHT_DB:g} dB or more)"
+    shown = {"done": "\n".join(lines), "changed": changed}
     least, most = treatments.least, treatments.most
     if least is not None and most is not None:
         shown |= {"least changed": least.text, "most changed": most.text}

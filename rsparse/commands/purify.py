@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from rsparse.options.purify import PurifyRunParameters
 from rsparse.store.detections import how_many_cleaned, load_detected
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import OutputFolder, read_manifest
+from rsparse.store.images import ImageFile
 from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
+from rsparse.store.journal import Journal
 from rsparse.store.records import IMAGES, Source
-from rsparse.store.treatments import KEYS, Treatments, treatments_of
+from rsparse.store.treatments import Treatments, told_of, treatments_of
 from rsparse.work.device import CPU, Device, choose_device
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import Outcome, refuse_all_failed, run_images, source_digests
@@ -40,7 +42,7 @@ class PurifyOutcome(Outcome):
     def as_json(self) -> dict[str, Any]:
         """For scripts, with what was done to each image as the manifest has it."""
         entries = (read_manifest(self.output) or {"images": ()})["images"]
-        images = [{key: e[key] for key in KEYS if key in e} for e in entries]
+        images = [told_of(entry) for entry in entries]
         return {
             "schema": JSON_SCHEMA,
             **super().as_json(),
@@ -90,57 +92,91 @@ def purify_images(
     """
     run_parameters = run_parameters or PurifyRunParameters()
     device = _device(defense, run_parameters, masks, workers)
-    fit = fit_of(run_parameters)
-    if fit is not None and masks is not None:
-        raise InputError(
-            "--masks and --resize-to cannot be used together; masks have the size of the images"
-        )
+    fit = _fit_without_masks(run_parameters, masks)
     resources, used = load_resources([defense], dictionaries or {}, run_parameters.seed)
-    inputs = load_inputs(paths)
-    given = load_inputs([masks]) if masks is not None else None
+    read = _Read.load(paths, masks, only_detected)
     digests = {name: source.sha256 for name, source in used.items()}
-    detected, of_detection = _detected_in(only_detected)
     job = purify_job(
-        inputs, defense, digests, run_parameters, device, given, of_detection=of_detection
+        read.images,
+        defense,
+        digests,
+        run_parameters,
+        device,
+        read.masks,
+        of_detection=read.of_detection,
     )
-    read = [path for path in (*paths, masks, only_detected) if path is not None]
-    folder = OutputFolder.open(output, job.identity(), read, overwrite)
-    named_masks = None
-    if given is not None:  # masks may be edited, so they need not be as the manifest lists them
-        named_masks = {mask.name: replace(mask, sha256=None) for mask in given.images}
+    folder = OutputFolder.open(output, job.identity(), read.paths, overwrite)
     images = DefendedImages(defense, resources, device)
-    step = PurifyStep(images, named_masks, inputs.labels, output, fit, detected)
+    labels = read.images.labels
+    step = PurifyStep(images, read.masks_by_name(), labels, output, fit, read.detected)
     done, resumed, failed = run_images(
-        inputs,
+        read.images,
         folder.journal,
         step,
         task="purify",
         workers=workers,
         progress=progress,
         folder=output,
-        shared_paths=read,
+        shared_paths=read.paths,
         is_current=step.has_same_mask,
         batch_size=run_parameters.batch_size,
     )
     refuse_all_failed(failed, done + resumed, folder)
-    sources = [*inputs.sources(source_digests(folder.journal)), *used.values(), *of_detection]
-    if given is not None:
-        entries = folder.journal.entries()
-        masked = {e["name"]: e["mask_sha256"] for e in entries if "mask_sha256" in e}
-        sources += given.sources(masked)
-    notes = [] if detected is None else [how_many_cleaned(folder.journal.entries())]
-    tell(progress, notes)
-    treatments = treatments_of(folder.journal.entries())
-    folder.finish(job.record(sources), failed)
-    return PurifyOutcome(
-        output,
-        done,
-        resumed,
-        failed,
-        passed_over=inputs.passed_over,
-        notes=notes,
-        treatments=treatments,
-    )
+    outcome = PurifyOutcome(output, done, resumed, failed, passed_over=read.images.passed_over)
+    outcome.treatments = treatments_of(folder.journal.entries())
+    if read.detected is not None:
+        outcome.notes.append(how_many_cleaned(folder.journal.entries()))
+    tell(progress, outcome.notes)
+    folder.finish(job.record(read.sources(folder.journal, used.values())), failed)
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a run reads.
+
+    Attributes
+    ----------
+    images : ImageInputs
+    masks : ImageInputs or None
+        Masks that replace localization.
+    detected : dict of str to bool, or None
+        Which images are listed as detected, by SHA-256, if only these are cleaned.
+    of_detection : tuple of Source
+        The table that lists them.
+    paths : list of Path
+        Of all these.
+    """
+
+    images: ImageInputs
+    masks: ImageInputs | None
+    detected: dict[str, bool] | None
+    of_detection: tuple[Source, ...]
+    paths: list[Path]
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], masks: Path | None, table: Path | None) -> _Read:
+        """Find the images and masks, and read the table."""
+        images = load_inputs(paths)
+        given = load_inputs([masks]) if masks is not None else None
+        read = [path for path in (*paths, masks, table) if path is not None]
+        return cls(images, given, *_detected_in(table), read)
+
+    def masks_by_name(self) -> dict[str, ImageFile] | None:
+        """The masks; they may be edited, so they need not be as their manifest lists them."""
+        if self.masks is None:
+            return None
+        return {mask.name: replace(mask, sha256=None) for mask in self.masks.images}
+
+    def sources(self, journal: Journal, dictionaries: Iterable[Source]) -> list[Source]:
+        """All inputs for the record."""
+        sources = [*self.images.sources(source_digests(journal)), *dictionaries]
+        sources += self.of_detection
+        if self.masks is not None:
+            entries = journal.entries()
+            used = {e["name"]: e["mask_sha256"] for e in entries if "mask_sha256" in e}
+            sources += self.masks.sources(used)
+        return sources
 
 
 def purify_job(
@@ -210,6 +246,16 @@ def _device(
         able = " and ".join(name for name, kind in DEFENSES.items() if kind().has_device_part)
         raise InputError(f"--device: {defense.kind} only runs on the cpu; {able} also run on a GPU")
     return choose_device(run_parameters.device, workers)
+
+
+def _fit_without_masks(run_parameters: PurifyRunParameters, masks: Path | None) -> Fit | None:
+    """How images are resized; refuses masks for them."""
+    fit = fit_of(run_parameters)
+    if fit is not None and masks is not None:
+        raise InputError(
+            "--masks and --resize-to cannot be used together; masks have the size of the images"
+        )
+    return fit
 
 
 def fit_of(run_parameters: PurifyRunParameters) -> Fit | None:

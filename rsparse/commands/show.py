@@ -45,8 +45,11 @@ def read_record(artifact: Path) -> dict[str, Any]:
     if manifest is None:
         raise InputError(f"{artifact}: is not an rsparse artifact: it has no manifest.json")
     contents = {"images": f"{len(manifest['images'])}", "failed": f"{len(manifest['failed'])}"}
-    counts = treatments_of(manifest["images"]).counts
-    return {**record_of(manifest), "contents": contents | {k: f"{n}" for k, n in counts.items()}}
+    treatments = treatments_of(manifest["images"])
+    contents |= {done: f"{n}" for done, n in treatments.counts.items()}
+    if treatments.counts:
+        contents["changed"] = treatments.degrees_text
+    return {**record_of(manifest), "contents": contents}
 
 
 def _record_of_table(path: Path) -> dict[str, Any]:
