@@ -55,9 +55,9 @@ def documented(text: str) -> list[CommandPath]:
 
 
 def help_of(command: CommandPath) -> str:
-    """What ``rsparse COMMAND --help`` prints, regardless of the terminal's width."""
+    """What ``rsparse COMMAND --help-all`` prints, regardless of the terminal's width."""
     result = CliRunner().invoke(
-        app, [*command, "--help"], prog_name="rsparse", terminal_width=WIDTH
+        app, [*command, "--help-all"], prog_name="rsparse", terminal_width=WIDTH
     )
     if result.exit_code != 0:
         raise ValueError(f"there is no command {' '.join(command)!r}")

@@ -79,40 +79,37 @@ def listed(help_text: str) -> dict[str, list[str]]:
 
 
 def test_help_lists_options_by_what_they_set(run_cli):
-    found = listed(run_cli("train", "--help").stdout)
+    found = listed(run_cli("train", "--help-all").stdout)
     assert list(found) == [
-        "Options", "Adversarial images", "Noisy images", "Optimisation", "Augmentation",
-        "Memory and precision", "Input of the model", "Common options",
+        "Input and output", "Method", "Attack", "Noisy images", "Optimisation", "Augmentation",
+        "Memory and precision", "Input of the model", "Running",
     ]  # fmt: skip
-    assert found["Options"][:2] == ["--model", "--output"]
+    assert found["Input and output"][:2] == ["--model", "--output"]
     assert found["Augmentation"] == ["--flip", "--min-crop", "--mixup"]
-    assert found["Common options"][-4:] == ["--cluster", "--overwrite", "--json", "--help"]
+    assert found["Running"][-4:] == ["--jobs", "--cluster", "--help-all", "--help"]
 
 
-def test_the_options_on_a_models_input_are_explained_once(run_cli):
+def test_of_the_options_on_a_models_input_the_short_help_lists_the_preset(run_cli):
     names = [f"--{name}" for name in INPUT_OPTIONS]
     assert listed(run_cli("model", "tag", "--help").stdout)["Input of the model"] == names
     for command in ("classify", "attack", "evaluate", "train", "report", "attention"):
-        text = run_cli(command, "--help").stdout
-        assert listed(text)["Input of the model"] == ["--preset"]
-        assert all(name in text for name in names)
-        assert "see 'rsparse model tag --help'" in " ".join(text.split())
+        short = listed(run_cli(command, "--help").stdout)
+        assert "--preset" in short["Input and output"]
+        assert "Input of the model" not in short
+        whole = listed(run_cli(command, "--help-all").stdout)
+        assert whole["Input of the model"] == [name for name in names if name != "--preset"]
 
 
-def test_options_that_purifys_help_leaves_to_localize_still_work(
-    run_cli, pictures, dict_file, tmp_path
-):
-    text = run_cli("purify", "--help").stdout
-    assert "'rsparse localize'" in " ".join(text.split())
-    assert "--closing-size" not in text
-    assert "--closing-size" in run_cli("localize", "--help").stdout
+def test_the_options_of_localize_are_rare_ones_of_purify(run_cli, pictures, dict_file, tmp_path):
+    assert "--closing-size" not in run_cli("purify", "--help").stdout
+    assert "--closing-size" in run_cli("purify", "--help-all").stdout
     arguments = ("--sparsity", 1, "--closing-size", 3, "-o", tmp_path / "out")
     assert run_cli("purify", pictures, "--dict", dict_file, *arguments).exit_code == 0
 
 
 def test_help_ends_with_examples(run_cli):
     for name in COMMANDS.keys() - {"dictionaries", "model", "policy"}:
-        assert f"  Examples:\n    rsparse {name}" in run_cli(name, "--help").stdout
+        assert f"Examples:\n  rsparse {name}" in run_cli(name, "--help").stdout
 
 
 def test_tables_are_printed_again_after_a_command_with_json_has_failed(capsys):

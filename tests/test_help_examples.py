@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from rsparse.attacks import parse_attack
+from rsparse.cli import help
 from rsparse.cli.app import COMMANDS, app
 from rsparse.defenses import parse_defense
 from rsparse.defenses.policy import load_policy
@@ -32,8 +33,7 @@ def leaves() -> list[tuple[str, Any]]:
 
 
 def examples_of(command: Any) -> list[str]:
-    text = (command.epilog or "").partition("Examples:\n")[2].replace("\\\n", " ")
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return [" ".join(each.replace("\\\n", " ").split()) for each in help.examples_of(command)]
 
 
 LEAVES = leaves()

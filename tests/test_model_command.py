@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 from typer.testing import Result
 
 from rsparse.models.onnx.classifier import load_classifier
@@ -131,9 +130,3 @@ def test_refusals(assert_error: Callable[..., None], tmp_path: Path) -> None:
     )  # fmt: skip
     missing = tmp_path / "missing.onnx"
     assert_error(f"{missing}: cannot be read: no such file or directory", "model", "show", missing)
-
-
-@pytest.mark.parametrize("command", [("model", "show"), ("model", "tag"), ("classify",)])
-def test_help_has_examples(run_cli: Callable[..., Result], command: tuple[str, ...]) -> None:
-    result = run_cli(*command, "--help")
-    assert "Examples:\n    rsparse " in result.stdout

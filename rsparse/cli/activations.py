@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
+from rsparse.cli.generated import argument, option
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import (
     Json,
     Model,
     Overwrite,
-    folder_argument,
     output_option,
     path_option,
 )
@@ -35,10 +33,10 @@ _BANDS = 5
 )
 def activations(
     *,
-    benign: Annotated[Path, folder_argument("BENIGN", "Folder of benign images.")],
+    benign: Annotated[Path, argument("BENIGN", "Folder of benign images.")],
     adversarial: Annotated[
         Path,
-        folder_argument("ADVERSARIAL", "Folder of the attacked images, with the same names."),
+        argument("ADVERSARIAL", "Folder of the attacked images, with the same names."),
     ],
     model: Model,
     output: Annotated[Path, output_option("FILE", "File for the activations (HDF5).")],
@@ -48,10 +46,10 @@ def activations(
     ] = None,
     layers: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME,…",
-            help="Layers whose feature detectors are saved and drawn, separated by commas; the "
-            "default is the first, a middle and the last layer.",
+        option(
+            "NAME,…",
+            "Layers whose feature detectors are saved and drawn, separated by commas; the default "
+            "is the first, a middle and the last layer.",
         ),
     ] = None,
     parameters: ActivationParameters,

@@ -61,9 +61,13 @@ class Commands(LazyGroup):
         return self.made[name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the command; ``help COMMAND`` is ``COMMAND --help``."""
+        """Parse the options before the command.
+
+        ``help COMMAND`` is ``COMMAND --help``; with ``--all``, it is ``COMMAND --help-all``.
+        """
         if args[:1] == ["help"]:
-            args = [*args[1:], "--help"]
+            named = [arg for arg in args[1:] if arg != "--all"]
+            args = [*named, "--help" if named == args[1:] else "--help-all"]
         return super().parse_args(ctx, args)
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:

@@ -20,6 +20,8 @@ from rsparse.cli.console import (
     warn_of_ignored_levels,
     wide_table,
 )
+from rsparse.cli.generated import option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.listing import list_option
@@ -27,6 +29,7 @@ from rsparse.cli.options import Dictionaries, Images, Json, Model, Overwrite, ou
 from rsparse.defenses import Defense, parse_defense
 from rsparse.errors import InputError
 from rsparse.options.attack import AttackRunParameters, BackwardChoice
+from rsparse.options.sections import ATTACK
 from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
@@ -53,29 +56,28 @@ def attack(
     model: Model,
     attacks: Annotated[
         list[str],
-        typer.Option(
+        option(
+            "SPEC",
+            f"The attack, such as bim:eps=8: {', '.join(sorted(ATTACKS))}, or an attack class of "
+            f"foolbox. eps is in grey levels.{DETAILS}d is relative to the L2 norm of the image; "
+            "target is the class to reach (least-likely, random, an index or a name). With several "
+            "values of a parameter (eps=2,10,22) or several --attack, each attack gets its own "
+            "subfolder of the output.",
             "--attack",
             "-a",
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help=f"The attack: {', '.join(sorted(ATTACKS))}, or the name of an attack class of "
-            "foolbox; --list tells their parameters. eps is in grey levels, d is relative to the "
-            "L2 norm of the image; target is the class to reach (least-likely, random, an index or "
-            "a name). With several values of "
-            "a parameter (eps=2,10,22) or several --attack, each attack gets its own subfolder of "
-            "the output.",
+            section=ATTACK,
         ),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the adversarial images.")],
     labels: LabelOptions,
     through: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help="Attack the model behind this defense, which the attacker knows: a defense, a "
-            "chain or a policy as in purify --defense. Images are cleaned as purify cleans them; "
+        option(
+            "SPEC",
+            "Attack the model behind this defense, which the attacker knows: a spec as in purify "
+            f"--defense.{DETAILS}It may be a chain or a policy. Images are cleaned as purify does; "
             "the gradient passes by --backward.",
+            section=ATTACK,
         ),
     ] = None,
     dictionaries: Dictionaries = None,
@@ -85,14 +87,13 @@ def attack(
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    list_all: Annotated[bool, list_option("attacks", ATTACKS)] = False,  # noqa: ARG001 - ends before
+    list_all: Annotated[bool, list_option("attacks", ATTACKS, section=ATTACK)] = False,  # noqa: ARG001 - ends before
 ) -> None:
     """Make adversarial images that a classifier gets wrong.
 
     The gradients come from a torch twin of the ONNX graph. Each result is clipped, rounded to 8
-    bits, classified again and written as PNG. For each image, the manifest holds the predictions
-    before the attack, before rounding and after rounding, and the size of the change; with
-    --through also the predictions behind the defense.
+    bits, classified again and written as PNG. The manifest holds the predictions before the attack,
+    before rounding and after it, and the size of the change.
     """
     chosen = [attack for text in attacks for attack in parse_attack(text)]
     files = dictionary_files(dictionaries)

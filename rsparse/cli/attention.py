@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
+from rsparse.cli.generated import argument, option
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import Json, Model, Overwrite, output_option
@@ -25,21 +24,21 @@ def attention(
     *,
     images: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="IMAGES",
-            help="One folder or single images; or several folders to compare, whose images are "
-            "matched by name.",
-            show_default=False,
+        argument(
+            "IMAGES",
+            "One folder or single images; or several folders to compare, whose images are matched "
+            "by name.",
         ),
     ],
     model: Model,
     output: Annotated[Path, output_option("FOLDER", "Folder for the pictures.")],
     explain: Annotated[
         str,
-        typer.Option(
+        option(
+            "CLASS",
+            "Class to explain: predicted, label, or the number or name of a class.",
             "--target-class",
-            metavar="CLASS",
-            help="Class to explain: predicted, label, or the number or name of a class.",
+            show_default=True,
         ),
     ] = "predicted",
     labels: LabelOptions,

@@ -9,9 +9,10 @@ import typer
 
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, say, summary, wide_table
+from rsparse.cli.generated import argument
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
-from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
+from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option, path_option
 from rsparse.errors import InputError
 from rsparse.options.certify import CertifyParameters
 from rsparse.store.published import dictionary_files
@@ -34,21 +35,19 @@ def certify(
     context: typer.Context,
     images: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="IMAGES",
-            help="Folders (searched recursively) or single images; or folders that this command "
-            "wrote, to merge them.",
-            show_default=False,
+        argument(
+            "IMAGES",
+            "Folders (searched recursively) or single images; or folders that this command wrote, "
+            "to merge them.",
         ),
     ],
     model: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
+            "FILE",
+            "The classifier, an ONNX file; needed unless certificates are merged.",
             "--model",
             "-m",
-            metavar="FILE",
-            show_default=False,
-            help="The classifier, an ONNX file; needed unless certificates are merged.",
         ),
     ] = None,
     output: Annotated[

@@ -4,12 +4,13 @@ The decorator replaces an argument by the options that its type stands for, and 
 function one value built from them:
 
 - a parameter set (``PurifyParameters``): an option for each field; with the type
-  ``Annotated[PurifyParameters, NOT_LISTED]``, the help does not list them;
+  ``Annotated[PurifyParameters, RARE]``, only ``--help-all`` lists them;
 - ``InputOptions``: the options for a model's input;
 - ``LabelOptions``: ``--labels`` and ``--first-class``;
 - ``Workers``: ``--jobs`` and ``--cluster``.
 
-Any other argument is a single option or argument, as in typer.
+Every command also has ``--help-all``. Any other argument is a single option or argument, declared
+with ``option`` or ``argument`` (``cli/generated.py``).
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.console import without_tables
 from rsparse.cli.generated import field_option, keyword
-from rsparse.cli.help import NOT_LISTED, SectionedCommand
+from rsparse.cli.help import HELP_ALL, HelpAll, SectionedCommand
 from rsparse.cli.options import ClusterAddress, Jobs, choose_workers
 from rsparse.options.fields import Parameters
+from rsparse.options.sections import Place
 from rsparse.work.workers import Workers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Values = dict[str, Any]
+
+RARE = "rare"
+"""Marks a parameter set whose options are rare in a command."""
 
 
 def command(
@@ -51,8 +56,7 @@ def command(
     """
 
     def register(function: Function) -> Function:
-        # A ``\b`` line keeps the help formatter from joining the lines into a paragraph.
-        epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+        epilog = "Examples:\n" + "\n".join(f"  {line}" for line in examples)
         group.command(name, cls=SectionedCommand, epilog=epilog)(
             with_options(function, explain_input=group is not app)
         )
@@ -75,9 +79,11 @@ def with_options(function: Callable[..., Any], *, explain_input: bool) -> Callab
         else:
             groups[argument.name] = group
             options += group.options
+    options.append(keyword(HELP_ALL, HelpAll, False))
 
     @functools.wraps(function)
     def run(**values: Any) -> Any:
+        values.pop(HELP_ALL, None)
         with ExitStack() as stack:
             if values.get("as_json"):
                 stack.enter_context(without_tables())
@@ -108,15 +114,14 @@ Each function takes whether the help explains the options.
 
 def _group_of(kind: Any, explain_input: bool) -> OptionGroup | None:
     """The options that a type stands for, or None if it is a single option."""
-    section = None
-    if get_origin(kind) is Annotated and get_args(kind)[1:] == (NOT_LISTED,):
-        kind, section = get_args(kind)[0], NOT_LISTED
+    is_rare = get_origin(kind) is Annotated and get_args(kind)[1:] == (RARE,)
+    if is_rare:
+        kind = get_args(kind)[0]
     if not isinstance(kind, type):
         return None
     if issubclass(kind, Parameters):
-        fields = [
-            field_option(field, section or kind.section) for field in dataclasses.fields(kind)
-        ]
+        place = Place(kind.section, is_rare)
+        fields = [field_option(field, place) for field in dataclasses.fields(kind)]
         return OptionGroup(fields, lambda values, _: kind(**values))
     if kind in GROUPS:
         return GROUPS[kind](explain_input)

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import (
     Stopwatch,
@@ -22,10 +20,13 @@ from rsparse.cli.console import (
     summary,
     wide_table,
 )
+from rsparse.cli.generated import option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Dictionaries, Images, Json, Overwrite, output_option, path_option
 from rsparse.errors import InputError
 from rsparse.options.detect import DetectParameters
+from rsparse.options.sections import INPUT_OUTPUT
 from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
@@ -54,13 +55,13 @@ def detect(
         Path | None,
         path_option(
             "FOLDER|FILE",
-            "Clean images to compare with, 100 or more of the same origin and size; or a file that "
-            "--calibrate made from them.",
+            "Clean images to compare with, 100 or more of the same origin and size; or a file "
+            "that --calibrate made from them.",
         ),
     ] = None,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="Make a reference, an HDF5 file, from clean IMAGES."),
+        option(None, "Make a reference, an HDF5 file, from clean IMAGES.", "--calibrate"),
     ] = False,
     model: Annotated[
         Path | None,
@@ -69,32 +70,32 @@ def detect(
     dictionaries: Dictionaries = None,
     score_specs: Annotated[
         list[str] | None,
-        typer.Option(
-            "--score",
-            metavar="NAME[:PARAMETER=VALUE,…]",
-            show_default=False,
-            help="Score to use, several times. Of the image alone: noise, period, color. With "
-            "--model: instability, lead, swing, squeezers; with --dict too: disagreement. The "
+        option(
+            "SPEC",
+            "Score to use, several times. Of the image alone: noise, period, color. With --model: "
+            f"instability, lead, swing, squeezers; with --dict too: disagreement.{DETAILS}The "
             "default is noise, period, color and, with --model, instability and lead; or all of "
-            "the reference file.",
+            "the reference file. A score may have parameters, as in NAME:PARAMETER=VALUE.",
+            "--score",
         ),
     ] = None,
     attacked: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
+            "FOLDER",
+            "Folder of images that are known to be attacked, several times; shows the share that "
+            f"is found.{DETAILS}IMAGES then count as clean, and the area under the ROC curve is "
+            "shown, too.",
             "--attacked",
-            metavar="FOLDER",
-            show_default=False,
-            help="Folder of images that are known to be attacked, several times. IMAGES then count "
-            "as clean, and the shares found and the area under the ROC curve are shown.",
+            section=INPUT_OUTPUT,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         output_option(
             "FILE",
-            "File for the result, .csv; the default is standard output. With --calibrate, an HDF5 "
-            "file; the default is reference.h5.",
+            "File for the result, .csv; the default is standard output. With --calibrate, "
+            "reference.h5 by default.",
         ),
     ] = None,
     parameters: DetectParameters,
@@ -150,9 +151,9 @@ def detect(
 
 
 def _refuse_with_calibrate(reference: Path | None, attacked: list[Path] | None) -> None:
-    for option, value in (("--reference", reference), ("--attacked", attacked)):
+    for name, value in (("--reference", reference), ("--attacked", attacked)):
         if value:
-            raise InputError(f"--calibrate and {option} cannot be used together")
+            raise InputError(f"--calibrate and {name} cannot be used together")
 
 
 def _calibrated(

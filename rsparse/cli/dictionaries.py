@@ -9,8 +9,10 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, answer, answer_json, answer_table, summary
+from rsparse.cli.generated import argument, option
 from rsparse.cli.groups import QuickGroup
 from rsparse.cli.options import Json
+from rsparse.options.sections import INPUT_OUTPUT
 from rsparse.store.published import PublishedDictionary, fetch_dictionary, published
 
 group = typer.Typer(
@@ -51,20 +53,16 @@ def list_dictionaries(as_json: Json = False) -> None:
 def fetch(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME",
-            show_default=False,
-            help="A name from 'rsparse dictionaries list'.",
-        ),
+        argument("NAME", "A name from 'rsparse dictionaries list'."),
     ],
     address: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "URL|FOLDER",
+            "Where the files of all published dictionaries are; by default what the environment "
+            "variable RSPARSE_DICTIONARIES says.",
             "--from",
-            metavar="URL|FOLDER",
-            show_default=False,
-            help="Where the files of all published dictionaries are; by default what the "
-            "environment variable RSPARSE_DICTIONARIES says.",
+            section=INPUT_OUTPUT,
         ),
     ] = None,
     as_json: Json = False,

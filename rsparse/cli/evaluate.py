@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import (
     Stopwatch,
@@ -21,6 +19,8 @@ from rsparse.cli.console import (
     warn_of_ignored_levels,
 )
 from rsparse.cli.evaluate_tables import print_judged_again, print_plan, print_results
+from rsparse.cli.generated import argument, option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import (
@@ -33,6 +33,7 @@ from rsparse.cli.options import (
 )
 from rsparse.errors import InputError
 from rsparse.options.evaluate import EvaluateParameters
+from rsparse.options.sections import ATTACK, INPUT_OUTPUT, RUNNING
 from rsparse.options.specs import named_folders
 from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
@@ -44,14 +45,15 @@ _Texts = list[str] | None
 
 
 @command(
-    "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
-    "  -a cw-l2:d=.05 --policy default --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,8 --policy default -o eval/",
+    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=1,2,4,8 --policy default \\",
+    "  --scenario adaptive -o eval/",
     "rsparse evaluate plan.toml --dry-run",
     "rsparse evaluate plan.toml --jobs 2",
+    "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
+    "  -a cw-l2:d=.05 --policy default --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
     "  --scenario transfer:model=other.onnx -o eval/",
-    "rsparse evaluate imgs/ -m m.onnx -a bim:eps=1,2,4,8 --policy default -d dict.h5 \\",
-    "  --scenario adaptive -o eval/",
     "rsparse evaluate imgs/ -m m.onnx --adversarial patch=patched/ --defense jpeg -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense jpeg --detector reference.h5 -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=2,14,22 --policy default -d dict.h5 \\",
@@ -62,11 +64,10 @@ def evaluate(
     *,
     images: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="IMAGES|PLAN",
-            help="Folders or images to evaluate on; or a plan, a .toml file with the options' "
-            "names as keys.",
-            show_default=False,
+        argument(
+            "IMAGES|PLAN",
+            "Folders or images to evaluate on; or a plan, a .toml file with the options' names as "
+            "keys.",
         ),
     ],
     model: Annotated[
@@ -75,20 +76,21 @@ def evaluate(
     ] = None,
     attacks: Annotated[
         _Texts,
-        typer.Option(
+        option(
+            "SPEC",
+            "An attack to run, such as bim:eps=8, as in 'rsparse attack'; several times for more.",
             "--attack",
             "-a",
-            metavar="NAME:PARAMETER=VALUE,…",
-            help="An attack to run, spelled as in rsparse attack; can be given several times.",
+            section=ATTACK,
         ),
     ] = None,
     defenses: Annotated[
         _Texts,
-        typer.Option(
+        option(
+            "SPEC",
+            "A defense to evaluate, such as jpeg:quality=75, as in 'rsparse purify'; several times "
+            f"for more.{DETAILS}The undefended model, none, is always included.",
             "--defense",
-            metavar="NAME:PARAMETER=VALUE,…",
-            help="A defense to evaluate, spelled as in rsparse purify; can be given several times. "
-            "The undefended model, none, is always included.",
         ),
     ] = None,
     policies: PolicyNames = None,
@@ -96,27 +98,29 @@ def evaluate(
     labels: LabelOptions,
     scenarios: Annotated[
         _Texts,
-        typer.Option(
-            "--scenario",
-            metavar="NAME:model=FILE,…",
-            show_default=False,
-            help="What the attacker knows. gray-box: the model. adaptive: the defense, too, and "
-            "attacks through it. transfer:model=FILE: another model. black-box:model=FILE: the "
+        option(
+            "SPEC",
+            "What the attacker knows. gray-box: the model. adaptive: the defense, too, and "
+            "attacks through it. transfer:model=FILE: another model."
+            f"{DETAILS}black-box:model=FILE: the "
             "model before it was retrained as FILE. extended-gray-box:model=FILE: the retrained "
             "model. adversarial-training:model=FILE "
             "and adversarial-training-black-box:model=FILE: the same for an adversarially trained "
             "model. preset=NAME is the --preset of FILE.  [default: gray-box]",
+            "--scenario",
+            section=ATTACK,
         ),
     ] = None,
     adversarial: Annotated[
         _Texts,
-        typer.Option(
+        option(
+            "[NAME=]FOLDER",
+            "Adversarial images that another program made from IMAGES, with the same file names; "
+            "can be given several times. They are judged behind every defense, with their change "
+            "measured.",
             "--adversarial",
-            metavar="[NAME=]FOLDER",
-            show_default=False,
-            help="Adversarial images that another program made from IMAGES, with the same file "
-            "names; can be given several times. They are judged behind every defense, with their "
-            "change measured.",
+            section=ATTACK,
+            rare=True,
         ),
     ] = None,
     detector: Annotated[
@@ -125,6 +129,7 @@ def evaluate(
             "FILE",
             "A reference made by rsparse detect --calibrate. The detector sees every image before "
             "the defenses; an image that it rejects counts as neither right nor fooled.",
+            rare=True,
         ),
     ] = None,
     output: Annotated[
@@ -132,23 +137,34 @@ def evaluate(
         output_option("FOLDER", "Folder for the evaluation, its attacked images and predictions."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its estimated time, then stop.")
+        bool,
+        option(
+            None, "Print the plan and its estimated time, then stop.", "--dry-run", section=RUNNING
+        ),
     ] = False,
     parameters: EvaluateParameters,
     input_options: InputOptions,
     workers: Workers,
     trackers: Annotated[
         _Texts,
-        typer.Option(
+        option(
+            "mlflow:ADDRESS|tensorboard:FOLDER",
+            "Also send the results to a tracker of experiments, through its own client; can be "
+            "given several times.",
             "--log",
-            metavar="mlflow:ADDRESS|tensorboard:FOLDER",
-            show_default=False,
-            help="Also send the results to a tracker of experiments, through its own client; can "
-            "be given several times.",
+            section=INPUT_OUTPUT,
+            rare=True,
         ),
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="Also print the accuracy of each class.")
+        bool,
+        option(
+            None,
+            "Also print the accuracy of each class.",
+            "--per-class",
+            section=INPUT_OUTPUT,
+            rare=True,
+        ),
     ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -156,8 +172,7 @@ def evaluate(
     """Evaluate defenses: every attack against every defense, with intervals, tests and checks.
 
     This command attacks the images, cleans them with each defense, classifies them and compares
-    the results. It reuses what the output folder already holds, so an interrupted run continues,
-    and a new defense reuses the attacked images.
+    the results. It reuses what the output folder already holds: an interrupted run continues.
     """
     given = {
         "--model": model,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, answer, answer_json, summary
+from rsparse.cli.generated import argument
 from rsparse.cli.options import Json, Overwrite, output_option
 from rsparse.options.fetch import FetchParameters
 
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
 def fetch(
     model: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL",
-            show_default=False,
-            help="The timm name of a classifier, architecture.tag; the examples below include the "
+        argument(
+            "MODEL",
+            "The timm name of a classifier, architecture.tag; the examples below include the "
             "paper's classifiers.",
         ),
     ],

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.help import NOT_LISTED
+from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
 from rsparse.options.fields import describe, field_type, limits, number_from, word_of
+from rsparse.options.sections import METHOD, Place
 
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -22,30 +23,70 @@ def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramete
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
-def field_option(field: dataclasses.Field[Any], section: str | None) -> inspect.Parameter:
-    """The option for a field of a parameter set; ``section`` is its default title in the help."""
+def option(
+    metavar: str | None,
+    help: str,
+    *names: str,
+    section: str = METHOD,
+    rare: bool = False,
+    show_default: bool = False,
+    **settings: Any,
+) -> Any:
+    """An option of a command, with its place in the help; a switch has no ``metavar``.
+
+    Parameters
+    ----------
+    metavar, help
+        The placeholder of the value, and the help; details follow a form feed.
+    names : str
+        The spellings; by default the name of the function's argument.
+    section, rare
+        The title that lists it, and whether only ``--help-all`` does.
+    show_default
+        Whether the help ends with the default.
+    settings
+        Further arguments of ``typer.Option``.
+    """
+    place: Any = Place(section, rare)
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help,
+        rich_help_panel=place,
+        show_default=show_default,
+        **settings,
+    )
+
+
+def argument(metavar: str, help: str, **settings: Any) -> Any:
+    """An argument of a command."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False, **settings)
+
+
+def field_option(field: dataclasses.Field[Any], place: Place) -> inspect.Parameter:
+    """The option for a field of a parameter set; ``place`` is where the help lists the others."""
     rules, kind = field.metadata, field_type(field)
-    section = section if section == NOT_LISTED else rules["section"] or section
     dashed = field.name.replace("_", "-")
+    help_text = rules["help"] + (rules["details"] and DETAILS + rules["details"])
+    placed: dict[str, Any] = {
+        "section": rules["section"] or place.title,
+        "rare": rules["rare"] or place.rare,
+    }
     if kind is bool:
         spelled = rules["flag"] or f"--{dashed}/--no-{dashed}"
-        switch = typer.Option(spelled, help=rules["help"], rich_help_panel=section)
+        switch = option(None, help_text, spelled, show_default="/" in spelled, **placed)
         return keyword(field.name, Annotated[bool, switch], field.default)
     default = rules["shown_default"] or word_of(field, field.default)
     notes = [limits(field), f"default: {default}"]
-    text = Annotated[
-        Any,
-        typer.Option(
-            f"--{dashed}",
-            help=f"{rules['help']}  [{'; '.join(filter(None, notes))}]",
-            metavar=_metavar(field, kind),
-            show_default=False,
-            rich_help_panel=section,
-            parser=_reader(field, kind),
-            autocompletion=completed(_words(field)),
-        ),
-    ]
-    return keyword(field.name, text, field.default)
+    text = option(
+        _metavar(field, kind),
+        f"{help_text}  [{'; '.join(filter(None, notes))}]",
+        f"--{dashed}",
+        parser=_reader(field, kind),
+        autocompletion=completed(_words(field)),
+        **placed,
+    )
+    return keyword(field.name, Annotated[Any, text], field.default)
 
 
 def _words(field: dataclasses.Field[Any]) -> list[str]:

@@ -20,6 +20,8 @@ class QuickGroup(TyperGroup):
         for option in self.get_params(ctx):
             if getattr(option, "is_flag", False) and option.default is None:
                 option.default = False
+        if args[:1] == ["--help-all"]:  # the help of a group lists everything
+            args = ["--help", *args[1:]]
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -1,18 +1,29 @@
-"""A command whose help lists its options in sections."""
+"""A command whose help lists its options in sections, the rare ones only with ``--help-all``.
+
+In a help text, what follows a form feed is shown only by ``--help-all``, up to the notes in
+brackets at the end.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
-from rsparse.options.fields import COMMON
+from rsparse.options.sections import ORDER, RUNNING, Place
 
-_WIDEST = 30  # columns for the names of options; a longer name has a line of its own
+DETAILS = "\f"
+"""What separates the help of an option from its details."""
 
-NOT_LISTED = "not listed"  # options that the help of another option names
+_SHARE = 3  # names of options take at most a third of a line; longer ones have their own line
+_EXAMPLES = 3  # without --help-all
+HELP_ALL = "help_all"
+_WHOLE = "rsparse.whole-help"
 
 
 class SectionedCommand(TyperCommand):
@@ -27,32 +38,95 @@ class SectionedCommand(TyperCommand):
             refuse_several_defenses(ctx, args)
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words after the command's name in the line of its usage."""
+        return ["[OPTIONS]", *(_named(param) for param in _arguments(self.get_params(ctx)))]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, the untitled options, those of each section, the common ones."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
-        common: list[tuple[str, str]] = []
-        for param in self.get_params(ctx):
+        """Write the arguments and the options of each section."""
+        params = self.get_params(ctx)
+        arguments = [(param.metavar, param.get_help_record(ctx)[1]) for param in _arguments(params)]
+        sections = {"Arguments": arguments, **{title: [] for title in ORDER}}
+        last: list[tuple[str, str]] = []
+        rare = [param for param in params if place_of(param).rare]
+        for param in params:
             record = param.get_help_record(ctx)
-            title = getattr(param, "rich_help_panel", None) or "Options"
-            if record is None or title == NOT_LISTED:
+            if record is None or param.param_type_name == "argument":
                 continue
-            if param.param_type_name == "argument":
-                name = param.metavar or param.name.upper()
-                sections["Arguments"].append((name, record[1]))
-            elif title == COMMON or param.name == "help":
-                common.append(record)
-            else:
-                sections.setdefault(title, []).append(record)
-        for title, records in {**sections, COMMON: common}.items():
+            if (param in rare and not is_whole(ctx)) or (param.name == HELP_ALL and not rare):
+                continue
+            title, _ = place_of(param)
+            (last if title == RUNNING else sections.setdefault(title, [])).append(record)
+        for title, records in {**sections, RUNNING: last}.items():
             if records:
                 with formatter.section(title):
-                    write_rows(formatter, records)
+                    write_rows(formatter, [(name, _shown(ctx, text)) for name, text in records])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, of which the short help shows the first ones."""
+        examples = list(examples_of(self))
+        with formatter.section("Examples"):
+            for line in "\n".join(examples if is_whole(ctx) else examples[:_EXAMPLES]).splitlines():
+                formatter.write(f"  {line}\n")
+
+
+def _print_all(context: typer.Context, is_requested: bool) -> None:
+    if is_requested and not context.resilient_parsing:
+        context.meta[_WHOLE] = True
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        callback=_print_all,
+        is_eager=True,
+        help="Show all options, with details, and exit.",
+    ),
+]
+"""The option of every command that prints its whole help."""
+
+
+def is_whole(ctx: Any) -> bool:
+    """Whether ``--help-all`` asked for the help."""
+    return bool(ctx.meta.get(_WHOLE, False))
+
+
+def place_of(param: Any) -> Place:
+    """Where the help lists a parameter."""
+    if param.name in ("help", HELP_ALL):
+        return Place(RUNNING)
+    place = getattr(param, "rich_help_panel", None)
+    return place if isinstance(place, Place) else Place()
+
+
+def examples_of(command: Any) -> Iterator[str]:
+    """A command's examples; one may have several lines, which end in a backslash."""
+    text = inspect.cleandoc(command.epilog or "").partition("Examples:\n")[2]
+    return (match[0] for match in re.finditer(r"(?:.*\\\n)*.+", textwrap.dedent(text)))
+
+
+def _arguments(params: Sequence[Any]) -> list[Any]:
+    return [param for param in params if param.param_type_name == "argument"]
+
+
+def _named(argument: Any) -> str:
+    return f"{argument.metavar}..." if argument.nargs == -1 else str(argument.metavar)
+
+
+def _shown(ctx: Any, text: str) -> str:
+    """A help text with its details, or without."""
+    if is_whole(ctx):
+        return text.replace(DETAILS, " ")
+    return re.sub(rf"{DETAILS}.*?(?=  \[|$)", "", text, flags=re.DOTALL)
 
 
 def write_rows(formatter: Any, rows: Sequence[tuple[str, str]]) -> None:
     """Write options and their help side by side; never break the name of an option."""
     indent = " " * formatter.current_indent
-    column = min(max(len(name) for name, _ in rows), _WIDEST) + 2
+    column = min(max(len(name) for name, _ in rows) + 2, formatter.width // _SHARE)
     wrapper = textwrap.TextWrapper(
         max(formatter.width - column - len(indent), 10), break_on_hyphens=False
     )

@@ -9,19 +9,12 @@ import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import typer
-
 from rsparse.cli.command import GROUPS, OptionGroup
-from rsparse.cli.generated import completed, keyword
-from rsparse.cli.help import NOT_LISTED
+from rsparse.cli.generated import completed, keyword, option
+from rsparse.cli.help import DETAILS
 from rsparse.models.fields import option_of
-from rsparse.models.spec import (
-    INPUT_FIELDS,
-    INPUT_OPTIONS,
-    PRESETS,
-    InputOptions,
-    read_input_options,
-)
+from rsparse.models.spec import INPUT_FIELDS, PRESETS, InputOptions, read_input_options
+from rsparse.options.sections import INPUT_OUTPUT, MODEL_INPUT, Place
 
 __all__ = ["InputOptions"]
 
@@ -29,42 +22,35 @@ __all__ = ["InputOptions"]
 def input_options(explained: bool) -> list[inspect.Parameter]:
     """The options for a model's input.
 
-    If they are not ``explained``, the help lists only ``--preset``, which names the others.
+    If they are not ``explained``, the short help lists only ``--preset``.
     """
-    others = [f"--{name}" for name in INPUT_OPTIONS if name != "preset"]
-    preset = f"The convention for the model's input: {', '.join(PRESETS)}."
-    if not explained:
-        preset += (
-            " A tagged model does not need it. For other conventions there are "
-            f"{', '.join(others[:-1])} and {others[-1]}; see 'rsparse model tag --help'."
-        )
-    made = [_input_option("preset", preset, "NAME", _PANEL, list(PRESETS))]
-    section = _PANEL if explained else NOT_LISTED
+    preset = f"Convention for the model's input: {', '.join(PRESETS)}"
+    preset += "." if explained else f"; a tagged model needs none.{DETAILS}Others are below."
+    section = MODEL_INPUT if explained else INPUT_OUTPUT
+    made = [_input_option("preset", preset, "NAME", Place(section), list(PRESETS))]
+    place = Place(MODEL_INPUT, not explained)
     for field in INPUT_FIELDS.values():
         rules = field.metadata
         words = rules["metavar"].split("|")
         offered = words if all(word.islower() or len(word) > 3 for word in words) else []
         made.append(
-            _input_option(option_of(field), rules["help"], rules["metavar"], section, offered)
+            _input_option(option_of(field), rules["help"], rules["metavar"], place, offered)
         )
     return made
 
 
-_PANEL = "Input of the model"
-
-
 def _input_option(
-    name: str, help_text: str, metavar: str, section: str, words: Sequence[str]
+    name: str, help_text: str, metavar: str, place: Place, words: Sequence[str]
 ) -> inspect.Parameter:
-    option = typer.Option(
+    made = option(
+        metavar,
+        help_text,
         f"--{name}",
-        help=help_text,
-        metavar=metavar,
-        show_default=False,
-        rich_help_panel=section,
+        section=place.title,
+        rare=place.rare,
         autocompletion=completed(words),
     )
-    return keyword(name.replace("-", "_"), Annotated[str | None, option])
+    return keyword(name.replace("-", "_"), Annotated[str | None, made])
 
 
 def _made(values: dict[str, Any], _: object) -> InputOptions:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from rsparse.cli.command import GROUPS, OptionGroup
-from rsparse.cli.generated import completed, keyword
+from rsparse.cli.generated import completed, keyword, option
+from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
 from rsparse.options.labels import LabelOptions
+from rsparse.options.sections import INPUT_OUTPUT
 
 __all__ = ["LabelOptions"]
 
@@ -26,26 +26,28 @@ def _read_first_class(word: Any) -> int:
 
 _LABELS = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        "FILE",
+        "File of the right classes: CSV (file,label), JSON or text; by default the manifest of "
+        "IMAGES, a labels.csv, or their subfolders."
+        f"{DETAILS}The labels.csv is in or beside the folder; subfolders are named after classes. "
+        "A label is a class number, name or identifier. JSON maps "
+        "files to classes. A text has one class per line in the order of the images' names.",
         "--labels",
-        metavar="FILE",
-        show_default=False,
-        help="File of the correct classes: CSV with the columns file and label (class number, "
-        "name or identifier), JSON of files and classes, or a text with one class per line in the "
-        "order of the images' names. By default, labels come from the manifest of the images, "
-        "from a labels.csv in their folder or beside it, or from subfolders named after classes.",
+        section=INPUT_OUTPUT,
     ),
 ]
 _FIRST_CLASS = Annotated[
     int | None,
-    typer.Option(
+    option(
+        "0|1",
+        "Number of the first class in the labels. The default is 0, unless the labels show "
+        "that it is 1, which is reported.",
         "--first-class",
-        metavar="0|1",
-        show_default=False,
+        section=INPUT_OUTPUT,
+        rare=True,
         parser=_read_first_class,
         autocompletion=completed(["0", "1"]),
-        help="Number of the first class in the labels. The default is 0, unless the labels show "
-        "that it is 1, which is reported.",
     ),
 ]
 

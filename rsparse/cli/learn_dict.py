@@ -9,7 +9,8 @@ import typer
 
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.generated import completed
+from rsparse.cli.generated import completed, option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
 from rsparse.options.learn_dict import PRESETS, LearnParameters
 from rsparse.work.workers import Workers
@@ -33,12 +34,14 @@ def learn_dict(
     ] = None,
     preset: Annotated[
         str,
-        typer.Option(
-            metavar="|".join(PRESETS),
-            help="Values of the options below that are not given. paper is the method as the paper "
+        option(
+            "|".join(PRESETS),
+            "Values of the method's options that are not given: ours, or the paper's."
+            f"{DETAILS}paper is the method as the paper "
             "prints it: --grey --smoothing-weights printed --smoothing-h 4900 --smoothing-window "
             "whole --coder lars --l1-penalty 1.2 --keep-atoms; smoothing over the whole image "
             "takes seconds for each photograph.",
+            show_default=True,
             autocompletion=completed(list(PRESETS)),
         ),
     ] = "default",

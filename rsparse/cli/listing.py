@@ -10,19 +10,24 @@ from typing import Any
 
 import typer
 
-from rsparse.options.fields import COMMON, Parameters, limits, word_of
+from rsparse.cli.generated import option
+from rsparse.options.fields import Parameters, limits, word_of
+from rsparse.options.sections import METHOD
 
 _WIDTH = 100
 
 
-def list_option(what: str, registry: Mapping[str, type[Parameters]]) -> Any:
+def list_option(
+    what: str, registry: Mapping[str, type[Parameters]], *, section: str = METHOD
+) -> Any:
     """The option ``--list``, which prints what is in a registry and ends the command."""
-    return typer.Option(
+    return option(
+        None,
+        f"Print all {what} with their parameters and defaults, and exit.",
         "--list",
-        help=f"Print all {what} with their parameters and defaults, and exit.",
+        section=section,
         callback=_printer(registry),
         is_eager=True,
-        rich_help_panel=COMMON,
     )
 
 

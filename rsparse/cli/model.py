@@ -10,6 +10,7 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, answer_table, say
+from rsparse.cli.generated import argument
 from rsparse.cli.groups import QuickGroup
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.options import Json, Overwrite, output_option
@@ -22,9 +23,7 @@ group = typer.Typer(
 )
 app.add_typer(group, name="model")
 
-ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)
-]
+ModelFile = Annotated[Path, argument("MODEL", "An ONNX file.")]
 
 
 @command(

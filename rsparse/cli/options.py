@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from rsparse.cli.generated import argument, option
+from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
-from rsparse.options.fields import COMMON
+from rsparse.options.sections import INPUT_OUTPUT, RUNNING
 from rsparse.work.workers import LocalWorkers, Workers
 
 
@@ -20,103 +20,81 @@ def _read_jobs(word: Any) -> int:
 
 Images = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="IMAGES",
-        help="Folders (searched recursively) or single images: PNG, JPEG, WebP, TIFF, BMP.",
-        show_default=False,
-    ),
+    argument("IMAGES", "Folders, searched recursively, or images: PNG, JPEG, WebP, TIFF, BMP."),
 ]
 Model = Annotated[
-    Path,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="FILE",
-        show_default=False,
-        help="The classifier, an ONNX file.",
-    ),
+    Path, option("FILE", "The classifier, an ONNX file.", "--model", "-m", section=INPUT_OUTPUT)
 ]
 Jobs = Annotated[
     int,
-    typer.Option(
+    option(
+        "N",
+        "Number of cores to use; 0, the default, uses all.",
         "--jobs",
         "-j",
-        metavar="N",
+        section=RUNNING,
         parser=_read_jobs,
-        show_default=False,
-        rich_help_panel=COMMON,
-        help="Number of cores to use; 0, the default, uses all.",
     ),
 ]
 ClusterAddress = Annotated[
     str | None,
-    typer.Option(
-        "--cluster",
-        metavar="ADDRESS",
-        show_default=False,
-        rich_help_panel=COMMON,
-        help="Run on a Dask cluster: its address, its scheduler file (.json), or local:N for N "
+    option(
+        "ADDRESS",
+        "Run on a Dask cluster: its address, its scheduler file (.json), or local:N for N "
         "processes on this machine.",
+        "--cluster",
+        section=RUNNING,
+        rare=True,
     ),
 ]
 Dictionaries = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "[NAME=]FILE",
+        "Dictionary: a file, or a name from 'rsparse dictionaries list'; one comes with rsparse."
+        f"{DETAILS}'rsparse learn-dict' makes a file. Give several by name: "
+        "regionsparse:dictionary=dct uses --dict dct=other.h5.",
         "--dict",
         "-d",
-        metavar="[NAME=]FILE",
-        show_default=False,
-        help="Dictionary for regionsparse and policies: from learn-dict, or a name from 'rsparse "
-        "dictionaries list'; the default is the one that comes with rsparse. Give several by name: "
-        "regionsparse:dictionary=dct uses --dict dct=other.h5.",
+        section=INPUT_OUTPUT,
     ),
 ]
 PolicyName = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME|FILE",
-        show_default=False,
-        help="Policy that chooses how to purify each image by its noise: a name from 'rsparse "
-        "policy list', or a file (.toml). The default is the policy default.",
+    option(
+        "NAME|FILE",
+        "Policy that chooses how to purify each image by its noise: a name from 'rsparse policy "
+        "list', or a file (.toml).  [default: default]",
+        "--policy",
     ),
 ]
 PolicyNames = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "NAME|FILE",
+        "A policy as a defense: its name or its file (.toml)."
+        f"{DETAILS}--defense policy:NAME is the same and also works in a chain (policy:NAME+jpeg).",
         "--policy",
-        metavar="NAME|FILE",
-        show_default=False,
-        help="A policy as a defense: its name or its file (.toml). --defense policy:NAME is the "
-        "same and also works in a chain (policy:NAME+jpeg).",
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite", rich_help_panel=COMMON, help="Replace an output that already exists."
-    ),
+    option(None, "Replace an output that already exists.", "--overwrite", section=INPUT_OUTPUT),
 ]
 Json = Annotated[
     bool,
-    typer.Option(
-        "--json", rich_help_panel=COMMON, help="Print the result as JSON on standard output."
-    ),
+    option(None, "Print the result as JSON on standard output.", "--json", section=INPUT_OUTPUT),
 ]
 
 
 def output_option(metavar: str, help_text: str) -> Any:
     """The option ``-o/--output`` with a command's own help; it takes a FILE or a FOLDER."""
-    return typer.Option("--output", "-o", metavar=metavar, help=help_text, show_default=False)
+    return path_option(metavar, help_text, "--output", "-o")
 
 
-def folder_argument(metavar: str, help_text: str) -> Any:
-    """An argument that takes a folder or a file."""
-    return typer.Argument(metavar=metavar, help=help_text, show_default=False)
-
-
-def path_option(metavar: str, help_text: str, *names: str) -> Any:
+def path_option(metavar: str, help_text: str, *names: str, rare: bool = False) -> Any:
     """An option that takes a FILE or a FOLDER."""
-    return typer.Option(*names, metavar=metavar, help=help_text, show_default=False)
+    return option(metavar, help_text, *names, section=INPUT_OUTPUT, rare=rare)
 
 
 def choose_workers(jobs: int, cluster: str | None) -> Workers:

@@ -10,10 +10,12 @@ import typer
 from rsparse.cli.app import app
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, answer_line, answer_table
+from rsparse.cli.generated import argument, option
 from rsparse.cli.groups import QuickGroup
 from rsparse.cli.options import Json
 from rsparse.defenses.policy import Policy, load_policy, policy_names
 from rsparse.errors import InputError
+from rsparse.options.sections import INPUT_OUTPUT
 
 group = typer.Typer(
     cls=QuickGroup,
@@ -50,15 +52,20 @@ def list_policies(as_json: Json = False) -> None:
 def show(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME|FILE",
-            show_default=False,
-            help="A built-in policy or a policy file (.toml); or a dictionary (.h5) of an earlier "
+        argument(
+            "NAME|FILE",
+            "A built-in policy or a policy file (.toml); or a dictionary (.h5) of an earlier "
             "rsparse, to print its levels as a policy.",
         ),
     ],
     as_toml: Annotated[
-        bool, typer.Option("--toml", help="Print the policy as a TOML file that you can edit.")
+        bool,
+        option(
+            None,
+            "Print the policy as a TOML file that you can edit.",
+            "--toml",
+            section=INPUT_OUTPUT,
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

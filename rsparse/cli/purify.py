@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rsparse.cli.command import command, given_options
+from rsparse.cli.command import RARE, command, given_options
 from rsparse.cli.console import (
     Stopwatch,
     count,
@@ -18,7 +18,8 @@ from rsparse.cli.console import (
     tell_of_embedded,
     warn_of_ignored_levels,
 )
-from rsparse.cli.help import NOT_LISTED
+from rsparse.cli.generated import option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.listing import list_option
 from rsparse.cli.options import (
     Dictionaries,
@@ -39,13 +40,13 @@ from rsparse.work.workers import Workers
 
 
 @command(
-    "rsparse purify adv/ --dict dict.h5",
+    "rsparse purify suspicious/",
     "rsparse purify photo.jpg --dict dict.h5 -o clean/ --sparsity 1",
     "rsparse purify adv/ --dict dict.h5 --policy paper -o purified/",
+    "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
     "rsparse purify adv/ --dict dict.h5 --sparsity 2 --masks masks/ -o purified/",
     "rsparse purify adv/ --dict dict.h5 --sparsity 2 --no-localize --stride 1",
     "rsparse purify adv/ --dict dict.h5 --device cpu",
-    "rsparse purify adv/ --defense jpeg:quality=40 -o jpeg/",
     "rsparse purify adv/ --defense bilateral+jpeg -o both/",
     "rsparse purify adv/ --only-detected found.csv --dict dict.h5",
 )
@@ -57,14 +58,13 @@ def purify(
     policy: PolicyName = None,
     spec: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "SPEC",
+            f"Another defense, such as jpeg:quality=40: {', '.join(DEFENSES)}.{DETAILS}A chain of "
+            "defenses is applied in order (bilateral+jpeg:quality=40) and may include policies "
+            "(policy:default+jpeg). Parameters default to the values of their authors; the options "
+            "below are those of regionsparse.",
             "--defense",
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help=f"Another defense: {', '.join(DEFENSES)}; or a chain of defenses, applied in "
-            "order (bilateral+jpeg:quality=40), which may include policies (policy:default+jpeg). "
-            "Parameters default to the values of their authors; the options below are those of "
-            "regionsparse.",
         ),
     ] = None,
     output: Annotated[
@@ -73,19 +73,23 @@ def purify(
     ] = None,
     masks: Annotated[
         Path | None,
-        path_option("FOLDER", "Folder of masks (white is object) to use instead of localization."),
+        path_option(
+            "FOLDER",
+            "Folder of masks (white is object) to use instead of localization.",
+            rare=True,
+        ),
     ] = None,
     only_detected: Annotated[
         Path | None,
         path_option(
             "FILE",
-            "Clean only the images that 'rsparse detect' lists as detected in this file (.csv); "
-            "the others are written as they are.",
+            "Clean only the images that 'rsparse detect' lists as detected in this file (.csv)."
+            f"{DETAILS}The others are written as they are.",
         ),
     ] = None,
     run_parameters: PurifyRunParameters,
     parameters: PurifyParameters,
-    localization: Annotated[LocalizeParameters, NOT_LISTED],
+    localization: Annotated[LocalizeParameters, RARE],
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -93,11 +97,9 @@ def purify(
 ) -> None:
     """Clean images by sparse coding, according to the noise in each, or with another defense.
 
-    Images of any size give PNG files of the same size and name, with a manifest. Sparse coding
-    standardises patches, codes them with at most K atoms of the dictionary by orthogonal matching
-    pursuit, and averages them where they overlap. A policy chooses by the noise in an image how
-    to code it, if at all. With --sparsity K, as in the paper, the object region of every image is
-    coded, and a bilateral filter is applied to the rest.
+    Images of any size give PNG files of the same size and name, with a manifest. A policy chooses
+    by the noise in an image how to clean it, if at all. With --sparsity K, as in the paper, the
+    object region of every image is coded with K atoms per patch, and the rest is filtered.
     """
     given = given_options(context, PurifyParameters, LocalizeParameters)
     values = dataclasses.asdict(parameters) | dataclasses.asdict(localization)

@@ -9,9 +9,12 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, progress_bar, say
+from rsparse.cli.generated import argument, option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
-from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option
+from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option, path_option
 from rsparse.options.report import ReportParameters
+from rsparse.options.sections import INPUT_OUTPUT
 from rsparse.store.published import dictionary_files
 
 
@@ -25,64 +28,58 @@ from rsparse.store.published import dictionary_files
 def report(
     evaluation: Annotated[
         Path,
-        typer.Argument(
-            metavar="EVAL", help="Folder that rsparse evaluate wrote.", show_default=False
-        ),
+        argument("EVAL", "Folder that 'rsparse evaluate' wrote."),
     ],
     output: Annotated[Path, output_option("FOLDER", "Folder for the report.")],
     parameters: ReportParameters,
     input_options: InputOptions,
     formats: Annotated[
         list[str] | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            show_default=False,
-            help="Format of the report: html (with the data as CSV), md, png, csv, or junit (for "
+        option(
+            "FORMAT",
+            "Format of the report: html (with the data as CSV), md, png, csv, or junit (for "
             "continuous integration); can be given several times.  [default: html]",
+            "--format",
+            section=INPUT_OUTPUT,
         ),
     ] = None,
     dictionaries: Dictionaries = None,
     model: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
+            "FILE",
+            "The evaluated classifier; without it, the report has no attention maps and no "
+            "activations.",
             "--model",
             "-m",
-            metavar="FILE",
-            show_default=False,
-            help="The evaluated classifier; without it, the report has no attention maps and no "
-            "activations.",
         ),
     ] = None,
     judged: Annotated[
         str | None,
-        typer.Option(
-            "--verdict-defense",
-            metavar="NAME",
-            show_default=False,
-            help="Short name of the defense that the verdict describes; the default is the first "
+        option(
+            "NAME",
+            "Short name of the defense that the verdict describes; the default is the first "
             "RegionSparse or policy of the plan.",
+            "--verdict-defense",
         ),
     ] = None,
     certificates: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            show_default=False,
-            help="Folder that 'rsparse certify' wrote, with the evaluation's images and model; "
-            "adds the certified radii.",
+        path_option(
+            "FOLDER",
+            "Folder that 'rsparse certify' wrote, with the evaluation's images and model; adds the "
+            "certified radii.",
         ),
     ] = None,
     required: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "WHERE>=SHARE",
+            "Share of images that have to be right under each attack that WHERE names, else "
+            f"the exit code is 1: adaptive.eps=2>=0.1, bim>=40%, clean>=0.7.{DETAILS}WHERE is one "
+            "or more scenarios, attacks, parameters or defenses, joined by dots; the defense is by "
+            "default the verdict's. Can be given several times.",
             "--require",
-            metavar="WHERE>=SHARE",
-            show_default=False,
-            help="Share of images that have to be right under each attack that WHERE names, else "
-            "the exit code is 1: adaptive.eps=2>=0.1, bim>=40%, clean>=0.7. WHERE is one or more "
-            "scenarios, attacks, parameters or defenses, joined by dots; the defense is by default "
-            "the verdict's. Can be given several times.",
         ),
     ] = None,
     overwrite: Overwrite = False,

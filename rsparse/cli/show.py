@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from rsparse.cli.command import command
 from rsparse.cli.console import answer_json, cell
-from rsparse.cli.options import Json, folder_argument
+from rsparse.cli.generated import argument
+from rsparse.cli.options import Json
 from rsparse.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def show(
     artifact: Annotated[
         Path,
-        folder_argument(
+        argument(
             "ARTIFACT",
             "HDF5 or CSV artifact, folder of images or of an evaluation, or retrained model.",
         ),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
-from rsparse.cli.options import Json, Overwrite, folder_argument, output_option
+from rsparse.cli.generated import argument, option
+from rsparse.cli.options import Json, Overwrite, output_option
 from rsparse.data import embedded_dictionary
+from rsparse.options.sections import INPUT_OUTPUT
 from rsparse.options.support import SupportParameters
 from rsparse.store.published import file_of
 from rsparse.work.workers import Workers
@@ -37,26 +37,25 @@ _SHARES = ("moved", "common", "inside", "survives")
 )
 def support(
     *,
-    benign: Annotated[Path, folder_argument("BENIGN", "Folder of benign images.")],
+    benign: Annotated[Path, argument("BENIGN", "Folder of benign images.")],
     adversarial: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="ADVERSARIAL…",
-            help="Folders of attacked images with the same names and sizes; the output of several "
+        argument(
+            "ADVERSARIAL",
+            "Folders of attacked images with the same names and sizes; the output of several "
             "attacks stands for all of them.",
-            show_default=False,
         ),
     ],
     output: Annotated[Path, output_option("FILE", "File for the measures (HDF5).")],
     dictionary: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "FILE|NAME",
+            "Dictionary: a file of learn-dict, or a name from 'rsparse dictionaries list'; by "
+            "default the one that comes with rsparse.",
             "--dict",
             "-d",
-            metavar="FILE|NAME",
-            show_default=False,
-            help="Dictionary: from learn-dict, or a name from 'rsparse dictionaries list'; the "
-            "default is the one that comes with rsparse.",
+            section=INPUT_OUTPUT,
         ),
     ] = None,
     parameters: SupportParameters,

@@ -20,6 +20,8 @@ from rsparse.cli.console import (
     tell_of_embedded,
     warn_of_ignored_levels,
 )
+from rsparse.cli.generated import option
+from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
 from rsparse.cli.label_options import LabelOptions
 from rsparse.cli.options import (
@@ -34,6 +36,7 @@ from rsparse.cli.options import (
 )
 from rsparse.defenses import parse_defenses
 from rsparse.errors import InputError
+from rsparse.options.sections import ATTACK, INPUT_OUTPUT
 from rsparse.options.train import TrainParameters
 from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
@@ -43,17 +46,17 @@ if TYPE_CHECKING:
 
 
 @command(
-    "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 -d dict.h5 "
-    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --defense regionsparse:sparsity=1 \\",
+    "  -d dict.h5 -o n.onnx",
     "rsparse train imgs/ -m m.onnx --labels labels.csv --defense jpeg -o new.onnx",
-    "rsparse train imgs/ -m m.onnx --train-on adversarial --attack-eps 16 --plot curve.png "
-    "-o n.onnx",
-    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial --adversarial-defense median "
-    "-o n.onnx",
-    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial --through policy:default "
-    "-d dict.h5 -o n.onnx",
-    "rsparse train imgs/ -m m.onnx --train-on both --purified-images purified/ --train-layers head "
-    "-o n.onnx",
+    "rsparse train imgs/ -m m.onnx --train-on adversarial --attack-eps 16 \\",
+    "  --plot curve.png -o n.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial \\",
+    "  --adversarial-defense median -o n.onnx",
+    "rsparse train imgs/ -m m.onnx --distill --train-on adversarial \\",
+    "  --through policy:default -d dict.h5 -o n.onnx",
+    "rsparse train imgs/ -m m.onnx --train-on both --purified-images purified/ \\",
+    "  --train-layers head -o n.onnx",
     "rsparse train imgs/ -m m.onnx --distill --purified-images adv-purified/ -o new.onnx",
     "rsparse train imgs/ -m m.onnx --distill --noise 0.12 --denoiser unrolled -o new.onnx",
 )
@@ -65,63 +68,67 @@ def train(
     output: Annotated[Path, output_option("FILE", "File for the retrained classifier (ONNX).")],
     defenses: Annotated[
         list[str] | None,
-        typer.Option(
-            "--defense",
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help="Defense for --train-on purified and both, spelled as in rsparse purify and "
+        option(
+            "SPEC",
+            "Defense for --train-on purified and both, as in 'rsparse purify'; several times for "
+            f"more.{DETAILS}It is "
             "applied at the model's input size; each one given makes a purified version of the "
             "images. Use regionsparse with a sparsity, since most policies do not change clean "
             "images.",
+            "--defense",
         ),
     ] = None,
     adversarial_defenses: Annotated[
         list[str] | None,
-        typer.Option(
-            "--adversarial-defense",
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help="Defense that purifies the adversarial images of --train-on adversarial and both, "
-            "as in deployment behind a defense; each one given makes a version of the images. The "
+        option(
+            "SPEC",
+            "Defense that purifies the adversarial images of --train-on adversarial and both, as "
+            "in deployment behind a defense; each one given makes a version of the images. The "
             "default, none, does not purify them.",
+            "--adversarial-defense",
+            section=ATTACK,
+            rare=True,
         ),
     ] = None,
     through: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME:PARAMETER=VALUE,…",
-            show_default=False,
-            help="Defense through which the adversarial images of --train-on adversarial and both "
+        option(
+            "SPEC",
+            "Defense through which the adversarial images of --train-on adversarial and both "
             "are made, as in attack --through, and which then purifies them: training against an "
             "attacker who knows the defense; each one given makes a version of the images.",
+            section=ATTACK,
+            rare=True,
         ),
     ] = None,
     policies: PolicyNames = None,
     dictionaries: Dictionaries = None,
     purified: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
+            "FOLDER",
+            "Folder that 'rsparse purify' wrote from the images, clean or attacked; matched by "
+            "name.",
             "--purified-images",
-            metavar="FOLDER",
-            show_default=False,
-            help="Folder of already purified versions of the images, clean or attacked, as rsparse "
-            "purify wrote it; matched by name.",
+            section=INPUT_OUTPUT,
+            rare=True,
         ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(
-            "--purified-cache",
-            metavar="FOLDER",
-            show_default=False,
-            help="Folder that keeps the purified images for other trainings; without it, they are "
+        option(
+            "FOLDER",
+            "Folder that keeps the purified images for other trainings; without it, they are "
             "removed after the training.",
+            "--purified-cache",
+            section=INPUT_OUTPUT,
+            rare=True,
         ),
     ] = None,
     labels: LabelOptions,
     plot: Annotated[
         Path | None,
-        path_option("PNG", "Also draw loss and accuracy by epoch to this file."),
+        path_option("PNG", "Also draw loss and accuracy by epoch to this file.", rare=True),
     ] = None,
     parameters: TrainParameters,
     input_options: InputOptions,
@@ -131,11 +138,8 @@ def train(
 ) -> None:
     """Retrain a classifier on clean, purified, adversarial or noisy images.
 
-    The result is the same graph with new weights, checked with onnxruntime; every other command
-    can read it. The weights with the lowest validation loss are kept; the validation loss weighs
-    clean and other images as the training does. --original-share averages the new weights with
-    the original ones. An interrupted training continues where it stopped. On a CPU, the same
-    images and seed give the same file for any number of --jobs.
+    The result is the same graph with new weights, those with the lowest validation loss; every
+    other command can read it. An interrupted training continues where it stopped.
     """
     parameters = _with_noise(parameters, given_options(context, TrainParameters))
     purifying = parse_defenses(defenses or [], policies or [])

@@ -10,6 +10,7 @@ import typer
 
 from rsparse.cli.command import command
 from rsparse.cli.console import answer_json, answer_table, progress_bar, say
+from rsparse.cli.generated import argument
 from rsparse.cli.options import Json
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ MOST_ROWS = 40
 def verify(
     artifacts: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="ARTIFACT",
-            help="Artifacts, or folders that contain some.",
-            show_default=False,
-        ),
+        argument("ARTIFACT", "Artifacts, or folders that contain some."),
     ],
     as_json: Json = False,
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
-from rsparse.options.device import device_parameter
+from rsparse.options.device import attacked_together, device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.sections import ATTACK
 
 BACKWARD_NAMES = ("atoms", "supports", "smooth", "identity")
 """The backwards that a defense may have, the strongest first."""
@@ -14,6 +16,8 @@ BACKWARD_NAMES = ("atoms", "supports", "smooth", "identity")
 @dataclasses.dataclass(frozen=True)
 class AttackRunParameters(Parameters):
     """How a folder is attacked, for any attack."""
+
+    section: ClassVar[str] = ATTACK
 
     only_correct: bool = parameter(
         False,
@@ -24,6 +28,7 @@ class AttackRunParameters(Parameters):
         False,
         "If the images have no labels, take the model's own predictions as the right classes.",
         flag="--predicted-labels",
+        rare=True,
     )
     keep_size: bool = parameter(
         False,
@@ -32,25 +37,21 @@ class AttackRunParameters(Parameters):
         flag="--keep-size",
     )
     keep_float: bool = parameter(
-        False, "Also save the images before rounding, as float32 in float.h5.", flag="--keep-float"
+        False,
+        "Also save the images before rounding, as float32 in float.h5.",
+        flag="--keep-float",
+        rare=True,
     )
-    batch_size: int | None = parameter(
-        None,
-        "Images attacked together; auto is 4 on a CPU, and on a GPU as many as fit in its memory, "
-        "at most 64.",
-        minimum=1,
-        maximum=65536,
-        none="auto",
-    )
-    seed: int = parameter(
-        0, "Seed of attacks that use random numbers.", minimum=0, maximum=2**32 - 1
-    )
+    batch_size: int | None = attacked_together()
+    seed: int = seed_parameter("Seed of attacks that use random numbers.", rare=False)
     device: str = device_parameter()
 
 
 @dataclasses.dataclass(frozen=True)
 class BackwardChoice(Parameters):
     """How an attack differentiates a defense that it attacks through."""
+
+    section: ClassVar[str] = ATTACK
 
     backward: str | None = parameter(
         None,
@@ -59,10 +60,12 @@ class BackwardChoice(Parameters):
         "these that the defense has.",
         choices=BACKWARD_NAMES,
         none="strongest",
+        rare=True,
     )
     draws: int = parameter(
         4,
         "Draws of a random defense over which the gradient is averaged.",
         minimum=1,
         maximum=1000,
+        rare=True,
     )

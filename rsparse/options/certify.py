@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rsparse.errors import InputError
-from rsparse.options.device import device_parameter
+from rsparse.options.device import device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, parameter
 from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
@@ -19,8 +19,8 @@ class CertifyParameters(Parameters):
 
     sigma: str = parameter(
         "0.12",
-        "Standard deviation of the noise for pixels in [0, 1], or several separated by commas. "
-        "More noise allows larger radii and makes the classifier less accurate.",
+        "Standard deviation of the noise for pixels in [0, 1], or several separated by commas.",
+        details="More noise allows larger radii and makes the classifier less accurate.",
         metavar="X[,X…]",
         what=ONE_OR_SEVERAL,
     )
@@ -32,12 +32,17 @@ class CertifyParameters(Parameters):
         what="a denoiser",
     )
     n0: int = parameter(
-        100, "Noisy samples that select the class of an image.", minimum=1, maximum=1_000_000
+        100,
+        "Noisy samples that select the class of an image.",
+        minimum=1,
+        maximum=1_000_000,
+        rare=True,
     )
     n: int = parameter(
         1000,
-        "Noisy samples that bound the probability of that class. The number limits the radius: "
-        "1,000 samples allow 2.46 σ, 10,000 allow 3.2 σ.",
+        "Noisy samples of each image; they limit the radius: 1,000 allow 2.46 σ, 10,000 allow "
+        "3.2 σ.",
+        details="They bound the probability of the class.",
         minimum=1,
         maximum=100_000_000,
     )
@@ -47,11 +52,12 @@ class CertifyParameters(Parameters):
         "different samples; merge what they find with 'rsparse certify A B -o ALL'.",
         minimum=0,
         maximum=100_000_000,
+        rare=True,
     )
     alpha: float = parameter(
-        0.001, "Probability with which a certificate may be wrong.", above=0, maximum=0.5
+        0.001, "Probability with which a certificate may be wrong.", above=0, maximum=0.5, rare=True
     )
-    seed: int = parameter(0, "Seed of the noise.", minimum=0, maximum=2**32 - 1)
+    seed: int = seed_parameter("Seed of the noise.")
     device: str = device_parameter()
 
     def __post_init__(self) -> None:

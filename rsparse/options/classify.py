@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rsparse.options.device import device_parameter
+from rsparse.options.device import batch_parameter, device_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -16,9 +16,6 @@ class ClassifyParameters(Parameters):
         5, "Number of most probable classes to report.", minimum=1, maximum=100_000
     )
     device: str = device_parameter()
-    batch_size: int = parameter(
-        16,
-        "Images classified together on a GPU; a CPU takes one at a time.",
-        minimum=1,
-        maximum=65536,
+    batch_size: int = batch_parameter(
+        16, "Images classified together on a GPU; a CPU takes one at a time."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rsparse.options.device import seed_parameter
 from rsparse.options.fields import Parameters, parameter
 
 
@@ -14,4 +15,4 @@ class FetchParameters(Parameters):
     pretrained: bool = parameter(
         True, "Use the published weights of that name, downloaded once, or random weights."
     )
-    seed: int = parameter(0, "Seed of random weights.", minimum=0, maximum=2**32 - 1)
+    seed: int = seed_parameter("Seed of random weights.", rare=False)

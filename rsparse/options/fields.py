@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rsparse.errors import InputError
+from rsparse.options.sections import METHOD
 
 _HIDDEN_FROM = 10_000  # the help leaves out upper bounds from here on
-
-COMMON = "Common options"
-"""Title of the last section of the help, for options that most commands share."""
 
 
 def parameter(
@@ -28,6 +26,8 @@ def parameter(
     none: str = "none",
     metavar: str | None = None,
     section: str | None = None,
+    rare: bool = False,
+    details: str = "",
     shown_default: str | None = None,
     what: str | None = None,
     levels: bool = False,
@@ -38,7 +38,8 @@ def parameter(
     ``above`` is an exclusive lower bound; ``minimum`` and ``maximum`` are inclusive. ``flag``
     overrides the names of the command-line option (``"--color/--grey"``). ``none`` is the
     spelling of None. ``what`` describes a text in error messages. ``metavar`` is the placeholder
-    of a text in the help, and ``section`` is the title that lists the option there.
+    of a text in the help, and ``section`` is the title that lists the option there. Only
+    ``--help-all`` lists a ``rare`` option, and says the ``details`` of any option after its help.
     ``shown_default`` replaces the default value in the help. With ``levels``, the number is in grey
     levels and may be written as a fraction of 255. ``question`` takes the name and a value in the
     range, and returns what to ask about a value that would do nothing.
@@ -54,6 +55,8 @@ def parameter(
         "none": none,
         "metavar": metavar,
         "section": section,
+        "rare": rare,
+        "details": details,
         "shown_default": shown_default,
         "what": what,
         "levels": levels,
@@ -68,7 +71,7 @@ class Parameters:
 
     Attributes
     ----------
-    section : str or None
+    section : str
         The title that lists the options for its fields in a command's help.
 
     Raises
@@ -77,7 +80,7 @@ class Parameters:
         If a value has the wrong type or is out of range.
     """
 
-    section: ClassVar[str | None] = None
+    section: ClassVar[str] = METHOD
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from rsparse.errors import InputError
+from rsparse.options.device import seed_parameter
 from rsparse.options.fields import Parameters, parameter
 from rsparse.options.specs import hint_of
 
@@ -50,6 +51,7 @@ class LearnParameters(Parameters):
         "grey levels, where 10 becomes 100 times the number of values in a compared patch.",
         above=0,
         maximum=1e9,
+        rare=True,
     )
     smoothing_weights: str = parameter(
         "squared",
@@ -57,6 +59,7 @@ class LearnParameters(Parameters):
         "differences; printed is exp(−‖I(i) − I(j)‖²/h), as eq. (16) is printed; opencv is "
         "OpenCV's non-local means, which smooths lightness and colour apart, on all pixels.",
         choices=("squared", "printed", "opencv"),
+        rare=True,
     )
     smoothing_patch: int = parameter(
         7,
@@ -64,6 +67,7 @@ class LearnParameters(Parameters):
         minimum=1,
         maximum=31,
         odd=True,
+        rare=True,
     )
     smoothing_window: int | None = parameter(
         21,
@@ -73,48 +77,62 @@ class LearnParameters(Parameters):
         maximum=65535,
         odd=True,
         none="whole",
+        rare=True,
     )
     normalize: bool = parameter(
-        True, "Standardise each dimension over the patches of one image (eq. 17)."
+        True, "Standardise each dimension over the patches of one image (eq. 17).", rare=True
     )
     learned: bool = parameter(
         True,
         "Learn the atoms, or use overcomplete cosines (DCT) without learning.",
         flag="--learned/--cosines",
+        rare=True,
     )
     coder: str = parameter(
         "omp",
         "Coder of the patches while learning: omp, as in purifying; lars or cd of scikit-learn, "
         "with the l1 penalty of eq. (20), many times slower.",
         choices=("omp", "lars", "cd"),
+        rare=True,
     )
     atoms_per_patch: int = parameter(
-        5, "Atoms K per patch while learning with omp.", minimum=1, maximum=64
+        5, "Atoms K per patch while learning with omp.", minimum=1, maximum=64, rare=True
     )
     l1_penalty: float = parameter(
-        6.0, "Weight β of the l1 norm while learning with lars or cd.", above=0, maximum=1e6
+        6.0,
+        "Weight β of the l1 norm while learning with lars or cd.",
+        above=0,
+        maximum=1e6,
+        rare=True,
     )
-    batch_size: int = parameter(512, "Patches in one learning step.", minimum=1, maximum=1_000_000)
-    passes: int = parameter(1, "Number of passes over all images.", minimum=1, maximum=1000)
+    batch_size: int = parameter(
+        512, "Patches in one learning step.", minimum=1, maximum=1_000_000, rare=True
+    )
+    passes: int = parameter(
+        1, "Number of passes over all images.", minimum=1, maximum=1000, rare=True
+    )
     replace_atoms: bool = parameter(
         True,
         "Replace unused and near-duplicate atoms by poorly represented patches, which the paper "
         "does not.",
         flag="--replace-atoms/--keep-atoms",
+        rare=True,
     )
     max_coherence: float = parameter(
         0.98,
         "An atom is a near-duplicate if its inner product with another atom exceeds this.",
         above=0,
         maximum=1,
+        rare=True,
     )
     held_out_share: float = parameter(
         0.1,
         "Share of each image's patches that is held out to measure the error.",
         minimum=0,
         maximum=0.9,
+        rare=True,
     )
-    seed: int = parameter(0, "Seed of all random choices.", minimum=0, maximum=2**32 - 1)
+    seed: int = seed_parameter("Seed of all random choices.")
 
     @classmethod
     def preset(cls, name: str, **given: Any) -> LearnParameters:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
-from rsparse.options.device import device_parameter
+from rsparse.options.device import batch_parameter, device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.sections import INPUT_OUTPUT
 
 
 @dataclasses.dataclass(frozen=True)
 class PurifyParameters(Parameters):
     """RegionSparse coding (the paper's Section IV-C)."""
 
-    section: ClassVar[str | None] = "RegionSparse"
-
     sparsity: int = parameter(
         2,
-        "Atoms K per patch; fewer atoms remove more of the attack and more of the image. With this "
-        "option, all images are purified alike, by it and the options below; without it, by the "
-        "policy.",
+        "Code every image with K atoms per patch, instead of by the policy; fewer remove more of "
+        "the attack and more of the image.",
+        details="The options below then apply to all images.",
         minimum=1,
         maximum=1024,
         shown_default="by the policy",
@@ -30,41 +28,47 @@ class PurifyParameters(Parameters):
         "residual, so that flat patches get fewer than K atoms; 0 stops only at K.",
         minimum=0,
         maximum=1000,
+        rare=True,
     )
     stride: int = parameter(
         2,
-        "Distance of neighbouring patches in pixels; a smaller one is slower and gives smoother "
-        "images.",
+        "Distance of neighbouring patches in pixels; smaller is slower and smoother.",
         minimum=1,
         maximum=64,
     )
     localize: bool = parameter(
         True,
-        "Code only the object region, or the whole image. The options of 'rsparse localize', such "
-        "as --threshold, set how the region is found; see 'rsparse localize --help'.",
+        "Code only the object region, or the whole image.",
+        details="The options of 'rsparse localize', such as --threshold, set how the region is "
+        "found.",
     )
     prefilter: bool = parameter(
-        False, "Apply the bilateral filter to the whole image before coding, or code it unfiltered."
+        False,
+        "Apply the bilateral filter to the whole image before coding, or code it unfiltered.",
+        rare=True,
     )
     filter_background: bool = parameter(
         True,
         "Apply the bilateral filter outside the object region, or leave the background unchanged.",
         flag="--filter-background/--keep-background",
+        rare=True,
     )
     bilateral_diameter: int = parameter(
-        9, "Diameter of the bilateral filter in pixels.", minimum=1, maximum=99
+        9, "Diameter of the bilateral filter in pixels.", minimum=1, maximum=99, rare=True
     )
     bilateral_sigma_color: float = parameter(
         80.0,
         "Standard deviation of the bilateral filter over colours, in grey levels.",
         above=0,
         maximum=1000,
+        rare=True,
     )
     bilateral_sigma_space: float = parameter(
         80.0,
         "Standard deviation of the bilateral filter over distance, in pixels.",
         above=0,
         maximum=1000,
+        rare=True,
     )
     theta: float = parameter(
         1.0,
@@ -72,12 +76,14 @@ class PurifyParameters(Parameters):
         "as the background has it. 1 is only the coded image, 0 none of it.",
         minimum=0,
         maximum=1,
+        rare=True,
     )
     feather: float = parameter(
         2.0,
         "Width of the soft border of the object region, in pixels; 0 gives a hard edge.",
         minimum=0,
         maximum=256,
+        rare=True,
     )
 
 
@@ -93,13 +99,10 @@ class PurifyRunParameters(Parameters):
         "clean at the model's input size.",
         none="native",
         metavar="SIDE|HxW[:crop:SHARE]",
+        section=INPUT_OUTPUT,
+        rare=True,
     )
-    batch_size: int = parameter(
-        16,
-        "Images purified together on a GPU; a CPU takes one at a time.",
-        minimum=1,
-        maximum=65536,
+    batch_size: int = batch_parameter(
+        16, "Images purified together on a GPU; a CPU takes one at a time."
     )
-    seed: int = parameter(
-        0, "Seed of defenses that use random numbers.", minimum=0, maximum=2**32 - 1
-    )
+    seed: int = seed_parameter("Seed of defenses that use random numbers.")

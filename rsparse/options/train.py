@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from rsparse.options.device import device_parameter
+from rsparse.options.device import device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, levels_parameter, parameter
+from rsparse.options.sections import ATTACK
 from rsparse.options.sigmas import ONE_OR_SEVERAL, sigmas_from
 
-_ATTACK = "Adversarial images"
 _NOISE = "Noisy images"
 _OPTIMISER = "Optimisation"
 _AUGMENTATION = "Augmentation"
@@ -22,8 +22,8 @@ class TrainParameters(Parameters):
 
     train_on: str = parameter(
         "purified",
-        "Images to train on in addition to clean ones: purified ones, adversarial ones (made on "
-        "the current weights), both, noisy ones (--noise), or none (clean).",
+        "Images to train on in addition to clean ones, or none (clean).",
+        details="adversarial ones are made on the current weights, noisy ones by --noise.",
         choices=("clean", "purified", "adversarial", "both", "noisy"),
     )
     distill: bool = parameter(
@@ -32,7 +32,7 @@ class TrainParameters(Parameters):
         flag="--distill",
     )
     clean_share: float = parameter(
-        0.3, "Share of the training images that are clean.", minimum=0, maximum=1
+        0.3, "Share of the training images that are clean.", minimum=0, maximum=1, rare=True
     )
     adversarial_share: float | None = parameter(
         None,
@@ -41,20 +41,22 @@ class TrainParameters(Parameters):
         above=0,
         maximum=0.99,
         none="auto",
-        section=_ATTACK,
+        section=ATTACK,
+        rare=True,
     )
     attack_eps: float = levels_parameter(
         16.0,
         "Largest change by the attack, in grey levels; each image draws a random one up to it.",
         above=0,
-        section=_ATTACK,
+        section=ATTACK,
     )
     attack_steps: int = parameter(
         1,
         "Steps of the attack: 1 is FGSM, more are BIM with a step size of 2 eps / steps.",
         minimum=1,
         maximum=100,
-        section=_ATTACK,
+        section=ATTACK,
+        rare=True,
     )
     noise: str | None = parameter(
         None,
@@ -63,6 +65,7 @@ class TrainParameters(Parameters):
         metavar="X[,X…]",
         what=ONE_OR_SEVERAL,
         section=_NOISE,
+        rare=True,
     )
     denoiser: str = parameter(
         "unrolled",
@@ -70,23 +73,25 @@ class TrainParameters(Parameters):
         metavar="SPEC",
         what="a denoiser",
         section=_NOISE,
+        rare=True,
     )
     train_layers: str = parameter(
         "all",
-        "Layers to train: all, head (the last one), or names, with * and ? as wildcards, separated "
-        "by commas.",
+        "Layers to train: all, head (the last one), or names separated by commas.",
+        details="Names may have the wildcards * and ?.",
+        rare=True,
     )
     batch_norm: bool = parameter(
         False,
         "Train the batch normalisations and update their statistics, or keep them unchanged.",
         flag="--train-batch-norm/--freeze-batch-norm",
+        rare=True,
     )
     epochs: int = parameter(
         10,
         "Largest number of passes over all images.",
         minimum=1,
         maximum=100_000,
-        section=_OPTIMISER,
     )
     patience: int | None = parameter(
         4,
@@ -94,15 +99,17 @@ class TrainParameters(Parameters):
         minimum=1,
         none="off",
         section=_OPTIMISER,
+        rare=True,
     )
     validation_share: float = parameter(
-        0.1, "Share of the images that is held out for validation.", above=0, maximum=0.9
+        0.1, "Share of the images that is held out for validation.", above=0, maximum=0.9, rare=True
     )
     optimizer: str = parameter(
         "adamw",
         "Optimiser: AdamW, or SGD with momentum.",
         choices=("adamw", "sgd"),
         section=_OPTIMISER,
+        rare=True,
     )
     learning_rate: float = parameter(
         3e-5,
@@ -110,6 +117,7 @@ class TrainParameters(Parameters):
         above=0,
         maximum=100,
         section=_OPTIMISER,
+        rare=True,
     )
     warmup_share: float = parameter(
         0.05,
@@ -117,13 +125,10 @@ class TrainParameters(Parameters):
         minimum=0,
         maximum=1,
         section=_OPTIMISER,
+        rare=True,
     )
     momentum: float = parameter(
-        0.9,
-        "Momentum of SGD.",
-        minimum=0,
-        maximum=0.9999,
-        section=_OPTIMISER,
+        0.9, "Momentum of SGD.", minimum=0, maximum=0.9999, section=_OPTIMISER, rare=True
     )
     weight_decay: float = parameter(
         0.01,
@@ -131,6 +136,7 @@ class TrainParameters(Parameters):
         minimum=0,
         maximum=1,
         section=_OPTIMISER,
+        rare=True,
     )
     original_share: float = parameter(
         0.0,
@@ -139,6 +145,7 @@ class TrainParameters(Parameters):
         minimum=0,
         maximum=0.99,
         section=_OPTIMISER,
+        rare=True,
     )
     label_smoothing: float = parameter(
         0.1,
@@ -146,6 +153,7 @@ class TrainParameters(Parameters):
         minimum=0,
         maximum=0.9,
         section=_OPTIMISER,
+        rare=True,
     )
     distill_temperature: float = parameter(
         2.0,
@@ -153,11 +161,10 @@ class TrainParameters(Parameters):
         above=0,
         maximum=100,
         section=_OPTIMISER,
+        rare=True,
     )
     flip: bool = parameter(
-        True,
-        "Mirror each image with probability 1/2.",
-        section=_AUGMENTATION,
+        True, "Mirror each image with probability 1/2.", section=_AUGMENTATION, rare=True
     )
     min_crop: float = parameter(
         0.7,
@@ -165,6 +172,7 @@ class TrainParameters(Parameters):
         above=0,
         maximum=1,
         section=_AUGMENTATION,
+        rare=True,
     )
     mixup: float = parameter(
         0.0,
@@ -174,13 +182,10 @@ class TrainParameters(Parameters):
         minimum=0,
         maximum=100,
         section=_AUGMENTATION,
+        rare=True,
     )
     batch_size: int = parameter(
-        32,
-        "Images in one training step.",
-        minimum=1,
-        maximum=65536,
-        section=_OPTIMISER,
+        32, "Images in one training step.", minimum=1, maximum=65536, section=_OPTIMISER, rare=True
     )
     shard_size: int | None = parameter(
         None,
@@ -190,16 +195,16 @@ class TrainParameters(Parameters):
         maximum=65536,
         none="auto",
         section=_COMPUTING,
+        rare=True,
     )
     precision: str = parameter(
         "auto",
         "Precision of the forward pass; auto is bf16 on a GPU.",
         choices=("auto", "float32", "bf16"),
         section=_COMPUTING,
+        rare=True,
     )
-    seed: int = parameter(
-        0, "Seed of the split, the order and the augmentation.", minimum=0, maximum=2**32 - 1
-    )
+    seed: int = seed_parameter("Seed of the split, the order and the augmentation.")
     device: str = device_parameter()
 
     def as_record(self) -> dict[str, Any]:
