@@ -26,7 +26,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 FIXTURES = REPOSITORY / "fixtures"
 TEMPLATES = ("macros.html", "page.html", "report.css")
 SHARED_TEMPLATES = (
-    "base.css", "base.html", "compare.css", "compare.js", "parts.html", "tables.css", "tables.js",
+    "base.css", "base.html", "compare.css", "compare.js", "parts.html", "records.css",
+    "records.html", "tables.css", "tables.js",
 )  # fmt: skip
 
 

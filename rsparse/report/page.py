@@ -10,6 +10,7 @@ from typing import Any
 
 from rsparse.evaluation.checks import worst_first
 from rsparse.pages.rendering import Templates
+from rsparse.pages.spelled import flat, plain
 from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import classes, figures, tables
 from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
@@ -18,7 +19,6 @@ from rsparse.report.knowledge import KNOWLEDGE, known_and_unknown
 from rsparse.report.pictures import Gallery
 from rsparse.report.rejections import REJECTIONS, TITLE, about, all_rejected
 from rsparse.report.sections import ChartSection, chart_sections
-from rsparse.report.spelled import flat, plain
 from rsparse.report.subjects import Subjects
 from rsparse.report.table_two import tables_two
 from rsparse.report.treatments import (
@@ -30,7 +30,7 @@ from rsparse.report.treatments import (
 from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
 from rsparse.store.labels import OWN_PREDICTIONS
 
-_STYLES = ("base.css", "tables.css", "compare.css", "report.css")
+_STYLES = ("base.css", "tables.css", "compare.css", "records.css", "report.css")
 _SCRIPTS = ("compare.js", "tables.js")
 _TEMPLATES = Templates("rsparse.report", {"flat": flat, "plain": plain})
 
