@@ -20,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfil
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
 	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }
 
-.PHONY: help release-check demo test test-slow test-all reliability coverage lint bench measurements results paper paper-search retrained classifiers policies results-page demo-model comdefend-model fixtures docs clean
+.PHONY: help release-check demo test test-slow test-all reliability coverage lint bench measurements results paper paper-search retrained classifiers policies results-page demo-model comdefend-model fixtures site docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -114,6 +114,10 @@ fixtures: $(READY)  ## Make the tests' fixtures again
 release-check: $(READY)  ## Build twice, compare, install in empty environments and run (TAG=v0.2.0 for a release)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'twine>=6'
 	@$(BIN)/python scripts/release_check.py --output dist $(if $(TAG),--tag $(TAG))
+
+site: $(READY)  ## Build the documentation as a site, into build/site/index.html (warnings are errors)
+	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W -n --keep-going -c docs/site -d build/doctrees . build/site
+	@echo build/site/index.html
 
 docs: $(READY)  ## Update the help texts and pictures in README.md and docs/
 	@$(BIN)/python scripts/update_docs.py

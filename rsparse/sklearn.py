@@ -105,7 +105,8 @@ class RegionSparseTransformer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        Images of the same shapes and type as ``X``; a list if ``X`` is a sequence.
+        array or list
+            Images of the same shapes and type as ``X``; a list if ``X`` is a sequence.
 
         Raises
         ------

@@ -24,7 +24,7 @@ from tests.conftest import REPOSITORY
 FIXTURES = REPOSITORY / "fixtures"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 FORMATS = (REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")
-MARKDOWN = sorted({*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")})
+MARKDOWN = sorted({*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")})
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
@@ -44,7 +44,7 @@ def test_help_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert refreshed(README) == README
 
 
-@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -45,7 +45,8 @@ class PurifyAugmentation:
 
         Returns
         -------
-        The same with clean images, each of its own kind and type.
+        tuple
+            The same with clean images, each of its own kind and type.
         """
         images, targets, metadata = batch
         return [self._clean(image) for image in images], targets, metadata

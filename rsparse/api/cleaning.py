@@ -55,9 +55,10 @@ def purify(
 
     Returns
     -------
-    The clean image, in the form of the given one; with ``return_treatment`` a pair of it and a
-    ``Treatment``: the parts of the defense that were applied, with the policy's rule and what it
-    measured, K and the share of the object region, and the change of the image.
+    array or tensor, or a pair of it and a ``Treatment``
+        The clean image, in the form of the given one. A ``Treatment`` has the parts of the defense
+        that were applied, with the policy's rule and what it measured, K and the share of the
+        object region, and the change of the image.
 
     Raises
     ------
@@ -105,9 +106,10 @@ def purify_batch(
 
     Returns
     -------
-    The clean images in the form of the given ones; a list for a sequence. On a GPU they may differ
-    from the CPU's by one grey level, and by more in the few patches whose two best atoms are
-    equally good. With ``return_treatment``, a pair of these and a list of ``Treatment``.
+    array, tensor or list, or a pair of it and a list of ``Treatment``
+        The clean images in the form of the given ones; a list for a sequence. On a GPU they may
+        differ from the CPU's by one grey level, and by more in the few patches whose two best atoms
+        are equally good.
 
     Raises
     ------
@@ -147,8 +149,8 @@ def defend(
 
     Returns
     -------
-    The clean images in the form of the given ones; a list for a sequence. With
-    ``return_treatment``, a pair of these and a list of ``Treatment``.
+    array, tensor or list, or a pair of it and a list of ``Treatment``
+        The clean images in the form of the given ones; a list for a sequence.
 
     Raises
     ------

@@ -140,7 +140,8 @@ class DictionaryLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
         Returns
         -------
-        codes of shape (n, n_components), as ``omp`` returns them
+        array or tensor of shape (n, n_components)
+            The codes, as ``omp`` returns them.
 
         Raises
         ------
