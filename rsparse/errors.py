@@ -55,6 +55,27 @@ class MachineError(Exception):
     """
 
 
+def missing_package(need: str, package: str, extra: str) -> InputError:
+    """The error for a package of an extra that is not installed.
+
+    Parameters
+    ----------
+    need : str
+        What needs it, with the verb: ``attacks need``.
+    package : str
+        Its name, as pip knows it, or one of its modules.
+    extra : str
+        The extra of rsparse that installs it.
+    """
+    name = package.partition(".")[0]
+    return InputError(f"{need} {name}, which is not installed: {installing(extra)}")
+
+
+def installing(extra: str) -> str:
+    """The commands that install an extra: from an index of packages, and in a clone."""
+    return f"pip install 'rsparse[{extra}]', or in a clone: pip install '.[{extra}]'"
+
+
 def is_of_machine(error: BaseException) -> bool:
     """Whether the operating system failed because of the machine, and not of the file."""
     return isinstance(error, OSError) and error.errno in _OF_THE_MACHINE

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ from rsparse.store.lines import to_checked_line
 from rsparse.store.pending import hidden_beside
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
-from tests.processes import finished, start, when_done
+from tests.processes import start, when_done
 from tests.test_attack_command import MARGINS, MODEL, colours, picture, save
 
 __all__ = ["colours"]  # the fixture
@@ -261,32 +259,6 @@ def test_an_operator_without_a_counterpart_in_torch(assert_error, colours, tmp_p
     from rsparse.attacks.attackable import WHAT_WORKS
 
     assert_error(f"{line}; {WHAT_WORKS}", *arguments, "-o", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("missing", ["torch", "foolbox"])
-def test_torch_is_not_installed(colours, tmp_path, missing):
-    """Its import fails in a subprocess, as if only the core were installed."""
-    (tmp_path / "site").mkdir()
-    hook = (
-        "import sys\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name == {missing!r}:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-    )
-    (tmp_path / "site/sitecustomize.py").write_text(hook)
-    paths = os.pathsep.join([str(tmp_path / "site"), *filter(None, sys.path)])
-    code, stdout, stderr = finished(
-        "attack", colours, "-m", MODEL, "-a", "bim", "-o", tmp_path / "out",
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    assert (code, stdout) == (2, "")
-    assert stderr == (
-        f"rsparse: error: attacks need {missing}, which is not installed: "
-        "pip install 'rsparse[attack]'\n"
-    )
     assert not (tmp_path / "out").exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import platform
-import sys
 from pathlib import Path
 
 import pytest
@@ -70,12 +69,3 @@ def test_jobs_and_a_cluster(assert_error, pictures, dict_file, tmp_path):
         "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out",
         "--jobs", 2, "--cluster", "local:2",
     )  # fmt: skip
-
-
-def test_the_extra_is_not_installed(assert_error, pictures, dict_file, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    assert_error(
-        "--cluster needs the extra: pip install 'rsparse[cluster]'",
-        "purify", pictures, "--dict", dict_file, "-o", tmp_path / "out", "--cluster", "local:2",
-    )  # fmt: skip
-    assert not (tmp_path / "out").exists()

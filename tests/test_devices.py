@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import rsparse  # noqa: E402
+from rsparse.errors import missing_package  # noqa: E402
 from rsparse.work import device  # noqa: E402
 from rsparse.work.cluster import Cluster  # noqa: E402
 from rsparse.work.device import CPU, Device, choose_device  # noqa: E402
@@ -35,9 +36,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_cpu_needs_no_torch(no_torch):
     assert choose_device("cpu") == choose_device("auto") == CPU
     for name in ("cuda", "torch-cpu"):
-        with refused(
-            f"device {name!r}: needs torch, which is not installed: pip install 'rsparse[attack]'"
-        ):
+        with refused(str(missing_package(f"device {name!r}: needs", "torch", "attack"))):
             choose_device(name)
 
 

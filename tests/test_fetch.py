@@ -195,16 +195,6 @@ def test_a_wrong_name_is_told_before_a_taken_output(
     assert path.read_bytes() == b"mine"
 
 
-def test_without_the_extra(
-    assert_error: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "timm", None)
-    assert_error(
-        "fetching models needs timm, which is not installed: pip install 'rsparse[models]'",
-        "fetch", SMALL, "-o", tmp_path / "m.onnx",
-    )  # fmt: skip
-
-
 def test_seed_out_of_range(assert_error: Callable[..., None], tmp_path: Path) -> None:
     assert_error(
         "seed: expected a whole number from 0 to 4294967295, got -1",

@@ -126,5 +126,5 @@ def test_without_captum_the_extra_is_named(monkeypatch):
     import rsparse.models.onnx.probes as probes
 
     monkeypatch.setattr(probes, "find_spec", lambda name: None if name == "captum" else True)
-    with pytest.raises(Exception, match=r"Grad-CAM explains other networks: pip install 'rsparse"):
+    with pytest.raises(Exception, match=r"; Grad-CAM, which can, needs captum, which is"):
         probe_of(flat())

@@ -18,6 +18,7 @@ from update_docs import command_paths
 from rsparse import __version__
 from rsparse.data import demo_model, demo_photos
 from rsparse.defenses.policy import policy_names
+from rsparse.errors import installing
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -171,8 +172,7 @@ def test_attack_says_what_to_install(run: Run, tmp_path: Path) -> None:
         "-o", "adv",
     )  # fmt: skip
     assert process.stderr.splitlines() == [
-        "rsparse: error: attacks need foolbox, which is not installed: "
-        "pip install 'rsparse[attack]'"
+        "rsparse: error: attacks need foolbox, which is not installed: " + installing("attack")
     ]
     assert process.returncode == 2
     assert list(tmp_path.iterdir()) == []

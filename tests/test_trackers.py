@@ -86,33 +86,6 @@ def test_other_trackers_are_refused(text):
         open_trackers([text])
 
 
-@pytest.mark.parametrize(
-    ("text", "package", "message"),
-    [
-        (
-            "mlflow:", "mlflow",
-            "log: mlflow needs mlflow-skinny, which is not installed: "
-            "pip install 'rsparse[mlflow]'",
-        ),
-        (
-            "tensorboard:runs", "tensorboard",
-            "log: tensorboard needs tensorboard, which is not installed: "
-            "pip install 'rsparse[tensorboard]'",
-        ),
-    ],
-)  # fmt: skip
-def test_a_missing_client_is_named(text, package, message, monkeypatch):
-    pytest.importorskip("torch")
-    import sys
-
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
-    with refused(message):
-        open_trackers([text])
-
-
 def test_the_command_asks_before_it_computes(tmp_path, run_cli):
     from rsparse.data import demo_model, demo_photos
 

@@ -182,16 +182,6 @@ def test_damaged_record_of_a_model(assert_error, colours, tmp_path):
     assert_error(f"{broken}: is not an rsparse artifact", "classify", colours, "-m", broken)
 
 
-def test_what_is_not_installed(refuses, monkeypatch):
-    from rsparse.commands.train import checks
-
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "safetensors" else 1)
-    refuses(
-        "training needs safetensors, which is not installed: pip install 'rsparse[train]'",
-        "--train-on", "clean",
-    )  # fmt: skip
-
-
 def test_a_graph_that_comes_out_different(run_cli, monkeypatch, labelled, tmp_path):
     """If weights are written back wrongly, onnxruntime's outputs show it and nothing is written."""
     from rsparse.training import retrained

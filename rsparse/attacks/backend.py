@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rsparse.errors import InputError, is_out_of_memory
+from rsparse.errors import is_out_of_memory, missing_package
 
 if TYPE_CHECKING:
     import torch
@@ -31,10 +31,7 @@ def require_foolbox() -> None:
     except ImportError as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(
-            f"attacks need {error.name or 'foolbox'}, which is not installed: "
-            "pip install 'rsparse[attack]'"
-        ) from error
+        raise missing_package("attacks need", error.name or "foolbox", "attack") from error
     del foolbox, torch
 
 

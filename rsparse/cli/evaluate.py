@@ -191,12 +191,13 @@ def evaluate(
     else:
         plan = _plan_from_options(images, output, parameters, input_options, given)
     warn_of_ignored_levels(plan.dictionaries, plan.defenses)
-    from rsparse.commands.evaluate.estimate import estimate_cost
-    from rsparse.commands.evaluate.evaluate import run_matrix
-    from rsparse.commands.evaluate.layout import Matrix
     from rsparse.report.trackers import Tracked, open_trackers
 
     opened = open_trackers(trackers or [])
+    from rsparse.commands.evaluate.estimate import estimate_cost
+    from rsparse.commands.evaluate.evaluate import run_matrix
+    from rsparse.commands.evaluate.layout import Matrix
+
     watch, matrix = Stopwatch(), Matrix(plan, workers)
     cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)

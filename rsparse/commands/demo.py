@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.attacks.backend import require_foolbox
 from rsparse.commands.show import read_record
 from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import Estimate, share_of
@@ -62,9 +63,10 @@ def run_demo(
     Raises
     ------
     InputError
-        If the folder cannot be written, contains other files, or contains an artifact of an
-        outdated method.
+        If the extra for attacks is not installed, or the folder cannot be written, contains other
+        files, or contains an artifact of an outdated method.
     """
+    require_foolbox()
     with sole_writer(output):
         _Pipeline(output, LocalWorkers(jobs), overwrite, progress).run()
         predictions = {name: _read_csv(output / f"pred-{name}.csv") for name in SETS.values()}

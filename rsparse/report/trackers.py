@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, missing_package
 from rsparse.evaluation.checks import count_outcomes
 from rsparse.evaluation.results import Evaluation
 from rsparse.evaluation.statistics import defense_rows, rows
@@ -121,10 +121,7 @@ class _MlFlow(Tracker):
                 warnings.simplefilter("ignore")
                 from mlflow import MlflowClient
         except ImportError as error:
-            raise InputError(
-                "log: mlflow needs mlflow-skinny, which is not installed: "
-                "pip install 'rsparse[mlflow]'"
-            ) from error
+            raise missing_package("log: mlflow needs", "mlflow-skinny", "mlflow") from error
         self.address = address or "mlflow"
         try:
             self._client: Any = MlflowClient(tracking_uri=address or None)
@@ -164,10 +161,8 @@ class _TensorBoard(Tracker):
                 warnings.simplefilter("ignore")
                 from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise InputError(
-                f"log: tensorboard needs {error.name or 'tensorboard'}, which is not installed: "
-                "pip install 'rsparse[tensorboard]'"
-            ) from error
+            package = error.name or "tensorboard"
+            raise missing_package("log: tensorboard needs", package, "tensorboard") from error
         if folder.exists() and not folder.is_dir():
             raise InputError(f"log: {folder}: is not a folder")
         self.folder, self._writer = folder, SummaryWriter

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rsparse.errors import InputError, is_out_of_memory
+from rsparse.errors import InputError, is_out_of_memory, missing_package
 from rsparse.store.files import read_bytes
 from rsparse.work.cluster_run import ClusterRun
 from rsparse.work.groups import GroupSizes, TimedGroup
@@ -70,7 +70,8 @@ class Cluster(Workers):
         except ImportError as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError("--cluster needs the extra: pip install 'rsparse[cluster]'") from error
+            package = error.name or "distributed"
+            raise missing_package("--cluster needs", package, "cluster") from error
         with ExitStack() as stack:
             stack.enter_context(silent())
             target = (

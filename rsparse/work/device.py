@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, missing_package
 from rsparse.work.workers import LocalWorkers, Workers
 
 TORCH_CPU = "torch-cpu"
@@ -121,9 +121,7 @@ def _can_be_loaded(library: str) -> bool:
 
 def _check_usable(name: str) -> None:
     if find_spec("torch") is None:
-        raise InputError(
-            f"device {name!r}: needs torch, which is not installed: pip install 'rsparse[attack]'"
-        )
+        raise missing_package(f"device {name!r}: needs", "torch", "attack")
     import torch
 
     try:

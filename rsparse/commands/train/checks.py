@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, missing_package
 from rsparse.options.labels import LabelOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.files import refuse_existing, require_suffix
@@ -23,9 +23,7 @@ def require_training() -> None:
     """
     for name in ("torch", "safetensors"):
         if find_spec(name) is None:
-            raise InputError(
-                f"training needs {name}, which is not installed: pip install 'rsparse[train]'"
-            )
+            raise missing_package("training needs", name, "train")
 
 
 def refuse_contradictions(parameters: TrainParameters, labels: LabelOptions) -> None:

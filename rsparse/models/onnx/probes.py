@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsparse.core.activation import total_activation
 from rsparse.core.attention import class_activation_map, subtract_average_class
-from rsparse.errors import InputError
+from rsparse.errors import InputError, missing_package
 from rsparse.models.onnx.cam_head import find_cam_head, with_features
 from rsparse.models.onnx.classifier import Classifier, Image
 from rsparse.models.onnx.graph import FeatureLayer, activation_layers, with_peaks
@@ -153,12 +153,10 @@ def probe_of(classifier: Classifier, method: str = "auto") -> Explainer:
             if method == "cam":
                 raise
             refused = error
-    if find_spec("torch") is None or find_spec("captum") is None:
-        if method == "auto":
-            raise InputError(
-                f"{refused}; Grad-CAM explains other networks: pip install 'rsparse[attention]'"
-            )
-        raise InputError("Grad-CAM needs captum and torch: pip install 'rsparse[attention]'")
+    missing = next((name for name in ("torch", "captum") if find_spec(name) is None), None)
+    if missing is not None:
+        why = "Grad-CAM needs" if method == "grad-cam" else f"{refused}; Grad-CAM, which can, needs"
+        raise missing_package(why, missing, "attention")
     from rsparse.models.torch.grad_cam import GradCamProbe
 
     return GradCamProbe(classifier)

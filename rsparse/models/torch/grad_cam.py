@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import fx, nn
 
 from rsparse.core.engines.torch.precision import float32_in_full
-from rsparse.errors import InputError
+from rsparse.errors import InputError, missing_package
 from rsparse.models.onnx.classifier import Classifier
 from rsparse.models.torch.conversion import WHERE
 from rsparse.models.torch.twin import Twin, load_twin
@@ -48,10 +48,7 @@ class GradCamProbe:
                 warnings.simplefilter("ignore")
                 from captum.attr import LayerGradCam
         except ImportError as error:
-            raise InputError(
-                f"Grad-CAM needs {error.name or 'captum'}, which is not installed: "
-                "pip install 'rsparse[attention]'"
-            ) from error
+            raise missing_package("Grad-CAM needs", error.name or "captum", "attention") from error
         self.classifier = classifier
         self._lock = Lock()  # captum keeps what a layer gave last, for whichever thread asked
         twin = load_twin(classifier, trainable=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsparse.errors import InputError, is_out_of_memory
+from rsparse.errors import InputError, is_out_of_memory, missing_package
 from rsparse.models.fields import CROP, LOGITS, SQUASH
 from rsparse.models.spec import InputSpec
 
@@ -147,10 +147,7 @@ def _import_timm() -> Any:
     except ImportError as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(
-            f"fetching models needs {error.name or 'timm'}, which is not installed: "
-            "pip install 'rsparse[models]'"
-        ) from error
+        raise missing_package("fetching models needs", error.name or "timm", "models") from error
     except RuntimeError as error:  # from torchvision, if it was built for another torch
         detail = " ".join(str(error).split())[:300]
         raise InputError(
