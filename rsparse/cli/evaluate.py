@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from rsparse.cli.command import command
 from rsparse.cli.console import (
     Stopwatch,
@@ -28,6 +30,7 @@ from rsparse.cli.options import (
     Json,
     Overwrite,
     PolicyNames,
+    Required,
     output_option,
     path_option,
 )
@@ -49,7 +52,7 @@ _Texts = list[str] | None
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=1,2,4,8 --policy default \\",
     "  --scenario adaptive -o eval/",
     "rsparse evaluate plan.toml --dry-run",
-    "rsparse evaluate plan.toml --jobs 2",
+    "rsparse evaluate plan.toml --jobs 2 --require 'adaptive.eps=2>=0.1'",
     "rsparse evaluate imgs/ --labels labels.csv -m m.onnx -a fgsm:eps=2,10,22 \\",
     "  -a cw-l2:d=.05 --policy default --defense jpeg:quality=20,75 -d dict.h5 -o eval/",
     "rsparse evaluate imgs/ -m m.onnx -a bim:eps=8 --defense median --scenario gray-box \\",
@@ -166,6 +169,7 @@ def evaluate(
             rare=True,
         ),
     ] = False,
+    required: Required = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -174,6 +178,9 @@ def evaluate(
     This command attacks the images, cleans them with each defense, classifies them and compares
     the results. It reuses what the output folder already holds: an interrupted run continues.
     """
+    from rsparse.evaluation.requirements import parse_requirement
+
+    requirements = [parse_requirement(text) for text in required or []]
     given = {
         "--model": model,
         "--attack": attacks,
@@ -194,11 +201,13 @@ def evaluate(
     from rsparse.report.trackers import Tracked, open_trackers
 
     opened = open_trackers(trackers or [])
+    from rsparse.commands.evaluate.early import refuse_early
     from rsparse.commands.evaluate.estimate import estimate_cost
     from rsparse.commands.evaluate.evaluate import run_matrix
     from rsparse.commands.evaluate.layout import Matrix
 
     watch, matrix = Stopwatch(), Matrix(plan, workers)
+    refuse_early(matrix, requirements)
     cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)
     if dry_run:
@@ -215,7 +224,12 @@ def evaluate(
     print_results(outcome.evaluation, watch, per_class)
     for tracker in opened:
         say(f"logged: {tracker.send(Tracked.of(outcome.evaluation, plan.output))}")
+    outcome.judge(requirements)
+    for each in outcome.requirements:
+        say(each.sentence)
     finish(outcome, as_json)
+    if not all(each.is_met for each in outcome.requirements):
+        raise typer.Exit(1)
 
 
 def _plan_from_file(

@@ -10,9 +10,15 @@ import typer
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, progress_bar, say
 from rsparse.cli.generated import argument, option
-from rsparse.cli.help import DETAILS
 from rsparse.cli.input_options import InputOptions
-from rsparse.cli.options import Dictionaries, Json, Overwrite, output_option, path_option
+from rsparse.cli.options import (
+    Dictionaries,
+    Json,
+    Overwrite,
+    Required,
+    output_option,
+    path_option,
+)
 from rsparse.options.report import ReportParameters
 from rsparse.options.sections import INPUT_OUTPUT
 from rsparse.store.published import dictionary_files
@@ -71,17 +77,7 @@ def report(
             "certified radii.",
         ),
     ] = None,
-    required: Annotated[
-        list[str] | None,
-        option(
-            "WHERE>=SHARE",
-            "Share of images that have to be right under each attack that WHERE names, else "
-            f"the exit code is 1: adaptive.eps=2>=0.1, bim>=40%, clean>=0.7.{DETAILS}WHERE is one "
-            "or more scenarios, attacks, parameters or defenses, joined by dots; the defense is by "
-            "default the verdict's. Can be given several times.",
-            "--require",
-        ),
-    ] = None,
+    required: Required = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -12,12 +12,7 @@ from rsparse.defenses import Resources
 from rsparse.defenses.recorded import defense_of
 from rsparse.errors import InputError
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.requirements import (
-    Outcome,
-    Requirement,
-    judge_requirement,
-    parse_requirement,
-)
+from rsparse.evaluation.requirements import Outcome, parse_requirement
 from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.onnx.probes import attention_maps, layer_activations
 from rsparse.models.spec import InputOptions
@@ -36,6 +31,7 @@ from rsparse.report.junit import render_junit
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery
+from rsparse.report.required import judge_requirements
 from rsparse.report.sections import figures_of
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.verdict import verdicts
@@ -72,18 +68,7 @@ class ReportOutcome:
             "output": str(self.output),
             "main": str(self.main),
             "verdict": list(self.sentences),
-            "requirements": [
-                {
-                    "requirement": each.requirement.text,
-                    "met": each.is_met,
-                    "found": each.found.value,
-                    "low": each.found.low,
-                    "high": each.found.high,
-                    "n": each.found.n,
-                    "defense": each.defense,
-                }
-                for each in self.requirements
-            ],
+            "requirements": [each.as_json() for each in self.requirements],
             "left_out": self.left_out,
             "failed": self.failed,
         }
@@ -140,7 +125,7 @@ def write_report(
     chosen = _checked_formats(formats)
     required = [parse_requirement(text) for text in requirements]
     subjects = find_subjects(load_evaluation(folder), judged)
-    outcomes = _outcomes(required, subjects)
+    outcomes = judge_requirements(required, subjects)
     target = AtomicFolder(output, _is_report_file, [folder], overwrite)
     gallery, figures = Gallery(), figures_of(subjects)
     certified = [] if certificates is None else [_certified(certificates, subjects)]
@@ -160,11 +145,6 @@ def write_report(
     main = output / PLACES[chosen[0]]
     failed = list(dict.fromkeys(images.failed))
     return ReportOutcome(output, main, verdicts(subjects)[0].text, outcomes, left_out, failed)
-
-
-def _outcomes(required: Sequence[Requirement], subjects: Subjects) -> tuple[Outcome, ...]:
-    defense = subjects.judged or subjects.evaluation.defenses[0]
-    return tuple(judge_requirement(subjects.evaluation, each, defense) for each in required)
 
 
 def _certified(path: Path, subjects: Subjects) -> Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rsparse.core.metrics import Estimate
 from rsparse.errors import InputError
@@ -73,6 +74,18 @@ class Outcome:
             f"{found.n} images are right {against} behind {self.defense} (95 % interval "
             f"{found.low:.3f} to {found.high:.3f}), required {least:g}"
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "requirement": self.requirement.text,
+            "met": self.is_met,
+            "found": self.found.value,
+            "low": self.found.low,
+            "high": self.found.high,
+            "n": self.found.n,
+            "defense": self.defense,
+        }
 
 
 def parse_requirement(text: str) -> Requirement:
@@ -163,5 +176,5 @@ def _unknown(evaluation: Evaluation, requirement: Requirement, word: str) -> str
     ]
     return (
         f"require: the evaluation has no {word!r} (in {requirement.text}); "
-        f"it has {', '.join(known)}"
+        f"it has {', '.join(dict.fromkeys(known))}"
     )

@@ -103,6 +103,7 @@ class _MatrixRun:
         planned, threats = self.matrix.columns, self.plan.threats
         probes = {threat: self.matrix.probes(threat) for threat in threats}
         first = [*planned, *(column for threat in threats for column in probes[threat].columns)]
+        self._refuse_others(first)
         self._make(first)
         doubled = {threat: self.findings.doubled_steps(threat) for threat in threats}
         second = [column for steps in doubled.values() if steps for column in steps.doubled]
@@ -113,6 +114,12 @@ class _MatrixRun:
         images = image_evidence(self.matrix, self.selection)
         checks = all_checks(whole, evidence, images, self._defense_evidence(planned))
         return self._save(replace(self.findings.evaluation(planned), checks=checks))
+
+    def _refuse_others(self, columns: Sequence[PlannedColumn]) -> None:
+        """Refuse attacks of another evaluation in the output before the first one is made."""
+        for column in columns if not self.overwrite else ():
+            if column.attack is not None and is_finished(self.matrix.folder_of(column)):
+                self.folders.manifest(column)
 
     def _defense_evidence(self, planned: Sequence[PlannedColumn]) -> dict[str, DefenseEvidence]:
         """The evidence on the defenses, if extra checks are wanted."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rsparse.detection.evasion import EVASION
 from rsparse.evaluation import statistics
+from rsparse.evaluation.requirements import Outcome as RequirementOutcome
+from rsparse.evaluation.requirements import Requirement
 from rsparse.evaluation.results import Evaluation
+from rsparse.report.required import judge_requirements
+from rsparse.report.subjects import find_subjects
 from rsparse.store.journal import Entry
 from rsparse.work.runs import Outcome
 
@@ -18,11 +23,18 @@ class EvaluateOutcome(Outcome):
     """Also holds the evaluation. ``done`` and ``resumed`` count trials.
 
     ``judged_again`` counts the trials of ``done`` that replaced ones of an outdated method, by that
-    method.
+    method. ``requirements`` holds what the evaluation shows about each requirement.
     """
 
     evaluation: Evaluation | None = None
     judged_again: dict[str, int] = field(default_factory=dict)
+    requirements: tuple[RequirementOutcome, ...] = ()
+
+    def judge(self, requirements: Sequence[Requirement]) -> None:
+        """Measure requirements, as ``rsparse report`` does."""
+        if requirements and self.evaluation is not None:
+            subjects = find_subjects(self.evaluation)
+            self.requirements = judge_requirements(requirements, subjects)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: also the lines of ``results.csv``, worst cases and checks."""
@@ -41,6 +53,7 @@ class EvaluateOutcome(Outcome):
             "defenses": statistics.defense_rows(evaluation),
             "checks": [vars(check) for check in evaluation.checks],
             "judged_again": self.judged_again,
+            "requirements": [each.as_json() for each in self.requirements],
         }
 
 

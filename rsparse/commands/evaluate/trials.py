@@ -42,5 +42,5 @@ def _treated(
     places = {text: place for place, text in enumerate(texts)}
     by_name = {row.name: (places[row.done or ""], row.psnr) for row in rows}
     told = [by_name.get(name, (-1, math.nan)) for name in names]
-    done, psnr = zip(*told, strict=True)
+    done, psnr = [place for place, _ in told], [psnr for _, psnr in told]
     return Treated(texts, np.array(done, np.int64), np.array(psnr, np.float32))
