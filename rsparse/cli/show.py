@@ -29,7 +29,8 @@ def show(
         Path,
         argument(
             "ARTIFACT",
-            "HDF5 or CSV artifact, folder of images or of an evaluation, or retrained model.",
+            "HDF5 or CSV artifact, folder of images, of an evaluation or of certificates, or ONNX "
+            "model that rsparse wrote.",
         ),
     ],
     as_json: Json = False,
@@ -57,10 +58,7 @@ def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree
 
     title = Text.assemble(
         cell(one_line(name), "bold"),
-        cell(
-            f"  {record['format']} {record.get('format_version')}, "
-            f"by {record['stage']}{_method(record)} of {record['generator']}"
-        ),
+        cell(f"  {_title(record)}"),
     )
     branch = Tree(title) if parent is None else parent.add(title)
     for key, value in sorted(_flat(record.get("parameters", {})).items()):
@@ -76,9 +74,12 @@ def _tree(name: str, record: dict[str, Any], parent: Tree | None = None) -> Tree
     return branch
 
 
-def _method(record: dict[str, Any]) -> str:
-    """The version of the stage's method, if the record has one."""
-    return f" (method {record['method']})" if "method" in record else ""
+def _title(record: dict[str, Any]) -> str:
+    """Format and version, the stage and its method's version, and the release, as far as known."""
+    version = f" {record['format_version']}" if "format_version" in record else ""
+    method = f" (method {record['method']})" if "method" in record else ""
+    release = f" of {record['generator']}" if "generator" in record else ""
+    return f"{record['format']}{version}, by {record['stage']}{method}{release}"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

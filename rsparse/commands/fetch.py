@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.models.input_sources import METADATA_KEY
+from rsparse.models.onnx.provenance import ORIGIN_KEY
 from rsparse.models.zoo.checked import export_checked
 from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, weights_of
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
 from rsparse.options.fetch import FetchParameters
 from rsparse.store.files import refuse_existing, require_suffix, write_atomic
 from rsparse.store.records import GENERATOR
-
-ORIGIN_KEY = "rsparse.origin"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsparse.commands.verify.finding import Artifact, Kind
 from rsparse.errors import InputError, is_of_machine, reason, system_error
 from rsparse.evaluation.files import EVALUATION_FILE, csv_tables
 from rsparse.evaluation.loading import load_evaluation
+from rsparse.store.artifacts import Artifact, Kind
 from rsparse.store.certificate_table import TABLE_FILE, table_text
 from rsparse.store.certificates import load_certificates
 from rsparse.store.checksums import without_checksum

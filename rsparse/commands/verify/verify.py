@@ -15,9 +15,9 @@ from rsparse.commands.verify.contents import (
     check_file,
     read_contents,
 )
-from rsparse.commands.verify.finding import Artifact, find_artifacts
 from rsparse.commands.verify.inputs import FILES_TOGETHER, AtHand, InputsFound, find_inputs
 from rsparse.errors import InputError
+from rsparse.store.artifacts import Artifact, find_artifacts
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import chunked, usable_cores
 

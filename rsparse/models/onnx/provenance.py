@@ -15,6 +15,9 @@ from rsparse.store.records import MODEL, check_record
 RECORD_KEY = "rsparse.record"
 """The metadata key of the record."""
 
+ORIGIN_KEY = "rsparse.origin"
+"""The metadata key of where a fetched model comes from."""
+
 CHECKSUM_KEY = "rsparse.sha256"
 """The metadata key of the checksum, the last entry of a file: the digest of all bytes before it."""
 

@@ -55,10 +55,10 @@ def find_artifacts(path: Path) -> list[Artifact]:
     if not exists:
         raise InputError(f"{path}: no such file or folder")
     if is_folder:
-        return list(_in_folder(path))
+        return list(artifacts_in(path))
     if path.name == MANIFEST:
         return [Artifact(path.parent, Kind.IMAGES)]
-    found = _of_file(path)
+    found = artifact_of_file(path)
     if found is None and is_hdf5(path):
         found = Artifact(path, Kind.HDF5)
     if found is None:
@@ -66,7 +66,9 @@ def find_artifacts(path: Path) -> list[Artifact]:
     return [found]
 
 
-def _in_folder(path: Path) -> Iterator[Artifact]:
+def artifacts_in(path: Path) -> Iterator[Artifact]:
+    """The artifacts in a folder and its subfolders, as they are found."""
+
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read: {reason(error)}") from error
 
@@ -79,13 +81,13 @@ def _in_folder(path: Path) -> Iterator[Artifact]:
             yield Artifact(place, Kind.UNFINISHED)
         for name in sorted(files):
             if name.lower().endswith(_SUFFIXES):  # most files are images: this is faster
-                found = _of_file(place / name)
+                found = artifact_of_file(place / name)
                 if found is not None:
                     yield found
 
 
-def _of_file(path: Path) -> Artifact | None:
-    """The artifact that a file is by its name."""
+def artifact_of_file(path: Path) -> Artifact | None:
+    """The artifact that a file is by its name, if any."""
     suffix = path.suffix.lower()
     if path.name.endswith(CHECKPOINT):
         return Artifact(path, Kind.CHECKPOINT)
