@@ -81,10 +81,10 @@ Required = Annotated[
     list[str] | None,
     option(
         "WHERE>=SHARE",
-        "Share of images that have to be right under each attack that WHERE names, else the exit "
-        f"code is 1: adaptive.eps=2>=0.1, bim>=40%, clean>=0.7.{DETAILS}WHERE is one or more "
-        "scenarios, attacks, parameters or defenses, joined by dots; the defense is by default the "
-        "verdict's. Can be given several times.",
+        f"Share of images to be right, else the exit code is 1: adaptive.eps=2>=0.1.{DETAILS}They "
+        "have to be right under each attack that WHERE names: one or more scenarios, attacks, "
+        "parameters or defenses, joined by dots (bim>=40%, clean>=0.7). The defense is by default "
+        "the verdict's. Can be given several times.",
         "--require",
     ),
 ]
