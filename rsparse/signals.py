@@ -9,7 +9,6 @@ thread ends the program ``_PATIENCE`` seconds after the first signal, and at onc
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -24,9 +23,13 @@ from rsparse.errors import is_of_machine
 _PATIENCE = 2.0  # seconds
 _SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 _WHAT = {
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "ended by SIGTERM",
-    signal.SIGHUP: "ended by SIGHUP",
+    getattr(signal, name): what
+    for name, what in (
+        ("SIGINT", "interrupted"),
+        ("SIGTERM", "ended by SIGTERM"),
+        ("SIGHUP", "ended by SIGHUP"),  # not on Windows
+    )
+    if hasattr(signal, name)
 }
 
 
@@ -57,8 +60,8 @@ class _Signals:
             os.set_blocking(writer, False)
             threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        except (OSError, RuntimeError):
-            pass  # no descriptor or thread is left: the handlers alone have to do
+        except (OSError, RuntimeError, ImportError):
+            pass  # no descriptor or thread is left, or on Windows: the handlers alone have to do
         sys.unraisablehook = self._meet_lost
         for number in _WHAT:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
@@ -128,7 +131,12 @@ class _Signals:
 
 
 def _above_standard_streams(descriptor: int) -> int:
-    """A descriptor of the same file that does not take the place of a closed standard stream."""
+    """A descriptor of the same file that does not take the place of a closed standard stream.
+
+    On Windows this is an ``ImportError``; a thread could not wait for it there.
+    """
+    import fcntl
+
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(descriptor)
     return moved

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from rsparse.errors import InputError, system_error, write_error
@@ -199,6 +199,17 @@ def remove_empty(folder: Path) -> None:
             pass  # not empty
 
 
+def is_inner(relative: str, kind: type[PurePath] = PurePath) -> bool:
+    """Whether a path from a file is relative and on no other disk, as paths of ``kind`` are read.
+
+    On Windows, ``C:x`` is on another disk, ``a:b`` is a hidden part of ``a``, and a backslash first
+    leads to the top of the disk.
+    """
+    path = kind(relative)
+    hidden = ":" in relative and isinstance(path, PureWindowsPath)
+    return bool(relative) and "\0" not in relative and not (path.drive or path.root or hidden)
+
+
 def safe_join(folder: Path, relative: str) -> Path:
     """Return ``folder/relative`` for a path that was read from a file, so is not trusted.
 
@@ -208,7 +219,7 @@ def safe_join(folder: Path, relative: str) -> Path:
         If the path is absolute or leads out of the folder.
     """
     joined = folder / relative
-    inside = "\0" not in relative and joined.resolve().is_relative_to(folder.resolve())
-    if not inside or not relative or Path(relative).is_absolute():
+    inside = is_inner(relative) and joined.resolve().is_relative_to(folder.resolve())
+    if not inside:
         raise InputError(f"{folder}: refers to a file outside itself: {relative!r}")
     return joined

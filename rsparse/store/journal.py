@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from rsparse.errors import InputError, MachineError, system_error, write_error
+from rsparse.store.descriptors import read_at, write_at
 from rsparse.store.files import refuse_existing
 from rsparse.store.journal_lock import open_locked
 from rsparse.store.lines import from_checked_line, text_of_checked_line, to_checked_line, to_line
@@ -148,7 +149,7 @@ class Journal:
         left = memoryview(lines)
         try:
             while left:
-                written = os.pwrite(self._descriptor, left, end)
+                written = write_at(self._descriptor, left, end)
                 left, end = left[written:], end + written
         except OSError as error:
             raise write_error(error, f"{self.path}: cannot be written") from error
@@ -204,7 +205,7 @@ class Journal:
         return self._places
 
     def _lines_of(self, group: _Group) -> list[bytes]:
-        content = os.pread(self._descriptor, group.size, group.place)
+        content = read_at(self._descriptor, group.size, group.place)
         return content.splitlines(keepends=True)
 
     def __contains__(self, name: str) -> bool:

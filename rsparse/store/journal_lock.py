@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from pathlib import Path
 
 from rsparse.errors import InputError
+from rsparse.store.descriptors import SAFE, is_at, try_lock
 
 
 def open_locked(path: Path, output: Path, flags: int = 0) -> int:
@@ -20,10 +20,10 @@ def open_locked(path: Path, output: Path, flags: int = 0) -> int:
     OSError
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o666)
+        descriptor = os.open(path, os.O_RDWR | SAFE | flags, 0o666)
         try:
             lock(descriptor, output)
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -32,17 +32,11 @@ def open_locked(path: Path, output: Path, flags: int = 0) -> int:
 
 
 def lock(descriptor: int, output: Path) -> None:
-    """Lock an open journal; ``InputError`` if another run holds it, or it is not a file."""
+    """Lock an open journal; ``InputError`` if that is not possible, or it is not a file."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise InputError(f"{output}: cannot be written: its journal is not a file")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InputError(f"{output}: is being written by another run") from error
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    is_free = try_lock(descriptor)
+    if is_free is None:
+        raise InputError(f"{output}: cannot be written: this file system cannot lock files")
+    if not is_free:
+        raise InputError(f"{output}: is being written by another run")

@@ -6,13 +6,13 @@ them, ``settle`` makes the remaining ones: the artifact is complete once its jou
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rsparse.errors import system_error
+from rsparse.store.descriptors import SAFE, is_at, read_at, try_lock
 from rsparse.store.lines import from_checked_line
 from rsparse.store.syncing import sync_folder
 from rsparse.store.temporaries import is_temporary, name_beside, remove, remove_unlocked
@@ -74,13 +74,13 @@ def settle(journal: Path) -> None:
         If the artifact needs to be finished but cannot be.
     """
     try:
-        descriptor = os.open(journal, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(journal, os.O_RDWR | SAFE)
     except OSError:
         return  # the usual case: there is none
     try:
         start, line = _last_line(descriptor)
         renames = list(_promised(line, journal.parent))
-        if renames and _is_left(descriptor, journal):
+        if renames and try_lock(descriptor) and is_at(descriptor, journal):
             complete(renames)
             if all(os.path.lexists(place) for _, place in renames):
                 journal.unlink(missing_ok=True)
@@ -117,19 +117,10 @@ def _remove_leftovers(folder: Path, names: Sequence[str]) -> None:
         remove_unlocked(temporaries)
 
 
-def _is_left(descriptor: int, journal: Path) -> bool:
-    """Whether no process holds the journal any more; this one holds it from now on."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), journal.stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False
-
-
 def _last_line(descriptor: int) -> tuple[int, Mapping[str, Any]]:
     """The place and the value of a journal's last line; empty if it is damaged."""
     size = os.fstat(descriptor).st_size
-    end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
+    end = read_at(descriptor, _LONGEST, max(0, size - _LONGEST))
     last = end[end.rfind(b"\n", 0, -1) + 1 :]
     return size - len(last), from_checked_line(last) or {}
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsparse.errors import InputError, system_error
+from rsparse.store.descriptors import try_lock
 from rsparse.store.folders import JOURNAL, is_finished
 from rsparse.store.pending import remove_leftovers_below, settle
 
@@ -30,16 +30,13 @@ def sole_writer(folder: Path) -> Iterator[None]:
         place = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise system_error(error, f"{folder}: cannot be written") from error
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _settle_all(folder)
-        remove_leftovers_below(folder)
-    except BlockingIOError as error:
+    is_free = try_lock(place)
+    if is_free is False:
         os.close(place)
-        raise InputError(f"{folder}: is being written by another run") from error
-    except OSError:
-        pass
+        raise InputError(f"{folder}: is being written by another run")
     try:
+        if is_free:
+            _clean_up(folder)
         yield
     finally:
         os.close(place)
@@ -47,6 +44,15 @@ def sole_writer(folder: Path) -> Iterator[None]:
             folder.rmdir()
         except OSError:
             pass  # not empty
+
+
+def _clean_up(folder: Path) -> None:
+    """Finish all artifacts below a folder, and remove what killed runs left, as far as possible."""
+    try:
+        _settle_all(folder)
+        remove_leftovers_below(folder)
+    except OSError:
+        pass  # reported when the artifacts are written
 
 
 def _settle_all(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _THREADS = 8  # the disk combines what several threads wait for
 _AT_A_TIME = 4096
+_FOLDER = getattr(os, "O_DIRECTORY", None)  # Windows opens no folders
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
 
 
@@ -20,8 +21,10 @@ def sync_file(path: Path) -> None:
 
 def sync_folder(path: Path) -> None:
     """Force the names in a folder to the disk; some file systems cannot."""
+    if _FOLDER is None:
+        return
     try:
-        _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+        _sync(path, os.O_RDONLY | _FOLDER)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -39,12 +42,14 @@ def _sync_file_system(folder: Path) -> bool:
     For many small files this takes a tenth of the time of one call each, which all wait for the
     journal of the file system.
     """
+    if _FOLDER is None:
+        return False
     import ctypes
 
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:  # not Linux
         return False
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | _FOLDER)
     try:
         if syncfs(descriptor) == 0:
             return True

@@ -6,7 +6,6 @@ process, and the next run that writes to the folder removes it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -14,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from rsparse.store.descriptors import BINARY, SAFE, is_at, try_lock
 
 _NAME = re.compile(r"\.[0-9a-f]{16}\.\d+\.tmp")
 
@@ -56,7 +57,7 @@ def create_beside(path: Path, *, folder: bool = False) -> Temporary:
     while True:
         temporary = name_beside(path)
         descriptor = _create(temporary, folder)
-        if _lock(descriptor) is not False and _is_at(descriptor, temporary):
+        if try_lock(descriptor) is not False and is_at(descriptor, temporary):
             return Temporary(temporary, descriptor)
         os.close(descriptor)  # it was taken for a leftover before it was locked
 
@@ -78,11 +79,11 @@ def remove_unlocked(temporaries: Iterable[Path]) -> None:
     """Remove those temporaries that no process locks."""
     for temporary in temporaries:
         try:
-            descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(temporary, os.O_RDONLY | SAFE)
         except OSError:
             continue
         try:
-            if _lock(descriptor):
+            if try_lock(descriptor):
                 remove(temporary)
         finally:
             os.close(descriptor)
@@ -104,24 +105,6 @@ def _create(path: Path, folder: bool) -> int:
             if folder:
                 path.mkdir()
                 return os.open(path, os.O_RDONLY)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def _lock(descriptor: int) -> bool | None:
-    """Whether the lock was free; None if this file system has no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except OSError:
-        return False

@@ -26,7 +26,10 @@ from rsparse.work.one_core import OneCore
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_CAN_BLOCK = hasattr(signal, "pthread_sigmask")  # not on Windows
 _ITEMS_PER_PROCESS = 3  # at most, whose results are not taken
 _REAPED_AFTER = 1.0  # seconds after it was killed
 
@@ -183,6 +186,9 @@ def signals_delayed() -> Iterator[None]:
 
     A signal reaches all processes of a command; only the one that waits for the others handles it.
     """
+    if not _CAN_BLOCK:
+        yield
+        return
     _start_resource_tracker()  # otherwise it unblocks signals when the first process starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -207,7 +213,8 @@ def _serve(connection: Connection) -> None:
     """Work on items until the connection closes."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    if _CAN_BLOCK:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     function, work = b"", None
     while True:

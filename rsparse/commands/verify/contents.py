@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from rsparse.errors import InputError, is_of_machine, reason, system_error
@@ -17,7 +17,7 @@ from rsparse.store.certificates import load_certificates
 from rsparse.store.checksums import without_checksum
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
 from rsparse.store.dictionaries import load_dictionary
-from rsparse.store.files import digest_and_size, read_bytes
+from rsparse.store.files import digest_and_size, is_inner, read_bytes
 from rsparse.store.folders import MANIFEST, read_manifest, record_of
 from rsparse.store.hdf5_reading import (
     find_dataset,
@@ -111,7 +111,7 @@ def _read_images(folder: Path) -> Contents:
 
 def inner_path(file: str, folder: Path) -> str:
     """The path of a file below its folder, as a manifest gives it."""
-    if not file or "\0" in file or file[0] == "/" or ".." in file.split("/"):
+    if not is_inner(file) or ".." in PurePath(file).parts:
         raise InputError(f"{folder}: its manifest refers to a file outside it: {file!r}")
     return os.path.normpath(file)
 
