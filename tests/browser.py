@@ -41,11 +41,16 @@ def chromium() -> Iterator[Any]:
 
 def look(browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> Seen:
     """Open a local file."""
+    return watch(browser, path.as_uri(), width=width, scheme=scheme)
+
+
+def watch(browser: Any, address: str, *, width: int = 1280, scheme: str = "light") -> Seen:
+    """Open an address."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     seen = Seen(page)
     page.on("request", lambda request: seen.requests.append(request.url))
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("dialog", lambda dialog: seen.complaints.append(dialog.message) or dialog.dismiss())
-    page.goto(path.as_uri())
+    page.goto(address)
     return seen

@@ -39,7 +39,17 @@ def from_disk(record: Any) -> dict[str, Any]:
 def test_every_command_that_makes_an_artifact_has_a_method():
     from rsparse.cli.app import COMMANDS
 
-    without = {"demo", "dictionaries", "fetch", "model", "policy", "report", "show", "verify"}
+    without = {
+        "demo",
+        "dictionaries",
+        "fetch",
+        "model",
+        "policy",
+        "report",
+        "show",
+        "verify",
+        "view",
+    }
     assert set(METHODS) == {"select", "measure", "judge"} | set(COMMANDS) - without
 
 

@@ -26,6 +26,9 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FIXTURES = REPOSITORY / "fixtures"
 TEMPLATES = ("macros.html", "page.html", "report.css")
+VIEWER_TEMPLATES = (
+    "grid.js", "image.html", "image.js", "view.css", "view.html", "view.js",
+)  # fmt: skip
 SHARED_TEMPLATES = (
     "base.css", "base.html", "compare.css", "compare.js", "parts.html", "records.css",
     "records.html", "tables.css", "tables.js",
@@ -98,6 +101,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "rsparse/data/photos/crops.csv",
         *(f"rsparse/report/templates/{name}" for name in TEMPLATES),
         *(f"rsparse/pages/templates/{name}" for name in SHARED_TEMPLATES),
+        *(f"rsparse/viewer/templates/{name}" for name in VIEWER_TEMPLATES),
         *(f"rsparse/defenses/policies/{name}.toml" for name in policy_names()),
     } <= names
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/rsparse/data/LICENSES.md"} <= names

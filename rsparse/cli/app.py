@@ -42,6 +42,7 @@ COMMANDS = {  # each is in the module of its name; this is the order in the help
     "train": "Retrain a classifier on clean, purified or adversarial images.",
     "model": "Show or set the input that an ONNX classifier expects.",
     "report": "Write the results of an evaluation as a page or as tables.",
+    "view": "Browse images and their versions in a local page.",
     "show": "Print how an artifact was made: command, options and inputs.",
     "verify": "Check that artifacts are as they were written.",
     "demo": "Run the whole pipeline on the embedded photographs.",

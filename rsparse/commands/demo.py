@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rsparse.attacks.backend import require_foolbox
 from rsparse.commands.show import read_record
+from rsparse.core.change import amplified_difference
 from rsparse.core.localization import draw_outline
 from rsparse.core.metrics import Estimate, share_of
 from rsparse.data import demo_model, demo_photos
@@ -223,7 +224,7 @@ def _row(output: Path, name: str, predictions: dict[str, dict[str, dict[str, str
     benign = _picture(demo_photos("test"), name)
     adv, purified = _picture(output / "adv", name), _picture(output / "adv-purified", name)
     mask = _picture(output / "masks", name)[:, :, 0] > 127
-    difference = np.clip(128 + 10 * (adv.astype(int) - benign), 0, 255).astype(np.uint8)
+    difference = amplified_difference(benign, adv)
     linf = int(np.abs(adv.astype(int) - benign).max())
     cells = [
         _cell(benign, predictions["benign"][name]),

@@ -45,3 +45,16 @@ def change_between(image: Pixels, other: Pixels) -> Change:
         return Change(math.inf, 0)
     squares = cv2.norm(image, other, cv2.NORM_L2SQR)
     return Change(round(10 * math.log10(255**2 * image.size / squares), 2), linf)
+
+
+def amplified_difference(image: Pixels, other: Pixels, factor: int = 10) -> Pixels:
+    """A picture of the change from one image to another: 128 + factor · (other − image), clipped.
+
+    Parameters
+    ----------
+    image, other : uint8 arrays of the same shape (h, w, 3)
+    factor : int
+        Grey levels in the picture for each grey level of the change.
+    """
+    change = other.astype(np.int16) - image
+    return np.clip(128 + factor * change, 0, 255).astype(np.uint8)

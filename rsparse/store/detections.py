@@ -18,7 +18,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.store.csv_artifacts import CHECKSUM, read_record_beside
-from rsparse.store.csv_text import csv_line, name_cell, text_cell
+from rsparse.store.csv_text import csv_line, name_cell, name_of, text_cell
 from rsparse.store.files import read_bytes, sha256_of
 from rsparse.store.records import DETECTIONS
 
@@ -73,6 +73,25 @@ def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
     InputError
         If the table or its record is missing, damaged or changed.
     """
+    rows, record = _load_rows(path)
+    return {row["sha256"]: row["detected"] == _YES for row in rows}, record
+
+
+def load_detected_names(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
+    """Read whether each examined image was detected, by its name, and the record.
+
+    Raises
+    ------
+    InputError
+        As ``load_detected``.
+    """
+    rows, record = _load_rows(path)
+    own = (row for row in rows if not row.get("folder"))
+    return {name_of(row.get("name") or ""): row["detected"] == _YES for row in own}, record
+
+
+def _load_rows(path: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The checked rows of a table, and its record."""
     if path.suffix.lower() != ".csv":
         table = path.name.removesuffix(".json") if path.name.endswith(".csv.json") else "found.csv"
         raise InputError(
@@ -90,13 +109,12 @@ def load_detected(path: Path) -> tuple[dict[str, bool], dict[str, Any]]:
     if record.get(CHECKSUM) != sha256_of(content):
         raise InputError(f"{path}: differs from the checksum in {path.name}.json; make it again")
     reader = csv.DictReader(io.StringIO(content.decode(errors="replace"), newline=""))
-    found: dict[str, bool] = {}
+    rows: list[dict[str, str]] = []
     for row in reader:
-        digest, answer = row.get("sha256"), row.get("detected")
-        if not digest or answer not in (_YES, _NO):
+        if not row.get("sha256") or row.get("detected") not in (_YES, _NO):
             raise InputError(f"{path}: line {reader.line_num}: expected a sha256 and yes or no")
-        found[digest] = answer == _YES
-    return found, record
+        rows.append(row)
+    return rows, record
 
 
 def how_many_cleaned(entries: Iterable[Mapping[str, Any]]) -> str:

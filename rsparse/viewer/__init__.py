@@ -1,0 +1,1 @@
+"""Folders of images and evaluations as a local page to browse."""

@@ -1,0 +1,89 @@
+"""Sort what is to be shown into folders of images, evaluations and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rsparse.errors import InputError, system_error
+from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.store.csv_artifacts import record_beside
+from rsparse.store.folders import MANIFEST
+
+TABLE_SUFFIXES = (".csv", ".h5")
+
+
+@dataclass
+class Artifacts:
+    """What is to be shown.
+
+    Attributes
+    ----------
+    images : list of Path
+        Folders of images, and single images.
+    evaluations : list of Path
+    tables : list of Path
+        Predictions and detections that were given.
+    found_tables : list of Path
+        Tables that lie beside folders; those of other images are ignored.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    evaluations: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+    found_tables: list[Path] = field(default_factory=list)
+
+
+def sort_artifacts(paths: Sequence[Path]) -> Artifacts:
+    """Sort artifacts by what they are.
+
+    A folder without a manifest that contains artifacts, such as that of the demo, stands for
+    them and for the tables in it.
+
+    Raises
+    ------
+    InputError
+        If one is missing or cannot be read, or two evaluations are given.
+    """
+    found = Artifacts()
+    for path in paths:
+        try:
+            _add(path, found)
+        except OSError as error:
+            raise system_error(error, f"{path}: cannot be read") from error
+    if len(found.evaluations) > 1:
+        one, other, *_ = found.evaluations
+        raise InputError(f"{other}: is an evaluation, as {one} is; give one of them")
+    if not found.images and not found.evaluations:
+        raise InputError(f"{paths[0]}: is a table; give the folder of its images too")
+    return found
+
+
+def _add(path: Path, found: Artifacts) -> None:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.name in (MANIFEST, EVALUATION_FILE):
+        path = path.absolute().parent
+    if not path.is_dir():
+        (found.tables if path.suffix.lower() in TABLE_SUFFIXES else found.images).append(path)
+    elif (path / EVALUATION_FILE).is_file():
+        found.evaluations.append(path)
+    elif (path / MANIFEST).is_file() or not (within := _artifacts_in(path)):
+        found.images.append(path)
+    else:
+        for folder in within:
+            _add(folder, found)
+        found.found_tables += [
+            table for table in sorted(path.glob("*.csv")) if record_beside(table).is_file()
+        ]
+
+
+def _artifacts_in(folder: Path) -> list[Path]:
+    """The artifacts directly in a folder."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".")
+        and any((path / name).is_file() for name in (MANIFEST, EVALUATION_FILE))
+    ]

@@ -1,0 +1,97 @@
+"""Filters: which images of a scene are worth a look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rsparse.viewer.versions import (
+    ATTACKED,
+    BENIGN,
+    IMAGES,
+    PURIFIED,
+    UNKNOWN,
+    Flags,
+    Scene,
+    Version,
+)
+
+
+class Filter(NamedTuple):
+    """A filter with the images that it keeps, a bool array of shape (n,)."""
+
+    key: str
+    text: str
+    flags: Flags
+
+
+def filters_of(scene: Scene) -> list[Filter]:
+    """The filters that keep some image of a scene."""
+    return [each for each in _all_filters(scene) if each.flags.any()]
+
+
+def _all_filters(scene: Scene) -> Iterator[Filter]:
+    benign, attacked = scene.first(BENIGN, IMAGES), scene.first(ATTACKED)
+    purified = [version for version in scene.versions if version.kind == PURIFIED]
+    yield from _lost(scene, benign, attacked)
+    for version in purified:
+        yield from _cleaned(scene, benign, attacked, version)
+    if benign is not None:
+        yield Filter("wrong", f"wrong in {benign.title}", _wrong(scene, benign))
+    for place, version in enumerate(scene.versions):
+        if version.rejected is not None:
+            yield Filter(f"rejected-{place}", f"rejected: {version.title}", version.rejected)
+    for place, version in enumerate(scene.versions):
+        if version.unchanged is not None:
+            text = f"left unchanged: {version.title}"
+            yield Filter(f"unchanged-{place}", text, version.unchanged)
+    for place, version in enumerate(scene.versions):
+        yield Filter(f"missing-{place}", f"not in {version.title}", ~version.present)
+    everywhere = np.logical_and.reduce([version.present for version in scene.versions])
+    if not everywhere.all():
+        yield Filter("everywhere", "in all folders", everywhere)
+
+
+def _lost(scene: Scene, benign: Version | None, attacked: Version | None) -> Iterator[Filter]:
+    if benign is None or attacked is None:
+        return
+    held = _right(scene, benign)
+    yield Filter("lost", "lost under attack", held & _wrong(scene, attacked))
+    yield Filter("held", "right in spite of the attack", held & _right(scene, attacked))
+
+
+def _cleaned(
+    scene: Scene, benign: Version | None, attacked: Version | None, purified: Version
+) -> Iterator[Filter]:
+    """The filters of a cleaned version: what it saved, and what it cost."""
+    place = scene.versions.index(purified)
+    right, wrong = _right(scene, purified), _wrong(scene, purified)
+    before = benign if attacked is None or purified.is_of_benign else attacked
+    if before is None:
+        return
+    yield Filter(f"saved-{place}", f"saved: {purified.title}", _wrong(scene, before) & right)
+    yield Filter(f"harmed-{place}", f"harmed: {purified.title}", _right(scene, before) & wrong)
+    if before is attacked:
+        still = _wrong(scene, before) & wrong
+        yield Filter(f"still-{place}", f"still wrong: {purified.title}", still)
+
+
+def _right(scene: Scene, version: Version) -> Flags:
+    return _known(scene, version) & (_classes(scene, version) == scene.labels)
+
+
+def _wrong(scene: Scene, version: Version) -> Flags:
+    return _known(scene, version) & (_classes(scene, version) != scene.labels)
+
+
+def _known(scene: Scene, version: Version) -> Flags:
+    known: Flags = (_classes(scene, version) != UNKNOWN) & (scene.labels != UNKNOWN)
+    return known
+
+
+def _classes(scene: Scene, version: Version) -> np.ndarray:
+    if version.predictions is None:
+        return np.full(len(scene.labels), UNKNOWN, np.int32)
+    return version.predictions.classes

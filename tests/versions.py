@@ -1,0 +1,89 @@
+"""Folders of versions of the same images, with manifests as the commands write them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsparse.commands.view import serve_artifacts
+from rsparse.options.view import ViewParameters
+from rsparse.store.files import sha256_of, sha256_of_file
+from rsparse.store.images import encode_png
+from rsparse.store.lines import to_line
+from rsparse.store.manifests import write_manifest
+from rsparse.store.records import IMAGES, Record, Source
+from rsparse.viewer.server import ViewServer
+from tests.conftest import make_picture
+
+NAMES = ("cat/01", "cat/02", "dog/01", "dog/02")
+RIGHT, WRONG = 0, 1
+
+
+def write_photos(folder: Path, names: Sequence[str] = NAMES, side: int = 40) -> Path:
+    """Benign photographs without a manifest."""
+    for seed, name in enumerate(names):
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(make_picture(seed, side, side)))
+    return folder
+
+
+def write_version(
+    folder: Path, stage: str, sources: Path, entries: Mapping[str, Mapping[str, Any]], shift: int
+) -> Path:
+    """A version of the images in ``sources``, brighter by ``shift``, with a manifest."""
+    from rsparse.store.images import decode_image
+
+    lines = []
+    for name, entry in sorted(entries.items()):
+        source = sources / f"{name}.png"
+        pixels = decode_image(source.read_bytes(), source)
+        content = encode_png(np.clip(pixels.astype(int) + shift, 0, 255).astype(np.uint8))
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        digests = {"sha256": sha256_of(content), "source_sha256": sha256_of_file(source)}
+        lines.append({"name": name, "file": f"{name}.png", **digests, **entry})
+    source_record = Source(sources.name, "ab" * 32)
+    record = Record(IMAGES, stage, {"eps": 4, "note": "<b>bold</b>"}, 0, (source_record,))
+    write_manifest(folder / "manifest.json", record, [], [to_line(line)[:-1] for line in lines])
+    return folder
+
+
+def attacked_entry(prediction: int) -> dict[str, Any]:
+    return {"label": RIGHT, "prediction_before": RIGHT, "prediction": prediction}
+
+
+def cleaned_entry(unchanged: bool) -> dict[str, Any]:
+    done = {"done": "rule 2: jpeg:quality=75", "noise": 1.25, "unchanged": unchanged}
+    return {**done, "psnr": None if unchanged else 31.5, "linf": 0 if unchanged else 9}
+
+
+def write_all(folder: Path, names: Sequence[str] = NAMES) -> list[Path]:
+    """Photographs, attacked ones (all but the first are lost), and purified ones."""
+    photos = write_photos(folder / "photos", names)
+    predictions = {name: WRONG if number else RIGHT for number, name in enumerate(names)}
+    attacked = {name: attacked_entry(index) for name, index in predictions.items()}
+    adv = write_version(folder / "adv", "attack", photos, attacked, 4)
+    cleaned = {name: cleaned_entry(unchanged=number == 1) for number, name in enumerate(names)}
+    return [photos, adv, write_version(folder / "purified", "purify", adv, cleaned, -2)]
+
+
+@contextmanager
+def serving(
+    paths: Sequence[Path], parameters: ViewParameters | None = None
+) -> Iterator[ViewServer]:
+    """Serve artifacts while the block runs."""
+    with serve_artifacts(paths, parameters or ViewParameters()) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
