@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from rsparse.pictures.small import encode_webp, shrunk
 
 Pixels = NDArray[np.uint8]
 SIDE = 240  # pixels; the longer side of a picture is at most this
@@ -78,14 +78,8 @@ class Gallery:
 
 def data_url(pixels: Pixels, side: int = SIDE) -> str:
     """Encode a picture as a WebP data URL; its longer side is at most ``side`` pixels."""
-    picture = Image.fromarray(pixels)
-    scale = side / max(picture.size)
-    if scale < 1:
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=88, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    content = encode_webp(shrunk(pixels, side))
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 
 def evenly(names: Sequence[str], n: int) -> list[int]:

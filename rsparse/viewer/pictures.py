@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
-
-import numpy as np
-from PIL import Image
+from typing import Generic, TypeVar
 
 from rsparse.core.change import amplified_difference
 from rsparse.errors import InputError
+from rsparse.pictures.small import encode_webp, shrunk
 from rsparse.store.images import encode_png
 from rsparse.viewer.versions import Pixels, Version
 
@@ -78,12 +75,12 @@ class Pictures:
     def _thumbnail(self, version: Version, number: int) -> bytes:
         with self._turns:
             self.thumbnails_made += 1
-            return _webp(_shrunk(version.load(number), THUMBNAIL))
+            return encode_webp(shrunk(version.load(number), THUMBNAIL), 82, effort=2)
 
     def whole(self, version: Version, number: int) -> bytes:
         """An image as PNG, exact unless it is larger than ``LARGEST``."""
         with self._turns:
-            return encode_png(_shrunk(self.pixels(version, number), LARGEST))
+            return encode_png(shrunk(self.pixels(version, number), LARGEST))
 
     def difference(self, version: Version, before: Version, number: int) -> bytes:
         """The difference of two versions ×10 as PNG; grey is no difference.
@@ -98,19 +95,4 @@ class Pictures:
             if one.shape != other.shape:
                 sizes = f"{one.shape[1]}×{one.shape[0]} and {other.shape[1]}×{other.shape[0]}"
                 raise InputError(f"the sizes differ: {sizes}")
-            return encode_png(_shrunk(amplified_difference(one, other), LARGEST))
-
-
-def _shrunk(pixels: Pixels, side: int) -> Pixels:
-    scale = side / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
-    picture: Any = Image.fromarray(pixels)
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2))
-
-
-def _webp(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=82, method=2)
-    return buffer.getvalue()
+            return encode_png(shrunk(amplified_difference(one, other), LARGEST))
