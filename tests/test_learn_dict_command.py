@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from rsparse.commands.learn_dict import draw_atoms
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.options.learn_dict import LearnParameters
+from rsparse.pictures.atoms import draw_atoms, draw_dictionary
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import sha256_of_file
 from rsparse.store.images import decode_image
@@ -225,3 +225,14 @@ def test_in_a_pipe_stdout_holds_the_path_only(pictures, tmp_path):
     assert (code, stdout) == (0, f"{path}\n")
     assert stderr.startswith("dictionary\n")
     assert "\x1b" not in stderr
+
+
+@pytest.mark.parametrize("n", [1, 256])
+def test_the_sheet_has_a_caption_below_the_atoms(n):
+    atoms = np.random.default_rng(0).normal(size=(n, 192)).astype(np.float32)
+    bare, sheet = draw_atoms(atoms, 8), draw_dictionary(atoms, 8)
+    height, width = bare.shape[:2]
+    assert (sheet[:height, :width] == bare).all()
+    below = sheet[height:]
+    assert below.min() < 128
+    assert (sheet[:, -4:][height:] == 255).all()  # no letter is cut

@@ -10,12 +10,12 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.learning import DictionaryLearner, patch_rng, standardized, take_patches
 from rsparse.errors import InputError
 from rsparse.options.learn_dict import LearnParameters
+from rsparse.pictures.atoms import draw_dictionary
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.images import ImageFile, encode_png
@@ -111,7 +111,7 @@ def learn_dict(
         with appear_together(output, journal) as members:
             save_dictionary(output, record, dictionary, errors, images, members.create)
             if preview is not None:
-                sheet = draw_atoms(dictionary.atoms, dictionary.patch_size)
+                sheet = draw_dictionary(dictionary.atoms, dictionary.patch_size)
                 members.write(preview, encode_png(sheet))
     # Each image counts once, however many passes there are.
     resumed = min(resumed, len(digests))
@@ -181,35 +181,3 @@ def _refuse_overlap(outputs: Sequence[Path], images: Sequence[ImageFile]) -> Non
             raise InputError(f"{path}: is also an input; choose another output")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"{outputs[0]}: is both the dictionary and its preview; name two files")
-
-
-def draw_atoms(atoms: NDArray[np.float32], patch_size: int) -> NDArray[np.uint8]:
-    """Draw all atoms on a sheet, each scaled to the full grey range, the roughest last.
-
-    Parameters
-    ----------
-    atoms : float32 array of shape (k, b·b·c)
-    patch_size : int
-        b.
-
-    Returns
-    -------
-    uint8 array of shape (rows, columns, 3)
-    """
-    patches = atoms.reshape(len(atoms), patch_size, patch_size, -1)
-    roughness = np.abs(np.diff(patches, axis=1)).mean((1, 2, 3))
-    roughness += np.abs(np.diff(patches, axis=2)).mean((1, 2, 3))
-    order = np.argsort(roughness, kind="stable")
-    zoom, gap = max(1, round(32 / patch_size)), 2
-    side = patch_size * zoom + gap
-    columns = int(np.ceil(np.sqrt(len(atoms))))
-    rows = -(-len(atoms) // columns)
-    sheet = np.full((rows * side + gap, columns * side + gap, 3), 255, dtype=np.uint8)
-    for place, number in enumerate(order):
-        patch = patches[number]
-        largest = np.abs(patch).max()
-        grey = np.rint(127.5 + 127.5 * patch / max(largest, 1e-12)).astype(np.uint8)
-        tile = np.repeat(np.repeat(grey, zoom, axis=0), zoom, axis=1)
-        top, left = (place // columns) * side + gap, (place % columns) * side + gap
-        sheet[top : top + side - gap, left : left + side - gap] = tile
-    return sheet

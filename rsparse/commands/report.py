@@ -27,6 +27,7 @@ from rsparse.report.evaluated import (
 )
 from rsparse.report.figures import Figure
 from rsparse.report.gallery import VersionLoader, make_activations, make_panels, make_sheets
+from rsparse.report.headline import headline
 from rsparse.report.junit import render_junit
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
@@ -34,7 +35,6 @@ from rsparse.report.pictures import Gallery
 from rsparse.report.required import judge_requirements
 from rsparse.report.sections import figures_of
 from rsparse.report.subjects import Subjects, find_subjects
-from rsparse.report.verdict import verdicts
 from rsparse.store.certificates import load_certificates
 from rsparse.store.dictionaries import load_dictionary
 from rsparse.store.files import safe_join, sha256_of_file
@@ -144,7 +144,8 @@ def write_report(
     left_out = list(dict.fromkeys(filter(None, missing)))
     main = output / PLACES[chosen[0]]
     failed = list(dict.fromkeys(images.failed))
-    return ReportOutcome(output, main, verdicts(subjects)[0].text, outcomes, left_out, failed)
+    sentences = tuple(line.text for line in headline(subjects))
+    return ReportOutcome(output, main, sentences, outcomes, left_out, failed)
 
 
 def _certified(path: Path, subjects: Subjects) -> Figure:

@@ -41,7 +41,9 @@ def draw_curve(
     panels = figure.subplots(1, 2)
     for axes, name, scale in zip(panels, ("loss", "accuracy"), (1, 100), strict=True):
         _draw_lines(axes, history, name, scale)
-        axes.axvline(best, color="#999999", linewidth=0.8, linestyle=":")
+        axes.axvline(
+            best, color="#555555", linewidth=1, linestyle=":", label=f"chosen: epoch {best}"
+        )
         axes.set_xlabel("epoch (0: before training)")
         axes.set_ylabel(name if scale == 1 else right)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

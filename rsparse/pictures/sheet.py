@@ -52,7 +52,7 @@ def contact_sheet(
     -------
     uint8 array of shape (h, w, 3), RGB
     """
-    title_font, font, small = (_font(size) for size in (_TITLE, _TEXT, _CAPTION))
+    title_font, font, small = (font_of_size(size) for size in (_TITLE, _TEXT, _CAPTION))
     pitch = side + 2 * _FRAME + _GAP
     row_height = side + 2 * _FRAME + _CAPTION + 18
     n_lines = max(heading.count("\n") + 1 for heading in headings)
@@ -76,7 +76,7 @@ def contact_sheet(
     return np.asarray(page)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of_size(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib and covers most scripts."""
     from matplotlib import get_data_path
 

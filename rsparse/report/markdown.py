@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rsparse.evaluation.checks import worst_first
 from rsparse.report import tables
 from rsparse.report.checklist import SYMBOLS
+from rsparse.report.headline import headline
 from rsparse.report.knowledge import known_and_unknown
 from rsparse.report.markdown_tables import escaped, table_head, table_row
 from rsparse.report.page import basis, names_digest
@@ -28,6 +29,9 @@ def render_markdown(subjects: Subjects) -> str:
 def _lines(subjects: Subjects) -> Iterator[str]:
     evaluation = subjects.evaluation
     yield f"# {escaped(evaluation.model)} under attack"
+    for line in headline(subjects):
+        yield from ("", f"**{line.head}**: {escaped(' '.join(line.sentences))}")
+    yield from _heading("In detail", "")
     for verdict in verdicts(subjects):
         yield from ("", " ".join(escaped(sentence) for sentence in verdict.text))
     knowledge = known_and_unknown(subjects)
@@ -96,4 +100,5 @@ def _rows(
 
 
 def _value(value: tables.Value) -> str:
-    return f"{value.text} ({value.note})" if value.note else value.text
+    text = f"{value.sign} {value.text}" if value.sign else value.text
+    return f"{text} ({value.note})" if value.note else text

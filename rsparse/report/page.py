@@ -15,6 +15,7 @@ from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
 from rsparse.report import classes, figures, tables
 from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
 from rsparse.report.figures import Figure, to_csv
+from rsparse.report.headline import headline, key_numbers
 from rsparse.report.knowledge import KNOWLEDGE, known_and_unknown
 from rsparse.report.pictures import Gallery
 from rsparse.report.rejections import REJECTIONS, TITLE, about, all_rejected
@@ -27,7 +28,7 @@ from rsparse.report.treatments import (
     TREATMENTS_TITLE,
     what_was_done,
 )
-from rsparse.report.verdict import describe_scenario, key_numbers, verdicts
+from rsparse.report.verdict import describe_scenario, verdicts
 from rsparse.store.labels import OWN_PREDICTIONS
 
 _STYLES = ("base.css", "tables.css", "compare.css", "records.css", "report.css")
@@ -66,6 +67,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         generator=subjects.evaluation.record["generator"],
         evaluation=subjects.evaluation,
         subjects=subjects,
+        headline=headline(subjects),
         verdicts=verdicts(subjects),
         numbers=key_numbers(subjects),
         scenarios={s: describe_scenario(subjects, s) for s in subjects.scenarios},

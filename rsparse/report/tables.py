@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from rsparse.evaluation.estimates import (
 )
 from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, target_reached, tried_behind
+from rsparse.report.comparison import Effect, compare
 from rsparse.report.subjects import Subjects
 from rsparse.report.verdict import worst_flags
 
@@ -28,12 +29,21 @@ MOST_ROWS = 2000
 
 @dataclass(frozen=True)
 class Value:
-    """A cell of a table: text, sort key, note, and whether it is the best in its column."""
+    """A cell of a table: text, sort key, note, and whether it is the best in its column.
+
+    ``effect`` is ``gain`` or ``harm`` if a share differs from that without a defense.
+    """
 
     text: str
     order: float | str
     note: str = ""
     best: bool = False
+    effect: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The sign of the effect, the same size for gain and harm."""
+        return {"gain": "▲", "harm": "▼"}.get(self.effect, "")
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def _with_best(rows: list[list[Value]], columns: Sequence[int]) -> list[tuple[Va
         for row in rows:
             value = row[place]
             if known and value.order == max(known):
-                row[place] = Value(value.text, value.order, value.note, True)
+                row[place] = replace(value, best=True)
     return [tuple(row) for row in rows]
 
 
@@ -80,8 +90,8 @@ def overview(subjects: Subjects, scenario: str) -> Table:
         worst = share(worst_flags(subjects, defense, scenario)).value
         row = [Value(defense.text, defense.text)]
         if clean is not None:
-            row.append(share_value(accuracy(evaluation, clean, defense)))
-        row.append(share_value(mean_share(evaluation, defense, columns)))
+            row.append(_share_with_effect(subjects, defense, [clean]))
+        row.append(_share_with_effect(subjects, defense, columns))
         row.append(Value(percent(worst), worst))
         if reference is not None:
             row.append(_gap(per_image(evaluation, defense, columns), reference, defense is best))
@@ -96,6 +106,19 @@ def overview(subjects: Subjects, scenario: str) -> Table:
         (False, *[True] * (len(header) - 1)),
         tuple(defense is subjects.judged for defense in evaluation.defenses),
     )
+
+
+def _share_with_effect(
+    subjects: Subjects, defense: JudgedDefense, columns: Sequence[Column]
+) -> Value:
+    """The mean share, marked if it differs from that without a defense beyond chance."""
+    value = share_value(mean_share(subjects.evaluation, defense, columns))
+    undefended = subjects.undefended
+    if undefended is None or defense is undefended:
+        return value
+    compared = compare(subjects, defense, undefended, columns)
+    shown = compared is not None and compared.effect is not Effect.UNDECIDED
+    return replace(value, effect=compared.effect.value) if compared and shown else value
 
 
 def _gap(ours: Any, reference: Any, is_reference: bool) -> Value:

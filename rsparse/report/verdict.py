@@ -1,4 +1,4 @@
-"""The verdict: three sentences for each scenario, the checks that failed, and the key numbers."""
+"""The verdict in detail: sentences for each scenario, after the checks that failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsparse.core.metrics import Estimate
 from rsparse.core.paired import mcnemar
 from rsparse.evaluation.estimates import (
     interval,
@@ -17,19 +16,11 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX, JudgedDefense
+from rsparse.evaluation.results import ADAPTIVE, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind, worst_case
 from rsparse.report.checklist import checks_of_judged, failed_in_words, outcomes_in_words
+from rsparse.report.comparison import Effect, with_best_baseline
 from rsparse.report.subjects import Subjects
-
-
-@dataclass(frozen=True)
-class KeyNumber:
-    """One number at the head of the page, in per cent."""
-
-    label: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -154,39 +145,26 @@ def _listed_first(subjects: Subjects) -> str:
 
 
 def _baseline_sentence(subjects: Subjects, scenario: str) -> str:
-    judged, best = subjects.judged, subjects.best_baseline(scenario)
+    judged = subjects.judged
     if judged is None:
         return "No defense was judged."
-    if best is None:
+    found = with_best_baseline(subjects, scenario)
+    if found is None:
         return "No baseline was judged, so there is nothing to compare it with."
-    evaluation, columns = subjects.evaluation, subjects.columns(scenario)
-    ours, other = (per_image(evaluation, defense, columns) for defense in (judged, best))
-    choices = _choices(subjects, scenario, float((ours - other).mean()))
-    gap = paired_difference(ours, other, choices)
+    best, compared = found
+    gap, choices = compared.gap, compared.choices
     text = (
         f"The best baseline by this mean, chosen after the fact, is {best.text} with "
-        f"{percent(float(other.mean()))} %; the difference is {points(gap.value)} points "
+        f"{percent(compared.other.value)} %; the difference is {points(gap.value)} points "
     )
     if np.isnan(gap.low):
         return text + "on a single image, which proves nothing."
     corrected = f", corrected for the best of {choices}," if choices > 1 else ""
     text += f"(95 % interval{corrected} {points(gap.low)} to {points(gap.high)}), "
-    if gap.low <= 0 <= gap.high:
+    if compared.effect is Effect.UNDECIDED:
         return text + "which is not significant and may be due to chance."
-    winner = judged if gap.value > 0 else best
+    winner = judged if compared.effect is Effect.GAIN else best
     return text + f"significantly in favour of {winner.text}."
-
-
-def _choices(subjects: Subjects, scenario: str, difference: float) -> int:
-    """The number of defenses that the better one was chosen from, on the same images.
-
-    The best baseline is one of all. The judged defense counts as chosen unless it is the first
-    setting of its kind in the plan.
-    """
-    if difference < 0:
-        return len(subjects.baselines(scenario))
-    chosen = subjects.judged in subjects.ablations[1:]
-    return len(subjects.ablations) if chosen else 1
 
 
 def _basis_sentence(subjects: Subjects, scenario: str) -> str:
@@ -235,33 +213,3 @@ def worst_flags(subjects: Subjects, defense: JudgedDefense, scenario: str) -> ND
 def p_value(p: float) -> str:
     """A p-value with its relation: ``= 0.021``, ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
-
-
-def key_numbers(subjects: Subjects) -> list[KeyNumber]:
-    """Mean accuracy under attack (judged defense, best baseline, none), and clean accuracy.
-
-    An attacker who knows the defense comes first; the same attacks by one who does not follow.
-    """
-    scenario, evaluation = subjects.main_scenario, subjects.evaluation
-    shown = [
-        ("under attack", scenario, subjects.judged),
-        ("best baseline", scenario, subjects.best_baseline(scenario)),
-        ("no defense", scenario, subjects.undefended),
-    ]
-    if scenario == ADAPTIVE:
-        shown[0] = ("attacker knows the defense", scenario, subjects.judged)
-        if GRAY_BOX in subjects.scenarios:
-            shown.insert(1, ("attacker does not know it", GRAY_BOX, subjects.judged))
-    numbers = [
-        _key_number(label, mean_share(evaluation, defense, subjects.columns(where)), defense.text)
-        for label, where, defense in shown
-        if defense is not None
-    ]
-    if subjects.clean is not None and subjects.judged is not None:
-        clean = accuracy(evaluation, subjects.clean, subjects.judged)
-        numbers.append(_key_number("clean images", clean, subjects.judged.text))
-    return numbers
-
-
-def _key_number(label: str, estimate: Estimate, defense: str) -> KeyNumber:
-    return KeyNumber(label, percent(estimate.value), f"{defense}, {interval(estimate)} %")
