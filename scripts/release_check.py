@@ -20,6 +20,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import install_size
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 ADDRESSES = ("Homepage", "Documentation", "Source", "Issues", "Changelog")
@@ -114,20 +116,14 @@ def installed(python: str, wheel: Path) -> Iterator[Line]:
         if not _install(venv, str(wheel)):
             yield "FAILED", f"{name}: pip cannot install the wheel"
             return
-        megabytes, packages = size_of(venv)
-        fits = megabytes <= MEGABYTES and packages <= PACKAGES
-        text = f"{name}: the plain install takes {megabytes} MB and {packages} packages"
+        packages = install_size.installed(venv)
+        megabytes, number = install_size.megabytes(packages), len(packages)
+        fits = megabytes <= MEGABYTES and number <= PACKAGES
+        text = f"{name}: the plain install takes {megabytes} MB and {number} packages"
         yield _outcome(fits, f"{text} (at most {MEGABYTES} and {PACKAGES})")
         works = _install(venv, f"{wheel}[attack]")
         demo = [venv / "bin" / "rsparse", "demo", "-o", Path(folder) / "demo"]
         yield _outcome(works and _runs(demo), f"{name}: rsparse demo, with the extra attack")
-
-
-def size_of(venv: Path) -> tuple[int, int]:
-    """The megabytes (10^6 bytes) of an environment, and its number of packages."""
-    files = [path for path in venv.rglob("*") if path.is_file() and not path.is_symlink()]
-    size = sum(path.stat().st_size for path in files)
-    return round(size / 1e6), len(list(venv.rglob("*.dist-info")))
 
 
 def _install(venv: Path, what: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsparse.core.dictionary import Dictionary
-from rsparse.core.engines.cpu import loops
+from rsparse.core.engines.cpu import loops, numpy_loops
 from rsparse.core.engines.cpu.coding import sparse_code
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
@@ -113,6 +113,21 @@ def test_any_number_of_threads_gives_the_same_bytes():
 def test_numba_is_used_where_it_is_installed():
     assert loops.NUMBA is not None
     assert (loops.NUMBA.name, loops.NUMPY.name) == ("numba", "numpy")
+
+
+@pytest.mark.parametrize("numbers", [1, 3000, 10**6])
+def test_how_many_signals_numpy_computes_together_does_not_matter(monkeypatch, numbers):
+    dictionary = random_dictionary(4, 3)
+    signals = np.random.default_rng(1).standard_normal((70, 48)).astype(np.float32)
+    results = []
+    for together in (numbers, 1 << 21):
+        monkeypatch.setattr(numpy_loops, "_TOGETHER", together)
+        codes = np.zeros((70, 5), np.int32), np.zeros((70, 5), np.float32)
+        product = signals @ dictionary.atoms.T
+        numpy_loops.pursue(product, dictionary.gram, 5, np.empty(0), 0.0, *codes)
+        results.append(codes)
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.8])

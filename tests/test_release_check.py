@@ -43,15 +43,6 @@ def test_other_bytes_are_told(tmp_path: Path) -> None:
     assert [line[0] for line in release_check.same(files[:1], files[2:])] == ["FAILED"]
 
 
-def test_the_size_of_an_environment(tmp_path: Path) -> None:
-    site = tmp_path / "lib" / "site-packages"
-    for name in ("a-1.dist-info", "b-2.dist-info"):
-        (site / name).mkdir(parents=True)
-    (site / "a.py").write_bytes(b"x" * 1_500_000)
-    (site / "link.py").symlink_to(site / "a.py")
-    assert release_check.size_of(tmp_path) == (2, 2)
-
-
 @pytest.mark.slow
 def test_two_builds_have_the_same_bytes(tmp_path: Path) -> None:
     first = release_check.build(tmp_path / "first")

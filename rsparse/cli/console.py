@@ -237,8 +237,13 @@ class Stopwatch:
     def __init__(self) -> None:
         self._start = time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """Seconds until now."""
+        return time.perf_counter() - self._start
+
     def __str__(self) -> str:
-        return f"{time.perf_counter() - self._start:.1f} s"
+        return f"{self.seconds:.1f} s"
 
 
 def summary(title: str, values: Mapping[str, str]) -> None:

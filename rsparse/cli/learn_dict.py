@@ -11,6 +11,7 @@ from rsparse.cli.command import command, given_options
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.generated import completed, option
 from rsparse.cli.help import DETAILS
+from rsparse.cli.notes import tell_of_compiled_loops
 from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
 from rsparse.options.learn_dict import PRESETS, LearnParameters
 from rsparse.work.workers import Workers
@@ -81,4 +82,5 @@ def learn_dict(
             "time": str(watch),
         },
     )
+    tell_of_compiled_loops(watch)
     finish(outcome, as_json)

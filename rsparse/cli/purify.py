@@ -21,6 +21,7 @@ from rsparse.cli.console import (
 from rsparse.cli.generated import option
 from rsparse.cli.help import DETAILS
 from rsparse.cli.listing import list_option
+from rsparse.cli.notes import tell_of_compiled_loops
 from rsparse.cli.options import (
     Dictionaries,
     Images,
@@ -131,6 +132,7 @@ def purify(
     shown |= _told(outcome.treatments)
     tell_of_embedded(files, [defense])
     summary("purified", {**shown, "time": str(watch)})
+    tell_of_compiled_loops(watch)
     finish(outcome, as_json)
 
 

@@ -26,8 +26,6 @@ Result = TypeVar("Result")
 
 BLOCK = 1024  # signals coded together; they and their correlations fit into the cache
 _LARGE = 1 << 22
-_MOST = 1 << 26
-"""Numbers that the NumPy loops keep for a block, one for each signal, atom and step."""
 
 
 def gram_matrix(dictionary: Floats) -> Floats:
@@ -85,10 +83,9 @@ def omp(
     coefficients = np.zeros((len(signals), sparsity), dtype=kind)
     encoder = dictionary.T  # copied, unless that takes longer than it saves
     encoder = np.ascontiguousarray(encoder) if encoder.size <= _LARGE else encoder
-    size = min(BLOCK, max(1, _MOST // (steps * len(dictionary))))
 
     def code(start: int) -> None:
-        block = slice(start, start + size)
+        block = slice(start, start + BLOCK)
         loops.fastest.pursue(
             signals[block] @ encoder,
             gram,
@@ -100,7 +97,7 @@ def omp(
             min_correlation,
         )
 
-    for _ in in_threads(code, range(0, len(signals), size), threads):
+    for _ in in_threads(code, range(0, len(signals), BLOCK), threads):
         pass
     return atoms, coefficients
 

@@ -14,6 +14,7 @@ Indices = NDArray[np.int32]
 INDEPENDENT = 1e-5  # squared distance of an atom from the span of the chosen ones
 NEGLIGIBLE = 1e-6  # relative to the largest correlation of the first step
 _IN_FLOAT64 = 1e-10, 1e-14
+_TOGETHER = 1 << 21  # numbers of the vectors v_j held at a time, 8 MB: more would leave the cache
 
 
 def rounding_limits(kind: np.dtype[Any]) -> tuple[float, float]:
@@ -55,7 +56,29 @@ def pursue(
     min_correlation : float
         A signal is also finished once no atom's correlation with its residual is above this.
     """
-    n, k = correlations.shape
+    size = max(_TOGETHER // (max(sparsity, 1) * correlations.shape[1]), 16)
+    for first in range(0, len(correlations), size):
+        some = slice(first, first + size)
+        _pursue(
+            correlations[some],
+            gram,
+            (sparsity, threshold, min_correlation),
+            energies[some],
+            atoms[some],
+            coefficients[some],
+        )
+
+
+def _pursue(
+    correlations: Floats,
+    gram: Floats,
+    stops: tuple[int, float, float],
+    energies: Floats,
+    atoms: Indices,
+    coefficients: Floats,
+) -> None:
+    """``pursue`` for signals that are computed together."""
+    (sparsity, threshold, min_correlation), (n, k) = stops, correlations.shape
     kind = correlations.dtype
     independent, negligible = rounding_limits(kind)
     indices = np.arange(n)

@@ -56,11 +56,11 @@ def non_local(
     own = _windows(padded, (b + template - 1,) * 2)
     for first in range(0, len(corners), _TOGETHER):
         y, x = corners[first : first + _TOGETHER].T
-        blocks = own[y + border - middle, x + border - middle].astype(np.int32)
-        top, left = (y, x) if moving else (y * 0, x * 0)
-        result[first : first + _TOGETHER] = _smoothed(
-            blocks, regions[top, left], seen[top, left], template, shifts, rate
-        )
+        blocks = _side_by_side(own[y + border - middle, x + border - middle])
+        top, left = (y, x) if moving else (y[:1] * 0, x[:1] * 0)
+        there = _side_by_side(regions[top, left]), _side_by_side(seen[top, left])
+        smoothed = _smoothed(blocks, *there, template, shifts, rate)
+        result[first : first + _TOGETHER] = np.moveaxis(smoothed, (0, 3), (3, 0))
 
 
 def _windows(image: Pixels, sides: tuple[int, int]) -> Pixels:
@@ -68,34 +68,34 @@ def _windows(image: Pixels, sides: tuple[int, int]) -> Pixels:
     return np.moveaxis(sliding_window_view(image, sides, axis=(0, 1)), 2, -1)
 
 
+def _side_by_side(windows: Pixels) -> Floats:
+    """Windows (n, h, w, c) as an array (c, h, w, n), so that long rows are computed together."""
+    return np.ascontiguousarray(np.moveaxis(windows, (3, 0), (0, 3)), dtype=np.float32)
+
+
 def _smoothed(
-    blocks: NDArray[np.int32],
-    regions: Pixels,
-    seen: Pixels,
+    blocks: Floats,
+    regions: Floats,
+    seen: Floats,
     template: int,
     shifts: tuple[int, int],
     rate: float,
-) -> NDArray[np.float64]:
+) -> Floats:
     """The smoothed blocks; ``blocks`` and ``regions`` include the templates around them."""
-    side, b = blocks.shape[1], blocks.shape[1] - template + 1
+    channels, side, _, n = blocks.shape
+    b = side - template + 1
     inner = slice(template // 2, template // 2 + b)
-    totals, sums = np.zeros((len(blocks), b, b, 1)), np.zeros((len(blocks), b, b, blocks.shape[3]))
+    totals, sums = np.zeros((b, b, n), np.float32), np.zeros((channels, b, b, n), np.float32)
+    band = np.subtract.outer(np.arange(side), np.arange(b)).T
+    band = ((band >= 0) & (band < template)).astype(np.float32)  # sums over a template, as product
     for dy in range(shifts[0]):
         for dx in range(shifts[1]):
             place = slice(None), slice(dy, dy + side), slice(dx, dx + side)
             others = regions[place]
-            squares = np.square(blocks - others, dtype=np.int32).sum(axis=3)
-            distances = _box_sums(_box_sums(squares, template, 1), template, 2)
-            weights = np.exp(-rate * distances[..., None]) * seen[place][:, inner, inner]
+            squares = np.square(blocks - others).sum(axis=0)
+            columns = (band @ squares.reshape(side, -1)).reshape(b, side, n)
+            weights = np.exp(np.float32(-rate) * (band @ columns))
+            weights *= seen[place][0, inner, inner]
             totals += weights
             sums += weights * others[:, inner, inner]
-    return sums / totals
-
-
-def _box_sums(values: NDArray[np.int32], length: int, axis: int) -> NDArray[np.int32]:
-    """The sums of ``length`` neighbours along an axis, which stay below 2^31."""
-    count = values.shape[axis] - length + 1
-    sums = np.zeros_like(values.take(range(count), axis))
-    for start in range(length):
-        sums += values.take(range(start, start + count), axis)
-    return sums
+    return np.asarray(sums / totals, dtype=np.float32)
