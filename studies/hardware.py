@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks import measure
 from rsparse.work.device import choose_device
@@ -64,21 +64,22 @@ class EpochClock:
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
+        self.is_shown = shown.is_shown
         self._epochs = 0
         self._start = self._last = self._now()
 
-    def start(self, task: str, total: int, done: int = 0) -> None:
+    def start(self, task: str, total: int, done: int = 0, **known: Any) -> None:
         """Note when an epoch begins."""
         if task.startswith("epoch "):
             self._epochs += 1
             if self._epochs == 1:
                 self._start = self._last = self._now()
-        self._shown.start(task, total, done)
+        self._shown.start(task, total, done, **known)
 
-    def advance(self, items: int = 1) -> None:
+    def advance(self, items: int = 1, work: float | None = None) -> None:
         """Note the current time."""
         self._last = self._now()
-        self._shown.advance(items)
+        self._shown.advance(items, work)
 
     def describe(self, task: str) -> None:
         """Pass it on."""

@@ -223,15 +223,17 @@ def test_distilling_helps_on_purified_images(run_cli, colours, tmp_path):
 
 def test_progress_tells_loss_and_accuracy(colours, tmp_path):
     class Told:
+        is_shown = False
+
         def __init__(self) -> None:
             self.texts, self.total, self.done = [], [], []
 
-        def start(self, task, total, done=0):
+        def start(self, task, total, done=0, **known):
             self.texts.append(task)
             self.total.append(total)
             self.done.append(done)
 
-        def advance(self, items=1):
+        def advance(self, items=1, work=None):
             self.done[-1] += items
 
         def describe(self, task):

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
     from rich.table import Table
     from rich.text import Text
 
@@ -130,52 +128,11 @@ def table_of(
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A progress bar on stderr while the block runs; without a terminal, only messages."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bars
+    from rsparse.cli.progress import RichProgress
 
-    bars = Bars(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=stderr(),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bars:
-        yield _RichProgress(bars)
-
-
-class _RichProgress:
-    """Progress in bars of rich, of which one is shown at a time."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-
-    def start(self, task: str, total: int, done: int = 0) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(one_line(task), total=total, completed=done)
-
-    def advance(self, items: int = 1) -> None:
-        if self._task is not None:
-            self._bars.advance(self._task, items)
-
-    def describe(self, task: str) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, description=one_line(task))
-
-    def message(self, sentence: str) -> None:
-        self._bars.console.print(one_line(sentence), markup=False)
+    console = stderr()
+    with RichProgress(console, is_shown=sys.stderr.isatty()) as progress:
+        yield progress
 
 
 _PIPED = 100_000  # columns, so that no line is broken in a pipe

@@ -233,6 +233,15 @@ _ROTATIONS = {
 }
 
 
+def pixels_in_header(path: Path) -> int:
+    """The number of pixels that an image has by its header; 0 if that is unknown."""
+    try:
+        with _WITHOUT_WARNINGS, Image.open(path, formats=_FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # whatever is wrong with it is told when it is decoded
+        return 0
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """Encode RGB (h, w, 3) or one-channel (h, w) uint8 pixels as PNG.
 

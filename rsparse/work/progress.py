@@ -7,13 +7,33 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Methods that a stage calls while it works."""
+    """Methods that a stage calls while it works.
 
-    def start(self, task: str, total: int, done: int = 0) -> None:
-        """Start a task of ``total`` items, ``done`` of which are already finished."""
+    Attributes
+    ----------
+    is_shown : bool
+        Whether anyone sees it; if not, the work of items need not be known.
+    """
 
-    def advance(self, items: int = 1) -> None:
-        """Count finished items."""
+    is_shown: bool
+
+    def start(
+        self,
+        task: str,
+        total: int,
+        done: int = 0,
+        *,
+        work: float | None = None,
+        at_once: int = 1,
+    ) -> None:
+        """Start a task of ``total`` items, ``done`` of which are already finished.
+
+        ``work`` is the work of those that are left, in any unit; None if all items are alike.
+        ``at_once`` is how many are worked on at the same time.
+        """
+
+    def advance(self, items: int = 1, work: float | None = None) -> None:
+        """Count finished items, and their work if ``start`` had the work of all."""
 
     def describe(self, task: str) -> None:
         """Change the text of the current task, for example to show its latest loss."""
@@ -25,10 +45,20 @@ class Progress(Protocol):
 class Silent:
     """Progress that shows nothing."""
 
-    def start(self, task: str, total: int, done: int = 0) -> None:
+    is_shown = False
+
+    def start(
+        self,
+        task: str,
+        total: int,
+        done: int = 0,
+        *,
+        work: float | None = None,
+        at_once: int = 1,
+    ) -> None:
         """Do nothing."""
 
-    def advance(self, items: int = 1) -> None:
+    def advance(self, items: int = 1, work: float | None = None) -> None:
         """Do nothing."""
 
     def describe(self, task: str) -> None:

@@ -19,6 +19,7 @@ from rsparse.store.lines import to_checked_line
 from rsparse.store.pending import remove_leftovers_below
 from rsparse.store.syncing import sync_tree
 from rsparse.work.progress import SILENT, Progress
+from rsparse.work.sizes import ImageWork
 from rsparse.work.steps import DEVICE_BATCH_SIZE, ImageStep, entries_of
 from rsparse.work.workers import LocalWorkers, Workers
 
@@ -110,9 +111,11 @@ def run_images(
     """
     pending = _without_done(inputs.images, journal, folder, is_current)
     resumed = len(inputs.images) - len(pending)
-    progress.start(task, len(inputs.images), resumed)
+    work = ImageWork(pending if progress.is_shown else ())
+    at_once = 1 if step.device.takes_images else workers.cores(len(pending))
+    progress.start(task, len(inputs.images), resumed, work=work.total, at_once=at_once)
     elsewhere = not workers.can_share_device  # each machine forces its own files to disk
-    run = _Run(step, journal, progress, Recorder(folder if elsewhere else None))
+    run = _Run(step, journal, progress, work, Recorder(folder if elsewhere else None))
     journal.files_are_durable = run.recorder.folder is not None and resumed == 0
     journals = [journal.path] if folder is not None else []
     try:
@@ -181,10 +184,11 @@ class _Run:
         step: ImageStep[Any, Any],
         journal: Journal,
         progress: Progress,
+        work: ImageWork,
         recorder: Recorder,
     ) -> None:
         self.step, self.journal, self.progress = step, journal, progress
-        self.recorder = recorder
+        self.work, self.recorder = work, recorder
         self.done = 0
         self.failed: list[Entry] = []
         self.out_of_memory: set[str] = set()
@@ -198,7 +202,8 @@ class _Run:
                 if entry.pop("out_of_memory", False):
                     self.out_of_memory.add(entry["name"])
                 self.failed.append(entry)
-            self.progress.advance(len(some.names) + len(some.failed))
+            names = [*some.names, *(entry["name"] for entry in some.failed)]
+            self.progress.advance(len(names), self.work.of(names))
 
     def retry(self, images: Sequence[ImageFile]) -> None:
         """Try the images that ran out of memory again, one at a time.
