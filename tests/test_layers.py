@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "rsparse"
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+PATHS = sorted(PACKAGE.rglob("*.py"))
 
 
 def layers() -> list[set[str]]:
@@ -104,38 +105,75 @@ def imports(node: ast.AST, *, at_import_time: bool = False) -> set[str]:
     return found
 
 
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def own(names: set[str]) -> set[tuple[str, ...]]:
     return {tuple(name.split(".")[1:]) for name in names if name.split(".")[0] == "rsparse"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: ".".join(module_of(path)))
-class TestModule:
-    def test_imports_go_downwards(self, path):
-        module = module_of(path)
-        for imported in own(imports(parsed(path))):
-            layer = imported[0] if imported[0] in RANK else "__init__"
-            assert RANK[layer] >= RANK[module[0]], f"{'.'.join(module)} imports {imported}"
+@dataclass(frozen=True)
+class Module:
+    """A module by its parts' names, with what it imports, and what of it when it is imported."""
 
-    def test_commands_do_not_import_each_other(self, path):
-        module = module_of(path)
-        if module[0] == "commands" and module[1:2] and module[1] not in JOINERS:
-            others = {name[1] for name in own(imports(parsed(path))) if name[0] == "commands"}
-            assert others <= {module[1]}
+    parts: tuple[str, ...]
+    all: set[str]
+    at_import_time: set[str]
 
-    def test_each_heavy_dependency_has_an_owner(self, path):
-        for name in imports(parsed(path)):
-            root = name.split(".")[0]
-            assert module_of(path)[0] in OWNERS.get(root, {module_of(path)[0]}), name
+    @property
+    def room(self) -> str:
+        return self.parts[0]
 
-    def test_options_and_commands_import_nothing_heavy(self, path):
-        if module_of(path)[0] not in ("cli", "options", "errors", "__main__"):
-            return
-        roots = {name.split(".")[0] for name in imports(parsed(path), at_import_time=True)}
-        assert not roots & HEAVY
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    """Every module of the package, each read once: hundreds of tests of one rule cost more."""
+    parsed = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
+    return [
+        Module(module_of(path), imports(tree), imports(tree, at_import_time=True))
+        for path, tree in parsed.items()
+    ]
+
+
+def test_imports_go_downwards(modules):
+    assert [
+        f"{'.'.join(module.parts)} imports {'.'.join(imported)}"
+        for module in modules
+        for imported in own(module.all)
+        if RANK[imported[0] if imported[0] in RANK else "__init__"] < RANK[module.room]
+    ] == []
+
+
+def test_commands_do_not_import_each_other(modules):
+    assert [
+        f"{'.'.join(module.parts)} imports {'.'.join(imported)}"
+        for module in modules
+        if module.room == "commands" and module.parts[1:2] and module.parts[1] not in JOINERS
+        for imported in own(module.all)
+        if imported[0] == "commands" and imported[1] != module.parts[1]
+    ] == []
+
+
+def test_each_heavy_dependency_has_an_owner(modules):
+    assert [
+        f"{'.'.join(module.parts)} imports {name}"
+        for module in modules
+        for name in module.all
+        if module.room not in OWNERS.get(name.split(".")[0], {module.room})
+    ] == []
+
+
+def test_options_and_commands_import_nothing_heavy(modules):
+    assert [
+        f"{'.'.join(module.parts)} imports {name}"
+        for module in modules
+        if module.room in ("cli", "options", "errors", "__main__")
+        for name in module.at_import_time
+        if name.split(".")[0] in HEAVY
+    ] == []
+
+
+def test_modules_are_found(modules):
+    """Otherwise the rules above would hold for nothing."""
+    assert len(modules) > 400
+    assert any("numpy" in module.all for module in modules)
 
 
 def test_every_heavy_dependency_has_an_owner():
@@ -146,12 +184,12 @@ def test_the_map_of_the_package_names_every_room_and_no_other():
     import rsparse
 
     named = re.findall(r"``(\w+)``", rsparse.__doc__)
-    rooms = {module_of(path)[0] for path in MODULES} - {"__init__", "__main__"}
+    rooms = {module_of(path)[0] for path in PATHS} - {"__init__", "__main__"}
     assert sorted(named) == sorted(rooms)
 
 
 def test_every_module_belongs_to_a_layer():
-    assert {module_of(path)[0] for path in MODULES} <= set(RANK)
+    assert {module_of(path)[0] for path in PATHS} <= set(RANK)
 
 
 LOADED = """
