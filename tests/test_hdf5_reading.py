@@ -47,6 +47,42 @@ def test_files_have_nothing_that_libhdf5_follows(tmp_path, monkeypatch):
         assert record["stage"] == "learn-dict"
 
 
+def with_a_heap(path: Path, text: str) -> Path:
+    """A file with a checksum and a structure that libhdf5 follows."""
+    with h5py.File(path, "w") as file:
+        file.attrs["record"] = json.dumps(RECORD.as_json())
+        file["names"] = np.array([text], h5py.string_dtype())
+    append_checksum(path)
+    return path
+
+
+def test_a_content_is_tried_once_in_a_process(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(hdf5_safety, "_READ", set())
+    monkeypatch.setattr(hdf5_safety, "_read_elsewhere", lambda path, seconds: tried.append(path))
+    first, other = (with_a_heap(tmp_path / f"{text}.h5", text) for text in "ab")
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(first.read_bytes())
+    for path in (first, first, copy, other, first):
+        assert hdf5_safety.refuse_unsafe(path)
+    assert tried == [first, other]
+
+
+def test_a_content_that_was_refused_is_tried_again(tmp_path, monkeypatch):
+    def refuse(path, seconds):
+        tried.append(path)
+        raise InputError("no")
+
+    tried: list[Path] = []
+    monkeypatch.setattr(hdf5_safety, "_READ", set())
+    monkeypatch.setattr(hdf5_safety, "_read_elsewhere", refuse)
+    path = with_a_heap(tmp_path / "x.h5", "a")
+    for _ in range(2):
+        with pytest.raises(InputError):
+            hdf5_safety.refuse_unsafe(path)
+    assert tried == [path, path]
+
+
 def test_every_changed_byte_is_noticed(tmp_path):
     path = with_texts(tmp_path / "x.h5")
     whole = path.read_bytes()

@@ -40,10 +40,11 @@ def append_checksum(path: Path) -> None:
         file.write(_line(digest))
 
 
-def has_checksum(file: BinaryIO) -> bool:
-    """Whether an open file ends in a line with a checksum."""
+def checksum_at_end(file: BinaryIO) -> bytes | None:
+    """The line with the checksum at the end of an open file, or None if there is none."""
     file.seek(max(0, os.fstat(file.fileno()).st_size - _LENGTH))
-    return file.read().startswith(_MARK)
+    line = file.read()
+    return line if line.startswith(_MARK) else None
 
 
 def checksum_holds(file: BinaryIO, see: Callable[[bytes], None] = lambda block: None) -> bool:

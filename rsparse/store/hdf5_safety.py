@@ -2,7 +2,8 @@
 
 A file with a checksum is compared with it. If it also contains none of the structures that
 libhdf5 follows from one to the next (heaps and trees), opening it ends. Any other file is first
-read in a process of its own, which has a time limit (``rsparse.store.hdf5_trial``).
+read in a process of its own, which has a time limit (``rsparse.store.hdf5_trial``). That takes
+longer than to read the file, and is done once for each content that has a checksum.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from rsparse.errors import InputError, MachineError, system_error
-from rsparse.store.checksums import checksum_holds, has_checksum
+from rsparse.store.checksums import checksum_at_end, checksum_holds
 
 SECONDS = 8  # more for large files
 BYTES_PER_SECOND = 50 << 20
@@ -28,6 +29,8 @@ _STRUCTURES = np.frombuffer(
     "<u4",
 )  # fmt: skip
 """How each of them starts, wherever it is in the file."""
+_READ: set[bytes] = set()
+"""Checksums of files that were read to their ends: the same content is not tried again."""
 
 
 def refuse_unsafe(path: Path) -> bool:
@@ -57,15 +60,18 @@ def refuse_unsafe(path: Path) -> bool:
                 raise InputError(f"{path}: is not an HDF5 file")
             size = os.fstat(file.fileno()).st_size
             search = _Search()
-            is_sealed = has_checksum(file)
+            checksum = checksum_at_end(file)
+            is_sealed = checksum is not None
             if is_sealed and not checksum_holds(file, search.see):
                 raise InputError(f"{path}: is damaged: it differs from its checksum")
             if not is_sealed and _has_more(start, size):
                 raise InputError(f"{path}: is damaged: what follows its content is no checksum")
     except OSError as error:
         raise system_error(error, f"{path}: cannot be read") from error
-    if not is_sealed or search.found:
+    if not is_sealed or (search.found and checksum not in _READ):
         _read_elsewhere(path, SECONDS + size // BYTES_PER_SECOND)
+        if checksum is not None:
+            _READ.add(checksum)
     return is_sealed
 
 
