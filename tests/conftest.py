@@ -75,18 +75,23 @@ def small_dictionary() -> Dictionary:
     return Dictionary(atoms / np.linalg.norm(atoms, axis=1, keepdims=True), 4)
 
 
-@pytest.fixture
-def dict_file(tmp_path: Path, small_dictionary: Dictionary) -> Path:
-    """Path of a ``dict.h5`` with ``small_dictionary``."""
+def make_dict_file(folder: Path, dictionary: Dictionary) -> Path:
+    """Save a dictionary as ``dict.h5`` in a folder; equal ones have equal bytes."""
     from rsparse.store.dictionaries import save_dictionary
     from rsparse.store.records import DICTIONARY, Record
 
-    path = tmp_path / "dict.h5"
-    save_dictionary(path, Record(DICTIONARY, "learn-dict", {}, 0), small_dictionary, {}, {})
+    path = folder / "dict.h5"
+    save_dictionary(path, Record(DICTIONARY, "learn-dict", {}, 0), dictionary, {}, {})
     return path
 
 
 @pytest.fixture
+def dict_file(tmp_path: Path, small_dictionary: Dictionary) -> Path:
+    """Path of a ``dict.h5`` with ``small_dictionary``."""
+    return make_dict_file(tmp_path, small_dictionary)
+
+
+@pytest.fixture(scope="session")
 def run_cli() -> Callable[..., Result]:
     """Run the command line in this process; the result has exit_code, stdout and stderr."""
     from rsparse.cli import app

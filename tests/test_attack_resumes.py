@@ -23,7 +23,7 @@ from tests.test_attack_command import MARGINS, MODEL, colours, picture, save
 
 __all__ = ["colours"]  # the fixture
 
-SLOW = "LinfPGD:eps=8,steps=120"
+SLOW = "LinfPGD:eps=8,steps=60"
 MARKS = ("--batch-size", 1, "--jobs", 1)
 
 
@@ -45,7 +45,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 ):
     """The first image after the resume gets the same random numbers as in a whole run."""
     out = tmp_path / "out"
-    place = out / (f"{running_in}-eps=8-steps=120" if running_in else "")
+    place = out / (f"{running_in}-eps=8-steps=60" if running_in else "")
     arguments = ("attack", twelve, "-m", MODEL, "-a", *attacks, *MARKS, "--predicted-labels")
     with start(*arguments, "-o", out) as running:
         when_done(running, place, 4, signal.SIGKILL)

@@ -149,18 +149,20 @@ def test_what_is_known_is_not_classified_again(monkeypatch: pytest.MonkeyPatch) 
 def test_the_cost_is_told_before(tmp_path: Path) -> None:
     """Attacks that differ only in scaling are counted once; existing results cost nothing."""
     told: list[AttackCost] = []
+    photos = tmp_path / "photos"
+    shutil.copytree(demo_photos("test") / "cat", photos / "cat")
     attacks = [
         a for text in ("fgsm:eps=2,8", "cw-l2:d=0.1,0.2,steps=5") for a in parse_attack(text)
     ]
 
     def attack(*chosen: Attack) -> None:
         attack_images(
-            [demo_photos("test")], demo_model(), chosen, tmp_path / "adv", AttackRunParameters(),
+            [photos], demo_model(), chosen, tmp_path / "adv", AttackRunParameters(),
             announce=told.append, workers=LocalWorkers(1),
         )  # fmt: skip
 
     attack(*attacks)
-    n = len(find_images([demo_photos("test")]))
+    n = len(find_images([photos]))
     (cost,) = told
     assert (cost.images, cost.results, cost.cores) == (n, 3 * n, 1)
     assert cost.passes == n * (1 + 1 + attacks[2].passes)

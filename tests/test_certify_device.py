@@ -86,9 +86,9 @@ def test_the_command_names_the_device_and_merges_with_the_cpu(tmp_path: Path, ru
     photos.mkdir()
     for image in list(find_images([demo_photos("test")]))[:2]:
         (photos / image.path.name).write_bytes(image.path.read_bytes())
-    common = ("certify", photos, "-m", demo_model(), "--n0", 10, "--n", 100, "--jobs", 1)
+    common = ("certify", photos, "-m", demo_model(), "--n0", 4, "--n", 20, "--jobs", 1)
     for output, first, device in (("cpu", 0, "cpu"), ("device", 0, "torch-cpu"),
-                                  ("more", 100, "torch-cpu")):  # fmt: skip
+                                  ("more", 20, "torch-cpu")):  # fmt: skip
         result = run_cli(*common, "--first", first, "--device", device, "-o", tmp_path / output)
         assert result.exit_code == 0, result.stderr
     cpu, record = load_certificates(tmp_path / "cpu")
@@ -99,7 +99,7 @@ def test_the_command_names_the_device_and_merges_with_the_cpu(tmp_path: Path, ru
     merged = run_cli("certify", tmp_path / "cpu", tmp_path / "more", "-o", tmp_path / "all")
     assert merged.exit_code == 0, merged.stderr
     both, record_of_both = load_certificates(tmp_path / "all")
-    assert both.n == 200
+    assert both.n == 40
     assert record_of_both["parameters"]["device"] == "merged"
 
 

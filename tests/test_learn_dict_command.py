@@ -197,7 +197,7 @@ def test_an_atom_of_zeros_is_drawn_grey():
     assert (draw_atoms(np.zeros((1, 16), np.float32), 4)[3:30, 3:30] == 128).all()
 
 
-def test_ctrl_c_says_one_line_and_the_run_goes_on_to_the_same_bytes(pictures, tmp_path):
+def test_ctrl_c_says_one_line_and_the_run_goes_on_to_the_same_bytes(run_cli, pictures, tmp_path):
     out = tmp_path / "out"
     arguments = ("learn-dict", pictures, *QUICK, "--passes", 9, "--jobs", 1, "-o")
     with start(*arguments, out / "dict.h5") as running:
@@ -211,11 +211,11 @@ def test_ctrl_c_says_one_line_and_the_run_goes_on_to_the_same_bytes(pictures, tm
     assert (running.returncode, stdout) == (130, "")
     assert stderr == "rsparse: interrupted; run the same command again to continue\n"
     assert list(tree_of(out)) == [journal.name]
-    code, stdout, _ = finished(*arguments, out / "dict.h5", "--json")
-    assert code == 0
-    assert json.loads(stdout)["resumed"] == 3
+    done = run_cli(*arguments, out / "dict.h5", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["resumed"] == 3
     assert list(tree_of(out)) == ["dict.h5"]
-    finished(*arguments, tmp_path / "whole.h5")
+    run_cli(*arguments, tmp_path / "whole.h5")
     assert (out / "dict.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 

@@ -16,7 +16,7 @@ from rsparse.options.purify import PurifyParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.records import IMAGES
-from tests.conftest import make_picture, tree_of
+from tests.conftest import make_dict_file, make_picture, tree_of
 from tests.processes import finished, start, when_done
 
 SLOW = ("--stride", 1, "--sparsity", 16, "--no-localize")
@@ -85,39 +85,48 @@ def test_the_manifest_tells_the_ancestry(run_cli, pictures, dict_file, tmp_path)
     assert str(tmp_path) not in (tmp_path / "out" / MANIFEST).read_text()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_equal_runs_give_equal_bytes_for_any_jobs(
-    run_cli, many, dict_file, tmp_path, monkeypatch, jobs
-):
+def test_equal_runs_give_equal_bytes_for_any_jobs(run_cli, many, dict_file, tmp_path, monkeypatch):
     run_cli("purify", many, "--dict", dict_file, "-o", tmp_path / "one", "--jobs", 1)
     monkeypatch.chdir(many.parent)
-    result = run_cli("purify", "imgs", "--dict", dict_file, "-o", tmp_path / "two", "--jobs", jobs)
-    assert result.exit_code == 0, result.stderr
-    assert tree_of(tmp_path / "one") == tree_of(tmp_path / "two")
+    for jobs in (1, 2):
+        out = tmp_path / f"again-{jobs}"
+        result = run_cli("purify", "imgs", "--dict", dict_file, "-o", out, "--jobs", jobs)
+        assert result.exit_code == 0, result.stderr
+        assert tree_of(out) == tree_of(tmp_path / "one")
+
+
+@pytest.fixture(scope="module")
+def whole(many, small_dictionary, run_cli, tmp_path_factory) -> dict[str, bytes]:
+    """What a slow run that nothing interrupts writes."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = make_dict_file(folder, small_dictionary)
+    done = run_cli("purify", many, "--dict", path, *SLOW, "--jobs", 1, "-o", folder / "out")
+    assert done.exit_code == 0, done.stderr
+    return tree_of(folder / "out")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_killed_run_goes_on_to_the_same_bytes(many, dict_file, tmp_path, jobs):
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    run_cli, assert_error, many, whole, dict_file, tmp_path, jobs
+):
     arguments = ("purify", many, "--dict", dict_file, *SLOW, "--jobs", jobs)
     with start(*arguments, "-o", tmp_path / "out") as running:
         when_done(running, tmp_path / "out", 8, signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     assert not (tmp_path / "out" / MANIFEST).exists()
-    code, stdout, stderr = finished("purify", tmp_path / "out", "--dict", dict_file)
-    assert (code, stdout) == (2, "")
-    assert stderr == (
-        f"rsparse: error: {tmp_path / 'out'}: is unfinished because its run was interrupted; "
-        "run the same command again to finish it\n"
-    )
-    code, stdout, stderr = finished(*arguments, "-o", tmp_path / "out", "--json")
-    outcome = json.loads(stdout)
-    assert code == 0
+    assert_error(
+        f"{tmp_path / 'out'}: is unfinished because its run was interrupted; run the same "
+        "command again to finish it",
+        "purify", tmp_path / "out", "--dict", dict_file,
+    )  # fmt: skip
+    result = run_cli(*arguments, "-o", tmp_path / "out", "--json")
+    outcome = json.loads(result.stdout)
+    assert result.exit_code == 0
     assert outcome["resumed"] >= 8
     assert outcome["done"] == 30 - outcome["resumed"] > 0
-    assert f"30 ({outcome['resumed']} from an earlier run)" in stderr
+    assert f"30 ({outcome['resumed']} from an earlier run)" in result.stderr
     assert sum(outcome["treatments"]["counts"].values()) == 30
-    assert finished(*arguments, "-o", tmp_path / "whole")[0] == 0
-    assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
+    assert tree_of(tmp_path / "out") == whole
 
 
 def test_only_what_is_missing_or_changed_is_done_again(run_cli, pictures, dict_file, tmp_path):

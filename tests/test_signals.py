@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, tree_of
-from tests.processes import finished, start, when_done
+from tests.conftest import REPOSITORY, make_dict_file, tree_of
+from tests.processes import start, when_done
 from tests.test_purify_command import SLOW, many
 
 __all__ = ["many"]  # the fixture
@@ -66,20 +66,31 @@ def few(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(many / "0", tmp_path_factory.mktemp("few") / "imgs"))
 
 
+@pytest.fixture(scope="module")
+def whole(few, small_dictionary, run_cli, tmp_path_factory) -> dict[str, bytes]:
+    """What a run that is not interrupted writes."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = make_dict_file(folder, small_dictionary)
+    done = run_cli("purify", few, "--dict", path, *SLOW, "--jobs", 1, "-o", folder / "out")
+    assert done.exit_code == 0, done.stderr
+    return tree_of(folder / "out")
+
+
 @pytest.mark.parametrize(
     ("jobs", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT), (2, signal.SIGHUP)]
 )
-def test_a_signal_says_one_line_and_the_run_can_go_on(few, dict_file, tmp_path, jobs, number):
+def test_a_signal_says_one_line_and_the_run_can_go_on(
+    few, whole, dict_file, run_cli, tmp_path, jobs, number
+):
     arguments = ("purify", few, "--dict", dict_file, *SLOW, "--jobs", jobs, "-o")
     with start(*arguments, tmp_path / "out") as running:
         when_done(running, tmp_path / "out", 2, 0)
         code, stderr = stopped(running, number)
     assert (code, stderr) == (128 + number, LINES[number])
-    code, stdout, _ = finished(*arguments, tmp_path / "out", "--json")
-    assert code == 0
-    assert json.loads(stdout)["resumed"] >= 2
-    finished(*arguments, tmp_path / "whole")
-    assert tree_of(tmp_path / "out") == tree_of(tmp_path / "whole")
+    done = run_cli(*arguments, tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["resumed"] >= 2
+    assert tree_of(tmp_path / "out") == whole
 
 
 def has_taken_over(pid: int) -> bool:
