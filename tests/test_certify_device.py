@@ -88,7 +88,7 @@ def test_the_command_names_the_device_and_merges_with_the_cpu(tmp_path: Path, ru
         (photos / image.path.name).write_bytes(image.path.read_bytes())
     common = ("certify", photos, "-m", demo_model(), "--n0", 4, "--n", 20, "--jobs", 1)
     for output, first, device in (("cpu", 0, "cpu"), ("device", 0, "torch-cpu"),
-                                  ("more", 20, "torch-cpu")):  # fmt: skip
+                                  ("more", 100, "torch-cpu")):  # fmt: skip
         result = run_cli(*common, "--first", first, "--device", device, "-o", tmp_path / output)
         assert result.exit_code == 0, result.stderr
     cpu, record = load_certificates(tmp_path / "cpu")

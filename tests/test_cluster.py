@@ -17,7 +17,7 @@ from benchmarks.dask_processes import DaskProcesses
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.work.cluster import Cluster
 from tests.conftest import tree_of
-from tests.processes import finished, start, when_done
+from tests.processes import start, when_done
 from tests.refusals import GOES_ON, fails, refused
 from tests.test_purify_command import SLOW, many
 from tests.test_workers import die, folder_and_threads, refuse_seven, square
@@ -180,7 +180,9 @@ def test_a_run_that_loses_its_scheduler_can_go_on_without(
 @pytest.mark.parametrize(
     "local", [pytest.param(True, marks=pytest.mark.slow), False], ids=["local", "remote"]
 )
-def test_ctrl_c_says_one_line_and_the_run_can_go_on(lasting, many, dict_file, tmp_path, local):
+def test_ctrl_c_says_one_line_and_the_run_can_go_on(
+    run_cli, lasting, many, dict_file, tmp_path, local
+):
     where = "local:2" if local else lasting.address
     arguments = ("purify", many, "--dict", dict_file, *SLOW, "-o", tmp_path / "out")
     with start(*arguments, "--cluster", where) as running:
@@ -188,9 +190,9 @@ def test_ctrl_c_says_one_line_and_the_run_can_go_on(lasting, many, dict_file, tm
         stdout, stderr = running.communicate(timeout=60)
     assert (running.returncode, stdout) == (130, "")
     assert stderr == "rsparse: interrupted; run the same command again to continue\n"
-    code, stdout, stderr = finished(*arguments, "--json")
-    assert code == 0, stderr
-    assert json.loads(stdout)["resumed"] >= 4
+    done = run_cli(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["resumed"] >= 4
 
 
 @pytest.mark.slow
