@@ -122,6 +122,7 @@ site: $(READY)  ## Build the documentation as a site, into build/site/index.html
 docs: $(READY)  ## Update the help texts and pictures in README.md and docs/
 	@$(BIN)/python scripts/update_docs.py
 	@$(BIN)/python scripts/docs_pictures.py
+	@$(BIN)/python scripts/method_pictures.py
 
 clean:  ## Remove all files that the targets made, except .venv
 	@rm -rf demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache

