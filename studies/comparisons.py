@@ -10,16 +10,8 @@ import numpy as np
 from rsparse.core.paired import SIGNIFICANT, mcnemar
 from rsparse.evaluation import statistics
 from rsparse.evaluation.estimates import mean_share, percent
-from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    BLACK_BOX,
-    CLEAN,
-    EXTENDED_GRAY_BOX,
-    GRAY_BOX,
-    Column,
-    Evaluation,
-    JudgedDefense,
-)
+from rsparse.evaluation.names import ADVERSARIAL_TRAINING, BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX
+from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import accuracy
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.table_two import TableTwo, tables_two

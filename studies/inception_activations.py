@@ -99,7 +99,7 @@ def _folders(subject: Subject, photos: int) -> dict[str, Path]:
         if not (place / MANIFEST).exists():
             attack_images(
                 [folders["benign"]], subject.model.path, parse_attack(spec), place,
-                AttackRunParameters(), subject.model.input_options,
+                AttackRunParameters(only_correct=False), subject.model.input_options,
                 labels=LabelOptions(work / "labels.csv"),
             )  # fmt: skip
     if not (work / "dict.h5").exists():

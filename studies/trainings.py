@@ -182,7 +182,7 @@ def _attack_once(
         original = model(shared, base)
         attack_images(
             [shared / "train"], original.path, [attack], made,
-            AttackRunParameters(device=computer.device), original.input_options,
+            AttackRunParameters(only_correct=False, device=computer.device), original.input_options,
             labels=LabelOptions(shared / "train" / "labels.csv"), workers=computer.workers,
             progress=progress,
         )  # fmt: skip

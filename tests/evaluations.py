@@ -11,22 +11,17 @@ from typing import Any
 import numpy as np
 
 from rsparse.evaluation.files import save_evaluation
-from rsparse.evaluation.places import images_folder
-from rsparse.evaluation.results import (
+from rsparse.evaluation.names import (
     ADAPTIVE,
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
-    CLEAN,
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
     TRANSFER,
-    Check,
-    Column,
-    Evaluation,
-    JudgedDefense,
-    Trial,
 )
+from rsparse.evaluation.places import images_folder
+from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
 from rsparse.evaluation.treated import Treated
 from rsparse.store.files import sha256_of_file
 from rsparse.store.images import encode_png

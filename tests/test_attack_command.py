@@ -270,7 +270,7 @@ def test_where_labels_come_from(run_cli, colours, tmp_path, source):
         options, labels["red/near"] = ("--labels", tmp_path / source), 1
     elif source == "manifest":
         imgs = tmp_path / "weak"
-        run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4", "-o", imgs)
+        run_cli("attack", colours, "-m", MODEL, "-a", "fgsm:eps=4", "--all-images", "-o", imgs)
     elif source == "predictions":
         imgs = colours.rename(tmp_path / "flat")
         for name in CLASSES:
@@ -282,7 +282,8 @@ def test_where_labels_come_from(run_cli, colours, tmp_path, source):
         assert result.stderr.startswith(f"rsparse: error: {imgs}: its images have no labels (")
         options = ("--predicted-labels",)
     out = tmp_path / "adv"
-    result = run_cli("attack", imgs, "-m", MODEL, "-a", "fgsm:eps=2", "-o", out, *options)
+    arguments = ("attack", imgs, "-m", MODEL, "-a", "fgsm:eps=2", "--all-images")
+    result = run_cli(*arguments, "-o", out, *options)
     assert result.exit_code == 0
     assert ["labels", *origin.split()] in [line.split() for line in result.stderr.splitlines()]
     manifest = read_manifest(out)
@@ -296,14 +297,14 @@ def test_where_labels_come_from(run_cli, colours, tmp_path, source):
     ]
 
 
-def test_only_correct_leaves_out_what_was_wrong_already(run_cli, colours, tmp_path):
+def test_by_default_what_was_wrong_already_is_left_out(run_cli, colours, tmp_path):
     save(colours / "red/wrong.png", picture(2, 20))
     out, arguments = tmp_path / "adv", ("attack", colours, "-m", MODEL, "-a", "bim:eps=8")
-    result = run_cli(*arguments, "-o", out, "--only-correct", "--json")
+    result = run_cli(*arguments, "-o", out, "--json")
     assert set(entries_of(out)) == set(MARGINS)
     assert json.loads(result.stdout)["left_out"] == 1
     assert "left out, misclassified   1" in result.stderr
-    run_cli(*arguments, "-o", tmp_path / "all")
+    run_cli(*arguments, "--all-images", "-o", tmp_path / "all")
     wrong = entries_of(tmp_path / "all")["red/wrong"]
     assert (wrong["label"], wrong["prediction_before"], wrong["success"]) == (0, 2, True)
 

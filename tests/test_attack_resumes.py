@@ -232,10 +232,10 @@ def test_mistakes_in_the_labels(assert_error, colours, tmp_path, change, line):
 def test_no_image_is_right(assert_error, tmp_path):
     save(tmp_path / "imgs/red/wrong.png", picture(1, 9))
     line = (
-        "none of the 1 images is classified correctly, so --only-correct leaves none; "
-        "check the labels and the model's input"
+        "none of the 1 images is classified correctly, so none is left to attack; "
+        "check the labels and the model's input, or pass --all-images"
     )
-    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "--only-correct", "-o", tmp_path / "out")
+    arguments = ("attack", tmp_path / "imgs", "-m", MODEL, "-o", tmp_path / "out")
     assert_error(line, *arguments, "-a", "fgsm:eps=2,8")
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 

@@ -53,7 +53,7 @@ def test_the_wrong_channel_order_is_told_by_every_command(run_cli, tmp_path):
     options = ("-m", MODEL, "--labels", labels, "--channels", "bgr")
     for command in (
         ("classify", images, *options),
-        ("attack", images, *options, "-a", "noise", "-o", tmp_path / "adv"),
+        ("attack", images, *options, "-a", "noise", "--all-images", "-o", tmp_path / "adv"),
         ("evaluate", images, *options, "-a", "noise", "--all-images", "-o", tmp_path / "eval"),
     ):
         result = run_cli(*command)

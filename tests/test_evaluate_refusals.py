@@ -323,8 +323,8 @@ def test_labels_that_lack_an_image(tmp_path):
 def test_no_image_is_right(tmp_path):
     save(tmp_path / "imgs/red/a.png", picture(1, 30))
     line = (
-        "none of the 1 images is classified correctly, so --only-correct leaves none; check "
-        "the labels and the model's input"
+        "none of the 1 images is classified correctly, so none is left to attack; check "
+        "the labels and the model's input, or pass --all-images"
     )
     assert_error_after_plan(line, tmp_path)
 

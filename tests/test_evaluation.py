@@ -17,15 +17,8 @@ from rsparse.errors import InputError
 from rsparse.evaluation import statistics
 from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.results import (
-    CLEAN,
-    GRAY_BOX,
-    Check,
-    Column,
-    Evaluation,
-    JudgedDefense,
-    Trial,
-)
+from rsparse.evaluation.names import GRAY_BOX
+from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
 from rsparse.evaluation.timing import load_timing, save_timing, with_timing
 from rsparse.store.checksums import append_checksum
 from rsparse.store.records import EVALUATION, Record

@@ -8,18 +8,8 @@ import pytest
 from rsparse.core.paired import MARGIN, Pairs
 from rsparse.evaluation.checks import Evidence, all_checks, count_outcomes, worst_first
 from rsparse.evaluation.checks.outcomes import compared, needed
-from rsparse.evaluation.results import (
-    BLACK_BOX,
-    CLEAN,
-    EXTENDED_GRAY_BOX,
-    GRAY_BOX,
-    TRANSFER,
-    Check,
-    Column,
-    Evaluation,
-    JudgedDefense,
-    Trial,
-)
+from rsparse.evaluation.names import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
 
 N = 40
 

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from rsparse.core.metrics import wilson_interval
 from rsparse.errors import InputError
-from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
+from rsparse.evaluation.names import ADVERSARIAL_TRAINING, GRAY_BOX
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from rsparse.store.images import encode_png

@@ -12,8 +12,9 @@ from rsparse.errors import InputError
 from rsparse.evaluation import statistics
 from rsparse.evaluation.files import save_evaluation
 from rsparse.evaluation.loading import load_evaluation
+from rsparse.evaluation.names import ADAPTIVE
 from rsparse.evaluation.rejections import examined, shares
-from rsparse.evaluation.results import ADAPTIVE, Evaluation
+from rsparse.evaluation.results import Evaluation
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files
 from rsparse.report.rejections import rejected

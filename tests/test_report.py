@@ -13,7 +13,8 @@ from PIL import Image
 
 from rsparse.defenses.recorded import defense_of
 from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
-from rsparse.evaluation.results import CLEAN, GRAY_BOX, TRANSFER, Evaluation
+from rsparse.evaluation.names import GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.statistics import share
 from rsparse.pictures.charts import INKS, svg
 from rsparse.report.figures import styles_of

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsparse.evaluation.results import ADAPTIVE, Evaluation
+from rsparse.evaluation.names import ADAPTIVE
+from rsparse.evaluation.results import Evaluation
 from rsparse.pages.rendering import Templates
 from rsparse.report.headline import headline, key_numbers
 from rsparse.report.markdown import render_markdown

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from rsparse.data import demo_model, demo_photos
+from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
 from rsparse.evaluation.requirements import judge_requirement, parse_requirement
-from rsparse.evaluation.results import ADAPTIVE, CLEAN, GRAY_BOX
+from rsparse.evaluation.results import CLEAN
 from rsparse.evaluation.statistics import accuracy, clean_column
 from rsparse.report.junit import render_junit
 from tests.conftest import REPOSITORY

@@ -10,7 +10,7 @@ import pytest
 from rsparse.attacks import parse_attack
 from rsparse.errors import InputError
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX
+from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
 from rsparse.evaluation.scenarios import parse_scenarios
 from rsparse.evaluation.statistics import accuracy
 from rsparse.report.knowledge import left, strengths

@@ -8,15 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsparse.evaluation.results import (
+from rsparse.evaluation.names import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,
     EXTENDED_GRAY_BOX,
     GRAY_BOX,
-    Column,
-    Evaluation,
 )
+from rsparse.evaluation.results import Column, Evaluation
 from rsparse.report.subjects import find_subjects
 from rsparse.report.table_two import tables_two
 from tests.evaluations import DEFENSES, make_evaluation

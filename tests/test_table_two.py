@@ -7,11 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    ADVERSARIAL_TRAINING_BLACK_BOX,
-    GRAY_BOX,
-)
+from rsparse.evaluation.names import ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX, GRAY_BOX
 from rsparse.report.markdown import render_markdown
 from rsparse.report.page import data_files, render_page
 from rsparse.report.pictures import Gallery

@@ -13,7 +13,7 @@ import pytest
 
 from rsparse.evaluation import statistics
 from rsparse.evaluation.loading import load_evaluation
-from rsparse.evaluation.results import (
+from rsparse.evaluation.names import (
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
     BLACK_BOX,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import typer.main
 
@@ -144,29 +139,3 @@ def test_an_old_key_of_a_plan_is_told_the_new_one(old, tmp_path, content, line):
     path.write_text(content)
     with refused(f"{path}: {line}"):
         read_plan(path)
-
-
-COMPLETIONS = [
-    ("rsparse pur", "purify"),
-    ("rsparse classify --input-s", "--input-size"),
-    ("rsparse classify --input-r", "--input-range"),
-    ("rsparse localize --gradient sc", "scharr"),
-    ("rsparse purify --resize-to n", "native"),
-    ("rsparse attack --layout NC", "NCHW"),
-]
-
-
-@pytest.mark.parametrize(("typed", "offered"), COMPLETIONS)
-def test_a_shell_completes_commands_options_and_values(typed: str, offered: str) -> None:
-    words = {
-        "_RSPARSE_COMPLETE": "complete_bash",
-        "COMP_WORDS": typed,
-        "COMP_CWORD": str(typed.count(" ")),
-    }
-    code = "import sys; sys.argv[0] = 'rsparse'; from rsparse.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **words}, capture_output=True, text=True, check=False,
-        cwd=Path(__file__).parent.parent,
-    )  # fmt: skip
-    assert done.stdout.split() == [offered], done.stderr

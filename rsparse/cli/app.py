@@ -7,6 +7,7 @@ SIGTERM, SIGHUP.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -19,6 +20,7 @@ from rsparse.cli.groups import LazyGroup
 from rsparse.cli.streams import OutputClosedError, OutputFailedError, discard_output, safe_streams
 from rsparse.errors import InputError, MachineError, lack_of_memory, one_line, system_error
 
+_COMPLETION = "_RSPARSE_COMPLETE"  # how a shell asks for completions
 GOES_ON = "once this is fixed, run the same command again to continue"
 
 UsageError: Any = typer.BadParameter.__base__
@@ -170,6 +172,10 @@ def _root(
 def main() -> None:
     """Run the ``rsparse`` command."""
     signals.take_over()
+    if _COMPLETION in os.environ:
+        from rsparse.cli.completion import prepare
+
+        prepare()
     try:
         with safe_streams():
             app()

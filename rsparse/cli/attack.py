@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsparse.attacks import ATTACKS, Attack, parse_attack
+from rsparse.cli import completion
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import (
     Stopwatch,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 @command(
     "rsparse attack imgs/ --model m.onnx --attack bim:eps=8 -o adv/",
-    "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 --only-correct -o adv/",
+    "rsparse attack imgs/ --model m.onnx --attack fgsm:eps=2,10,22 -o adv/",
     "rsparse attack imgs/ --model m.onnx -a mi-fgsm:d=0.05 -a cw-l2:d=0.05 -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack bim:eps=8,target=least-likely,tabby -o adv/",
     "rsparse attack imgs/ --model m.onnx --attack LinfPGD:eps=8,steps=20 --keep-float -o adv/",
@@ -65,6 +66,7 @@ def attack(
             "subfolder of the output.",
             "--attack",
             "-a",
+            complete=completion.ATTACKS,
             section=ATTACK,
         ),
     ],
@@ -77,6 +79,7 @@ def attack(
             "Attack the model behind this defense, which the attacker knows: a spec as in purify "
             f"--defense.{DETAILS}It may be a chain or a policy. Images are cleaned as purify does; "
             "the gradient passes by --backward.",
+            complete=completion.DEFENSES,
             section=ATTACK,
         ),
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
 from rsparse.cli.generated import argument, option
@@ -38,6 +39,7 @@ def attention(
             "CLASS",
             "Class to explain: predicted, label, or the number or name of a class.",
             "--target-class",
+            complete=completion.complete_words(["predicted", "label"]),
             show_default=True,
         ),
     ] = "predicted",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import (
     Stopwatch,
@@ -77,6 +78,7 @@ def detect(
             "default is noise, period, color and, with --model, instability and lead; or all of "
             "the reference file. A score may have parameters, as in NAME:PARAMETER=VALUE.",
             "--score",
+            complete=completion.SCORES,
         ),
     ] = None,
     attacked: Annotated[

@@ -8,6 +8,7 @@ import typer
 
 from rsparse.cli.app import app
 from rsparse.cli.command import command
+from rsparse.cli.completion import complete_words
 from rsparse.cli.console import Stopwatch, answer, answer_json, answer_table, summary
 from rsparse.cli.generated import argument, option
 from rsparse.cli.groups import QuickGroup
@@ -53,7 +54,11 @@ def list_dictionaries(as_json: Json = False) -> None:
 def fetch(
     name: Annotated[
         str,
-        argument("NAME", "A name from 'rsparse dictionaries list'."),
+        argument(
+            "NAME",
+            "A name from 'rsparse dictionaries list'.",
+            complete=complete_words(published()),
+        ),
     ],
     address: Annotated[
         str | None,

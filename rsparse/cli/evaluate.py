@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import (
     Stopwatch,
@@ -84,6 +85,7 @@ def evaluate(
             "An attack to run, such as bim:eps=8, as in 'rsparse attack'; several times for more.",
             "--attack",
             "-a",
+            complete=completion.ATTACKS,
             section=ATTACK,
         ),
     ] = None,
@@ -94,6 +96,7 @@ def evaluate(
             "A defense to evaluate, such as jpeg:quality=75, as in 'rsparse purify'; several times "
             f"for more.{DETAILS}The undefended model, none, is always included.",
             "--defense",
+            complete=completion.DEFENSES,
         ),
     ] = None,
     policies: PolicyNames = None,
@@ -111,6 +114,7 @@ def evaluate(
             "and adversarial-training-black-box:model=FILE: the same for an adversarially trained "
             "model. preset=NAME is the --preset of FILE.  [default: gray-box]",
             "--scenario",
+            complete=completion.SCENARIOS,
             section=ATTACK,
         ),
     ] = None,
@@ -137,7 +141,7 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("FOLDER", "Folder for the evaluation, its attacked images and predictions."),
+        output_option("FOLDER", "Folder for the evaluation."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -155,6 +159,7 @@ def evaluate(
             "Also send the results to a tracker of experiments, through its own client; can be "
             "given several times.",
             "--log",
+            complete=completion.complete_words(["mlflow:", "tensorboard:"]),
             section=INPUT_OUTPUT,
             rare=True,
         ),
@@ -173,10 +178,11 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate defenses: every attack against every defense, with intervals, tests and checks.
+    """Evaluate defenses: every attack against every defense.
 
     This command attacks the images, cleans them with each defense, classifies them and compares
-    the results. It reuses what the output folder already holds: an interrupted run continues.
+    the results, with intervals, tests and checks. It reuses what the output folder already holds:
+    an interrupted run continues.
     """
     from rsparse.evaluation.requirements import parse_requirement
 

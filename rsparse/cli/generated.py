@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from rsparse.cli.completion import COMPLETIONS, complete_words
 from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
 from rsparse.options.fields import describe, field_type, limits, number_from, word_of
@@ -29,6 +30,7 @@ def option(
     *names: str,
     section: str = METHOD,
     rare: bool = False,
+    complete: Callable[..., list[str]] | None = None,
     show_default: bool = False,
     **settings: Any,
 ) -> Any:
@@ -42,6 +44,8 @@ def option(
         The spellings; by default the name of the function's argument.
     section, rare
         The title that lists it, and whether only ``--help-all`` does.
+    complete
+        What a shell completes as its value (``cli/completion.py``); by default files.
     show_default
         Whether the help ends with the default.
     settings
@@ -54,13 +58,14 @@ def option(
         help=help,
         rich_help_panel=place,
         show_default=show_default,
+        autocompletion=complete,
         **settings,
     )
 
 
-def argument(metavar: str, help: str, **settings: Any) -> Any:
+def argument(metavar: str, help: str, *, complete: Callable[..., list[str]] | None = None) -> Any:
     """An argument of a command."""
-    return typer.Argument(metavar=metavar, help=help, show_default=False, **settings)
+    return typer.Argument(metavar=metavar, help=help, show_default=False, autocompletion=complete)
 
 
 def field_option(field: dataclasses.Field[Any], place: Place) -> inspect.Parameter:
@@ -83,7 +88,7 @@ def field_option(field: dataclasses.Field[Any], place: Place) -> inspect.Paramet
         f"{help_text}  [{'; '.join(filter(None, notes))}]",
         f"--{dashed}",
         parser=_reader(field, kind),
-        autocompletion=completed(_words(field)),
+        complete=_completion(field),
         **placed,
     )
     return keyword(field.name, Annotated[Any, text], field.default)
@@ -93,6 +98,12 @@ def _words(field: dataclasses.Field[Any]) -> list[str]:
     """The words that a field accepts, such as its choices."""
     none = field.metadata["none"]
     return [*(field.metadata["choices"] or ()), *([none] if none != "none" else [])]
+
+
+def _completion(field: dataclasses.Field[Any]) -> Callable[..., list[str]]:
+    """What a shell completes as the value of a field."""
+    known = COMPLETIONS.get(field.metadata["what"])
+    return known or complete_words([*_words(field), *field.metadata["words"]])
 
 
 def _metavar(field: dataclasses.Field[Any], kind: type) -> str:
@@ -116,12 +127,3 @@ def _reader(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
             raise InputError(f"{name}: expected {describe(field)}, got {word!r}") from None
 
     return read
-
-
-def completed(words: Sequence[str]) -> Callable[[str], list[str]]:
-    """A function that completes an option's value in the shell."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    return complete

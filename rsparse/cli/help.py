@@ -31,12 +31,34 @@ class SectionedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; refuse old values and a second defense of one run."""
-        if not ctx.resilient_parsing and any(arg not in ctx.help_option_names for arg in args):
+        if ctx.resilient_parsing:
+            return self._find_values(ctx, args)
+        if any(arg not in ctx.help_option_names for arg in args):
             from rsparse.cli.usage import refuse_old_values, refuse_several_defenses
 
             refuse_old_values(ctx, args)
             refuse_several_defenses(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _find_values(self, ctx: Any, args: list[str]) -> list[str]:
+        """Find what a shell completes, without checking the values.
+
+        typer checks them with pydantic, which takes longer than everything else.
+        """
+        given, rest, _ = self.make_parser(ctx).parse_args(args=args)
+        for param in self.get_params(ctx):
+            value, source = param.consume_value(ctx, given)
+            ctx.params[param.name] = value
+            ctx.set_parameter_source(param.name, source)
+        ctx.args = rest
+        return rest
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The options that a shell completes, each with its help up to the details and notes."""
+        found = list(super().shell_complete(ctx, incomplete))
+        for item in found:
+            item.help = re.split(rf"{DETAILS}|  \[", item.help or "")[0]
+        return found
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words after the command's name in the line of its usage."""

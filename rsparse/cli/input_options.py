@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from rsparse.cli.command import GROUPS, OptionGroup
-from rsparse.cli.generated import completed, keyword, option
+from rsparse.cli.completion import complete_words
+from rsparse.cli.generated import keyword, option
 from rsparse.cli.help import DETAILS
 from rsparse.models.fields import option_of
 from rsparse.models.spec import INPUT_FIELDS, PRESETS, InputOptions, read_input_options
@@ -48,7 +49,7 @@ def _input_option(
         f"--{name}",
         section=place.title,
         rare=place.rare,
-        autocompletion=completed(words),
+        complete=complete_words(words),
     )
     return keyword(name.replace("-", "_"), Annotated[str | None, made])
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rsparse.cli.command import GROUPS, OptionGroup
-from rsparse.cli.generated import completed, keyword, option
+from rsparse.cli.completion import complete_words
+from rsparse.cli.generated import keyword, option
 from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
 from rsparse.options.labels import LabelOptions
@@ -47,7 +48,7 @@ _FIRST_CLASS = Annotated[
         section=INPUT_OUTPUT,
         rare=True,
         parser=_read_first_class,
-        autocompletion=completed(["0", "1"]),
+        complete=complete_words(["0", "1"]),
     ),
 ]
 

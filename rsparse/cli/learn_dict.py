@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from rsparse.cli.command import command, given_options
+from rsparse.cli.completion import complete_words
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary
-from rsparse.cli.generated import completed, option
+from rsparse.cli.generated import option
 from rsparse.cli.help import DETAILS
 from rsparse.cli.notes import tell_of_compiled_loops
 from rsparse.cli.options import Images, Json, Overwrite, output_option, path_option
@@ -43,7 +44,7 @@ def learn_dict(
             "whole --coder lars --l1-penalty 1.2 --keep-atoms; smoothing over the whole image "
             "takes seconds for each photograph.",
             show_default=True,
-            autocompletion=completed(list(PRESETS)),
+            complete=complete_words(list(PRESETS)),
         ),
     ] = "default",
     parameters: LearnParameters,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from rsparse.cli import completion
 from rsparse.cli.generated import argument, option
 from rsparse.cli.help import DETAILS
 from rsparse.errors import InputError
@@ -56,6 +57,7 @@ Dictionaries = Annotated[
         "regionsparse:dictionary=dct uses --dict dct=other.h5.",
         "--dict",
         "-d",
+        complete=completion.DICTIONARIES,
         section=INPUT_OUTPUT,
     ),
 ]
@@ -66,6 +68,7 @@ PolicyName = Annotated[
         "Policy that chooses how to purify each image by its noise: a name from 'rsparse policy "
         "list', or a file (.toml).  [default: default]",
         "--policy",
+        complete=completion.POLICIES,
     ),
 ]
 PolicyNames = Annotated[
@@ -75,6 +78,7 @@ PolicyNames = Annotated[
         "A policy as a defense: its name or its file (.toml)."
         f"{DETAILS}--defense policy:NAME is the same and also works in a chain (policy:NAME+jpeg).",
         "--policy",
+        complete=completion.POLICIES,
     ),
 ]
 Required = Annotated[

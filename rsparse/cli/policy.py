@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rsparse.cli import completion
 from rsparse.cli.app import app
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, answer_line, answer_table
@@ -56,6 +57,7 @@ def show(
             "NAME|FILE",
             "A built-in policy or a policy file (.toml); or a dictionary (.h5) of an earlier "
             "rsparse, to print its levels as a policy.",
+            complete=completion.POLICIES,
         ),
     ],
     as_toml: Annotated[

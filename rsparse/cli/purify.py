@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rsparse.cli import completion
 from rsparse.cli.command import RARE, command, given_options
 from rsparse.cli.console import (
     Stopwatch,
@@ -66,6 +67,7 @@ def purify(
             "(policy:default+jpeg). Parameters default to the values of their authors; the options "
             "below are those of regionsparse.",
             "--defense",
+            complete=completion.DEFENSES,
         ),
     ] = None,
     output: Annotated[

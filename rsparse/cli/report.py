@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, answer_json, progress_bar, say
 from rsparse.cli.generated import argument, option
@@ -46,6 +47,7 @@ def report(
             "Format of the report: html (with the data as CSV), md, png, csv, or junit (for "
             "continuous integration); can be given several times.  [default: html]",
             "--format",
+            complete=completion.complete_words(["html", "md", "png", "csv", "junit"]),
             section=INPUT_OUTPUT,
         ),
     ] = None,

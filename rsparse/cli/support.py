@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
 from rsparse.cli.generated import argument, option
@@ -55,6 +56,7 @@ def support(
             "default the one that comes with rsparse.",
             "--dict",
             "-d",
+            complete=completion.DICTIONARIES,
             section=INPUT_OUTPUT,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsparse.cli import completion
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import (
     Stopwatch,
@@ -76,6 +77,7 @@ def train(
             "images. Use regionsparse with a sparsity, since most policies do not change clean "
             "images.",
             "--defense",
+            complete=completion.DEFENSES,
         ),
     ] = None,
     adversarial_defenses: Annotated[
@@ -86,6 +88,7 @@ def train(
             "in deployment behind a defense; each one given makes a version of the images. The "
             "default, none, does not purify them.",
             "--adversarial-defense",
+            complete=completion.DEFENSES,
             section=ATTACK,
             rare=True,
         ),
@@ -97,6 +100,7 @@ def train(
             "Defense through which the adversarial images of --train-on adversarial and both "
             "are made, as in attack --through, and which then purifies them: training against an "
             "attacker who knows the defense; each one given makes a version of the images.",
+            complete=completion.DEFENSES,
             section=ATTACK,
             rare=True,
         ),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from rsparse.cli.command import command
 from rsparse.cli.console import answer, say
+from rsparse.cli.generated import argument
 from rsparse.options.view import ViewParameters
 
 
@@ -21,11 +20,10 @@ from rsparse.options.view import ViewParameters
 def view(
     artifacts: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="ARTIFACT",
-            help="Folders of versions of the same images, which are matched by name, and their "
+        argument(
+            "ARTIFACT",
+            "Folders of versions of the same images, which are matched by name, and their "
             "predictions (.csv, .h5) and detections (.csv); or a folder that contains them.",
-            show_default=False,
         ),
     ],
     parameters: ViewParameters,

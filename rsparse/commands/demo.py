@@ -120,7 +120,7 @@ class _Pipeline:
         from rsparse.attacks import parse_attack
         from rsparse.commands.attack.attack import attack_images
 
-        attacks, parameters = parse_attack(ATTACK), AttackRunParameters()
+        attacks, parameters = parse_attack(ATTACK), AttackRunParameters(only_correct=False)
         self._make(
             "adv",
             lambda place: attack_images(

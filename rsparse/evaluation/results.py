@@ -20,17 +20,9 @@ from numpy.typing import NDArray
 from rsparse.evaluation.treated import Treated
 
 CLEAN = "clean"
-GRAY_BOX = "gray-box"
-ADAPTIVE = "adaptive"
-TRANSFER = "transfer"
-BLACK_BOX = "black-box"
-EXTENDED_GRAY_BOX = "extended-gray-box"
-ADVERSARIAL_TRAINING = "adversarial-training"
 MADE_ELSEWHERE = "made-elsewhere"
 GIVEN = "given"
 """The folder of the images of ``MADE_ELSEWHERE``."""
-
-ADVERSARIAL_TRAINING_BLACK_BOX = f"{ADVERSARIAL_TRAINING}-{BLACK_BOX}"
 
 ThreatKey = tuple[str, str, str]
 AttackKey = tuple[str, str, str, str]

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rsparse.options.device import attacked_together, device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.labels import only_correct_parameter, predicted_labels_parameter
 from rsparse.options.sections import ATTACK
 
 BACKWARD_NAMES = ("atoms", "supports", "smooth", "identity")
@@ -19,17 +20,8 @@ class AttackRunParameters(Parameters):
 
     section: ClassVar[str] = ATTACK
 
-    only_correct: bool = parameter(
-        False,
-        "Attack only images that the model classifies correctly, as in the paper.",
-        flag="--only-correct",
-    )
-    predicted_labels: bool = parameter(
-        False,
-        "If the images have no labels, take the model's own predictions as the right classes.",
-        flag="--predicted-labels",
-        rare=True,
-    )
+    only_correct: bool = only_correct_parameter()
+    predicted_labels: bool = predicted_labels_parameter()
     keep_size: bool = parameter(
         False,
         "Attack images at their own size, through the model's resizing; the default resizes them "

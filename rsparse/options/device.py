@@ -7,9 +7,6 @@ from typing import Any
 from rsparse.options.fields import parameter
 from rsparse.options.sections import RUNNING
 
-DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")
-"""Names that a shell completes."""
-
 
 def device_parameter() -> Any:
     """The field ``device`` of a command; ``rsparse.work.device`` defines its meaning."""
@@ -19,6 +16,7 @@ def device_parameter() -> Any:
         details="cuda is a GPU, through torch; cuda:1 is the second GPU; mps is for attacks and "
         "training only.",
         metavar="auto|cpu|cuda",
+        words=("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps"),
         section=RUNNING,
     )
 

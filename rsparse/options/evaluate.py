@@ -6,6 +6,7 @@ import dataclasses
 
 from rsparse.options.device import attacked_together, device_parameter, seed_parameter
 from rsparse.options.fields import Parameters, parameter
+from rsparse.options.labels import only_correct_parameter, predicted_labels_parameter
 from rsparse.options.sections import ATTACK, INPUT_OUTPUT
 
 
@@ -13,19 +14,8 @@ from rsparse.options.sections import ATTACK, INPUT_OUTPUT
 class EvaluateParameters(Parameters):
     """How an evaluation runs, for any attacks and defenses."""
 
-    only_correct: bool = parameter(
-        True,
-        "Use only the images that the undefended model gets right, or all.",
-        flag="--only-correct/--all-images",
-        section=INPUT_OUTPUT,
-    )
-    predicted_labels: bool = parameter(
-        False,
-        "If the images have no labels, take the model's own predictions as the right classes.",
-        flag="--predicted-labels",
-        section=INPUT_OUTPUT,
-        rare=True,
-    )
+    only_correct: bool = only_correct_parameter()
+    predicted_labels: bool = predicted_labels_parameter()
     max_images: int | None = parameter(
         None,
         "Largest number of images, taken evenly from the list of their names.",

@@ -28,6 +28,7 @@ def parameter(
     section: str | None = None,
     rare: bool = False,
     details: str = "",
+    words: Sequence[str] = (),
     shown_default: str | None = None,
     what: str | None = None,
     levels: bool = False,
@@ -40,6 +41,7 @@ def parameter(
     spelling of None. ``what`` describes a text in error messages. ``metavar`` is the placeholder
     of a text in the help, and ``section`` is the title that lists the option there. Only
     ``--help-all`` lists a ``rare`` option, and says the ``details`` of any option after its help.
+    A shell completes the ``words`` of a text without ``choices``.
     ``shown_default`` replaces the default value in the help. With ``levels``, the number is in grey
     levels and may be written as a fraction of 255. ``question`` takes the name and a value in the
     range, and returns what to ask about a value that would do nothing.
@@ -57,6 +59,7 @@ def parameter(
         "section": section,
         "rare": rare,
         "details": details,
+        "words": words,
         "shown_default": shown_default,
         "what": what,
         "levels": levels,

@@ -79,6 +79,7 @@ class TrainParameters(Parameters):
         "all",
         "Layers to train: all, head (the last one), or names separated by commas.",
         details="Names may have the wildcards * and ?.",
+        words=("all", "head"),
         rare=True,
     )
     batch_norm: bool = parameter(

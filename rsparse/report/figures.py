@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rsparse.core.metrics import Estimate
 from rsparse.evaluation.estimates import mean_share, number, percent
-from rsparse.evaluation.results import GRAY_BOX, TRANSFER, Column
+from rsparse.evaluation.names import GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import Column
 from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects

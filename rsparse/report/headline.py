@@ -10,7 +10,8 @@ import numpy as np
 from rsparse.core.metrics import Estimate
 from rsparse.evaluation.checks import failures
 from rsparse.evaluation.estimates import interval, mean_share, number, percent
-from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX, Column, JudgedDefense
+from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
+from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.report.checklist import checks_of_judged
 from rsparse.report.comparison import Compared, Effect, compare, with_best_baseline
 from rsparse.report.subjects import Subjects

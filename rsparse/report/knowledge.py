@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rsparse.core.metrics import Estimate
-from rsparse.evaluation.results import ADAPTIVE, GRAY_BOX, Column, JudgedDefense
+from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
+from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind
 from rsparse.pictures.charts import Lines, Series
 from rsparse.report.figures import STRENGTHS, Figure

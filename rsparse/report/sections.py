@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsparse.evaluation.results import GRAY_BOX
+from rsparse.evaluation.names import GRAY_BOX
 from rsparse.report.figures import (
     ABLATION,
     ACCURACY,

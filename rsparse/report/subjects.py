@@ -9,7 +9,8 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.estimates import per_image
-from rsparse.evaluation.results import ADAPTIVE, CLEAN, GRAY_BOX, Column, Evaluation, JudgedDefense
+from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
+from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import attacked_columns, one_of_each_attack, tried_behind
 from rsparse.options.specs import nearest
 

@@ -9,14 +9,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from rsparse.core.paired import SIGNIFICANT, mcnemar
-from rsparse.evaluation.results import (
-    ADVERSARIAL_TRAINING,
-    ADVERSARIAL_TRAINING_BLACK_BOX,
-    CLEAN,
-    GRAY_BOX,
-    Column,
-    JudgedDefense,
-)
+from rsparse.evaluation.names import ADVERSARIAL_TRAINING, ADVERSARIAL_TRAINING_BLACK_BOX, GRAY_BOX
+from rsparse.evaluation.results import CLEAN, Column, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, tried_behind
 from rsparse.report.subjects import Subjects
 from rsparse.report.tables import Table, Value, share_value, strength_head

@@ -16,7 +16,8 @@ from rsparse.evaluation.estimates import (
     percent,
     points,
 )
-from rsparse.evaluation.results import ADAPTIVE, JudgedDefense
+from rsparse.evaluation.names import ADAPTIVE
+from rsparse.evaluation.results import JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind, worst_case
 from rsparse.report.checklist import checks_of_judged, failed_in_words, outcomes_in_words
 from rsparse.report.comparison import Effect, with_best_baseline

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rsparse.core.metrics import share_of
 from rsparse.evaluation.estimates import percent
-from rsparse.evaluation.results import ADVERSARIAL_TRAINING, GRAY_BOX
+from rsparse.evaluation.names import ADVERSARIAL_TRAINING, GRAY_BOX
 from studies.comparisons import paper_table
 from studies.pages import DOCS
 from studies.plans import text_of

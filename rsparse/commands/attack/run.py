@@ -133,8 +133,8 @@ class AttackRun:
         tell(progress, self.hints)
         if not self.targets:
             raise InputError(
-                f"none of the {self.left_out} images is classified correctly, so --only-correct "
-                "leaves none; check the labels and the model's input"
+                f"none of the {self.left_out} images is classified correctly, so none is left to "
+                "attack; check the labels and the model's input, or pass --all-images"
             )
         self.batches = make_batches(self.targets, self._batch_size)
 

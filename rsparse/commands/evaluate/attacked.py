@@ -63,7 +63,9 @@ class AttackedFolders:
         return Origin(
             self._inputs,
             self._matrix.models[model],
-            AttackRunParameters(batch_size=batch_size, seed=values.seed, device=values.device),
+            AttackRunParameters(
+                only_correct=False, batch_size=batch_size, seed=values.seed, device=values.device
+            ),
             str(made_with.get("device")),
             Labels(self._selection.labels, CHOSEN),
             through,

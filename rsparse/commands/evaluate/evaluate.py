@@ -164,7 +164,10 @@ class _MatrixRun:
                 list(missing),
                 self.matrix.folder_of(columns[0]).parent,
                 AttackRunParameters(
-                    batch_size=values.batch_size, seed=values.seed, device=values.device
+                    only_correct=False,
+                    batch_size=values.batch_size,
+                    seed=values.seed,
+                    device=values.device,
                 ),
                 model.input_options,
                 self.selection.labels,

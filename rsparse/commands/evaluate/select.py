@@ -197,8 +197,8 @@ def _drop_wrong(folder: OutputFolder, n_images: int) -> None:
     if len(wrong) == n_images:
         folder.journal.close()
         raise InputError(
-            f"none of the {n_images} images is classified correctly, so --only-correct leaves "
-            "none; check the labels and the model's input"
+            f"none of the {n_images} images is classified correctly, so none is left to attack; "
+            "check the labels and the model's input, or pass --all-images"
         )
     for entry in wrong:
         folder.journal.drop(entry["name"])

@@ -20,13 +20,8 @@ from rsparse.evaluation.checks.huge_eps import HUGE_EPS, reaches_chance
 from rsparse.evaluation.checks.images import image_checks
 from rsparse.evaluation.checks.models import model_checks, unchanged_images
 from rsparse.evaluation.checks.outcomes import FAIL, NOT_RUN, OUTCOMES, PASS, UNDECIDED
-from rsparse.evaluation.results import (
-    BLACK_BOX,
-    EXTENDED_GRAY_BOX,
-    GRAY_BOX,
-    TRANSFER,
-    Check,
-)
+from rsparse.evaluation.names import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import Check
 from rsparse.evaluation.results import Evaluation as Results
 
 __all__ = [

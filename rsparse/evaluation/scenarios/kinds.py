@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rsparse.evaluation.model_choice import ModelChoice
-from rsparse.evaluation.results import (
+from rsparse.evaluation.names import (
     ADAPTIVE,
     ADVERSARIAL_TRAINING,
     ADVERSARIAL_TRAINING_BLACK_BOX,
