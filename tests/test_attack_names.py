@@ -50,15 +50,15 @@ def test_values_are_read_as_with_the_usual_name():
     assert parse_attack("Boundary:steps=7")[0].steps == 7
 
 
-def test_autoattack_is_its_parts():
-    parts = parse_attack("AutoAttack:eps=4,8")
+def test_the_parts_of_autoattack_are_attacks_of_their_own():
+    parts = parse_attack("AutoAttack-Parts:eps=4,8")
     assert [a.name for a in parts] == ["apgd", "apgd", "apgd", "apgd", "square", "square"]
     assert [a.eps for a in parts] == [4, 8] * 3
     assert {a.loss for a in parts[:4]} == {"ce", "margin"}
     assert {a.queries for a in parts[4:]} == {5000}
     assert len(set(parts)) == 6
-    assert parse_attack("auto-attack") == parse_attack("autoattack:eps=8")
-    assert set(SETS) == {"autoattack"}
+    assert parse_attack("auto_attack_parts") == parse_attack("autoattack-parts:eps=8")
+    assert set(SETS) == {"autoattack-parts"}
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,12 @@ HEAVY = frozenset({
     "numpy", "cv2", "torch", "sklearn", "scipy", "h5py", "onnx", "onnxruntime", "matplotlib", "PIL",
     "numba", "foolbox", "threadpoolctl", "pydantic", "distributed",
     "jinja2", "timm", "huggingface_hub", "safetensors", "triton", "art", "secmlt",
-    "mlflow", "captum",
+    "mlflow", "captum", "pyautoattack",
 })  # fmt: skip
 OWNERS = {
     "mlflow": {"report"},
     "captum": {"models"},
+    "pyautoattack": {"attacks"},
     "torch": {
         "report",
         "models",

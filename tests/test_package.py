@@ -120,7 +120,8 @@ def test_metadata(wheel: Path) -> None:
     core = {entry.split(">")[0] for entry in required if "extra ==" not in entry}
     assert not core & {"torch", "foolbox", "torchvision"}
     extras = {
-        "attack", "attention", "cluster", "dev", "mlflow", "models", "tensorboard", "train",
+        "attack", "attention", "autoattack", "cluster", "dev", "docs", "fast", "mlflow", "models",
+        "tensorboard", "train",
     }  # fmt: skip
     assert set(metadata.get_all("Provides-Extra") or []) == extras
     assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("MIT", ">=3.11")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsparse.attacks.adaptive import Adaptive
 from rsparse.attacks.attack import Attack
+from rsparse.attacks.autoattack import AutoAttack
 from rsparse.attacks.carlini_wagner import CwL2
 from rsparse.attacks.ddn import Ddn
 from rsparse.attacks.deepfool import DeepFool
@@ -45,12 +46,17 @@ ATTACKS: dict[str, type[Attack]] = {
     )
 }
 
+PUBLISHED: dict[str, type[Attack]] = {AutoAttack.name: AutoAttack}
+"""Attacks that only run where the package of their authors is installed."""
+
 __all__ = [
     "ATTACKS",
+    "PUBLISHED",
     "Adaptive",
     "Apgd",
     "Attack",
     "AttackResult",
+    "AutoAttack",
     "Bim",
     "CwL2",
     "Ddn",
@@ -84,10 +90,10 @@ def parse_attack(text: str) -> list[Attack]:
     True
     """
     word, colon, rest = text.partition(":")
-    parts = SETS.get(key_of(word))
+    parts = {key_of(name): parts for name, parts in SETS.items()}.get(key_of(word))
     if parts is not None:
         return [attack for part in parts for attack in _parsed(_with(part, rest))]
-    name = find_name(word, ATTACKS)
+    name = find_name(word, [*ATTACKS, *PUBLISHED])
     if name is None and word:
         name = find_name(word, (), _class_names(word))
     return _parsed(f"{name or word}{colon}{rest}")
@@ -111,12 +117,14 @@ def _class_names(word: str) -> list[str]:
 
 def _parsed(text: str) -> list[Attack]:
     def find_class(name: str) -> type[Attack] | None:
+        if name in PUBLISHED:
+            return PUBLISHED[name]
         from rsparse.attacks.foolbox_classes import foolbox_attack
 
         return foolbox_attack(name) if name != name.lower() else None
 
     def other_names() -> list[str]:
-        return [*ALIASES, *SETS, *_class_names("")]
+        return [*PUBLISHED, *ALIASES, *SETS, *_class_names("")]
 
     return parse_spec(text, ATTACKS, find_other=find_class, other_names=other_names)
 

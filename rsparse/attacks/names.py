@@ -29,13 +29,14 @@ ALIASES = {
 """Other usual names of attacks."""
 
 SETS = {
-    "autoattack": ("apgd:loss=ce", "apgd:loss=margin", "square:queries=5000"),
+    "autoattack-parts": ("apgd:loss=ce", "apgd:loss=margin", "square:queries=5000"),
 }
 """Names of several attacks together.
 
 AutoAttack (Croce, Hein 2020) is APGD with cross-entropy, APGD and FAB towards each other class, and
-Square with 5,000 queries. Here APGD with the margin to the nearest other class stands for the
-second; FAB is left out.
+Square with 5,000 queries; ``autoattack`` runs it through its authors' package. Of the parts that we
+have, on images of 8 bits, APGD with the margin to the nearest other class stands for the second;
+FAB is left out.
 """
 
 
