@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from rsparse import __version__
 from rsparse.data import demo_model, demo_photos
 from rsparse.store.records import FORMAT_VERSIONS
 from tests.conftest import REPOSITORY
+from tests.documents import run_shell, take_sample
 
 FIXTURES = REPOSITORY / "fixtures"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -156,18 +154,8 @@ def code_after(marker: str) -> str:
 @pytest.mark.slow
 def test_the_readmes_pipeline_runs(tmp_path: Path) -> None:
     pytest.importorskip("foolbox")
-    for label in ("brick", "cat", "rocket"):
-        shutil.copytree(demo_photos("train") / label, tmp_path / "benign" / label)
-        shutil.copytree(demo_photos("test") / label, tmp_path / "photos" / label)
-    shutil.copy(demo_model(), tmp_path / "classifier.onnx")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", code_after("pipeline")],
-        cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for name in re.findall(r"-o (\S+)", code_after("pipeline")):
-        assert (tmp_path / name).exists(), name
+    take_sample(tmp_path)
+    run_shell(code_after("pipeline"), tmp_path)
 
 
 def test_the_readmes_evaluation_is_understood(

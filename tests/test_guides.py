@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from rsparse.data import demo_model, demo_photos
 from tests.conftest import REPOSITORY
+from tests.documents import run_shell, shell_blocks, take_sample
 
 DOCS = REPOSITORY / "docs"
 START = DOCS / "start.md"
-OWN = [START, *sorted((DOCS / "guides").glob("*.md"))]
-TAKEN = [
-    DOCS / f"{name}.md"
-    for name in re.findall(r"^\.\./([\w-]+)$", (DOCS / "guides" / "index.md").read_text(), re.M)
-]
-"""Pages that are guides, but lie where they always did."""
+GUIDES = re.findall(
+    r"^(?:\.\./)?[a-z][\w-]*$", (DOCS / "guides" / "index.md").read_text(encoding="utf-8"), re.M
+)
+PAGES = [START, *((DOCS / "guides" / f"{name}.md").resolve() for name in GUIDES)]
 WORDS = 8_000
-REASONS = ("it changes your Python", "needs a GPU", "needs more machines", "needs a server")
-CLASSES = ("brick", "cat", "rocket")
-
-Block = tuple[str | None, str]
-
-
-def blocks(page: Path) -> list[Block]:
-    """Each block of shell in a page, with the reason for which it is not run."""
-    return [
-        (match[1], match[2])
-        for match in re.finditer(
-            r"(?:^<!-- not run: (.*?) -->\n)?^```sh\n(.*?)^```$",
-            page.read_text(encoding="utf-8"),
-            re.MULTILINE | re.DOTALL,
-        )
-    ]
+REASONS = (
+    "it changes your Python", "it serves pages until it is interrupted",
+    "needs a GPU", "needs more machines", "needs a server",
+)  # fmt: skip
+RUN = [page for page in PAGES if any(not reason for reason, _ in shell_blocks(page))]
 
 
 def test_start_and_guides_are_short() -> None:
-    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in [*OWN, *TAKEN]}
+    assert len(PAGES) > 8
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in PAGES}
     assert sum(words.values()) <= WORDS, words
 
 
-@pytest.mark.parametrize("page", OWN, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_block_that_is_not_run_has_a_reason(page: Path) -> None:
-    assert {reason for reason, _ in blocks(page)} <= {None, *REASONS}
+    assert {reason for reason, _ in shell_blocks(page)} <= {None, *REASONS}
 
 
 def test_every_page_has_a_place_on_the_site() -> None:
@@ -65,33 +49,12 @@ def test_every_page_has_a_place_on_the_site() -> None:
     assert sorted(pages - shown) == [], "name them in a toctree, as docs/guides/index.md does"
 
 
-def prepare(folder: Path) -> None:
-    """What Start has the reader take, with fewer classes."""
-    for split, name in (("train", "benign"), ("test", "photos"), ("test", "suspicious")):
-        for label in CLASSES:
-            shutil.copytree(demo_photos(split) / label, folder / name / label)
-    shutil.copy(demo_model(), folder / "classifier.onnx")
-
-
-def run(script: str, folder: Path) -> None:
-    """Run a page's shell in one bash, as a reader would in one terminal."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in OWN if any(not why for why, _ in blocks(page))], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_the_shell_of_a_page_runs_as_written(page: Path, tmp_path: Path) -> None:
-    pytest.importorskip("foolbox")
+    for library in ("foolbox", "distributed"):
+        pytest.importorskip(library)
     if page != START:
-        prepare(tmp_path)
-    script = "\n".join(block for reason, block in blocks(page) if reason is None)
-    run(script, tmp_path)
-    for name in re.findall(r"(?: -o|--output) (\S+)", script):
-        assert (tmp_path / name).exists(), name
+        take_sample(tmp_path)
+    script = "\n".join(block for reason, block in shell_blocks(page) if reason is None)
+    run_shell(script, tmp_path)
