@@ -39,14 +39,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def look(browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> Seen:
+def look(
+    browser: Any, path: Path, *, width: int = 1280, scheme: str = "light", scripts: bool = True
+) -> Seen:
     """Open a local file."""
-    return watch(browser, path.as_uri(), width=width, scheme=scheme)
+    return watch(browser, path.as_uri(), width=width, scheme=scheme, scripts=scripts)
 
 
-def watch(browser: Any, address: str, *, width: int = 1280, scheme: str = "light") -> Seen:
+def watch(
+    browser: Any, address: str, *, width: int = 1280, scheme: str = "light", scripts: bool = True
+) -> Seen:
     """Open an address."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
+    )
     seen = Seen(page)
     page.on("request", lambda request: seen.requests.append(request.url))
     page.on("console", lambda message: seen.complaints.append(message.text))

@@ -30,8 +30,8 @@ VIEWER_TEMPLATES = (
     "grid.js", "image.html", "image.js", "view.css", "view.html", "view.js",
 )  # fmt: skip
 SHARED_TEMPLATES = (
-    "base.css", "base.html", "compare.css", "compare.js", "parts.html", "records.css",
-    "records.html", "tables.css", "tables.js",
+    "base.css", "base.html", "compare.css", "compare.js", "outcomes.css", "outcomes.js",
+    "parts.html", "records.css", "records.html", "tables.css", "tables.js", "tips.css", "tips.js",
 )  # fmt: skip
 
 

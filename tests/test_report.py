@@ -16,7 +16,8 @@ from rsparse.evaluation.estimates import mean_share, paired_difference, percent,
 from rsparse.evaluation.names import GRAY_BOX, TRANSFER
 from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.statistics import share
-from rsparse.pictures.charts import INKS, svg
+from rsparse.pictures.charts import svg
+from rsparse.pictures.series import INKS
 from rsparse.report.figures import styles_of
 from rsparse.report.headline import key_numbers
 from rsparse.report.knowledge import known_and_unknown

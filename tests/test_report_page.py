@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,4 +146,89 @@ def test_dark_is_dark_and_paper_is_white(browser: Any, page_file: Path) -> None:
     assert seen.page.evaluate(color) == "rgb(20, 22, 26)"
     seen.page.emulate_media(media="print")
     assert seen.page.evaluate(color) == "rgb(255, 255, 255)"
+    seen.page.close()
+
+
+CONTROLS = "button, input, select, [role=button], .cue, .tip"
+
+
+def test_without_scripts_there_are_no_dead_controls(browser: Any, page_file: Path) -> None:
+    seen = look(browser, page_file, scripts=False)
+    assert seen.page.locator(CONTROLS).count() == 0
+    left, right = (seen.page.locator(".frame img").nth(n).bounding_box() for n in (0, 1))
+    assert left["x"] + left["width"] <= right["x"]
+    assert left["y"] == right["y"]
+    seen.page.close()
+
+
+def test_pictures_are_filtered_by_outcome(seen: Seen) -> None:
+    items = seen.page.locator("[data-outcome]")
+    outcomes = items.evaluate_all("items => items.map(item => item.dataset.outcome)")
+    assert set(outcomes) <= {"recovered", "still wrong", "right anyway", "lost by cleaning"}
+    buttons = seen.page.get_by_role("group", name="Pictures by outcome").get_by_role("button")
+    assert buttons.count() == 1 + len(set(outcomes))
+    for outcome in set(outcomes):
+        button = buttons.filter(has_text=f"{outcome} ({outcomes.count(outcome)})")
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        shown = seen.page.locator("[data-outcome]:visible")
+        assert shown.count() == outcomes.count(outcome)
+        empty = "parts => parts.filter(p => !p.querySelector('[data-outcome]:not([hidden])'))"
+        parts = seen.page.locator("[data-part]:visible")
+        assert parts.evaluate_all(f"parts => ({empty})(parts).length") == 0
+    buttons.first.click()
+    assert seen.page.locator("[data-outcome]:visible").count() == len(outcomes)
+
+
+def test_a_table_says_that_it_goes_on_until_its_end(browser: Any, page_file: Path) -> None:
+    seen = look(browser, page_file, width=390)
+    box, cue = (seen.page.locator(f"#defenses .{name}").first for name in ("scroll", "cue"))
+    head = box.locator("thead th").first
+    place = head.bounding_box()
+    assert cue.is_visible()
+    assert "gradient" in box.evaluate("box => getComputedStyle(box).maskImage")
+    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    seen.page.wait_for_function("document.querySelector('#defenses .cue.done') !== null")
+    assert not cue.is_visible()
+    assert box.evaluate("box => getComputedStyle(box).maskImage") == "none"
+    assert head.bounding_box() == place  # the first column stays
+    seen.page.set_viewport_size({"width": 1280, "height": 900})
+    seen.page.wait_for_function("document.querySelector('#defenses .cue').hidden")
+    seen.page.close()
+
+
+def test_a_point_of_a_chart_says_its_numbers(seen: Seen) -> None:
+    figure = seen.page.locator("#strength figure").first
+    point = figure.locator(".tips circle").last
+    text = point.get_attribute("data-tip")
+    assert text.startswith("regionsparse-sparsity=2, ε 22: ")
+    tip = seen.page.locator(".tip")
+    assert not tip.is_visible()
+    point.scroll_into_view_if_needed()
+    seen.page.wait_for_timeout(100)  # a scrolled page hides the tip
+    point.hover()
+    assert tip.text_content() == text
+    assert tip.is_visible()
+    seen.page.mouse.move(0, 0)
+    assert not tip.is_visible()
+    figure.locator("summary").click()
+    row = figure.locator("tr", has_text="regionsparse-sparsity=2").locator("td").last
+    share, interval = text.split(": ")[1].split(" % ")[0], text.split("(")[1].rstrip(")")
+    assert row.text_content().split() == [f"{share}{interval.split()[0]}", "%"]
+
+
+def test_a_whole_evaluation_is_four_pages_of_paper(browser: Any, tmp_path: Path) -> None:
+    """12 defenses, 22 attacks of four kinds, both attackers, pictures and 40 checks."""
+    dictionary, model = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
+    evaluation = make_evaluation(24, transfer=False, adaptive=True)
+    evaluation = replace(evaluation, checks=10 * evaluation.checks)
+    make_eval_folder(tmp_path / "eval", evaluation, [dictionary, model])
+    outcome = write_report(
+        tmp_path / "eval", tmp_path / "report", ReportParameters(),
+        dictionaries={"": dictionary}, model=model,
+    )  # fmt: skip
+    seen = look(browser, outcome.main)
+    for size in ("A4", "Letter"):
+        paper = seen.page.pdf(format=size)
+        assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 4
     seen.page.close()

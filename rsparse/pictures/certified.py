@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsparse.pictures.charts import BASELINE_STYLES, Lines, Series
+from rsparse.pictures.series import BASELINE_STYLES, Lines, Series
 from rsparse.store.certificates import Certificates
 
 _PLACES = 13
@@ -22,4 +22,4 @@ def certified_chart(found: Certificates) -> Lines:
         shares = tuple(found.certified_accuracy(k, float(radius)) for radius in places)
         label = f"σ = {sigma:g}: up to {found.caps[k]:.3f} with {found.n:,} samples"
         series.append(Series(label, styles[k % len(styles)], tuple(places.tolist()), shares))
-    return Lines("certified L2 radius, pixels in [0, 1]", tuple(series))
+    return Lines("certified L2 radius, pixels in [0, 1]", tuple(series), fitted=True)

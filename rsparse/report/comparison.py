@@ -49,6 +49,8 @@ class Compared:
     @property
     def text(self) -> str:
         """The difference in points with its interval: ``+50.0 points (+33.8 to +66.2)``."""
+        if self.gap.numbers == (0, 0, 0):
+            return "no difference"
         if np.isnan(self.gap.low):
             return f"{points(self.gap.value)} points"
         return (

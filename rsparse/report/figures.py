@@ -14,7 +14,7 @@ from rsparse.evaluation.estimates import mean_share, number, percent
 from rsparse.evaluation.names import GRAY_BOX, TRANSFER
 from rsparse.evaluation.results import Column
 from rsparse.evaluation.statistics import accuracy, tried_behind
-from rsparse.pictures.charts import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
+from rsparse.pictures.series import BASELINE_STYLES, Bars, Chart, Lines, Ratios, Series
 from rsparse.report.subjects import Family, Subjects
 from rsparse.store.csv_text import csv_line, text_cell
 

@@ -93,7 +93,7 @@ def _predicted_label(
 ) -> PredictedLabel:
     trial = None if defense is None else subjects.evaluation.trial(column, defense)
     if trial is None:
-        return PredictedLabel("not judged", False)
+        return PredictedLabel("not judged", None)
     return _label(subjects, int(trial.prediction[i]), i)
 
 

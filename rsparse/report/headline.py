@@ -74,15 +74,15 @@ def headline(subjects: Subjects) -> tuple[Line, Line, Line]:
 
 def _asked(subjects: Subjects) -> Iterator[str]:
     model, n = subjects.evaluation.model, len(subjects.evaluation.names)
-    attacks = _attacks_in_words(subjects.columns(subjects.main_scenario))
+    scenarios = [scenario for scenario, _ in _attackers(subjects)]
+    attacks = _attacks_in_words([c for s in reversed(scenarios) for c in subjects.columns(s)])
     if subjects.judged is None:
         yield f"How many images does {model} classify correctly under {attacks}, undefended?"
     else:
         yield f"Does {subjects.judged.text} protect {model} against {attacks}?"
     images = f"{n} image{'s' * (n != 1)}"
     right = " that it classifies correctly undefended" * subjects.evaluation.only_correct
-    scenarios = _joined(list(subjects.scenarios))
-    yield f"{images}{right}; {scenarios}; all intervals are 95 %."
+    yield f"{images}{right}; {_joined(list(subjects.scenarios))}; all intervals are 95 %."
 
 
 def _attacks_in_words(columns: list[Column]) -> str:

@@ -10,7 +10,7 @@ from rsparse.core.metrics import Estimate
 from rsparse.evaluation.names import ADAPTIVE, GRAY_BOX
 from rsparse.evaluation.results import Column, JudgedDefense
 from rsparse.evaluation.statistics import accuracy, share, tried_behind
-from rsparse.pictures.charts import Lines, Series
+from rsparse.pictures.series import Lines, Series
 from rsparse.report.figures import STRENGTHS, Figure
 from rsparse.report.subjects import Subjects, unique_key
 from rsparse.report.tables import Table, Value, share_value

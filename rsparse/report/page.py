@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rsparse.evaluation.checks import worst_first
+from rsparse.evaluation.checks import FAIL, UNDECIDED, worst_first
 from rsparse.pages.rendering import Templates
 from rsparse.pages.spelled import flat, plain
-from rsparse.pictures.charts import Lines, Ratios, marker_svg, svg
+from rsparse.pictures.charts import marker_svg, svg
+from rsparse.pictures.series import Lines, Ratios
 from rsparse.report import classes, figures, tables
 from rsparse.report.checklist import SYMBOLS, checks_of_judged, other_checks
 from rsparse.report.figures import Figure, to_csv
@@ -31,8 +32,9 @@ from rsparse.report.treatments import (
 from rsparse.report.verdict import describe_scenario, verdicts
 from rsparse.store.labels import OWN_PREDICTIONS
 
-_STYLES = ("base.css", "tables.css", "compare.css", "records.css", "report.css")
-_SCRIPTS = ("compare.js", "tables.js")
+_PARTS = ("tables", "compare", "outcomes", "tips")
+_STYLES = ("base.css", *(f"{part}.css" for part in _PARTS), "records.css", "report.css")
+_SCRIPTS = tuple(f"{part}.js" for part in _PARTS)
 _TEMPLATES = Templates("rsparse.report", {"flat": flat, "plain": plain})
 
 
@@ -60,6 +62,7 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
     for figure in charts:
         drawn.setdefault(figure.group, []).append(_draw(subjects, figure))
     charted = [section for section in chart_sections(subjects) if section.group in drawn]
+    checks = worst_first(checks_of_judged(subjects))
     return _TEMPLATES.render(
         "page.html",
         styles=_STYLES,
@@ -90,7 +93,8 @@ def render_page(subjects: Subjects, charts: Sequence[Figure], gallery: Gallery) 
         n_attacks=len(subjects.columns(subjects.main_scenario)),
         most_rows=tables.MOST_ROWS,
         gallery=gallery,
-        checks=worst_first(checks_of_judged(subjects)),
+        open_checks=[check for check in checks if check.outcome in (FAIL, UNDECIDED)],
+        settled_checks=[check for check in checks if check.outcome not in (FAIL, UNDECIDED)],
         other_checks=other_checks(subjects),
         outcomes=SYMBOLS,
         files=_files(subjects),

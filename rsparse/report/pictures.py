@@ -17,10 +17,10 @@ SIDE = 240  # pixels; the longer side of a picture is at most this
 
 @dataclass(frozen=True)
 class PredictedLabel:
-    """The name of the predicted class, and whether it is correct."""
+    """The name of the predicted class, and whether it is correct; None if it was not judged."""
 
     text: str
-    correct: bool
+    correct: bool | None
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class ImagePair:
     adversarial: str
     purified: str
     labels: tuple[PredictedLabel, PredictedLabel]
+
+    @property
+    def outcome(self) -> str:
+        """What the defense changed; if the attacked image was not judged, whether it is right."""
+        attacked, cleaned = (label.correct for label in self.labels)
+        if attacked is None:
+            return "right" if cleaned else "wrong"
+        if attacked:
+            return "right anyway" if cleaned else "lost by cleaning"
+        return "recovered" if cleaned else "still wrong"
 
 
 @dataclass(frozen=True)
