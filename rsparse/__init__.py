@@ -10,7 +10,7 @@ The map of the package, from the top down; imports go downwards only:
 - ``sklearn``     the method as a scikit-learn transformer
 - ``coder``       sparse coding and dictionary learning for signals of any kind
 - ``commands``    one module or folder per command: files in, one artifact out
-- ``viewer``      folders of images as a local page to browse
+- ``viewer``      images and their versions as a local page to browse
 - ``report``      an evaluation as a page and tables
 - ``pages``       what HTML pages share: base template, style, tables, sliders
 - ``pictures``    everything that draws

@@ -22,7 +22,9 @@ from rsparse.options.view import ViewParameters
 from rsparse.store.images import decode_image
 from rsparse.viewer.server import ViewServer
 from tests.processes import start
-from tests.versions import NAMES, serving, write_all, write_photos, write_version
+from tests.versions import NAMES, not_served, serving, write_all, write_photos, write_version
+
+__all__ = ["not_served"]  # the fixture
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -310,7 +312,7 @@ def test_a_signal_ends_it(folders, tmp_path, monkeypatch, number):
     assert last.startswith("rsparse: ")
 
 
-def test_bad_input_is_one_line(assert_error, tmp_path, folders):
+def test_bad_input_is_one_line(assert_error, not_served, tmp_path, folders):
     photos = write_photos(tmp_path / "photos")
     other = write_photos(tmp_path / "other", ("x", "y"))
     table = tmp_path / "pred.csv"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rsparse.viewer.server import ViewServer
 from tests.browser import Seen, chromium, watch
+from tests.evaluations import make_eval_folder, make_evaluation
 from tests.versions import NAMES, serving, write_all, write_photos
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -104,7 +106,7 @@ def test_hostile_names_are_only_text(seen: Seen) -> None:
 def test_filters_and_words_choose_images(seen: Seen) -> None:
     count, cards = seen.page.locator("#count"), seen.page.locator("#grid .name")
     assert count.text_content() == "5 images"
-    seen.page.get_by_label("Show").select_option("lost")
+    seen.page.get_by_label("Show", exact=True).select_option("lost")
     until(seen, "document.querySelector('#count').textContent === '4 of 5 images'")
     seen.page.get_by_label("Find").fill("dog")
     until(seen, "document.querySelector('#count').textContent === '2 of 5 images'")
@@ -165,6 +167,25 @@ def test_an_image_has_its_history(seen: Seen) -> None:
     dialog.locator("summary", has_text="purified").first.click()
     assert dialog.get_by_text("which is that of adv").is_visible()
     assert dialog.get_by_text("purify, rsparse-images by rsparse").first.is_visible()
+
+
+def test_attacks_and_defenses_are_chosen(browser: Any, tmp_path: Path) -> None:
+    evaluation = make_evaluation(
+        6, defenses=(("none", "none"), ("median-size=3", "median"), ("jpeg-quality=75", "jpeg"))
+    )
+    with serving([make_eval_folder(tmp_path / "eval", evaluation)]) as server:
+        seen = opened(browser, server)
+        first = seen.page.locator("#grid button").first
+        first.get_by_text("attacked, cleaned: ").wait_for()
+        seen.page.get_by_label("Attack", exact=True).select_option("gray-box: bim-eps=22")
+        seen.page.get_by_label("Defense").select_option("jpeg-quality=75")
+        until(seen, "document.querySelector('#grid img')?.src.includes('chosen=11&chosen=1&')")
+        dialog = open_image(seen)
+        assert dialog.locator(".tiles b").all_text_contents()[:4] == [
+            "benign", "attacked", "attacked, cleaned", "benign, cleaned",
+        ]  # fmt: skip
+        assert seen.complaints == []
+        seen.page.close()
 
 
 @pytest.mark.slow

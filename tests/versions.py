@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rsparse.commands.view import serve_artifacts
 from rsparse.options.view import ViewParameters
@@ -76,10 +77,12 @@ def write_all(folder: Path, names: Sequence[str] = NAMES) -> list[Path]:
 
 @contextmanager
 def serving(
-    paths: Sequence[Path], parameters: ViewParameters | None = None
+    paths: Sequence[Path],
+    parameters: ViewParameters = ViewParameters(),
+    dictionaries: Mapping[str, Path] | None = None,
 ) -> Iterator[ViewServer]:
     """Serve artifacts while the block runs."""
-    with serve_artifacts(paths, parameters or ViewParameters()) as server:
+    with serve_artifacts(paths, parameters, dictionaries) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
@@ -87,3 +90,13 @@ def serving(
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ought to refuse its input ends the test instead of waiting for requests."""
+
+    def fail(self: ViewServer) -> None:
+        raise AssertionError("the page was served")
+
+    monkeypatch.setattr(ViewServer, "serve_forever", fail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rsparse.options.view import ViewParameters
@@ -13,17 +13,36 @@ from rsparse.viewer.artifacts import sort_artifacts
 from rsparse.viewer.gathered import FolderCollection
 from rsparse.viewer.server import ViewServer
 from rsparse.viewer.site import Site
+from rsparse.viewer.versions import Collection
 
 
-def serve_artifacts(artifacts: Sequence[Path], parameters: ViewParameters) -> ViewServer:
+def serve_artifacts(
+    artifacts: Sequence[Path],
+    parameters: ViewParameters,
+    dictionaries: Mapping[str, Path] | None = None,
+) -> ViewServer:
     """Read artifacts, and return the server of their page, which is not yet running.
+
+    Parameters
+    ----------
+    artifacts : sequence of Path
+    parameters : ViewParameters
+    dictionaries : mapping of str to Path, optional
+        The dictionaries of an evaluation's defenses, by name.
 
     Raises
     ------
     InputError
-        If an artifact or the port cannot be used.
+        If an artifact, a dictionary or the port cannot be used.
     """
-    collection = FolderCollection(sort_artifacts(artifacts), parameters.follow_links)
+    found, follow_links = sort_artifacts(artifacts), parameters.follow_links
+    collection: Collection
+    if found.evaluations:
+        from rsparse.viewer.evaluated import EvaluationCollection
+
+        collection = EvaluationCollection(found, dictionaries or {}, follow_links)
+    else:
+        collection = FolderCollection(found, follow_links)
     return ViewServer(Site(collection), parameters.port)
 
 

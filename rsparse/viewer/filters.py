@@ -66,16 +66,16 @@ def _cleaned(
     scene: Scene, benign: Version | None, attacked: Version | None, purified: Version
 ) -> Iterator[Filter]:
     """The filters of a cleaned version: what it saved, and what it cost."""
-    place = scene.versions.index(purified)
+    place, title = scene.versions.index(purified), purified.title
     right, wrong = _right(scene, purified), _wrong(scene, purified)
-    before = benign if attacked is None or purified.is_of_benign else attacked
-    if before is None:
+    if purified.is_of_benign or attacked is None or attacked.predictions is None:
+        if benign is not None:
+            verb = "harmed" if purified.is_of_benign or attacked is None else "lost"
+            yield Filter(f"harmed-{place}", f"{verb}: {title}", _right(scene, benign) & wrong)
         return
-    yield Filter(f"saved-{place}", f"saved: {purified.title}", _wrong(scene, before) & right)
-    yield Filter(f"harmed-{place}", f"harmed: {purified.title}", _right(scene, before) & wrong)
-    if before is attacked:
-        still = _wrong(scene, before) & wrong
-        yield Filter(f"still-{place}", f"still wrong: {purified.title}", still)
+    yield Filter(f"saved-{place}", f"saved: {title}", _wrong(scene, attacked) & right)
+    yield Filter(f"harmed-{place}", f"harmed: {title}", _right(scene, attacked) & wrong)
+    yield Filter(f"still-{place}", f"still wrong: {title}", _wrong(scene, attacked) & wrong)
 
 
 def _right(scene: Scene, version: Version) -> Flags:

@@ -12,6 +12,7 @@ from rsparse.core.noise import noise_level
 from rsparse.errors import InputError, attempt
 from rsparse.pages.rendering import Templates
 from rsparse.pages.spelled import flat, plain
+from rsparse.report.tables import Table, Value
 from rsparse.store.records import GENERATOR
 from rsparse.viewer.pictures import Pictures
 from rsparse.viewer.versions import ATTACKED, PURIFIED, Collection, Scene, Version
@@ -55,24 +56,6 @@ class Shown(NamedTuple):
     problem: str = ""
 
 
-class Cell(NamedTuple):
-    """A cell of the table of an image; the names are those that the template of tables reads."""
-
-    text: str
-    order: str = ""
-    best: bool = False
-    note: str = ""
-
-
-class Sheet(NamedTuple):
-    """A table of an image: a row for each fact, a column for each version."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    numeric: tuple[bool, ...]
-    marked: tuple[bool, ...] = ()
-
-
 def render_image(
     collection: Collection, scene: Scene, query: str, number: int, pictures: Pictures
 ) -> str:
@@ -90,7 +73,7 @@ def render_image(
         right=second,
         verdicts={v.title: scene.verdict(v, number) for v in scene.versions},
         sheet=_sheet(scene, number, pictures),
-        histories=list(_histories(scene, number)),
+        histories=list(_histories(collection, scene, number)),
     )
 
 
@@ -105,10 +88,14 @@ def _shown(scene: Scene, query: str, number: int, pictures: Pictures) -> Iterato
         if any(_problem(version, number, pictures) for version in (before, after)):
             continue
         url = f"difference?{query}before={place[before]}&version={place[after]}&id={number}"
-        one, other = (pictures.pixels(version, number) for version in (before, after))
-        if not after.is_slow and one.shape == other.shape:
+        if before.is_slow or after.is_slow or _sizes_agree(before, after, number, pictures):
             key = f"d{place[before]}-{place[after]}"
             yield Shown(key, f"{after.title} − {before.title}, ×10", url, None)
+
+
+def _sizes_agree(before: Version, after: Version, number: int, pictures: Pictures) -> bool:
+    one, other = (pictures.pixels(version, number) for version in (before, after))
+    return one.shape == other.shape
 
 
 def _problem(version: Version, number: int, pictures: Pictures) -> str:
@@ -130,21 +117,24 @@ def _pairs(scene: Scene) -> Iterator[tuple[Version, Version]]:
 
 
 def _first_pair(shown: Sequence[Shown]) -> tuple[Shown | None, Shown | None]:
-    """The pictures that are compared at first: the last two pictures of the image itself."""
+    """The pictures that are compared at first: the attacked and the purified one, if there are."""
     usable = [each for each in shown if not each.problem]
-    versions = [each for each in usable if each.version is not None and each.version.is_picture]
-    pair = (versions or usable)[-2:]
-    return (pair[0], pair[-1]) if pair else (None, None)
+    pictures = [e for e in usable if e.version is not None and e.version.is_picture] or usable
+    kinds = {e.version.kind: e for e in reversed(pictures) if e.version is not None}
+    if len(pictures) < 2:
+        return (pictures[0], pictures[0]) if pictures else (None, None)
+    right = kinds.get(PURIFIED, pictures[1])
+    left = kinds.get(ATTACKED, pictures[0])
+    return (pictures[0] if left is right else left), right
 
 
-def _sheet(scene: Scene, number: int, pictures: Pictures) -> Sheet:
+def _sheet(scene: Scene, number: int, pictures: Pictures) -> Table:
     columns = [dict(_facts(scene, version, number, pictures)) for version in scene.versions]
     words = list(dict.fromkeys(word for column in columns for word in column))
-    rows = tuple(
-        (Cell(word), *(Cell(column.get(word, "–")) for column in columns)) for word in words
-    )
+    rows = [[word, *(column.get(word, "–") for column in columns)] for word in words]
     header = ("fact", *(version.title for version in scene.versions))
-    return Sheet(header, rows, (False,) * len(header), (False,) * len(rows))
+    cells = tuple(tuple(Value(text, text) for text in row) for row in rows)
+    return Table(header, cells, (False,) * len(header))
 
 
 def _facts(
@@ -154,7 +144,7 @@ def _facts(
     verdict = scene.verdict(version, number)
     if verdict is not None:
         mark = {True: "✓ ", False: "✕ ", None: ""}[verdict.correct]
-        share = "" if verdict.probability is None else f", {100 * verdict.probability:.1f} %"
+        share = "" if verdict.probability is None else f", {100 * verdict.probability:.1f}\u00a0%"
         yield "prediction", f"{mark}{verdict.text}{share}"
     facts = version.facts(number)
     if version.rejected is not None:
@@ -190,11 +180,11 @@ class History(NamedTuple):
     record: Mapping[str, Any] | None
 
 
-def _histories(scene: Scene, number: int) -> Iterator[History]:
+def _histories(collection: Collection, scene: Scene, number: int) -> Iterator[History]:
     found = {
         version: attempt(version.origin, number)
         for version in scene.versions
-        if version.present[number] and not version.is_slow
+        if version.present[number]
     }
     origins = {v: (None, None) if isinstance(o, InputError) else o for v, o in found.items()}
     for version, (own, source) in origins.items():
@@ -203,7 +193,13 @@ def _histories(scene: Scene, number: int) -> Iterator[History]:
             made_from = [v.title for v, (digest, _) in origins.items() if digest == source]
             where = f"which is that of {made_from[0]}" if made_from else "which is not shown here"
             sentences.append(f"Made from the file with SHA-256 {source}, {where}.")
+        if version.is_slow:
+            sentences.append("Made for this page, as the evaluation made it.")
+        elif version.record is None:
+            sentences.append("Its folder has no record.")
         yield History(version.title, sentences, version.record)
+    if collection.record is not None:
+        yield History("evaluation", [], collection.record)
 
 
 def dumped(value: Any) -> bytes:

@@ -89,8 +89,8 @@ class ViewServer(ThreadingHTTPServer):
             return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that the browser has closed."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        """Print an error, but say nothing of connections that the browser has closed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
@@ -119,7 +119,15 @@ class _Request(BaseHTTPRequestHandler):
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
             self._refuse(403, "The address is not that of this page; the terminal shows it.")
         else:
-            self._send(self.server.site.answer(page, query))
+            self._send(self._answer(page, query))
+
+    def _answer(self, page: str, query: str) -> Answer:
+        """Answer with an error if the page has one, which the terminal tells."""
+        try:
+            return self.server.site.answer(page, query)
+        except Exception:
+            self.server.handle_error(self.request, self.client_address)
+            return Answer(500, TEXT, b"The page has an error; the terminal shows it.\n")
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         if not name.startswith("do_"):

@@ -163,11 +163,14 @@ class Collection(ABC):
         Sorted.
     choices : tuple of Choice
         What to choose for a scene: nothing, or an attack and a defense.
+    record : mapping or None
+        The record of an evaluation.
     """
 
     title: str
     names: Sequence[str]
     choices: tuple[Choice, ...] = ()
+    record: Mapping[str, Any] | None = None
 
     @abstractmethod
     def scene(self, *chosen: int) -> Scene:

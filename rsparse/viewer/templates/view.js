@@ -1,7 +1,7 @@
 /* The page: what is asked for, and the answers. */
 const PIECE = 100; // images in an answer
 const ROOM = 1_000; // pieces that are kept
-const [SMALL, LARGE, BETWEEN, AROUND, BELOW] = [90, 160, 6, 28, 62]; // pixels of a card
+const [SMALL, LARGE, BETWEEN, AROUND, BELOW, LINE] = [90, 160, 6, 28, 62, 17]; // pixels of a card
 
 const byId = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll(".choice")];
@@ -54,10 +54,18 @@ async function fill(place, card) {
   if (!item || pieces !== state.pieces || !card.isConnected) return;
   const strip = element("span", "", "strip");
   for (const version of columns()) strip.append(cell(item, version));
+  const lines = [];
   const name = element("span", item.name, "name");
   if (item.rejected) name.prepend(element("span", "rejected", "badge"), " ");
+  for (const [number, { slow, title }] of state.versions.entries()) {
+    const mark = item.versions[number];
+    if (!slow || !mark?.text) continue;
+    const line = element("span", title + ": ", "mark quiet");
+    line.append(verdict(mark));
+    lines.push(line);
+  }
   card.firstChild.removeAttribute("aria-label");
-  card.firstChild.replaceChildren(strip, name);
+  card.firstChild.replaceChildren(strip, ...lines, name);
 }
 
 function cell(item, version) {
@@ -103,7 +111,7 @@ async function list() {
   grid.reset(total, shown * (SMALL + BETWEEN) + AROUND, (width) => {
     const side = Math.min(LARGE, Math.floor((width - AROUND) / shown) - BETWEEN);
     byId("grid").style.setProperty("--side", side + "px");
-    return side + BELOW;
+    return side + BELOW + LINE * state.versions.filter(({ slow }) => slow).length;
   });
   byId("nothing").hidden = total > 0;
   byId("count").textContent = (total === state.all ? "" : `${total} of `) + `${state.all} images`;
