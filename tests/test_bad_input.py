@@ -157,12 +157,12 @@ def test_a_damaged_manifest_beside_the_images(refuse, pictures):
 
 
 def test_an_output_that_is_taken_or_impossible(refuse, pictures, tmp_path):
-    taken = place(tmp_path / "other", "mine.txt", b"x")
-    below = taken / "out"
+    taken = place(tmp_path / "other.h5", "mine.h5", b"x")
+    below = taken / "out.h5"
     if refuse.command == "learn-dict":
         refuse(f"{taken}: exists; choose another output or pass --overwrite", pictures,
                options=("-o", taken))  # fmt: skip
-        refuse(f"{below}: cannot be written: mine.txt is not a folder", pictures,
+        refuse(f"{below}: cannot be written: mine.h5 is not a folder", pictures,
                options=("-o", below))  # fmt: skip
         refuse(f"{taken.parent}: is a folder; name a file", pictures,
                options=("-o", taken.parent, "--overwrite"))  # fmt: skip
@@ -181,6 +181,7 @@ def test_a_dictionary_or_a_preview_of_another_suffix(assert_error, pictures, tmp
         ("d.txt", "d.png", ".h5 or .hdf5"),
         ("d.h5", "d.txt", ".png"),
     ):
+        (tmp_path / "d.txt").touch()  # its suffix is named first
         assert_error(
             f"{tmp_path / 'd.txt'}: expected a file ending in {expected}",
             "learn-dict", pictures, "-o", tmp_path / output, "--preview", tmp_path / preview,
@@ -200,11 +201,7 @@ def test_outputs_that_overlap_the_input(refuse, pictures, tmp_path):
     if refuse.command == "learn-dict":
         path = pictures / "a.png"
         refuse(f"{path}: is also an input; choose another output", pictures,
-               options=("-o", path, "--overwrite"))  # fmt: skip
-        refuse(f"{path}: is also an input; choose another output", pictures,
                options=("--preview", path, "--overwrite"))  # fmt: skip
-        refuse(f"{tmp_path}/d: is both the dictionary and its preview; name two files", pictures,
-               options=("-o", tmp_path / "d", "--preview", tmp_path / "d"))  # fmt: skip
         return
     for output, message in (
         (pictures, "is the input itself"),

@@ -136,11 +136,8 @@ def test_the_output(assert_error, labelled, colours, tmp_path):
         f"{inside}: is inside the input {colours}; choose another output",
         *labelled, "--defense", "median", "-o", inside,
     )  # fmt: skip
-    assert_error(
-        f"{tmp_path / 'x'}: is both the classifier and its plot; name two files", *labelled,
-        "--train-on", "clean", "-o", tmp_path / "x", "--plot", tmp_path / "x",
-    )  # fmt: skip
     clean, text = (*labelled, "--train-on", "clean", "-o"), tmp_path / "x.txt"
+    text.touch()  # its suffix is named first, since another name is needed anyway
     assert_error(f"{text}: expected a file ending in .onnx", *clean, text)
     assert_error(
         f"{text}: expected a file ending in .png", *clean, tmp_path / "2.onnx", "--plot", text

@@ -44,6 +44,11 @@ class ClassifyOutcome(Outcome):
     n_correct: int = 0
     predictions: list[Prediction] | None = None
 
+    def count(self, rows: Sequence[Prediction]) -> None:
+        """Count the labelled and the right ones of the predictions."""
+        self.n_labelled = sum(row.label is not None for row in rows)
+        self.n_correct = sum(bool(row.is_correct) for row in rows)
+
     def accuracy(self) -> Estimate | None:
         """The accuracy on the labelled images; None if there are none."""
         return share_of(self.n_correct, self.n_labelled) if self.n_labelled else None
@@ -113,15 +118,13 @@ def classify_images(
     InputError
         If an input cannot be used, the output exists, or no image could be classified.
     """
-    if output is not None:
-        require_suffix(output, *SUFFIXES)
+    _check_output(output, overwrite)
     inputs = load_inputs(paths)
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
     known_labels = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)
-    _check_output(output, overwrite)
     values = {"top": top, "input": classifier.input_record(), **device.record()}
     known = {"model": classifier.sha256, "images": inputs.names_digest()}
     job = Job("classify", PREDICTIONS, values, known=known)
@@ -147,21 +150,15 @@ def classify_images(
         refuse_all_failed(outcome.failed, outcome.done + outcome.resumed, None)
         tell(progress, outcome.notes)
         rows = [_prediction(entry, known_labels.by_name) for entry in journal.entries()]
-        outcome.n_labelled = sum(row.label is not None for row in rows)
-        outcome.n_correct = sum(bool(row.is_correct) for row in rows)
-        outcome.hints = hints(
-            classifier,
-            inputs.images,
-            known_labels.by_name,
-            {row.name: row.classes[0] for row in rows},
-        )
-        for hint in outcome.hints:
-            progress.message(hint)
+        outcome.count(rows)
+        predicted = {row.name: row.classes[0] for row in rows}
+        outcome.hints = hints(classifier, inputs.images, known_labels.by_name, predicted)
+        tell(progress, outcome.hints)
         if output is None:
             outcome.predictions = rows
             return outcome
-        sources = [*inputs.sources(source_digests(journal)), classifier.source()]
-        sources += known_labels.sources()
+        of_labels = known_labels.sources()
+        sources = [*inputs.sources(source_digests(journal)), classifier.source(), *of_labels]
         record = job.record(sources, computed={"labels": known_labels.origin})
         with appear_together(output, journal) as members:
             save_predictions(output, record, rows, classifier.class_names, members)
@@ -171,6 +168,7 @@ def classify_images(
 def _check_output(output: Path | None, overwrite: bool) -> None:
     if output is None:
         return
+    require_suffix(output, *SUFFIXES)
     if output.suffix.lower() == ".csv":
         refuse_existing_csv(output, overwrite)
     else:

@@ -81,14 +81,14 @@ def learn_dict(
     InputError
         If an input cannot be used, an output exists, or there are too few patches.
     """
+    require_suffix(output, ".h5", ".hdf5")
+    if preview is not None:
+        require_suffix(preview, ".png")
     outputs = [path for path in (output, preview) if path is not None]
     for path in outputs:
         refuse_existing(path, overwrite)
     inputs = load_inputs(paths)
     _refuse_overlap(outputs, inputs.images)
-    require_suffix(output, ".h5", ".hdf5")
-    if preview is not None:
-        require_suffix(preview, ".png")
     known = {"images": inputs.names_digest()}
     job = Job("learn-dict", DICTIONARY, parameters.as_record(), parameters.seed, known)
     turns = [
@@ -174,10 +174,8 @@ def _learn(
 
 
 def _refuse_overlap(outputs: Sequence[Path], images: Sequence[ImageFile]) -> None:
-    """Refuse outputs that would overwrite an image or each other."""
+    """Refuse outputs that would overwrite an image."""
     read = {image.path.resolve() for image in images}
     for path in outputs:
         if path.resolve() in read:
             raise InputError(f"{path}: is also an input; choose another output")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: is both the dictionary and its preview; name two files")

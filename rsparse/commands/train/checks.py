@@ -59,18 +59,16 @@ def refuse_contradictions(parameters: TrainParameters, labels: LabelOptions) -> 
 
 
 def check_outputs(output: Path, plot: Path | None, inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse outputs that exist, overlap with the inputs, or are the same file.
+    """Refuse outputs that have another suffix, exist, or overlap with the inputs.
 
     Raises
     ------
     InputError
     """
+    require_suffix(output, ".onnx")
+    if plot is not None:
+        require_suffix(plot, ".png")
     outputs = [output, *([plot] if plot is not None else [])]
     for path in outputs:
         refuse_existing(path, overwrite)
         refuse_overlap(path, inputs)
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{output}: is both the classifier and its plot; name two files")
-    require_suffix(output, ".onnx")
-    if plot is not None:
-        require_suffix(plot, ".png")

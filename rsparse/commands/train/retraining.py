@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +94,22 @@ def purify_and_train(
             overwrite=overwrite,
         )
         run_parameters = replace(run_parameters, resize_to=fit.text)
-    hidden = purified_beside(output)
     device = choose_device(parameters.device, for_gradients=True)
-    purify = partial(
-        purify_once, workers=workers, overwrite=overwrite or cache is None, progress=progress
-    )
     folders: dict[str, Path] = {}
     failed: dict[str, Entry] = {}
     for defense in defenses:
         text = defense_text(defense)
-        folders[text] = (cache or hidden) / text
-        run_parameters = replace(
-            run_parameters, device=purifying_device(defense, device, workers).name
+        folders[text] = (cache or purified_beside(output)) / text
+        failures = purify_once(
+            paths,
+            defense,
+            folders[text],
+            dictionaries or {},
+            replace(run_parameters, device=purifying_device(defense, device, workers).name),
+            workers=workers,
+            overwrite=overwrite or cache is None,
+            progress=progress,
         )
-        failures = purify(paths, defense, folders[text], dictionaries or {}, run_parameters)
         failed |= {entry["name"]: entry for entry in failures}
     outcome = train_model(
         paths,
