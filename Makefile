@@ -14,8 +14,9 @@ SEED ?= 0
 BIN := .venv/bin
 READY := .venv/.ready
 # JOBS processes with one thread each, since more threads than cores slow each other down; the tests
-# of a file stay together, since they share its fixtures
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+# of a file stay together, since they share its fixtures. Bytecode is kept even where the environment
+# forbids it: without, each process and all that it starts compile the tests and the package again.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 SHARED_OR_STOP = [ -d "$(SHARED)/models" ] || { \
 	echo "needs photographs and classifiers: make $@ SHARED=folder" >&2; exit 1; }

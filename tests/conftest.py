@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines.cpu import loops
+from rsparse.store import syncing
 from rsparse.store.images import encode_png
 
 REPOSITORY = Path(__file__).parent.parent
@@ -21,6 +22,25 @@ REPOSITORY = Path(__file__).parent.parent
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it in `&` jobs,
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and their children inherit that
+
+
+FORCE_FILE, FORCE_ALL = os.fsync, syncing._sync_file_system
+
+
+@pytest.fixture(scope="session", autouse=True)
+def do_not_wait_for_the_disk() -> Iterator[None]:
+    """Force nothing to the disk in this process: no test cuts the power, and all would wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(syncing, "_sync_file_system", lambda folder: True)
+        yield
+
+
+@pytest.fixture
+def wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Force files to the disk in a test, as commands do."""
+    monkeypatch.setattr(os, "fsync", FORCE_FILE)
+    monkeypatch.setattr(syncing, "_sync_file_system", FORCE_ALL)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def save_pictures(folder: Path, n: int = 40, **how: float) -> Path:
     return folder
 
 
+@functools.cache
 def weights() -> dict[str, np.ndarray]:
     """Weights of a network with one hidden layer: random features and a ridge regression."""
     rng = np.random.default_rng(2)

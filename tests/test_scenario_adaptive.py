@@ -23,6 +23,7 @@ from tests.test_evaluate_command import make_images, read_csv
 pytest.importorskip("torch")
 
 DICT = REPOSITORY / "fixtures" / "dict.h5"
+FEW = ("--max-images", 5, "-j", 1)
 
 
 def specs(*texts: str) -> tuple:
@@ -52,7 +53,7 @@ def whole(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("adaptive")
     words = ("evaluate", make_images(root / "imgs"), "-m", MODEL, "-a", "bim:eps=8,steps=3",
              "--defense", "regionsparse:sparsity=1", "--defense", "median", "-d", DICT,
-             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", root / "eval")  # fmt: skip
+             "--scenario", "adaptive:fast=yes", *FEW, "-o", root / "eval")  # fmt: skip
     result = CliRunner().invoke(app, list(map(str, words)))
     assert result.exit_code == 0, result.stderr
     (root / "stderr.txt").write_text(result.stderr)
@@ -122,7 +123,7 @@ def test_the_checks_know_an_attack_that_stops_early(whole):
 def test_nothing_is_made_twice(whole, run_cli):
     words = ("evaluate", whole / "imgs", "-m", MODEL, "-a", "bim:eps=8,steps=3",
              "--defense", "regionsparse:sparsity=1", "--defense", "median", "-d", DICT,
-             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", whole / "eval",
+             "--scenario", "adaptive:fast=yes", *FEW, "-o", whole / "eval",
              "--json")  # fmt: skip
     result = run_cli(*words)
     assert json.loads(result.stdout)["done"] == 0
@@ -132,7 +133,7 @@ def test_a_decision_based_attack_is_made_through_each_defense_and_compared(run_c
     """HopSkipJump has the classes alone, behind the defense; what it finds is a file."""
     words = ("evaluate", make_images(tmp_path / "imgs"), "-m", MODEL, "-a", "bim:eps=8,steps=3",
              "-a", "HopSkipJumpAttack:steps=1", "--defense", "median", "--no-extra-checks",
-             "--scenario", "adaptive:fast=yes", "-j", 1, "-o", tmp_path / "eval")  # fmt: skip
+             "--scenario", "adaptive:fast=yes", *FEW, "-o", tmp_path / "eval")  # fmt: skip
     result = run_cli(*words)
     assert result.exit_code == 0, result.stderr
     (place,) = (tmp_path / "eval/attacks/colours/through-median-size=3").glob("HopSkipJump*")

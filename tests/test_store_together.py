@@ -262,7 +262,7 @@ def test_a_replaced_folder_is_old_or_new_at_every_kill(tmp_path):
 
 
 @pytest.fixture
-def steps(monkeypatch):
+def steps(monkeypatch, wait_for_the_disk):
     """The files synced to disk and renamed (``>``), in order."""
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
