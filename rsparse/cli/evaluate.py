@@ -43,6 +43,7 @@ from rsparse.store.published import dictionary_files
 from rsparse.work.workers import Workers
 
 if TYPE_CHECKING:
+    from rsparse.commands.evaluate.outcome import EvaluateOutcome
     from rsparse.evaluation.plan import Plan
 
 _Texts = list[str] | None
@@ -199,10 +200,7 @@ def evaluate(
         "--adversarial": adversarial,
         "--detector": detector,
     }
-    if len(images) == 1 and images[0].suffix.lower() == ".toml":
-        plan = _plan_from_file(images[0], output, parameters, input_options, given)
-    else:
-        plan = _plan_from_options(images, output, parameters, input_options, given)
+    plan = _plan_of(images, output, parameters, input_options, given)
     warn_of_ignored_levels(plan.dictionaries, plan.defenses)
     from rsparse.report.trackers import Tracked, open_trackers
 
@@ -217,10 +215,7 @@ def evaluate(
     cost = estimate_cost(matrix, workers, overwrite)
     print_plan(plan, cost)
     if dry_run:
-        if as_json:
-            answer_json(cost.as_json())
-        else:
-            answer(plan.output)
+        answer_json(cost.as_json()) if as_json else answer(plan.output)
         return
     with progress_bar() as progress:
         outcome = run_matrix(matrix, workers=workers, overwrite=overwrite, progress=progress)
@@ -231,6 +226,11 @@ def evaluate(
     for tracker in opened:
         say(f"logged: {tracker.send(Tracked.of(outcome.evaluation, plan.output))}")
     outcome.judge(requirements)
+    _finish(outcome, as_json)
+
+
+def _finish(outcome: EvaluateOutcome, as_json: bool) -> None:
+    """Tell whether the requirements are met, and exit with code 1 if one is not."""
     for each in outcome.requirements:
         say(each.sentence)
     finish(outcome, as_json)
@@ -262,13 +262,16 @@ def _plan_from_file(
     return read_plan(path, output)
 
 
-def _plan_from_options(
+def _plan_of(
     images: list[Path],
     output: Path | None,
     parameters: EvaluateParameters,
     input_options: InputOptions,
     given: Mapping[str, Any],
 ) -> Plan:
+    """The plan in a file, or from options."""
+    if len(images) == 1 and images[0].suffix.lower() == ".toml":
+        return _plan_from_file(images[0], output, parameters, input_options, given)
     from rsparse.defenses import parse_defenses
     from rsparse.evaluation.model_choice import ModelChoice
     from rsparse.evaluation.plan import Plan, parse_attacks

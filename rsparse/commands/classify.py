@@ -12,16 +12,16 @@ from rsparse.defended.classifier import DefendedClassifier
 from rsparse.defended.judging import JudgeStep
 from rsparse.defenses import NoDefense, Resources
 from rsparse.models.diagnosis import hints
-from rsparse.models.onnx.classifier import load_classifier
+from rsparse.models.onnx.classifier import Classifier, load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.classify import ClassifyParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.store.csv_artifacts import refuse_existing_csv
 from rsparse.store.files import refuse_existing, require_suffix
-from rsparse.store.inputs import load_inputs
+from rsparse.store.inputs import ImageInputs, load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry, journal_beside
-from rsparse.store.labels import find_labels
+from rsparse.store.labels import Labels, find_labels
 from rsparse.store.predictions import Prediction, save_predictions
 from rsparse.store.records import PREDICTIONS
 from rsparse.store.together import appear_together
@@ -125,9 +125,7 @@ def classify_images(
     known_labels = find_labels(inputs, labels, classifier.class_names, classifier.n_classes)
     top = min(parameters.top, classifier.n_classes)
     device = choose_device(parameters.device, workers)
-    values = {"top": top, "input": classifier.input_record(), **device.record()}
-    known = {"model": classifier.sha256, "images": inputs.names_digest()}
-    job = Job("classify", PREDICTIONS, values, known=known)
+    job = _job(inputs, classifier, {"top": top, **device.record()})
     outcome = ClassifyOutcome(
         output or Path("-"),
         class_names=classifier.class_names,
@@ -151,18 +149,30 @@ def classify_images(
         tell(progress, outcome.notes)
         rows = [_prediction(entry, known_labels.by_name) for entry in journal.entries()]
         outcome.count(rows)
-        predicted = {row.name: row.classes[0] for row in rows}
-        outcome.hints = hints(classifier, inputs.images, known_labels.by_name, predicted)
+        outcome.hints = _hints(classifier, inputs, known_labels, rows)
         tell(progress, outcome.hints)
         if output is None:
             outcome.predictions = rows
             return outcome
-        of_labels = known_labels.sources()
-        sources = [*inputs.sources(source_digests(journal)), classifier.source(), *of_labels]
+        sources = [*inputs.sources(source_digests(journal)), classifier.source()]
+        sources += known_labels.sources()
         record = job.record(sources, computed={"labels": known_labels.origin})
         with appear_together(output, journal) as members:
             save_predictions(output, record, rows, classifier.class_names, members)
     return outcome
+
+
+def _job(inputs: ImageInputs, classifier: Classifier, values: Mapping[str, Any]) -> Job:
+    known = {"model": classifier.sha256, "images": inputs.names_digest()}
+    values = {**values, "input": classifier.input_record()}
+    return Job("classify", PREDICTIONS, values, known=known)
+
+
+def _hints(
+    classifier: Classifier, inputs: ImageInputs, labels: Labels, rows: Sequence[Prediction]
+) -> list[str]:
+    predicted = {row.name: row.classes[0] for row in rows}
+    return hints(classifier, inputs.images, labels.by_name, predicted)
 
 
 def _check_output(output: Path | None, overwrite: bool) -> None:

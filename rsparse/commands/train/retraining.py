@@ -81,18 +81,14 @@ def purify_and_train(
     _refuse_unused(parameters, defenses, purified, cache)
     run_parameters = PurifyRunParameters(seed=parameters.seed)
     with_dictionaries = AdversarialDefenses(adversarial_defenses, dictionaries or {}, through)
+    settings: dict[str, Any] = {
+        "adversarial_defenses": with_dictionaries,
+        "labels": labels,
+        "plot": plot,
+        "overwrite": overwrite,
+    }
     if defenses:
-        fit = check_training(
-            paths,
-            model,
-            output,
-            parameters,
-            input_options,
-            adversarial_defenses=with_dictionaries,
-            labels=labels,
-            plot=plot,
-            overwrite=overwrite,
-        )
+        fit = check_training(paths, model, output, parameters, input_options, **settings)
         run_parameters = replace(run_parameters, resize_to=fit.text)
     device = choose_device(parameters.device, for_gradients=True)
     folders: dict[str, Path] = {}
@@ -118,12 +114,9 @@ def purify_and_train(
         parameters,
         input_options,
         purified=_named_versions(folders, purified),
-        adversarial_defenses=with_dictionaries,
-        labels=labels,
-        plot=plot,
         workers=workers,
-        overwrite=overwrite,
         progress=progress,
+        **settings,
     )
     outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
     discard_purified(output)
