@@ -120,7 +120,7 @@ site: $(READY)  ## Build the documentation as a site, into build/site/index.html
 	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W -n --keep-going -c docs/site -d build/doctrees . build/site
 	@echo build/site/index.html
 
-docs: $(READY)  ## Update the help texts and pictures in README.md and docs/
+docs: $(READY)  ## Update the help texts, manual pages and pictures in README.md, docs/ and man/
 	@$(BIN)/python scripts/update_docs.py
 	@$(BIN)/python scripts/docs_pictures.py
 	@$(BIN)/python scripts/method_pictures.py

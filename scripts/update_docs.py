@@ -1,4 +1,4 @@
-"""Update the help texts in README.md and docs/ from the program.
+"""Update the help texts in README.md and docs/, and the manual pages, from the program.
 
 A block starts with a comment that names the command; an empty name means ``rsparse`` itself:
 
@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import typer
-from typer.testing import CliRunner
 
 from rsparse.cli import app
 
@@ -40,7 +42,28 @@ def documents() -> list[Path]:
 
 def command_paths() -> list[CommandPath]:
     """The program itself, its commands and their subcommands, in the order of its help."""
-    return [(), *_below(typer.main.get_command(app))]
+    return [(), *_below(program())]
+
+
+@cache
+def program() -> Any:
+    """The program as typer makes it, which takes a second."""
+    return typer.main.get_command(app)
+
+
+def printed(*arguments: str, width: int = WIDTH) -> str:
+    """What the program prints for these arguments on a terminal of that width.
+
+    Raises
+    ------
+    ValueError
+        If it fails.
+    """
+    settings = {"prog_name": "rsparse", "standalone_mode": False, "terminal_width": width}
+    with redirect_stdout(StringIO()) as out:
+        if program().main([*arguments], **settings):
+            raise ValueError(f"rsparse {' '.join(arguments)} failed")
+    return out.getvalue()
 
 
 def _below(group: Any, path: CommandPath = ()) -> Iterator[CommandPath]:
@@ -56,12 +79,8 @@ def documented(text: str) -> list[CommandPath]:
 
 def help_of(command: CommandPath) -> str:
     """What ``rsparse COMMAND --help-all`` prints, regardless of the terminal's width."""
-    result = CliRunner().invoke(
-        app, [*command, "--help-all"], prog_name="rsparse", terminal_width=WIDTH
-    )
-    if result.exit_code != 0:
-        raise ValueError(f"there is no command {' '.join(command)!r}")
-    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines()) + "\n"
+    lines = printed(*command, "--help-all").strip().splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def refreshed(text: str) -> str:
@@ -74,5 +93,8 @@ def refreshed(text: str) -> str:
 
 
 if __name__ == "__main__":
+    import man_pages
+
+    man_pages.write()
     for path in documents():
         path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import man_pages
 import pytest
 from typer.testing import Result
 from update_docs import command_paths, documented, documents, refreshed
@@ -29,6 +30,11 @@ MARKDOWN = sorted({*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"
 def test_help_texts_are_the_programs(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text == refreshed(text), "run `make docs`"
+
+
+def test_manual_pages_are_the_programs() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in man_pages.FOLDER.iterdir()}
+    assert files == man_pages.pages(), "run `make docs`"
 
 
 def test_every_command_is_documented() -> None:

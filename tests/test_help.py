@@ -6,16 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import redirect_stdout
-from io import StringIO
 
 import pytest
-import typer.main
-from update_docs import command_paths
+from update_docs import command_paths, printed, program
 
-from rsparse.cli import app
-
-PROGRAM = typer.main.get_command(app)
 LINES, COLUMNS = 60, 80
 COMMANDS = [path for path in command_paths() if path]
 LEAVES = [path for path in COMMANDS if not any(path == other[:-1] for other in COMMANDS)]
@@ -25,11 +19,7 @@ LEAKED = re.compile(r"<\w|\b(INTEGER|FLOAT|BOOLEAN|PATH|RANGE|DIRECTORY|UUID)\b|
 
 def shown(*arguments: str, width: int = COLUMNS) -> str:
     """What a terminal of this width shows."""
-    with redirect_stdout(StringIO()) as out:
-        PROGRAM.main(
-            [*arguments], prog_name="rsparse", standalone_mode=False, terminal_width=width - 2
-        )
-    return out.getvalue()
+    return printed(*arguments, width=width - 2)
 
 
 def options_in(text: str) -> list[str]:
@@ -73,7 +63,7 @@ def test_the_whole_help_has_the_options_of_the_short_one_and_every_other(path):
 
 
 def command_at(path: tuple[str, ...]):
-    found = PROGRAM
+    found = program()
     for name in path:
         found = found.commands[name]
     return found

@@ -94,7 +94,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     info = f"rsparse-{__version__}.dist-info"
-    assert {PurePosixPath(name).parts[0] for name in names} == {"rsparse", info}
+    pages = info.replace(".dist-info", ".data")  # see tests/test_man_pages.py
+    assert {PurePosixPath(name).parts[0] for name in names} == {"rsparse", info, pages}
     assert {
         "rsparse/py.typed",
         "rsparse/data/LICENSES.md",
@@ -134,7 +135,7 @@ def test_source_distribution_holds_what_the_tests_need(distributions: Path) -> N
     assert {
         "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "constraints.txt",
         "docs/formats.md", "examples/Makefile", "fixtures/dict.h5", "scripts/make_fixtures.py",
-        "tests/conftest.py", "rsparse/py.typed",
+        "tests/conftest.py", "rsparse/py.typed", "man/rsparse-purify.1",
     } <= names  # fmt: skip
 
 

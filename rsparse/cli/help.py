@@ -66,23 +66,9 @@ class SectionedCommand(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options of each section."""
-        params = self.get_params(ctx)
-        arguments = [(param.metavar, param.get_help_record(ctx)[1]) for param in _arguments(params)]
-        sections = {"Arguments": arguments, **{title: [] for title in ORDER}}
-        last: list[tuple[str, str]] = []
-        rare = [param for param in params if place_of(param).rare]
-        for param in params:
-            record = param.get_help_record(ctx)
-            if record is None or param.param_type_name == "argument":
-                continue
-            if (param in rare and not is_whole(ctx)) or (param.name == HELP_ALL and not rare):
-                continue
-            title, _ = place_of(param)
-            (last if title == RUNNING else sections.setdefault(title, [])).append(record)
-        for title, records in {**sections, RUNNING: last}.items():
-            if records:
-                with formatter.section(title):
-                    write_rows(formatter, [(name, _shown(ctx, text)) for name, text in records])
+        for title, rows in sections_of(self, ctx, is_whole=is_whole(ctx)).items():
+            with formatter.section(title):
+                write_rows(formatter, rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples, of which the short help shows the first ones."""
@@ -130,6 +116,31 @@ def examples_of(command: Any) -> Iterator[str]:
     return (match[0] for match in re.finditer(r"(?:.*\\\n)*.+", textwrap.dedent(text)))
 
 
+def sections_of(command: Any, ctx: Any, *, is_whole: bool) -> dict[str, list[tuple[str, str]]]:
+    """The names and the help of a command's arguments and options, by the title above them.
+
+    Unless it ``is_whole``, rare options and all details are left out.
+    """
+    params = command.get_params(ctx)
+    arguments = [(param.metavar, param.get_help_record(ctx)[1]) for param in _arguments(params)]
+    sections = {"Arguments": arguments, **{title: [] for title in ORDER}}
+    last: list[tuple[str, str]] = []
+    rare = [param for param in params if place_of(param).rare]
+    for param in params:
+        record = param.get_help_record(ctx)
+        if record is None or param.param_type_name == "argument":
+            continue
+        if (param in rare and not is_whole) or (param.name == HELP_ALL and not rare):
+            continue
+        title, _ = place_of(param)
+        (last if title == RUNNING else sections.setdefault(title, [])).append(record)
+    return {
+        title: [(name, _shown(text, is_whole)) for name, text in rows]
+        for title, rows in {**sections, RUNNING: last}.items()
+        if rows
+    }
+
+
 def _arguments(params: Sequence[Any]) -> list[Any]:
     return [param for param in params if param.param_type_name == "argument"]
 
@@ -138,9 +149,9 @@ def _named(argument: Any) -> str:
     return f"{argument.metavar}..." if argument.nargs == -1 else str(argument.metavar)
 
 
-def _shown(ctx: Any, text: str) -> str:
+def _shown(text: str, is_whole: bool) -> str:
     """A help text with its details, or without."""
-    if is_whole(ctx):
+    if is_whole:
         return text.replace(DETAILS, " ")
     return re.sub(rf"{DETAILS}.*?(?=  \[|$)", "", text, flags=re.DOTALL)
 
