@@ -103,7 +103,7 @@ def test_each_part_of_a_chain_runs_where_it_can(evaluated, tmp_path, run_cli):
 
 
 def test_processes_change_no_byte(evaluated, tmp_path, run_cli):
-    more = arguments(evaluated / "imgs", tmp_path / "eval", *TORCH, "-j", 3)
+    more = arguments(evaluated / "imgs", tmp_path / "eval", *TORCH, "-j", 2)
     assert run_cli(*more).exit_code == 0
     assert untimed(tmp_path / "eval") == untimed(evaluated / "eval")
 

@@ -210,6 +210,8 @@ def test_the_verdict_says_what_retraining_adds(subjects):
 def test_several_retrained_models_are_told_apart():
     """With two retrained models there are two black-box scenarios but one gray-box scenario."""
     whole = make_evaluation(trained=True, transfer=False)
+    few = tuple(c for c in whole.columns if c.family in ("clean", "bim"))  # each has a figure
+    whole = replace(whole, columns=few)
     again = [
         replace(c, judged="other") for c in whole.columns
         if c.judged == "retrained" and c.scenario in ("", BLACK_BOX)
