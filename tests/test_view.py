@@ -85,6 +85,8 @@ def test_filters_count_images(server: ViewServer) -> None:
         "lost under attack": 4,
         "right in spite of the attack": 1,
         "left unchanged: purified": 1,
+        "changed lightly: purified": 3,
+        "changed strongly: purified": 1,
     }
     lost = get_json(server, "items?kept=lost&words=&start=0&end=100")
     assert lost["total"] == 4
@@ -345,4 +347,4 @@ def test_a_folder_of_artifacts_stands_for_them(tmp_path: Path) -> None:
     write_version(tmp_path / "all" / "masks", "localize", photos, {n: {} for n in NAMES}, 0)
     with serving([tmp_path / "all"]) as server:
         titles = [version["title"] for version in get_json(server, "scene")["versions"]]
-    assert titles == [adv.name, purified.name, "masks"]
+    assert titles == [photos.name, adv.name, purified.name, "masks"]

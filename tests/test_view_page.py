@@ -188,6 +188,17 @@ def test_attacks_and_defenses_are_chosen(browser: Any, tmp_path: Path) -> None:
         seen.page.close()
 
 
+def test_it_says_when_the_program_has_ended(browser: Any, server: ViewServer) -> None:
+    seen = opened(browser, server)
+    seen.page.context.set_offline(True)
+    seen.page.locator("#grid button").first.click()
+    seen.page.locator("#content").get_by_text("The program has ended").wait_for()
+    seen.page.keyboard.press("Escape")
+    seen.page.get_by_label("Find").fill("cat")
+    seen.page.locator("#count").get_by_text("The program has ended").wait_for()
+    seen.page.close()
+
+
 @pytest.mark.slow
 def test_ten_thousand_images_keep_few_cards_and_thumbnails(browser: Any, large: ViewServer) -> None:
     seen = opened(browser, large)

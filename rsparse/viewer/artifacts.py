@@ -9,7 +9,7 @@ from pathlib import Path
 from rsparse.errors import InputError, system_error
 from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.store.csv_artifacts import record_beside
-from rsparse.store.folders import MANIFEST
+from rsparse.store.folders import MANIFEST, read_manifest
 
 TABLE_SUFFIXES = (".csv", ".h5")
 
@@ -72,7 +72,7 @@ def _add(path: Path, found: Artifacts) -> None:
     elif (path / MANIFEST).is_file() or not (within := _artifacts_in(path)):
         found.images.append(path)
     else:
-        for folder in within:
+        for folder in (*within, *_sources_in(path, within)):
             _add(folder, found)
         found.found_tables += [
             table for table in sorted(path.glob("*.csv")) if record_beside(table).is_file()
@@ -87,3 +87,13 @@ def _artifacts_in(folder: Path) -> list[Path]:
         if not path.name.startswith(".")
         and any((path / name).is_file() for name in (MANIFEST, EVALUATION_FILE))
     ]
+
+
+def _sources_in(folder: Path, artifacts: Sequence[Path]) -> list[Path]:
+    """The folders without a manifest that artifacts beside them were made from."""
+    named = set[str]()
+    for path in artifacts:
+        manifest = read_manifest(path)
+        named |= {source["name"] for source in (manifest or {}).get("inputs", ())}
+    beside = (path for path in sorted(folder.iterdir()) if path not in artifacts)
+    return [path for path in beside if path.name in named and path.is_dir()]

@@ -99,7 +99,7 @@ class CleanedVersion(Version):
         self.present = of.present
         self.predictions = _predictions(trial)
         if self._treated is not None:
-            self.unchanged = np.isposinf(self._treated.psnr)
+            self.psnr = self._treated.psnr.astype(np.float64)
 
     def load(self, number: int) -> Pixels:
         """Clean an image."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rsparse.store.treatments import LIGHT_DB, LIGHTLY, STRONGLY, UNCHANGED
 from rsparse.viewer.versions import (
     ATTACKED,
     BENIGN,
@@ -44,14 +45,26 @@ def _all_filters(scene: Scene) -> Iterator[Filter]:
         if version.rejected is not None:
             yield Filter(f"rejected-{place}", f"rejected: {version.title}", version.rejected)
     for place, version in enumerate(scene.versions):
-        if version.unchanged is not None:
-            text = f"left unchanged: {version.title}"
-            yield Filter(f"unchanged-{place}", text, version.unchanged)
+        yield from _changed(place, version)
     for place, version in enumerate(scene.versions):
         yield Filter(f"missing-{place}", f"not in {version.title}", ~version.present)
     everywhere = np.logical_and.reduce([version.present for version in scene.versions])
     if not everywhere.all():
         yield Filter("everywhere", "in all folders", everywhere)
+
+
+def _changed(place: int, version: Version) -> Iterator[Filter]:
+    """The filters of how much a defense changed the images, as ``purify`` counts them."""
+    if version.psnr is None:
+        return
+    unchanged, light = np.isposinf(version.psnr), version.psnr >= LIGHT_DB
+    degrees = {
+        UNCHANGED: unchanged,
+        f"changed {LIGHTLY}": light & ~unchanged,
+        f"changed {STRONGLY}": version.psnr < LIGHT_DB,
+    }
+    for number, (text, flags) in enumerate(degrees.items()):
+        yield Filter(f"changed-{place}-{number}", f"{text}: {version.title}", flags)
 
 
 def _lost(scene: Scene, benign: Version | None, attacked: Version | None) -> Iterator[Filter]:

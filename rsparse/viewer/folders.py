@@ -116,7 +116,7 @@ class FolderVersion(Version):
         numbers = {name: number for number, name in enumerate(folder.images.names())}
         self._places = np.fromiter((numbers.get(name, -1) for name in names), np.int64, len(names))
         self.present = self._places >= 0
-        self.unchanged = self._flags("unchanged")
+        self.psnr = self._psnr()
         self.rejected = self._flags("detected")
 
     def _flags(self, key: str) -> Any:
@@ -125,6 +125,13 @@ class FolderVersion(Version):
         if not any(key in entry for entry in entries.values()):
             return None
         return np.array([entries.get(name, {}).get(key, False) for name in self._names], bool)
+
+    def _psnr(self) -> Any:
+        """How much the images were changed; None if the manifest does not tell."""
+        if not any("psnr" in entry for entry in self.folder.entries.values()):
+            return None
+        values = [self.folder.entries.get(name, {}).get("psnr", np.nan) for name in self._names]
+        return np.array([np.inf if value is None else value for value in values], np.float64)
 
     def classes(self, key: str) -> Any:
         """A class in the manifest's entries, int32 (n,); −1 where it is unknown."""

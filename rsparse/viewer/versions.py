@@ -64,8 +64,10 @@ class Version(ABC):
     predictions : Predictions or None
     present : bool array of shape (n,)
         Which images of the collection it has.
-    rejected, unchanged : bool arrays of shape (n,), or None
-        Which images a detector rejects, and which a defense left as they were.
+    rejected : bool array of shape (n,), or None
+        Which images a detector rejects.
+    psnr : float array of shape (n,), or None
+        How much a defense changed the images, in dB; infinite for unchanged ones, NaN if unknown.
     is_slow : bool
         Whether an image is computed when it is asked for, so that it has no thumbnail.
     is_of_benign : bool
@@ -78,7 +80,7 @@ class Version(ABC):
     predictions: Predictions | None = None
     present: Flags
     rejected: Flags | None = None
-    unchanged: Flags | None = None
+    psnr: NDArray[np.float64] | None = None
     is_slow: bool = False
     is_of_benign: bool = False
 

@@ -6,7 +6,6 @@ class Grid {
   /* fill(place, card) fills the card of a place; open(place) is called when it is chosen. */
   constructor(list, fill, open) {
     Object.assign(this, { list, fill, open, total: 0, active: 0, cards: new Map() });
-    this.settled = 0;
     addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.measure()).observe(list);
     list.addEventListener("keydown", (event) => this.press(event));
@@ -75,15 +74,16 @@ class Grid {
       card.style.width = this.step + "px";
       card.style.height = this.height + "px";
     }
-    this.settle(from, to);
+    const isSlow = Math.abs(first - (this.last ?? first)) < 1;
+    this.last = first;
+    this.settle(from, to, isSlow);
   }
 
-  /* Fill the cards when scrolling rests for a moment, so that what only flies past is not asked
-     for; after a rest at once. */
-  settle(from, to) {
+  /* Fill the cards from one place to another: at once if scrolling is slow, else when it rests
+     for a moment, so that what only flies past is not asked for. */
+  settle(from, to, isSlow) {
     clearTimeout(this.timer);
     const fill = () => {
-      this.settled = performance.now();
       for (const [place, card] of this.cards) {
         if (!card.filled && place >= from && place < to) {
           card.filled = true;
@@ -92,7 +92,7 @@ class Grid {
       }
       this.mark();
     };
-    if (performance.now() - this.settled > 250) fill();
+    if (isSlow) fill();
     else this.timer = setTimeout(fill, 70);
   }
 

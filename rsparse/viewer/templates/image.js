@@ -19,8 +19,12 @@ class ImageDialog {
     this.dialog.querySelector("#previous").disabled = place === 0;
     this.dialog.querySelector("#next").disabled = place === this.total() - 1;
     if (!this.dialog.open) this.dialog.showModal();
-    const html = await this.fragment(place);
-    if (place === this.place) this.fill(html); // else another one has been asked for
+    try {
+      const html = await this.fragment(place);
+      if (place === this.place) this.fill(html); // else another one has been asked for
+    } catch (error) {
+      this.content.textContent = error.message;
+    }
   }
 
   fill(html) {

@@ -12,7 +12,9 @@ const question = () =>
   `${scene()}kept=${encodeURIComponent(state.kept)}&words=${encodeURIComponent(state.words)}&`;
 
 async function answer(address) {
-  const response = await fetch(address);
+  const response = await fetch(address).catch(() => {
+    throw new Error("The program has ended; start rsparse view again.");
+  });
   if (!response.ok) throw new Error(await response.text());
   return response;
 }
@@ -32,6 +34,7 @@ function piece(number) {
 
 async function itemAt(place) {
   const { items } = await piece(Math.floor(place / PIECE));
+  if (!(place % PIECE in items)) throw new Error("The list has changed.");
   return items[place % PIECE];
 }
 
@@ -152,6 +155,10 @@ function columnBox(title) {
   label.append(box, " ", title);
   return label;
 }
+
+addEventListener("unhandledrejection", (event) => {
+  byId("count").textContent = event.reason.message;
+});
 
 let typing;
 byId("words").addEventListener("input", (event) => {
