@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from matplotlib.figure import Figure
@@ -84,3 +85,14 @@ def test_bars_have_tips_and_the_judged_series_is_on_top():
     styles = ("ours", "faint", "b1")
     chart = Lines("eps", tuple(series(style, style, {1.0: 0.5}) for style in styles))
     assert [tip.text.split(",")[0] for tip in tips_of(chart)] == ["faint", "b1", "ours"]
+
+
+def test_labels_of_a_continuous_axis_do_not_touch():
+    radii = {0.0450043 * n: 0.5 for n in range(9)}
+    with drawn(Lines("radius", (series("σ", "ours", radii),), fitted=True), "a title") as figure:
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels()]
+        (legend,) = figure.legends
+    assert len(boxes) > 3
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert [text.get_text() for text in legend.get_texts()] == ["σ"]

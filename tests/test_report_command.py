@@ -8,7 +8,7 @@ from shutil import rmtree
 
 import pytest
 
-from rsparse.commands.report import write_report
+from rsparse.commands.report.writing import write_report
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.options.report import ReportParameters
 from rsparse.store.images import encode_png
@@ -118,7 +118,7 @@ def test_a_failure_leaves_nothing_behind(eval_folder, tmp_path, monkeypatch: pyt
     def fail(*arguments: object) -> str:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("rsparse.commands.report.render_markdown", fail)
+    monkeypatch.setattr("rsparse.commands.report.files.render_markdown", fail)
     with pytest.raises(RuntimeError):
         write_report(eval_folder, tmp_path / "r", ReportParameters(), formats=["md"])
     assert [path.name for path in tmp_path.iterdir()] == ["eval"]

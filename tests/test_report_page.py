@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rsparse.commands.report import write_report
+from rsparse.commands.report.writing import write_report
 from rsparse.options.report import ReportParameters
 from tests.browser import Seen, chromium, look
 from tests.conftest import REPOSITORY

@@ -90,7 +90,7 @@ def report(
     the dictionary. Parts that cannot be made are left out and named; if that is because judged
     images are missing or damaged, the exit code is 1.
     """
-    from rsparse.commands.report import write_report
+    from rsparse.commands.report.writing import write_report
 
     with progress_bar() as progress:
         outcome = write_report(

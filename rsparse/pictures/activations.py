@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsparse.pictures.axes import fit_axis
+
 if TYPE_CHECKING:
     import h5py
 
@@ -85,14 +87,15 @@ def _draw_ratios(axes: Any, file: h5py.File, gamma: float) -> None:
     )
     _mark_joins_and_pools(axes, index, kind, overall)
     axes.set_xlabel("depth of the layer (convolutions from the input)")
-    axes.set_ylabel("total activation $V_l$,\nadversarial / benign")
+    note = fit_axis(axes, [1.0, *quartiles.ravel(), *overall])
+    axes.set_ylabel(f"total activation $V_l$,\nadversarial / benign{f' ({note})' * bool(note)}")
     axes.set_title(
         f"Activation of {n_images} image{'s' * (n_images != 1)}, threshold γ = {gamma:g}",
         loc="left",
         fontsize=11,
     )
     axes.margins(x=0.015)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    axes.legend(loc="best", fontsize=8, frameon=False)
 
 
 def _mark_joins_and_pools(

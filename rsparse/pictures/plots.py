@@ -87,7 +87,8 @@ def _add_title(figure: Any, chart: Chart, title: str) -> None:
     figure.suptitle(title, fontsize=9, x=0.02, ha="left", wrap=True, color=INKS["none"])
     if isinstance(chart, Bars):
         return
-    handles = [line for line in figure.axes[0].get_lines() if line.get_label()[0] != "_"]
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    handles = [lines[each.label] for each in chart.series if each.label in lines]
     extra = 0.17 * len(handles) + 0.3
     figure.set_figheight(figure.get_figheight() + extra)
     figure.legend(handles=handles, loc="outside lower left", fontsize=7.5, frameon=False)
@@ -125,8 +126,9 @@ def _draw_lines(axes: Any, chart: Lines) -> None:
             _line(axes, series, 0.0)
     for rank, series in reversed(list(enumerate(bold))):
         _line(axes, series, span * 0.006 * (rank - (len(bold) - 1) / 2))
-    axes.set_xticks(places, labels=[number(place) for place in places])
-    _drop_crowded(axes, places, span)
+    if not chart.fitted:
+        axes.set_xticks(places, labels=[number(place) for place in places])
+        _drop_crowded(axes, places, span)
     axes.set_xlim(places[0] - 0.04 * span, places[-1] + 0.04 * span)
     axes.set_xlabel(chart.x_label)
 

@@ -38,7 +38,8 @@ class Series:
 class Lines:
     """Shares against strength.
 
-    The axis goes from 0 to 100 %; with ``fitted``, from 0 to just above the largest share.
+    The axis goes from 0 to 100 %, and each strength has a tick. With ``fitted``, which is for a
+    continuous strength, it ends just above the largest share, and the ticks are round numbers.
     """
 
     x_label: str

@@ -1,0 +1,1 @@
+"""``rsparse report``: an evaluation in, a page, tables and figures out."""
