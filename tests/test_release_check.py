@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import release_check
+import yaml
 
 from rsparse import __version__
 from tests.conftest import REPOSITORY
@@ -33,6 +35,28 @@ def test_a_tag_has_to_be_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [line[0] for line in release_check.tagged("v0.3.0", "0.2.0")] == ["FAILED", "ok"]
     changelog.write_text("# Changelog\n\n## 0.2.0, unreleased\n")
     assert [line[0] for line in release_check.tagged("v0.2.0", "0.2.0")] == ["ok", "FAILED"]
+
+
+def test_a_tag_needs_a_section_in_the_changelog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release_check, "REPOSITORY", tmp_path)
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0, 2026-11-01\n")
+    assert [line[0] for line in release_check.tagged("v0.2.0", "0.2.0")] == ["ok", "FAILED"]
+
+
+def test_actions_are_pinned_and_may_do_only_what_they_need() -> None:
+    """All but the publishing one, which its authors support as a branch only."""
+    text = (REPOSITORY / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    uses = [s["uses"] for j in workflow["jobs"].values() for s in j["steps"] if "uses" in s]
+    loose = [use for use in uses if not re.search(r"@[0-9a-f]{40}$", use)]
+    assert loose == ["pypa/gh-action-pypi-publish@release/v1"]
+    for use in uses[:-1]:
+        assert re.search(rf"{use} # v\d+\.\d+\.\d+\n", text), use
+    publishing = workflow["jobs"]["publish"]["permissions"]
+    assert publishing == {"id-token": "write"}
 
 
 def test_other_bytes_are_told(tmp_path: Path) -> None:
