@@ -20,7 +20,9 @@ import pytest
 from rsparse.core.change import amplified_difference
 from rsparse.options.view import ViewParameters
 from rsparse.store.images import decode_image
+from rsparse.viewer.filters import filters_of
 from rsparse.viewer.server import ViewServer
+from rsparse.viewer.versions import Scene
 from tests.processes import start
 from tests.versions import NAMES, not_served, serving, write_all, write_photos, write_version
 
@@ -249,6 +251,48 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(photos)
     with serving([tmp_path / "link"], ViewParameters(follow_links=True)) as server:
         assert get(server, f"picture?version=0&id={ids['folder/own']}")
+
+
+def test_links_in_a_folder_of_artifacts_are_not_taken(tmp_path: Path) -> None:
+    """Else a manifest could name a link beside it that leads anywhere."""
+    photos, adv, _ = write_all(tmp_path / "elsewhere")
+    whole = tmp_path / "whole"
+    write_version(whole / "adv", "attack", photos, {NAMES[0]: {}}, 1)
+    (whole / "photos").symlink_to(photos)
+    (whole / "other").symlink_to(adv)
+    with serving([whole]) as server:
+        assert [v["title"] for v in get_json(server, "scene")["versions"]] == ["adv"]
+        assert get_json(server, "scene")["total"] == 1
+
+
+def test_what_cleaning_saved_is_told_of_its_own_source_only(tmp_path: Path) -> None:
+    """Images that were purified from photographs were never attacked, so nothing was saved."""
+    photos, adv, _ = write_all(tmp_path)
+    entries = {name: {"label": 0, "psnr": 40.0} for name in NAMES}
+    for sources, name in ((adv, "of-adv"), (photos, "of-photos")):
+        write_version(tmp_path / name, "purify", sources, entries, 1)
+    with serving([photos, adv, tmp_path / "of-adv", tmp_path / "of-photos"]) as server:
+        versions = server.site.listing.scene().versions
+    assert [v.source and v.source.title for v in versions] == [None, None, "adv", "photos"]
+    versions[2].predictions = versions[3].predictions = versions[0].predictions  # all right
+    texts = [each.text for each in filters_of(Scene(versions, server.site.listing.scene().labels))]
+    assert [text for text in texts if "saved" in text] == ["saved: of-adv"]
+
+
+def test_attacked_images_alone_can_be_filtered(folders: list[Path]) -> None:
+    with serving([folders[1]]) as server:
+        filters = get_json(server, "scene")["filters"]
+    assert [(each["text"], each["count"]) for each in filters] == [("wrong: adv", 4)]
+
+
+def test_an_error_is_told_without_its_text(server, monkeypatch, capsys):
+    def fail(page: str, query: str) -> None:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(server.site, "answer", fail)
+    status, _, content = ask(server, f"/{server.token}/scene")
+    assert (status, b"secret" in content) == (500, False)
+    assert "ValueError: a secret" in capsys.readouterr().err
 
 
 def test_the_page_may_load_nothing_else(server: ViewServer) -> None:

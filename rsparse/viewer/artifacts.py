@@ -20,6 +20,8 @@ class Artifacts:
 
     Attributes
     ----------
+    title : str
+        The names of what was given, without tables.
     images : list of Path
         Folders of images, and single images.
     evaluations : list of Path
@@ -29,6 +31,7 @@ class Artifacts:
         Tables that lie beside folders; those of other images are ignored.
     """
 
+    title: str = ""
     images: list[Path] = field(default_factory=list)
     evaluations: list[Path] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
@@ -57,6 +60,8 @@ def sort_artifacts(paths: Sequence[Path]) -> Artifacts:
         raise InputError(f"{other}: is an evaluation, as {one} is; give one of them")
     if not found.images and not found.evaluations:
         raise InputError(f"{paths[0]}: is a table; give the folder of its images too")
+    given = [path for path in paths if path not in found.tables]
+    found.title = ", ".join(path.resolve().name for path in given)
     return found
 
 
@@ -75,18 +80,25 @@ def _add(path: Path, found: Artifacts) -> None:
         for folder in (*within, *_sources_in(path, within)):
             _add(folder, found)
         found.found_tables += [
-            table for table in sorted(path.glob("*.csv")) if record_beside(table).is_file()
+            table
+            for table in _own(path)
+            if table.suffix.lower() == ".csv" and record_beside(table).is_file()
         ]
+
+
+def _own(folder: Path) -> list[Path]:
+    """What lies in a folder itself: no links, which may lead out of it, and nothing hidden."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and not path.is_symlink()
+    ]
 
 
 def _artifacts_in(folder: Path) -> list[Path]:
     """The artifacts directly in a folder."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith(".")
-        and any((path / name).is_file() for name in (MANIFEST, EVALUATION_FILE))
-    ]
+    marks = (MANIFEST, EVALUATION_FILE)
+    return [path for path in _own(folder) if any((path / mark).is_file() for mark in marks)]
 
 
 def _sources_in(folder: Path, artifacts: Sequence[Path]) -> list[Path]:
@@ -95,5 +107,5 @@ def _sources_in(folder: Path, artifacts: Sequence[Path]) -> list[Path]:
     for path in artifacts:
         manifest = read_manifest(path)
         named |= {source["name"] for source in (manifest or {}).get("inputs", ())}
-    beside = (path for path in sorted(folder.iterdir()) if path not in artifacts)
+    beside = (path for path in _own(folder) if path not in artifacts)
     return [path for path in beside if path.name in named and path.is_dir()]

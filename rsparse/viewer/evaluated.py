@@ -91,11 +91,9 @@ class CleanedVersion(Version):
     kind = PURIFIED
     is_slow = True
 
-    def __init__(
-        self, of: Version, title: str, clean: Cleaning, trial: Trial | None, is_of_benign: bool
-    ) -> None:
+    def __init__(self, of: Version, title: str, clean: Cleaning, trial: Trial | None) -> None:
         self._of, self._clean, self._treated = of, clean, None if trial is None else trial.treated
-        self.title, self.is_of_benign, self.source = title, is_of_benign, of
+        self.title, self.source = title, of
         self.present = of.present
         self.predictions = _predictions(trial)
         if self._treated is not None:
@@ -223,8 +221,7 @@ class EvaluationCollection(Collection):
     def _cleaned(self, version: EvaluatedVersion, defense: JudgedDefense) -> CleanedVersion:
         clean = Cleaning(defense_of(defense.parameters), self._resources)
         trial = self._evaluation.trial(version.column, defense)
-        title, is_benign = f"{version.title}, cleaned", version.kind == BENIGN
-        return CleanedVersion(version, title, clean, trial, is_benign)
+        return CleanedVersion(version, f"{version.title}, cleaned", clean, trial)
 
 
 def _resources(evaluation: Evaluation, dictionaries: Mapping[str, Path]) -> Resources:

@@ -38,9 +38,10 @@ def _all_filters(scene: Scene) -> Iterator[Filter]:
     purified = [version for version in scene.versions if version.kind == PURIFIED]
     yield from _lost(scene, benign, attacked)
     for version in purified:
-        yield from _cleaned(scene, benign, attacked, version)
-    if benign is not None:
-        yield Filter("wrong", f"wrong in {benign.title}", _wrong(scene, benign))
+        yield from _cleaned(scene, benign, version)
+    first = benign or attacked
+    if first is not None:
+        yield Filter("wrong", f"wrong: {first.title}", _wrong(scene, first))
     for place, version in enumerate(scene.versions):
         if version.rejected is not None:
             yield Filter(f"rejected-{place}", f"rejected: {version.title}", version.rejected)
@@ -75,20 +76,20 @@ def _lost(scene: Scene, benign: Version | None, attacked: Version | None) -> Ite
     yield Filter("held", "right in spite of the attack", held & _right(scene, attacked))
 
 
-def _cleaned(
-    scene: Scene, benign: Version | None, attacked: Version | None, purified: Version
-) -> Iterator[Filter]:
+def _cleaned(scene: Scene, benign: Version | None, purified: Version) -> Iterator[Filter]:
     """The filters of a cleaned version: what it saved, and what it cost."""
-    place, title = scene.versions.index(purified), purified.title
+    place, title, source = scene.versions.index(purified), purified.title, purified.source
     right, wrong = _right(scene, purified), _wrong(scene, purified)
-    if purified.is_of_benign or attacked is None or attacked.predictions is None:
-        if benign is not None:
-            verb = "harmed" if purified.is_of_benign or attacked is None else "lost"
-            yield Filter(f"harmed-{place}", f"{verb}: {title}", _right(scene, benign) & wrong)
+    if source is None:  # it is unknown what it was made from
         return
-    yield Filter(f"saved-{place}", f"saved: {title}", _wrong(scene, attacked) & right)
-    yield Filter(f"harmed-{place}", f"harmed: {title}", _right(scene, attacked) & wrong)
-    yield Filter(f"still-{place}", f"still wrong: {title}", _wrong(scene, attacked) & wrong)
+    if source.kind == ATTACKED and source.predictions is None:
+        if benign is not None:
+            yield Filter(f"lost-{place}", f"lost: {title}", _right(scene, benign) & wrong)
+        return
+    yield Filter(f"harmed-{place}", f"harmed: {title}", _right(scene, source) & wrong)
+    if source.kind == ATTACKED:
+        yield Filter(f"saved-{place}", f"saved: {title}", _wrong(scene, source) & right)
+        yield Filter(f"still-{place}", f"still wrong: {title}", _wrong(scene, source) & wrong)
 
 
 def _right(scene: Scene, version: Version) -> Flags:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from rsparse.viewer.folders import (
     titles_of,
 )
 from rsparse.viewer.links import Bounds
-from rsparse.viewer.tables import Tables
+from rsparse.viewer.tables import Tables, version_of
 from rsparse.viewer.versions import (
     ATTACKED,
     BENIGN,
@@ -43,7 +42,7 @@ class FolderCollection(Collection):
     def __init__(self, artifacts: Artifacts, follow_links: bool = False) -> None:
         folders = in_order([read_folder(path) for path in artifacts.images])
         self.names = _names(folders)
-        self.title = ", ".join(titles_of(folders))
+        self.title = artifacts.title
         self.versions = make_versions(folders, self.names, follow_links)
         labels = _labels(self.versions, len(self.names))
         tables = Tables(self.names, self.versions, labels)
@@ -66,15 +65,10 @@ def make_versions(
     bounds = Bounds([folder.path for folder in folders], follow_links)
     described = zip(folders, titles_of(folders), kinds_of(folders), strict=True)
     versions = [FolderVersion(f, title, kind, names, bounds) for f, title, kind in described]
-    benign = {_name(v.folder.path) for v in versions if v.kind == BENIGN}
     for version in versions:
-        if version.kind == PURIFIED and version.record is not None:
-            version.is_of_benign = any(s["name"] in benign for s in version.record["inputs"])
+        if version.kind == PURIFIED:
+            version.source = version_of(versions, version.record)
     return versions
-
-
-def _name(path: Path) -> str:
-    return path.resolve().name
 
 
 def _names(folders: Sequence[ImageFolder]) -> list[str]:

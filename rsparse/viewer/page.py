@@ -109,10 +109,9 @@ def _problem(version: Version, number: int, pictures: Pictures) -> str:
 def _pairs(scene: Scene) -> Iterator[tuple[Version, Version]]:
     """The versions whose difference is shown: to the first one, and of cleaning."""
     versions = [version for version in scene.versions if version.is_picture]
-    attacked = scene.first(ATTACKED)
     for version in versions[1:]:
-        if version.kind == PURIFIED and attacked is not None and not version.is_of_benign:
-            yield attacked, version
+        if version.source not in (None, versions[0]):
+            yield version.source, version
         yield versions[0], version
 
 

@@ -82,18 +82,36 @@ class Tables:
     def _version_of(
         self, path: Path, record: Mapping[str, Any], required: bool
     ) -> FolderVersion | None:
-        """The version whose folder a record names; of several, the one with the same images."""
-        sources = {source["name"]: source for source in record["inputs"]}
-        named = [v for v in self._versions if v.folder.path.resolve().name in sources]
-        same = [v for v in named if v.digest() == sources[v.folder.path.resolve().name]["sha256"]]
-        for found in (same, named):
-            if len(found) == 1:
-                return found[0]
+        found = version_of(self._versions, record)
+        if found is not None:
+            return found
         if not required:
             return None
         shown = ", ".join(str(version.folder.path) for version in self._versions) or "no folder"
-        if named:
-            raise InputError(f"{path}: is of images in {', '.join(sources)}; {shown} both could be")
+        sources = ", ".join(source["name"] for source in record["inputs"])
+        if _named(self._versions, record):
+            raise InputError(f"{path}: is of images in {sources}; {shown} both could be")
         raise InputError(
-            f"{path}: is of images in {', '.join(sources)}, but {shown} is shown; give that folder"
+            f"{path}: is of images in {sources}, but {shown} is shown; give that folder"
         )
+
+
+def version_of(
+    versions: Sequence[FolderVersion], record: Mapping[str, Any] | None
+) -> FolderVersion | None:
+    """The version whose folder a record names; of several, the one with the same images."""
+    named = _named(versions, record)
+    same = [version for version, digest in named if version.digest() == digest]
+    for found in (same, [version for version, _ in named]):
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _named(
+    versions: Sequence[FolderVersion], record: Mapping[str, Any] | None
+) -> list[tuple[FolderVersion, str]]:
+    """The versions whose folders have the name of an input, and the digest of that input."""
+    sources = {source["name"]: source["sha256"] for source in (record or {}).get("inputs", ())}
+    names = ((version, version.folder.path.resolve().name) for version in versions)
+    return [(version, sources[name]) for version, name in names if name in sources]

@@ -70,8 +70,8 @@ class Version(ABC):
         How much a defense changed the images, in dB; infinite for unchanged ones, NaN if unknown.
     is_slow : bool
         Whether an image is computed when it is asked for, so that it has no thumbnail.
-    is_of_benign : bool
-        Whether it was purified from benign images.
+    source : Version or None
+        The version that it was purified from, if it is shown.
     """
 
     title: str
@@ -82,7 +82,7 @@ class Version(ABC):
     rejected: Flags | None = None
     psnr: NDArray[np.float64] | None = None
     is_slow: bool = False
-    is_of_benign: bool = False
+    source: Version | None = None
 
     @abstractmethod
     def load(self, number: int) -> Pixels:
