@@ -12,6 +12,9 @@ from rsparse.attacks.running import run_attack
 from rsparse.data import demo_model, demo_photos
 from rsparse.store.images import decode_image, to_unit
 from tests.refusals import refused
+from tests.test_attack_command import MODEL, colours
+
+__all__ = ["colours"]  # the fixture
 
 pyautoattack = pytest.importorskip(PACKAGE)
 torch = pytest.importorskip("torch")
@@ -97,7 +100,11 @@ def test_it_says_what_it_doubts(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_few_classes_are_refused():
+def test_few_classes_are_refused_before_anything_is_computed(assert_error, colours, tmp_path):
+    line = "autoattack: needs a model of 4 classes or more, got 3; use autoattack-parts"
+    words = (colours, "-m", MODEL, "-a", "autoattack", "-o", tmp_path / "out")
+    assert_error(line, "attack", *words)
+    assert_error(line, "evaluate", *words)
     with refused("autoattack: needs a model of 4 classes or more, got 3; use autoattack-parts"):
         run_attack(Linear(3).eval(), images([3]), np.zeros(1, np.int64), AutoAttack(eps=8))
 

@@ -121,6 +121,14 @@ class Attack(Parameters):
 
         return self.perturb(PyTorchModel(module, bounds=(0, 1), device=x.device), x, goal), None
 
+    def check_classes(self, n_classes: int) -> None:
+        """Refuse a model that has too few classes for the attack.
+
+        Raises
+        ------
+        InputError
+        """
+
     def limits(self, x: torch.Tensor) -> torch.Tensor | None:  # noqa: ARG002
         """Return the norm to which to shorten each image's change, (n,), or None to keep it.
 

@@ -56,26 +56,23 @@ class AutoAttack(Attack):
         if find_spec(PACKAGE) is None:
             raise missing_package("autoattack needs", PACKAGE, "autoattack")
 
-    def attacked(
-        self, module: torch.nn.Module, x: torch.Tensor, goal: Goal
-    ) -> tuple[torch.Tensor, list[dict[str, Any]] | None]:
-        """Run the package; what it doubts is noted, once each. See ``Attack.attacked``.
-
-        Raises
-        ------
-        InputError
-            If the model has fewer classes than the losses of AutoAttack need.
-        """
-        import torch
-        from pyautoattack import AutoAttack as Published
-
-        with torch.no_grad():
-            n_classes = module(x[:1]).shape[1]
+    def check_classes(self, n_classes: int) -> None:
+        """See ``Attack.check_classes``; its losses compare the largest logits."""
         if n_classes < _FEWEST:
             raise InputError(
                 f"autoattack: needs a model of {_FEWEST} classes or more, got {n_classes}; "
                 "use autoattack-parts"
             )
+
+    def attacked(
+        self, module: torch.nn.Module, x: torch.Tensor, goal: Goal
+    ) -> tuple[torch.Tensor, list[dict[str, Any]] | None]:
+        """Run the package; what it doubts is noted, once each. See ``Attack.attacked``."""
+        import torch
+        from pyautoattack import AutoAttack as Published
+
+        with torch.no_grad():
+            n_classes = module(x[:1]).shape[1]
         seed = int(torch.randint(2**31, ()))
         device, eps = x.device, self.eps / 255
         with _what_it_says() as said:

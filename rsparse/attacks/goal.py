@@ -41,8 +41,10 @@ def with_class_index(attack: Attack, class_names: Sequence[str]) -> Attack:
     Raises
     ------
     InputError
-        If there is no class with that index, or not exactly one with that name.
+        If the attack needs more classes, there is no class with that index, or not exactly one
+        with that name.
     """
+    attack.check_classes(len(class_names))
     target = attack.aim
     if target is None or target in (LEAST_LIKELY, RANDOM):
         return attack

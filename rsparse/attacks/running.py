@@ -96,6 +96,7 @@ def run_attack(
         model = PyTorchModel(twin, bounds=(0, 1), device=_device_of(twin))
         originals = _to_tensor(x, model)
         n_classes = _n_classes(twin, model, originals)
+        attack.check_classes(n_classes)
         labels = _checked_labels(y, n_classes, originals)
         goal = choose_goal(attack.aim, model, originals, labels, n_classes)
         found, notes = _perturb(attack, twin, originals, goal)

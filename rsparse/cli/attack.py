@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsparse.attacks import ATTACKS, Attack, parse_attack
+from rsparse.attacks import ATTACKS, PUBLISHED, Attack, parse_attack
 from rsparse.cli import completion
 from rsparse.cli.command import command, given_options
 from rsparse.cli.console import (
@@ -59,8 +59,9 @@ def attack(
         list[str],
         option(
             "SPEC",
-            f"The attack, such as bim:eps=8: {', '.join(sorted(ATTACKS))}, or an attack class of "
-            f"foolbox. eps is in grey levels.{DETAILS}d is relative to the L2 norm of the image; "
+            f"The attack, such as bim:eps=8: {', '.join(sorted(ATTACKS | PUBLISHED))}, or an "
+            f"attack class of foolbox. eps is in grey levels.{DETAILS}d is relative to the L2 norm "
+            "of the image; "
             "target is the class to reach (least-likely, random, an index or a name). With several "
             "values of a parameter (eps=2,10,22) or several --attack, each attack gets its own "
             "subfolder of the output.",
@@ -90,7 +91,7 @@ def attack(
     workers: Workers,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    list_all: Annotated[bool, list_option("attacks", ATTACKS, section=ATTACK)] = False,  # noqa: ARG001 - ends before
+    list_all: Annotated[bool, list_option("attacks", ATTACKS | PUBLISHED, section=ATTACK)] = False,  # noqa: ARG001 - ends before
 ) -> None:
     """Make adversarial images that a classifier gets wrong.
 

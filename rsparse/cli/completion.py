@@ -143,9 +143,9 @@ def _files(suffix: str) -> list[str]:
 
 
 def _attacks() -> Registry:
-    from rsparse.attacks import ATTACKS
+    from rsparse.attacks import ATTACKS, PUBLISHED
 
-    return ATTACKS
+    return ATTACKS | PUBLISHED
 
 
 def _attack_sets() -> Iterable[str]:

@@ -84,6 +84,8 @@ class AttackRun:
         self._workers = workers if device == "cpu" else workers.beside_device()
         self._shared_paths = [*paths, model]
         classifier = load_classifier(model, input_options).check()
+        for attack in attacks:
+            attack.check_classes(classifier.n_classes)
         if chosen is None:
             allow_predicted = parameters.predicted_labels
             self.labels = known_labels(self.inputs, labels, classifier, allow_predicted)
