@@ -6,13 +6,15 @@ import dataclasses
 
 import pytest
 
-from rsparse.attacks import ATTACKS
+from rsparse.attacks import ATTACKS, PUBLISHED
 from rsparse.cli.listing import listed
 from rsparse.defenses import DEFENSES
 from rsparse.options.fields import word_of
 
 
-@pytest.mark.parametrize(("command", "registry"), [("attack", ATTACKS), ("purify", DEFENSES)])
+@pytest.mark.parametrize(
+    ("command", "registry"), [("attack", ATTACKS | PUBLISHED), ("purify", DEFENSES)]
+)
 def test_everything_is_listed_without_other_arguments(run_cli, command, registry):
     result = run_cli(command, "--list")
     assert (result.exit_code, result.stderr) == (0, "")
