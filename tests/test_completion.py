@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rsparse.attacks.names import SETS
 from rsparse.cli.completion import join_words
 from tests.conftest import REPOSITORY
 
@@ -83,7 +84,7 @@ SPLIT = {  # what is typed, as bash splits it: what it offers
     "localize --gradient sc": ["scharr"],
     "purify --resize-to n": ["native"],
     "attack x -a b": ["bim"],
-    "attack x -a autoa": ["autoattack"],
+    "attack x -a auto": list(SETS),
     "attack x -a bim :": ["eps=8", "steps=10", "step_size=", "target="],
     "attack x -a bim : eps = 8,step_": ["8,step_size="],
     "attack x --attack = bim : st": ["steps=10", "step_size="],

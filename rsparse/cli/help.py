@@ -150,7 +150,8 @@ def _named(argument: Any) -> str:
 
 
 def _shown(text: str, is_whole: bool) -> str:
-    """A help text with its details, or without."""
+    """A help text with its details, or without; some versions of typer escape brackets."""
+    text = text.replace("\\[", "[")
     if is_whole:
         return text.replace(DETAILS, " ")
     return re.sub(rf"{DETAILS}.*?(?=  \[|$)", "", text, flags=re.DOTALL)
