@@ -81,7 +81,11 @@ def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of three small PNG pictures, one in a subfolder: a, b, sub/c."""
-    folder = tmp_path / "imgs"
+    return save_pictures(tmp_path / "imgs")
+
+
+def save_pictures(folder: Path) -> Path:
+    """Write three small pictures into a new folder: a, b, sub/c."""
     (folder / "sub").mkdir(parents=True)
     for seed, name in enumerate(("a", "b", "sub/c")):
         (folder / f"{name}.png").write_bytes(encode_png(make_picture(seed)))

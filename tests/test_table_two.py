@@ -17,9 +17,14 @@ from rsparse.report.table_two import tables_two
 from tests.evaluations import make_evaluation
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def subjects():
     return find_subjects(make_evaluation(trained=True))
+
+
+@pytest.fixture(scope="module")
+def page(subjects) -> str:
+    return render_page(subjects, figures_of(subjects), Gallery())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,7 @@ def subjects():
         (ADVERSARIAL_TRAINING_BLACK_BOX, "All attacks are made on mobilenet-v2"),
     ],
 )
-def test_table_two_has_the_papers_rows_and_order(subjects, scenario, attacked):
+def test_table_two_has_the_papers_rows_and_order(subjects, page, scenario, attacked):
     (two,) = (two for two in tables_two(subjects) if two.scenario == scenario)
     table = two.table
     assert [row[0].text for row in table.rows] == [
@@ -44,7 +49,7 @@ def test_table_two_has_the_papers_rows_and_order(subjects, scenario, attacked):
     markdown = render_markdown(subjects).split(f"## Table II, {scenario}\n")[1].split("\n## ")[0]
     assert "RegionSparse + FGSM Adversarial" in markdown
     assert attacked in markdown
-    assert attacked in render_page(subjects, figures_of(subjects), Gallery())
+    assert attacked in page
 
 
 def orders(evaluation):
@@ -115,6 +120,6 @@ def test_an_order_that_only_undefended_rows_violate_is_reported(subjects):
 
 
 def test_no_table_two_without_an_adversarially_trained_model():
-    subjects = find_subjects(make_evaluation())
+    subjects = find_subjects(make_evaluation(transfer=False))
     assert tables_two(subjects) == []
     assert "table-two" not in render_page(subjects, figures_of(subjects), Gallery())

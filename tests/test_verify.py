@@ -14,29 +14,39 @@ from typer.testing import Result
 from rsparse.evaluation.timing import save_timing
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import CHECKSUM_KEY
-from tests.conftest import tree_of
+from tests.conftest import save_pictures, tree_of
 from tests.evaluations import make_eval_folder, make_evaluation
 from tests.onnx_models import four_animals, linear_classifier
 
 SPEC = ("--preset", "unit")
 
 
-@pytest.fixture
-def artifacts(pictures: Path, run_cli: Callable[..., Result], monkeypatch) -> Path:
+@pytest.fixture(scope="module")
+def made(run_cli: Callable[..., Result], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures, a model, a dictionary, and artifacts made from them."""
-    folder = pictures.parent
-    monkeypatch.chdir(folder)
+    folder = tmp_path_factory.mktemp("made")
+    save_pictures(folder / "imgs")
     four_animals(folder / "plain.onnx")
-    for command in (
-        ("learn-dict", "imgs", "-o", "dict.h5", "--patch-size", 4, "--n-atoms", 16,
-         "--patches-per-image", 40),
-        ("purify", "imgs", "-d", "dict.h5", "--sparsity", 2, "-o", "pur"),
-        ("model", "tag", "plain.onnx", "-o", "m.onnx", *SPEC),
-        ("classify", "pur", "-m", "m.onnx", "-o", "p.csv"),
-        ("classify", "imgs", "-m", "m.onnx", "-o", "p.h5"),
-    ):  # fmt: skip
-        assert run_cli(*command).exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in (
+            ("learn-dict", "imgs", "-o", "dict.h5", "--patch-size", 4, "--n-atoms", 16,
+             "--patches-per-image", 40),
+            ("purify", "imgs", "-d", "dict.h5", "--sparsity", 2, "-o", "pur"),
+            ("model", "tag", "plain.onnx", "-o", "m.onnx", *SPEC),
+            ("classify", "pur", "-m", "m.onnx", "-o", "p.csv"),
+            ("classify", "imgs", "-m", "m.onnx", "-o", "p.h5"),
+        ):  # fmt: skip
+            assert run_cli(*command).exit_code == 0
     return folder
+
+
+@pytest.fixture
+def artifacts(made: Path, tmp_path: Path, monkeypatch) -> Path:
+    """A copy of ``made``, as the working directory."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def found_by(run_cli: Callable[..., Result], *paths: object) -> tuple[dict, list[str]]:
