@@ -358,6 +358,15 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path):
     assert str(caught.value) == f"{tmp_path}: contains no finished evaluation (evaluation.h5)"
 
 
+def test_a_missing_folder_is_not_called_an_unfinished_evaluation(tmp_path: Path):
+    missing = tmp_path / "judged"
+    with pytest.raises(InputError) as caught:
+        load_evaluation(missing)
+    line = f"{missing}: no such folder; 'rsparse evaluate … -o {missing}' makes one"
+    assert str(caught.value) == line
+    assert not missing.exists()
+
+
 def test_damaged_files_are_refused(evaluation, tmp_path: Path):
     path = save_evaluation(tmp_path, Record(EVALUATION, "evaluate", {}), evaluation)
     (tmp_path / "timing.json").write_text("[]")

@@ -59,8 +59,11 @@ def load_evaluation(folder: Path) -> Evaluation:
     Raises
     ------
     InputError
-        If the folder contains no evaluation, or the file is damaged or of another version.
+        If there is no such folder, it contains no evaluation, or the file is damaged or of
+        another version.
     """
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder; 'rsparse evaluate … -o {folder}' makes one")
     path = folder / EVALUATION_FILE
     settle(journal_of(path))
     if not path.exists():
