@@ -76,6 +76,9 @@ def test_the_page_fits_the_limits_and_names_every_extra():
     assert int(found[2]) <= release_check.PACKAGES
     for extra in set(PROJECT["optional-dependencies"]) - install_size.INTERNAL:
         assert f"| `{extra}` |" in PAGE
+    table = PAGE.partition("| extra | for |")[2].partition("\n\n")[0]
+    named = re.findall(r"`([a-z]+)`", "".join(re.findall(r"(?m)^\|[^|]*\|", table)))
+    assert sorted(named) == sorted(set(PROJECT["optional-dependencies"]) - install_size.INTERNAL)
 
 
 def test_the_packages_that_were_asked_for_are_in_the_plain_install():
