@@ -55,6 +55,11 @@ class Step:
     wall: float
     cpu: float
 
+    @property
+    def failed(self) -> bool:
+        """Whether the command ended with an error."""
+        return any(word in self.output for word in ("Traceback", "(exit code"))
+
 
 def main() -> int:
     """Run the session; the exit code is 1 if a command failed."""
@@ -69,7 +74,7 @@ def main() -> int:
         for command in commands(wheel, options.shared is not None):
             steps.append(run(command, here))
             print(_shown(steps[-1]), flush=True)
-            if re.search(r"Traceback|\\(exit code", steps[-1].output):
+            if steps[-1].failed:
                 return 1
     if options.write:
         PAGE.write_text(_HEAD + told(steps), encoding="utf-8")

@@ -43,3 +43,15 @@ def test_the_strangers_files_are_photographs_by_class():
     photos = first_session._of_the_demo()
     assert len({label for label, _ in photos}) >= 5
     assert all(file.exists() for _, file in photos)
+
+
+@pytest.mark.parametrize(("last", "code"), [("false", 1), ("true", 0)])
+def test_the_session_ends_at_a_command_that_fails(last, code, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["first_session.py"])
+    monkeypatch.setattr(first_session, "bring", lambda here, _: here.mkdir() or "wheel")
+    session = ["echo begun", last, *(["echo not reached"] if code else [])]
+    monkeypatch.setattr(first_session, "commands", lambda *_: session)
+    assert first_session.main() == code
+    printed = capsys.readouterr().out
+    assert "begun" in printed
+    assert "not reached" not in printed
