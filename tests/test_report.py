@@ -213,9 +213,13 @@ class TestEstimates:
         assert one == twice
 
     def test_a_paired_difference_of_known_spread(self):
-        found = paired_difference(np.array([1.0, 0, 1, 0]), np.zeros(4))
-        half = 3.182446 * np.sqrt(1 / 3) / 2  # Student's t with 3 degrees of freedom
-        assert found.numbers == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+        found = paired_difference(np.array([0.5, 0, 0.5, 0]), np.zeros(4))
+        half = 3.182446 * np.sqrt(1 / 12) / 2  # Student's t with 3 degrees of freedom
+        assert found.numbers == pytest.approx((0.25, 0.25 - half, 0.25 + half))
+
+    def test_no_interval_of_a_difference_goes_beyond_what_shares_can_differ_by(self):
+        found = paired_difference(np.array([1.0, 0]), np.zeros(2))
+        assert found.numbers == (0.5, -1.0, 1.0)
 
     def test_numbers_are_written_as_people_write_them(self):
         assert percent(0.8126) == "81.3"

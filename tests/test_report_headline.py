@@ -106,6 +106,11 @@ def test_a_small_gain_is_not_called_one(attacked, of):
     assert ("on a single image, which proves nothing" in said["fails"]) == (of == 1)
 
 
+def test_no_difference_at_all_is_not_put_down_to_chance():
+    said = lines(judged(clean=40, attacked=0, undefended=0))
+    assert "undefended 0.0 %: no gain is shown, no difference." in said["fails"]
+
+
 def test_the_attacker_who_knows_comes_first():
     evaluation = make_evaluation(60, defenses=FEW, transfer=False, adaptive=True)
     said = lines(evaluation)

@@ -49,6 +49,8 @@ def paired_difference(ours: Floats, other: Floats, tests: int = 1) -> Estimate:
     Parameters
     ----------
     ours, other : ndarray of shape (n,)
+        Shares, 0 to 1. No difference of shares is beyond ±1, so the interval ends there; without
+        this, Student's quantile goes far beyond for few images.
     tests : int
         The number of differences of which this one was chosen after the fact. The interval is
         widened so that it would hold for all of them (Bonferroni).
@@ -60,7 +62,7 @@ def paired_difference(ours: Floats, other: Floats, tests: int = 1) -> Estimate:
     if n < 2:
         return Estimate(mean, np.nan, np.nan)
     half = float(stdtrit(n - 1, 1 - 0.025 / tests) * difference.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, *np.clip([mean - half, mean + half], -1, 1).tolist())
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -226,6 +226,8 @@ def _share(estimate: Estimate) -> str:
 def _undecided(compared: Compared) -> str:
     if np.isnan(compared.gap.low):
         return f"{compared.text} on a single image, which proves nothing"
+    if compared.gap.numbers == (0, 0, 0):
+        return compared.text
     return f"{compared.text}, {_CHANCE}"
 
 
