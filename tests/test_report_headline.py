@@ -43,6 +43,19 @@ def lines(evaluation: Evaluation) -> dict[str, str]:
     return {line.key: " ".join(line.sentences) for line in headline(find_subjects(evaluation))}
 
 
+def test_images_lost_and_won_on_clean_ones_are_told_though_the_accuracy_is_the_same():
+    evaluation = judged(clean=40, attacked=30)
+    right = {"none": np.arange(40) < 30, OURS: np.arange(40) >= 10}
+    trials = [
+        replace(t, prediction=np.where(right[t.defense], evaluation.labels, -1))
+        if t.column == evaluation.columns[0].key and t.defense in right
+        else t
+        for t in evaluation.trials
+    ]
+    said = lines(replace(evaluation, trials=tuple(trials), only_correct=False))
+    assert "it costs 10 of these images, and 10 that were wrong become right." in said["holds"]
+
+
 def test_a_gain_holds_and_what_was_not_measured_does_not():
     evaluation = judged(clean=40, attacked=30)
     said = lines(evaluation)

@@ -194,11 +194,25 @@ def _on_clean_images(subjects: Subjects, judged: JudgedDefense) -> Iterator[_Fin
     start = f"On clean images {_share(compared.share)} are right"
     without = f"undefended {percent(compared.other.value)} %"
     if compared.gap.value >= 0:
-        yield _Finding(True, f"{start}, {without}: it costs none of these images.")
+        yield _Finding(True, f"{start}, {without}: {_exchanged(subjects, judged)}.")
     elif compared.effect is Effect.HARM:
         yield _Finding(False, f"{start}, {without}: it does harm, {compared.text}.")
     else:
         yield _Finding(False, f"{start}, {without}: a loss of {_undecided(compared)}.")
+
+
+def _exchanged(subjects: Subjects, judged: JudgedDefense) -> str:
+    """What a defense that costs no accuracy on clean images changes about single ones."""
+    assert subjects.clean is not None
+    assert subjects.undefended is not None
+    ours, without = (
+        subjects.evaluation.correct(subjects.clean, defense)
+        for defense in (judged, subjects.undefended)
+    )
+    lost, won = int((without & ~ours).sum()), int((ours & ~without).sum())
+    if lost == 0:
+        return "it costs none of these images"
+    return f"it costs {lost} of these images, and {won} that were wrong become right"
 
 
 def _against_the_best(subjects: Subjects) -> Iterator[_Finding]:
