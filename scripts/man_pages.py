@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "man"
 STATUS = {
     "0": "success",
-    "1": "some images failed and are listed; the others are done",
+    "1": "some images failed and are listed, while the others are done; or what --require asks for "
+    "is not met; or verify found a difference",
     "2": "unusable input or options; nothing was written",
     "3": "a failure of the machine, such as a full disk; the same command goes on later",
     "129, 130, 143": "stopped by SIGHUP, SIGINT or SIGTERM",
