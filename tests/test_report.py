@@ -221,6 +221,14 @@ class TestEstimates:
         found = paired_difference(np.array([1.0, 0]), np.zeros(2))
         assert found.numbers == (0.5, -1.0, 1.0)
 
+    @pytest.mark.parametrize("sign", [1, -1])
+    @pytest.mark.parametrize("n", [2, 5, 6])
+    def test_images_that_all_differ_alike_decide_as_the_sign_test_does(self, n, sign):
+        found = paired_difference(np.full(n, max(sign, 0.0)), np.full(n, max(-sign, 0.0)))
+        p = 2 * 0.5**n  # the sign test, both sides
+        assert found.value == sign
+        assert (found.low * found.high > 0) == (p < 0.05)
+
     def test_numbers_are_written_as_people_write_them(self):
         assert percent(0.8126) == "81.3"
         assert (points(-0.031), points(0.031), points(np.nan)) == ("−3.1", "+3.1", "–")
