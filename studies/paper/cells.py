@@ -126,7 +126,7 @@ def committed(docs: Path) -> Iterator[Row]:
         mobilenet[OURS] = Measured(form, int(about["judged_on"]))
     inception = measured(*of("inception-v3"))
     if (results / "paper" / "table-two" / "accuracy.csv").exists():
-        inception |= {OURS: measured(*of("paper/table-two"))[OURS]}
+        inception |= measured(*of("paper/table-two"))
     for model, found, known in (
         ("inception-v3", inception, ()),
         ("mobilenet-v2", mobilenet, searched),
