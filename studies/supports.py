@@ -33,7 +33,7 @@ ATTACKS = {
     "BIM 1": "bim:eps=1", "BIM 2": "bim:eps=2", "BIM 4": "bim:eps=4", "BIM 8": "bim:eps=8",
     "MI-FGSM 0.01": "mi-fgsm:d=0.01", "MI-FGSM 0.14": "mi-fgsm:d=0.14",
     "CW-L2 0.01": "cw-l2:d=0.01,steps=30", "DeepFool": "deepfool",
-    "random noise 2": "random-noise:eps=2",
+    "random noise 2": "noise:eps=2",
 }  # fmt: skip
 PHOTOGRAPHS = 12
 SPARSITY, STRIDE = 2, 4
