@@ -183,7 +183,8 @@ def tried(model: Path, work: Path) -> dict[str, str]:
     common = ("--model", model, "--preset", "unit")
     calls: dict[str, Sequence[Any]] = {
         "classify": (photos, *common, "-o", work / "p.csv"),
-        "attack": (photos, *common, "-a", "fgsm:eps=8", "--predicted-labels", "-o", work / "adv"),
+        "attack": (photos, *common, "-a", "fgsm:eps=8", "--predicted-labels", "--all-images",
+                   "-o", work / "adv"),
         "activations": (photos, work / "adv", *common, "-o", work / "a.h5"),
         "attention": (photos, *common, "-o", work / "maps"),
         "train": (photos, *common, "--train-on", "clean", "--epochs", 1, "--labels",
