@@ -59,6 +59,12 @@ def test_detections_are_the_rejected_images(folders, tmp_path, run_cli):
     assert filters == {"rejected: noisy": 3}
     assert [item.get("rejected", False) for item in items] == [True, True, True, False]
 
+    run_cli("purify", noisy, "--only-detected", found, "-o", tmp_path / "cleaned")
+    with serving([noisy, tmp_path / "cleaned"]) as server:  # cleaned, so not rejected
+        filters = {f["text"] for f in get_json(server, "scene")["filters"]}
+    assert filters
+    assert not any(text.startswith("rejected") for text in filters)
+
 
 def test_tables_in_a_folder_of_artifacts_are_found(folders, tmp_path, run_cli):
     run_cli("classify", folders[1], "--model", MODEL, "-o", tmp_path / "pred-adv.csv")

@@ -117,14 +117,6 @@ class FolderVersion(Version):
         self._places = np.fromiter((numbers.get(name, -1) for name in names), np.int64, len(names))
         self.present = self._places >= 0
         self.psnr = self._psnr()
-        self.rejected = self._flags("detected")
-
-    def _flags(self, key: str) -> Any:
-        """A truth value of the manifest's entries; None if there is none."""
-        entries = self.folder.entries
-        if not any(key in entry for entry in entries.values()):
-            return None
-        return np.array([entries.get(name, {}).get(key, False) for name in self._names], bool)
 
     def _psnr(self) -> Any:
         """How much the images were changed; None if the manifest does not tell."""
