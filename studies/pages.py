@@ -22,7 +22,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PAGES = (
     *("results", "policies", "least-change", "detect", "certify"),
-    *("paper", "dictionaries", "robustness"),
+    *("paper", "paper-figures", "dictionaries", "robustness"),
 )
 FAMILIES = {
     "fgsm": "FGSM",
