@@ -17,7 +17,7 @@ from rsparse.options.localize import LocalizeParameters
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.job import METHODS
-from rsparse.store.records import IMAGES
+from rsparse.store.records import GENERATOR, IMAGES
 from rsparse.store.treatments import treatments_of
 from tests.conftest import REPOSITORY, make_picture, tree_of
 
@@ -149,7 +149,7 @@ class TestShow:
         lines = result.stdout.splitlines()
         assert (
             lines[0]
-            == f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of rsparse 0.1.0"
+            == f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of {GENERATOR}"
         )
         assert "├── sparsity = 2" in lines
         assert "├── localization.threshold = 90" in lines
@@ -157,7 +157,7 @@ class TestShow:
         assert "├── failed: 0" in lines
         assert any(line.startswith("├── :cat: [red]x  sha256 ") for line in lines)
         nested = lines.index(
-            "└── dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of rsparse 0.1.0"
+            f"└── dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of {GENERATOR}"
         )
         assert lines[nested + 1].startswith("    └── sha256 ")
 
@@ -186,7 +186,7 @@ class TestShow:
     def test_hdf5_contents_are_listed(self, run_cli, dict_file):
         lines = run_cli("show", dict_file).stdout.splitlines()
         assert (
-            lines[0] == "dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of rsparse 0.1.0"
+            lines[0] == f"dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of {GENERATOR}"
         )
         assert "├── atoms: 64×48 float32" in lines
         assert "├── held_out/error: 0 float64" in lines
@@ -196,7 +196,7 @@ class TestShow:
         assert run_cli("classify", pictures, "-m", model, "-o", out).exit_code == 0
         lines = run_cli("show", out).stdout.splitlines()
         assert (
-            lines[0] == "pred.csv  rsparse-predictions 3, by classify (method 1) of rsparse 0.1.0"
+            lines[0] == f"pred.csv  rsparse-predictions 3, by classify (method 1) of {GENERATOR}"
         )
         (tmp_path / "pred.csv.json").write_text("{")
         result = run_cli("show", out)
@@ -206,7 +206,7 @@ class TestShow:
         monkeypatch.setenv("COLUMNS", "20")
         assert "    └── sha256 " in run_cli("show", purified).stdout
         assert (
-            f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of rsparse 0.1.0\n"
+            f"out  rsparse-images 2, by purify (method {METHODS['purify']}) of {GENERATOR}\n"
             in (run_cli("show", purified).stdout)
         )
 
