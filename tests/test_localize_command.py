@@ -185,9 +185,7 @@ class TestShow:
 
     def test_hdf5_contents_are_listed(self, run_cli, dict_file):
         lines = run_cli("show", dict_file).stdout.splitlines()
-        assert (
-            lines[0] == f"dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of {GENERATOR}"
-        )
+        assert lines[0] == f"dict.h5  rsparse-dictionary 3, by learn-dict (method 1) of {GENERATOR}"
         assert "├── atoms: 64×48 float32" in lines
         assert "├── held_out/error: 0 float64" in lines
 
@@ -195,9 +193,7 @@ class TestShow:
         model, out = REPOSITORY / "fixtures" / "colours.onnx", tmp_path / "pred.csv"
         assert run_cli("classify", pictures, "-m", model, "-o", out).exit_code == 0
         lines = run_cli("show", out).stdout.splitlines()
-        assert (
-            lines[0] == f"pred.csv  rsparse-predictions 3, by classify (method 1) of {GENERATOR}"
-        )
+        assert lines[0] == f"pred.csv  rsparse-predictions 3, by classify (method 1) of {GENERATOR}"
         (tmp_path / "pred.csv.json").write_text("{")
         result = run_cli("show", out)
         assert result.stderr.startswith(f"rsparse: error: {out}.json: is not valid JSON: ")

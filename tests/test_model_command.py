@@ -48,6 +48,22 @@ def test_show_with_options(run_cli: Callable[..., Result], tmp_path: Path) -> No
     assert result.stderr == ""
 
 
+def test_an_option_that_contradicts_the_tag_is_told(
+    run_cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    path, tagged = ConvNet().save(tmp_path / "m.onnx"), tmp_path / "tagged.onnx"
+    assert run_cli("model", "tag", path, "--preset", "unit", "-o", tagged).exit_code == 0
+    notes = {}
+    for preset in ("unit", "mobilenet-v2", None):
+        options = InputOptions(preset)
+        notes[preset] = load_classifier(tagged, options).notes
+    assert notes["unit"] == notes[None] == []
+    said = "takes precedence over its tag, which differs in"
+    assert notes["mobilenet-v2"] == [f"tagged.onnx: --preset mobilenet-v2 {said} mean, std"]
+    given = load_classifier(tagged, InputOptions(range=255.0)).notes
+    assert given == [f"tagged.onnx: --input-range {said} range"]
+
+
 def test_show_of_a_model_for_classification_only(
     run_cli: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -86,6 +86,27 @@ def known_of_input(
     return values, sources
 
 
+def overridden(model: OnnxFile, options: InputOptions | None) -> list[str]:
+    """What a preset or an option says otherwise than the file's own tag, as sentences about it."""
+    given: dict[str, tuple[str, Any]] = {}
+    found: dict[str, list[str]] = {}
+    for source, fields in _fields_by_source(model, options or InputOptions()):
+        for name, value in fields.items():
+            if value is None:
+                continue
+            is_tag = source == "metadata" or source.startswith("sidecar ")
+            if is_tag and name in given and given[name][1] != value:
+                found.setdefault(given[name][0], []).append(name)
+            elif source == "option":
+                given.setdefault(name, (f"--{option_of(INPUT_FIELDS[name])}", value))
+            elif source.startswith("preset "):
+                given.setdefault(name, (f"--{source}", value))
+    return [
+        f"{option} takes precedence over its tag, which differs in {', '.join(names)}"
+        for option, names in found.items()
+    ]
+
+
 def _fields_by_source(model: OnnxFile, options: InputOptions) -> list[tuple[str, dict[str, Any]]]:
     """The fields from each source, highest precedence first."""
     fixed = model.fixed_input()

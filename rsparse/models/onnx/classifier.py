@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rsparse.errors import InputError
 from rsparse.models.fields import LOGITS, PROBABILITIES, SQUASH
 from rsparse.models.fit import Fit
-from rsparse.models.input_sources import resolve_input_spec
+from rsparse.models.input_sources import overridden, resolve_input_spec
 from rsparse.models.onnx.adapted import AdaptedGraph, adapt
 from rsparse.models.onnx.behaviour import (
     doubts_about_images,
@@ -66,6 +66,7 @@ class Classifier:
         self.spec = spec
         self.threads = threads
         self.sources: dict[str, str] = {}
+        self.overridden: list[str] = []
         self.doubts: list[str] = []
         self.by_device: dict[Device, Any] = {}  # kept by ``models.placed.place``
         self._file = file or load_onnx(self.path)
@@ -169,7 +170,8 @@ class Classifier:
     @property
     def notes(self) -> list[str]:
         """What a user should know about the class scores, as sentences about the file."""
-        return [f"{self.path.name}: {note}" for note in (*self.adapted.notes, *self.doubts)]
+        found = *self.overridden, *self.adapted.notes, *self.doubts
+        return [f"{self.path.name}: {note}" for note in found]
 
     def tell(self, progress: Progress) -> None:
         """Print the notes."""
@@ -264,6 +266,7 @@ def open_classifier(
     spec, sources = resolve_input_spec(file, options)
     classifier = Classifier(file.path, spec, threads, file=file)
     classifier.sources |= sources
+    classifier.overridden = overridden(file, options)
     return classifier
 
 
