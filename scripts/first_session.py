@@ -115,7 +115,7 @@ def commands(wheel: str, real: bool) -> list[str]:
         f"rsparse evaluate photos/ --model {model} --attack bim:eps=2,8 --policy default "
         "--scenario gray-box --scenario adaptive:fast=yes -o judged/",
         "rsparse report judged/ -o page/",
-        "rsparse view holiday/ holiday-purified/ --no-browser",
+        "rsparse view judged/ --no-browser",
     ]
 
 
