@@ -77,7 +77,7 @@ class PictureMaker:
         self.progress.advance(n)
         classifier = self.classifier
         if classifier is None:
-            missing = "Left out: it needs the classifier; pass --model."
+            missing = "Left out: attention maps and activations need the classifier; pass --model."
             return replace(gallery, missing_panels=missing, missing_activations=missing), []
         return self._with_model(gallery, versions, classifier, parameters, pictures, n)
 
