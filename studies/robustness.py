@@ -35,14 +35,14 @@ PHOTOGRAPHS: Mapping[str, int] = {
     OURS: 24, "policy:without-jpeg": 24, "policy:paper": 24, PLAIN: 24,
     "jpeg:quality=75": 24, "bit-depth:bits=3": 24, "bilateral+jpeg:quality=20": 24,
     "regionsparse:sparsity=8,stride=8,localize=no+jpeg:quality=20": 24,
-    "nlm:h=20": 8, "tvm": 8, "comdefend": 8,
+    "nlm:h=20": 24, "tvm": 8, "comdefend": 8,
 }  # fmt: skip
 """The defenses, and how many photographs are attacked behind each."""
 
 EPS = ("1", "2", "4", "8")  # less than 1 changes no file
 FAST, WHOLE, GRAY = "adaptive:fast=yes,eps={}", "adaptive:eps={}", "bim:eps={}"
 WHOLE_EPS = EPS[:2]
-WHOLE_PHOTOGRAPHS = 4
+WHOLE_PHOTOGRAPHS = 24
 TIMED = (OURS, PLAIN, "jpeg:quality=75")  # three defenses for the targets of time
 TARGET = 171 * len(TIMED)  # photographs behind them, at each eps
 NAME = "robustness"

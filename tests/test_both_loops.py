@@ -8,8 +8,12 @@ import pytest
 from rsparse import defend
 from rsparse.core.engines.cpu import loops
 from rsparse.data import demo_photos
+from rsparse.store import job
 from rsparse.store.finding import find_images
-from rsparse.store.images import decode_image
+from rsparse.store.folders import read_manifest
+from rsparse.store.images import decode_image, encode_png
+from rsparse.store.job import Job
+from rsparse.store.records import IMAGES, PREDICTIONS
 
 DEFENSES = (
     "regionsparse:sparsity=1",
@@ -42,3 +46,24 @@ def test_both_clean_an_image_alike_up_to_rounding_and_ties(defense, photograph, 
     apart = np.abs(cleaned[0] - cleaned[1])
     assert (apart > 0).mean() < 0.01
     assert (apart > 1).mean() < 0.001
+
+
+def test_a_record_tells_of_loops_that_are_not_compiled(run_cli, tmp_path, photograph, monkeypatch):
+    """What one of them began, the other does not continue, nor takes for its own."""
+    monkeypatch.setattr(job, "has_compiled_loops", lambda: False)
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(encode_png(photograph))
+    assert run_cli("purify", photos, "-o", out).exit_code == 0
+    record = read_manifest(out)
+    assert record["parameters"]["loops"] == "numpy"
+    assert "loops = numpy" in run_cli("show", out).stdout
+    by_numpy = Job("purify", IMAGES, {})
+    classified = Job("classify", PREDICTIONS, {}).identity()
+    assert "loops" not in classified["parameters"]
+    recorded, begun = by_numpy.record(()).as_json(), by_numpy.identity()
+    assert by_numpy.matches(recorded, ())
+    monkeypatch.setattr(job, "has_compiled_loops", lambda: True)
+    assert not by_numpy.matches(recorded, ())
+    assert by_numpy.identity() != begun
+    assert Job("classify", PREDICTIONS, {}).identity() == classified

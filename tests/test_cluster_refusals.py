@@ -26,6 +26,16 @@ def test_a_worker_of_another_version():
     assert refusal.message.endswith("; install the same version on all machines")
 
 
+def test_a_worker_without_the_compiled_loops_of_the_others():
+    import rsparse.work.remote as remote
+
+    run = RunContext(Path.cwd(), (), is_compiled=not remote._IS_COMPILED)
+    refusal = work(*map(pickle.dumps, (2, square, run)))
+    assert isinstance(refusal, Refusal)
+    assert refusal.message.startswith(f"worker on {platform.node()}: numba is ")
+    assert refusal.message.endswith("; install the extra 'fast' on all machines or on none")
+
+
 def test_a_worker_of_several_threads():
     from distributed import LocalCluster
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ Several stages share code that can change their bytes. ``purify``, ``judge``, ``
 a classifier share its logits and the fitting of an image to its input. ``select``, ``measure`` (of
 given adversarial images) and ``judge`` are steps of ``rsparse evaluate``.
 """
+
+CODING = frozenset({
+    "attack", "certify", "detect", "judge", "learn-dict", "measure", "purify", "support", "train",
+})  # fmt: skip
+"""The stages whose numbers may depend on the inner loops of coding and smoothing."""
+
+
+def has_compiled_loops() -> bool:
+    """Whether numba compiles the inner loops; NumPy's round otherwise."""
+    return find_spec("numba") is not None
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Job:
             "method": METHODS[self.stage],
             "format": self.format,
             "format_version": FORMAT_VERSIONS[self.format],
-            "parameters": dict(self.parameters),
+            "parameters": {**self.parameters, **self._loops()},
             "seed": self.seed,
             "known": dict(self.known),
         }
@@ -107,9 +118,13 @@ class Job:
         computed : mapping, optional
             Further parameters that the work itself computes, such as a scaling.
         """
-        values = {**self.parameters, **(computed or {})}
+        values = {**self.parameters, **self._loops(), **(computed or {})}
         method = METHODS[self.stage]
         return Record(self.format, self.stage, values, self.seed, tuple(sources), method)
+
+    def _loops(self) -> dict[str, str]:
+        """The entry of loops that are not compiled; results of both may differ."""
+        return {"loops": "numpy"} if self.stage in CODING and not has_compiled_loops() else {}
 
     def matches(
         self,
@@ -153,6 +168,9 @@ class Job:
             return
         method = self.changed_method(record, sources)
         reason = otherwise if method is None else f"was made by {method}"
+        is_numpy = "loops" in record["parameters"]
+        if record["stage"] == self.stage and is_numpy != ("loops" in self._loops()):
+            reason = f"was made {'without' if is_numpy else 'with'} numba"
         raise InputError(f"{place}: {reason}; choose another output or pass --overwrite")
 
     def changed_method(self, record: Mapping[str, Any], sources: Iterable[Source]) -> str | None:

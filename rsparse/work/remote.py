@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,6 +19,7 @@ from rsparse.errors import InputError
 from rsparse.work.one_core import OneCore
 
 _PROCESS_LOCK = Lock()  # the current folder and the thread limits apply to the whole process
+_IS_COMPILED = find_spec("numba") is not None  # NumPy's loops round otherwise
 _DELAYS = (0.0, 0.5, 2.0)  # seconds; new files appear late on a network file system
 
 
@@ -30,11 +32,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Shared by all items of a run: the base folder of paths, the required paths, the version."""
+    """Shared by all items of a run: the base folder of paths, the required paths, the release."""
 
     folder: Path
     shared_paths: tuple[Path, ...]
     version: str = __version__
+    is_compiled: bool = _IS_COMPILED
 
 
 def unchanged(content: bytes) -> bytes:
@@ -77,6 +80,11 @@ def _check(context: RunContext) -> None:
         raise InputError(
             f"{worker}: expected rsparse {context.version}, got {__version__}; "
             "install the same version on all machines"
+        )
+    if context.is_compiled != _IS_COMPILED:
+        raise InputError(
+            f"{worker}: numba is {'not ' * context.is_compiled}installed, unlike where the run was "
+            "started; install the extra 'fast' on all machines or on none"
         )
     for path in context.shared_paths:
         if not _appears(path):
