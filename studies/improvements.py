@@ -73,11 +73,11 @@ CHANGES = (
     Change("OMP while learning", "`--coder omp`", {"coder": "omp"}),
     Change("atoms replaced", "`--replace-atoms`", {"replace_atoms": True}),
     Change(
-        "weights with h², window of 21", "`--smoothing-weights opencv --smoothing-window 21`",
+        "weights with h², window of 21", "`--smoothing-weights squared --smoothing-window 21`",
         {k: v for k, v in EVERYTHING.items() if k.startswith("smoothing")},
     ),
-    Change("gradients of both directions", "`--gradient-difference absolute`", defense=_with(
-        gradient_difference="absolute")),
+    Change("signed difference of the gradients", "`--gradient-difference signed`", defense=_with(
+        gradient_difference="signed")),
     Change("region found in a blurred image", "`--blur-size 9`", defense=_with(blur_size="9")),
     Change("region found at 299 pixels", "`--working-size 299`", defense=_with(working_size="299")),
     Change("a soft border", "`--feather 2`", defense=_with(feather="2")),
