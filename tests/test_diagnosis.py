@@ -47,6 +47,21 @@ def test_labels_counted_from_one_are_told(run_cli, tmp_path):
     assert SHIFTED in " ".join(run_cli(*classify).stderr.split())
 
 
+def test_nothing_is_said_of_attacked_images(run_cli, tmp_path):
+    """They are wrong because of the attack, even if their labels less one fit."""
+    images, labels = pictures(tmp_path, (0, 1), step=1)
+    wrong = run_cli("classify", images, "-m", MODEL, "--labels", labels, "--json")
+    assert json.loads(wrong.stdout)["hints"]
+    attacked, cleaned = tmp_path / "adv", tmp_path / "cleaned"
+    attack = ("attack", images, "-m", MODEL, "--labels", labels, "-a", "noise:eps=1")
+    assert run_cli(*attack, "--all-images", "-o", attacked).exit_code == 0
+    assert run_cli("purify", attacked, "--defense", "none", "-o", cleaned).exit_code == 0
+    for folder in (attacked, cleaned):
+        found = json.loads(run_cli("classify", folder, "-m", MODEL, "--json").stdout)
+        assert found["accuracy"]["correct"] == 0
+        assert found["hints"] == []
+
+
 def test_the_wrong_channel_order_is_told_by_every_command(run_cli, tmp_path):
     pytest.importorskip("torch")
     images, labels = pictures(tmp_path, (0, 2))

@@ -171,6 +171,8 @@ def _job(inputs: ImageInputs, classifier: Classifier, values: Mapping[str, Any])
 def _hints(
     classifier: Classifier, inputs: ImageInputs, labels: Labels, rows: Sequence[Prediction]
 ) -> list[str]:
+    if inputs.were_attacked():
+        return []  # wrong because of the attack
     predicted = {row.name: row.classes[0] for row in rows}
     return hints(classifier, inputs.images, labels.by_name, predicted)
 

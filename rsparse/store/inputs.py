@@ -50,6 +50,10 @@ class ImageInputs:
         """Whether every image comes from a folder with a manifest."""
         return all(record is not None for record in self._records.values())
 
+    def were_attacked(self) -> bool:
+        """Whether any of them was attacked, or made from attacked ones, by their records."""
+        return any(map(_is_attacked, self._records.values()))
+
     def only(self, names: Container[str]) -> ImageInputs:
         """The inputs with only the images of these names."""
         kept = [image for image in self.images if image.name in names]
@@ -81,6 +85,13 @@ class ImageInputs:
             for owner, used in members.items()
         ]
         return tuple(sorted(sources, key=lambda source: (source.name, source.sha256)))
+
+
+def _is_attacked(record: Mapping[str, Any] | None) -> bool:
+    if record is None:
+        return False
+    own = record["stage"] == "attack"
+    return own or any(_is_attacked(source["record"]) for source in record["inputs"])
 
 
 class _Members:
