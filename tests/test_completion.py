@@ -167,3 +167,20 @@ def test_words_are_joined_as_they_were_typed(words, current, joined, place, pref
     assert asked_by_bash["COMP_WORDS"] == joined.replace(" ", "\n")
     assert asked_by_bash["COMP_CWORD"] == str(place)
     assert asked_by_bash["_RSPARSE_COMPLETE_PREFIX"] == prefix
+
+
+def test_zsh_completes_the_layers_of_the_model_before_them(folder):
+    from rsparse.data import demo_model
+    from rsparse.models.onnx.classifier import load_classifier
+    from rsparse.models.onnx.graph import activation_layers
+
+    names = [layer.name for layer in activation_layers(load_classifier(demo_model()).graph)]
+    shutil.copy(demo_model(), folder / "m.onnx")
+    program = folder / "bin" / "rsparse"
+    start = "from rsparse.__main__ import main; import sys; sys.argv[0] = 'rsparse'; main()"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
+    before = "activations a b --model m.onnx --layers "
+    assert zsh(folder, f"{before}conv_").count("conv_") == 2
+    assert all(name in zsh(folder, before + name[:4]) for name in names)
+    assert f"{names[0]},{names[-1]}" in zsh(folder, f"{before}{names[0]},{names[-1][:2]}")
+    assert "conv" not in zsh(folder, "activations a b --layers ")

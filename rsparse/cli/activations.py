@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rsparse.cli import completion
 from rsparse.cli.command import command
 from rsparse.cli.console import Stopwatch, count, finish, progress_bar, summary, wide_table
 from rsparse.cli.generated import argument, option
@@ -50,6 +51,7 @@ def activations(
             "NAME,…",
             "Layers whose feature detectors are saved and drawn, separated by commas; the default "
             "is the first, a middle and the last layer.",
+            complete=completion.complete_layers,
         ),
     ] = None,
     parameters: ActivationParameters,

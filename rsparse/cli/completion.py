@@ -201,3 +201,23 @@ DICTIONARIES = completer(_dictionaries)
 
 COMPLETIONS = {"a denoiser": DENOISERS}
 """Completions of the parameters whose text is of some kind (``what`` of ``parameter``)."""
+
+
+def complete_layers(ctx: Any, incomplete: str) -> list[str]:
+    """The layers of the model that was typed before, after those that are already named.
+
+    Reading a graph needs onnx, whose import alone takes longer than all other completions.
+    """
+    from rsparse.errors import InputError
+    from rsparse.models.onnx.file import load_onnx
+    from rsparse.models.onnx.graph import activation_layers
+
+    model = ctx.params.get("model")
+    if model is None:
+        return []
+    try:
+        known = [layer.name for layer in activation_layers(load_onnx(Path(model)).model)]
+    except (InputError, OSError):
+        return []  # the command itself says what is wrong
+    named, comma, last = incomplete.rpartition(",")
+    return [f"{named}{comma}{name}" for name in known if name.startswith(last)]
