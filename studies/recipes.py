@@ -103,25 +103,32 @@ OF_EACH: Mapping[str, str] = {  # the defenses of Fig. 6 and 7, by the name of t
     "feature-squeezing": "feature-squeezing",
     "comdefend": "comdefend",
 }
-FAST = ("regionsparse", "jpeg")  # those of a quick run
-_FAST_EPOCHS = 4
 
 
-def behind_each(base: str, fast: bool = False) -> Mapping[str, Training]:
-    """A training on photographs behind each defense of Fig. 6 and 7, without attacked ones.
+class Retraining(NamedTuple):
+    """Which classifiers of Fig. 6 and 7 are retrained, and how long.
 
-    ``fast`` leaves out some defenses and most epochs.
+    Attributes
+    ----------
+    names : tuple of str
+        Keys of ``OF_EACH``.
+    epochs : int
     """
-    parameters = _FIRST[_FIRST_OF_OTHERS.get(base, base)]
+
+    names: tuple[str, ...] = tuple(OF_EACH)
+    epochs: int = _COMMON.epochs
+
+
+EVERY = Retraining()
+FAST = Retraining(("regionsparse", "jpeg"), epochs=4)
+
+
+def behind_each(base: str, retraining: Retraining = EVERY) -> Mapping[str, Training]:
+    """A training on photographs behind each defense of Fig. 6 and 7, without attacked ones."""
+    parameters = replace(_FIRST[_FIRST_OF_OTHERS.get(base, base)], epochs=retraining.epochs)
     if base in _FIRST_OF_OTHERS:  # with published weights, which were not fitted to train/
         parameters = replace(parameters, original_share=0.0)
-    if fast:
-        parameters = replace(parameters, epochs=_FAST_EPOCHS)
-    return {
-        name: Training(parameters, (defense,), ())
-        for name, defense in OF_EACH.items()
-        if not fast or name in FAST
-    }
+    return {name: Training(parameters, (OF_EACH[name],), ()) for name in retraining.names}
 
 
 def digest(training: Training, declared: Mapping[str, LearnParameters] = DICTIONARIES) -> str:

@@ -139,7 +139,7 @@ def trained_by(
 
 def _refuse_another(path: Path, wanted: str) -> None:
     """End the program if a classifier was made by another or an unknown recipe."""
-    figures = _read(figures_beside(path)) if figures_beside(path).exists() else None
+    figures = figures_of(path) if figures_beside(path).exists() else None
     if figures is None or figures.recipe != wanted:
         raise SystemExit(
             f"{path}: was not made as {Path(__file__).name} makes it now; move it away with "
@@ -217,17 +217,20 @@ def figures_beside(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def figures_of(path: Path) -> Figures:
+    """The figures of the training of a classifier."""
+    return Figures(**json.loads(figures_beside(path).read_text(encoding="utf-8")))
+
+
 def all_figures(work: Path) -> dict[str, dict[str, Figures]]:
     """The figures of each training, by base and name."""
     found: dict[str, dict[str, Figures]] = {}
     for base, names in TRAININGS.items():
-        paths = {name: figures_beside(path_of(work, base, name)) for name in names}
-        found[base] = {name: _read(path) for name, path in paths.items() if path.exists()}
+        paths = {name: path_of(work, base, name) for name in names}
+        found[base] = {
+            name: figures_of(path) for name, path in paths.items() if figures_beside(path).exists()
+        }
     return found
-
-
-def _read(path: Path) -> Figures:
-    return Figures(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
     few = TrainParameters(distill=True, epochs=1, patience=None)
     made = {name: Training(few, (OF_EACH[name],), ()) for name in ("regionsparse", "jpeg")}
     for module in (figures, run):
-        monkeypatch.setattr(module, "behind_each", lambda base, fast=False: made)
+        monkeypatch.setattr(module, "behind_each", lambda base, retraining: made)
     monkeypatch.setattr(figures, "ALL_STRENGTHS", ("fgsm:eps=22",))
     work = tmp_path / "work"
     words = ("--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu", "--only", "retrained")
@@ -211,9 +211,9 @@ def test_every_defense_of_the_figures_has_a_recipe_for_each_network():
     from studies.recipes import FAST, OF_EACH, behind_each
 
     for base in ("mobilenet-v2", "inception-v3", figures.OF_PAPER.judged):
-        every, fast = behind_each(base), behind_each(base, fast=True)
+        every, fast = behind_each(base), behind_each(base, FAST)
         assert list(every) == list(OF_EACH)
-        assert list(fast) == list(FAST)
+        assert list(fast) == list(FAST.names)
         assert all(training.attacked == () for training in every.values())
         assert all(fast[n].parameters.epochs < every[n].parameters.epochs for n in fast)
     shown = {OF_EACH[name] for name in OF_EACH if name != "regionsparse"}

@@ -32,6 +32,7 @@ from studies.paper.figures import OF_PAPER, OF_SHARED, PLANS, Places
 from studies.paper.networks import fetch_missing, not_fetched
 from studies.paper.photographs import Wanted, choose
 from studies.paper.run import PARTS, Run
+from studies.recipes import EVERY, FAST, Retraining
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def main() -> int:
             shared, options.work / "parts", options.limit, tuple(options.without),
             options.jobs, options.device,
         )  # fmt: skip
-        run = Run(cast, places, chosen_computer(options), options.fast)
+        run = Run(cast, places, chosen_computer(options), _retraining(options))
         return (
             run.estimate(options.only)
             if options.dry_run
@@ -70,6 +71,11 @@ def _is_ready(options: argparse.Namespace) -> bool:
     return True
 
 
+def _retraining(options: argparse.Namespace) -> Retraining:
+    chosen = FAST if options.fast else EVERY
+    return chosen._replace(epochs=options.epochs) if options.epochs else chosen
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m studies.paper", description=__doc__.splitlines()[0]
@@ -89,7 +95,8 @@ def _options() -> argparse.Namespace:
         help="make these parts",
     )  # fmt: skip
     parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="omit defenses")
-    parser.add_argument("--fast", action="store_true", help="retrain fewer classifiers, shortly")
+    parser.add_argument("--fast", action="store_true", help="retrain two classifiers, shortly")
+    parser.add_argument("--epochs", type=int, help="retrain each classifier so long")
     parser.add_argument("--dry-run", action="store_true", help="print the estimated time and stop")
     parser.add_argument("--docs", type=Path, help="folder of the page; WORK/docs by default")
     add_options(parser)

@@ -23,7 +23,7 @@ from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from studies.plans import ALL_STRENGTHS, CW, TABLE_TWO_STRENGTHS, dictionary, model
-from studies.recipes import behind_each
+from studies.recipes import Retraining, behind_each
 from studies.trainings import path_of
 
 FORM = "policy:paper"
@@ -144,24 +144,24 @@ PLANS = {"gray-box": gray_box, "transfer": transferred, "table-two": table_two}
 """The plans of one evaluation each, by the name of their part."""
 
 
-def retrained(cast: Cast, places: Places, fast: bool = False) -> Mapping[str, Plan]:
+def retrained(cast: Cast, places: Places, retraining: Retraining) -> Mapping[str, Plan]:
     """Fig. 6 and 7: for each defense, the classifier retrained on what it purified."""
     plans, own_cast = {}, Cast(cast.retrained, ())
-    for name, training in behind_each(cast.retrained, fast).items():
-        path = path_of(places.work, cast.retrained, name_of(name, fast))
+    for name, training in behind_each(cast.retrained, retraining).items():
+        path = path_of(places.work, cast.retrained, name_of(name))
         preset = model(places.shared, cast.retrained).input_options
         own = {"preset": preset.preset} if preset else {}
         scenarios = [kind(str(path), **own) for kind in (BlackBox, ExtendedGrayBox)]
         defenses = parse_defenses(list(training.purified))
         plans[name] = _plan(
-            f"retrained-{name_of(name, fast)}", own_cast, places, ALL_STRENGTHS, defenses, scenarios
+            f"retrained-{name_of(name)}", own_cast, places, ALL_STRENGTHS, defenses, scenarios
         )
     return plans
 
 
-def name_of(defense: str, fast: bool) -> str:
+def name_of(defense: str) -> str:
     """The name of the classifier that was retrained behind a defense of ``OF_EACH``."""
-    return f"behind-{defense}{'-fast' if fast else ''}"
+    return f"behind-{defense}"
 
 
 def _on(kind: type, places: Places, name: str) -> Scenario:

@@ -34,7 +34,7 @@ from studies.paper.figures import (
     texts,
 )
 from studies.plans import model, text_of
-from studies.recipes import behind_each
+from studies.recipes import EVERY, Retraining, behind_each
 from studies.sharing import share_images
 from studies.tables import Row, read_rows, write_rows
 
@@ -52,7 +52,7 @@ class Run:
     cast: Cast
     places: Places
     computer: Computer
-    fast: bool = False
+    retraining: Retraining = EVERY
 
     def estimate(self, parts: Sequence[str]) -> int:
         """Print the remaining work of each part and its time."""
@@ -77,10 +77,8 @@ class Run:
         known = read_rows(pages.DOCS / "results" / "retrained-mobilenet-v2" / "training.csv")[0]
         each = float(known["wall_seconds_an_epoch"])
         seconds = 0.0
-        for name, training in behind_each(self.cast.retrained, self.fast).items():
-            path = trainings.path_of(
-                self.places.work, self.cast.retrained, name_of(name, self.fast)
-            )
+        for name, training in behind_each(self.cast.retrained, self.retraining).items():
+            path = trainings.path_of(self.places.work, self.cast.retrained, name_of(name))
             own = 0.0 if path.exists() else each * training.parameters.epochs
             seconds += own
             print(
@@ -142,6 +140,11 @@ class Run:
             known = measured(found["accuracy"], len(evaluation.names))
             found["cells"] = rows = list(cells(known, self._searched(docs)))
             facts = {mark.replace(" ", "_"): str(n) for mark, n in counts(rows).items()}
+        if name.startswith(RETRAINED):
+            path = trainings.path_of(
+                self.places.work, self.cast.retrained, name.removeprefix(f"{RETRAINED}-")
+            )
+            facts = {key: str(value) for key, value in trainings.figures_of(path)._asdict().items()}
         found["about"] = tables.about(evaluation, measure.machine(), facts)
         return found
 
@@ -164,9 +167,9 @@ class Run:
 
     def _train(self) -> None:
         learned(self.places)  # else the trainings would learn it from all photographs
-        for name, training in behind_each(self.cast.retrained, self.fast).items():
+        for name, training in behind_each(self.cast.retrained, self.retraining).items():
             trainings.trained_by(
-                training, self.cast.retrained, name_of(name, self.fast), self.places.shared,
+                training, self.cast.retrained, name_of(name), self.places.shared,
                 self.places.work, self.computer, DICTIONARIES,
             )  # fmt: skip
 
@@ -175,5 +178,5 @@ class Run:
             if name in parts:
                 yield name, make_plan(self.cast, self.places)
         if RETRAINED in parts:
-            for name, plan in retrained(self.cast, self.places, self.fast).items():
+            for name, plan in retrained(self.cast, self.places, self.retraining).items():
                 yield f"retrained behind {name}", plan
