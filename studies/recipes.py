@@ -43,6 +43,7 @@ class Training(NamedTuple):
 BEFORE = {"mobilenet-v2": WIDE, "inception-v3": COARSE}  # the defenses of the judged classifiers
 SETTINGS = (WIDE, COARSE)  # in addition to the default policy
 RETRAINED, ADVERSARIAL = "retrained", "adversarial"
+FGSM_ADVERSARIAL = "fgsm-adversarial"  # which saw no purified images
 SHOWN_PURIFIED = {  # strongly and mildly purified, by the classifier's policy
     COARSE: (
         "regionsparse:sparsity=1,localize=no,prefilter=yes",
@@ -125,10 +126,23 @@ FAST = Retraining(("regionsparse", "jpeg"), epochs=4)
 
 def behind_each(base: str, retraining: Retraining = EVERY) -> Mapping[str, Training]:
     """A training on photographs behind each defense of Fig. 6 and 7, without attacked ones."""
-    parameters = replace(_FIRST[_FIRST_OF_OTHERS.get(base, base)], epochs=retraining.epochs)
+    parameters = replace(_first(base), epochs=retraining.epochs)
+    return {name: Training(parameters, (OF_EACH[name],), ()) for name in retraining.names}
+
+
+def adversarial(base: str, retraining: Retraining = EVERY) -> Training:
+    """The "FGSM Adversarial" of Table II: clean photographs, and ones that FGSM attacks."""
+    parameters = replace(
+        _first(base), epochs=retraining.epochs, train_on="adversarial", clean_share=0.5
+    )
+    return Training(parameters, (), ())
+
+
+def _first(base: str) -> TrainParameters:
+    parameters = _FIRST[_FIRST_OF_OTHERS.get(base, base)]
     if base in _FIRST_OF_OTHERS:  # with published weights, which were not fitted to train/
         parameters = replace(parameters, original_share=0.0)
-    return {name: Training(parameters, (OF_EACH[name],), ()) for name in retraining.names}
+    return parameters
 
 
 def digest(training: Training, declared: Mapping[str, LearnParameters] = DICTIONARIES) -> str:

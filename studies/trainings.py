@@ -117,6 +117,7 @@ def trained_by(
         return path
     original = model(shared, base)
     attacked = purified_attacks(base, training.attacked, shared, work, computer)
+    cache = work / "purified" / base if training.purified else None
     with progress_bar() as progress:
         clock = EpochClock(progress)
         outcome = purify_and_train(
@@ -124,7 +125,7 @@ def trained_by(
             replace(training.parameters, device=computer.device), original.input_options,
             defenses=parse_defenses(training.purified),
             dictionaries=dictionaries(training.purified, shared, work, computer.jobs, declared),
-            purified=attacked, cache=work / "purified" / base, plot=path.with_suffix(".png"),
+            purified=attacked, cache=cache, plot=path.with_suffix(".png"),
             workers=computer.workers, progress=clock,
         )  # fmt: skip
     cpu, wall = (round(seconds, 1) for seconds in clock.an_epoch())

@@ -193,7 +193,7 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
     work = tmp_path / "work"
     words = ("--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu", "--only", "retrained")
     assert called(monkeypatch, *words, "--dry-run") == 0
-    assert "retrain behind jpeg: about" in capsys.readouterr().err
+    assert "retrain behind-jpeg: about" in capsys.readouterr().err
     assert called(monkeypatch, *words) == 0
     models = sorted(path.name for path in (work / "parts" / "models").glob("*.onnx"))
     assert models == ["b-behind-jpeg.onnx", "b-behind-regionsparse.onnx"]
@@ -205,6 +205,29 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
         for defense in ("none", "jpeg-quality=75")
     }
     assert "### Retrained behind jpeg" in (work / "docs" / "paper-figures.md").read_text()
+
+
+def test_table_two_of_a_classifier_that_was_trained_adversarially(toy, tmp_path, monkeypatch):
+    from rsparse.options.train import TrainParameters
+    from studies.recipes import Training
+
+    few = TrainParameters(distill=True, epochs=1, patience=None, train_on="adversarial")
+    monkeypatch.setattr(run, "adversarial", lambda base, retraining: Training(few, (), ()))
+    monkeypatch.setattr(figures, "TABLE_TWO_STRENGTHS", ("fgsm:eps=2", "fgsm:eps=22"))
+    work = tmp_path / "work"
+    words = ("--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu")
+    assert called(monkeypatch, *words, "--only", "table-two-trained") == 0
+    marked = read_rows(work / "docs" / "results" / "paper" / "table-two-trained" / "cells.csv")
+    measured_cells = {(row["row"], row["attack"]) for row in marked if row["mark"] != "open"}
+    assert measured_cells == set(
+        product(
+            ("Normal", "FGSM Adversarial", "RegionSparse", "RegionSparse + FGSM Adversarial"),
+            ("clean", "fgsm-eps=2", "fgsm-eps=22"),
+        )
+    )
+    page = (work / "docs" / "paper-figures.md").read_text()
+    assert "## Table II, of a classifier trained adversarially" in page
+    assert "1 epochs" in page
 
 
 def test_every_defense_of_the_figures_has_a_recipe_for_each_network():

@@ -12,7 +12,8 @@ that has photographs and classifiers. The parts are
 - ``gray-box``: Fig. 4 and 5;
 - ``table-two``: Table II;
 - ``transfer``: Fig. 8;
-- ``retrained``: Fig. 6 and 7, a retrained classifier for each defense, only if ``--only`` names it.
+- ``retrained``: Fig. 6 and 7, a retrained classifier for each defense, only if ``--only`` names it;
+- ``table-two-trained``: Table II of that classifier, which is trained adversarially; also if named.
 
 The work folder keeps everything; an interrupted run continues. ``--dry-run`` says what is left to
 do and how long it will take, after it has learned missing dictionaries. ``--docs`` gets the tables

@@ -125,8 +125,9 @@ def committed(docs: Path) -> Iterator[Row]:
         form = {row["column"]: row["form"] for row in searched}
         mobilenet[OURS] = Measured(form, int(about["judged_on"]))
     inception = measured(*of("inception-v3"))
-    if (results / "paper" / "table-two" / "accuracy.csv").exists():
-        inception |= measured(*of("paper/table-two"))
+    for found, part in ((inception, "paper/table-two"), (mobilenet, "paper/table-two-trained")):
+        if (results / part / "accuracy.csv").exists():
+            found |= measured(*of(part))
     for model, found, known in (
         ("inception-v3", inception, ()),
         ("mobilenet-v2", mobilenet, searched),

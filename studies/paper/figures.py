@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rsparse.defenses import Defense, defense_text, parse_defense, parse_defenses
 from rsparse.defenses.policy import load_policy
 from rsparse.defenses.regionsparse import RegionSparse
+from rsparse.evaluation.model_choice import ModelChoice
 from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.evaluation.scenarios import (
     AdversarialTraining,
@@ -23,7 +24,7 @@ from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.labels import LabelOptions
 from rsparse.options.learn_dict import LearnParameters
 from studies.plans import ALL_STRENGTHS, CW, TABLE_TWO_STRENGTHS, dictionary, model
-from studies.recipes import Retraining, behind_each
+from studies.recipes import FGSM_ADVERSARIAL, Retraining, behind_each
 from studies.trainings import path_of
 
 FORM = "policy:paper"
@@ -63,6 +64,11 @@ class Cast(NamedTuple):
     def retrained(self) -> str:
         """The one to retrain."""
         return self.other or self.judged
+
+    @property
+    def of_trained(self) -> Cast:
+        """The one to retrain, judged alone."""
+        return Cast(self.retrained, ())
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -137,7 +143,13 @@ def table_two(cast: Cast, places: Places) -> Plan:
     scenarios: list[Scenario] = [GrayBox()]
     if cast.adversarial:
         scenarios.append(_on(AdversarialTraining, places, cast.adversarial))
-    return _plan("table-two", cast, places, TABLE_TWO_STRENGTHS, parse_defenses([FORM]), scenarios)
+    return _table_two("table-two", cast, places, scenarios)
+
+
+def table_two_trained(cast: Cast, places: Places) -> Plan:
+    """Table II of the classifier that is retrained, with an adversarial training of our own."""
+    trained = _on_trained(AdversarialTraining, cast, places, FGSM_ADVERSARIAL)
+    return _table_two("table-two-trained", cast.of_trained, places, [GrayBox(), trained])
 
 
 PLANS = {"gray-box": gray_box, "transfer": transferred, "table-two": table_two}
@@ -146,15 +158,19 @@ PLANS = {"gray-box": gray_box, "transfer": transferred, "table-two": table_two}
 
 def retrained(cast: Cast, places: Places, retraining: Retraining) -> Mapping[str, Plan]:
     """Fig. 6 and 7: for each defense, the classifier retrained on what it purified."""
-    plans, own_cast = {}, Cast(cast.retrained, ())
+    plans = {}
     for name, training in behind_each(cast.retrained, retraining).items():
-        path = path_of(places.work, cast.retrained, name_of(name))
-        preset = model(places.shared, cast.retrained).input_options
-        own = {"preset": preset.preset} if preset else {}
-        scenarios = [kind(str(path), **own) for kind in (BlackBox, ExtendedGrayBox)]
+        scenarios = [
+            _on_trained(kind, cast, places, name_of(name)) for kind in (BlackBox, ExtendedGrayBox)
+        ]
         defenses = parse_defenses(list(training.purified))
         plans[name] = _plan(
-            f"retrained-{name_of(name)}", own_cast, places, ALL_STRENGTHS, defenses, scenarios
+            f"retrained-{name_of(name)}",
+            cast.of_trained,
+            places,
+            ALL_STRENGTHS,
+            defenses,
+            scenarios,
         )
     return plans
 
@@ -167,9 +183,24 @@ def name_of(defense: str) -> str:
 def _on(kind: type, places: Places, name: str) -> Scenario:
     """A scenario with a second classifier."""
     other = model(places.shared, name)
-    preset = {"preset": other.input_options.preset} if other.input_options else {}
-    scenario: Scenario = kind(str(other.path), **preset)
+    return _scenario(kind, other.path, other)
+
+
+def _on_trained(kind: type, cast: Cast, places: Places, name: str) -> Scenario:
+    """A scenario with a classifier of that name that this study trained."""
+    path = path_of(places.work, cast.retrained, name)
+    return _scenario(kind, path, model(places.shared, cast.retrained))
+
+
+def _scenario(kind: type, path: Path, original: ModelChoice) -> Scenario:
+    """A scenario with a second classifier, whose input is that of ``original``."""
+    options = original.input_options
+    scenario: Scenario = kind(str(path), **({"preset": options.preset} if options else {}))
     return scenario
+
+
+def _table_two(part: str, cast: Cast, places: Places, scenarios: Sequence[Scenario]) -> Plan:
+    return _plan(part, cast, places, TABLE_TWO_STRENGTHS, parse_defenses([FORM]), scenarios)
 
 
 def _plan(

@@ -31,15 +31,23 @@ from studies.paper.figures import (
     learned,
     name_of,
     retrained,
+    table_two_trained,
     texts,
 )
 from studies.plans import model, text_of
-from studies.recipes import EVERY, Retraining, behind_each
+from studies.recipes import (
+    EVERY,
+    FGSM_ADVERSARIAL,
+    Retraining,
+    Training,
+    adversarial,
+    behind_each,
+)
 from studies.sharing import share_images
 from studies.tables import Row, read_rows, write_rows
 
-FIGURE_ONE, RETRAINED = "figure-1", "retrained"
-PARTS = (FIGURE_ONE, *PLANS, RETRAINED)
+FIGURE_ONE, RETRAINED, TRAINED = "figure-1", "retrained", "table-two-trained"
+PARTS = (FIGURE_ONE, *PLANS, RETRAINED, TRAINED)
 PAGE = "paper-figures"
 SEARCHED = Path("results") / "paper" / "search-chosen.csv"
 SHOWN_PHOTOS = 12  # of Fig. 1 and 3
@@ -67,22 +75,21 @@ class Run:
                 f"{name}: {cost.attacks_left} attacks, {cost.trials_left} of {cost.trials} trials "
                 f"to do, about {own / 60:.0f} min on {cost.cores} cores", file=sys.stderr,
             )  # fmt: skip
-        if RETRAINED in parts:
-            seconds += self._estimate_trainings()
+        seconds += self._estimate_trainings(parts)
         print(f"all: about {seconds / 60:.0f} min", file=sys.stderr)
         return 0
 
-    def _estimate_trainings(self) -> float:
+    def _estimate_trainings(self, parts: Sequence[str]) -> float:
         """The time of the trainings that are missing, by that of an epoch in docs/results/."""
         known = read_rows(pages.DOCS / "results" / "retrained-mobilenet-v2" / "training.csv")[0]
         each = float(known["wall_seconds_an_epoch"])
         seconds = 0.0
-        for name, training in behind_each(self.cast.retrained, self.retraining).items():
-            path = trainings.path_of(self.places.work, self.cast.retrained, name_of(name))
+        for name, training in self._trainings(parts).items():
+            path = trainings.path_of(self.places.work, self.cast.retrained, name)
             own = 0.0 if path.exists() else each * training.parameters.epochs
             seconds += own
             print(
-                f"retrain behind {name}: about {own / 60:.0f} min for MobileNet-v2 on "
+                f"retrain {name}: about {own / 60:.0f} min for MobileNet-v2 on "
                 f"{known['photographs']} photographs ({known['device']}), several times that for "
                 "Inception-v3", file=sys.stderr,
             )  # fmt: skip
@@ -93,8 +100,7 @@ class Run:
         failed = False
         if FIGURE_ONE in parts:
             self._figure_one(docs)
-        if RETRAINED in parts:
-            self._train()
+        self._train(parts)
         for name, plan in self._plans(parts):
             if name == "table-two":
                 share_images(self.places.work / "gray-box", plan.output)
@@ -136,25 +142,19 @@ class Run:
         facts: dict[str, str] = {}
         if name == "gray-box":
             found["ablations"] = list(comparisons.ablations(evaluation, texts()))
-        if name == "table-two":
+        if name in ("table-two", TRAINED):
             known = measured(found["accuracy"], len(evaluation.names))
-            found["cells"] = rows = list(cells(known, self._searched(docs)))
+            judged = self.cast.retrained if name == TRAINED else self.cast.judged
+            found["cells"] = rows = list(cells(known, _searched(docs, judged)))
             facts = {mark.replace(" ", "_"): str(n) for mark, n in counts(rows).items()}
-        if name.startswith(RETRAINED):
-            path = trainings.path_of(
-                self.places.work, self.cast.retrained, name.removeprefix(f"{RETRAINED}-")
-            )
-            facts = {key: str(value) for key, value in trainings.figures_of(path)._asdict().items()}
+        trained = FGSM_ADVERSARIAL if name == TRAINED else name.removeprefix(f"{RETRAINED}-")
+        path = trainings.path_of(self.places.work, self.cast.retrained, trained)
+        if path.exists():
+            facts |= {
+                key: str(value) for key, value in trainings.figures_of(path)._asdict().items()
+            }
         found["about"] = tables.about(evaluation, measure.machine(), facts)
         return found
-
-    def _searched(self, docs: Path) -> list[Row]:
-        """What the search chose, if it was on the same classifier."""
-        about = (docs / SEARCHED).with_name("search-about.csv")
-        if not about.exists():
-            return []
-        of = {row["key"]: row["value"] for row in read_rows(about)}
-        return read_rows(docs / SEARCHED) if of["model"] == self.cast.judged else []
 
     def _figure_one(self, docs: Path) -> None:
         subject = inception_activations.Subject(
@@ -165,11 +165,23 @@ class Run:
         rows = inception_activations.measured(subject, SHOWN_PHOTOS, gamma=0.0)
         write_rows(docs / "results" / "paper" / "activations.csv", rows)
 
-    def _train(self) -> None:
-        learned(self.places)  # else the trainings would learn it from all photographs
-        for name, training in behind_each(self.cast.retrained, self.retraining).items():
+    def _trainings(self, parts: Sequence[str]) -> Mapping[str, Training]:
+        """The trainings that these parts need, by the name of the classifier."""
+        base, found = self.cast.retrained, {}
+        if RETRAINED in parts:
+            behind = behind_each(base, self.retraining)
+            found |= {name_of(defense): training for defense, training in behind.items()}
+        if TRAINED in parts:
+            found[FGSM_ADVERSARIAL] = adversarial(base, self.retraining)
+        return found
+
+    def _train(self, parts: Sequence[str]) -> None:
+        missing = self._trainings(parts)
+        if any(training.purified for training in missing.values()):
+            learned(self.places)  # else the trainings would learn it from all photographs
+        for name, training in missing.items():
             trainings.trained_by(
-                training, self.cast.retrained, name_of(name), self.places.shared,
+                training, self.cast.retrained, name, self.places.shared,
                 self.places.work, self.computer, DICTIONARIES,
             )  # fmt: skip
 
@@ -180,3 +192,14 @@ class Run:
         if RETRAINED in parts:
             for name, plan in retrained(self.cast, self.places, self.retraining).items():
                 yield f"retrained behind {name}", plan
+        if TRAINED in parts:
+            yield TRAINED, table_two_trained(self.cast, self.places)
+
+
+def _searched(docs: Path, judged: str) -> list[Row]:
+    """What the search chose, if it was on this classifier."""
+    about = (docs / SEARCHED).with_name("search-about.csv")
+    if not about.exists():
+        return []
+    of = {row["key"]: row["value"] for row in read_rows(about)}
+    return read_rows(docs / SEARCHED) if of["model"] == judged else []
