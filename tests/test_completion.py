@@ -184,3 +184,12 @@ def test_zsh_completes_the_layers_of_the_model_before_them(folder):
     assert all(name in zsh(folder, before + name[:4]) for name in names)
     assert f"{names[0]},{names[-1]}" in zsh(folder, f"{before}{names[0]},{names[-1][:2]}")
     assert "conv" not in zsh(folder, "activations a b --layers ")
+
+
+def test_the_module_prints_the_script_of_the_program():
+    command = [sys.executable, "-m", "rsparse", "--show-completion"]
+    script = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "SHELL": "bash"}
+    ).stdout
+    assert "_RSPARSE_COMPLETE=" in script
+    assert "python" not in script.lower()

@@ -28,6 +28,7 @@ from rsparse.store.folders import JOURNAL, MANIFEST
 from rsparse.store.images import encode_png
 from rsparse.store.inputs import load_inputs
 from rsparse.store.journal import Journal
+from rsparse.work.progress import SILENT, Silent
 from rsparse.work.runs import load_image, run_images
 from rsparse.work.steps import OneByOne
 from tests.conftest import REPOSITORY, tree_of
@@ -81,11 +82,12 @@ class TestKindsOfErrors:
 
 
 class TestLackOfMemory:
-    def run(self, pictures, tmp_path, function):
+    def run(self, pictures, tmp_path, function, progress=SILENT):
         inputs = load_inputs([pictures])
         journal = Journal.open(tmp_path / "journal", {"run": 1}, tmp_path)
         try:
-            return run_images(inputs, journal, OneByOne(function), task="test")
+            step = OneByOne(function)
+            return run_images(inputs, journal, step, task="test", progress=progress)
         finally:
             journal.close()
 
@@ -101,7 +103,7 @@ class TestLackOfMemory:
         assert failed == [{"name": "b", "path": str(pictures / "b.png"), "error": error}]
 
     def test_an_image_that_fails_beside_others_is_done_alone(self, pictures, tmp_path):
-        tried = []
+        tried, counted = [], []
 
         def fail_once(image):
             tried.append(image.name)
@@ -109,9 +111,15 @@ class TestLackOfMemory:
                 raise MemoryError
             return {"name": image.name, "source_sha256": load_image(image)[1]}
 
-        outcome = self.run(pictures, tmp_path, fail_once)
+        class Counter(Silent):
+            def advance(self, items=1, work=None):
+                counted.append((items, len(tried)))
+
+        outcome = self.run(pictures, tmp_path, fail_once, Counter())
         assert outcome == (3, 0, [])
         assert tried == ["a", "b", "sub/c", "a"]
+        assert [items for items, _ in counted if items] == [1, 1, 1]
+        assert counted[-1] == (1, 4)
 
     def test_a_run_in_which_no_image_has_enough_fails(self, pictures, tmp_path):
         def fail(image):

@@ -178,6 +178,6 @@ def main() -> None:
         prepare()
     try:
         with safe_streams():
-            app()
+            app(prog_name="rsparse")  # also as python -m rsparse
     finally:
         signals.close()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rsparse.commands.verify.verify import Verified
 
 MOST_ROWS = 40
+NAMED = 2  # inputs that are not at hand, in a row
 
 
 @command(
@@ -67,7 +68,7 @@ def _print_table(results: list[Verified]) -> None:
                 str(result.files),
                 f"{result.size / 1e6:.1f}",
                 str(result.inputs_found),
-                str(result.inputs_absent),
+                _names_text(result.inputs_absent),
                 _result_text(len(result.problems)),
             )
             for result in rows
@@ -79,13 +80,20 @@ def _print_table(results: list[Verified]) -> None:
                 str(sum(result.files for result in results)),
                 f"{sum(result.size for result in results) / 1e6:.1f}",
                 str(sum(result.inputs_found for result in results)),
-                str(sum(result.inputs_absent for result in results)),
+                str(sum(len(result.inputs_absent) for result in results)),
                 _result_text(sum(len(result.problems) for result in results)),
             )
         ],
-        numbers=("files", "MB", "inputs", "not at hand"),
+        numbers=("files", "MB", "inputs"),
         width=None if sys.stdout.isatty() else 100_000,  # lines are not broken in a pipe
     )
+
+
+def _names_text(names: list[str]) -> str:
+    """The first names, and the number of others; 0 if there are none."""
+    distinct = list(dict.fromkeys(names))
+    others = f" and {len(distinct) - NAMED} more" if len(distinct) > NAMED else ""
+    return ", ".join(distinct[:NAMED]) + others if distinct else "0"
 
 
 def _result_text(problems: int) -> str:

@@ -193,8 +193,13 @@ class _Run:
         self.failed: list[Entry] = []
         self.out_of_memory: set[str] = set()
 
-    def do(self, images: Sequence[ImageFile], workers: Workers, **settings: Any) -> None:
-        """Run the step on the images; ``settings`` are those of ``entries_of``."""
+    def do(
+        self, images: Sequence[ImageFile], workers: Workers, is_last: bool = False, **settings: Any
+    ) -> None:
+        """Run the step on the images; ``settings`` are those of ``entries_of``.
+
+        Images that run out of memory only count as progress if ``is_last``; ``retry`` comes next.
+        """
         for some in entries_of(self.step, images, workers, gather=self.recorder, **settings):
             self.journal.extend(some.names, some.lines)
             self.done += len(some.names)
@@ -202,7 +207,9 @@ class _Run:
                 if entry.pop("out_of_memory", False):
                     self.out_of_memory.add(entry["name"])
                 self.failed.append(entry)
-            names = [*some.names, *(entry["name"] for entry in some.failed)]
+            left = set() if is_last else self.out_of_memory
+            failed = [entry["name"] for entry in some.failed if entry["name"] not in left]
+            names = [*some.names, *failed]
             self.progress.advance(len(names), self.work.of(names))
 
     def retry(self, images: Sequence[ImageFile]) -> None:
@@ -216,7 +223,7 @@ class _Run:
         again = [image for image in images if image.name in self.out_of_memory]
         self.failed = [e for e in self.failed if e["name"] not in self.out_of_memory]
         self.out_of_memory.clear()
-        self.do(again, LocalWorkers(1), shared_paths=(), batch_size=1)
+        self.do(again, LocalWorkers(1), is_last=True, shared_paths=(), batch_size=1)
 
 
 def _without_done(

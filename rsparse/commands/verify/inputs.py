@@ -32,13 +32,13 @@ class InputsFound:
     ----------
     matching : list of Path
         Those that are at hand and are what the records say.
-    absent : int
-        The number of those that are not at hand.
+    absent : list of str
+        The names of those that are not at hand.
     problems : list of str
     """
 
     matching: list[Path] = field(default_factory=list)
-    absent: int = 0
+    absent: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -122,7 +122,7 @@ def _follow(
         if differing:
             found.problems.append(f"{path}: {differing[0]}")
         else:
-            found.absent += 1
+            found.absent.append(source["name"])
         if nested is not None:
             _follow(path, nested, (), at_hand, found)
 

@@ -35,8 +35,10 @@ class Verified:
     format : str
     files, size : int
         Number and bytes of the files that were compared with a checksum.
-    inputs_found, inputs_absent : int
-        Inputs, also of its inputs, that are at hand and match; that are not at hand.
+    inputs_found : int
+        Inputs, also of its inputs, that are at hand and match.
+    inputs_absent : list of str
+        Names of those that are not at hand.
     problems : list of str
     """
 
@@ -45,7 +47,7 @@ class Verified:
     files: int = 0
     size: int = 0
     inputs_found: int = 0
-    inputs_absent: int = 0
+    inputs_absent: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
