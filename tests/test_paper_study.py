@@ -201,7 +201,7 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
     rows = read_rows(tables / "accuracy.csv")
     assert {(row["scenario"], row["defense"]) for row in rows} == {
         (scenario, defense)
-        for scenario in ("black-box", "extended-gray-box")
+        for scenario in ("gray-box", "black-box", "extended-gray-box")
         for defense in ("none", "jpeg-quality=75")
     }
     assert "### Retrained behind jpeg" in (work / "docs" / "paper-figures.md").read_text()

@@ -73,8 +73,10 @@ def _is_ready(options: argparse.Namespace) -> bool:
 
 
 def _retraining(options: argparse.Namespace) -> Retraining:
+    """What is retrained: not behind a defense that is omitted."""
     chosen = FAST if options.fast else EVERY
-    return chosen._replace(epochs=options.epochs) if options.epochs else chosen
+    names = tuple(name for name in chosen.names if name not in options.without)
+    return Retraining(names, options.epochs or chosen.epochs)
 
 
 def _options() -> argparse.Namespace:

@@ -31,6 +31,7 @@ ROWS = {  # of Table II: the scenario, and whether the paper's form is in front
     "RegionSparse + FGSM Adversarial": (ADVERSARIAL_TRAINING, True),
 }
 FORM = "policy:paper"
+SEARCH = "search"  # instead of a classifier: the paper's form as the search judged it
 
 
 class Measured(NamedTuple):
@@ -111,7 +112,7 @@ def counts(rows: Iterable[Row]) -> Mapping[str, int]:
 
 
 def committed(docs: Path) -> Iterator[Row]:
-    """The cells of both classifiers, from the tables in docs/results/."""
+    """The cells of both classifiers and the search's own, from the tables in docs/results/."""
     results = docs / "results"
 
     def of(part: str) -> tuple[list[Row], int]:
@@ -124,6 +125,9 @@ def committed(docs: Path) -> Iterator[Row]:
     if searched:
         form = {row["column"]: row["form"] for row in searched}
         mobilenet[OURS] = Measured(form, int(about["judged_on"]))
+        for row in cells({OURS: mobilenet[OURS]}, searched):
+            if row["row"] == OURS:
+                yield {"model": SEARCH} | row
     inception = measured(*of("inception-v3"))
     for found, part in ((inception, "paper/table-two"), (mobilenet, "paper/table-two-trained")):
         if (results / part / "accuracy.csv").exists():

@@ -160,18 +160,11 @@ def retrained(cast: Cast, places: Places, retraining: Retraining) -> Mapping[str
     """Fig. 6 and 7: for each defense, the classifier retrained on what it purified."""
     plans = {}
     for name, training in behind_each(cast.retrained, retraining).items():
-        scenarios = [
-            _on_trained(kind, cast, places, name_of(name)) for kind in (BlackBox, ExtendedGrayBox)
-        ]
+        kinds = (BlackBox, ExtendedGrayBox)
+        trained = [_on_trained(kind, cast, places, name_of(name)) for kind in kinds]
+        scenarios, part = [GrayBox(), *trained], f"retrained-{name_of(name)}"
         defenses = parse_defenses(list(training.purified))
-        plans[name] = _plan(
-            f"retrained-{name_of(name)}",
-            cast.of_trained,
-            places,
-            ALL_STRENGTHS,
-            defenses,
-            scenarios,
-        )
+        plans[name] = _plan(part, cast.of_trained, places, ALL_STRENGTHS, defenses, scenarios)
     return plans
 
 
