@@ -176,10 +176,10 @@ class Run:
         return found
 
     def _train(self, parts: Sequence[str]) -> None:
-        missing = self._trainings(parts)
-        if any(training.purified for training in missing.values()):
+        wanted = self._trainings(parts)
+        if any(training.purified for training in wanted.values()):
             learned(self.places)  # else the trainings would learn it from all photographs
-        for name, training in missing.items():
+        for name, training in wanted.items():
             trainings.trained_by(
                 training, self.cast.retrained, name, self.places.shared,
                 self.places.work, self.computer, DICTIONARIES,
