@@ -188,8 +188,11 @@ def test_zsh_completes_the_layers_of_the_model_before_them(folder):
 
 def test_the_module_prints_the_script_of_the_program():
     command = [sys.executable, "-m", "rsparse", "--show-completion"]
-    script = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "SHELL": "bash"}
+    script = subprocess.run(  # the shell that starts it is the one it prints the script for
+        ["bash", "-c", f"{shlex.join(command)}; exit $?"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert "_RSPARSE_COMPLETE=" in script
     assert "python" not in script.lower()
