@@ -17,7 +17,7 @@ import logging
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -130,12 +130,12 @@ def main() -> None:
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def rows_of(architecture: Architecture) -> Iterator[Row]:
+def rows_of(architecture: Architecture, exporters: Mapping[str, bool] = EXPORTERS) -> Iterator[Row]:
     """A row of the table for each exporter."""
     from tests.torchvision_operators import import_torchvision
 
     import_torchvision()
-    for exporter, dynamo in EXPORTERS.items():
+    for exporter, dynamo in exporters.items():
         row = {"family": architecture.family, "network": architecture.network, "exporter": exporter}
         with TemporaryDirectory() as work:
             path = Path(work) / "model.onnx"

@@ -80,7 +80,7 @@ def test_classifying_takes_fewer_at_a_time(monkeypatch):
 
 
 def test_threads_that_measure_parts_of_a_batch_change_no_byte(tmp_path: Path) -> None:
-    attacks = [a for text in ("fgsm:eps=4", "cw-l2:d=0.1,steps=5") for a in parse_attack(text)]
+    attacks = [a for text in ("fgsm:eps=4", "cw-l2:d=0.1,steps=2") for a in parse_attack(text)]
     trees = []
     for workers in (LocalWorkers(1), ThreadsBesideDevice(3)):
         output = tmp_path / str(len(trees))

@@ -181,7 +181,7 @@ def test_zsh_completes_the_layers_of_the_model_before_them(folder):
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
     before = "activations a b --model m.onnx --layers "
     assert zsh(folder, f"{before}conv_").count("conv_") == 2
-    assert all(name in zsh(folder, before + name[:4]) for name in names)
+    assert all(name in zsh(folder, before + name[:4]) for name in (names[0], names[-1]))
     assert f"{names[0]},{names[-1]}" in zsh(folder, f"{before}{names[0]},{names[-1][:2]}")
     assert "conv" not in zsh(folder, "activations a b --layers ")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import pytest
 import typer.main
 
@@ -68,9 +71,15 @@ OLD = {
 }
 
 
+@cache
+def program() -> Any:
+    """All commands; building them takes long."""
+    return typer.main.get_command(app)
+
+
 def spellings(command: str) -> set[str]:
     """Return the option names of a command, such as ``model tag``."""
-    found = typer.main.get_command(app)
+    found = program()
     for name in command.split():
         found = found.commands[name]
     return {word for param in found.params for word in (*param.opts, *param.secondary_opts)}

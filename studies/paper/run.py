@@ -14,6 +14,7 @@ from rsparse.cli.console import progress_bar
 from rsparse.commands.evaluate.estimate import estimate_cost
 from rsparse.commands.evaluate.evaluate import run_matrix
 from rsparse.commands.evaluate.layout import Matrix
+from rsparse.defenses import parse_defenses
 from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.plan import Plan
@@ -177,8 +178,9 @@ class Run:
 
     def _train(self, parts: Sequence[str]) -> None:
         wanted = self._trainings(parts)
-        if any(training.purified for training in wanted.values()):
-            learned(self.places)  # else the trainings would learn it from all photographs
+        purified = parse_defenses([text for each in wanted.values() for text in each.purified])
+        for name in sorted({name for defense in purified for name in defense.dictionaries}):
+            learned(self.places, name)  # else the trainings would learn it from all photographs
         for name, training in wanted.items():
             trainings.trained_by(
                 training, self.cast.retrained, name, self.places.shared,
