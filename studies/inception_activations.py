@@ -6,8 +6,8 @@ purifies the attacked photographs to test whether the activation returns to norm
     python -m studies.inception_activations --shared ../shared --work bench-work/inception
 
 It writes V_l(adversarial) / V_l(benign), averaged over groups of convolutions, to
-docs/results/activations.csv, and ``act-*.png`` and the attention panels ``cams/`` to the work
-folder.
+docs/results/activations.csv, ``act-*.png`` and the attention panels ``cams/`` to the work folder,
+and one of each to docs/pictures/.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from rsparse.attacks import parse_attack
 from rsparse.commands.activations import measure_activations
@@ -41,6 +42,7 @@ from studies.plans import model
 from studies.tables import Row, write_rows
 
 STRIPS = ("conv_2", "mixed_1", "pool_3")
+SHOWN = "04546cc5e537d7cd"  # the photograph of docs/pictures/inception-attention.jpg
 GROUP = 10
 
 
@@ -54,6 +56,10 @@ def main() -> None:
     subject = Subject(options.shared, options.work, model(options.shared, "inception-v3"))
     rows = measured(subject, options.photos, options.gamma)
     write_rows(DOCS / "results" / "activations.csv", rows)
+    pictures = DOCS / "pictures"
+    shutil.copy(options.work / "act-bim.png", pictures / "inception-activations.png")
+    with Image.open(options.work / "cams" / f"{SHOWN}.png") as panel:
+        panel.convert("RGB").save(pictures / "inception-attention.jpg", quality=88)
 
 
 class Subject(NamedTuple):

@@ -36,7 +36,7 @@ UNIT = InputOptions(preset="unit")
 IN_TURNS = [
     pytest.param(architecture, exporter, id=f"{architecture.family}-{exporter}")
     for architecture, exporter in zip(
-        architectures.ARCHITECTURES, cycle(architectures.EXPORTERS), strict=False
+        architectures.ARCHITECTURES, cycle(reversed(architectures.EXPORTERS)), strict=False
     )
 ]
 
