@@ -408,3 +408,21 @@ def test_cases_of_the_standard() -> None:
                 failed[f"{case.name}, {stored}"] = " ".join(str(error).split())[:200]
     assert failed == {}
     assert len(cases) > 1100
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4, 7, 8, 15, 20])
+def test_the_gradient_of_a_pointwise_convolution_with_strides(channels, stride):
+    """In closed form; oneDNN's own crashed for few channels that lie last in memory."""
+    generator = torch.Generator().manual_seed(channels)
+    x = torch.randn(2, channels, 64, 64, generator=generator)
+    x = x.contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(48, channels, 1, 1, generator=generator).requires_grad_(True)
+    for _ in range(20):
+        y = OPERATORS["Conv"].function(x, weight, strides=[stride, stride])
+        (found,) = torch.autograd.grad(y.square().sum() / 2, weight)
+    seen = x[:, :, ::stride, ::stride].double()
+    exact = torch.einsum("nchw,oc->nohw", seen, weight[:, :, 0, 0].detach().double())
+    torch.testing.assert_close(y.detach().double(), exact, rtol=1e-5, atol=1e-4)
+    expected = torch.einsum("nohw,nchw->oc", exact, seen)[:, :, None, None]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-2)

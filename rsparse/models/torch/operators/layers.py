@@ -18,6 +18,8 @@ _SPREAD = {
     3: functional.conv_transpose3d,
 }
 
+_ONEDNN_BLOCK = 16  # channels that its kernels take together, at most
+
 register_torch({"MatMul": torch.matmul}, "a", "b")
 
 
@@ -39,10 +41,15 @@ def conv(
         auto_pad=auto_pad,
     )  # fmt: skip
     padding = window.before if window.is_symmetric else (0,) * len(window.kernel)
+    x, steps = x if window.is_symmetric else window.padded(x), window.strides
+    if max(window.kernel) == 1 and not any(padding) and weight.shape[1] < _ONEDNN_BLOCK:
+        # oneDNN's gradient of these weights writes past its memory if there are strides:
+        # https://github.com/uxlfoundation/oneDNN/issues/6035
+        x = x[tuple([slice(None)] * 2 + [slice(None, None, step) for step in steps])]
+        steps = (1,) * len(steps)
     result: Tensor = _CONVOLVE[len(window.kernel)](
-        x if window.is_symmetric else window.padded(x), weight, bias, window.strides, padding,
-        window.dilations, group,
-    )  # fmt: skip
+        x, weight, bias, steps, padding, window.dilations, group
+    )
     return result
 
 
