@@ -53,13 +53,13 @@ def non_local(
     wide = _padded(width + template - 1)
     down, right = shifts[0] - 1, shifts[1] - 1
     region = np.zeros((channels, side + down, (wide + right) * _LANES), np.uint8)
-    own = np.zeros((channels, side, wide * _LANES), np.float32)
+    own = np.zeros((channels, side, wide * _LANES), np.uint8)  # small, to stay in the first cache
     counted = np.zeros((b + down, (width + right) * _LANES), np.uint8)
     part = np.zeros((channels + 1, b, width * _LANES), np.float32)
     total = np.zeros((channels + 1, b, width * _LANES), np.float32)
     squares = np.zeros((side, wide * _LANES), np.int32)
     columns = np.zeros(wide * _LANES, np.int32)
-    sums = np.zeros((width + 1) * _LANES, np.int32)
+    sums = np.zeros(width * _LANES, np.int32)
     bits = np.zeros(width * _LANES, np.int32)
     weights = np.zeros(width * _LANES, np.float32)
     pace = np.float32(-rate * _LOG2_E)
@@ -115,20 +115,17 @@ def _copy(image: Any, top: int, left: int, height: int, width: int, rows: Any, l
 
 @compiled(inline="always")
 def _squares(
-    own: Floats, region: Pixels, y: int, dy: int, shift: np.uint64, squares: Integers
+    own: Pixels, region: Pixels, y: int, dy: int, shift: np.uint64, squares: Integers
 ) -> None:
     """Square the differences of a row and a row of the region, and sum them over the channels."""
     width = np.uint64(squares.shape[1])
-    if own.shape[0] == 3:
+    for i in range(width):
+        difference = np.int32(own[0, y, i]) - np.int32(region[0, y + dy, i + shift])
+        squares[y, i] = np.int32(difference * difference)
+    for c in range(1, own.shape[0]):
         for i in range(width):
-            red = own[0, y, i] - np.float32(region[0, y + dy, i + shift])
-            green = own[1, y, i] - np.float32(region[1, y + dy, i + shift])
-            blue = own[2, y, i] - np.float32(region[2, y + dy, i + shift])
-            squares[y, i] = np.int32(red * red + green * green + blue * blue)
-    else:
-        for i in range(width):
-            grey = own[0, y, i] - np.float32(region[0, y + dy, i + shift])
-            squares[y, i] = np.int32(grey * grey)
+            difference = np.int32(own[c, y, i]) - np.int32(region[c, y + dy, i + shift])
+            squares[y, i] += np.int32(difference * difference)
 
 
 @compiled(inline="always")
@@ -147,28 +144,27 @@ def _columns(squares: Integers, y: int, template: int, columns: Integers) -> Non
 
 @compiled(inline="always")
 def _rows(columns: Integers, template: int, sums: Integers) -> None:
-    """Write the sums over the templates of a row to ``sums`` from the second pixel on."""
-    lanes = np.uint64(_LANES)
-    for i in range(lanes):
-        sums[i] = 0
-    for x in range(template - 1):
+    """Sum the columns of each template of a row.
+
+    Each sum is computed anew: to add a column to the sum before and subtract another takes fewer
+    additions, but each of them would wait for the one before.
+    """
+    lanes, width = np.uint64(_LANES), np.uint64(sums.size)
+    for i in range(width):
+        sums[i] = columns[i]
+    for x in range(1, template, 2):
         start = np.uint64(x * _LANES)
-        for i in range(lanes):
-            sums[i] += columns[start + i]
-    last = np.uint64((template - 1) * _LANES)
-    for i in range(lanes):
-        sums[lanes + i] = sums[i] + columns[last + i]
-    for i in range(lanes, np.uint64(sums.size) - lanes):
-        sums[i + lanes] = sums[i] + (columns[i + last] - columns[i - lanes])
+        for i in range(width):
+            sums[i] += columns[i + start] + columns[i + start + lanes]
 
 
 @compiled(inline="always")
 def _weights(sums: Integers, pace: np.float32, bits: Integers, weights: Floats) -> None:
-    """Compute 2^(pace d) for the sums d from the second pixel on."""
-    lanes, width = np.uint64(_LANES), np.uint64(weights.size)
+    """Compute 2^(pace d) for the sums d."""
+    width = np.uint64(weights.size)
     powers = bits.view(np.float32)
     for i in range(width):
-        exponent = max(np.float32(sums[i + lanes]) * pace, _SMALLEST)
+        exponent = max(np.float32(sums[i]) * pace, _SMALLEST)
         whole = np.float32(np.int32(exponent))  # towards 0
         f = exponent - whole
         bits[i] = np.int32((whole + _BIAS) * _UNIT)
