@@ -181,6 +181,23 @@ def test_the_parts_are_run_once_and_shown(toy, tmp_path, monkeypatch, capsys):
     assert tree_of(work) == before
 
 
+def test_fig_5_can_be_made_without_fig_4(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "ALL_STRENGTHS", ("fgsm:eps=22",))
+    work = tmp_path / "work"
+    assert called(
+        monkeypatch, "--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu",
+        "--only", "gray-box", "--without", "policy", "regionsparse", "tvm", "comdefend",
+    ) == 0  # fmt: skip
+    tables = work / "docs" / "results" / "paper" / "gray-box"
+    judged = [row["defense"] for row in read_rows(tables / "accuracy.csv")]
+    assert judged == ["none", "feature-squeezing-size=2", "jpeg-quality=75"]
+    assert not (tables / "ablations.csv").exists()
+    page = (work / "docs" / "paper-figures.md").read_text()
+    assert "## Fig. 5" in page
+    assert "## Fig. 4" not in page
+    assert not list((work / "parts").glob("*.h5"))  # no dictionary was learned
+
+
 def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypatch, capsys):
     from rsparse.options.train import TrainParameters
     from studies.recipes import OF_EACH, Training
