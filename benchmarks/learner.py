@@ -37,7 +37,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     images = photographs.photographs(options.shared, 1000, "train")
     whole_command(images, options.work, real=options.shared is not None)
-    smoothing(images[:20])
+    smoothing(images[:10])
     learners(images, options.work, options.shared)
 
 
@@ -59,12 +59,13 @@ def smoothing(images: list[Pixels]) -> None:
     def whole(weights: str) -> Callable[[], object]:
         return lambda: [non_local_means(image, *how, weights) for image in images]
 
-    whole("squared")()  # the machine code is in memory from now on
-    seconds = {
-        "OpenCV, all pixels": measure.cpu(whole("opencv"))(),
-        "ours, all pixels": measure.cpu(whole("squared"))(),
-        f"ours, the pixels of {n} patches": measure.cpu(patches)(),
+    work = {
+        "OpenCV, all pixels": whole("opencv"),
+        "ours, all pixels": whole("squared"),
+        f"ours, the pixels of {n} patches": patches,
     }
+    clocks = {name: measure.cpu(each) for name, each in work.items()}
+    seconds = measure.interleaved(clocks, rounds=5)
     theirs, ours, chosen = seconds.values()
     height, width = images[0].shape[:2]
     print(
