@@ -114,10 +114,11 @@ class HeldMethod:
             bilateral(done.image, *self._filter),
         )
         shape, b = done.image.shape[:2], done.dictionary.patch_size
-        self.grid = positions(shape, b, self.values.stride)
+        stride = min(self.values.stride, b)
+        self.grid = positions(shape, b, stride)
         self.layers = done.engine.recorder.layers()
         if done.engine.coding is not None:
-            self.corners = positions(shape, b, self.values.stride, done.engine.coding.mask)
+            self.corners = positions(shape, b, stride, done.engine.coding.mask)
             self.before = [self._z(layer.x.astype(float))[0] for layer in self.layers]
 
     @property

@@ -26,7 +26,7 @@ CASES = {
     "the region, filtered around": PurifyParameters(stride=3),
     "all of it": PurifyParameters(localize=False, stride=3, sparsity=5),
     "a hard cut": PurifyParameters(feather=0, stride=3),
-    "gaps": PurifyParameters(stride=7, sparsity=4, bilateral_diameter=5),
+    "a stride beyond a patch": PurifyParameters(stride=7, sparsity=4, bilateral_diameter=5),
     "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=4, stride=5),
     "no filter": PurifyParameters(filter_background=False, feather=5, stride=4),
     "a share of the code": PurifyParameters(theta=0.4, stride=3),

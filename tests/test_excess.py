@@ -9,6 +9,7 @@ import rsparse
 from rsparse.core.dictionary import Dictionary
 from rsparse.defenses import Resources, parse_defense
 from rsparse.defenses.policy import default_policy
+from rsparse.denoisers import parse_denoiser
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.dictionaries import save_dictionary
 from rsparse.store.records import DICTIONARY, Record
@@ -66,6 +67,48 @@ def test_the_commands_refuse_it_before_they_write(assert_error, pictures, tmp_pa
         "-o", tmp_path / "support.h5",
     )  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+def gaps(b: int, stride: int) -> str:
+    return (
+        f"stride: expected at most {b}, the side of the dictionary's patches, since pixels "
+        f"between patches would not be coded, got {stride}"
+    )
+
+
+class TestStride:
+    def test_an_explicit_stride_beyond_a_patch_is_refused(self):
+        image = make_picture(0, 20, 24)
+        for stride, spec in ((5, "stride=5"), (20, "stride=20,sparsity=1")):
+            with refused(gaps(4, stride)):
+                rsparse.defend(image[None], f"median+regionsparse:{spec},localize=no", of(64))
+            parameters = PurifyParameters(stride=stride, localize=False)
+            with refused(gaps(4, stride)):
+                rsparse.purify(image, of(64), parameters)
+        assert rsparse.purify(image, of(64), PurifyParameters(stride=4)).shape == image.shape
+
+    def test_the_command_refuses_it_before_it_writes(self, assert_error, pictures, tmp_path):
+        path = tmp_path / "small.h5"
+        save_dictionary(path, Record(DICTIONARY, "learn-dict", {}), of(64), {}, {})
+        assert_error(
+            gaps(4, 9), "purify", pictures, "--sparsity", 2, "--stride", 9,
+            "--dict", path, "-o", tmp_path / "out",
+        )  # fmt: skip
+        assert not (tmp_path / "out").exists()
+
+    def test_the_denoiser_refuses_it(self):
+        for b, given in ((8, Resources()), (4, Resources({"": of(64)}))):
+            with refused(gaps(b, b + 1)):
+                parse_denoiser(f"omp:stride={b + 1}").check(given)
+            parse_denoiser(f"omp:stride={b}").check(given)
+
+    def test_a_policy_codes_every_pixel_with_smaller_patches(self):
+        image = make_picture(0, 21, 26)
+        policy = "regionsparse:sparsity=3,localize=no,stride="
+        (wide,), (whole,) = (parse_defense(f"{policy}{stride}") for stride in (8, 4))
+        given = Resources({"": of(64)})
+        clean = [defense.clean(image, given) for defense in (wide, whole)]
+        np.testing.assert_array_equal(*clean)
 
 
 class TestRoot:

@@ -28,7 +28,7 @@ CASES = {
     "default": PAPER,
     "whole": PurifyParameters(localize=False, stride=1, sparsity=5),
     "hard cut": PurifyParameters(feather=0, stride=3),
-    "gaps": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
+    "a stride beyond a patch": PurifyParameters(stride=11, sparsity=4, bilateral_diameter=5),
     "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=16, stride=5),
     "no background": PurifyParameters(filter_background=False, feather=9),
     "filtered before": PurifyParameters(prefilter=True, localize=False),

@@ -292,6 +292,21 @@ def test_the_preset_paper_is_grey_smoothed_everywhere_and_keeps_atoms(images):
     assert learn_dictionary(images, paper).atoms.shape == (12, 16)
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "h"),
+    [
+        ("paper", {}, 4900),
+        ("paper", {"smoothing_weights": "squared"}, 10),
+        ("paper", {"smoothing_weights": "opencv"}, 10),
+        ("paper", {"smoothing_weights": "squared", "smoothing_h": 3.0}, 3),
+        ("default", {"smoothing_weights": "printed"}, 7 * 7 * 3 * 10**2),
+        ("default", {"smoothing_weights": "printed", "color": False}, 7 * 7 * 10**2),
+    ],
+)
+def test_the_strength_of_the_smoothing_follows_the_unit_of_its_weights(preset, given, h):
+    assert LearnParameters.preset(preset, **given).smoothing_h == h
+
+
 def test_an_unknown_preset_is_refused():
     with refused("unknown preset 'papr'; did you mean paper? Known: default, paper"):
         LearnParameters.preset("papr")

@@ -176,10 +176,15 @@ def purified(
         filtered if parameters.prefilter else pixels,
         [region.theta > 0 for region in regions],
         dictionary,
-        (parameters.sparsity, parameters.stride, parameters.min_correlation),
+        (parameters.sparsity, covering_stride(parameters, dictionary), parameters.min_correlation),
         [region.theta for region in regions],
         x_b,
     )
+
+
+def covering_stride(parameters: PurifyParameters, dictionary: Dictionary) -> int:
+    """The stride, but at most the side of a patch: a larger one would leave pixels uncoded."""
+    return min(parameters.stride, dictionary.patch_size)
 
 
 def _filtered(

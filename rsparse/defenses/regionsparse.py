@@ -67,7 +67,9 @@ class RegionSparse(Defense, LocalizeParameters, PurifyParameters):
 
     def check_strength(self, resources: Resources) -> None:
         self.check(resources)
-        refuse_excess(resources.dictionaries[self.dictionary], self.sparsity)
+        dictionary = resources.dictionaries[self.dictionary]
+        refuse_excess(dictionary, self.sparsity)
+        refuse_gaps(dictionary.patch_size, self.stride)
 
     def as_parameters(self, has_masks: bool = False) -> dict[str, Any]:
         """Return its own parameters, and those of localization in a group if it is used."""
@@ -118,6 +120,21 @@ def refuse_excess(dictionary: Dictionary, sparsity: int, what: str = "sparsity")
         raise InputError(
             f"{what}: expected at most {n_atoms}, since the dictionary has no more atoms, got "
             f"{sparsity}"
+        )
+
+
+def refuse_gaps(patch_size: int, stride: int) -> None:
+    """Refuse a distance of patches that leaves pixels between them as they are.
+
+    Raises
+    ------
+    InputError
+        If ``stride`` is above the side of a patch.
+    """
+    if stride > patch_size:
+        raise InputError(
+            f"stride: expected at most {patch_size}, the side of the dictionary's patches, since "
+            f"pixels between patches would not be coded, got {stride}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsparse.data import denoising_weights
 from rsparse.defenses.defense import Resources
+from rsparse.defenses.regionsparse import refuse_gaps
 from rsparse.denoisers.denoiser import Denoiser
 from rsparse.errors import InputError
 from rsparse.options.fields import parameter
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rsparse.core.dictionary import CentredAtoms
     from rsparse.core.unrolled import UnrolledWeights
     from rsparse.denoisers.denoiser import Floats
+
+_EMBEDDED_PATCH = 8  # side of the embedded atoms' patches
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class OmpDenoiser(Denoiser):
             raise InputError(f"omp needs a dictionary named {name!r}: --dict {name}=dict.h5")
         if dictionary is not None and not dictionary.color:
             raise InputError("omp needs a dictionary of colour patches: learn-dict --color")
+        b = _EMBEDDED_PATCH if dictionary is None else dictionary.patch_size
+        refuse_gaps(b, self.stride)
 
     def codecs(self) -> dict[str, str]:
         return {} if self.dictionary else embedded_digest()
@@ -139,7 +144,7 @@ def _atoms(name: str, resources: Resources) -> CentredAtoms:
 def _embedded_atoms() -> CentredAtoms:
     from rsparse.core.dictionary import CentredAtoms
 
-    return CentredAtoms.of(_arrays()["atoms"].astype("float32"), 8)
+    return CentredAtoms.of(_arrays()["atoms"].astype("float32"), _EMBEDDED_PATCH)
 
 
 @cache

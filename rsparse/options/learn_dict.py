@@ -48,7 +48,7 @@ class LearnParameters(Parameters):
     smoothing_h: float = parameter(
         10.0,
         "Strength h of the smoothing (eq. 16), in grey levels; with printed weights in squared "
-        "grey levels, where 10 becomes 100 times the number of values in a compared patch.",
+        "grey levels, where the default is 100 times the number of values in a compared patch.",
         above=0,
         maximum=1e9,
         rare=True,
@@ -145,4 +145,19 @@ class LearnParameters(Parameters):
         """
         if name not in PRESETS:
             raise InputError(f"unknown preset {name!r}; {hint_of(name, PRESETS)}")
-        return cls(**{**PRESETS[name], **given})
+        values = {**PRESETS[name], **given}
+        weights = values.get("smoothing_weights", cls.smoothing_weights)
+        if "smoothing_h" not in given and weights != PRESETS[name].get(
+            "smoothing_weights", cls.smoothing_weights
+        ):
+            values["smoothing_h"] = _usual_h(cls(**values))
+        return cls(**values)
+
+
+def _usual_h(parameters: LearnParameters) -> float:
+    """The default's strength in the unit of the weights."""
+    usual = LearnParameters.smoothing_h
+    if parameters.smoothing_weights != "printed":
+        return usual
+    values = parameters.smoothing_patch**2 * (3 if parameters.color else 1)
+    return usual**2 * values

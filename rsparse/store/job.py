@@ -35,18 +35,18 @@ METHODS = {
     "activations": 1,
     "attack": 3,
     "attention": 1,
-    "certify": 2,
+    "certify": 3,
     "classify": 1,
-    "detect": 2,
+    "detect": 3,
     "evaluate": 2,
-    "judge": 3,
+    "judge": 4,
     "learn-dict": 2,
     "localize": 1,
     "measure": 1,
-    "purify": 3,
+    "purify": 4,
     "select": 1,
     "support": 1,
-    "train": 3,
+    "train": 4,
 }
 """The version of each stage's method; raise it when the stage's bytes change.
 

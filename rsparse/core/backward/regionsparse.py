@@ -14,7 +14,7 @@ from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines.cpu import loops as engine_loops
 from rsparse.core.engines.cpu.engine import CpuEngine
 from rsparse.core.engines.engine import Engine, Mask
-from rsparse.core.regionsparse import Region, object_region, purify_batch
+from rsparse.core.regionsparse import Region, covering_stride, object_region, purify_batch
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 
@@ -93,7 +93,7 @@ class PurifiedImage:
             through_code = coding_vjp(
                 theta * inside * upper,
                 self.dictionary,
-                values.stride,
+                covering_stride(values, self.dictionary),
                 coding.mask,
                 self.engine.recorder,
             )
