@@ -79,6 +79,15 @@ def test_images_without_labels(assert_error, tmp_path):
     assert_error(line, "attack", tmp_path / "imgs", "-m", MODEL, *out)
 
 
+def test_a_file_that_is_no_image_is_named(assert_error, colours, tmp_path):
+    plan = tmp_path / "bad.toml"
+    plan.write_text("model = 3")
+    line = f"{plan}: is not a PNG, JPEG, WebP, TIFF or BMP image"
+    for command in ("evaluate", "attack"):
+        words = (colours, plan, "-m", MODEL, "-a", "fgsm", "-o", tmp_path / "out")
+        assert_error(line, command, *words)
+
+
 def test_predictions_can_take_the_place_of_labels(run_cli, tmp_path):
     for number in range(3):
         save(tmp_path / f"imgs/{number}.png", picture(number, 30))
