@@ -77,7 +77,8 @@ def test_a_single_file_that_is_no_image_is_refused(tmp_path):
         other = tmp_path / name
         other.write_bytes(content)
         with refused(f"{other}: is not a PNG, JPEG, WebP, TIFF or BMP image{found}"):
-            names(tmp_path / "imgs", other)
+            names(other)
+        assert len(names(tmp_path / "imgs", other)) == 2  # told when it is decoded
     picture = tmp_path / "picture"
     picture.write_bytes(PNG)
     assert names(picture) == ["picture"]

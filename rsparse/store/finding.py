@@ -11,7 +11,7 @@ from typing import Any
 
 from rsparse.errors import InputError, as_text, is_of_machine, reason, system_error
 from rsparse.store.file_kinds import READABLE, SUFFIXES, picture_kind_of_file
-from rsparse.store.given import is_folder_of_images
+from rsparse.store.given import is_folder_of_images, refuse_other_file
 from rsparse.store.image_list import Folder, ImageList, sorted_by_name
 
 NOT_UTF8 = "its name is not valid UTF-8; rename it"
@@ -96,8 +96,8 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
     Raises
     ------
     InputError
-        If an input is missing, cannot be read or is no image, a folder contains no images, an
-        input lies in another one, or two files have the same name.
+        If an input is missing or cannot be read, the only one is no image, a folder contains no
+        images, an input lies in another one, or two files have the same name.
     """
     found = FoundImages()
     _refuse_inputs_within_inputs(inputs)
@@ -106,6 +106,8 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
         _add_images(root, found)
         if len(found.images) == images and root.is_dir():
             raise _no_images(root, found.failed[failures:], found.passed_over)
+    if len(inputs) == 1:  # beside others it is one bad image, which does not stop them
+        refuse_other_file(inputs[0])
     if not found.images and found.failed:
         raise InputError(found.failed[0]["error"])
     found.images = sorted_by_name(found.images)

@@ -18,7 +18,7 @@ def is_folder_of_images(given: Path) -> bool:
     Raises
     ------
     InputError
-        If it is missing, cannot be read, or is a file that is no image by its suffix and content.
+        If it is missing or cannot be read.
     """
     try:
         if not given.exists():
@@ -29,12 +29,19 @@ def is_folder_of_images(given: Path) -> bool:
             return True
     except OSError as error:  # a name too long, a folder that may not be entered
         raise system_error(error, f"{given}: cannot be read") from error
-    if given.suffix.lower() not in SUFFIXES and given.is_file():
-        _refuse_other_file(given)
     return False
 
 
-def _refuse_other_file(given: Path) -> None:
+def refuse_other_file(given: Path) -> None:
+    """Refuse a file that is no image by its suffix and content.
+
+    Raises
+    ------
+    InputError
+        It says what the file is instead.
+    """
+    if given.suffix.lower() in SUFFIXES or not given.is_file():
+        return
     try:
         with given.open("rb") as file:
             head = file.read(HEAD)
