@@ -140,6 +140,8 @@ def as_text(name: str) -> str:
 
 def reason(error: OSError) -> str:
     """Return the operating system's reason for an error, without the path."""
+    if error.errno == errno.EISDIR:
+        return "is a folder; name a file"
     return (error.strerror or str(error)).lower()
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from rsparse.attacks import ATTACKS, PUBLISHED
 from rsparse.errors import InputError, MachineError
 
 GOES_ON = "once this is fixed, run the same command again to continue"
@@ -22,3 +23,7 @@ def refused(message: str) -> AbstractContextManager[pytest.ExceptionInfo[InputEr
     """Expect an ``InputError`` with exactly this one-line message."""
     assert "\n" not in message
     return pytest.raises(InputError, match=rf"\A{re.escape(message)}\Z")
+
+
+KNOWN_ATTACKS = f"Known: {', '.join([*ATTACKS, *PUBLISHED])}, or an attack class of foolbox"
+"""The end of the error for an unknown attack."""

@@ -9,7 +9,7 @@ pytest.importorskip("foolbox")
 from rsparse.attacks import ATTACKS, parse_attack
 from rsparse.attacks.foolbox_classes import foolbox_attack, usable_names
 from rsparse.attacks.names import ALIASES, SETS, find_name
-from tests.refusals import refused
+from tests.refusals import KNOWN_ATTACKS, refused
 
 NEEDS = {"VirtualAdversarialAttack": ":steps=3"}
 
@@ -74,8 +74,7 @@ def test_the_parts_of_autoattack_are_attacks_of_their_own():
     ],
 )
 def test_near_misses_lead_to_the_attack_that_is_meant(word, guess):
-    known = ", ".join(ATTACKS)
-    with refused(f"unknown attack {word!r}; did you mean {guess}? Known: {known}"):
+    with refused(f"unknown attack {word!r}; did you mean {guess}? {KNOWN_ATTACKS}"):
         parse_attack(word)
 
 

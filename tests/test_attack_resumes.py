@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from rsparse.attacks import ATTACKS
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
 from rsparse.store.lines import to_checked_line
@@ -19,6 +18,7 @@ from rsparse.store.pending import hidden_beside
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
 from tests.processes import start, when_done
+from tests.refusals import KNOWN_ATTACKS
 from tests.test_attack_command import MARGINS, MODEL, colours, picture, save
 
 __all__ = ["colours"]  # the fixture
@@ -182,15 +182,12 @@ def test_all_images_bad_leave_nothing(assert_error, tmp_path, attack):
     assert {path.name for path in tmp_path.iterdir()} == {"imgs"}
 
 
-KNOWN = f"Known: {', '.join(ATTACKS)}"
-
-
 @pytest.mark.parametrize(
     ("attack", "line"),
     [
-        ("fgms:eps=8", f"unknown attack 'fgms'; did you mean fgsm? {KNOWN}"),
-        ("LinfPDG", f"unknown attack 'LinfPDG'; did you mean LinfPGD? {KNOWN}"),
-        ("zzz", f"unknown attack 'zzz'; {KNOWN.lower()}"),
+        ("fgms:eps=8", f"unknown attack 'fgms'; did you mean fgsm? {KNOWN_ATTACKS}"),
+        ("LinfPDG", f"unknown attack 'LinfPDG'; did you mean LinfPGD? {KNOWN_ATTACKS}"),
+        ("zzz", f"unknown attack 'zzz'; k{KNOWN_ATTACKS[1:]}"),
         ("bim:esp=8", "attack 'bim:esp=8': unknown parameter 'esp'; did you mean eps? "
                       "Known: eps, steps, step_size, target"),
         ("fgsm:eps=256",

@@ -171,6 +171,8 @@ def test_panels(
     found = json.loads(result.stdout)
     assert found["columns"] == ["benign", "adv", "purified"]
     assert (found["done"], found["alone"]) == (1, 2)
+    turned = run_cli("attention", *versions[::-1], "-m", model, "-o", tmp_path / "r", "--json")
+    assert json.loads(turned.stdout)["alone"] == 2  # names of every folder count
     (entry,) = json.loads((output / "manifest.json").read_text())["images"]
     assert entry["name"] == "a"
     assert len(entry["versions"]) == 3
@@ -204,6 +206,10 @@ def test_refusals(
     assert_error(
         "attention: expected several folders or single images, got both",
         "attention", pictures, pictures / "a.png", "-m", model, "-o", output,
+    )  # fmt: skip
+    assert_error(
+        f"{tmp_path}/none: no such file or folder",
+        "attention", pictures, tmp_path / "none", "-m", model, "-o", output,
     )  # fmt: skip
     assert_error(
         f"{pictures}/cams: is inside the input {pictures}; choose another output",

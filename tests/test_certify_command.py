@@ -220,6 +220,7 @@ def test_what_does_not_fit_together_is_not_merged(folder: Path, run_cli: Run) ->
         "merge what covers all images alike"
     )
     assert refusal("a", "imgs") == f"imgs: holds no {where}, which the others do"
+    assert refusal("a", "gone") == "gone: no such file or folder"
 
 
 def test_an_interrupted_run_continues_at_the_block(

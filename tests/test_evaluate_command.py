@@ -304,6 +304,8 @@ def test_an_image_that_fails_is_reported_and_the_rest_is_done(tmp_path, run_cli)
         assert result.exit_code == 1
         assert line in result.stderr.splitlines()
         assert len(load_evaluation(tmp_path / "eval").names) == 8
+        (failed,) = json.loads(run_cli(*command, "--json").stdout)["failed"]
+        assert (failed["name"], failed["path"]) == ("red/broken", f"{images}/red/broken.png")
 
 
 def test_a_dry_run_writes_nothing(tmp_path, run_cli):

@@ -79,6 +79,14 @@ def test_images_without_labels(assert_error, tmp_path):
     assert_error(line, "attack", tmp_path / "imgs", "-m", MODEL, *out)
 
 
+def test_a_plan_beside_images_is_named(assert_error, colours, tmp_path):
+    plan = tmp_path / "bad.toml"
+    plan.write_text("model = 3")
+    words = (colours, plan, "-m", MODEL, "-a", "fgsm", "-o", tmp_path / "out")
+    line = f"{plan}: is no image; a plan is given alone, without images"
+    assert_error(line, "evaluate", *words)
+
+
 def test_predictions_can_take_the_place_of_labels(run_cli, tmp_path):
     for number in range(3):
         save(tmp_path / f"imgs/{number}.png", picture(number, 30))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rsparse.errors import InputError
 from rsparse.store.file_kinds import SUFFIXES
 from rsparse.store.finding import find_images, search_images
-from rsparse.store.images import ImageFile, image_name
+from rsparse.store.images import ImageFile, encode_png, image_name
 from tests.conftest import make_picture
 from tests.image_files import encode
 from tests.refusals import refused
+
+PNG = encode_png(np.zeros((2, 2, 3), np.uint8))
 
 
 def fill(folder: Path, *files: str) -> Path:
@@ -58,9 +61,27 @@ def test_unusual_names_are_kept(tmp_path, name):
 
 
 def test_single_files_are_named_by_their_stem_whatever_their_suffix(tmp_path):
-    fill(tmp_path, "b.png", "cat/a.jpg", ".hidden.png", "noext")
+    fill(tmp_path, "b.png", "cat/a.jpg", ".hidden.png")
+    (tmp_path / "noext").write_bytes(PNG)
     files = [tmp_path / file for file in ("b.png", "cat/a.jpg", ".hidden.png", "noext")]
     assert names(*files) == [".hidden", "a", "b", "noext"]
+
+
+def test_a_single_file_that_is_no_image_is_refused(tmp_path):
+    fill(tmp_path, "imgs/a.png")
+    for name, content, found in (
+        ("plan.toml", b"model = 3", ""),
+        ("pred.h5", b"\x89HDF\r\n\x1a\n", ", but an HDF5 file"),
+        ("cat.gif", b"GIF89a", ", but GIF; convert it to PNG"),
+    ):
+        other = tmp_path / name
+        other.write_bytes(content)
+        with refused(f"{other}: is not a PNG, JPEG, WebP, TIFF or BMP image{found}"):
+            names(other)
+        assert len(names(tmp_path / "imgs", other)) == 2  # told when it is decoded
+    picture = tmp_path / "picture"
+    picture.write_bytes(PNG)
+    assert names(picture) == ["picture"]
 
 
 def test_several_inputs_are_joined(tmp_path):
@@ -104,7 +125,8 @@ def test_two_inputs_with_one_name_are_refused(tmp_path):
 
 def test_an_image_that_is_given_twice_is_refused(tmp_path):
     """Under two names, it would count twice without a word."""
-    fill(tmp_path, "one/a.png", "one/sub/b.png", "one/.hidden/c.png", "one/d")
+    fill(tmp_path, "one/a.png", "one/sub/b.png", "one/.hidden/c.png")
+    (tmp_path / "one/d").write_bytes(PNG)
     one, file = tmp_path / "one", tmp_path / "one/a.png"
     with refused(f"{file}: is given twice; give it once"):
         find_images([file, file])

@@ -51,7 +51,7 @@ def test_not_onnx(tmp_path: Path) -> None:
     missing = tmp_path / "missing.onnx"
     with refused(f"{missing}: cannot be read: no such file or directory"):
         load_onnx(missing)
-    with refused(f"{tmp_path}: cannot be read: is a directory"):
+    with refused(f"{tmp_path}: cannot be read: is a folder; name a file"):
         load_onnx(tmp_path)
     path = tmp_path / "m.onnx"
     whole = ConvNet().save(path).read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rsparse.cli import app
+from rsparse.cli.show import _flat
+from rsparse.defenses import parse_defense
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import ORIGIN_KEY
+from rsparse.store.certificates import CERTIFICATES_FILE
 from rsparse.store.folders import JOURNAL
+from rsparse.store.pending import journal_of
 from rsparse.store.records import FORMAT_VERSIONS
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
@@ -117,6 +122,9 @@ def test_every_artifact_is_read(made, run_cli):
         ("new.onnx.rsparse-checkpoint.safetensors", "is the checkpoint of a training, which has no "
          "record; run the same command again to continue it"),
         ("begun", "is unfinished because its run was interrupted; run the same command again"),
+        ("selecting", "is unfinished because its run was interrupted; run the same command again"),
+        ("judging", "is unfinished because its run was interrupted; run the same command again"),
+        ("counting", "is unfinished because its run was interrupted; run the same command again"),
         ("nothing.h5", "no such file"),
         ("nothing", "no such file"),
     ],
@@ -126,7 +134,25 @@ def test_what_has_no_record_is_named(made, assert_error, name, hint):
     (made / "new.onnx.rsparse-checkpoint.safetensors").write_bytes(b"")
     (made / "begun").mkdir(exist_ok=True)
     (made / "begun" / JOURNAL).touch()
+    (made / "selecting/clean").mkdir(parents=True, exist_ok=True)
+    (made / "selecting/clean" / JOURNAL).touch()
+    shutil.copytree(made / "eval/clean", made / "judging/clean", dirs_exist_ok=True)
+    (made / "counting").mkdir(exist_ok=True)
+    journal_of(made / "counting" / CERTIFICATES_FILE).touch()
     assert_error(f"{made / name}: {hint.format(made=made)}", "show", made / name)
+
+
+def test_rules_are_told_of_each_policy():
+    """Alone, a policy's rules need no name."""
+    policies = ("policy:default", "policy:paper")
+    record = {"defenses": [parse_defense(spec)[0].as_record() for spec in policies]}
+    keys = [key for key in _flat(record) if "rule" in key]
+    assert keys == [
+        *(f"defenses, policy:default, rule {n}" for n in range(1, len(keys))),
+        "defenses, policy:paper, rule 1",
+    ]
+    alone = {"defense": record["defenses"][1]}
+    assert list(_flat(alone)) == ["defense", "defense, rule 1"]
 
 
 def test_a_fetched_model_tells_its_origin(made, run_cli):

@@ -37,7 +37,7 @@ def test_digests(tmp_path):
 def test_what_cannot_be_read_says_why(tmp_path, read):
     with refused(f"{tmp_path / 'gone'}: cannot be read: no such file or directory"):
         read(tmp_path / "gone")
-    with refused(f"{tmp_path}: cannot be read: is a directory"):
+    with refused(f"{tmp_path}: cannot be read: is a folder; name a file"):
         read(tmp_path)
 
 

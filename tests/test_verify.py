@@ -201,6 +201,27 @@ def test_what_is_no_artifact(artifacts: Path, assert_error, path: str, message: 
     assert_error(f"{path}: {message}", "verify", path)
 
 
+def test_others_are_verified_beside_what_is_no_artifact(artifacts: Path, run_cli) -> None:
+    found, problems = found_by(run_cli, "imgs", "pur", "gone")
+    assert problems == [
+        "gone: no such file or folder",
+        "imgs: is not an rsparse artifact and contains none",
+    ]
+    assert (found["pur"]["problems"], found["pur"]["files"]) == ([], 3)
+    assert [found[path]["format"] for path in ("imgs", "gone")] == ["none", "none"]
+
+
+def test_an_input_with_files_that_cannot_be_read(artifacts: Path, run_cli) -> None:
+    """Files that were skipped are no part of the input."""
+    (artifacts / "imgs/gone.png").symlink_to("nowhere.png")
+    (artifacts / "imgs/text.png").write_text("words")
+    result = run_cli("purify", "imgs", "--defense", "none", "-o", "some")
+    assert result.exit_code == 1
+    found, problems = found_by(run_cli, "some")
+    assert (found["some"]["inputs_found"], found["some"]["inputs_absent"]) == (1, [])
+    assert problems == []
+
+
 def test_equal_images_in_folders_of_one_name(
     pictures: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:

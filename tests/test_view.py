@@ -358,7 +358,7 @@ def test_a_signal_ends_it(folders, tmp_path, monkeypatch, number):
     assert last.startswith("rsparse: ")
 
 
-def test_bad_input_is_one_line(assert_error, not_served, tmp_path, folders):
+def test_bad_input_is_one_line(assert_error, not_served, tmp_path, folders, dict_file):
     photos = write_photos(tmp_path / "photos")
     other = write_photos(tmp_path / "other", ("x", "y"))
     table = tmp_path / "pred.csv"
@@ -375,6 +375,13 @@ def test_bad_input_is_one_line(assert_error, not_served, tmp_path, folders):
         f"{table}: has no pred.csv.json beside it, so it is unknown which images it is of; "
         "rsparse classify and rsparse detect write both",
         "view", photos, table,
+    )  # fmt: skip
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"\x08\x08")
+    assert_error(f"{model}: is not a PNG, JPEG, WebP, TIFF or BMP image", "view", model)
+    assert_error(
+        f"{dict_file}: has the format rsparse-dictionary, without images to show",
+        "view", dict_file,
     )  # fmt: skip
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -117,16 +117,20 @@ def _class_names(word: str) -> list[str]:
 
 def _parsed(text: str) -> list[Attack]:
     def find_class(name: str) -> type[Attack] | None:
-        if name in PUBLISHED:
-            return PUBLISHED[name]
         from rsparse.attacks.foolbox_classes import foolbox_attack
 
         return foolbox_attack(name) if name != name.lower() else None
 
     def other_names() -> list[str]:
-        return [*PUBLISHED, *ALIASES, *SETS, *_class_names("")]
+        return [*ALIASES, *SETS, *_class_names("")]
 
-    return parse_spec(text, ATTACKS, find_other=find_class, other_names=other_names)
+    return parse_spec(
+        text,
+        ATTACKS | PUBLISHED,
+        find_other=find_class,
+        other_names=other_names,
+        more=", or an attack class of foolbox",
+    )
 
 
 def attack_text(attack: Attack) -> str:

@@ -90,8 +90,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             flat[prefix + key] = spec
         elif defenses := _defenses(value):
             flat[prefix + key] = ", ".join(defense.spec for defense in defenses)
-            rules = [rule for defense in defenses for rule in defense.details]
-            flat |= {f"{prefix}{key}, rule {n}": rule for n, rule in enumerate(rules, 1)}
+            for defense in defenses:
+                policy = f"{defense.spec}, " if len(defenses) > 1 else ""
+                for number, rule in enumerate(defense.details, 1):
+                    flat[f"{prefix}{key}, {policy}rule {number}"] = rule
         elif isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
         else:

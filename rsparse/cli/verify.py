@@ -38,7 +38,7 @@ def verify(
     with its record, an HDF5 or ONNX file with the checksum in it, and the tables of an evaluation
     with evaluation.h5. Inputs that a record names are looked for beside each ARTIFACT and
     compared with it, and so are their own inputs. The exit code is 1 if something differs or is
-    missing.
+    missing, or is no artifact while others are.
     """
     from rsparse.commands.verify.verify import verify_artifacts
 

@@ -20,8 +20,9 @@ from rsparse.options.labels import LabelOptions
 from rsparse.options.specs import nearest
 from rsparse.pictures.sheet import Cell, contact_sheet
 from rsparse.store.folders import OutputFolder
+from rsparse.store.given import is_folder_of_images
 from rsparse.store.images import ImageFile
-from rsparse.store.inputs import ImageInputs, load_inputs
+from rsparse.store.inputs import ImageInputs, load_inputs, names_of
 from rsparse.store.job import Job
 from rsparse.store.joins import JoinedImage, join_inputs
 from rsparse.store.journal import Entry
@@ -137,7 +138,7 @@ def short_name(name: str) -> str:
 
 @dataclass
 class AttentionOutcome(Outcome):
-    """Also holds the headings of the columns, and the number of images without a partner."""
+    """Also holds the headings of the columns, and the number of names not in all folders."""
 
     columns: tuple[str, ...] = ()
     alone: int = 0
@@ -188,7 +189,7 @@ def explain_images(
     """
     columns = _columns(paths)
     inputs = [load_inputs([path]) for path in paths] if columns else [load_inputs(paths)]
-    first, unmatched = _joined(inputs) if columns else (inputs[0], [])
+    first = _joined(inputs) if columns else inputs[0]
     classifier = load_classifier(model, input_options).check()
     classifier.tell(progress)
     probe = probe_of(classifier, parameters.method)
@@ -220,7 +221,7 @@ def explain_images(
         resumed,
         failed,
         columns,
-        len(unmatched),
+        _alone(inputs, first),
         passed_over=first.passed_over,
         notes=known.sentences(),
     )
@@ -228,7 +229,7 @@ def explain_images(
 
 def _columns(paths: Sequence[Path]) -> tuple[str, ...]:
     """The headings of a panel's columns; empty if no panel is drawn."""
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if is_folder_of_images(path)]
     if len(paths) == 1 or not folders:
         return ()
     if len(folders) < len(paths):
@@ -238,14 +239,19 @@ def _columns(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(names) if unique else tuple(path.as_posix() for path in paths)
 
 
-def _joined(inputs: Sequence[ImageInputs]) -> tuple[ImageInputs, list[ImageFile]]:
+def _joined(inputs: Sequence[ImageInputs]) -> ImageInputs:
     """The first input's images joined with the others', with the labels of all inputs."""
-    joined, unmatched = join_inputs(inputs)
+    joined, _ = join_inputs(inputs)
     names = {image.name for image in joined.images}
     labels: dict[str, int] = {}
     for other in reversed(inputs):
         labels |= {name: label for name, label in other.labels.items() if name in names}
-    return replace(joined, labels=labels), unmatched
+    return replace(joined, labels=labels)
+
+
+def _alone(inputs: Sequence[ImageInputs], first: ImageInputs) -> int:
+    """How many names, of all inputs, have no panel."""
+    return len({name for item in inputs for name in names_of(item.images)}) - len(first.images)
 
 
 def choose_class(text: str, classifier: Classifier) -> int | str:

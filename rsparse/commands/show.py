@@ -11,6 +11,7 @@ from typing import Any
 
 from rsparse.errors import InputError
 from rsparse.evaluation.files import ADAPTIVE_TABLE, EVALUATION_FILE, TABLES
+from rsparse.evaluation.results import CLEAN
 from rsparse.store.artifacts import Artifact, Kind, artifact_of_file, artifacts_in
 from rsparse.store.certificate_table import TABLE_FILE
 from rsparse.store.certificates import CERTIFICATES_FILE
@@ -19,6 +20,7 @@ from rsparse.store.files import read_bytes
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest, record_of
 from rsparse.store.hdf5_reading import members, open_hdf5, read_array
 from rsparse.store.images import image_name
+from rsparse.store.pending import journal_of
 from rsparse.store.treatments import treatments_of
 
 ONNX = "onnx"
@@ -57,7 +59,7 @@ def _artifact_at(path: Path) -> Artifact:
                 return Artifact(path / name, Kind.HDF5)
         if (path / MANIFEST).exists():
             return Artifact(path, Kind.IMAGES)
-        if (path / JOURNAL).exists():
+        if _is_unfinished(path):
             return Artifact(path, Kind.UNFINISHED)
         raise InputError(_of_folder(path))
     if path.name.lower().endswith(".csv.json"):
@@ -68,6 +70,18 @@ def _artifact_at(path: Path) -> Artifact:
     if found is None and path.is_file() and (hint := _of_file(path)) is not None:
         raise InputError(hint)
     return found or Artifact(path, Kind.HDF5)
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a folder was to become an artifact by a run that was interrupted.
+
+    An evaluation begins with a folder of the selected images.
+    """
+    places = [folder / JOURNAL, folder / CLEAN / JOURNAL]
+    if any(path.exists() for path in (*places, *(journal_of(folder / f) for f in _WHOLE_FILES))):
+        return True
+    selected = read_manifest(folder / CLEAN)
+    return selected is not None and selected["stage"] == "select"
 
 
 def _of_folder(path: Path) -> str:

@@ -30,6 +30,7 @@ def parse_spec(
     kind: str = "attack",
     find_other: Callable[[str], type[P] | None] = lambda name: None,
     other_names: Callable[[], Iterable[str]] = tuple,
+    more: str = "",
 ) -> list[P]:
     """The parameter sets that a spec stands for, in its order.
 
@@ -44,6 +45,8 @@ def parse_spec(
         What a name stands for, for messages.
     find_other, other_names
         A function that looks up a name that ``registry`` lacks, and one that lists such names.
+    more : str
+        What else is known, for the error that lists the registry's names.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def parse_spec(
     name, _, rest = text.partition(":")
     parameter_class = registry.get(name) or find_other(name)
     if parameter_class is None:
-        raise unknown_name(kind, name, registry, other_names())
+        raise unknown_name(kind, name, registry, other_names(), more)
     fields = {field.name: field for field in dataclasses.fields(parameter_class)}
     try:
         values = {
@@ -187,10 +190,13 @@ def hint_of(name: str, known: Iterable[str], others: Iterable[str] = ()) -> str:
 
 
 def unknown_name(
-    kind: str, name: str, registry: Iterable[str], others: Iterable[str] = ()
+    kind: str, name: str, registry: Iterable[str], others: Iterable[str] = (), more: str = ""
 ) -> InputError:
-    """The error for an unknown name; it suggests the nearest one, also from ``others``."""
-    return InputError(f"unknown {kind} {name!r}; {hint_of(name, registry, others)}")
+    """The error for an unknown name; it suggests the nearest one, also from ``others``.
+
+    ``more`` says what else is known besides the registry.
+    """
+    return InputError(f"unknown {kind} {name!r}; {hint_of(name, registry, others)}{more}")
 
 
 def _words(rest: str, spec: str, known: Iterable[str]) -> dict[str, list[str]]:

@@ -294,5 +294,7 @@ def refuse_mixed(paths: Sequence[Path]) -> bool:
     given = [is_certificates(path) for path in paths]
     if any(given) and not all(given):
         first = paths[given.index(False)]
+        if not first.exists():
+            raise InputError(f"{first}: no such file or folder")
         raise InputError(f"{first}: holds no {CERTIFICATES_FILE}, which the others do")
     return any(given)

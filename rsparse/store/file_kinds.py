@@ -96,6 +96,13 @@ def kind_of(head: bytes) -> str | None:
     return None
 
 
+def not_readable(head: bytes) -> str:
+    """What is wrong with a file that is no image by its first bytes, and what it is instead."""
+    kind, is_picture = kind_of(head), picture_kind_of(head) is not None
+    found = "" if kind is None else f", but {kind}{'; convert it to PNG' * is_picture}"
+    return f"is not a {', '.join(READABLE[:-1])} or {READABLE[-1]} image{found}"
+
+
 def picture_kind_of(head: bytes) -> str | None:
     """The format of a picture by its first bytes; None if it does not look like a picture."""
     for kind, pattern in _PICTURE_PATTERNS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,13 @@ from typing import Any
 
 from rsparse.errors import InputError, as_text, is_of_machine, reason, system_error
 from rsparse.store.file_kinds import READABLE, SUFFIXES, picture_kind_of_file
+from rsparse.store.given import is_folder_of_images, refuse_other_file
 from rsparse.store.image_list import Folder, ImageList, sorted_by_name
 
 NOT_UTF8 = "its name is not valid UTF-8; rename it"
 Failure = dict[str, str]
 _Inode = tuple[int, int]
 _MAX_VISITS = 1000
-_URL = re.compile(r"(https?|s3|gs|ftp):/")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".7z", ".rar")
 _LISTED = 1000
 _SHOWN = 3
@@ -97,8 +96,8 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
     Raises
     ------
     InputError
-        If an input is missing or cannot be read, a folder contains no images, an input lies in
-        another one, or two files have the same name.
+        If an input is missing or cannot be read, the only one is no image, a folder contains no
+        images, an input lies in another one, or two files have the same name.
     """
     found = FoundImages()
     _refuse_inputs_within_inputs(inputs)
@@ -107,6 +106,8 @@ def search_images(inputs: Sequence[Path]) -> FoundImages:
         _add_images(root, found)
         if len(found.images) == images and root.is_dir():
             raise _no_images(root, found.failed[failures:], found.passed_over)
+    if len(inputs) == 1:  # beside others it is one bad image, which does not stop them
+        refuse_other_file(inputs[0])
     if not found.images and found.failed:
         raise InputError(found.failed[0]["error"])
     found.images = sorted_by_name(found.images)
@@ -158,16 +159,7 @@ def _no_images(root: Path, failed: Sequence[Failure], passed_over: PassedOver) -
 
 
 def _add_images(root: Path, found: FoundImages) -> None:
-    try:
-        if not root.exists():
-            hint = "; download it first" if _URL.match(str(root)) else ""
-            raise InputError(f"{root}: no such file or folder{hint}")
-        is_folder = root.is_dir()
-        if is_folder:
-            os.scandir(root).close()
-    except OSError as error:  # a name too long, a folder that may not be entered
-        raise system_error(error, f"{root}: cannot be read") from error
-    if is_folder:
+    if is_folder_of_images(root):
         _Walk(root, found).add_images()
     elif _is_text(root.stem):
         found.images.folders.append(Folder(root, None))

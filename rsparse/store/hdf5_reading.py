@@ -64,8 +64,14 @@ def open_hdf5(
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, RecursionError) as error:
         if is_of_machine(error) or is_of_machine(_system_error_in(error)):
             raise MachineError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-        detail = " ".join(str(error).split())
-        raise InputError(f"{path}: is damaged or incomplete: {detail}") from error
+        raise InputError(f"{path}: is damaged or incomplete{_detail(error)}") from error
+
+
+def _detail(error: Exception) -> str:
+    """What is wrong, if this module found it: the words of libhdf5 help nobody to mend a file."""
+    if isinstance(error, ValueError):
+        return f": {' '.join(str(error).split())}"
+    return "; make it again"
 
 
 def _system_error_in(error: BaseException) -> OSError:

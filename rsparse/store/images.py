@@ -28,7 +28,7 @@ from rsparse.store.file_kinds import (
     SUFFIXES,
     kind_of,
     kind_of_suffix,
-    picture_kind_of,
+    not_readable,
 )
 from rsparse.store.files import read_bytes, sha256_of
 from rsparse.store.repairs import repaired_versions
@@ -185,7 +185,6 @@ def _decoded_after_repair(content: bytes) -> Pixels | None:
 
 def _refusal(error: Exception, content: bytes, path: Path) -> InputError:
     """The error for a file that is no usable image; it says what the file is instead."""
-    formats = f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
     kind = kind_of(content[:HEAD])
     is_unread = isinstance(error, (UnidentifiedImageError, _UnreadVariantError)) or kind == "JPEG"
     variant = variant_of(content) if is_unread else None
@@ -198,9 +197,7 @@ def _refusal(error: Exception, content: bytes, path: Path) -> InputError:
     elif kind in READABLE:
         detail = "its header is damaged"
     else:
-        is_picture = picture_kind_of(content[:HEAD]) is not None
-        found = "" if kind is None else f", but {kind}{'; convert it to PNG' * is_picture}"
-        return InputError(f"{path}: is not a {formats} image{found}")
+        return InputError(f"{path}: {not_readable(content[:HEAD])}")
     is_named = kind is None or kind == kind_of_suffix(path)
     return InputError(f"{path}: cannot be decoded{'' if is_named else f' as {kind}'}: {detail}")
 

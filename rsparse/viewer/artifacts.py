@@ -10,6 +10,8 @@ from rsparse.errors import InputError, system_error
 from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.store.csv_artifacts import record_beside
 from rsparse.store.folders import MANIFEST, read_manifest
+from rsparse.store.hdf5_reading import open_hdf5
+from rsparse.store.records import PREDICTIONS
 
 TABLE_SUFFIXES = (".csv", ".h5")
 
@@ -59,10 +61,20 @@ def sort_artifacts(paths: Sequence[Path]) -> Artifacts:
         one, other, *_ = found.evaluations
         raise InputError(f"{other}: is an evaluation, as {one} is; give one of them")
     if not found.images and not found.evaluations:
-        raise InputError(f"{paths[0]}: is a table; give the folder of its images too")
+        raise _of_table(paths[0])
     given = [path for path in paths if path not in found.tables]
     found.title = ", ".join(path.resolve().name for path in given)
     return found
+
+
+def _of_table(path: Path) -> InputError:
+    """The error for a table without images, or for an HDF5 file that is no table of images."""
+    if path.suffix.lower() == ".h5":
+        with open_hdf5(path) as (_, record):
+            kind = record["format"]
+        if kind != PREDICTIONS:
+            return InputError(f"{path}: has the format {kind}, without images to show")
+    return InputError(f"{path}: is a table; give the folder of its images too")
 
 
 def _add(path: Path, found: Artifacts) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from rsparse.commands.evaluate.photographs import save_photographs
 from rsparse.commands.evaluate.record import record_of_evaluation
 from rsparse.commands.evaluate.select import select_images
 from rsparse.defenses import Defense, defense_text
+from rsparse.errors import InputError
 from rsparse.evaluation.checks import DefenseEvidence, all_checks
 from rsparse.evaluation.files import EVALUATION_FILE, remove_evaluation, save_evaluation
 from rsparse.evaluation.model_choice import ModelChoice
@@ -37,10 +38,12 @@ from rsparse.evaluation.results import CLEAN, Evaluation
 from rsparse.evaluation.timing import load_timing, save_timing, with_timing
 from rsparse.options.attack import AttackRunParameters
 from rsparse.store.folders import is_finished
+from rsparse.store.images import ImageFile
 from rsparse.store.journal import Entry, remove_journal_beside
 from rsparse.store.predictions import Prediction
 from rsparse.store.sole_writer import sole_writer
 from rsparse.work.progress import SILENT, Progress, tell
+from rsparse.work.steps import failure
 from rsparse.work.workers import LocalWorkers, Workers
 
 
@@ -182,7 +185,7 @@ class _MatrixRun:
             if folder not in entries:
                 manifest = self.folders.manifest(column)
                 entries[folder] = {entry["name"]: entry for entry in manifest["images"]}
-                self.done.failed += manifest["failed"]
+                self.done.failed += _with_paths(manifest["failed"], self.selection.images)
             self.findings.entries[column] = entries[folder]
 
     def _take_in(self, column: PlannedColumn) -> None:
@@ -198,7 +201,8 @@ class _MatrixRun:
             progress=self.progress,
         )
         self.findings.entries[column] = {entry["name"]: entry for entry in manifest["images"]}
-        self.done.failed += manifest["failed"]
+        given = self.given[column.given]
+        self.done.failed += [*given.failed, *_with_paths(manifest["failed"], given.images)]
 
     def _examine(self, columns: Sequence[PlannedColumn]) -> None:
         """Find the images of columns that the detector rejects, if there is one."""
@@ -284,6 +288,16 @@ class _MatrixRun:
             passed_over=self.selection.passed_over,
             notes=self.selection.notes,
         )
+
+
+def _with_paths(failed: Sequence[Entry], images: Iterable[ImageFile]) -> list[Entry]:
+    """The failed images of a manifest, which lists no paths, as a run tells them."""
+    by_name = {image.name: image for image in images}
+    return [
+        failure(by_name[entry["name"]], InputError(entry["error"]))
+        for entry in failed
+        if entry["name"] in by_name
+    ]
 
 
 def _named(entry: Entry, task: str) -> Entry:

@@ -27,7 +27,7 @@ from rsparse.store.records import IMAGES, Source
 from rsparse.work.progress import SILENT, Progress, tell
 from rsparse.work.runs import load_image, refuse_all_failed, run_images, save_png
 from rsparse.work.runs import source_digests as digests_of
-from rsparse.work.steps import OneByOne
+from rsparse.work.steps import OneByOne, failure
 from rsparse.work.workers import LocalWorkers, Workers
 
 
@@ -216,7 +216,7 @@ def _read(choice: _SelectionInputs, output: Path) -> Selection:
     otherwise = "contains an evaluation of other images, other labels or another model"
     choice.job().require_match(output.parent, record, choice.sources(digests), otherwise)
     failed = [
-        {"name": image.name, "error": f"{image.path}: {errors[image.name]}"}
+        failure(image, InputError(errors[image.name]))
         for image in inputs.images
         if image.name in errors
     ]

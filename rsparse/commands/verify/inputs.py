@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsparse.commands.verify.contents import Contents, Digests
-from rsparse.errors import InputError
+from rsparse.errors import InputError, attempt
 from rsparse.store.files import sha256_of, sha256_of_file
 from rsparse.store.finding import find_images
 from rsparse.store.folders import read_manifest, record_of
@@ -84,7 +84,9 @@ class AtHand:
 
 
 def _digests_of(images: Sequence[ImageFile]) -> list[tuple[str, str]]:
-    return [(image.name, sha256_of_file(image.path)) for image in images]
+    """The digests of the images by name, without files that cannot be read."""
+    digests = [(image.name, attempt(sha256_of_file, image.path)) for image in images]
+    return [(name, digest) for name, digest in digests if not isinstance(digest, InputError)]
 
 
 def find_inputs(path: Path, contents: Contents, at_hand: AtHand) -> InputsFound:

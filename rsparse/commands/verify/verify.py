@@ -16,7 +16,7 @@ from rsparse.commands.verify.contents import (
     read_contents,
 )
 from rsparse.commands.verify.inputs import FILES_TOGETHER, AtHand, InputsFound, find_inputs
-from rsparse.errors import InputError
+from rsparse.errors import InputError, attempt
 from rsparse.store.artifacts import Artifact, find_artifacts
 from rsparse.work.progress import SILENT, Progress
 from rsparse.work.workers import chunked, usable_cores
@@ -63,9 +63,16 @@ def verify_artifacts(paths: Sequence[Path], progress: Progress = SILENT) -> list
     Raises
     ------
     InputError
-        If a path has no artifact.
+        If no path has an artifact; of several, those that have none are among the problems.
     """
-    given = {path: find_artifacts(path) for path in dict.fromkeys(paths)}
+    given: dict[Path, list[Artifact]] = {}
+    refused: dict[Path, InputError] = {}
+    for path in dict.fromkeys(paths):
+        found_at = attempt(find_artifacts, path)
+        if isinstance(found_at, InputError):
+            refused[path] = found_at
+        else:
+            given[path] = found_at
     wanted = list(dict.fromkeys(artifact for found in given.values() for artifact in found))
     verified: dict[Path, Verified] = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -82,8 +89,11 @@ def verify_artifacts(paths: Sequence[Path], progress: Progress = SILENT) -> list
             ]
     for path, artifacts in given.items():
         if not any(artifact.path.resolve() in verified for artifact in artifacts):
-            raise InputError(f"{path}: is not an rsparse artifact and contains none")
-    return list(verified.values())
+            refused[path] = InputError(f"{path}: is not an rsparse artifact and contains none")
+    if refused and not verified:
+        raise next(iter(refused.values()))
+    others = [Verified(path, "none", problems=[str(error)]) for path, error in refused.items()]
+    return [*verified.values(), *others]
 
 
 def _places(given: Iterable[Path], wanted: Sequence[Artifact]) -> Iterator[Path]:
