@@ -36,3 +36,11 @@ def enlarge(place: Path, size: str) -> None:
 def at_most(limit: int, size: int) -> Callable[[], None]:
     """Return a ``preexec_fn`` that sets the resource limit ``limit`` to ``size``."""
     return lambda: resource.setrlimit(limit, (size, size))
+
+
+@contextmanager
+def read_only_disk(place: Path) -> Iterator[Path]:
+    """A small disk that is mounted read-only, as after an error of the disk."""
+    with small_disk(place, "64k") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        yield disk

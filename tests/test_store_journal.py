@@ -14,6 +14,7 @@ import pytest
 
 from rsparse.errors import InputError
 from rsparse.store.journal import Journal
+from rsparse.store.journal_lock import refuse_running
 from rsparse.store.lines import from_checked_line, to_checked_line, to_line
 from tests.refusals import fails, refused
 
@@ -177,9 +178,9 @@ def test_a_journal_in_use_is_locked(path, start):
     with refused(message):
         start(path)
     with refused(message):
-        Journal.refuse_running(path, path.parent)
+        refuse_running(path, path.parent)
     journal.close()
-    Journal.refuse_running(path, path.parent)
+    refuse_running(path, path.parent)
     start(path).close()
 
 

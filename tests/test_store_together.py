@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -230,11 +231,30 @@ def test_a_folder_that_is_overwritten_is_whole_or_goes_on_at_every_kill(tmp_path
     assert states == {len(old), len(new) + 1, "unfinished"}
 
 
+def test_the_lock_of_a_plot_is_removed_after_every_kill(tmp_path):
+    main, plot = tmp_path / "act.h5", tmp_path / "act.png"
+
+    def work() -> None:
+        with journal_beside(main, RUN, False, [plot]) as journal:
+            journal.add({"name": "a"})
+            with appear_together(main, journal) as members:
+                members.write(plot, b"plot")
+                members.write(main, b"main")
+
+    for _ in killed_at_each_change(tmp_path, work):
+        with suppress(InputError):  # it exists
+            work()
+        assert tree_of(tmp_path) == {"act.h5": b"main", "act.png": b"plot"}
+        main.unlink()
+        plot.unlink()
+
+
 def test_a_replaced_folder_is_old_or_new_at_every_kill(tmp_path):
     page = tmp_path / "page"
 
     def work(text: str = "new") -> None:
-        with AtomicFolder(page, lambda _: True, [], overwrite=True).filled() as place:
+        folder = AtomicFolder.open(page, lambda _: True, [], overwrite=True)
+        with folder as target, target.filled() as place:
             (place / "data").mkdir()
             (place / "data/a.csv").write_text(text)
             (place / f"{text}.html").write_text(text)

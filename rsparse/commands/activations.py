@@ -139,14 +139,15 @@ def measure_activations(
     classifier.tell(progress)
     all_layers = activation_layers(classifier.graph, str(model))
     chosen = choose_layers(all_layers, layers)
-    for path in (output, *([plot] if plot is not None else [])):
+    plots = [] if plot is None else [plot]
+    for path in (output, *plots):
         refuse_existing(path, overwrite)
     values = {**parameters.as_record(), "input": classifier.input_record()}
     values["layers"] = [all_layers[number].name for number in chosen]
     known = {"model": classifier.sha256, "images": joined.names_digest()}
     job = Job("activations", ACTIVATIONS, values, known=known)
     step = ActivationStep(PeakProbe(classifier, all_layers), chosen, parameters.gamma)
-    with journal_beside(output, job.identity(), overwrite) as journal:
+    with journal_beside(output, job.identity(), overwrite, plots) as journal:
         done, resumed, failed = run_images(
             joined,
             journal,

@@ -84,7 +84,8 @@ def learn_dict(
     require_suffix(output, ".h5", ".hdf5")
     if preview is not None:
         require_suffix(preview, ".png")
-    outputs = [path for path in (output, preview) if path is not None]
+    previews = [] if preview is None else [preview]
+    outputs = [output, *previews]
     for path in outputs:
         refuse_existing(path, overwrite)
     inputs = load_inputs(paths)
@@ -94,7 +95,7 @@ def learn_dict(
     turns = [
         replace(inputs, images=images, failed=()) for images in _by_pass(inputs.images, parameters)
     ]
-    with journal_beside(output, job.identity(), overwrite) as journal:
+    with journal_beside(output, job.identity(), overwrite, previews) as journal:
         step = OneByOne(SampleStep(parameters))
         done, resumed, failed = _sample(turns, journal, step, workers, progress)
         failures = [*inputs.failed, *failed]

@@ -15,7 +15,9 @@ from rsparse.models.onnx.classifier import open_classifier
 from rsparse.models.onnx.file import OnnxFile, load_onnx
 from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.spec import INPUT_FIELDS, InputOptions, InputSpec
-from rsparse.store.files import refuse_existing, require_suffix, write_atomic
+from rsparse.store.files import require_suffix
+from rsparse.store.journal import IN_ONE_GO, journal_beside
+from rsparse.store.together import appear_together
 
 SOME_SIZE = (224, 224)
 """The size with which a graph is described that takes images of any size."""
@@ -108,6 +110,10 @@ def tag_model(
     require_suffix(output, ".onnx")
     file = load_onnx(path)
     spec = open_classifier(file, input_options).check().spec
-    refuse_existing(output, overwrite)
-    write_atomic(output, file.with_metadata({METADATA_KEY: spec.to_json()}))
+    tagged = file.with_metadata({METADATA_KEY: spec.to_json()})
+    with (
+        journal_beside(output, IN_ONE_GO, overwrite) as journal,
+        appear_together(output, journal) as members,
+    ):
+        members.write(output, tagged)
     return spec

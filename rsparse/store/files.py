@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from rsparse.errors import InputError, system_error, write_error
+from rsparse.store.journal_lock import refuse_running
 from rsparse.store.pending import journal_of, remove_leftovers, settle
 from rsparse.store.syncing import sync_folder
 from rsparse.store.temporaries import Temporary, temporary_beside
@@ -157,11 +159,39 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     Raises
     ------
     InputError
-        If it exists and ``overwrite`` is false, if it is a folder, or if its folder cannot be
-        written.
+        If it exists and ``overwrite`` is false, if it is a folder, if its folder cannot be
+        written, or if another run is writing it now.
+    MachineError
+        If its file system is read-only.
     """
     settle(journal_of(path))
     remove_leftovers(path.parent)
+    refuse_taken(path, overwrite)
+    try:
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise InputError(f"{path}: cannot be written: {parent.name} is not a folder")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            _refuse_read_only(parent)
+            raise InputError(f"{path}: cannot be written: no permission in {parent.name or parent}")
+    except OSError as error:
+        raise system_error(error, f"{path}: cannot be written") from error
+    refuse_running(journal_of(path), path)
+
+
+def _refuse_read_only(folder: Path) -> None:
+    """Raise the ``OSError`` of a file system that is read-only, which ``os.access`` does not."""
+    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def refuse_taken(path: Path, overwrite: bool) -> None:
+    """Check that nothing is where one output file is to be written, or a file to be replaced.
+
+    Raises
+    ------
+    InputError
+    """
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name a file")
@@ -169,13 +199,8 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
             raise InputError(f"{path}: is not a regular file; name another file")
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists; choose another output or pass --overwrite")
-        parent = next(folder for folder in path.absolute().parents if folder.exists())
     except OSError as error:
         raise system_error(error, f"{path}: cannot be written") from error
-    if not parent.is_dir():
-        raise InputError(f"{path}: cannot be written: {parent.name} is not a folder")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: cannot be written: no permission in {parent.name or parent}")
 
 
 def holds_files(folder: Path, besides: str = "") -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from rsparse.errors import InputError, system_error, write_error
 from rsparse.store.files import holds_files, remove_empty, safe_join
 from rsparse.store.journal import Entry, Journal
+from rsparse.store.journal_lock import locked
 from rsparse.store.lines import from_checked_line
 from rsparse.store.manifests import load_manifest, write_manifest
 from rsparse.store.pending import JOURNAL, remove_leftovers_below, settle
@@ -76,7 +77,7 @@ class OutputFolder:
         except OSError as error:  # for example, a name that is too long
             raise system_error(error, f"{path}: cannot be written") from error
         if is_finished(path) and not overwrite:
-            raise InputError(f"{path}: exists; choose another output or pass --overwrite")
+            raise _existing(path)
         goes_on = Journal.is_of(path / JOURNAL, run)
         if overwrite and not goes_on:
             _set_aside(path)
@@ -88,6 +89,9 @@ class OutputFolder:
             raise InputError(f"{path}: contains other files; choose an empty or new folder")
         journal = Journal.open(path / JOURNAL, run, path)
         try:
+            if not overwrite and (path / MANIFEST).exists():  # another run has finished in between
+                journal.close(finished=True)
+                raise _existing(path)
             _remove_replaced(path)
         except BaseException:
             journal.close()
@@ -144,9 +148,13 @@ def is_finished(folder: Path) -> bool:
     if not (folder / MANIFEST).exists():
         return False
     if journal.exists():  # the run was killed before it could remove it
-        Journal.refuse_running(journal, folder)
-        journal.unlink(missing_ok=True)
+        with locked(journal, folder):
+            journal.unlink(missing_ok=True)
     return True
+
+
+def _existing(folder: Path) -> InputError:
+    return InputError(f"{folder}: exists; choose another output or pass --overwrite")
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -195,18 +203,18 @@ def refuse_overlap(path: Path, inputs: Iterable[Path]) -> None:
 
 def _set_aside(folder: Path) -> None:
     """Rename the manifest or the journal of an artifact, whose files are then to be removed."""
-    for name, replaced in zip((MANIFEST, JOURNAL), REPLACED, strict=True):
-        if not (folder / name).exists():
-            continue
-        if name == JOURNAL:
-            Journal.refuse_running(folder / JOURNAL, folder)
-            _remove_replaced(folder)  # that run was killed before it did
-        _own_files(folder, folder / name)  # refuses what is not rsparse's before anything changes
-        try:
-            os.replace(folder / name, folder / replaced)
-            sync_folder(folder)
-        except OSError as error:
-            raise write_error(error, f"{folder}: cannot be overwritten") from error
+    with locked(folder / JOURNAL, folder):
+        for name, replaced in zip((MANIFEST, JOURNAL), REPLACED, strict=True):
+            if not (folder / name).exists():
+                continue
+            if name == JOURNAL:
+                _remove_replaced(folder)  # that run was killed before it did
+            _own_files(folder, folder / name)  # refuses what is not ours before anything changes
+            try:
+                os.replace(folder / name, folder / replaced)
+                sync_folder(folder)
+            except OSError as error:
+                raise write_error(error, f"{folder}: cannot be overwritten") from error
 
 
 def _remove_replaced(folder: Path) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 from rsparse.errors import InputError, MachineError, system_error, write_error
 from rsparse.store.descriptors import read_at, write_at
-from rsparse.store.files import refuse_existing
+from rsparse.store.files import refuse_existing, refuse_taken
 from rsparse.store.journal_lock import open_locked
 from rsparse.store.lines import from_checked_line, text_of_checked_line, to_checked_line, to_line
-from rsparse.store.pending import Renames, as_line, journal_of
+from rsparse.store.pending import IN_ONE_GO, Renames, as_line, journal_of
 
 Entry = dict[str, Any]
 
-__all__ = ["Entry", "Journal", "journal_beside", "remove_journal_beside", "to_line"]
+__all__ = ["IN_ONE_GO", "Entry", "Journal", "journal_beside", "remove_journal_beside", "to_line"]
 
 
 def _other_run(output: Path, first: Mapping[str, Any], run: Mapping[str, Any]) -> InputError:
@@ -73,14 +73,16 @@ class Journal:
         """Whether the files of all entries have been forced to disk."""
 
     @classmethod
-    def open(cls, path: Path, run: Mapping[str, Any], output: Path) -> Journal:
+    def open(
+        cls, path: Path, run: Mapping[str, Any], output: Path, *, overwrite: bool = False
+    ) -> Journal:
         """Start the journal of ``run``, a job's identity, or resume the existing one.
 
         Raises
         ------
         InputError
             If another run is writing it now, or it belongs to a run with other inputs or
-            parameters.
+            parameters, which ``overwrite`` forgets.
         MachineError
             If the disk is full, for example.
         """
@@ -92,10 +94,10 @@ class Journal:
         journal = cls(path, output, descriptor)
         try:
             first = journal._load()
-            if first is None:
-                journal._write(run)
-            elif first != json.loads(to_line(run)):
-                raise _other_run(output, first, run)
+            if first != json.loads(to_line(run)):
+                if not (overwrite or first in (None, IN_ONE_GO)):
+                    raise _other_run(output, first, run)
+                journal._start(run)
         except BaseException:
             journal.close()
             raise
@@ -110,16 +112,6 @@ class Journal:
         except OSError:
             return False
 
-    @staticmethod
-    def refuse_running(path: Path, output: Path) -> None:
-        """Raise ``InputError`` if another run is writing the journal now."""
-        try:
-            os.close(open_locked(path, output))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise system_error(error, f"{output}: cannot be written") from error
-
     def _load(self) -> Any:
         """Index the whole lines, cut off what follows them, and return the first line's value."""
         first = None
@@ -133,11 +125,22 @@ class Journal:
                 else:
                     self._places[entry["name"]] = self._end
                 self._end += len(line)
-            os.ftruncate(self._descriptor, self._end)
-            self._file.seek(0, os.SEEK_END)  # forgets what was read beyond the new end
+            self._cut_off()
         except OSError as error:
             raise system_error(error, f"{self.path}: cannot be read") from error
         return first
+
+    def _cut_off(self) -> None:
+        """Remove what follows the last whole line."""
+        os.ftruncate(self._descriptor, self._end)
+        self._file.seek(0, os.SEEK_END)  # forgets what was read beyond the new end
+
+    def _start(self, run: Mapping[str, Any]) -> None:
+        """Begin anew with the line of a run."""
+        self.drop_all()
+        self._end = 0
+        self._cut_off()
+        self._write(run)
 
     def _write(self, value: Mapping[str, Any]) -> int:
         """Append a line, and return its place."""
@@ -255,13 +258,14 @@ def _parsed(text: bytes) -> Entry:
 
 @contextmanager
 def journal_beside(
-    output: Path | None, run: Mapping[str, Any], overwrite: bool
+    output: Path | None, run: Mapping[str, Any], overwrite: bool, others: Iterable[Path] = ()
 ) -> Iterator[Journal]:
     """The journal of a run that writes the single file ``output``: a hidden file next to it.
 
     The journal is deleted when the block succeeds, and also when it fails before any item is
     finished. Otherwise it is kept, so that the same command can resume. Without ``output`` it
-    exists only for the duration of the block.
+    exists only for the duration of the block. ``others`` are further files that the run writes,
+    such as a plot: they are locked, too. The run of an output without items is ``IN_ONE_GO``.
 
     Raises
     ------
@@ -278,14 +282,14 @@ def journal_beside(
                 journal.close()
         return
     refuse_existing(output, overwrite)
-    path = journal_of(output)
-    if overwrite and not Journal.is_of(path, run):
-        Journal.refuse_running(path, output)
-        path.unlink(missing_ok=True)
-    journal = Journal.open(path, run, output)
+    journal = Journal.open(journal_of(output), run, output, overwrite=overwrite)
     finished = False
     try:
-        yield journal
+        refuse_taken(output, overwrite)  # by a run that has finished in between
+        with ExitStack() as locks:
+            for other in others:
+                locks.enter_context(journal_beside(other, IN_ONE_GO, overwrite))
+            yield journal
         finished = True
     finally:
         is_empty = len(journal) == 0 and not journal.is_promised

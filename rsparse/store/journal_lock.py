@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rsparse.errors import InputError
+from rsparse.errors import InputError, system_error
 from rsparse.store.descriptors import SAFE, is_at, try_lock
 
 
@@ -29,6 +31,34 @@ def open_locked(path: Path, output: Path, flags: int = 0) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the run that held it has finished and removed it
+
+
+@contextmanager
+def locked(path: Path, output: Path) -> Iterator[None]:
+    """Hold the lock of a journal during the block, if there is one.
+
+    Raises
+    ------
+    InputError
+        If another run is writing the journal now.
+    """
+    try:
+        descriptor = open_locked(path, output)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise system_error(error, f"{output}: cannot be written") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def refuse_running(path: Path, output: Path) -> None:
+    """Raise ``InputError`` if another run is writing the journal now."""
+    with locked(path, output):
+        pass
 
 
 def lock(descriptor: int, output: Path) -> None:

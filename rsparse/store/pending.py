@@ -23,6 +23,9 @@ Renames = Sequence[tuple[Path, Path]]
 JOURNAL = ".rsparse-journal.jsonl"
 """The journal in an output that is a folder, and the end of the name of one next to a file."""
 
+IN_ONE_GO = {"stage": "finish"}
+"""The identity of every run that has no items to continue with: its journal is only a lock."""
+
 _KEY = "renames"
 _LONGEST = 2**20  # bytes of the line
 
@@ -68,6 +71,9 @@ def complete(renames: Renames) -> None:
 def settle(journal: Path) -> None:
     """Finish the artifact of a journal if its run was killed among the renames.
 
+    A journal that is only a lock is removed if its run was killed, also those of the artifact's
+    other files.
+
     Raises
     ------
     InputError, MachineError
@@ -80,10 +86,13 @@ def settle(journal: Path) -> None:
     try:
         start, line = _last_line(descriptor)
         renames = list(_promised(line, journal.parent))
-        if renames and try_lock(descriptor) and is_at(descriptor, journal):
+        is_over = renames or line == IN_ONE_GO
+        if is_over and try_lock(descriptor) and is_at(descriptor, journal):
             complete(renames)
             if all(os.path.lexists(place) for _, place in renames):
                 journal.unlink(missing_ok=True)
+                for _, place in renames:
+                    settle(journal_of(place))
             else:  # the temporaries have gone, so that the run goes on
                 os.ftruncate(descriptor, start)
     except OSError as error:

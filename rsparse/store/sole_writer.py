@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rsparse.errors import InputError, system_error
-from rsparse.store.descriptors import try_lock
+from rsparse.store.descriptors import is_at, try_lock
 from rsparse.store.folders import JOURNAL, is_finished
 from rsparse.store.pending import remove_leftovers_below, settle
 
@@ -25,25 +25,33 @@ def sole_writer(folder: Path) -> Iterator[None]:
     InputError
         If another run is writing it now, or it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise system_error(error, f"{folder}: cannot be written") from error
-    is_free = try_lock(place)
-    if is_free is False:
-        os.close(place)
-        raise InputError(f"{folder}: is being written by another run")
+    place, is_free = _locked(folder)
     try:
         if is_free:
             _clean_up(folder)
         yield
     finally:
-        os.close(place)
         try:
             folder.rmdir()
         except OSError:
             pass  # not empty
+        os.close(place)
+
+
+def _locked(folder: Path) -> tuple[int, bool | None]:
+    """The open folder, and whether it could be locked; None if the file system has no locks."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            place = os.open(folder, os.O_RDONLY)
+        except OSError as error:
+            raise system_error(error, f"{folder}: cannot be written") from error
+        is_free = try_lock(place)
+        if is_free is not False and is_at(place, folder):
+            return place, is_free
+        os.close(place)
+        if is_free is False:
+            raise InputError(f"{folder}: is being written by another run")
 
 
 def _clean_up(folder: Path) -> None:

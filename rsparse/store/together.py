@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rsparse.errors import write_error
 from rsparse.store.journal import Journal
-from rsparse.store.pending import Renames, complete, journal_of
+from rsparse.store.pending import IN_ONE_GO, Renames, complete, journal_of
 from rsparse.store.temporaries import Temporary, create_beside
 
 
@@ -69,7 +69,7 @@ class Members:
             elif len(renames) == 1 and not renames[0][0].is_dir():
                 complete(renames)  # a single step needs no promise
             else:
-                own = Journal.open(journal_of(main), {"stage": "finish"}, main)
+                own = Journal.open(journal_of(main), IN_ONE_GO, main)
                 is_finished = False
                 try:
                     self._rename(renames, own)

@@ -24,6 +24,7 @@ from rsparse.store.certificates import (
 )
 from rsparse.store.files import sha256_of_file
 from rsparse.store.job import Job
+from rsparse.store.journal import IN_ONE_GO, journal_beside
 from rsparse.store.records import CERTIFICATES, Source
 
 Ranges = tuple[tuple[int, int], ...]
@@ -96,7 +97,8 @@ def merge_certificates(
     sources = [Source(p.path.name, sha256_of_file(p.path), p.record) for p in parts]
     record = Job("certify", CERTIFICATES, values, first.record["seed"]).record(sources)
     spec = denoiser_of(values["denoiser"]).spec
-    write_certificates(path, record, found, spec)
+    with journal_beside(path, IN_ONE_GO, overwrite) as journal:
+        write_certificates(path, record, found, spec, journal)
     return CertifyOutcome(
         output, len(names), certificates=found, denoiser=spec, label_origin=values["labels"]
     )

@@ -110,20 +110,22 @@ def write_report(
     required = [parse_requirement(text) for text in requirements]
     subjects = find_subjects(load_evaluation(folder), judged)
     outcomes = judge_requirements(required, subjects)
-    target = AtomicFolder(output, is_report_file, [folder], overwrite)
-    gallery, figures = Gallery(), figures_of(subjects)
-    certified = [] if certificates is None else [_certified(certificates, subjects)]
-    images = EvaluatedImages(folder)
-    if "html" in chosen or "png" in chosen or "csv" in chosen:
-        maker = PictureMaker(images, subjects, dictionaries or {}, model, input_options, progress)
-        gallery, measured = maker.make(parameters, pictures="html" in chosen)
-        figures += measured
-    figures += certified
-    with target.filled() as place:
-        for name, content in files_of(chosen, subjects, figures, gallery, outcomes):
-            path = safe_join(place, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+    with AtomicFolder.open(output, is_report_file, [folder], overwrite) as target:
+        gallery, figures = Gallery(), figures_of(subjects)
+        certified = [] if certificates is None else [_certified(certificates, subjects)]
+        images = EvaluatedImages(folder)
+        if "html" in chosen or "png" in chosen or "csv" in chosen:
+            maker = PictureMaker(
+                images, subjects, dictionaries or {}, model, input_options, progress
+            )
+            gallery, measured = maker.make(parameters, pictures="html" in chosen)
+            figures += measured
+        figures += certified
+        with target.filled() as place:
+            for name, content in files_of(chosen, subjects, figures, gallery, outcomes):
+                path = safe_join(place, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
     missing = [gallery.missing_sheets, gallery.missing_panels, gallery.missing_activations]
     left_out = list(dict.fromkeys(filter(None, missing)))
     main = output / PLACES[chosen[0]]

@@ -9,6 +9,7 @@ they are hidden next to the output and removed after the training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.job import Job
 from rsparse.store.journal import Entry
 from rsparse.store.records import Source
+from rsparse.store.sole_writer import sole_writer
 from rsparse.training.adversaries import ADVERSARIAL, THROUGH, AdversarialDefenses
 from rsparse.training.samples import CLEAN
 from rsparse.work.device import CPU, Device, choose_device
@@ -91,35 +93,37 @@ def purify_and_train(
         fit = check_training(paths, model, output, parameters, input_options, **settings)
         run_parameters = replace(run_parameters, resize_to=fit.text)
     device = choose_device(parameters.device, for_gradients=True)
-    folders: dict[str, Path] = {}
-    failed: dict[str, Entry] = {}
-    for defense in defenses:
-        text = defense_text(defense)
-        folders[text] = (cache or purified_beside(output)) / text
-        failures = purify_once(
+    own = purified_beside(output)
+    with sole_writer(own) if defenses and cache is None else nullcontext():
+        folders: dict[str, Path] = {}
+        failed: dict[str, Entry] = {}
+        for defense in defenses:
+            text = defense_text(defense)
+            folders[text] = (cache or own) / text
+            failures = purify_once(
+                paths,
+                defense,
+                folders[text],
+                dictionaries or {},
+                replace(run_parameters, device=purifying_device(defense, device, workers).name),
+                workers=workers,
+                overwrite=overwrite or cache is None,
+                progress=progress,
+            )
+            failed |= {entry["name"]: entry for entry in failures}
+        outcome = train_model(
             paths,
-            defense,
-            folders[text],
-            dictionaries or {},
-            replace(run_parameters, device=purifying_device(defense, device, workers).name),
+            model,
+            output,
+            parameters,
+            input_options,
+            purified=_named_versions(folders, purified),
             workers=workers,
-            overwrite=overwrite or cache is None,
             progress=progress,
+            **settings,
         )
-        failed |= {entry["name"]: entry for entry in failures}
-    outcome = train_model(
-        paths,
-        model,
-        output,
-        parameters,
-        input_options,
-        purified=_named_versions(folders, purified),
-        workers=workers,
-        progress=progress,
-        **settings,
-    )
-    outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
-    discard_purified(output)
+        outcome.failed = [failed.get(entry["name"], entry) for entry in outcome.failed]
+        discard_purified(output)
     return outcome
 
 

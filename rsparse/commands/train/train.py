@@ -94,7 +94,8 @@ def train_model(
         workers,
     )
     run.classifier.tell(progress)
-    with journal_beside(output, run.job.identity(), overwrite) as journal:
+    plots = [] if plot is None else [plot]
+    with journal_beside(output, run.job.identity(), overwrite, plots) as journal:
         outcome, content = run.train(output, journal, progress)
         with appear_together(output, journal) as members:
             members.write(output, content)
