@@ -122,7 +122,7 @@ def test_what_contradicts_itself(
         change(file)
     append_checksum(path)
     if message is None:
-        with pytest.raises(Exception, match=r"evaluation.h5: is damaged or incomplete: ") as caught:
+        with pytest.raises(Exception, match=r"evaluation.h5: is damaged or incomplete") as caught:
             load_evaluation(tmp_path)
         assert "\n" not in str(caught.value)
     else:

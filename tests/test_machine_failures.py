@@ -36,7 +36,7 @@ from tests.disks import at_most, enlarge, small_disk
 from tests.processes import finished
 from tests.refusals import GOES_ON, fails
 
-FAST = ("--sparsity", "2", "--stride", "8", "-j", "1")
+FAST = ("--sparsity", "2", "--stride", "4", "-j", "1")
 
 
 class TestKindsOfErrors:

@@ -13,7 +13,7 @@ from rsparse.models.zoo.checked import export_checked
 from rsparse.models.zoo.hub import WEIGHTS_FILE, CachedWeights, weights_of
 from rsparse.models.zoo.networks import ZooModel, build_network, find_model
 from rsparse.options.fetch import FetchParameters
-from rsparse.store.files import require_suffix
+from rsparse.store.files import refuse_existing, require_suffix
 from rsparse.store.journal import IN_ONE_GO, journal_beside
 from rsparse.store.records import GENERATOR
 from rsparse.store.together import appear_together
@@ -60,17 +60,20 @@ def fetch_model(
     parameters = parameters or FetchParameters()
     require_suffix(output, ".onnx")
     model = find_model(name)
-    with journal_beside(output, IN_ONE_GO, overwrite) as journal:
-        weights = weights_of(model) if parameters.pretrained else None
-        network = build_network(model, weights.path if weights else None, parameters.seed)
-        metadata = {
-            METADATA_KEY: model.spec.to_json(),
-            ORIGIN_KEY: json.dumps(_origin(model, weights, parameters)),
-        }
-        exported = export_checked(network, model.name, model.spec, metadata, output)
-        del network  # large, and no longer needed
-        with appear_together(output, journal) as members:
-            members.write(output, exported.content)
+    refuse_existing(output, overwrite)
+    weights = weights_of(model) if parameters.pretrained else None
+    network = build_network(model, weights.path if weights else None, parameters.seed)
+    metadata = {
+        METADATA_KEY: model.spec.to_json(),
+        ORIGIN_KEY: json.dumps(_origin(model, weights, parameters)),
+    }
+    exported = export_checked(network, model.name, model.spec, metadata, output)
+    del network  # large, and no longer needed
+    with (
+        journal_beside(output, IN_ONE_GO, overwrite) as journal,
+        appear_together(output, journal) as members,
+    ):
+        members.write(output, exported.content)
     file = exported.file
     return FetchOutcome(output, model, weights, file.sha256, exported.difference, exported.spread)
 

@@ -108,7 +108,7 @@ def set_up(
         raise InputError(
             "--resize-to and --model cannot be used together; images are brought to its input"
         )
-    resources, used = load_resources(views, files.dictionaries, seed=0)
+    resources, used = load_resources(views, files.dictionaries, 0, any_dictionary=True)
     classifier = load_classifier(files.model, files.input_options).check()
     classifier.tell(progress)
     device = choose_device(parameters.device, workers)
