@@ -273,7 +273,7 @@ def _plan_of(
     if len(images) == 1 and images[0].suffix.lower() == ".toml":
         return _plan_from_file(images[0], output, parameters, input_options, given)
     for image in images:
-        if image.suffix.lower() == ".toml":
+        if image.suffix.lower() == ".toml" and not image.is_dir():
             raise InputError(f"{image}: is no image; a plan is given alone, without images")
     from rsparse.defenses import parse_defenses
     from rsparse.evaluation.model_choice import ModelChoice
