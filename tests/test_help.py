@@ -73,7 +73,13 @@ def test_details_are_in_the_whole_help_only():
     short, whole = shown("purify", "--help"), shown("purify", "--help-all")
     assert "policy:default+jpeg" not in short
     assert "policy:default+jpeg" in whole
-    assert "[1 to 64; default: 2]" in " ".join(short.split())
+    assert "[1 to 64; default: 2, with --sparsity]" in " ".join(short.split())
+
+
+def test_a_default_that_goes_with_another_option_says_so():
+    for text in (shown("purify", "--help"), shown("purify", "--help-all")):
+        assert text.count("with --sparsity]") == 2  # of --stride and --localize
+        assert "[default: localize, with --sparsity]" in " ".join(text.split())
 
 
 def test_help_of_a_command_by_the_word_help():

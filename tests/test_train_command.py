@@ -12,6 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from rsparse.commands.train.run import purified_beside
 from rsparse.commands.train.train import train_model
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.file import load_onnx
@@ -23,6 +24,7 @@ from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
 from rsparse.store.job import METHODS
 from rsparse.store.predictions import load_predictions
+from rsparse.store.sole_writer import sole_writer
 from tests.conftest import REPOSITORY, tree_of
 
 pytest.importorskip("torch")
@@ -298,6 +300,16 @@ class TestPurifiedImages:
             f"{cache / 'regionsparse-sparsity=1'}: was purified from other images, or with another "
             "dictionary or device; choose another output or pass --overwrite",
             *common, "--dict", REPOSITORY / "fixtures" / "dict.h5", "-o", tmp_path / "b.onnx",
+        )  # fmt: skip
+
+
+def test_beside_another_run(assert_error, labelled, tmp_path):
+    """While another run purifies images for the classifier, the message names the classifier."""
+    out = tmp_path / "new.onnx"
+    with sole_writer(purified_beside(out)):
+        assert_error(
+            f"{out}: is being written by another run",
+            *labelled, "--defense", "median", "-o", out,
         )  # fmt: skip
 
 

@@ -79,7 +79,9 @@ def field_option(field: dataclasses.Field[Any], place: Place) -> inspect.Paramet
     }
     if kind is bool:
         spelled = rules["flag"] or f"--{dashed}/--no-{dashed}"
-        switch = option(None, help_text, spelled, show_default="/" in spelled, **placed)
+        shown = rules["shown_default"]
+        text = f"{help_text}  [default: {shown}]" if shown else help_text
+        switch = option(None, text, spelled, show_default="/" in spelled and not shown, **placed)
         return keyword(field.name, Annotated[bool, switch], field.default)
     default = rules["shown_default"] or word_of(field, field.default)
     notes = [limits(field), f"default: {default}"]

@@ -35,12 +35,14 @@ class PurifyParameters(Parameters):
         "Distance of neighbouring patches in pixels; smaller is slower and smoother.",
         minimum=1,
         maximum=64,
+        shown_default="2, with --sparsity",
     )
     localize: bool = parameter(
         True,
         "Code only the object region, or the whole image.",
         details="The options of 'rsparse localize', such as --threshold, set how the region is "
         "found.",
+        shown_default="localize, with --sparsity",
     )
     prefilter: bool = parameter(
         False,

@@ -94,7 +94,7 @@ def purify_and_train(
         run_parameters = replace(run_parameters, resize_to=fit.text)
     device = choose_device(parameters.device, for_gradients=True)
     own = purified_beside(output)
-    with sole_writer(own) if defenses and cache is None else nullcontext():
+    with sole_writer(own, output) if defenses and cache is None else nullcontext():
         folders: dict[str, Path] = {}
         failed: dict[str, Entry] = {}
         for defense in defenses:
