@@ -31,11 +31,6 @@ from studies.sharing import share_images
 from studies.tables import write_rows
 
 PLANS = (*plans.PLANS, *trainings.BASES)
-SAME_IMAGES = {  # by plan: other plans with the same photographs and classifier
-    "chains": ("mobilenet-v2",),
-    "retrained-mobilenet-v2": ("mobilenet-v2", "chains"),
-    "retrained-inception-v3": ("inception-v3",),
-}
 
 
 def main() -> int:
@@ -50,11 +45,11 @@ def main() -> int:
             continue
         places = options.shared, options.work
         plan = trainings.plan(name, *places, computer) if base else plans.PLANS[name](*places)
-        for other in SAME_IMAGES.get(name, ()) if not options.dry_run else ():
-            share_images(options.work / other, plan.output)
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         parameters = replace(plan.parameters, device=computer.device)
         matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), computer.workers)
+        if not options.dry_run:
+            share_images(matrix)
         cost = estimate_cost(matrix, computer.workers)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left

@@ -26,6 +26,7 @@ from studies.paper.cells import Measured, cells, committed, counts, mark_of, mea
 from studies.paper.photographs import Wanted, choose
 from studies.tables import read_rows
 from tests.conftest import REPOSITORY, make_picture, tree_of
+from tests.test_sharing import inodes
 
 COLOURS = REPOSITORY / "fixtures" / "colours.onnx"
 CLASSES = ("n00000001 red", "n00000002 green", "n00000003 blue")
@@ -214,6 +215,13 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
     assert called(monkeypatch, *words) == 0
     models = sorted(path.name for path in (work / "parts" / "models").glob("*.onnx"))
     assert models == ["b-behind-jpeg.onnx", "b-behind-regionsparse.onnx"]
+    attacks = {
+        name: work / "parts" / f"retrained-behind-{name}" / "attacks"
+        for name in ("regionsparse", "jpeg")
+    }
+    assert {path.name for path in attacks["jpeg"].iterdir()} == {"b", "b-behind-jpeg"}
+    made, linked = (inodes(folder / "b") for folder in attacks.values())
+    assert made == linked  # those of the original classifier were made once
     tables = work / "docs" / "results" / "paper" / "retrained-behind-jpeg"
     rows = read_rows(tables / "accuracy.csv")
     assert {(row["scenario"], row["defense"]) for row in rows} == {

@@ -103,14 +103,11 @@ class Run:
             self._figure_one(docs)
         self._train(parts)
         for name, plan in self._plans(parts):
-            if name == "table-two":
-                share_images(self.places.work / "gray-box", plan.output)
+            matrix = Matrix(plan, self.computer.workers)
+            share_images(matrix)
             start = time.monotonic()
             with progress_bar() as progress:
-                outcome = run_matrix(
-                    Matrix(plan, self.computer.workers),
-                    workers=self.computer.workers, progress=progress,
-                )  # fmt: skip
+                outcome = run_matrix(matrix, workers=self.computer.workers, progress=progress)
             took = (time.monotonic() - start) / 60
             print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
             failed |= bool(outcome.failed)
