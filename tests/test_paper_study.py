@@ -174,6 +174,12 @@ def test_the_parts_are_run_once_and_shown(toy, tmp_path, monkeypatch, capsys):
         "high": "100.0", "mark": "reached",
     }  # fmt: skip
 
+    took = {row["part"]: float(row["minutes"]) for row in read_rows(work / "parts/minutes.csv")}
+    assert took.keys() == set(PARTS)
+    assert all(0 < minutes < 10 for minutes in took.values())
+    known = {row["key"]: row["value"] for row in read_rows(tables / "transfer" / "about.csv")}
+    assert known["minutes"] == f"{took['transfer']:.0f}"
+
     before = tree_of(work)
     capsys.readouterr()
     assert called(monkeypatch, *words, "--dry-run") == 0

@@ -35,6 +35,7 @@ from studies.paper.figures import (
     table_two_trained,
     texts,
 )
+from studies.paper.minutes import add_minutes, minutes_of
 from studies.plans import model, text_of
 from studies.recipes import (
     EVERY,
@@ -103,16 +104,24 @@ class Run:
             self._figure_one(docs)
         self._train(parts)
         for name, plan in self._plans(parts):
-            matrix = Matrix(plan, self.computer.workers)
-            share_images(matrix)
-            start = time.monotonic()
-            with progress_bar() as progress:
-                outcome = run_matrix(matrix, workers=self.computer.workers, progress=progress)
-            took = (time.monotonic() - start) / 60
-            print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
-            failed |= bool(outcome.failed)
+            failed |= self._run(name, plan)
         self.write(docs)
         return int(failed)
+
+    def _run(self, name: str, plan: Plan) -> bool:
+        """Run a part; return whether some of its images failed."""
+        matrix, outcome = Matrix(plan, self.computer.workers), None
+        start = time.monotonic()
+        try:
+            share_images(matrix)
+            with progress_bar() as progress:
+                outcome = run_matrix(matrix, workers=self.computer.workers, progress=progress)
+        finally:
+            took = (time.monotonic() - start) / 60
+            if outcome is None or outcome.done:
+                add_minutes(self.places.work, plan.output.name, took)
+        print(f"{name}: {outcome.done} trials took {took:.1f} min", file=sys.stderr)
+        return bool(outcome.failed)
 
     def write(self, docs: Path) -> None:
         """Write the tables of all parts in the work folder, and the page."""
@@ -151,6 +160,8 @@ class Run:
             facts |= {
                 key: str(value) for key, value in trainings.figures_of(path)._asdict().items()
             }
+        took = minutes_of(self.places.work)
+        facts |= {"minutes": f"{took[name]:.0f}"} if name in took else {}
         found["about"] = tables.about(evaluation, measure.machine(), facts)
         return found
 
