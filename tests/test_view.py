@@ -383,6 +383,14 @@ def test_bad_input_is_one_line(assert_error, not_served, tmp_path, folders, dict
         f"{dict_file}: has the format rsparse-dictionary, without images to show",
         "view", dict_file,
     )  # fmt: skip
+    certified = tmp_path / "certified"
+    certified.mkdir()
+    for name in ("certificates.h5", "certified.png"):
+        (certified / name).touch()
+    assert_error(
+        f"{certified}: holds certificates, without images to show; open its chart",
+        "view", certified,
+    )  # fmt: skip
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

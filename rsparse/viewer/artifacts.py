@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rsparse.errors import InputError, system_error
 from rsparse.evaluation.files import EVALUATION_FILE
+from rsparse.store.certificates import is_certificates
 from rsparse.store.csv_artifacts import record_beside
 from rsparse.store.folders import MANIFEST, read_manifest
 from rsparse.store.hdf5_reading import open_hdf5
@@ -82,6 +83,8 @@ def _add(path: Path, found: Artifacts) -> None:
         raise InputError(f"{path}: no such file or folder")
     if path.name in (MANIFEST, EVALUATION_FILE):
         path = path.absolute().parent
+    if path.is_dir() and is_certificates(path):
+        raise InputError(f"{path}: holds certificates, without images to show; open its chart")
     if not path.is_dir():
         (found.tables if path.suffix.lower() in TABLE_SUFFIXES else found.images).append(path)
     elif (path / EVALUATION_FILE).is_file():
