@@ -15,7 +15,7 @@ from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense
 from rsparse.evaluation.statistics import accuracy
 from rsparse.report.subjects import Subjects, find_subjects
 from rsparse.report.table_two import TableTwo, tables_two
-from studies.tables import Row, gain, read_rows
+from studies.tables import Row, difference_to, gain, read_rows
 
 PAPER = Path(__file__).parent.parent / "docs" / "results" / "paper-table-two.csv"
 STRONG = {"eps": 10.0, "d": 0.05}  # the least strength that counts as strong
@@ -106,8 +106,12 @@ def paper_facts(evaluation: Evaluation, rows: list[Row]) -> Mapping[str, str]:
 
 
 def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]:
-    """The paper's Fig. 4. ``named`` has the text of a defense for each of the paper's names."""
+    """The paper's Fig. 4. ``named`` has the text of a defense for each of the paper's names.
+
+    The first one is the whole method; the others have their paired difference to it.
+    """
     by_text = {defense.text: defense for defense in evaluation.defenses}
+    whole = by_text[next(iter(named.values()))]
     columns = statistics.attacked_columns(evaluation)
     for name, text in named.items():
         defense = by_text[text]
@@ -124,6 +128,7 @@ def ablations(evaluation: Evaluation, named: Mapping[str, str]) -> Iterator[Row]
                 family: percent(statistics.mean_attacked(evaluation, defense, own))
                 for family, own in families.items()
             },
+            **difference_to(whole, evaluation, defense, columns),
         }
 
 

@@ -47,7 +47,7 @@ def render(page: str, docs: Path = DOCS) -> str:
     )
     environment.filters |= {
         "signed": signed, "short": short, "whole": whole, "largest": largest,
-        "best_of_each_kind": best_of_each_kind,
+        "best_of_each_kind": best_of_each_kind, "difference": difference,
     }  # fmt: skip
     environment.globals |= {
         "rows": tables.rows, "row": tables.row, "value": tables.value, "about": tables.about,
@@ -111,6 +111,12 @@ def policy_of(rules: str) -> str:
 def signed(number: str) -> str:
     """``8.6`` as ``+8.6`` and ``-1.2`` as ``−1.2``."""
     return f"−{number[1:]}" if number.startswith("-") else f"+{number}"
+
+
+def difference(row: Row) -> str:
+    """``+0.6 (−6.4 to +7.6)``, by the columns of ``tables.difference_to``; empty without them."""
+    numbers = [row.get(f"difference{end}", "") for end in ("", "_low", "_high")]
+    return "{} ({} to {})".format(*map(signed, numbers)) if all(numbers) else ""
 
 
 def whole(number: str) -> str:

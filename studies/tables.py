@@ -79,7 +79,7 @@ def defenses(subjects: Subjects) -> Iterator[Row]:
                 **_with_interval("clean", statistics.accuracy(evaluation, clean, defense)),
                 **_with_interval("attacked", mean_share(evaluation, defense, columns)),
                 "worst_case": percent(worst.mean()),
-                **_difference(evaluation, defense, best, columns),
+                **difference_to(best, evaluation, defense, columns),
                 "milliseconds": "" if defense.seconds is None else f"{1000 * defense.seconds:.3g}",
             }
 
@@ -151,14 +151,14 @@ def _with_interval(name: str, estimate: Estimate) -> Row:
     }
 
 
-def _difference(
+def difference_to(
+    other: JudgedDefense | None,
     evaluation: Evaluation,
     defense: JudgedDefense,
-    best: JudgedDefense | None,
     columns: Sequence[Column],
 ) -> Row:
-    """The difference to the best baseline; empty for that baseline, and if there is none."""
-    if best is None or defense is best:
+    """The paired difference of a defense to another; empty for that one, and if there is none."""
+    if other is None or defense is other:
         return dict.fromkeys(("difference", "difference_low", "difference_high"), "")
-    ours, theirs = (per_image(evaluation, d, columns) for d in (defense, best))
+    ours, theirs = (per_image(evaluation, d, columns) for d in (defense, other))
     return _with_interval("difference", paired_difference(ours, theirs))
