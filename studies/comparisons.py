@@ -150,6 +150,19 @@ def retraining_gains(subjects: Subjects, settings: list[str], default: str) -> I
             yield {"what": "retrained", "scenario": scenario, "columns": what, **row}
 
 
+def gains_by_retraining(subjects: Subjects) -> Iterator[Row]:
+    """Fig. 6 and 7: a retrained model compared with the original one, behind the judged defense.
+
+    The two are judged on the same benign images and under all attacks of each scenario.
+    """
+    evaluation, ours, _ = _found(subjects)
+    retrained, original = (subjects.cleans[subjects.judged_model(s)] for s in (BLACK_BOX, GRAY_BOX))
+    yield {"scenario": CLEAN, **gain(evaluation, (ours, [retrained]), (ours, [original]))}
+    for scenario in (BLACK_BOX, EXTENDED_GRAY_BOX):
+        after, before = (subjects.columns(s) for s in (scenario, GRAY_BOX))
+        yield {"scenario": scenario, **gain(evaluation, (ours, after), (ours, before))}
+
+
 def strong_columns(subjects: Subjects, scenario: str, of_paper: bool = False) -> list[Column]:
     """The columns of strong attacks; with ``of_paper`` only those in the paper's Table II."""
     known = paper_table()["Normal"]

@@ -22,7 +22,7 @@ from studies.chunks import CLEAN, Photographs, judged
 from studies.pages import DOCS, render
 from studies.plans import OURS, SPARING, WITHOUT_JPEG, dictionary, model, text_of
 from studies.policies import LEAST, Flags
-from studies.tables import Row, write_rows
+from studies.tables import Row, with_interval, write_rows
 
 ATTACKS = ("deepfool:scale=1,2,4", "fgsm:eps=2,10", "bim:eps=2,10", "mi-fgsm-l2:d=0.01")
 SINGLE = ("jpeg:quality=20,40,75,85", "bilateral:sigma-color=30,60")
@@ -126,7 +126,6 @@ def gains(
         for kind, names in beside.items():
             best = max(names, key=lambda name: right[name][some].mean())
             means = [flags[some].mean(axis=0) for flags in (ours, right[best])]
-            difference = paired_difference(means[0], means[1])
             yield {
                 "columns": group,
                 "n_columns": str(len(some)),
@@ -134,9 +133,7 @@ def gains(
                 "other": best,
                 "ours_percent": percent(means[0].mean()),
                 "other_percent": percent(means[1].mean()),
-                "difference": percent(difference.value),
-                "low": percent(difference.low),
-                "high": percent(difference.high),
+                **with_interval("difference", paired_difference(*means)),
             }
 
 

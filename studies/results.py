@@ -27,7 +27,7 @@ from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.evaluation.loading import load_evaluation
 from studies import pages, parts, plans, trainings
 from studies.hardware import Computer, add_options, chosen_computer
-from studies.sharing import share_images
+from studies.sharing import share_images, will_share
 from studies.tables import write_rows
 
 PLANS = (*plans.PLANS, *trainings.BASES)
@@ -36,6 +36,7 @@ PLANS = (*plans.PLANS, *trainings.BASES)
 def main() -> int:
     options = _options()
     computer, seconds, failed = chosen_computer(options), 0.0, False
+    earlier: list[Matrix] = []
     for name in options.only:
         base = trainings.BASES.get(name)
         if base and not options.dry_run:
@@ -48,9 +49,9 @@ def main() -> int:
         kept = tuple(d for d in plan.defenses if d.name not in options.without)
         parameters = replace(plan.parameters, device=computer.device)
         matrix = Matrix(replace(plan, defenses=kept, parameters=parameters), computer.workers)
-        if not options.dry_run:
-            share_images(matrix)
-        cost = estimate_cost(matrix, computer.workers)
+        shared = will_share(matrix, earlier)
+        cost = estimate_cost(matrix, computer.workers, given=shared)
+        earlier.append(matrix)
         left = cost.attack_seconds + cost.judge_seconds
         seconds += left
         print(
@@ -59,6 +60,7 @@ def main() -> int:
         )  # fmt: skip
         if not options.dry_run:
             start = time.monotonic()
+            share_images(matrix)
             with progress_bar() as progress:
                 outcome = run_matrix(matrix, workers=computer.workers, progress=progress)
             took = (time.monotonic() - start) / 60

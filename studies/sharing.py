@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rsparse.commands.evaluate.layout import Matrix
@@ -18,13 +18,32 @@ def share_images(matrix: Matrix) -> None:
     Those evaluations have chosen as many photographs, for the same judged classifier. Existing
     images are kept; ``evaluate`` checks whether they are up to date.
     """
+    for made, place in _made_beside(matrix):
+        _link(made, place, matrix.plan.output)
+
+
+def will_share(matrix: Matrix, earlier: Iterable[Matrix]) -> set[Path]:
+    """The folders of images that ``share_images`` will link once the earlier matrices have run."""
+    output = matrix.plan.output
+    found = {place for _, place in _made_beside(matrix)}
+    for other in earlier:
+        if _chooses_alike(matrix, other):
+            folders = (other.folder_of(column) for column in other.columns if not column.given)
+            found |= {output / folder.relative_to(other.plan.output) for folder in folders}
+    return found
+
+
+def _made_beside(matrix: Matrix) -> Iterator[tuple[Path, Path]]:
+    """Finished folders in evaluations beside a matrix, and where it needs the same images."""
     output = matrix.plan.output
     missing = [place for place in dict.fromkeys(_places(matrix)) if not place.exists()]
     beside = sorted(output.parent.iterdir()) if output.parent.exists() else []
     for other in beside:
         if other != output and _has_chosen_alike(matrix, other):
             for place in missing:
-                _link(other / place.relative_to(output), place, output)
+                made = other / place.relative_to(output)
+                if (made / MANIFEST).exists():
+                    yield made, place
 
 
 def _places(matrix: Matrix) -> Iterator[Path]:
@@ -39,14 +58,20 @@ def _places(matrix: Matrix) -> Iterator[Path]:
 
 
 def _link(made: Path, place: Path, output: Path) -> None:
-    """Link a finished folder, unless there is one already; a killed run leaves nothing in place."""
-    if place.exists() or not (made / MANIFEST).exists():
+    """Link a folder, unless there is one already; a killed run leaves nothing in place."""
+    if place.exists():
         return
     begun = output.with_name(f".{output.name}.part")
     shutil.rmtree(begun, ignore_errors=True)
     shutil.copytree(made, begun, copy_function=os.link)
     place.parent.mkdir(parents=True, exist_ok=True)
     begun.rename(place)
+
+
+def _chooses_alike(matrix: Matrix, other: Matrix) -> bool:
+    """Whether another matrix will choose as many photographs, for the same judged classifier."""
+    limits = (each.plan.parameters.max_images for each in (matrix, other))
+    return len({*limits}) == 1 and matrix.classifier.sha256 == other.classifier.sha256
 
 
 def _has_chosen_alike(matrix: Matrix, folder: Path) -> bool:

@@ -76,8 +76,8 @@ def defenses(subjects: Subjects) -> Iterator[Row]:
             yield {
                 "scenario": scenario,
                 "defense": defense.text,
-                **_with_interval("clean", statistics.accuracy(evaluation, clean, defense)),
-                **_with_interval("attacked", mean_share(evaluation, defense, columns)),
+                **with_interval("clean", statistics.accuracy(evaluation, clean, defense)),
+                **with_interval("attacked", mean_share(evaluation, defense, columns)),
                 "worst_case": percent(worst.mean()),
                 **difference_to(best, evaluation, defense, columns),
                 "milliseconds": "" if defense.seconds is None else f"{1000 * defense.seconds:.3g}",
@@ -113,16 +113,13 @@ def gain(
 ) -> Row:
     """Two defenses, each over its own columns of the same images, and their paired difference."""
     means = [per_image(evaluation, defense, columns) for defense, columns in (ours, other)]
-    difference = paired_difference(*means)
     return {
         "n_columns": str(len(ours[1])),
         "ours": ours[0].text,
         "other": other[0].text,
         "ours_percent": percent(means[0].mean()),
         "other_percent": percent(means[1].mean()),
-        "difference": percent(difference.value),
-        "low": percent(difference.low),
-        "high": percent(difference.high),
+        **with_interval("difference", paired_difference(*means)),
     }
 
 
@@ -143,7 +140,8 @@ def _by_source(subjects: Subjects) -> Iterator[tuple[str, Column, list[Column]]]
             yield name, _clean_of(subjects, scenario), chosen
 
 
-def _with_interval(name: str, estimate: Estimate) -> Row:
+def with_interval(name: str, estimate: Estimate) -> Row:
+    """An estimate in per cent, in the columns NAME, NAME_low and NAME_high."""
     return {
         name: percent(estimate.value),
         f"{name}_low": percent(estimate.low),
@@ -161,4 +159,4 @@ def difference_to(
     if other is None or defense is other:
         return dict.fromkeys(("difference", "difference_low", "difference_high"), "")
     ours, theirs = (per_image(evaluation, d, columns) for d in (defense, other))
-    return _with_interval("difference", paired_difference(ours, theirs))
+    return with_interval("difference", paired_difference(ours, theirs))

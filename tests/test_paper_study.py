@@ -158,7 +158,8 @@ def test_the_parts_are_run_once_and_shown(toy, tmp_path, monkeypatch, capsys):
              "--without", "comdefend")  # fmt: skip
     assert called(monkeypatch, *words, "--dry-run") == 0
     told = capsys.readouterr().err
-    assert "table-two: 24 attacks, 52 of 52 trials to do" in told
+    assert "gray-box: 3 attacks, 36 of 36 trials to do" in told
+    assert "table-two: 22 attacks, 52 of 52 trials to do" in told  # two are those of gray-box
     assert called(monkeypatch, *words) == 0
     page = (work / "docs" / "paper-figures.md").read_text()
     for heading in ("## Fig. 4", "## Fig. 5", "## Fig. 8", "## Table II"):
@@ -217,7 +218,9 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
     work = tmp_path / "work"
     words = ("--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu", "--only", "retrained")
     assert called(monkeypatch, *words, "--dry-run") == 0
-    assert "retrain behind-jpeg: about" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "retrain behind-jpeg: about" in told
+    assert "retrained behind jpeg: can be estimated once it is trained" in told
     assert called(monkeypatch, *words) == 0
     models = sorted(path.name for path in (work / "parts" / "models").glob("*.onnx"))
     assert models == ["b-behind-jpeg.onnx", "b-behind-regionsparse.onnx"]
@@ -235,6 +238,13 @@ def test_each_defense_gets_its_own_retrained_classifier(toy, tmp_path, monkeypat
         for scenario in ("gray-box", "black-box", "extended-gray-box")
         for defense in ("none", "jpeg-quality=75")
     }
+    mean = {row["scenario"]: float(row["mean"]) for row in rows if row["defense"] != "none"}
+    gains = {row["scenario"]: row for row in read_rows(tables / "gains.csv")}
+    assert list(gains) == ["clean", "black-box", "extended-gray-box"]
+    for scenario in ("black-box", "extended-gray-box"):
+        gained = float(gains[scenario]["difference"])
+        assert gained == pytest.approx(mean[scenario] - mean["gray-box"], abs=0.11)
+        assert float(gains[scenario]["difference_low"]) <= gained
     assert "### Retrained behind jpeg" in (work / "docs" / "paper-figures.md").read_text()
 
 

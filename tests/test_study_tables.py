@@ -68,7 +68,10 @@ def made(evaluation: Evaluation) -> Mapping[str, list[tables.Row]]:
 
 
 def numbers(row: tables.Row) -> tuple[str, ...]:
-    return tuple(row[k] for k in ("ours_percent", "other_percent", "difference", "low", "high"))
+    return tuple(
+        row[name] for name in ("ours_percent", "other_percent", "difference", "difference_low",
+                               "difference_high")
+    )  # fmt: skip
 
 
 def gains(evaluation: Evaluation, columns: str = "strong") -> dict[tuple[str, ...], tables.Row]:

@@ -45,7 +45,7 @@ from studies.recipes import (
     adversarial,
     behind_each,
 )
-from studies.sharing import share_images
+from studies.sharing import share_images, will_share
 from studies.tables import Row, read_rows, write_rows
 
 FIGURE_ONE, RETRAINED, TRAINED = "figure-1", "retrained", "table-two-trained"
@@ -66,11 +66,15 @@ class Run:
 
     def estimate(self, parts: Sequence[str]) -> int:
         """Print the remaining work of each part and its time."""
-        seconds = 0.0
+        seconds, earlier = 0.0, list[Matrix]()
         for name, plan in self._plans(parts):
-            if any(threat.judged.path.exists() is False for threat in plan.threats):
-                continue  # its classifier has to be retrained first
-            cost = estimate_cost(Matrix(plan, self.computer.workers), self.computer.workers)
+            if not all(threat.judged.path.exists() for threat in plan.threats):
+                print(f"{name}: can be estimated once it is trained", file=sys.stderr)
+                continue
+            matrix = Matrix(plan, self.computer.workers)
+            shared = will_share(matrix, earlier)
+            cost = estimate_cost(matrix, self.computer.workers, given=shared)
+            earlier.append(matrix)
             own = cost.attack_seconds + cost.judge_seconds
             seconds += own
             print(
@@ -149,6 +153,8 @@ class Run:
         facts: dict[str, str] = {}
         if name == "gray-box" and set(texts().values()) <= judged:
             found["ablations"] = list(comparisons.ablations(evaluation, texts()))
+        if name.startswith(RETRAINED):
+            found["gains"] = list(comparisons.gains_by_retraining(subjects))
         if name in ("table-two", TRAINED):
             known = measured(found["accuracy"], len(evaluation.names))
             judged = self.cast.retrained if name == TRAINED else self.cast.judged

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rsparse.attacks import Attack
@@ -75,9 +76,14 @@ class EvaluationCost:
 
 
 def estimate_cost(
-    matrix: Matrix, workers: Workers = LocalWorkers(), overwrite: bool = False
+    matrix: Matrix,
+    workers: Workers = LocalWorkers(),
+    overwrite: bool = False,
+    given: Collection[Path] = (),
 ) -> EvaluationCost:
     """Count the work and estimate its time from one or two images. Nothing is written.
+
+    ``given`` are folders of attacked images that the run will find, though they are missing now.
 
     Raises
     ------
@@ -89,7 +95,11 @@ def estimate_cost(
     everything = list(dict.fromkeys([*columns, *extra]))
     n, is_exact = _count_images(matrix, overwrite)
     folders = {matrix.folder_of(c): c for c in everything if c.attack}
-    left = [c for c in folders.values() if overwrite or not _is_attacked(matrix, c)]
+    left = [
+        column
+        for folder, column in folders.items()
+        if overwrite or not (folder in given or is_finished(folder))
+    ]
     trials = {
         matrix.trial_path(c, defense): (c, defense)
         for c in everything
@@ -129,7 +139,7 @@ def _extra(matrix: Matrix) -> list[PlannedColumn]:
     for threat in matrix.plan.threats if matrix.plan.parameters.extra_checks else ():
         extra += matrix.probes(threat).columns
         doubled = [matrix.columns_of(threat, attack) for attack in matrix.doubled_attacks(threat)]
-        finished = [columns for columns in doubled if _is_attacked(matrix, columns[0])]
+        finished = [found for found in doubled if is_finished(matrix.folder_of(found[0]))]
         chosen = finished or sorted(doubled, key=lambda columns: _passes(columns[0]), reverse=True)
         extra += [column for columns in chosen[:1] for column in columns]
     return extra
@@ -143,10 +153,6 @@ def _count_images(matrix: Matrix, overwrite: bool) -> tuple[int, bool]:
     n, limit = len(load_inputs(matrix.plan.images).images), matrix.plan.parameters.max_images
     n = n if limit is None else min(n, limit)
     return n, not matrix.plan.parameters.only_correct
-
-
-def _is_attacked(matrix: Matrix, column: PlannedColumn) -> bool:
-    return is_finished(matrix.folder_of(column))
 
 
 def _pictures(matrix: Matrix) -> list[Pixels]:
