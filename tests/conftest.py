@@ -168,3 +168,18 @@ def timm() -> Any:
 
     import_torchvision()
     return pytest.importorskip("timm")
+
+
+def inodes(folder: Path) -> dict[Path, int]:
+    return {path.relative_to(folder): path.stat().st_ino for path in folder.rglob("*.png")}
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of thirty pictures, so large that a run takes long enough to interrupt."""
+    folder = tmp_path_factory.mktemp("many") / "imgs"
+    for seed in range(30):
+        path = folder / f"{seed % 3}" / f"{seed}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(make_picture(seed, 240, 250)))
+    return folder

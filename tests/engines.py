@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines import ENGINES, load_engine
 from rsparse.core.engines.cpu.coding import Floats, Mask
 from rsparse.core.regionsparse import Pixels, Region, purify_batch
+from rsparse.options.localize import LocalizeParameters
+from rsparse.options.purify import PurifyParameters
 
 NEEDS = {"numpy": (), "numba": ("numba",), "torch": ("torch",), "triton": ("torch", "triton")}
 EVERY_ENGINE = [
@@ -30,6 +33,22 @@ EVERY_ENGINE = [
     )
     for name in ENGINES
 ]
+WHERE = LocalizeParameters(threshold=60, closing_size=5)
+CASES = {
+    "the region, filtered around": PurifyParameters(stride=3),
+    "all of it": PurifyParameters(localize=False, stride=3, sparsity=5),
+    "a hard cut": PurifyParameters(feather=0, stride=3),
+    "a stride beyond a patch": PurifyParameters(stride=7, sparsity=4, bilateral_diameter=5),
+    "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=4, stride=5),
+    "no filter": PurifyParameters(filter_background=False, feather=5, stride=4),
+    "a share of the code": PurifyParameters(theta=0.4, stride=3),
+    "a share of the code everywhere": PurifyParameters(theta=0.7, localize=False, stride=4),
+    "nothing of the code": PurifyParameters(theta=0, stride=4),
+    "filtered before": PurifyParameters(prefilter=True, localize=False, stride=4),
+    "filtered before, not around": PurifyParameters(
+        prefilter=True, filter_background=False, stride=4
+    ),
+}
 
 
 class Stepwise:
@@ -96,3 +115,19 @@ def _blend(name: str, coded: Floats, covered: Mask, theta: list[Floats], x_b: Pi
 
 def _purify(name: str, *arguments: Any) -> list[Pixels]:
     return purify_batch(*arguments, load_engine(name))
+
+
+def random_dictionary(b: int = 6, channels: int = 3, **how: bool) -> Dictionary:
+    atoms = unit(np.random.default_rng(3).standard_normal((40, b * b * channels)))
+    return Dictionary(atoms, b, color=channels == 3, **how)
+
+
+def complete(b: int, **how: bool) -> Dictionary:
+    """A complete orthonormal basis: all atoms together reconstruct any patch."""
+    size = b * b * (3 if how.get("color", True) else 1)
+    square = np.random.default_rng(0).standard_normal((size, size))
+    return Dictionary(np.linalg.qr(square)[0].astype(np.float32), b, **how)
+
+
+def unit(atoms: np.ndarray) -> np.ndarray:
+    return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)

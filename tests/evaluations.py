@@ -111,6 +111,7 @@ CHECKS = (
     Check("doubling the steps gains nothing", GRAY_BOX, "regionsparse-sparsity=2", "not run",
           "the plan has no iterative attack"),
 )  # fmt: skip
+FEW = (("none", "none"), ("regionsparse-sparsity=2", "regionsparse"), ("jpeg-quality=75", "jpeg"))
 
 
 def treated_by(n: int, strength: float) -> Treated:
@@ -237,3 +238,21 @@ def make_eval_folder(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode_png(np.clip(pixels + noise, 0, 255).astype(np.uint8)))
     return folder
+
+
+def with_flags(
+    flags: dict[str, list[bool]], defenses: tuple[tuple[str, str], ...] = FEW
+) -> Evaluation:
+    """An evaluation of one attack in which each defense gets the flagged images right."""
+    n = len(next(iter(flags.values())))
+    whole = make_evaluation(n, defenses=defenses, transfer=False)
+    columns = (whole.columns[0], whole.columns[1])
+    trials = [
+        replace(
+            whole.trial(column, defense),
+            prediction=np.where(np.array(flags[defense.text]), whole.labels, -1),
+        )
+        for column in columns
+        for defense in whole.defenses
+    ]
+    return replace(whole, columns=columns, trials=tuple(trials))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper
 
 from rsparse.store.images import encode_png
@@ -18,6 +19,8 @@ CLASSES, SIDE = 4, 8
 VALUES = 3 * SIDE * SIDE
 FEATURES = 96
 Nodes = list[onnx.NodeProto]
+Outcomes = dict[tuple[str, str], tuple[str, str]]
+FGSM_BIM = ("fgsm:eps=4", "bim:eps=4")
 
 
 def pictures(n: int, *, seed: int = 1, noise: float = 12.0) -> tuple[np.ndarray, np.ndarray]:
@@ -82,3 +85,64 @@ def network(
 def read_checks(folder: Path) -> list[dict[str, str]]:
     with (folder / "checks.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, run_cli) -> Callable[..., Outcomes]:
+    """Run an evaluation; return each check's outcome and detail by name and defense."""
+
+    def run(
+        *more: object,
+        images: Path | None = None,
+        model: Path | None = None,
+        attacks: Sequence[str] = FGSM_BIM,
+        defense: str = "median",
+    ) -> Outcomes:
+        images = images or save_pictures(tmp_path / "images", 24)
+        model = model or network(tmp_path / "model.onnx")
+        given = [word for attack in attacks for word in ("--attack", attack)]
+        preset = () if "--preset" in more or "--input-range" in more else ("--preset", "unit")
+        result = run_cli(
+            "evaluate", images, "-m", model, *given, "--defense", defense, *preset, "-j", 1,
+            "-o", tmp_path / "eval", *more,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        checks = read_checks(tmp_path / "eval")
+        return {(c["name"], c["defense"]): (c["outcome"], c["detail"]) for c in checks}
+
+    return run
+
+
+def failed(outcomes: Outcomes) -> set[str]:
+    return {name for (name, _), (outcome, _) in outcomes.items() if outcome == "fail"}
+
+
+def softmax_inside(path: Path) -> Path:
+    """The scores mix saturated probabilities, so their gradient is 0 in float32."""
+
+    def after(constants):
+        constants["much"] = np.float32(3000)
+        constants["mix"] = (5 * np.eye(CLASSES) + 0.1).astype(np.float32)
+        nodes = [
+            helper.make_node("Mul", ["sound", "much"], ["large"]),
+            helper.make_node("Softmax", ["large"], ["shares"], axis=1),
+            helper.make_node("MatMul", ["shares", "mix"], ["mixed"]),
+        ]
+        return nodes, "mixed"
+
+    return network(path, after=after)
+
+
+def constant_answer(path: Path) -> Path:
+    """The network assigns class 0 to every image."""
+
+    def after(constants):
+        constants["nothing"] = np.float32(0)
+        constants["first"] = np.eye(CLASSES, dtype=np.float32)[0]
+        nodes = [
+            helper.make_node("Mul", ["sound", "nothing"], ["zero"]),
+            helper.make_node("Add", ["zero", "first"], ["same"]),
+        ]
+        return nodes, "same"
+
+    return network(path, after=after)

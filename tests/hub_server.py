@@ -8,9 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 COMMIT = "0" * 39 + "1"
+MODEL = "test_resnet.r160_in1k"
+REPO = f"timm/{MODEL}"
 
 
 class HubServer(ThreadingHTTPServer):
@@ -133,3 +138,28 @@ def serving(content: bytes) -> Iterator[HubServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def weights(timm: Any) -> bytes:
+    """The safetensors file of a network with random weights, seed 7."""
+    from safetensors.torch import save
+
+    from rsparse.models.zoo.networks import build_network, find_model
+
+    return save(build_network(find_model(MODEL), None, seed=7).state_dict())
+
+
+@pytest.fixture
+def hub(
+    timm: Any, weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HubServer]:
+    """A local hub, and an empty cache in ``cache``."""
+    from huggingface_hub import constants
+
+    with serving(weights) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield server

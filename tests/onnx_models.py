@@ -176,3 +176,71 @@ def four_animals(path: Path) -> Path:
     labels = ["cat", "dog, hound", "emu", "fox"]
     said = {"mean": [0, 0, 0], "std": [1, 1, 1], "labels": labels}
     return ConvNet(metadata={"rsparse.input": json.dumps(said)}).save(path)
+
+
+def images_of(size: tuple[int, int], n: int, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(n)]
+
+
+def outside_weights(path: Path, location: str) -> Path:
+    """A classifier that refers to external weights at ``location``."""
+    model = onnx.load(ConvNet().save(path))
+    tensor = next(entry for entry in model.graph.initializer if entry.name == "w")
+    onnx.external_data_helper.set_external_data(tensor, location)
+    tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def quantised(path: Path) -> Path:
+    """Write a network that averages each colour channel, quantised to 8 bits (QDQ)."""
+    pixels = {"scale": np.array(1 / 255, np.float32), "zero": np.array(0, np.uint8)}
+    weights = {
+        "w8": (64 * np.eye(3, dtype=np.int8)),
+        "w.scale": np.array(1 / 64, np.float32),
+        "w.zero": np.array(0, np.int8),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["x"]),
+        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("DequantizeLinear", ["w8", "w.scale", "w.zero"], ["w"]),
+        helper.make_node("MatMul", ["f", "w"], ["scores"]),
+    ]
+    return save_graph(path, nodes, pixels | weights, ("n", 3, 8, 8), ("n", 3))
+
+
+def without_stored_weights(path: Path, node: str) -> onnx.ModelProto:
+    model = onnx.load(ConvNet().save(path))
+    for tensor in model.graph.initializer:
+        for made in reversed(made_by(node, tensor.name, numpy_helper.to_array(tensor))):
+            model.graph.node.insert(0, made)
+    del model.graph.initializer[:]
+    path.write_bytes(model.SerializeToString())
+    return model
+
+
+def made_by(node: str, name: str, array: np.ndarray) -> list[onnx.NodeProto]:
+    """Nodes that compute a tensor instead of storing it."""
+    value = numpy_helper.from_array(array, f"{name}.value")
+    stored = helper.make_node("Constant", [], [f"{name}.stored"], value=value)
+    if node == "Constant":
+        return [helper.make_node("Constant", [], [name], value=value)]
+    if node == "Identity":
+        return [stored, helper.make_node("Identity", [f"{name}.stored"], [name])]
+    if node == "Transpose":
+        order = list(range(array.ndim))[::-1]
+        turned = numpy_helper.from_array(np.ascontiguousarray(array.T), f"{name}.value")
+        stored = helper.make_node("Constant", [], [f"{name}.stored"], value=turned)
+        return [stored, helper.make_node("Transpose", [f"{name}.stored"], [name], perm=order)]
+    shape = numpy_helper.from_array(np.array(array.shape), f"{name}.shape.value")
+    fill = numpy_helper.from_array(np.array([2], array.dtype), f"{name}.fill")
+    half = numpy_helper.from_array((array / 2).astype(array.dtype), f"{name}.half.value")
+    return [
+        helper.make_node("Constant", [], [f"{name}.shape"], value=shape),
+        helper.make_node("ConstantOfShape", [f"{name}.shape"], [f"{name}.two"], value=fill),
+        helper.make_node("Constant", [], [f"{name}.half"], value=half),
+        helper.make_node("Mul", [f"{name}.two", f"{name}.half"], [name]),
+    ]

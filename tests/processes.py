@@ -11,6 +11,8 @@ from typing import Any
 
 from rsparse.store.folders import JOURNAL
 
+SLOW = ("--stride", 1, "--sparsity", 16, "--no-localize")
+
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start ``python -m rsparse`` in its own process group, with its output piped."""
@@ -34,3 +36,11 @@ def when_done(running: subprocess.Popen[str], output: Path, items: int, signal: 
         assert time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(running.pid, signal)
+
+
+def read_terminal(file: int) -> bytes:
+    """Read the next bytes, or none after the other end is closed (an error on Linux)."""
+    try:
+        return os.read(file, 65536)
+    except OSError:
+        return b""

@@ -17,7 +17,8 @@ from rsparse.models.onnx.file import load_onnx
 from rsparse.models.spec import InputOptions
 from studies import architectures
 from studies.tables import read_rows
-from tests.test_models_twin import as_tensor, images_of
+from tests.onnx_models import images_of
+from tests.toy_networks import as_tensor
 
 torch = pytest.importorskip("torch")
 

@@ -15,11 +15,11 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.folders import JOURNAL, MANIFEST, OutputFolder, read_manifest
 from rsparse.store.lines import to_checked_line
 from rsparse.store.pending import hidden_beside
+from tests.colours import MARGINS, MODEL, colours, picture, save
 from tests.conftest import tree_of
 from tests.onnx_models import save_graph
 from tests.processes import start, when_done
 from tests.refusals import KNOWN_ATTACKS
-from tests.test_attack_command import MARGINS, MODEL, colours, picture, save
 
 __all__ = ["colours"]  # the fixture
 

@@ -11,22 +11,13 @@ import pytest
 from rsparse.core.compression import jpeg, reduce_bits
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest, record_of
+from tests.colours import MARGINS, MODEL, answer, entries_of, picture, read, save, true_labels
 from tests.conftest import REPOSITORY, tree_of
-from tests.test_attack_command import (
-    MARGINS,
-    MODEL,
-    answer,
-    entries_of,
-    picture,
-    read,
-    save,
-    true_labels,
-)
 
 pytest.importorskip("foolbox")
 
 from rsparse.attacks.attackable import WHAT_WORKS
-from tests.test_attacks_without_gradients import quantised
+from tests.onnx_models import quantised
 
 DICT = REPOSITORY / "fixtures" / "dict.h5"
 

@@ -11,8 +11,8 @@ from rsparse.attacks.autoattack import PACKAGE
 from rsparse.attacks.running import run_attack
 from rsparse.data import demo_model, demo_photos
 from rsparse.store.images import decode_image, to_unit
+from tests.colours import MODEL, colours
 from tests.refusals import refused
-from tests.test_attack_command import MODEL, colours
 
 __all__ = ["colours"]  # the fixture
 

@@ -28,6 +28,7 @@ from rsparse.work.workers import LocalWorkers
 torch = pytest.importorskip("torch")
 
 from rsparse.attacks import run_attack  # noqa: E402
+from tests.processes import read_terminal  # noqa: E402
 from tests.toy_networks import foolbox_result, smooth_problem  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_torch_core")
@@ -205,11 +206,3 @@ def test_on_a_terminal_the_cost_has_a_line_of_its_own() -> None:
     lines = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown).replace(b"\r", b"\n").split(b"\n")
     assert b"about 9 min" in [line.strip() for line in lines]
     assert any(line.startswith(b"classify") for line in lines)
-
-
-def read_terminal(file: int) -> bytes:
-    """Read the next bytes, or none after the other end is closed (an error on Linux)."""
-    try:
-        return os.read(file, 65536)
-    except OSError:
-        return b""

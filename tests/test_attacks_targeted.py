@@ -10,8 +10,8 @@ import pytest
 from rsparse.attacks import parse_attack
 from rsparse.attacks.goal import class_index
 from rsparse.errors import InputError
+from tests.colours import MARGINS, MODEL, colours, entries_of, picture, read, save
 from tests.refusals import refused
-from tests.test_attack_command import MARGINS, MODEL, colours, entries_of, picture, read, save
 
 torch = pytest.importorskip("torch")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
 from typer.testing import Result
 
 from rsparse.attacks import Fgsm, Noise, parse_attack
@@ -15,32 +14,13 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
-from tests.onnx_models import save_graph
+from tests.onnx_models import quantised
 
 pytest.importorskip("foolbox")
 
 from rsparse.attacks.attackable import WHAT_WORKS, RuntimeModule, attackable
 from rsparse.attacks.foolbox_classes import foolbox_attack, usable_names
 from rsparse.attacks.running import run_attack
-
-
-def quantised(path: Path) -> Path:
-    """Write a network that averages each colour channel, quantised to 8 bits (QDQ)."""
-    pixels = {"scale": np.array(1 / 255, np.float32), "zero": np.array(0, np.uint8)}
-    weights = {
-        "w8": (64 * np.eye(3, dtype=np.int8)),
-        "w.scale": np.array(1 / 64, np.float32),
-        "w.zero": np.array(0, np.int8),
-    }
-    nodes = [
-        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["x"]),
-        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
-        helper.make_node("Flatten", ["p"], ["f"]),
-        helper.make_node("DequantizeLinear", ["w8", "w.scale", "w.zero"], ["w"]),
-        helper.make_node("MatMul", ["f", "w"], ["scores"]),
-    ]
-    return save_graph(path, nodes, pixels | weights, ("n", 3, 8, 8), ("n", 3))
 
 
 @pytest.fixture

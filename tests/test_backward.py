@@ -15,7 +15,7 @@ from rsparse.core.regionsparse import purify
 from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from tests.conftest import make_picture
-from tests.test_engines import CASES, complete, random_dictionary
+from tests.engines import CASES, complete, random_dictionary
 
 WHERE = LocalizeParameters(threshold=60, closing_size=5)
 

@@ -17,14 +17,11 @@ from benchmarks.dask_processes import DaskProcesses
 from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.work.cluster import Cluster
 from tests.conftest import tree_of
-from tests.processes import start, when_done
+from tests.processes import SLOW, start, when_done
 from tests.refusals import GOES_ON, fails, refused
-from tests.test_purify_command import SLOW, many
-from tests.test_workers import die, folder_and_threads, refuse_seven, square
+from tests.worker_tasks import die, folder_and_threads, refuse_seven, square
 
 pytest.importorskip("distributed")
-
-__all__ = ["many"]  # the fixture
 
 LEARN = ("--n-atoms", 16, "--patch-size", 4, "--patches-per-image", 60)
 

@@ -12,7 +12,7 @@ from rsparse.errors import InputError
 from rsparse.work.cluster import Cluster
 from rsparse.work.remote import Refusal, RunContext, work
 from tests.refusals import refused
-from tests.test_workers import square
+from tests.worker_tasks import square
 
 pytest.importorskip("distributed")
 

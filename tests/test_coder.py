@@ -13,25 +13,10 @@ from sklearn.linear_model import orthogonal_mp
 import rsparse
 from rsparse import InputError
 from rsparse.coder import pursuit
+from tests.atoms import planted, random_atoms
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 FLOATS = (np.float32, np.float64)
-
-
-def random_atoms(k: int, m: int, seed: int = 0, norms: tuple[float, float] = (1, 1)) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    atoms = rng.standard_normal((k, m))
-    return atoms / np.linalg.norm(atoms, axis=1, keepdims=True) * rng.uniform(*norms, (k, 1))
-
-
-def planted(atoms: np.ndarray, sparsity: int, n: int, seed: int = 1) -> np.ndarray:
-    """Codes (n, k) with K coefficients of 1 to 2 in magnitude each."""
-    rng = np.random.default_rng(seed)
-    codes = np.zeros((n, len(atoms)))
-    for code in codes:
-        places = rng.choice(len(atoms), sparsity, replace=False)
-        code[places] = rng.uniform(1, 2, sparsity) * rng.choice([-1, 1], sparsity)
-    return codes
 
 
 @pytest.mark.parametrize("kind", FLOATS)

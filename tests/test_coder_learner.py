@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import rsparse
 from rsparse import DictionaryLearner, InputError
-from tests.test_coder import planted, random_atoms
+from tests.atoms import planted, random_atoms
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsparse.models.diagnosis import is_better
-from tests.test_attack_command import CLASSES, MODEL, picture, save
+from tests.colours import CLASSES, MODEL, picture, save
 
 SHIFTED = (
     "labels less one fit 6 of 6 images, as given they fit 0; the first class is 0 unless "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsparse.core.dictionary import Dictionary
 from rsparse.core.engines import ENGINES, load_engine
 from rsparse.core.engines.cpu import loops
 from rsparse.core.engines.cpu.engine import CpuEngine
@@ -14,29 +13,11 @@ from rsparse.core.filters import bilateral as opencv_bilateral
 from rsparse.core.omp import omp, reconstruct
 from rsparse.core.patches import positions, take, z_score
 from rsparse.core.regionsparse import Region, object_region, purify_batch
-from rsparse.options.localize import LocalizeParameters
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import to_unit
 from tests.conftest import make_picture
-from tests.engines import EVERY_ENGINE, Stepwise
+from tests.engines import CASES, EVERY_ENGINE, WHERE, Stepwise, complete, random_dictionary
 from tests.refusals import refused
-
-WHERE = LocalizeParameters(threshold=60, closing_size=5)
-CASES = {
-    "the region, filtered around": PurifyParameters(stride=3),
-    "all of it": PurifyParameters(localize=False, stride=3, sparsity=5),
-    "a hard cut": PurifyParameters(feather=0, stride=3),
-    "a stride beyond a patch": PurifyParameters(stride=7, sparsity=4, bilateral_diameter=5),
-    "few atoms for flat patches": PurifyParameters(min_correlation=1.5, sparsity=4, stride=5),
-    "no filter": PurifyParameters(filter_background=False, feather=5, stride=4),
-    "a share of the code": PurifyParameters(theta=0.4, stride=3),
-    "a share of the code everywhere": PurifyParameters(theta=0.7, localize=False, stride=4),
-    "nothing of the code": PurifyParameters(theta=0, stride=4),
-    "filtered before": PurifyParameters(prefilter=True, localize=False, stride=4),
-    "filtered before, not around": PurifyParameters(
-        prefilter=True, filter_background=False, stride=4
-    ),
-}
 
 
 @pytest.fixture(params=EVERY_ENGINE)
@@ -56,22 +37,6 @@ def masks() -> np.ndarray:
     masks[0, 3:9, 9:15] = True
     masks[2] = True
     return masks
-
-
-def unit(atoms: np.ndarray) -> np.ndarray:
-    return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
-
-
-def random_dictionary(b: int = 6, channels: int = 3, **how: bool) -> Dictionary:
-    atoms = unit(np.random.default_rng(3).standard_normal((40, b * b * channels)))
-    return Dictionary(atoms, b, color=channels == 3, **how)
-
-
-def complete(b: int, **how: bool) -> Dictionary:
-    """A complete orthonormal basis: all atoms together reconstruct any patch."""
-    size = b * b * (3 if how.get("color", True) else 1)
-    square = np.random.default_rng(0).standard_normal((size, size))
-    return Dictionary(np.linalg.qr(square)[0].astype(np.float32), b, **how)
 
 
 def everywhere(images: np.ndarray) -> list[np.ndarray]:

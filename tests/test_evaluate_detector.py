@@ -12,9 +12,9 @@ import pytest
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.store.detections import load_detected
 from rsparse.store.images import encode_png
+from tests.colour_evaluations import TIMED, make_images
+from tests.colours import MODEL
 from tests.conftest import tree_of
-from tests.test_attack_command import MODEL
-from tests.test_evaluate_command import TIMED, make_images
 
 pytest.importorskip("torch")
 

@@ -22,10 +22,10 @@ from rsparse.work.device import CPU, Device
 from rsparse.work.steps import entries_of
 from rsparse.work.workers import LocalWorkers
 from tests import short_of_memory
+from tests.colour_evaluations import DICT, arguments, make_images, untimed
+from tests.colours import MODEL
 from tests.conftest import make_picture, tree_of
 from tests.onnx_models import linear_classifier
-from tests.test_attack_command import MODEL
-from tests.test_evaluate_command import DICT, arguments, make_images, untimed
 
 TORCH = ("--device", "torch-cpu")
 CORES = ("--device", "cpu")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_attack_command import MODEL, colours, picture, save
+from tests.colours import MODEL, colours, picture, save
 
 pytest.importorskip("foolbox")
 

@@ -11,8 +11,8 @@ import pytest
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.statistics import accuracy
 from rsparse.store.folders import read_manifest
-from tests.test_attack_command import CLASSES, MODEL, read, save
-from tests.test_evaluate_command import make_images, read_csv
+from tests.colour_evaluations import make_images, read_csv
+from tests.colours import CLASSES, MODEL, read, save
 
 pytest.importorskip("torch")
 

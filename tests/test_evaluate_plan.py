@@ -20,6 +20,7 @@ from rsparse.evaluation.scenarios import (
 )
 from rsparse.models.spec import INPUT_OPTIONS, InputOptions
 from rsparse.options.labels import LabelOptions
+from tests.colour_evaluations import LEAST, plan
 from tests.refusals import refused
 
 pytest.importorskip("torch")
@@ -29,13 +30,6 @@ KEYS = (
     "detector, output, only-correct, predicted-labels, max-images, extra-checks, false-alarms, "
     "tolerance, batch-size, seed, device"
 )
-LEAST = 'images = "imgs"\nmodel = "m.onnx"\nattack = "bim"\noutput = "eval"\n'
-
-
-def plan(folder: Path, text: str) -> Path:
-    path = folder / "plan.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def test_a_plans_paths_are_relative_to_its_folder(tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rsparse.evaluation.loading import load_evaluation
+from tests.colour_evaluations import LEAST, plan
+from tests.colours import MODEL, colours, picture, save
 from tests.onnx_models import linear_classifier
-from tests.test_attack_command import MODEL, colours, picture, save
-from tests.test_evaluate_plan import LEAST, plan
 
 pytest.importorskip("torch")
 

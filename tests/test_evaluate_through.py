@@ -16,9 +16,9 @@ from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.scenarios import SCENARIOS
 from rsparse.store.files import sha256_of_file
 from rsparse.store.folders import read_manifest, record_of
+from tests.colour_evaluations import make_images, read_csv
+from tests.colours import MODEL, read
 from tests.conftest import REPOSITORY
-from tests.test_attack_command import MODEL, read
-from tests.test_evaluate_command import make_images, read_csv
 from tests.toy_adaptive import BareAttack, ToyAttack, ToyScenario
 
 pytest.importorskip("torch")

@@ -7,9 +7,9 @@ import pytest
 
 from rsparse.evaluation import statistics
 from rsparse.evaluation.loading import load_evaluation
+from tests.colour_evaluations import arguments, make_images
+from tests.colours import read
 from tests.onnx_models import linear_classifier
-from tests.test_attack_command import read
-from tests.test_evaluate_command import arguments, make_images
 
 pytest.importorskip("torch")
 

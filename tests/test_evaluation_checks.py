@@ -8,26 +8,9 @@ import pytest
 from rsparse.core.paired import MARGIN, Pairs
 from rsparse.evaluation.checks import Evidence, all_checks, count_outcomes, worst_first
 from rsparse.evaluation.checks.outcomes import compared, needed
-from rsparse.evaluation.names import BLACK_BOX, EXTENDED_GRAY_BOX, GRAY_BOX, TRANSFER
-from rsparse.evaluation.results import CLEAN, Check, Column, Evaluation, JudgedDefense, Trial
-
-N = 40
-
-
-def column(
-    attack: str, eps: float | None = None, steps: int = 1, scenario: str = GRAY_BOX,
-    source: str = "m", judged: str = "m",
-):  # fmt: skip
-    family = attack.split("-eps")[0]
-    clean = family == CLEAN
-    size = np.full(N, eps or 0.0)
-    return Column(
-        "" if clean else scenario, "" if clean else source, judged, "", attack, family,
-        "eps" if eps else "", eps,
-        {"name": family, "eps": eps, **({"steps": steps} if steps > 1 else {})},
-        size, size, size, np.ones(N, bool),
-    )  # fmt: skip
-
+from rsparse.evaluation.names import BLACK_BOX, EXTENDED_GRAY_BOX, TRANSFER
+from rsparse.evaluation.results import CLEAN, Check, Evaluation, JudgedDefense, Trial
+from tests.check_columns import N, column
 
 CLEAN_COLUMN = column(CLEAN)
 FGSM, FGSM_8 = column("fgsm-eps=2", 2.0), column("fgsm-eps=8", 8.0)

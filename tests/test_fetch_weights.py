@@ -11,43 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
 from typer.testing import Result
 
 from tests.conftest import REPOSITORY
-from tests.hub_server import COMMIT, HubServer, serving
+from tests.hub_server import COMMIT, MODEL, REPO, HubServer, hub, weights
+
+__all__ = ["hub", "weights"]  # the fixtures
 
 pytestmark = pytest.mark.usefixtures("timm")
-MODEL = "test_resnet.r160_in1k"
-REPO = f"timm/{MODEL}"
-
-
-@pytest.fixture(scope="module")
-def weights(timm: Any) -> bytes:
-    """The safetensors file of a network with random weights, seed 7."""
-    from safetensors.torch import save
-
-    from rsparse.models.zoo.networks import build_network, find_model
-
-    return save(build_network(find_model(MODEL), None, seed=7).state_dict())
-
-
-@pytest.fixture
-def hub(
-    timm: Any, weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[HubServer]:
-    """A local hub, and an empty cache in ``cache``."""
-    from huggingface_hub import constants
-
-    with serving(weights) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ Here the networks hide their gradients or the attacks do not do what they say; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +16,7 @@ import pytest
 from onnx import helper
 
 from rsparse.attacks import ATTACKS, Bim, Fgsm
-from tests.flawed import CLASSES, network, read_checks, save_pictures
+from tests.flawed import evaluate, failed, network, softmax_inside
 
 if TYPE_CHECKING:
     import torch
@@ -27,39 +26,9 @@ if TYPE_CHECKING:
 
 pytest.importorskip("torch")
 
-Outcomes = dict[tuple[str, str], tuple[str, str]]
+__all__ = ["evaluate"]  # the fixture
+
 SLOW = pytest.mark.slow
-FGSM_BIM = ("fgsm:eps=4", "bim:eps=4")
-
-
-@pytest.fixture
-def evaluate(tmp_path: Path, run_cli) -> Callable[..., Outcomes]:
-    """Run an evaluation; return each check's outcome and detail by name and defense."""
-
-    def run(
-        *more: object,
-        images: Path | None = None,
-        model: Path | None = None,
-        attacks: Sequence[str] = FGSM_BIM,
-        defense: str = "median",
-    ) -> Outcomes:
-        images = images or save_pictures(tmp_path / "images", 24)
-        model = model or network(tmp_path / "model.onnx")
-        given = [word for attack in attacks for word in ("--attack", attack)]
-        preset = () if "--preset" in more or "--input-range" in more else ("--preset", "unit")
-        result = run_cli(
-            "evaluate", images, "-m", model, *given, "--defense", defense, *preset, "-j", 1,
-            "-o", tmp_path / "eval", *more,
-        )  # fmt: skip
-        assert result.exit_code == 0, result.stderr
-        checks = read_checks(tmp_path / "eval")
-        return {(c["name"], c["defense"]): (c["outcome"], c["detail"]) for c in checks}
-
-    return run
-
-
-def failed(outcomes: Outcomes) -> set[str]:
-    return {name for (name, _), (outcome, _) in outcomes.items() if outcome == "fail"}
 
 
 def test_a_sound_evaluation_turns_nothing_red(evaluate):
@@ -72,22 +41,6 @@ def test_a_sound_evaluation_turns_nothing_red(evaluate):
 
 
 # networks that hide their gradients
-
-
-def softmax_inside(path: Path) -> Path:
-    """The scores mix saturated probabilities, so their gradient is 0 in float32."""
-
-    def after(constants):
-        constants["much"] = np.float32(3000)
-        constants["mix"] = (5 * np.eye(CLASSES) + 0.1).astype(np.float32)
-        nodes = [
-            helper.make_node("Mul", ["sound", "much"], ["large"]),
-            helper.make_node("Softmax", ["large"], ["shares"], axis=1),
-            helper.make_node("MatMul", ["shares", "mix"], ["mixed"]),
-        ]
-        return nodes, "mixed"
-
-    return network(path, after=after)
 
 
 def rounds_inside(path: Path, leak: float = 0.0) -> Path:
@@ -107,21 +60,6 @@ def rounds_inside(path: Path, leak: float = 0.0) -> Path:
         return nodes, "changed"
 
     return network(path, before=before)
-
-
-def constant_answer(path: Path) -> Path:
-    """The network assigns class 0 to every image."""
-
-    def after(constants):
-        constants["nothing"] = np.float32(0)
-        constants["first"] = np.eye(CLASSES, dtype=np.float32)[0]
-        nodes = [
-            helper.make_node("Mul", ["sound", "nothing"], ["zero"]),
-            helper.make_node("Add", ["zero", "first"], ["same"]),
-        ]
-        return nodes, "same"
-
-    return network(path, after=after)
 
 
 @pytest.mark.parametrize("build", [softmax_inside, pytest.param(rounds_inside, marks=SLOW)])

@@ -13,13 +13,7 @@ from onnx import helper
 
 from rsparse.defenses import Defense
 from rsparse.defenses.registry import DEFENSES
-from tests.flawed import network, save_pictures
-from tests.test_flawed_evaluations import (
-    constant_answer,
-    evaluate,
-    failed,
-    softmax_inside,
-)
+from tests.flawed import constant_answer, evaluate, failed, network, save_pictures, softmax_inside
 
 if TYPE_CHECKING:
     from rsparse.defenses import Resources

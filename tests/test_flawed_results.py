@@ -15,7 +15,7 @@ from rsparse.evaluation.checks import (
 )
 from rsparse.evaluation.checks.evidence import AttackRun, ModelAnswers
 from rsparse.evaluation.results import CLEAN, Column, Evaluation, JudgedDefense, Trial
-from tests.test_evaluation_checks import column
+from tests.check_columns import column
 
 N, CLASSES = 40, 10
 LABELS = np.arange(N) % CLASSES

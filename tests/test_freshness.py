@@ -20,10 +20,10 @@ from rsparse.store.inputs import load_inputs
 from rsparse.store.job import METHODS
 from rsparse.store.lines import to_checked_line
 from rsparse.work.device import CPU
+from tests.colours import MODEL, picture, save
 from tests.conftest import tree_of
 from tests.methods import raise_method
 from tests.refusals import refused
-from tests.test_attack_command import MODEL, picture, save
 
 TRIALS = 4  # clean and one attack, with no defense and with JPEG
 

@@ -193,6 +193,16 @@ def test_every_module_belongs_to_a_layer():
     assert {module_of(path)[0] for path in PATHS} <= set(RANK)
 
 
+def test_tests_do_not_import_each_other():
+    """What several of them need is in a module that has no tests."""
+    assert [
+        f"{path.stem} imports {name}"
+        for path in sorted((REPOSITORY / "tests").rglob("*.py"))
+        for name in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if name.startswith("tests.test_")
+    ] == []
+
+
 LOADED = """
 import json, sys
 from rsparse.cli import main

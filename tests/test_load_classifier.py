@@ -11,10 +11,11 @@ import pytest
 
 import rsparse
 from rsparse import InputOptions
+from tests.hub_server import MODEL, hub, weights
 from tests.refusals import refused
-from tests.test_fetch_weights import MODEL, hub, weights  # noqa: F401 - fixtures
 
 torch = pytest.importorskip("torch")
+__all__ = ["hub", "weights"]  # the fixtures
 pytestmark = pytest.mark.usefixtures("one_torch_core")
 
 INPUT = InputOptions(size=(24, 32), mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2))
@@ -90,7 +91,7 @@ def test_a_module_of_timm_says_how_to_prepare_its_input(timm: Any):
 
 
 @pytest.mark.parametrize("name", [MODEL, f"timm/{MODEL}", f"hf-hub:timm/{MODEL}"])
-def test_a_name_is_a_model_of_timm(hub, name):  # noqa: F811
+def test_a_name_is_a_model_of_timm(hub, name):
     classifier = rsparse.load_classifier(name)
     assert hub.downloads
     assert classifier.n_classes == 1000

@@ -12,9 +12,7 @@ from typer.testing import Result
 
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions, InputSpec
-from tests.onnx_models import ConvNet, linear_classifier
-from tests.test_models_onnx import images_of
-from tests.test_models_onnx_refusals import outside_weights
+from tests.onnx_models import ConvNet, images_of, linear_classifier, outside_weights
 
 OPTIONS = ("--mean", "0.5", "--std", "0.1,0.2,0.3", "--input-range", "255", "--channels", "BGR")
 SPEC = InputSpec((12, 10), (0.5, 0.5, 0.5), (0.1, 0.2, 0.3), 255.0, "bgr")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from tests.colours import picture, save
 from tests.onnx_models import save_graph
-from tests.test_attack_command import picture, save
 
 INPUT = ("--preset", "unit")
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import Classifier, load_classifier, sigmoid, softmax
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import save_graph
+from tests.onnx_models import images_of, save_graph
 from tests.refusals import refused
-from tests.test_models_forms import UNIT, node
-from tests.test_models_onnx import images_of
+from tests.score_graphs import UNIT, node
 
 SIZE = (4, 4)
 CONSTANTS = {

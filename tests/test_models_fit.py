@@ -17,8 +17,7 @@ from rsparse.models.resize import fit_pixels, resize, resize_matrix, resize_weig
 from rsparse.models.spec import InputOptions
 from rsparse.store.folders import read_manifest
 from rsparse.store.images import encode_png
-from tests.onnx_models import ConvNet
-from tests.test_models_onnx import images_of
+from tests.onnx_models import ConvNet, images_of
 
 CROP = InputOptions(preset="unit", resize="crop:0.875")
 SIZES = [(300, 400), (400, 300), (224, 225), (50, 60), (64, 1000), (256, 256), (333, 1001)]

@@ -14,9 +14,8 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.functions import with_functions_written_out
 from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import ConvNet
+from tests.onnx_models import ConvNet, images_of
 from tests.refusals import refused
-from tests.test_models_onnx import images_of
 
 SETS = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
 

@@ -19,9 +19,8 @@ from rsparse.models.onnx.probes import (
     layer_activations,
 )
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import ConvNet, linear_classifier, save_graph
+from tests.onnx_models import ConvNet, images_of, linear_classifier, save_graph
 from tests.refusals import refused
-from tests.test_models_onnx import images_of
 
 UNIT = InputOptions(preset="unit")
 

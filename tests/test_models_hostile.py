@@ -15,11 +15,9 @@ from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import save_graph
+from tests.onnx_models import images_of, save_graph, without_stored_weights
 from tests.refusals import refused
-from tests.test_models_forms import FLAT, SIGMOID_TAILS, head, in_half_precision, tailed
-from tests.test_models_onnx import images_of
-from tests.test_weights_from_nodes import without_stored_weights
+from tests.score_graphs import FLAT, SIGMOID_TAILS, head, in_half_precision, tailed
 
 UNIT = InputOptions(preset="unit")
 POOL = [

@@ -13,10 +13,9 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.onnx.probes import AttentionProbe, layer_activations
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import save_graph
+from tests.onnx_models import images_of, save_graph
 from tests.refusals import refused
-from tests.test_models_forms import FLAT, head, node, plain_logits
-from tests.test_models_onnx import images_of
+from tests.score_graphs import FLAT, head, node, plain_logits
 
 DIMS = ("n", 8, 8, 3)
 PLAIN = InputOptions()

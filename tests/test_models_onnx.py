@@ -14,15 +14,10 @@ from rsparse.models.fit import Fit
 from rsparse.models.onnx.classifier import Classifier, load_classifier, softmax
 from rsparse.models.resize import resize, resize_matrix
 from rsparse.models.spec import InputOptions, InputSpec
-from tests.onnx_models import ConvNet, linear_classifier
+from tests.onnx_models import ConvNet, images_of, linear_classifier
 from tests.refusals import refused
 
 UNIT = InputOptions(preset="unit")
-
-
-def images_of(size: tuple[int, int], n: int, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(n)]
 
 
 def test_linear_scores(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.onnx.probes import AttentionProbe, PeakProbe
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import ConvNet, linear_classifier, save_graph
+from tests.onnx_models import ConvNet, linear_classifier, outside_weights, save_graph
 from tests.refusals import refused
 
 UNIT = InputOptions(preset="unit")
@@ -158,16 +158,6 @@ def test_what_onnxruntime_refuses(tmp_path: Path) -> None:
     assert message.startswith(f"{path}: ")
     assert "NoSuchOperator" in message
     assert "\n" not in message
-
-
-def outside_weights(path: Path, location: str) -> Path:
-    """A classifier that refers to external weights at ``location``."""
-    model = onnx.load(ConvNet().save(path))
-    tensor = next(entry for entry in model.graph.initializer if entry.name == "w")
-    onnx.external_data_helper.set_external_data(tensor, location)
-    tensor.ClearField("raw_data")
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 def test_weights_beside_the_model(tmp_path: Path) -> None:

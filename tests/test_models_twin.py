@@ -14,22 +14,17 @@ from rsparse.errors import InputError
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.parity import disagreement
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import ConvNet, linear_classifier, save_graph
+from tests.onnx_models import ConvNet, images_of, linear_classifier, save_graph
 from tests.refusals import refused
-from tests.test_models_onnx import images_of
 
 torch = pytest.importorskip("torch")
 
 from rsparse.models.torch import twin as twin_module  # noqa: E402
 from rsparse.models.torch.operators import OPERATORS, Operator  # noqa: E402
 from rsparse.models.torch.twin import load_twin  # noqa: E402
+from tests.toy_networks import as_tensor  # noqa: E402
 
 UNIT = InputOptions(preset="unit")
-
-
-def as_tensor(images: list[np.ndarray]) -> torch.Tensor:
-    x = np.stack(images).astype(np.float32) / 255
-    return torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
 
 
 @pytest.mark.parametrize(

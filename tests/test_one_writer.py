@@ -17,13 +17,14 @@ from rsparse.store.pending import journal_of
 from rsparse.store.records import IMAGES, Record
 from rsparse.store.sole_writer import sole_writer
 from rsparse.store.together import appear_together
+from tests.colour_evaluations import DICT
+from tests.colours import MODEL
 from tests.conftest import REPOSITORY, tree_of
 from tests.disks import read_only_disk
-from tests.evaluations import make_eval_folder, make_evaluation
+from tests.evaluations import FEW, make_eval_folder, make_evaluation
 from tests.onnx_models import ConvNet
 from tests.processes import start
 from tests.refusals import GOES_ON
-from tests.test_report import DICTIONARY, FEW, MODEL
 
 COLOURS = REPOSITORY / "fixtures" / "colours.onnx"
 UNIT = {"rsparse.input": '{"mean": [0, 0, 0], "std": [1, 1, 1]}'}
@@ -44,7 +45,7 @@ def runs(tmp_path: Path, pictures: Path) -> Callable[[str, Path], tuple[Run, Pat
             evaluated = tmp_path / "eval"
             if not evaluated.exists():
                 evaluation = make_evaluation(3, defenses=FEW, transfer=False)
-                make_eval_folder(evaluated, evaluation, [DICTIONARY, MODEL])
+                make_eval_folder(evaluated, evaluation, [DICT, MODEL])
             output, form = folder / "report", "md" if own == "other" else "html"
             return ("report", evaluated, "-o", output, "--format", form), output
         if kind == "tag":

@@ -25,8 +25,7 @@ from studies.paper import figures, photographs, run
 from studies.paper.cells import Measured, cells, committed, counts, mark_of, measured
 from studies.paper.photographs import Wanted, choose
 from studies.tables import read_rows
-from tests.conftest import REPOSITORY, make_picture, tree_of
-from tests.test_sharing import inodes
+from tests.conftest import REPOSITORY, inodes, make_picture, tree_of
 
 COLOURS = REPOSITORY / "fixtures" / "colours.onnx"
 CLASSES = ("n00000001 red", "n00000002 green", "n00000003 blue")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,24 +18,10 @@ from rsparse.report.page import flat, plain
 from rsparse.report.subjects import find_subjects
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_evaluation
+from tests.policy_files import MINE, mine
 from tests.refusals import refused
 
-MINE = """about = "As mild as can be."
-
-[[rule]]
-noise-below = 3
-defense = "none"
-
-[[rule]]
-defense = "regionsparse:sparsity=1,localize=no"
-"""
-
-
-@pytest.fixture
-def mine(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.toml"
-    path.write_text(MINE, encoding="utf-8")
-    return path
+__all__ = ["mine"]  # the fixture
 
 
 class TestBuiltIn:

@@ -14,7 +14,7 @@ from rsparse.defenses.policy import load_policy, policy_names
 from rsparse.options.purify import PurifyParameters
 from rsparse.store.images import decode_image, encode_png
 from tests.conftest import tree_of
-from tests.test_policies import MINE, mine
+from tests.policy_files import MINE, mine
 
 __all__ = ["mine"]  # the fixture
 

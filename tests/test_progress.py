@@ -18,7 +18,7 @@ from rsparse.store.images import ImageFile, encode_png, pixels_in_header
 from rsparse.work.pace import Pace
 from rsparse.work.sizes import FIXED, ImageWork
 from tests.conftest import REPOSITORY
-from tests.test_attacks_cost import read_terminal
+from tests.processes import read_terminal
 
 
 class Clock:

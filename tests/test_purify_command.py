@@ -17,24 +17,11 @@ from rsparse.store.folders import JOURNAL, MANIFEST, read_manifest
 from rsparse.store.images import decode_image, encode_png
 from rsparse.store.records import IMAGES
 from tests.conftest import make_dict_file, make_picture, tree_of
-from tests.processes import finished, start, when_done
-
-SLOW = ("--stride", 1, "--sparsity", 16, "--no-localize")
+from tests.processes import SLOW, finished, start, when_done
 
 
 def read(path: Path) -> np.ndarray:
     return decode_image(path.read_bytes(), path)
-
-
-@pytest.fixture(scope="session")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of thirty pictures, so large that a run takes long enough to interrupt."""
-    folder = tmp_path_factory.mktemp("many") / "imgs"
-    for seed in range(30):
-        path = folder / f"{seed % 3}" / f"{seed}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_png(make_picture(seed, 240, 250)))
-    return folder
 
 
 def test_the_library_gives_the_same_images(run_cli, pictures, dict_file, small_dictionary):

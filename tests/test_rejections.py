@@ -21,7 +21,7 @@ from rsparse.report.rejections import rejected
 from rsparse.report.subjects import find_subjects
 from rsparse.store.checksums import append_checksum
 from rsparse.store.records import EVALUATION, Record
-from tests.test_evaluation import flags, make_evaluation
+from tests.six_images import flags, make_evaluation
 
 REJECTED = {"clean": "000001", "fgsm-eps=2": "110100", "cw-l2-d=0.05": "111111"}
 DETECTOR = {"false_alarms": 0.05, "scores": [{"name": "noise"}]}

@@ -14,7 +14,7 @@ from PIL import Image
 from rsparse.defenses.recorded import defense_of
 from rsparse.evaluation.estimates import mean_share, paired_difference, percent, points
 from rsparse.evaluation.names import GRAY_BOX, TRANSFER
-from rsparse.evaluation.results import CLEAN, Evaluation
+from rsparse.evaluation.results import CLEAN
 from rsparse.evaluation.statistics import share
 from rsparse.pictures.charts import svg
 from rsparse.pictures.series import INKS
@@ -28,31 +28,8 @@ from rsparse.report.sections import figures_of
 from rsparse.report.subjects import find_subjects
 from rsparse.report.tables import attacks, by_column, overview
 from rsparse.report.verdict import verdicts
-from tests.conftest import REPOSITORY
-from tests.evaluations import ADAPTIVE, make_evaluation
+from tests.evaluations import ADAPTIVE, FEW, make_evaluation, with_flags
 from tests.refusals import refused
-
-FIXTURES = REPOSITORY / "fixtures"
-DICTIONARY, MODEL = FIXTURES / "dict.h5", FIXTURES / "colours.onnx"
-FEW = (("none", "none"), ("regionsparse-sparsity=2", "regionsparse"), ("jpeg-quality=75", "jpeg"))
-
-
-def with_flags(
-    flags: dict[str, list[bool]], defenses: tuple[tuple[str, str], ...] = FEW
-) -> Evaluation:
-    """An evaluation of one attack in which each defense gets the flagged images right."""
-    n = len(next(iter(flags.values())))
-    whole = make_evaluation(n, defenses=defenses, transfer=False)
-    columns = (whole.columns[0], whole.columns[1])
-    trials = [
-        replace(
-            whole.trial(column, defense),
-            prediction=np.where(np.array(flags[defense.text]), whole.labels, -1),
-        )
-        for column in columns
-        for defense in whole.defenses
-    ]
-    return replace(whole, columns=columns, trials=tuple(trials))
 
 
 class TestVerdict:

@@ -12,22 +12,23 @@ from rsparse.commands.report.writing import write_report
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.options.report import ReportParameters
 from rsparse.store.images import encode_png
+from tests.colour_evaluations import DICT
+from tests.colours import MODEL
 from tests.conftest import make_picture, tree_of
-from tests.evaluations import make_eval_folder, make_evaluation
+from tests.evaluations import FEW, make_eval_folder, make_evaluation
 from tests.onnx_models import four_animals
-from tests.test_report import DICTIONARY, FEW, MODEL
 
 
 @pytest.fixture
 def eval_folder(tmp_path: Path) -> Path:
     evaluation = make_evaluation(3, defenses=FEW, transfer=False)
-    return make_eval_folder(tmp_path / "eval", evaluation, [DICTIONARY, MODEL])
+    return make_eval_folder(tmp_path / "eval", evaluation, [DICT, MODEL])
 
 
 def test_equal_inputs_give_equal_bytes(eval_folder, tmp_path, run_cli):
     for name in ("one", "two"):
         result = run_cli(
-            "report", eval_folder, "-o", tmp_path / name, "--dict", DICTIONARY, "--model",
+            "report", eval_folder, "-o", tmp_path / name, "--dict", DICT, "--model",
             MODEL, "--format", "html", "--format", "md", "--format", "png", "--sheet-images", 2,
             "--attention-images", 1, "--activation-images", 1,
         )  # fmt: skip
@@ -49,10 +50,10 @@ def test_without_dictionary_and_model_it_says_what_is_missing(eval_folder, tmp_p
 
 def test_without_the_images_it_says_so(tmp_path, run_cli):
     folder = make_eval_folder(
-        tmp_path / "eval", make_evaluation(3, defenses=FEW, transfer=False), [DICTIONARY]
+        tmp_path / "eval", make_evaluation(3, defenses=FEW, transfer=False), [DICT]
     )
     rmtree(folder / "attacks")
-    result = run_cli("report", folder, "-o", tmp_path / "report", "--dict", DICTIONARY)
+    result = run_cli("report", folder, "-o", tmp_path / "report", "--dict", DICT)
     assert "the images that were judged are not in the evaluation's folder." in result.stderr
     assert result.exit_code == 1
     assert (tmp_path / "report/index.html").exists()
@@ -61,7 +62,7 @@ def test_without_the_images_it_says_so(tmp_path, run_cli):
 def test_a_damaged_image_is_named(eval_folder, tmp_path, run_cli):
     for image in sorted((eval_folder / "attacks").rglob("*.png")):
         image.write_bytes(b"no picture")
-    result = run_cli("report", eval_folder, "-o", tmp_path / "r", "--dict", DICTIONARY, "--json")
+    result = run_cli("report", eval_folder, "-o", tmp_path / "r", "--dict", DICT, "--json")
     assert result.exit_code == 1
     (failed,) = json.loads(result.stdout)["failed"]
     assert failed.startswith(f"{eval_folder / 'attacks'}")

@@ -16,8 +16,7 @@ from rsparse.report.page import render_page
 from rsparse.report.pictures import Gallery
 from rsparse.report.subjects import find_subjects
 from rsparse.report.tables import overview
-from tests.evaluations import make_evaluation
-from tests.test_report import FEW, with_flags
+from tests.evaluations import FEW, make_evaluation, with_flags
 
 OURS = "regionsparse-sparsity=2"
 

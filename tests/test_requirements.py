@@ -18,9 +18,8 @@ from rsparse.evaluation.results import CLEAN
 from rsparse.evaluation.statistics import accuracy, clean_column
 from rsparse.report.junit import render_junit
 from tests.conftest import REPOSITORY
-from tests.evaluations import make_eval_folder, make_evaluation
+from tests.evaluations import FEW, make_eval_folder, make_evaluation
 from tests.refusals import refused
-from tests.test_report import FEW
 
 
 @pytest.fixture(scope="module")

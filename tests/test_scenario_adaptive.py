@@ -16,9 +16,9 @@ from rsparse.evaluation.statistics import accuracy
 from rsparse.report.knowledge import left, strengths
 from rsparse.report.subjects import find_subjects
 from rsparse.store.folders import read_manifest
+from tests.colour_evaluations import make_images, read_csv
+from tests.colours import MODEL
 from tests.conftest import REPOSITORY
-from tests.test_attack_command import MODEL
-from tests.test_evaluate_command import make_images, read_csv
 
 pytest.importorskip("torch")
 

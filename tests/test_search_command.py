@@ -14,8 +14,8 @@ from rsparse.commands.attack import campaign, run
 from rsparse.commands.attack.campaign import file_limit
 from rsparse.commands.attack.notes import notes_in_words, summarize_notes
 from rsparse.store.folders import read_manifest
+from tests.colours import MARGINS, MODEL, colours, entries_of, picture, read, save
 from tests.conftest import tree_of
-from tests.test_attack_command import MARGINS, MODEL, colours, entries_of, picture, read, save
 
 __all__ = ["colours"]  # the fixture
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import inodes
+
 pytest.importorskip("torch")
 
 from rsparse.commands.evaluate.layout import Matrix
@@ -15,12 +17,8 @@ from rsparse.evaluation.plan import Plan, parse_attacks
 from rsparse.options.evaluate import EvaluateParameters
 from rsparse.options.labels import LabelOptions
 from studies.sharing import share_images
-from tests.test_attack_command import MODEL
-from tests.test_evaluate_command import arguments, make_images
-
-
-def inodes(folder: Path) -> dict[Path, int]:
-    return {path.relative_to(folder): path.stat().st_ino for path in folder.rglob("*.png")}
+from tests.colour_evaluations import arguments, make_images
+from tests.colours import MODEL
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from rsparse.store.certificates import CERTIFICATES_FILE
 from rsparse.store.folders import JOURNAL
 from rsparse.store.pending import journal_of
 from rsparse.store.records import FORMAT_VERSIONS
+from tests.colours import MARGINS, MODEL, picture, save, true_labels
 from tests.conftest import REPOSITORY
 from tests.onnx_models import linear_classifier
-from tests.test_attack_command import MARGINS, MODEL, picture, save, true_labels
 
 pytest.importorskip("foolbox")
 DICT = REPOSITORY / "fixtures" / "dict.h5"

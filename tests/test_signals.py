@@ -15,10 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, make_dict_file, tree_of
-from tests.processes import start, when_done
-from tests.test_purify_command import SLOW, many
-
-__all__ = ["many"]  # the fixture
+from tests.processes import SLOW, start, when_done
 
 GOES_ON = "run the same command again to continue\n"
 LINES = {
@@ -117,7 +114,7 @@ IN_PROCESSES = """
 import os, sys, time
 from rsparse import signals
 from rsparse.work.workers import LocalWorkers
-from tests.test_workers import pid_after
+from tests.worker_tasks import pid_after
 if __name__ == "__main__":
     with LocalWorkers(2) as workers:
         results = workers.map(pid_after, [0, 0, 60, 60], 4, in_processes=True)

@@ -8,9 +8,8 @@ import pytest
 
 from rsparse.evaluation.statistics import defense_rows
 from rsparse.report.trackers import Tracked, open_trackers
-from tests.evaluations import make_eval_folder, make_evaluation
+from tests.evaluations import FEW, make_eval_folder, make_evaluation
 from tests.refusals import refused
-from tests.test_report import FEW
 
 
 @pytest.fixture(scope="module")

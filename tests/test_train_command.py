@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -25,43 +24,13 @@ from rsparse.store.images import encode_png
 from rsparse.store.job import METHODS
 from rsparse.store.predictions import load_predictions
 from rsparse.store.sole_writer import sole_writer
+from tests.colour_training import colours, labelled, weights_of
+from tests.colours import MODEL
 from tests.conftest import REPOSITORY, tree_of
 
 pytest.importorskip("torch")
 
-
-MODEL = REPOSITORY / "fixtures" / "colours.onnx"
-FAST = ("--epochs", 2, "--learning-rate", 0.02, "--jobs", 1)
-
-
-def save_colours(folder: Path, n: int = 12) -> Path:
-    """Save noise whose strongest channel is the class; ``labels.csv`` is beside the folder."""
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    rows = ["file,label"]
-    for number in range(n):
-        pixels = rng.integers(60, 150, (20, 22, 3))
-        pixels[..., number % 3] += 40
-        (folder / f"{number:02d}.png").write_bytes(encode_png(pixels.astype(np.uint8)))
-        rows.append(f"{number:02d}.png,{number % 3}")
-    (folder.parent / "labels.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    return save_colours(tmp_path / "imgs")
-
-
-@pytest.fixture
-def labelled(colours: Path) -> tuple[object, ...]:
-    """The first arguments of every training with labels."""
-    return ("train", colours, "-m", MODEL, "--labels", colours.parent / "labels.csv", *FAST)
-
-
-def weights_of(path: Path) -> dict[str, np.ndarray]:
-    graph = onnx.load(path).graph
-    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+__all__ = ["colours", "labelled"]  # the fixtures
 
 
 def test_on_purified_images(run_cli, labelled, colours, tmp_path):

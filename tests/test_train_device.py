@@ -12,7 +12,8 @@ from rsparse.store.folders import read_manifest
 from rsparse.work.cluster import Cluster
 from rsparse.work.device import CPU, Device
 from rsparse.work.workers import LocalWorkers
-from tests.test_train_command import FAST, MODEL, save_colours
+from tests.colour_training import FAST, save_colours
+from tests.colours import MODEL
 
 (REGIONSPARSE,), (JPEG,) = parse_defense("regionsparse"), parse_defense("jpeg")
 

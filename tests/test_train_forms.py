@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.store.images import encode_png
-from tests.test_models_forms import FLAT, SIGMOID_TAILS, head, in_half_precision, tailed
+from tests.score_graphs import FLAT, SIGMOID_TAILS, head, in_half_precision, tailed
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")

@@ -17,8 +17,8 @@ from rsparse.models.spec import InputOptions
 from rsparse.options.train import TrainParameters
 from rsparse.store.certificates import load_certificates
 from rsparse.store.images import encode_png, to_unit
+from tests.colour_training import weights_of
 from tests.onnx_models import linear_classifier
-from tests.test_train_command import weights_of
 
 pytest.importorskip("torch")
 
@@ -26,7 +26,7 @@ from rsparse.training.learner import Learner
 from rsparse.training.noise import NoisyVersions
 from rsparse.training.retrained import open_trainable
 from rsparse.training.samples import Shard, draw, validation_view
-from tests.test_training_samples import sample_of
+from tests.colour_training import sample_of
 
 SIZE = (8, 8)
 LEVELS = [*range(86, 116, 3), *range(140, 170, 3)]

@@ -10,8 +10,9 @@ import pytest
 
 from rsparse.models.onnx.file import load_onnx
 from rsparse.models.onnx.provenance import RECORD_KEY
+from tests.colour_training import colours, labelled
+from tests.colours import MODEL
 from tests.onnx_models import linear_classifier
-from tests.test_train_command import MODEL, colours, labelled
 
 pytest.importorskip("torch")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.colour_training import colours, save_colours
+from tests.colours import MODEL
 from tests.processes import start
-from tests.test_train_command import MODEL, colours, save_colours
 
 pytest.importorskip("torch")
 

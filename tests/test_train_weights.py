@@ -9,8 +9,9 @@ import onnx
 import pytest
 
 from rsparse.models.onnx.classifier import load_classifier
+from tests.colour_training import colours, labelled, weights_of
+from tests.colours import MODEL
 from tests.onnx_models import ConvNet
-from tests.test_train_command import MODEL, colours, labelled, weights_of
 
 pytest.importorskip("torch")
 

@@ -26,10 +26,10 @@ from rsparse.report.pictures import Gallery
 from rsparse.report.sections import figures_of
 from rsparse.report.subjects import find_subjects
 from rsparse.report.verdict import verdicts
+from tests.colour_evaluations import DICT, make_images, untimed
+from tests.colours import MODEL
 from tests.evaluations import make_evaluation
 from tests.onnx_models import linear_classifier
-from tests.test_attack_command import MODEL
-from tests.test_evaluate_command import DICT, make_images, untimed
 
 torch = pytest.importorskip("torch")
 

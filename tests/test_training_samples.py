@@ -11,7 +11,6 @@ import pytest
 from rsparse.models.onnx.classifier import load_classifier
 from rsparse.models.spec import InputOptions
 from rsparse.options.train import TrainParameters
-from rsparse.store.files import sha256_of
 from rsparse.store.images import ImageFile, encode_png
 from rsparse.training.adversaries import ADVERSARIAL
 from rsparse.training.samples import (
@@ -26,21 +25,12 @@ from rsparse.training.samples import (
     shares_of,
     split,
 )
+from tests.colour_training import sample_of
 from tests.conftest import make_picture
 from tests.onnx_models import ConvNet
 from tests.refusals import refused
 
 UNIT = InputOptions(preset="unit")
-
-
-def sample_of(folder: Path, name: str, **versions: np.ndarray) -> Sample:
-    files, digests = {}, {}
-    for version, pixels in versions.items():
-        path = folder / f"{version}-{name}.png"
-        path.write_bytes(encode_png(pixels))
-        files[version] = ImageFile(name, path, folder)
-        digests[version] = sha256_of(path.read_bytes())
-    return Sample(name, files, digests, 1)
 
 
 class TestSamples:

@@ -16,8 +16,7 @@ from rsparse.store.images import decode_image
 from rsparse.viewer.server import ViewServer
 from tests.conftest import REPOSITORY
 from tests.evaluations import make_eval_folder, make_evaluation
-from tests.test_view import ask, get, get_json, pixels_of
-from tests.versions import not_served, serving, write_photos
+from tests.versions import ask, get, get_json, not_served, pixels_of, serving, write_photos
 
 __all__ = ["not_served"]  # the fixture
 

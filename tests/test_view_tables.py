@@ -10,8 +10,7 @@ import pytest
 
 from rsparse.store.images import decode_image, encode_png, to_pixels
 from tests.conftest import REPOSITORY
-from tests.test_view import get_json
-from tests.versions import NAMES, not_served, serving, write_all
+from tests.versions import NAMES, get_json, not_served, serving, write_all
 
 __all__ = ["not_served"]  # the fixture
 

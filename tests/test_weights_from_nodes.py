@@ -18,47 +18,12 @@ from rsparse.models.onnx.graph import activation_layers
 from rsparse.models.onnx.probes import AttentionProbe
 from rsparse.models.onnx.wiring import Wiring
 from rsparse.models.spec import InputOptions
-from tests.onnx_models import ConvNet, save_graph
-from tests.test_models_onnx import images_of
+from tests.onnx_models import ConvNet, images_of, save_graph, without_stored_weights
 
 UNIT = InputOptions(preset="unit")
 
 
-def made_by(node: str, name: str, array: np.ndarray) -> list[onnx.NodeProto]:
-    """Nodes that compute a tensor instead of storing it."""
-    value = numpy_helper.from_array(array, f"{name}.value")
-    stored = helper.make_node("Constant", [], [f"{name}.stored"], value=value)
-    if node == "Constant":
-        return [helper.make_node("Constant", [], [name], value=value)]
-    if node == "Identity":
-        return [stored, helper.make_node("Identity", [f"{name}.stored"], [name])]
-    if node == "Transpose":
-        order = list(range(array.ndim))[::-1]
-        turned = numpy_helper.from_array(np.ascontiguousarray(array.T), f"{name}.value")
-        stored = helper.make_node("Constant", [], [f"{name}.stored"], value=turned)
-        return [stored, helper.make_node("Transpose", [f"{name}.stored"], [name], perm=order)]
-    shape = numpy_helper.from_array(np.array(array.shape), f"{name}.shape.value")
-    fill = numpy_helper.from_array(np.array([2], array.dtype), f"{name}.fill")
-    half = numpy_helper.from_array((array / 2).astype(array.dtype), f"{name}.half.value")
-    return [
-        helper.make_node("Constant", [], [f"{name}.shape"], value=shape),
-        helper.make_node("ConstantOfShape", [f"{name}.shape"], [f"{name}.two"], value=fill),
-        helper.make_node("Constant", [], [f"{name}.half"], value=half),
-        helper.make_node("Mul", [f"{name}.two", f"{name}.half"], [name]),
-    ]
-
-
 NODES = ["Constant", "Identity", "Transpose", "ConstantOfShape"]
-
-
-def without_stored_weights(path: Path, node: str) -> onnx.ModelProto:
-    model = onnx.load(ConvNet().save(path))
-    for tensor in model.graph.initializer:
-        for made in reversed(made_by(node, tensor.name, numpy_helper.to_array(tensor))):
-            model.graph.node.insert(0, made)
-    del model.graph.initializer[:]
-    path.write_bytes(model.SerializeToString())
-    return model
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -18,42 +18,14 @@ import pytest
 import threadpoolctl
 
 from rsparse.core.threads import SharedContext
-from rsparse.errors import InputError
 from rsparse.work import processes
 from rsparse.work.cluster import Cluster
 from rsparse.work.one_core import one_thread
 from rsparse.work.workers import LocalWorkers, ThreadsBesideDevice, chunked, usable_cores
 from tests.refusals import fails, refused
+from tests.worker_tasks import die, folder_and_threads, pid_after, refuse_seven, square, wait_for
 
 KEPT: list[np.ndarray] = []
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def folder_and_threads(_: int) -> tuple[str, int]:
-    return os.getcwd(), cv2.getNumThreads()
-
-
-def refuse_seven(number: int) -> int:
-    if number == 7:
-        raise InputError("seven: expected another number")
-    return number
-
-
-def pid_after(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
-def wait_for(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
-
-
-def die(number: int) -> None:
-    os.kill(os.getpid(), 9)
 
 
 class InProcesses(LocalWorkers):

@@ -73,3 +73,8 @@ def foolbox_result(net: torch.nn.Module, x: np.ndarray, y: np.ndarray, attack, e
     pixels = torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
     _, clipped, success = attack(model, pixels, torch.from_numpy(y), epsilons=epsilon)
     return clipped.numpy().transpose(0, 2, 3, 1), success.numpy()
+
+
+def as_tensor(images: list[np.ndarray]) -> torch.Tensor:
+    x = np.stack(images).astype(np.float32) / 255
+    return torch.from_numpy(x.transpose(0, 3, 1, 2).copy())

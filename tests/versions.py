@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,6 +26,7 @@ from tests.conftest import make_picture
 
 NAMES = ("cat/01", "cat/02", "dog/01", "dog/02")
 RIGHT, WRONG = 0, 1
+HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def write_photos(folder: Path, names: Sequence[str] = NAMES, side: int = 40) -> Path:
@@ -101,3 +105,43 @@ def not_served(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the page was served")
 
     monkeypatch.setattr(ViewServer, "serve_forever", fail)
+
+
+def ask(
+    server: ViewServer, path: str, *, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Ask for a path as it is, without any cleaning by a library."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, dict(answer.getheaders()), content
+
+
+def get(server: ViewServer, page: str) -> bytes:
+    status, _, content = ask(server, f"/{server.token}/{page}")
+    assert status == 200, content
+    return content
+
+
+def get_json(server: ViewServer, page: str) -> Any:
+    return json.loads(get(server, page))
+
+
+def pixels_of(content: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_all(tmp_path_factory.mktemp("view"), (*NAMES, HOSTILE))
+
+
+@pytest.fixture(scope="module")
+def server(folders: list[Path]) -> Iterator[ViewServer]:
+    with serving(folders) as running:
+        yield running

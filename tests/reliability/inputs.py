@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from rsparse.store.images import encode_png
+from tests.colours import CLASSES, picture
 from tests.conftest import REPOSITORY
 from tests.onnx_models import ConvNet
 from tests.reliability.laboratory import Laboratory
-from tests.test_attack_command import CLASSES, picture
 
 N_PICTURES = 12
 NETWORK_OF_TIMM = "test_resnet.r160_in1k"
