@@ -149,6 +149,7 @@ class Run:
         found = {
             "accuracy": list(tables.accuracy(subjects)),
             "defenses": list(tables.defenses(subjects)),
+            "failed-checks": list(tables.failed_checks(evaluation)),
         }
         facts: dict[str, str] = {}
         if name == "gray-box" and set(texts().values()) <= judged:
