@@ -198,6 +198,9 @@ def test_fig_5_can_be_made_without_fig_4(toy, tmp_path, monkeypatch):
     tables = work / "docs" / "results" / "paper" / "gray-box"
     judged = [row["defense"] for row in read_rows(tables / "accuracy.csv")]
     assert judged == ["none", "feature-squeezing-size=2", "jpeg-quality=75"]
+    rows = read_rows(tables / "defenses.csv")
+    best = max(rows[1:], key=lambda row: float(row["attacked"]))
+    assert [row["difference"] == "" for row in rows] == [row is best for row in rows]
     assert not (tables / "ablations.csv").exists()
     page = (work / "docs" / "paper-figures.md").read_text()
     assert "## Fig. 5" in page

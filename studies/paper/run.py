@@ -19,7 +19,7 @@ from rsparse.evaluation.files import EVALUATION_FILE
 from rsparse.evaluation.loading import load_evaluation
 from rsparse.evaluation.plan import Plan
 from rsparse.evaluation.results import Evaluation
-from rsparse.report.subjects import find_subjects
+from rsparse.report.subjects import UNDEFENDED, find_subjects
 from studies import comparisons, inception_activations, pages, tables, trainings
 from studies.hardware import Computer
 from studies.paper.cells import cells, counts, measured
@@ -144,8 +144,8 @@ class Run:
     def tables_of(self, name: str, evaluation: Evaluation, docs: Path) -> Mapping[str, list[Row]]:
         """The tables of a part."""
         judged = {defense.text for defense in evaluation.defenses}
-        form = text_of(FORM) if text_of(FORM) in judged else None
-        subjects = find_subjects(evaluation, form)
+        form = text_of(FORM) if text_of(FORM) in judged else UNDEFENDED
+        subjects = find_subjects(evaluation, form)  # each other defense is compared with the best
         found = {
             "accuracy": list(tables.accuracy(subjects)),
             "defenses": list(tables.defenses(subjects)),
@@ -155,7 +155,7 @@ class Run:
         if name == "gray-box" and set(texts().values()) <= judged:
             found["ablations"] = list(comparisons.ablations(evaluation, texts()))
         if name.startswith(RETRAINED):
-            found["gains"] = list(comparisons.gains_by_retraining(subjects))
+            found["gains"] = list(comparisons.gains_by_retraining(find_subjects(evaluation)))
         if name in ("table-two", TRAINED):
             known = measured(found["accuracy"], len(evaluation.names))
             judged = self.cast.retrained if name == TRAINED else self.cast.judged
