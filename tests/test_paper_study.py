@@ -189,12 +189,16 @@ def test_the_parts_are_run_once_and_shown(toy, tmp_path, monkeypatch, capsys):
 
 
 def test_fig_5_can_be_made_without_fig_4(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "ALL_STRENGTHS", ("fgsm:eps=22",))
+    monkeypatch.setattr(figures, "ALL_STRENGTHS", ("fgsm:eps=22", "bim:eps=22"))
     work = tmp_path / "work"
     assert called(
         monkeypatch, "--shared", toy, "--work", work, "--jobs", 1, "--device", "cpu",
         "--only", "gray-box", "--without", "policy", "regionsparse", "tvm", "comdefend",
+        "--attacks", "bim",
     ) == 0  # fmt: skip
+    assert [path.name for path in (work / "parts" / "gray-box" / "attacks" / "a").iterdir()] == [
+        "bim-eps=22"
+    ]
     tables = work / "docs" / "results" / "paper" / "gray-box"
     judged = [row["defense"] for row in read_rows(tables / "accuracy.csv")]
     assert judged == ["none", "feature-squeezing-size=2", "jpeg-quality=75"]

@@ -29,7 +29,7 @@ from pathlib import Path
 from rsparse.errors import InputError
 from rsparse.options.labels import LabelOptions
 from studies.hardware import add_options, chosen_computer
-from studies.paper.figures import OF_PAPER, OF_SHARED, PLANS, Places
+from studies.paper.figures import KINDS, OF_PAPER, OF_SHARED, PLANS, Places
 from studies.paper.networks import fetch_missing, not_fetched
 from studies.paper.photographs import Wanted, choose
 from studies.paper.run import PARTS, Run
@@ -44,7 +44,7 @@ def main() -> int:
             return 0
         places = Places(
             shared, options.work / "parts", options.limit, tuple(options.without),
-            options.jobs, options.device,
+            options.jobs, options.device, tuple(options.attacks),
         )  # fmt: skip
         run = Run(cast, places, chosen_computer(options), _retraining(options))
         return (
@@ -98,6 +98,9 @@ def _options() -> argparse.Namespace:
         help="make these parts",
     )  # fmt: skip
     parser.add_argument("--without", nargs="+", default=[], metavar="KIND", help="omit defenses")
+    parser.add_argument(
+        "--attacks", nargs="+", choices=KINDS, default=[], help="make these kinds of attacks"
+    )
     parser.add_argument("--fast", action="store_true", help="retrain two classifiers, shortly")
     parser.add_argument("--epochs", type=int, help="retrain each classifier so long")
     parser.add_argument("--dry-run", action="store_true", help="print the estimated time and stop")

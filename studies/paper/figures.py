@@ -28,6 +28,7 @@ from studies.recipes import FGSM_ADVERSARIAL, Retraining, behind_each
 from studies.trainings import path_of
 
 FORM = "policy:paper"
+KINDS = ("fgsm", "bim", "mi-fgsm", "cw-l2")  # of attacks
 OTHERS = ("tvm", "feature-squeezing", "jpeg:quality=75", "comdefend")
 TRANSFERRED = ("fgsm:eps=22", "bim:eps=22", "mi-fgsm:d=0.1", CW.format("0.1"))
 LEARNING = LearnParameters.preset("paper")
@@ -98,6 +99,8 @@ class Places(NamedTuple):
         Kinds of defenses to leave out.
     jobs : int
     device : str
+    attacks : tuple of str
+        Some of ``KINDS`` to make; all by default.
     """
 
     shared: Path
@@ -106,6 +109,7 @@ class Places(NamedTuple):
     without: tuple[str, ...] = ()
     jobs: int = 2
     device: str = "auto"
+    attacks: tuple[str, ...] = ()
 
 
 def form() -> RegionSparse:
@@ -211,7 +215,11 @@ def _plan(
         images=(photos,),
         labels=LabelOptions(photos / "labels.csv"),
         model=model(places.shared, cast.judged),
-        attacks=parse_attacks(attacks),
+        attacks=tuple(
+            attack
+            for attack in parse_attacks(attacks)
+            if not places.attacks or attack.name in places.attacks
+        ),
         defenses=kept,
         output=places.work / part,
         scenarios=tuple(scenarios),
